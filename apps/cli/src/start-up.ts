@@ -1,0 +1,104 @@
+import { join, relative } from 'node:path';
+import { packageRoot, readConnection, redactUrl, removeConnection, writeConnection, type Settings } from '#config';
+import { LanekeeperError } from '#contracts';
+import { startIngress } from '#ingress';
+import { EmbeddedBroker, findNatsServer } from '#jetstream';
+import type { ProcessContext, RunningService } from '#roles';
+import { startWorker } from '#worker';
+import type { Logger } from '#telemetry';
+
+/** Everything in one process: broker (a child), ingress, worker. Stops in the reverse order of their work. */
+export async function startUp(context: ProcessContext): Promise<RunningService> {
+  const { settings, log } = context;
+  await refuseSecond(settings.dataDir);
+  const broker = await openBroker(settings, log);
+  const started: RunningService[] = [];
+  try {
+    context.signal.throwIfAborted();
+    const role = { ...context, natsUrl: broker.url };
+    const worker = await startWorker({ ...role, log: log.child({ role: 'worker' }) });
+    started.push(worker);
+    const ingress = await startIngress({ ...role, log: log.child({ role: 'ingress' }) });
+    started.push(ingress);
+    writeConnection(settings.dataDir, { natsUrl: broker.url, httpUrl: ingress.url, pid: process.pid });
+    welcome(ingress.url, broker.description);
+    return {
+      url: ingress.url,
+      stop: async () => {
+        removeConnection(settings.dataDir, process.pid);
+        await ingress.stop();
+        await worker.stop();
+        await broker.stop();
+      },
+    };
+  } catch (error) {
+    for (const service of started.reverse()) await service.stop().catch(() => {});
+    await broker.stop();
+    throw error;
+  }
+}
+
+interface Broker {
+  readonly url: string;
+  readonly description: string;
+  stop(): Promise<void>;
+}
+
+async function openBroker(settings: Settings, log: Logger): Promise<Broker> {
+  if (settings.nats.url !== undefined) {
+    return { url: settings.nats.url, description: redactUrl(settings.nats.url), stop: async () => {} };
+  }
+  const root = packageRoot();
+  const binary = await findNatsServer({ env: process.env, packageRoot: root, log: (line) => log.info({}, line) });
+  const broker = await EmbeddedBroker.start({
+    binary,
+    dataDir: settings.dataDir,
+    configFile: join(root, 'deploy', 'nats', 'embedded.conf'),
+    log: (line) => log.info({ role: 'broker' }, line),
+  });
+  const folder = relative(process.cwd(), settings.dataDir) || settings.dataDir;
+  return {
+    url: broker.url,
+    description: `embedded nats-server on ${broker.url}, data in ${folder}`,
+    stop: () => broker.stop(),
+  };
+}
+
+const ANSWER_WITHIN_MS = 1_000;
+
+/** Two of us on one data folder would fight for its broker. The file alone proves nothing: it outlives a kill -9. */
+async function refuseSecond(dataDir: string): Promise<void> {
+  const other = readConnection(dataDir);
+  if (other?.httpUrl === undefined || other.pid === process.pid || !isAlive(other.pid)) return;
+  const answer = await fetch(`${other.httpUrl}/healthz`, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) }).catch(
+    () => undefined,
+  );
+  if (answer?.ok !== true) return;
+  throw new LanekeeperError(
+    'already_running',
+    `${dataDir} is in use: found lanekeeper with pid ${other.pid} on ${other.httpUrl}; use that one, stop it, or set ` +
+      'LANEKEEPER_DATA_DIR to another folder',
+  );
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function welcome(url: string, broker: string): void {
+  process.stdout.write(
+    [
+      `Lanekeeper listens on ${url}`,
+      `  broker  ${broker}`,
+      `  routes  ${url}/openapi.json`,
+      `  try     curl -s '${url}/v1/agents/main/sessions/demo/messages?wait=30s' \\`,
+      `            -H 'content-type: application/json' -d '{"text": "hello"}'`,
+      '',
+    ].join('\n'),
+  );
+}

@@ -1,0 +1,102 @@
+import { isDeepStrictEqual } from 'node:util';
+import { dedupId, HEADER, type InboxMessage, type Names, type SessionTokens } from '#contracts';
+import { SERVER_ERROR, type BrokerConnection, type PublishChannel, type PublishOutcome, type StreamReader } from '#jetstream';
+import type { Logger, TraceContext } from '#telemetry';
+import { brokerUnavailable, inputProblem, ProblemException } from './problem.js';
+
+export interface Stored {
+  readonly seq: number;
+  readonly duplicate: boolean;
+}
+
+/** Largest message as it is stored: with its headers it stays below the broker's payload limit. */
+const MAX_STORED_BYTES = 768 * 1024;
+/** How long a publish without a clear answer is tried again before the sender is told 503. */
+const PATIENCE_MS = 5_000;
+const PAUSE_MS = 25;
+
+/**
+ * Stores messages in LK_INBOX. It answers only after the broker acknowledged (L3); the broker stores one id once per
+ * window, so sending the same bytes again after an unclear answer is harmless.
+ */
+export class InboxPublisher {
+  constructor(
+    private readonly connection: BrokerConnection,
+    private readonly channel: PublishChannel,
+    private readonly reader: StreamReader,
+    private readonly names: Names,
+    private readonly log: Logger,
+  ) {}
+
+  async store(key: SessionTokens, message: InboxMessage, trace: TraceContext | undefined): Promise<Stored> {
+    const body = JSON.stringify(message);
+    const bytes = Buffer.byteLength(body);
+    if (bytes > MAX_STORED_BYTES) {
+      throw inputProblem(413, [{ field: 'body', found: `${bytes} bytes`, wanted: `at most ${MAX_STORED_BYTES} bytes` }]);
+    }
+    const headers = { [HEADER.messageId]: dedupId(key, message.id), ...trace };
+    const deadline = performance.now() + PATIENCE_MS;
+    let isRepeat = false;
+    for (;;) {
+      const outcome = await this.channel.publish(this.names.ingestSubject(key), body, headers);
+      if (outcome.kind === 'stored') {
+        // Our own first try may be what it is a duplicate of: then only the content tells, and it is ours.
+        if (outcome.duplicate) await this.expectSameContent(outcome.seq, message);
+        return { seq: outcome.seq, duplicate: outcome.duplicate && !isRepeat };
+      }
+      if (!isWorthRepeating(outcome) || performance.now() >= deadline) throw this.refusal(outcome, message.id);
+      isRepeat ||= outcome.kind === 'unknown';
+      await this.pause(deadline);
+    }
+  }
+
+  /** The same id with another content is a mistake of the sender, and not a repetition. */
+  private async expectSameContent(seq: number, message: InboxMessage): Promise<void> {
+    const stored = await this.reader.message(this.names.inboxStream, seq);
+    if (stored === undefined) return;
+    let former: unknown;
+    try {
+      former = JSON.parse(Buffer.from(stored.data).toString());
+    } catch {
+      return;
+    }
+    if (isDeepStrictEqual(former, JSON.parse(JSON.stringify(message)))) return;
+    throw new ProblemException({
+      status: 422,
+      code: 'idempotency-mismatch',
+      title: 'This id was used for another message',
+      detail: `id: found a message with another content under this id (seq ${seq}), wanted the same; use a new id`,
+      extra: { seq },
+    });
+  }
+
+  private refusal(outcome: Exclude<PublishOutcome, { kind: 'stored' }>, messageId: string): ProblemException {
+    if (outcome.kind === 'refused') {
+      this.log.error({ code: outcome.code, description: outcome.description }, 'the broker refuses messages');
+      return brokerUnavailable(`The broker refused it (${outcome.code}: ${outcome.description})`, messageId);
+    }
+    return brokerUnavailable(
+      outcome.kind === 'unknown' ? 'The broker did not acknowledge it' : 'The broker is away',
+      messageId,
+    );
+  }
+
+  private async pause(deadline: number): Promise<void> {
+    const leftMs = Math.max(0, deadline - performance.now());
+    let cancel = (): void => {};
+    const over = new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, leftMs);
+      cancel = () => clearTimeout(timer);
+    });
+    await Promise.race([this.connection.whenUp(), over]);
+    cancel();
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  }
+}
+
+/** An unclear answer, or a first publish of the id that is still on its way to the replicas. */
+function isWorthRepeating(outcome: PublishOutcome): boolean {
+  return (
+    outcome.kind === 'unknown' || (outcome.kind === 'refused' && outcome.code === SERVER_ERROR.duplicateInProcess)
+  );
+}

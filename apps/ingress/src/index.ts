@@ -1,0 +1,1 @@
+export { startIngress, type RunningIngress, type StartIngressOptions } from './start-ingress.js';

@@ -1,0 +1,65 @@
+import type { Settings } from '#config';
+import type { Names } from '#contracts';
+import { applyTopology, BrokerConnection, declareTopology, PublishChannel, StreamReader } from '#jetstream';
+import type { Logger } from '#telemetry';
+import type { BrokerPulse } from './broker.indicator.js';
+import { InboxPublisher } from './inbox.publisher.js';
+import type { IntakeParts } from './intake.provider.js';
+import { SessionHistory } from './session-history.client.js';
+import { SessionQuestions } from './session-questions.client.js';
+import { TurnWaiter } from './turn-waiter.client.js';
+
+export interface IngressBrokerOptions {
+  readonly settings: Settings;
+  readonly natsUrl: string;
+  readonly names: Names;
+  readonly log: Logger;
+  readonly signal?: AbortSignal;
+}
+
+export interface IngressBroker {
+  readonly parts: IntakeParts;
+  readonly pulse: BrokerPulse;
+  close(): Promise<void>;
+}
+
+/** The ingress's side of the broker: one connection, the streams as declared, and what is built on them. */
+export async function openIngressBroker(options: IngressBrokerOptions): Promise<IngressBroker> {
+  const { settings, natsUrl, names, log, signal } = options;
+  const connection = await BrokerConnection.open({
+    url: natsUrl,
+    name: 'lanekeeper ingress',
+    log,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const topology = declareTopology(names, { replicas: settings.nats.replicas, dedupWindowMs: settings.dedup.windowMs });
+  try {
+    await applyTopology(connection, topology, log);
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+  const channel = new PublishChannel(connection);
+  const reader = new StreamReader(connection);
+  const history = new SessionHistory(reader, names);
+  return {
+    parts: {
+      names,
+      agents: Object.keys(settings.agents),
+      publisher: new InboxPublisher(connection, channel, reader, names, log),
+      history,
+      questions: new SessionQuestions(connection, names),
+      waiter: new TurnWaiter(connection, names, history),
+    },
+    pulse: {
+      get isUp() {
+        return connection.isUp;
+      },
+      roundTrip: () => connection.nc.rtt(),
+    },
+    close: async () => {
+      channel.close();
+      await connection.close();
+    },
+  };
+}

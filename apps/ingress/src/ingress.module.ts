@@ -1,0 +1,36 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import { HealthIndicatorService, TerminusModule } from '@nestjs/terminus';
+import type { Logger } from '#telemetry';
+import { BrokerIndicator, type BrokerPulse } from './broker.indicator.js';
+import { HealthController } from './health.controller.js';
+import { IntakeService, type IntakeParts } from './intake.provider.js';
+import { MessagesController } from './messages.controller.js';
+import { ProblemFilter } from './problem.filter.js';
+import { SessionsController } from './sessions.controller.js';
+
+export interface IngressModuleOptions {
+  readonly parts: IntakeParts;
+  readonly pulse: BrokerPulse;
+  readonly log: Logger;
+}
+
+@Module({})
+export class IngressModule {
+  static register({ parts, pulse, log }: IngressModuleOptions): DynamicModule {
+    return {
+      module: IngressModule,
+      imports: [TerminusModule.forRoot({ logger: false })],
+      controllers: [MessagesController, SessionsController, HealthController],
+      providers: [
+        { provide: IntakeService, useFactory: () => new IntakeService(parts) },
+        {
+          provide: BrokerIndicator,
+          useFactory: (indicators: HealthIndicatorService) => new BrokerIndicator(indicators, pulse),
+          inject: [HealthIndicatorService],
+        },
+        { provide: APP_FILTER, useFactory: () => new ProblemFilter(log) },
+      ],
+    };
+  }
+}

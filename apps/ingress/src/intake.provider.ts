@@ -1,0 +1,154 @@
+import { Injectable } from '@nestjs/common';
+import type { InboxMessage, Names, SessionTokens } from '#contracts';
+import type { TraceContext } from '#telemetry';
+import type { InboxPublisher } from './inbox.publisher.js';
+import { notFound } from './problem.js';
+import type { SessionPath } from './request-fields.js';
+import type { SessionHistory, StoredRecord } from './session-history.client.js';
+import type { SessionQuestions } from './session-questions.client.js';
+import type { TurnWaiter } from './turn-waiter.client.js';
+
+export interface SendAnswer {
+  readonly messageId: string;
+  readonly seq: number;
+  readonly duplicate: boolean;
+  /** From here on only when the turn was waited for and has ended. */
+  readonly runId?: string;
+  readonly status?: string;
+  readonly decision?: string;
+  readonly reason?: string;
+  readonly error?: { readonly name: string; readonly message: string };
+  readonly replies?: readonly { readonly text?: string | undefined; readonly data?: unknown }[];
+}
+
+export interface IntakeParts {
+  readonly names: Names;
+  readonly agents: readonly string[];
+  readonly publisher: InboxPublisher;
+  readonly history: SessionHistory;
+  readonly questions: SessionQuestions;
+  readonly waiter: TurnWaiter;
+}
+
+/** What the routes do, behind their HTTP. */
+@Injectable()
+export class IntakeService {
+  private readonly agents: ReadonlySet<string>;
+
+  constructor(private readonly parts: IntakeParts) {
+    this.agents = new Set(parts.agents);
+  }
+
+  async send(
+    path: SessionPath,
+    message: InboxMessage,
+    trace: TraceContext | undefined,
+    waitMs: number | undefined,
+    gone: AbortSignal,
+  ): Promise<SendAnswer> {
+    const key = this.keyOf(path);
+    const { publisher, waiter } = this.parts;
+    if (waitMs === undefined) {
+      return { messageId: message.id, ...(await publisher.store(key, message, trace)) };
+    }
+    const watch = waiter.watch(key);
+    try {
+      const stored = await publisher.store(key, message, trace);
+      const answer = { messageId: message.id, ...stored };
+      const decided = await watch.decided(stored.seq, waitMs, gone);
+      return decided === undefined ? answer : { ...answer, ...describeDecision(decided, stored.seq) };
+    } finally {
+      watch.close();
+    }
+  }
+
+  async messageStatus(path: SessionPath, messageId: string): Promise<object> {
+    const key = this.keyOf(path);
+    let position = 0;
+    for await (const pending of this.parts.history.pending(key)) {
+      position++;
+      if (pending.id === messageId) return { messageId, ...(await this.pendingStatus(key, pending.seq, position)) };
+    }
+    const decided = await this.parts.history.decisionOf(key, { id: messageId });
+    const message = decided?.record.messages.find(({ id }) => id === messageId);
+    if (decided === undefined || message === undefined) {
+      throw notFound('message', 'messageId: no message with this id is stored for this session; ids are per session');
+    }
+    const { record } = decided;
+    return {
+      messageId,
+      seq: message.seq,
+      disposition: 'decided',
+      decision: message.decision,
+      ...(message.reason === undefined ? {} : { reason: message.reason }),
+      ...(record.kind === 'turn' ? { runId: record.runId } : {}),
+    };
+  }
+
+  async session(path: SessionPath): Promise<object> {
+    const key = this.keyOf(path);
+    const { history, questions } = this.parts;
+    const [answer, last] = await Promise.all([questions.ask(key), history.lastRecord(key)]);
+    const inRun = new Set(answer?.running?.seqs);
+    let depth = 0;
+    let oldestMs: number | null = null;
+    for await (const { seq, storedAtMs } of history.pending(key)) {
+      if (inRun.has(seq)) continue;
+      depth++;
+      oldestMs ??= Math.max(0, Date.now() - storedAtMs);
+    }
+    const { record } = last ?? {};
+    return {
+      agent: path.agent,
+      session: path.session,
+      state: answer?.running !== undefined ? answer.state : depth > 0 ? 'queued' : 'idle',
+      depth,
+      oldestMs,
+      ...(answer?.running === undefined ? {} : { running: answer.running }),
+      ...(record?.kind === 'turn' ? { lastTurn: { runId: record.runId, status: record.status, endedAt: record.endedAt } } : {}),
+      ...(answer === undefined ? {} : { worker: answer.worker }),
+      tasks: [],
+      locks: [],
+    };
+  }
+
+  async turns(path: SessionPath, limit: number): Promise<object> {
+    const records = await this.parts.history.records(this.keyOf(path), limit);
+    return { turns: records.map(({ record, recordSeq }) => ({ recordSeq, ...record })) };
+  }
+
+  private keyOf({ agent, session }: SessionPath): SessionTokens {
+    if (!this.agents.has(agent)) {
+      const known = [...this.agents].join(', ');
+      throw notFound('agent', `agent: found none of this name, wanted one of ${known}; add it under agents in the settings`);
+    }
+    return this.parts.names.sessionTokens(agent, session);
+  }
+
+  private async pendingStatus(key: SessionTokens, seq: number, position: number): Promise<object> {
+    const answer = await this.parts.questions.ask(key);
+    if (answer?.running?.seqs.includes(seq) === true) {
+      return { seq, disposition: 'running', runId: answer.running.runId };
+    }
+    return { seq, disposition: 'queued', position: position - (answer?.running?.seqs.length ?? 0) };
+  }
+}
+
+function describeDecision({ record }: StoredRecord, seq: number): Partial<SendAnswer> {
+  const message = record.messages.find((candidate) => candidate.seq === seq);
+  const told = {
+    ...(message === undefined ? {} : { decision: message.decision }),
+    ...(message?.reason === undefined ? {} : { reason: message.reason }),
+  };
+  if (record.kind === 'note') return { ...told, status: message?.decision ?? 'rejected', replies: [] };
+  return {
+    ...told,
+    runId: record.runId,
+    status: record.status,
+    ...(record.error === undefined ? {} : { error: record.error }),
+    replies: record.sends.map(({ text, data }) => ({
+      ...(text === undefined ? {} : { text }),
+      ...(data === undefined ? {} : { data }),
+    })),
+  };
+}

@@ -1,0 +1,86 @@
+import { randomUUID } from 'node:crypto';
+import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { ApiBody, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { checkSendMessageBody, type InboxMessage } from '#contracts';
+import { readTraceContext } from '#telemetry';
+import { messageBodySchema } from './api-schemas.js';
+import { IntakeService, type SendAnswer } from './intake.provider.js';
+import { inputProblem, ProblemException } from './problem.js';
+import { acceptsJson, readMessageId, readSessionPath, readWait } from './request-fields.js';
+
+@ApiTags('messages')
+@ApiParam({ name: 'agent', description: 'Name of a configured agent', example: 'main' })
+@ApiParam({ name: 'session', description: 'Session key: any UTF-8 up to 512 bytes, percent-encoded' })
+@Controller('v1/agents/:agent/sessions/:session/messages')
+export class MessagesController {
+  constructor(private readonly intake: IntakeService) {}
+
+  @Post()
+  @HttpCode(202)
+  @ApiOperation({ summary: 'Send a message. 202 = stored for good; with ?wait= 200 = its turn has ended' })
+  @ApiQuery({ name: 'wait', required: false, description: 'Wait for the turn, e.g. 30s (at most 10m)' })
+  @ApiHeader({ name: 'Idempotency-Key', required: false, description: 'The id, when the body has none' })
+  @ApiBody({ schema: messageBodySchema })
+  @ApiResponse({ status: 202, description: '{messageId, seq, duplicate}' })
+  @ApiResponse({ status: 200, description: '{messageId, seq, duplicate, runId, status, decision, replies}' })
+  @ApiResponse({ status: 413, description: 'Text over 256 KiB, or the whole message over its limit' })
+  @ApiResponse({ status: 422, description: 'A field is wrong, or the id was used for another message' })
+  @ApiResponse({ status: 503, description: 'The broker is away or full; see Retry-After' })
+  async send(
+    @Param('agent') agent: string,
+    @Param('session') session: string,
+    @Body() body: unknown,
+    @Headers() headers: Record<string, string | string[] | undefined>,
+    @Query('wait') wait: unknown,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<SendAnswer> {
+    const path = readSessionPath(agent, session);
+    const waitMs = readWait(wait);
+    if (!acceptsJson(request.headers.accept)) throw notAcceptable();
+    const message = readMessage(body, headers['idempotency-key']);
+    const trace = readTraceContext((name) => single(headers[name]));
+    const answer = await this.intake.send(path, message, trace, waitMs, goneSignal(reply));
+    if (answer.status !== undefined) void reply.status(200);
+    return answer;
+  }
+
+  @Get(':messageId')
+  @ApiOperation({ summary: 'What became of a message' })
+  @ApiResponse({ status: 200, description: '{messageId, seq, disposition, position?, decision?, reason?, runId?}' })
+  async status(
+    @Param('agent') agent: string,
+    @Param('session') session: string,
+    @Param('messageId') messageId: string,
+  ): Promise<object> {
+    return this.intake.messageStatus(readSessionPath(agent, session), messageId);
+  }
+}
+
+function readMessage(body: unknown, idempotencyKey: unknown): InboxMessage {
+  const checked = checkSendMessageBody(body);
+  if (!checked.ok) throw inputProblem(checked.tooLarge ? 413 : 422, checked.problems);
+  const { id, ...content } = checked.body;
+  return { v: 1, kind: 'message', id: readMessageId(id, idempotencyKey) ?? randomUUID(), ...content };
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** Aborts when the caller hangs up, so that nobody waits for a turn on its behalf. */
+function goneSignal(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  reply.raw.once('close', () => gone.abort());
+  return gone.signal;
+}
+
+function notAcceptable(): ProblemException {
+  return new ProblemException({
+    status: 406,
+    code: 'not-acceptable',
+    title: 'This answer is JSON',
+    detail: 'Accept: wanted application/json or */*; event streams are not in this version yet',
+  });
+}

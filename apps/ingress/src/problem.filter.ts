@@ -1,0 +1,70 @@
+import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from '#telemetry';
+import { brokerUnavailable, problemBody, ProblemException, type Problem } from './problem.js';
+
+interface CodedError {
+  readonly code?: unknown;
+  readonly statusCode?: unknown;
+  readonly message?: unknown;
+}
+
+/** Every error of a request leaves as problem+json; what nobody foresaw is logged and answered without its inside. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  constructor(private readonly log: Logger) {}
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const request = http.getRequest<FastifyRequest>();
+    const problem = toProblem(error);
+    if (problem.status >= 500 && problem.code === 'internal') {
+      this.log.error({ error, method: request.method, route: request.routeOptions?.url }, 'request failed');
+    }
+    sendProblem(http.getResponse<FastifyReply>(), problem);
+  }
+}
+
+export function sendProblem(reply: FastifyReply, problem: Problem): void {
+  if (reply.sent) return;
+  if (problem.retryAfterS !== undefined) void reply.header('retry-after', String(problem.retryAfterS));
+  void reply.status(problem.status).header('content-type', 'application/problem+json').send(JSON.stringify(problemBody(problem)));
+}
+
+/** Fastify's and Nest's own errors in our words. */
+export function toProblem(error: unknown): Problem {
+  if (error instanceof ProblemException) return error.problem;
+  const { code, statusCode, message } = (typeof error === 'object' && error !== null ? error : {}) as CodedError;
+  if (code === 'broker_away') return brokerUnavailable('The broker did not answer').problem;
+  const status = error instanceof HttpException ? error.getStatus() : typeof statusCode === 'number' ? statusCode : 500;
+  if (status >= 500) {
+    return { status: 500, code: 'internal', title: 'Something went wrong here', detail: 'The cause is in the log of this service.' };
+  }
+  const known = KNOWN_ERRORS[String(code)];
+  if (known !== undefined) return known;
+  if (status === 404) {
+    return { status, code: 'not-found', title: 'No such route', detail: 'GET /openapi.json lists the routes.' };
+  }
+  return { status, code: 'invalid-request', title: 'The request is not as wanted', detail: String(message ?? 'no detail') };
+}
+
+const KNOWN_ERRORS: Readonly<Record<string, Problem>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: {
+    status: 413,
+    code: 'too-large',
+    title: 'The message is too large',
+    detail: 'body: found more than 1 MiB, wanted at most 1 MiB; keep large content elsewhere and send its address',
+  },
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
+    status: 415,
+    code: 'unsupported-media-type',
+    title: 'The body is no JSON',
+    detail: 'Content-Type: wanted application/json',
+  },
+  FST_ERR_CTP_EMPTY_JSON_BODY: {
+    status: 400,
+    code: 'invalid-json',
+    title: 'The body is empty',
+    detail: 'body: found nothing, wanted a JSON object such as {"text": "hello"}',
+  },
+};

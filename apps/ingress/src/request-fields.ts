@@ -1,0 +1,83 @@
+import ms, { type StringValue } from 'ms';
+import {
+  AGENT_NAME_PATTERN,
+  MAX_MESSAGE_ID_CHARS,
+  MAX_SESSION_KEY_BYTES,
+  describeValue,
+  type InputProblem,
+} from '#contracts';
+import { inputProblem } from './problem.js';
+
+/** Reads of path, query and header fields. Each throws a 400 that names the field, or answers the clean value. */
+
+export interface SessionPath {
+  readonly agent: string;
+  readonly session: string;
+}
+
+export function readSessionPath(agent: string, session: string): SessionPath {
+  const problems: InputProblem[] = [];
+  if (!AGENT_NAME_PATTERN.test(agent)) {
+    problems.push({ field: 'agent', found: describeValue(agent), wanted: 'a name of a-z 0-9 _ -, at most 64 characters' });
+  }
+  const bytes = Buffer.byteLength(session);
+  if (bytes === 0 || bytes > MAX_SESSION_KEY_BYTES) {
+    problems.push({ field: 'session', found: `${bytes} bytes`, wanted: `1 to ${MAX_SESSION_KEY_BYTES} bytes of UTF-8` });
+  }
+  if (problems.length > 0) throw inputProblem(400, problems);
+  return { agent, session };
+}
+
+/** The longest time that a request may wait for its turn. */
+const MAX_WAIT_MS = 10 * 60_000;
+
+export function readWait(wait: unknown): number | undefined {
+  if (wait === undefined) return undefined;
+  const waitMs = typeof wait === 'string' && /^\d+(\.\d+)?(ms|s|m)$/.test(wait) ? ms(wait as StringValue) : undefined;
+  if (waitMs === undefined || waitMs <= 0 || waitMs > MAX_WAIT_MS) {
+    const found = typeof wait === 'string' && wait.length <= 20 ? JSON.stringify(wait) : describeValue(wait);
+    throw inputProblem(400, [{ field: 'wait', found, wanted: 'a time such as 500ms, 30s or 2m, at most 10m' }]);
+  }
+  return waitMs;
+}
+
+const DEFAULT_LIMIT = 20;
+const MAX_LIMIT = 200;
+
+export function readLimit(limit: unknown): number {
+  if (limit === undefined) return DEFAULT_LIMIT;
+  const value = typeof limit === 'string' && /^\d{1,4}$/.test(limit) ? Number(limit) : 0;
+  if (value < 1 || value > MAX_LIMIT) {
+    throw inputProblem(400, [
+      { field: 'limit', found: describeValue(limit), wanted: `a whole number from 1 to ${MAX_LIMIT}` },
+    ]);
+  }
+  return value;
+}
+
+/** The id of the message: from the body, from `Idempotency-Key`, or none. Two that differ are an error. */
+export function readMessageId(bodyId: string | undefined, header: unknown): string | undefined {
+  if (header === undefined) return bodyId;
+  if (typeof header !== 'string' || header === '' || header.length > MAX_MESSAGE_ID_CHARS) {
+    throw inputProblem(400, [
+      { field: 'Idempotency-Key', found: describeValue(header), wanted: `1 to ${MAX_MESSAGE_ID_CHARS} characters` },
+    ]);
+  }
+  if (bodyId !== undefined && bodyId !== header) {
+    throw inputProblem(400, [
+      {
+        field: 'Idempotency-Key',
+        found: 'another id than the body has',
+        wanted: 'the same id in both',
+        remedy: 'leave one of them out',
+      },
+    ]);
+  }
+  return header;
+}
+
+/** We answer JSON; a client that wants nothing but an event stream learns it before anything is stored. */
+export function acceptsJson(accept: string | undefined): boolean {
+  if (accept === undefined || accept === '') return true;
+  return accept.split(',').some((part) => /^\s*(\*\/\*|application\/(\*|json|problem\+json))\s*(;|$)/i.test(part));
+}

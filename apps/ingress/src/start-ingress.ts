@@ -1,0 +1,98 @@
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { Settings } from '#config';
+import { LanekeeperError, Names } from '#contracts';
+import { NestLogger, type Logger } from '#telemetry';
+import { openIngressBroker } from './ingress-broker.client.js';
+import { IngressModule } from './ingress.module.js';
+import { sendProblem, toProblem } from './problem.filter.js';
+
+export interface StartIngressOptions {
+  readonly settings: Settings;
+  readonly natsUrl: string;
+  readonly log: Logger;
+  readonly signal?: AbortSignal;
+}
+
+export interface RunningIngress {
+  /** Where it listens, e.g. `http://127.0.0.1:7070`. */
+  readonly url: string;
+  /** Takes no further requests, lets those under way end, then closes the connection. */
+  stop(): Promise<void>;
+}
+
+const DEFAULT_PORT = 7070;
+const MAX_BODY_BYTES = 1024 * 1024;
+/** Above any encoded session key (1,536 characters), so that ours is the check that names the field. */
+const MAX_PARAM_CHARS = 8_192;
+
+/** Starts the ingress role; resolves when it listens. */
+export async function startIngress(options: StartIngressOptions): Promise<RunningIngress> {
+  const { settings, log } = options;
+  const names = new Names(settings.namespace, settings.shards);
+  const broker = await openIngressBroker({ ...options, names });
+  let app: NestFastifyApplication | undefined;
+  try {
+    app = await NestFactory.create<NestFastifyApplication>(
+      IngressModule.register({ parts: broker.parts, pulse: broker.pulse, log }),
+      makeAdapter(),
+      // Fastify's own JSON parser is kept: Nest's would also take form bodies, which no route of ours understands.
+      { logger: new NestLogger(log), abortOnError: false, bodyParser: false },
+    );
+    app.getHttpAdapter().getInstance().removeContentTypeParser('text/plain');
+    serveOpenApi(app);
+    await listen(app, settings.http.host, settings.http.port ?? DEFAULT_PORT);
+  } catch (error) {
+    await app?.close().catch(() => {});
+    await broker.close();
+    throw error;
+  }
+  const running = app;
+  const url = (await running.getUrl()).replace('[::1]', 'localhost');
+  return {
+    url,
+    stop: async () => {
+      broker.parts.waiter.stop();
+      await running.close();
+      await broker.close();
+    },
+  };
+}
+
+function makeAdapter(): FastifyAdapter {
+  return new FastifyAdapter({
+    bodyLimit: MAX_BODY_BYTES,
+    routerOptions: { maxParamLength: MAX_PARAM_CHARS },
+    // Idle keep-alive connections of clients must not hold up a stop.
+    forceCloseConnections: 'idle',
+    // The router's own errors (malformed percent-encoding) come before any filter.
+    frameworkErrors: (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) => sendProblem(reply, toProblem(error)),
+  });
+}
+
+function serveOpenApi(app: NestFastifyApplication): void {
+  const config = new DocumentBuilder()
+    .setTitle('Lanekeeper')
+    .setDescription('A durable turn broker for AI agents')
+    .setVersion('1')
+    .build();
+  const document = SwaggerModule.createDocument(app, config);
+  SwaggerModule.setup('openapi', app, document, { ui: false, raw: ['json'], jsonDocumentUrl: 'openapi.json' });
+}
+
+async function listen(app: NestFastifyApplication, host: string, port: number): Promise<void> {
+  try {
+    await app.listen(port, host);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw error;
+    throw new LanekeeperError(
+      'cannot_listen',
+      `http.port: cannot listen on ${host}:${port} (${code}); stop what listens there, or set LANEKEEPER_HTTP_PORT ` +
+        '(0 = any free port)',
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,116 @@
+import {
+  parseRecord,
+  parseTurnStarted,
+  LanekeeperError,
+  type Head,
+  type Names,
+  type SessionRecord,
+  type SessionTokens,
+  type TurnStartedEvent,
+} from '#contracts';
+import { LastMessageBatcher, RecordCommitter, type BrokerConnection, type StoredMessage, type StreamReader } from '#jetstream';
+import { emptyHead, type CutTurn, type LoadedHead, type RecordStore, type WriteOutcome } from '#lanes';
+import type { Logger } from '#telemetry';
+
+export interface RecordStoreOptions {
+  readonly connection: BrokerConnection;
+  readonly reader: StreamReader;
+  readonly committer: RecordCommitter;
+  readonly names: Names;
+  readonly isReplicated: boolean;
+  /** Last sequence of LK_TURNS, by its leader, when this process began. */
+  readonly turnsSeqAtStart: number;
+  readonly log: Logger;
+}
+
+/** The lanes' store on JetStream: heads and hints by batched direct get, records by compare-and-set publish. */
+export class JetStreamRecordStore implements RecordStore {
+  private readonly heads: LastMessageBatcher;
+  private readonly events: LastMessageBatcher;
+  /** Highest LK_TURNS sequence that this process knows of: an answer from before it would be stale. */
+  private knownSeq: number;
+
+  constructor(private readonly options: RecordStoreOptions) {
+    const { connection, reader, names, isReplicated, log } = options;
+    this.knownSeq = options.turnsSeqAtStart;
+    const knownSeq = (): number => this.knownSeq;
+    this.heads = new LastMessageBatcher(connection, reader, { stream: names.turnsStream, knownSeq, isReplicated, log });
+    this.events = new LastMessageBatcher(connection, reader, {
+      stream: names.eventsStream,
+      knownSeq: () => 0,
+      isReplicated,
+      log,
+    });
+  }
+
+  async loadHead(key: SessionTokens): Promise<LoadedHead> {
+    const stored = await this.heads.last(this.options.names.turnsSubject(key));
+    return stored === undefined ? { head: emptyHead(), seq: 0, stateSeq: 0 } : this.readHead(stored);
+  }
+
+  async loadCutTurn(key: SessionTokens): Promise<CutTurn | undefined> {
+    const stored = await this.events.last(this.options.names.turnEventsSubject(key));
+    return stored === undefined ? undefined : parseTurnStarted(Buffer.from(stored.data).toString());
+  }
+
+  async write(key: SessionTokens, body: string, commitId: string, expectedSeq: number): Promise<WriteOutcome> {
+    const subject = this.options.names.turnsSubject(key);
+    const outcome = await this.options.committer.commit({ subject, body, commitId, expectedSeq });
+    switch (outcome.kind) {
+      case 'won':
+        this.knownSeq = Math.max(this.knownSeq, outcome.seq);
+        return outcome;
+      case 'lost':
+        return this.readWinner(outcome.winner);
+      case 'forgotten':
+        return { kind: 'lost', winner: { head: emptyHead(), seq: 0, stateSeq: 0 } };
+      case 'abandoned':
+        return outcome;
+    }
+  }
+
+  announce(key: SessionTokens, event: TurnStartedEvent): void {
+    const { connection, names } = this.options;
+    // A hint: without a broker it would only lie in the send buffer until long after its turn.
+    if (connection.isUp) connection.nc.publish(names.turnEventsSubject(key), JSON.stringify(event));
+  }
+
+  /** The winner may have been followed by others: the last record is the one to go on from. */
+  private async readWinner(winner: StoredMessage): Promise<WriteOutcome> {
+    this.knownSeq = Math.max(this.knownSeq, winner.seq);
+    try {
+      const last = await this.heads.last(winner.subject);
+      return { kind: 'lost', winner: await this.readHead(last ?? winner) };
+    } catch (error) {
+      this.options.log.error({ subject: winner.subject, error: String(error) }, "another's record cannot be read");
+      return { kind: 'abandoned' };
+    }
+  }
+
+  private async readHead(stored: StoredMessage): Promise<LoadedHead> {
+    const record = this.parse(stored);
+    const { upto, done, run, nextSequence, children, relayed, state, stateSeq } = record;
+    const head: Head = { upto, done, run, nextSequence, children, relayed, ...(state === undefined ? {} : { state }) };
+    if (stateSeq === undefined) return { head, seq: stored.seq, stateSeq: state === undefined ? 0 : stored.seq };
+    const holder = await this.options.reader.message(this.options.names.turnsStream, stateSeq);
+    if (holder === undefined) throw new UnreadableRecordError(stored.subject, stateSeq, 'the record with its state is gone');
+    return { head: { ...head, state: this.parse(holder).state }, seq: stored.seq, stateSeq };
+  }
+
+  private parse(stored: StoredMessage): SessionRecord {
+    const parsed = parseRecord(Buffer.from(stored.data).toString());
+    if (!parsed.ok) throw new UnreadableRecordError(stored.subject, stored.seq, parsed.problem);
+    return parsed.record;
+  }
+}
+
+/** The session waits rather than guess what was decided; others are not touched (L6). */
+class UnreadableRecordError extends LanekeeperError {
+  constructor(subject: string, seq: number, problem: string) {
+    super(
+      'unreadable_record',
+      `record ${seq} of ${subject} cannot be read (${problem}): somebody else writes this subject, or the stream is ` +
+        'damaged. Restore it from a backup, or delete that record to go on from the one before it',
+    );
+  }
+}

@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto';
+import { NestFactory } from '@nestjs/core';
+import type { INestMicroservice, Provider } from '@nestjs/common';
+import type { MicroserviceOptions } from '@nestjs/microservices';
+import type { Settings } from '#config';
+import { Names, systemClock } from '#contracts';
+import { NestLogger, type Logger } from '#telemetry';
+import { TurnServer } from './turn.server.js';
+import { LaneIntake } from './turn-intake.js';
+import { WorkerModule } from './worker.module.js';
+import { openWorkerBroker } from './worker-broker.client.js';
+
+export interface StartWorkerOptions {
+  readonly settings: Settings;
+  readonly natsUrl: string;
+  readonly log: Logger;
+  /** Providers with `@OnTurn` methods, and whatever they need. */
+  readonly providers?: readonly Provider[];
+  readonly signal?: AbortSignal;
+}
+
+export interface RunningWorker {
+  /** Stops intake, drains, then closes the connection. */
+  stop(): Promise<void>;
+}
+
+/** Starts the worker role; resolves when it reads its shards. */
+export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
+  const { settings, log } = options;
+  const names = new Names(settings.namespace, settings.shards);
+  // One life of this process: a restart under the same id is another incarnation.
+  const incarnation = `${settings.worker.id}/${randomBytes(6).toString('hex')}`;
+  const broker = await openWorkerBroker({ ...options, names, incarnation });
+  const intake = new LaneIntake({
+    names,
+    drainMs: settings.drainMs,
+    clock: systemClock,
+    log,
+    makeParts: (handlers) => broker.makeParts(handlers),
+  });
+  const server = new TurnServer(intake, settings.agents);
+  let app: INestMicroservice | undefined;
+  try {
+    app = await NestFactory.createMicroservice<MicroserviceOptions>(
+      WorkerModule.register({ server, ...(options.providers === undefined ? {} : { providers: options.providers }) }),
+      { strategy: server, logger: new NestLogger(log), abortOnError: false },
+    );
+    await app.listen();
+  } catch (error) {
+    await app?.close().catch(() => {});
+    await broker.close();
+    throw error;
+  }
+  log.info({ worker: incarnation, agents: Object.keys(settings.agents) }, 'worker reads its shards');
+  const running = app;
+  return {
+    stop: async () => {
+      await running.close();
+      await broker.close();
+    },
+  };
+}

@@ -1,0 +1,32 @@
+import { Module, type DynamicModule, type Provider, type Type } from '@nestjs/common';
+import { APP_FILTER, DiscoveryModule } from '@nestjs/core';
+import { EchoAgent, HandlerExplorer } from '#agents';
+import { HandlerRegistrar } from './handler-registrar.provider.js';
+import { RethrowFilter } from './rethrow.filter.js';
+import { TurnServer } from './turn.server.js';
+
+export interface WorkerModuleOptions {
+  readonly server: TurnServer;
+  /** Providers with `@OnTurn` methods, and whatever they need. */
+  readonly providers?: readonly Provider[];
+  readonly imports?: readonly (Type | DynamicModule)[];
+}
+
+/** The worker's Nest module: the built-in agents and the user's, side by side. */
+@Module({})
+export class WorkerModule {
+  static register({ server, providers = [], imports = [] }: WorkerModuleOptions): DynamicModule {
+    return {
+      module: WorkerModule,
+      imports: [DiscoveryModule, ...imports],
+      providers: [
+        { provide: TurnServer, useValue: server },
+        { provide: APP_FILTER, useClass: RethrowFilter },
+        HandlerExplorer,
+        HandlerRegistrar,
+        EchoAgent,
+        ...providers,
+      ],
+    };
+  }
+}

@@ -1,0 +1,27 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable } from '@nestjs/common';
+import { z } from 'zod';
+import { OnTurn } from './on-turn.decorator.js';
+import type { Turn } from './turn.js';
+
+const options = z.object({
+  sleepMs: z.number().min(0).max(3_600_000).optional(),
+  fail: z.string().optional(),
+});
+
+/**
+ * The built-in agent that needs no key: answers with the text of each message. `data: {"sleepMs": n}` waits first,
+ * `data: {"fail": "text"}` throws; over a batch the waits add up, as a real agent's work would.
+ */
+@Injectable()
+export class EchoAgent {
+  @OnTurn('echo')
+  async answer(turn: Turn): Promise<void> {
+    for (const message of turn.messages) {
+      const { sleepMs = 0, fail } = options.safeParse(message.data).data ?? {};
+      if (sleepMs > 0) await sleep(sleepMs, undefined, { signal: turn.signal });
+      if (fail !== undefined) throw new Error(fail);
+      turn.reply(message.text === undefined ? { data: message.data } : message.text);
+    }
+  }
+}

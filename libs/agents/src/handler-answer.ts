@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { describeValue, LanekeeperError } from '#contracts';
+import type { ReplyContent, Turn } from './turn.js';
+
+/** What a handler may return. Nothing, a reply, or `{replies, state}` as over HTTP. */
+export type HandlerAnswer = void | undefined | null | string | { replies?: ReplyContent[]; state?: unknown };
+export type TurnHandler = (turn: Turn) => Promise<unknown> | unknown;
+
+const replyContent = z.union([
+  z.string(),
+  z
+    .strictObject({ text: z.string().optional(), data: z.json().optional() })
+    .refine((reply) => reply.text !== undefined || reply.data !== undefined, { message: 'a text or data' }),
+]);
+const answerObject = z.strictObject({ replies: z.array(replyContent).optional(), state: z.json().optional() });
+
+/** Puts what the handler returned into the turn. Throws `AnswerError` for what no reader could understand. */
+export function applyAnswer(turn: Turn, answer: unknown): void {
+  if (answer === undefined || answer === null) return;
+  if (typeof answer === 'string') return turn.reply(answer);
+  const parsed = answerObject.safeParse(answer);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new AnswerError(`${issue?.path.join('.') || describeValue(answer)}: ${issue?.message}`);
+  }
+  for (const reply of parsed.data.replies ?? []) turn.reply(reply as ReplyContent);
+  if ('state' in parsed.data) turn.state.set(parsed.data.state);
+}
+
+export class AnswerError extends LanekeeperError {
+  constructor(found: string) {
+    super(
+      'bad_answer',
+      `the handler's answer: found ${found}; wanted nothing, a text, or {replies?: [text | {text?, data?}], state?}`,
+    );
+  }
+}

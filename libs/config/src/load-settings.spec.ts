@@ -1,0 +1,252 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { InputProblem } from '#contracts';
+import { loadSettings, type LoadSettingsOptions } from './load-settings.js';
+import { SettingsError } from './settings-error.js';
+import type { Settings, SettingsInput } from './settings.js';
+
+let cwd: string;
+beforeEach(() => {
+  cwd = mkdtempSync(join(tmpdir(), 'lk-settings-'));
+});
+afterEach(() => rmSync(cwd, { recursive: true, force: true }));
+
+function load(yaml: string, env: Record<string, string> = {}, overrides: SettingsInput = {}): Settings {
+  writeFileSync(join(cwd, 'lanekeeper.yaml'), yaml);
+  return loadSettings({ cwd, env, overrides });
+}
+
+function problemsOf(run: () => Settings): readonly InputProblem[] {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof SettingsError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('defaults', () => {
+  it('are complete without a file, variables or options', () => {
+    const settings = loadSettings({ cwd, env: {} });
+    expect(settings).toEqual({
+      http: { host: '127.0.0.1' },
+      dataDir: join(cwd, '.lanekeeper'),
+      nats: { replicas: 1 },
+      namespace: 'lk',
+      shards: 64,
+      agents: { main: {}, echo: {} },
+      worker: { id: expect.stringMatching(/^[A-Za-z0-9_-]{1,64}$/), capacity: 1000 },
+      drainMs: 30_000,
+      dedup: { windowMs: 900_000 },
+      log: { level: 'info' },
+    });
+    expect(settings.worker.id).toContain(String(process.pid));
+  });
+
+  it.each(['', '# only a comment\n', 'http:\nnats:\nagents:\n  # all commented out\n', '{}', '\uFEFFdrainMs: 30000'])(
+    'hold for the file %j',
+    (yaml) => expect(load(yaml)).toEqual(loadSettings({ cwd: join(cwd, '.'), env: {} })),
+  );
+});
+
+describe('precedence', () => {
+  const yaml = 'http: {port: 1, host: localhost}\ndrainMs: 1\n';
+  const cases: [string, Record<string, string>, SettingsInput, number][] = [
+    ['file over default', {}, {}, 1],
+    ['environment over file', { LANEKEEPER_HTTP_PORT: '2' }, {}, 2],
+    ['option over environment', { LANEKEEPER_HTTP_PORT: '2' }, { http: { port: 0 } }, 0],
+    ['an empty variable is unset', { LANEKEEPER_HTTP_PORT: '' }, {}, 1],
+    ['an undefined option is unset', { LANEKEEPER_HTTP_PORT: '2' }, { http: { port: undefined } }, 2],
+  ];
+  it.each(cases)('%s', (_title, env, overrides, port) => {
+    expect(load(yaml, env, overrides)).toMatchObject({ http: { port, host: 'localhost' }, drainMs: 1 });
+  });
+
+  it('every variable sets its setting', () => {
+    const env = {
+      LANEKEEPER_HTTP_HOST: '127.1.2.3',
+      LANEKEEPER_HTTP_PORT: '0',
+      LANEKEEPER_DATA_DIR: '/var/lib/lk',
+      LANEKEEPER_NATS_URL: 'tls://me:pw@broker:4222',
+      LANEKEEPER_NAMESPACE: 'blue2',
+      LANEKEEPER_WORKER_ID: 'w-1',
+      LANEKEEPER_WORKER_CAPACITY: '7',
+      LANEKEEPER_DRAIN_MS: '0',
+      LANEKEEPER_LOG_LEVEL: 'silent',
+    };
+    expect(loadSettings({ cwd, env })).toMatchObject({
+      http: { host: '127.1.2.3', port: 0 },
+      dataDir: '/var/lib/lk',
+      nats: { url: 'tls://me:pw@broker:4222' },
+      namespace: 'blue2',
+      worker: { id: 'w-1', capacity: 7 },
+      drainMs: 0,
+      log: { level: 'silent' },
+    });
+  });
+
+  it.each([
+    ['LANEKEEPER_URL', 'http://x'],
+    ['LANEKEEPER_TOKEN', 't'],
+    ['LANEKEEPER_ANYTHING', ''],
+    ['LANEKEEPER_SERVICE_HOST', '10.0.0.1'],
+    ['LANEKEEPER_SERVICE_PORT_HTTP', '80'],
+    ['LANEKEEPER_PORT', 'tcp://10.0.0.1:80'],
+    ['LANEKEEPER_INGRESS_PORT_80_TCP_ADDR', '10.0.0.1'],
+    ['OTEL_SERVICE_NAME', 'x'],
+  ])('%s=%s is none of our business', (name, value) => {
+    expect(problemsOf(() => loadSettings({ cwd, env: { [name]: value } }))).toEqual([]);
+  });
+});
+
+describe('agents', () => {
+  it.each([
+    ['main of one’s own', 'agents: {main: {handler: mine}}', { main: { handler: 'mine' }, echo: {} }],
+    ['an agent without settings', 'agents:\n  research:\n', { main: {}, echo: {}, research: {} }],
+    [
+      'defaults fill all others and are no agent',
+      'agents: {defaults: {handler: d}, a: {}, b: {handler: b}}',
+      { main: { handler: 'd' }, echo: { handler: 'd' }, a: { handler: 'd' }, b: { handler: 'b' } },
+    ],
+    [
+      'a name of Object.prototype',
+      'agents: {constructor: {handler: c}}',
+      { main: {}, echo: {}, constructor: { handler: 'c' } },
+    ],
+  ])('%s', (_title, yaml, agents) => {
+    expect({ ...load(yaml).agents }).toEqual(agents);
+  });
+
+  it('a name that nobody configured is not found', () => {
+    expect(loadSettings({ cwd, env: {} }).agents['constructor']).toBeUndefined();
+  });
+});
+
+describe('problems', () => {
+  const later = { wanted: 'none: not in this version yet' };
+  const cases: [string, string, Record<string, string>, Partial<InputProblem>[]][] = [
+    [
+      'wrong type',
+      'http: {port: "80"}',
+      {},
+      [{ field: 'http.port', found: '"80"', wanted: expect.stringContaining('65535') }],
+    ],
+    ['fraction', 'drainMs: 1.5', {}, [{ field: 'drainMs', found: 'the number 1.5' }]],
+    ['beyond a timer', 'drainMs: 86400001', {}, [{ field: 'drainMs' }]],
+    ['null', 'shards:', {}, [{ field: 'shards', found: 'null' }]],
+    [
+      'no power of two',
+      'shards: 48',
+      {},
+      [{ field: 'shards', found: 'the number 48', wanted: expect.stringContaining('power') }],
+    ],
+    ['shards out of range', 'shards: 8', {}, [{ field: 'shards' }]],
+    ['replicas', 'nats: {replicas: 2}', {}, [{ field: 'nats.replicas', wanted: '1, 3 or 5' }]],
+    [
+      'list for a group',
+      'http: [1]',
+      {},
+      [{ field: 'http', found: 'an array of 1', wanted: expect.stringContaining('port') }],
+    ],
+    ['unknown key', 'drainsMs: 1', {}, [{ field: 'drainsMs', remedy: 'did you mean drainMs?' }]],
+    ['unknown nested key', 'http: {prot: 1}', {}, [{ field: 'http.prot', remedy: 'did you mean http.port?' }]],
+    [
+      'unknown agent key',
+      'agents: {a: {handle: x}}',
+      {},
+      [{ field: 'agents.a.handle', remedy: 'did you mean agents.a.handler?' }],
+    ],
+    ['unknown far key', 'xyzzy: 1', {}, [{ field: 'xyzzy', remedy: 'leave it out' }]],
+    ['later key', 'gateway: {workerPool: {}}', {}, [{ field: 'gateway', ...later }]],
+    [
+      'later agent key',
+      'agents: {defaults: {sessionConcurrency: 1}}',
+      {},
+      [{ field: 'agents.defaults.sessionConcurrency', ...later }],
+    ],
+    ['agent name', 'agents: {Main Agent: {}}', {}, [{ field: 'agents.Main Agent', remedy: 'rename the agent' }]],
+    ['agent __proto__', 'agents: {__proto__: {handler: x}}', {}, [{ field: 'agents.__proto__' }]],
+    ['root __proto__', '__proto__: {drainMs: 1}', {}, [{ field: '__proto__' }]],
+    [
+      'level',
+      'log: {level: loud}',
+      {},
+      [{ field: 'log.level', found: '"loud"', wanted: expect.stringContaining('silent') }],
+    ],
+    ['variable', '', { LANEKEEPER_HTTP_PORT: '70700' }, [{ field: 'LANEKEEPER_HTTP_PORT', found: 'the number 70700' }]],
+    [
+      'variable no number',
+      '',
+      { LANEKEEPER_DRAIN_MS: '30s' },
+      [{ field: 'LANEKEEPER_DRAIN_MS', found: 'a text of 3 bytes' }],
+    ],
+    [
+      'unknown variable',
+      '',
+      { LANEKEEPER_HTTP_PROT: '1' },
+      [{ field: 'LANEKEEPER_HTTP_PROT', remedy: 'did you mean LANEKEEPER_HTTP_PORT?' }],
+    ],
+    ['later variable', '', { LANEKEEPER_REDIS_URL: 'redis://x' }, [{ field: 'LANEKEEPER_REDIS_URL', ...later }]],
+    ['a bad value below a good one', 'drainMs: x', { LANEKEEPER_DRAIN_MS: '1' }, [{ field: 'drainMs' }]],
+    [
+      'host in the file',
+      'http: {host: 0.0.0.0}',
+      {},
+      [{ field: 'http.host', found: 'the host 0.0.0.0', remedy: expect.stringContaining('LANEKEEPER_TOKENS_FILE') }],
+    ],
+    [
+      'host in the environment',
+      'http: {host: localhost}',
+      { LANEKEEPER_HTTP_HOST: '::' },
+      [{ field: 'LANEKEEPER_HTTP_HOST' }],
+    ],
+    ['loopback over a bad host', 'http: {host: 0.0.0.0}', { LANEKEEPER_HTTP_HOST: '::1' }, []],
+    [
+      'all at once, over file, environment and rules',
+      'shards: 1\nnope: 1\nhttp: {host: 10.0.0.1}',
+      { LANEKEEPER_LOG_LEVEL: 'x', LANEKEEPER_FOO: '1' },
+      [
+        { field: 'LANEKEEPER_FOO' },
+        { field: 'shards' },
+        { field: 'nope' },
+        { field: 'LANEKEEPER_LOG_LEVEL' },
+        { field: 'http.host' },
+      ],
+    ],
+    [
+      'a broken file hides no other problem',
+      '[1]',
+      { LANEKEEPER_LOG_LEVEL: 'x' },
+      [{ found: 'an array of 1' }, { field: 'LANEKEEPER_LOG_LEVEL' }],
+    ],
+  ];
+  it.each(cases)('%s', (_title, yaml, env, expected) => {
+    const problems = problemsOf(() => load(yaml, env));
+    expect(problems).toEqual(expected.map((problem) => expect.objectContaining(problem)));
+    for (const problem of problems) expect(problem.remedy).toBeTruthy();
+  });
+
+  it.each<[string, string, Record<string, string>]>([
+    ['a URL', 'nats: {url: "http://u:hunter@h"}', {}],
+    ['a URL in a variable', '', { LANEKEEPER_NATS_URL: 'hunter' }],
+    ['a group', 'nats: hunter', {}],
+    ['an unknown key', 'passwort: hunter', {}],
+    ['a later variable', '', { LANEKEEPER_REDIS_URL: 'redis://:hunter@h' }],
+    ['a syntax error', 'password: "hunter\n', {}],
+    ['an unset alias', 'password: *hunter', {}],
+  ])('no secret is told: %s', (_title, yaml, env) => {
+    const problems = problemsOf(() => load(yaml, env));
+    expect(problems).toHaveLength(1);
+    expect(JSON.stringify(problems)).not.toContain('hunter');
+  });
+
+  it('the message lists each problem with field, found, wanted and remedy', () => {
+    const options: LoadSettingsOptions = { cwd, env: { LANEKEEPER_HTTP_PORT: '-1', LANEKEEPER_FOO: '1' } };
+    expect(() => loadSettings(options)).toThrow(
+      /2 problems:\n {2}- LANEKEEPER_FOO: .*\n {2}- LANEKEEPER_HTTP_PORT: found "-1", wanted .*; /,
+    );
+  });
+});

@@ -1,0 +1,48 @@
+import { resolve } from 'node:path';
+import { readEnvironment, type Environment } from './environment.js';
+import { SettingsError } from './settings-error.js';
+import { readSettingsFile } from './settings-file.js';
+import { checkLayer, dotted, mergeLayers, type SettingPath, type SettingsLayer } from './settings-layer.js';
+import { checkRules } from './settings-rules.js';
+import { resolveAgents, settingsSchema, type Settings, type SettingsInput } from './settings.js';
+
+export interface LoadSettingsOptions {
+  /** Variables - default: those of this process, which are read nowhere else. */
+  readonly env?: Environment;
+  /** Folder of `lanekeeper.yaml`, and what relative paths start from - default: the working folder. */
+  readonly cwd?: string;
+  /** What the command line says; wins over everything. `undefined` inside counts as unset. */
+  readonly overrides?: SettingsInput;
+}
+
+/** Settings from option > environment > file > default. Throws one `SettingsError` with every problem of all of them. */
+export function loadSettings(options: LoadSettingsOptions = {}): Settings {
+  const { env = process.env, cwd = process.cwd(), overrides = {} } = options;
+  const file = readSettingsFile(env, cwd);
+  const environment = readEnvironment(env);
+  const layers: SettingsLayer[] = [
+    file,
+    environment,
+    { values: overrides, nameOf: dotted, remedy: 'correct the option' },
+  ];
+  const checked = layers.map(checkLayer);
+  const settings = settingsSchema.parse(mergeLayers(checked.map((layer) => layer.values)));
+  const problems = [
+    ...file.problems,
+    ...environment.problems,
+    ...checked.flatMap((layer) => layer.problems),
+    ...checkRules(settings).map(({ path, ...rest }) => ({ field: nameOfSource(layers, path), ...rest })),
+  ];
+  if (problems.length > 0) throw new SettingsError(problems);
+  return { ...settings, dataDir: resolve(cwd, settings.dataDir), agents: resolveAgents(settings.agents) };
+}
+
+/** Names a setting after the layer that decided it, so that people mend the right place. */
+function nameOfSource(layers: readonly SettingsLayer[], path: SettingPath): string {
+  const source = layers.findLast((layer) => valueAt(layer.values, path) !== undefined);
+  return source?.nameOf(path) ?? dotted(path);
+}
+
+function valueAt(values: unknown, path: SettingPath): unknown {
+  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], values);
+}

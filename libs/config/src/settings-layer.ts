@@ -1,0 +1,120 @@
+import type { z } from 'zod';
+import { AGENT_NAME_PATTERN, closestName, describeValue, type InputProblem } from '#contracts';
+import { isLaterSetting } from './later-settings.js';
+import { knownKeys, settingsSchema } from './settings.js';
+
+export type SettingPath = readonly PropertyKey[];
+
+/** One source of settings: the file, the environment or the options of a command. */
+export interface SettingsLayer {
+  readonly values: unknown;
+  /** How a problem calls the setting at a path, e.g. by its variable. */
+  readonly nameOf: (path: SettingPath) => string;
+  /** Where the reader of a problem mends it. */
+  readonly remedy: string;
+}
+
+export interface CheckedLayer {
+  readonly problems: InputProblem[];
+  /** What is left without everything that was refused; always fits the schema. */
+  readonly values: Record<string, unknown>;
+}
+
+/** A layer is checked on its own, so that a bad value is reported also when a higher layer overrides it. */
+export function checkLayer(layer: SettingsLayer): CheckedLayer {
+  const values: unknown = structuredClone(layer.values);
+  const issues = settingsSchema.safeParse(values, { reportInput: true }).error?.issues ?? [];
+  const problems = new Map<string, InputProblem>();
+  for (const issue of issues) {
+    for (const problem of toProblems(issue, layer)) {
+      if (!problems.has(problem.field)) problems.set(problem.field, problem);
+    }
+  }
+  if (!isGroup(values)) return { problems: [...problems.values()], values: {} };
+  for (const issue of issues) {
+    if (issue.code === 'unrecognized_keys') for (const key of issue.keys) remove(values, [...issue.path, key]);
+    else remove(values, issue.path);
+  }
+  // zod passes over this one key of a record in silence.
+  if (isGroup(values['agents']) && Object.hasOwn(values['agents'], '__proto__')) {
+    const problem = agentNameProblem(['agents', '__proto__'], layer);
+    problems.set(problem.field, problem);
+  }
+  return { problems: [...problems.values()], values };
+}
+
+/** Later layers win, setting by setting; `undefined` counts as unset. */
+export function mergeLayers(layers: readonly Record<string, unknown>[]): Record<string, unknown> {
+  const merged: Record<string, unknown> = {};
+  for (const layer of layers) {
+    for (const [key, value] of Object.entries(layer)) {
+      if (value === undefined || key === '__proto__') continue;
+      const before = Object.hasOwn(merged, key) ? merged[key] : undefined;
+      merged[key] = isGroup(value) ? mergeLayers(isGroup(before) ? [before, value] : [value]) : value;
+    }
+  }
+  return merged;
+}
+
+export function isGroup(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A path as people write it. Keys come from a file: a line break or a screenful of text has no place in a report. */
+export function dotted(path: SettingPath): string {
+  const keys = path.map((key) => {
+    const clean = String(key).replace(/\p{C}/gu, '?');
+    return clean.length > 64 ? `${clean.slice(0, 63)}…` : clean;
+  });
+  return keys.join('.') || 'settings';
+}
+
+function toProblems(issue: z.core.$ZodIssue, layer: SettingsLayer): InputProblem[] {
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKeyProblem(issue.path, key, layer));
+  if (issue.code === 'invalid_key') return [agentNameProblem(issue.path, layer)];
+  return [
+    {
+      field: layer.nameOf(issue.path),
+      found: describeFound(issue.path, issue.input),
+      wanted: issue.message,
+      remedy: `${layer.remedy}, or leave it out for the default`,
+    },
+  ];
+}
+
+function unknownKeyProblem(path: SettingPath, key: string, layer: SettingsLayer): InputProblem {
+  const field = layer.nameOf([...path, key]);
+  if (isLaterSetting(path, key)) {
+    return {
+      field,
+      found: 'a setting of a later version',
+      wanted: 'none: not in this version yet',
+      remedy: 'leave it out',
+    };
+  }
+  const known = knownKeys(path);
+  const close = closestName(key, known);
+  const remedy = close === undefined ? 'leave it out' : `did you mean ${dotted([...path, close])}?`;
+  return { field, found: 'an unknown setting', wanted: `one of ${known.join(', ')}`, remedy };
+}
+
+function agentNameProblem(path: SettingPath, layer: SettingsLayer): InputProblem {
+  const wanted = `agent names that match ${AGENT_NAME_PATTERN.source}`;
+  return { field: layer.nameOf(path), found: 'another name', wanted, remedy: 'rename the agent' };
+}
+
+const HARMLESS_TEXT = /^(-?\d{1,12}(\.\d{1,6})?|[A-Za-z][A-Za-z_-]{0,15})$/;
+
+/** Shows numbers and words as they stand, anything longer by its size; of the broker nothing, it may be a password. */
+function describeFound(path: SettingPath, value: unknown): string {
+  if (path[0] !== 'nats' && typeof value === 'string' && HARMLESS_TEXT.test(value)) return `"${value}"`;
+  return describeValue(value);
+}
+
+function remove(values: Record<string, unknown>, path: SettingPath): void {
+  const [key, ...rest] = path.map(String);
+  if (key === undefined || !Object.hasOwn(values, key)) return;
+  const value = values[key];
+  if (rest.length === 0) delete values[key];
+  else if (isGroup(value)) remove(value, rest);
+}

@@ -1,0 +1,24 @@
+import { describe, expect, it } from 'vitest';
+import { checkRules } from './settings-rules.js';
+import { settingsSchema } from './settings.js';
+
+describe('a host that is not loopback is refused', () => {
+  it.each([
+    ['127.0.0.1', true],
+    ['127.255.0.9', true],
+    ['::1', true],
+    ['0:0:0:0:0:0:0:1', true],
+    ['localhost', true],
+    ['LOCALHOST', true],
+    ['0.0.0.0', false],
+    ['::', false],
+    ['128.0.0.1', false],
+    ['192.168.1.1', false],
+    ['::2', false],
+    ['127.0.0.1.example.com', false],
+    ['localhost.example.com', false],
+    ['example.com', false],
+  ])('%s: %s', (host, allowed) => {
+    expect(checkRules(settingsSchema.parse({ http: { host } }))).toHaveLength(allowed ? 0 : 1);
+  });
+});

@@ -1,0 +1,15 @@
+/** Time as domain code may use it: handed in, so that specs step it by hand. */
+export interface Clock {
+  /** Wall clock, ms since the epoch. */
+  now(): number;
+  /** Runs `fn` once after `delayMs`; the answer cancels it. */
+  after(delayMs: number, fn: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after: (delayMs, fn) => {
+    const timer = setTimeout(fn, delayMs);
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,37 @@
+export { systemClock, type Clock } from './clock.js';
+export { closestName } from './closest-name.js';
+export { DECISIONS, OUTCOMES, type Decision, type Outcome } from './decisions.js';
+export { LanekeeperError, describeProblem, type InputProblem } from './errors.js';
+export { HEADER } from './headers.js';
+export {
+  AGENT_NAME_PATTERN,
+  MAX_MESSAGE_ID_CHARS,
+  MAX_TEXT_BYTES,
+  checkSendMessageBody,
+  describeValue,
+  parseInboxMessage,
+  sendMessageBody,
+  type InboxMessage,
+  type SendMessageBody,
+} from './message.js';
+export { dedupId } from './message-id.js';
+export { DEFAULT_SHARDS, NAMESPACE_PATTERN, Names, type SessionTokens } from './names.js';
+export {
+  MAX_NOTE_STATE_BYTES,
+  MAX_RECORD_BYTES,
+  MAX_STATE_BYTES,
+  parseRecord,
+  type Head,
+  type MessageDecision,
+  type NoteRecord,
+  type Reply,
+  type RunInWork,
+  type SequenceRange,
+  type SessionRecord,
+  type TurnRecord,
+} from './record.js';
+export { makeRunId } from './run-id.js';
+export type { SessionAnswer, SessionQuestion } from './session-status.js';
+export { shardOf } from './shard.js';
+export { MAX_SESSION_KEY_BYTES, decodeToken, encodeToken } from './tokens.js';
+export { parseTurnStarted, type TurnStartedEvent } from './turn-events.js';

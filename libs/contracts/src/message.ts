@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import { closestName } from './closest-name.js';
+import type { InputProblem } from './errors.js';
+
+/**
+ * The body that a sender gives, and what is stored of it. Stored messages carry `v` and `kind` on top; agent and session
+ * stand in the subject, the id's hash in `Nats-Msg-Id`.
+ */
+
+export const AGENT_NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,63}$/;
+export const MAX_TEXT_BYTES = 256 * 1024;
+export const MAX_MESSAGE_ID_CHARS = 256;
+
+const utf8Length = (text: string): number => Buffer.byteLength(text);
+
+/** Unpaired surrogates have no UTF-8 form: they would be stored as another text than was sent. */
+const wellFormed = (text: string): boolean => text.isWellFormed();
+
+const text = (maxChars: number) =>
+  z
+    .string()
+    .min(1)
+    .max(maxChars)
+    .refine(wellFormed, { message: 'well-formed Unicode, without lone surrogates' });
+
+// Printable only: the id also stands in logs, URLs and headers, where a line break would forge a second line.
+const messageId = text(MAX_MESSAGE_ID_CHARS).refine((id) => !/\p{Cc}/u.test(id), {
+  message: 'a text without control characters',
+});
+
+const messageFields = {
+  id: messageId,
+  text: z.string().refine(wellFormed, { message: 'well-formed Unicode, without lone surrogates' }).optional(),
+  data: z.json().optional(),
+  author: z.strictObject({ id: text(256), name: text(256).optional() }).optional(),
+  thread: text(512).optional(),
+  replyTo: z.url({ protocol: /^https?$/ }).max(2048).optional(),
+  sentAt: z.iso.datetime({ offset: true }).optional(),
+};
+
+export const sendMessageBody = z
+  .strictObject({ ...messageFields, id: messageId.optional() })
+  .refine((body) => body.text !== undefined || body.data !== undefined, {
+    path: ['text'],
+    message: 'a text or data',
+  })
+  .refine((body) => body.text === undefined || utf8Length(body.text) <= MAX_TEXT_BYTES, {
+    path: ['text'],
+    message: `at most ${MAX_TEXT_BYTES} bytes`,
+    params: { tooLarge: true },
+  });
+export type SendMessageBody = z.infer<typeof sendMessageBody>;
+
+const inboxMessage = z.object({ v: z.literal(1), kind: z.literal('message'), ...messageFields });
+export type InboxMessage = z.infer<typeof inboxMessage>;
+
+export type ParsedInboxMessage = { ok: true; message: InboxMessage } | { ok: false; problem: string };
+
+/** Reads a stored body. What does not parse is decided `rejected` with this problem and never stops a reader. */
+export function parseInboxMessage(text: string): ParsedInboxMessage {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return { ok: false, problem: 'the body is no JSON' };
+  }
+  const parsed = inboxMessage.safeParse(json);
+  if (parsed.success) return { ok: true, message: parsed.data };
+  const issue = parsed.error.issues[0];
+  return { ok: false, problem: `the body's ${issue?.path.join('.') || 'shape'}: ${issue?.message}` };
+}
+
+/** Fields of later versions: refused by name today, since ignoring one would change what the sender asked for. */
+const NOT_YET = ['sequence', 'priority', 'strategy', 'task'];
+const KNOWN_FIELDS = Object.keys(messageFields);
+
+export interface BodyProblems {
+  readonly problems: InputProblem[];
+  /** True when the only fault is size (413 rather than 422). */
+  readonly tooLarge: boolean;
+}
+
+export function checkSendMessageBody(
+  body: unknown,
+): { ok: true; body: SendMessageBody } | ({ ok: false } & BodyProblems) {
+  const parsed = sendMessageBody.safeParse(body, { reportInput: true });
+  if (parsed.success) return { ok: true, body: parsed.data };
+  const problems = parsed.error.issues.flatMap(toProblems);
+  const tooLarge = parsed.error.issues.every((issue) => issue.code === 'custom' && issue.params?.['tooLarge'] === true);
+  return { ok: false, problems, tooLarge };
+}
+
+function toProblems(issue: z.core.$ZodIssue): InputProblem[] {
+  const field = issue.path.join('.') || 'body';
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => {
+      const path = issue.path.length > 0 ? `${field}.${key}` : key;
+      if (NOT_YET.includes(key)) {
+        return { field: path, found: 'a value', wanted: 'no such field in this version', remedy: `leave ${key} out` };
+      }
+      const close = closestName(key, KNOWN_FIELDS);
+      return {
+        field: path,
+        found: 'an unknown field',
+        wanted: `one of ${KNOWN_FIELDS.join(', ')}`,
+        remedy: close === undefined ? `leave ${key} out` : `did you mean ${close}?`,
+      };
+    });
+  }
+  return [{ field, found: describeValue(issue.input), wanted: issue.message }];
+}
+
+/** Names a value by its type and size, never by its content: problems end up in logs. */
+export function describeValue(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === 'string') return value === '' ? 'an empty text' : `a text of ${utf8Length(value)} bytes`;
+  if (typeof value === 'object') return 'an object';
+  return `the ${typeof value} ${String(value)}`;
+}

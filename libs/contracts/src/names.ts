@@ -1,0 +1,75 @@
+import { shardOf } from './shard.js';
+import { encodeToken } from './tokens.js';
+
+/** A namespace is the first token of every subject and the prefix of every stream. */
+export const NAMESPACE_PATTERN = /^[a-z][a-z0-9]{0,15}$/;
+
+/** Fixed when the streams are created (it is written into their subject transform). */
+export const DEFAULT_SHARDS = 64;
+
+/** A session as it stands in subjects: both tokens are raw, so an invalid one can still be decided `rejected`. */
+export interface SessionTokens {
+  readonly shard: number;
+  readonly agentToken: string;
+  readonly sessionToken: string;
+}
+
+/**
+ * Every name of an installation, from one place: two installations share a broker by having two namespaces.
+ * Readers and writers build subjects only here, so a subject cannot be spelled in two ways.
+ */
+export class Names {
+  readonly inboxStream: string;
+  readonly turnsStream: string;
+  readonly eventsStream: string;
+
+  constructor(
+    readonly namespace: string,
+    readonly shards: number,
+  ) {
+    const prefix = namespace.toUpperCase();
+    this.inboxStream = `${prefix}_INBOX`;
+    this.turnsStream = `${prefix}_TURNS`;
+    this.eventsStream = `${prefix}_EVENTS`;
+  }
+
+  sessionTokens(agent: string, session: string): SessionTokens {
+    const agentToken = encodeToken(agent);
+    const sessionToken = encodeToken(session);
+    return { agentToken, sessionToken, shard: shardOf(agentToken, sessionToken, this.shards) };
+  }
+
+  /** Where ingress publishes; the server stores it as `inboxSubject`. */
+  ingestSubject(key: SessionTokens): string {
+    return `${this.namespace}.in.${key.agentToken}.${key.sessionToken}`;
+  }
+
+  inboxSubject(key: SessionTokens): string {
+    return `${this.namespace}.inbox.${key.shard}.${key.agentToken}.${key.sessionToken}`;
+  }
+
+  inboxShardFilter(shard: number): string {
+    return `${this.namespace}.inbox.${shard}.>`;
+  }
+
+  turnsSubject(key: SessionTokens): string {
+    return `${this.namespace}.turns.${key.shard}.${key.agentToken}.${key.sessionToken}`;
+  }
+
+  turnEventsSubject(key: SessionTokens): string {
+    return `${this.namespace}.events.${key.shard}.${key.agentToken}.${key.sessionToken}.turn`;
+  }
+
+  shardRpcSubject(shard: number): string {
+    return `${this.namespace}.rpc.shard.${shard}`;
+  }
+
+  /** Reads the session out of a stored subject of LK_INBOX or LK_TURNS (`<ns>.<kind>.<shard>.<agent>.<session>`). */
+  parseSessionSubject(subject: string): SessionTokens {
+    const [, , shard, agentToken, sessionToken] = subject.split('.');
+    if (shard === undefined || agentToken === undefined || sessionToken === undefined) {
+      throw new Error(`subject ${subject} is not <namespace>.<kind>.<shard>.<agent>.<session>`);
+    }
+    return { shard: Number(shard), agentToken, sessionToken };
+  }
+}

@@ -1,0 +1,111 @@
+import { z } from 'zod';
+import { DECISIONS, OUTCOMES } from './decisions.js';
+
+/**
+ * The record: a durable write about a session, and the only thing a crash has to leave behind.
+ *
+ * Kind `turn` ends a turn; kind `note` makes a decision durable before a turn ends. Both carry the session's whole head,
+ * so the last record of the subject is always enough to go on. The body is written once and never changed.
+ */
+
+const sequence = z.int().nonnegative();
+
+/** `[from, to]`, both included. A range says that every message of this session inside it is decided. */
+const sequenceRange = z.tuple([sequence, sequence]);
+export type SequenceRange = z.infer<typeof sequenceRange>;
+
+/** The undecided batch in work or waiting for a retry. The same `runId` always has the same `seqs` (L7). */
+const runInWork = z.object({
+  runId: z.string(),
+  seqs: z.array(sequence).min(1),
+  /** The number of the attempt that runs next (1 = the first). */
+  attempt: z.int().positive(),
+  /** How many of its attempts took their worker down. Counted by notes alone, never by hints. */
+  crashes: z.int().nonnegative(),
+  /** Not before this time (ms since the epoch) may the next attempt start. */
+  notBefore: z.number().optional(),
+  /** Incarnation that runs it, when that is not the shard's owner. */
+  holder: z.string().optional(),
+});
+export type RunInWork = z.infer<typeof runInWork>;
+
+const head = z.object({
+  /** Every inbox message of the session at or below is decided. */
+  upto: sequence,
+  /** Decided sequences above `upto`, ascending, apart from each other. */
+  done: z.array(sequenceRange),
+  run: runInWork.nullable(),
+  /** What the agent keeps between turns; any JSON. Absent = nothing kept, or `stateSeq` says where it stands. */
+  state: z.json().optional(),
+  /** LK_TURNS sequence of the record that holds the state, when it is too large to repeat in a note. */
+  stateSeq: sequence.optional(),
+  /** The next dense `sequence` number of the reorder buffer; null until a message starts the count. */
+  nextSequence: sequence.nullable(),
+  /** Runs that this session spawned and whose completion is still to come, by their id. */
+  children: z.record(z.string(), z.json()),
+  /** Highest relay handled per origin session, so that a relay is decided once also after the dedup window. */
+  relayed: z.record(z.string(), z.int()),
+});
+export type Head = z.infer<typeof head>;
+
+const messageDecision = z.object({
+  id: z.string(),
+  seq: sequence,
+  decision: z.enum(DECISIONS),
+  reason: z.string().optional(),
+});
+export type MessageDecision = z.infer<typeof messageDecision>;
+
+const reply = z.object({ kind: z.literal('reply'), text: z.string().optional(), data: z.json().optional() });
+export type Reply = z.infer<typeof reply>;
+
+const recordBase = head.extend({
+  v: z.literal(1),
+  /** Random per record: tells one's own stored commit from another's when its ack was lost. */
+  commitId: z.string(),
+  /** Incarnation that wrote it. */
+  worker: z.string(),
+  messages: z.array(messageDecision),
+});
+
+const noteRecord = recordBase.extend({ kind: z.literal('note') });
+
+const turnRecord = recordBase.extend({
+  kind: z.literal('turn'),
+  runId: z.string(),
+  attempt: z.int().positive(),
+  status: z.enum(OUTCOMES),
+  sends: z.array(reply),
+  usage: z.record(z.string(), z.number()).optional(),
+  error: z.object({ name: z.string(), message: z.string() }).optional(),
+  /** ms since the epoch, by the clock of the worker. */
+  startedAt: z.number(),
+  endedAt: z.number(),
+});
+
+const sessionRecord = z.discriminatedUnion('kind', [turnRecord, noteRecord]);
+export type NoteRecord = z.infer<typeof noteRecord>;
+export type TurnRecord = z.infer<typeof turnRecord>;
+export type SessionRecord = z.infer<typeof sessionRecord>;
+
+/** Largest record that is written; a turn whose record would be larger fails with `record_too_large`. */
+export const MAX_RECORD_BYTES = 768 * 1024;
+/** Largest state that a turn may leave. */
+export const MAX_STATE_BYTES = 256 * 1024;
+/** Above this a note refers to the state by `stateSeq` instead of repeating it. */
+export const MAX_NOTE_STATE_BYTES = 32 * 1024;
+
+export type ParsedRecord = { ok: true; record: SessionRecord } | { ok: false; problem: string };
+
+export function parseRecord(text: string): ParsedRecord {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return { ok: false, problem: 'it is no JSON' };
+  }
+  const parsed = sessionRecord.safeParse(json);
+  if (parsed.success) return { ok: true, record: parsed.data };
+  const issue = parsed.error.issues[0];
+  return { ok: false, problem: `${issue?.path.join('.')}: ${issue?.message}` };
+}

@@ -1,0 +1,15 @@
+/** What the owner of a shard knows of one session: question and answer on `<ns>.rpc.shard.<n>`. */
+export interface SessionQuestion {
+  readonly agentToken: string;
+  readonly sessionToken: string;
+}
+
+export interface SessionAnswer {
+  readonly state: 'idle' | 'queued' | 'running' | 'held' | 'retrying';
+  /** Undecided messages that wait; those of the running turn are not among them. */
+  readonly depth: number;
+  /** Age of the oldest waiting message in ms; null when none waits. */
+  readonly oldestMs: number | null;
+  readonly running?: { readonly runId: string; readonly attempt: number; readonly seqs: readonly number[]; readonly startedAt: number };
+  readonly worker: string;
+}

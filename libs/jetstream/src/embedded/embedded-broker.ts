@@ -1,0 +1,112 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { BrokerFolder } from './broker-folder.js';
+import { BrokerProcess } from './broker-process.js';
+
+const FIRST_BACKOFF_MS = 50;
+const LONGEST_BACKOFF_MS = 2_000;
+/** With these backoffs about ten seconds: longer than a port stays taken, shorter than anybody's patience. */
+const FAILURES_IN_A_ROW = 10;
+/** After a life as long as this the waiting starts small again. */
+const GOOD_LIFE_MS = 10_000;
+
+export interface EmbeddedBrokerOptions {
+  readonly binary: string;
+  /** Data, pid and log go to its folder `nats`. */
+  readonly dataDir: string;
+  readonly configFile: string;
+  /** Unset = any free one. */
+  readonly port?: number;
+  readonly log: (line: string) => void;
+  /** Called when it ended and could not be brought back: nothing works from now on. */
+  readonly onExit?: (error: Error) => void;
+}
+
+/**
+ * The nats-server of `lanekeeper up`, kept alive until `stop()`.
+ *
+ * starting → running → (died: restarting → running)* → stopped
+ *
+ * It comes back on the same port, for its clients know no other and reconnect by themselves.
+ */
+export class EmbeddedBroker {
+  private readonly stopping = new AbortController();
+  private readonly watch: Promise<void>;
+  private current: BrokerProcess;
+
+  private constructor(
+    private readonly options: EmbeddedBrokerOptions,
+    private readonly folder: BrokerFolder,
+    first: BrokerProcess,
+  ) {
+    this.current = first;
+    this.watch = this.keepAlive(first.port);
+  }
+
+  /** Resolves when clients can connect. Fails when another broker works on the data directory. */
+  static async start(options: EmbeddedBrokerOptions): Promise<EmbeddedBroker> {
+    const folder = await BrokerFolder.open(options.dataDir);
+    try {
+      const { binary, configFile, port } = options;
+      const first = await BrokerProcess.start({ binary, configFile, folder, port });
+      return new EmbeddedBroker(options, folder, first);
+    } catch (error) {
+      folder.close();
+      throw error;
+    }
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.current.port}`;
+  }
+
+  /** Of the nats-server that runs now; another one after a restart. */
+  get pid(): number {
+    return this.current.pid;
+  }
+
+  /** Ends it gracefully; resolves when it has ended and its data directory is free. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.current.stop();
+    await this.watch;
+    this.folder.close();
+  }
+
+  private async keepAlive(port: number): Promise<void> {
+    let backoffMs = FIRST_BACKOFF_MS;
+    for (;;) {
+      const startedAt = performance.now();
+      const reason = await this.current.exited;
+      if (this.stopping.signal.aborted) return;
+      if (performance.now() - startedAt > GOOD_LIFE_MS) backoffMs = FIRST_BACKOFF_MS;
+      this.options.log(`embedded nats-server ${this.current.pid} ${reason}: restarting it on port ${port}`);
+      for (let failures = 1; ; failures++) {
+        await delay(backoffMs, undefined, { signal: this.stopping.signal }).catch(() => {});
+        if (this.stopping.signal.aborted) return;
+        backoffMs = Math.min(backoffMs * 2, LONGEST_BACKOFF_MS);
+        try {
+          await this.restart(port);
+          break;
+        } catch (error) {
+          if (failures >= FAILURES_IN_A_ROW) return this.giveUp(error as Error);
+          this.options.log(`embedded nats-server: restart ${failures} failed: ${(error as Error).message}`);
+        }
+      }
+      // `stop()` may have come while it started: it ended the life before, this one is ours to end.
+      if (this.stopping.signal.aborted) return this.current.stop();
+    }
+  }
+
+  private async restart(port: number): Promise<void> {
+    const { binary, configFile } = this.options;
+    // When only its guard died, the broker itself needs a moment to follow.
+    await this.folder.whenFree();
+    this.current = await BrokerProcess.start({ binary, configFile, folder: this.folder, port });
+    this.options.log(`embedded nats-server: runs again as ${this.current.pid}`);
+  }
+
+  private giveUp(error: Error): void {
+    this.options.log(`embedded nats-server: gave up after ${FAILURES_IN_A_ROW} failures in a row: ${error.message}`);
+    this.options.onExit?.(error);
+  }
+}

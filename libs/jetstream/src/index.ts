@@ -1,0 +1,12 @@
+export { EmbeddedBroker } from './embedded/embedded-broker.js';
+export { findNatsServer } from './embedded/find-nats-server.js';
+export { LastMessageBatcher } from './last-message-batcher.client.js';
+export { BrokerConnection } from './nats-connection.client.js';
+export { PublishChannel, type PublishOutcome } from './publish-channel.publisher.js';
+export { RecordCommitter, type CommitOutcome, type RecordWrite } from './record-commit.publisher.js';
+export { SERVER_ERROR } from './server-errors.js';
+export { ShardReader, type ShardMessage } from './shard-reader.consumer.js';
+export { StreamReader, type StoredMessage } from './stream-reader.client.js';
+export { applyTopology } from './topology.client.js';
+export { StreamMismatchError } from './topology-error.js';
+export { declareTopology, type StreamSpec } from './topology.js';

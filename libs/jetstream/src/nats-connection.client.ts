@@ -1,0 +1,159 @@
+import { EventEmitter } from 'node:events';
+import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { natsConnectOptions } from '#config';
+import { LanekeeperError, MAX_RECORD_BYTES } from '#contracts';
+import type { Logger } from '#telemetry';
+
+/** Oldest server whose behaviour the protocol was measured on (batched direct get, per-message TTL, strict mode). */
+const OLDEST_SERVER: readonly [number, number] = [2, 12];
+
+const HEADER_ROOM_BYTES = 16 * 1024;
+const CONNECT_RETRY_MS = 500;
+const RECONNECT_WAIT_MS = 250;
+/** Two missed pings end a half-open connection; the default of two minutes would stall every lane for four. */
+const PING_INTERVAL_MS = 5_000;
+const API_TIMEOUT_MS = 5_000;
+
+export interface BrokerConnectionOptions {
+  readonly url: string;
+  /** Shown in the broker's connection list. */
+  readonly name: string;
+  readonly log: Logger;
+  /** Ends the wait for a broker that is not there yet. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * One connection to the broker that never gives up: it waits for the first connect, reconnects for ever, and says
+ * whether it is up, so that callers can refuse work at once instead of filling the client's send buffer (what lies in
+ * that buffer is sent after the reconnect, long after its caller was told 503).
+ */
+export class BrokerConnection {
+  private up = true;
+  private readonly changes = new EventEmitter<{ up: []; down: [] }>().setMaxListeners(0);
+
+  private constructor(
+    readonly nc: NatsConnection,
+    readonly js: JetStreamClient,
+    readonly jsm: JetStreamManager,
+    private readonly log: Logger,
+  ) {
+    void this.follow();
+  }
+
+  static async open(options: BrokerConnectionOptions): Promise<BrokerConnection> {
+    const nc = await connectPatiently(options);
+    const problem = unfitness(nc.info?.version ?? '0.0.0', nc.info?.max_payload ?? 0);
+    if (problem !== undefined) {
+      await nc.close();
+      throw problem;
+    }
+    const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: API_TIMEOUT_MS });
+    return new BrokerConnection(nc, jetstream(nc, { timeout: API_TIMEOUT_MS }), jsm, options.log);
+  }
+
+  get isUp(): boolean {
+    return this.up && !this.nc.isClosed();
+  }
+
+  onDown(listener: () => void): () => void {
+    this.changes.on('down', listener);
+    return () => this.changes.off('down', listener);
+  }
+
+  onUp(listener: () => void): () => void {
+    this.changes.on('up', listener);
+    return () => this.changes.off('up', listener);
+  }
+
+  /** Resolves when the connection is up or closed for good. */
+  async whenUp(): Promise<void> {
+    if (this.isUp || this.nc.isClosed()) return;
+    await new Promise<void>((resolve) => {
+      this.changes.once('up', resolve);
+      void this.nc.closed().then(() => resolve());
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.nc.isClosed()) return;
+    // A drain flushes what is written; without a broker there is nothing to flush to and it would wait for ever.
+    await (this.up ? this.nc.drain().catch(() => this.nc.close()) : this.nc.close());
+  }
+
+  private async follow(): Promise<void> {
+    for await (const status of this.nc.status()) {
+      if (status.type === 'disconnect') {
+        this.up = false;
+        this.log.warn({}, 'broker connection lost, reconnecting');
+        this.changes.emit('down');
+      } else if (status.type === 'reconnect') {
+        this.up = true;
+        this.log.info({}, 'broker connection is back');
+        this.changes.emit('up');
+      } else if (status.type === 'error') {
+        this.log.error({ error: status.error.message }, 'broker reported an error on the connection');
+      }
+    }
+    this.up = false;
+  }
+}
+
+async function connectPatiently(options: BrokerConnectionOptions): Promise<NatsConnection> {
+  let told = false;
+  for (;;) {
+    options.signal?.throwIfAborted();
+    try {
+      return await connect({
+        ...natsConnectOptions(options.url),
+        name: options.name,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: RECONNECT_WAIT_MS,
+        reconnectJitter: RECONNECT_WAIT_MS,
+        pingInterval: PING_INTERVAL_MS,
+      });
+    } catch (error) {
+      if (isAuthorization(error)) throw error;
+      if (!told) options.log.warn({ error: String(error) }, 'no broker yet, trying again until it answers');
+      told = true;
+      await pause(CONNECT_RETRY_MS, options.signal);
+    }
+  }
+}
+
+/** Wrong credentials do not heal by waiting. */
+function isAuthorization(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AuthorizationError';
+}
+
+async function pause(delayMs: number, signal: AbortSignal | undefined): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, delayMs);
+    signal?.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}
+
+/** Why this broker cannot carry an installation. Better a refused start than a record that never fits. */
+function unfitness(version: string, maxPayload: number): LanekeeperError | undefined {
+  if (!isSupported(version)) {
+    return new LanekeeperError(
+      'broker_too_old',
+      `nats-server: found version ${version}, wanted ${OLDEST_SERVER.join('.')} or newer; start a newer server, or ` +
+        'unset LANEKEEPER_NATS_URL to use the embedded one',
+    );
+  }
+  if (maxPayload < MAX_RECORD_BYTES + HEADER_ROOM_BYTES) {
+    return new LanekeeperError(
+      'broker_payload_too_small',
+      `max_payload of nats-server: found ${maxPayload} bytes, wanted at least ${MAX_RECORD_BYTES + HEADER_ROOM_BYTES} ` +
+        '(a record and its headers); raise max_payload (its default of 1MB is enough)',
+    );
+  }
+  return undefined;
+}
+
+function isSupported(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
+  return major > OLDEST_SERVER[0] || (major === OLDEST_SERVER[0] && minor >= OLDEST_SERVER[1]);
+}

@@ -1,0 +1,155 @@
+import { createInbox, type Msg } from '@nats-io/transport-node';
+import { LanekeeperError } from '#contracts';
+import type { BrokerConnection } from './nats-connection.client.js';
+
+/** A message as it lies in a stream. */
+export interface StoredMessage {
+  readonly subject: string;
+  readonly seq: number;
+  readonly data: Uint8Array;
+  header(name: string): string;
+}
+
+/** The last message per subject, and up to which sequence of the stream the answering replica had read. */
+export interface LastPerSubject {
+  readonly found: Map<string, StoredMessage>;
+  /** `undefined` when no subject was found: then the server does not say. */
+  readonly upToSeq: number | undefined;
+}
+
+const READ_TIMEOUT_MS = 5_000;
+const MESSAGES_PER_REQUEST = 256;
+const NO_RESULTS = 404;
+const END_OF_BATCH = 204;
+
+/**
+ * Reads streams without a consumer. Direct gets may be answered by any replica, so they can be behind; `leader…` methods
+ * ask the stream's leader and are the only ones that may judge a commit.
+ */
+export class StreamReader {
+  constructor(private readonly connection: BrokerConnection) {}
+
+  /** At most 1,024 subjects (the server answers 413 above). What a cut answer left out is asked for again. */
+  async lastPerSubject(stream: string, subjects: readonly string[]): Promise<LastPerSubject> {
+    const found = new Map<string, StoredMessage>();
+    let upToSeq: number | undefined;
+    let missing = subjects;
+    for (;;) {
+      const batch = await this.directGet(stream, { multi_last: missing });
+      for (const message of batch.messages) found.set(message.subject, message);
+      upToSeq = Math.min(upToSeq ?? Number.MAX_SAFE_INTEGER, batch.upToSeq ?? 0) || upToSeq;
+      if (batch.leftOut === 0) return { found, upToSeq };
+      missing = missing.filter((subject) => !found.has(subject));
+    }
+  }
+
+  /** All messages of a subject from a sequence on, oldest first, fetched as the caller goes on. */
+  async *messagesOf(stream: string, subject: string, fromSeq: number): AsyncGenerator<StoredMessage> {
+    let seq = Math.max(1, fromSeq);
+    for (;;) {
+      const batch = await this.directGet(stream, { seq, next_by_subj: subject, batch: MESSAGES_PER_REQUEST });
+      yield* batch.messages;
+      const last = batch.messages.at(-1);
+      if (last === undefined || batch.leftOut === 0) return;
+      seq = last.seq + 1;
+    }
+  }
+
+  /** The first message of the subject at or after a sequence, by the leader. */
+  async leaderNext(stream: string, subject: string, fromSeq: number): Promise<StoredMessage | undefined> {
+    return this.leaderGet(stream, { seq: Math.max(1, fromSeq), next_by_subj: subject });
+  }
+
+  /** The last message of the subject, by the leader. */
+  async leaderLast(stream: string, subject: string): Promise<StoredMessage | undefined> {
+    return this.leaderGet(stream, { last_by_subj: subject });
+  }
+
+  async message(stream: string, seq: number): Promise<StoredMessage | undefined> {
+    const batch = await this.directGet(stream, { seq });
+    return batch.messages[0];
+  }
+
+  async leaderLastSeq(stream: string): Promise<number> {
+    const info = await this.connection.jsm.streams.info(stream);
+    return info.state.last_seq;
+  }
+
+  private async leaderGet(
+    stream: string,
+    query: { seq: number; next_by_subj: string } | { last_by_subj: string },
+  ): Promise<StoredMessage | undefined> {
+    const message = await this.connection.jsm.streams.getMessage(stream, query);
+    if (message === null) return undefined;
+    return {
+      subject: message.subject,
+      seq: message.seq,
+      data: message.data,
+      header: (name) => message.header.get(name),
+    };
+  }
+
+  private async directGet(stream: string, request: object): Promise<DirectBatch> {
+    const { nc } = this.connection;
+    if (!this.connection.isUp) throw new BrokerAwayError();
+    return new Promise((resolve, reject) => {
+      const batch = new DirectBatch();
+      const inbox = createInbox();
+      const subscription = nc.subscribe(inbox, {
+        callback: (error, message) => {
+          if (error !== null) return finish(() => reject(error));
+          try {
+            if (batch.add(message)) finish(() => resolve(batch));
+          } catch (problem) {
+            finish(() => reject(problem));
+          }
+        },
+      });
+      const forgetDown = this.connection.onDown(() => finish(() => reject(new BrokerAwayError())));
+      const timer = setTimeout(() => finish(() => reject(new BrokerAwayError())), READ_TIMEOUT_MS);
+      const finish = (settle: () => void): void => {
+        clearTimeout(timer);
+        forgetDown();
+        subscription.unsubscribe();
+        settle();
+      };
+      nc.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(request), { reply: inbox });
+    });
+  }
+}
+
+/** A read that got no answer. Nothing is known; the caller asks again when the broker is back. */
+export class BrokerAwayError extends LanekeeperError {
+  constructor() {
+    super('broker_away', 'the broker did not answer a read: try again when the connection is back');
+  }
+}
+
+class DirectBatch {
+  readonly messages: StoredMessage[] = [];
+  leftOut = 0;
+  upToSeq: number | undefined;
+
+  /** Takes the next answer; true when it was the last one. */
+  add(message: Msg): boolean {
+    const headers = message.headers;
+    const code = headers?.code ?? 0;
+    if (code === NO_RESULTS) return true;
+    if (code === END_OF_BATCH) {
+      this.leftOut = Number(headers?.get('Nats-Num-Pending') || 0);
+      this.upToSeq = Number(headers?.get('Nats-UpTo-Sequence') || 0) || undefined;
+      return true;
+    }
+    if (code >= 400 || headers === undefined) {
+      throw new LanekeeperError('read_refused', `the broker refused a read: ${code} ${headers?.description ?? ''}`);
+    }
+    this.messages.push({
+      subject: headers.get('Nats-Subject'),
+      seq: Number(headers.get('Nats-Sequence')),
+      data: message.data,
+      header: (name) => headers.get(name),
+    });
+    // A plain get by sequence has one answer and no closing mark; a batch counts down what is still to come.
+    return !headers.has('Nats-Num-Pending');
+  }
+}

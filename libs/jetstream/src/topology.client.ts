@@ -1,0 +1,82 @@
+import { JetStreamApiError, type StreamConfig } from '@nats-io/jetstream';
+import type { Logger } from '#telemetry';
+import type { BrokerConnection } from './nats-connection.client.js';
+import { SERVER_ERROR } from './server-errors.js';
+import type { StreamSpec } from './topology.js';
+import { diffStream } from './topology-diff.js';
+import { StreamMismatchError } from './topology-error.js';
+
+/**
+ * Makes the broker's streams look as declared: creates what is missing, updates what may change, and stops the start
+ * with every difference at once when one cannot be reconciled. Any service may run it, also several at the same time.
+ */
+export async function applyTopology(
+  connection: BrokerConnection,
+  specs: readonly StreamSpec[],
+  log: Logger,
+): Promise<void> {
+  const mismatches = [];
+  for (const spec of specs) {
+    const live = await findOrCreate(connection, spec, log);
+    if (live === undefined) continue;
+    const diff = diffStream(spec, { ...live });
+    mismatches.push(...diff.mismatches);
+    if (diff.mismatches.length === 0 && Object.keys(diff.changes).length > 0) {
+      await update(connection, spec, live, diff.changes, log);
+    }
+  }
+  if (mismatches.length > 0) throw new StreamMismatchError(mismatches);
+}
+
+async function findOrCreate(
+  { jsm }: BrokerConnection,
+  spec: StreamSpec,
+  log: Logger,
+): Promise<StreamConfig | undefined> {
+  try {
+    return (await jsm.streams.info(spec.name)).config;
+  } catch (error) {
+    if (!isApiError(error, SERVER_ERROR.streamNotFound)) throw error;
+  }
+  const config = { name: spec.name, description: spec.description, ...spec.fixed, ...spec.adjustable };
+  try {
+    await jsm.streams.add(config as unknown as StreamConfig);
+    log.info({ stream: spec.name }, 'stream created');
+    return undefined;
+  } catch (error) {
+    if (error instanceof JetStreamApiError) {
+      // Somebody made it in between: then it is compared like any other.
+      const live = await jsm.streams.info(spec.name).catch(() => undefined);
+      if (live !== undefined) return live.config;
+      throw refusal(spec, 'the stream', config, error);
+    }
+    throw error;
+  }
+}
+
+async function update(
+  { jsm }: BrokerConnection,
+  spec: StreamSpec,
+  live: StreamConfig,
+  changes: Record<string, unknown>,
+  log: Logger,
+): Promise<void> {
+  try {
+    await jsm.streams.update(spec.name, { ...live, ...changes } as Partial<StreamConfig>);
+    log.info({ stream: spec.name, fields: Object.keys(changes) }, 'stream updated');
+  } catch (error) {
+    if (error instanceof JetStreamApiError) throw refusal(spec, Object.keys(changes).join(', '), changes, error);
+    throw error;
+  }
+}
+
+function refusal(spec: StreamSpec, field: string, wanted: unknown, cause: JetStreamApiError): StreamMismatchError {
+  const remedy =
+    `the broker refused (${cause.code}: ${cause.message}): change the setting, ` +
+    'give the broker what it lacks, or use another namespace (LANEKEEPER_NAMESPACE)';
+  return new StreamMismatchError([{ stream: spec.name, field, wanted, found: 'a refusal', remedy }], { cause });
+}
+
+function isApiError(error: unknown, code: number): boolean {
+  return error instanceof JetStreamApiError && error.code === code;
+}

@@ -1,0 +1,68 @@
+import type { Names } from '#contracts';
+
+/**
+ * The streams that an installation needs, as plain data. `topology.client` makes the broker look like this at every
+ * start; a field that cannot be changed on a live stream stops the start instead (`fixed`).
+ */
+export interface StreamSpec {
+  readonly name: string;
+  /** What it holds, shown in the broker's stream list. */
+  readonly description: string;
+  readonly fixed: {
+    readonly subjects: readonly string[];
+    readonly storage: 'file';
+    readonly retention: 'limits';
+    readonly subject_transform?: { readonly src: string; readonly dest: string };
+  };
+  readonly adjustable: {
+    readonly num_replicas: number;
+    readonly discard: 'new' | 'old';
+    readonly allow_direct: true;
+    /** Nanoseconds; 0 = unlimited. */
+    readonly max_age: number;
+    /** Nanoseconds; undefined = the server's default. */
+    readonly duplicate_window?: number;
+  };
+}
+
+export interface TopologySettings {
+  readonly replicas: number;
+  readonly dedupWindowMs: number;
+}
+
+const EVENTS_KEPT_MS = 24 * 60 * 60 * 1000;
+const toNanos = (ms: number): number => ms * 1_000_000;
+
+export function declareTopology(names: Names, settings: TopologySettings): StreamSpec[] {
+  const ns = names.namespace;
+  const live = { num_replicas: settings.replicas, allow_direct: true as const };
+  const stored = { storage: 'file' as const, retention: 'limits' as const };
+  return [
+    {
+      name: names.inboxStream,
+      description: 'What came in: one message per inbound item, by shard, agent and session',
+      fixed: {
+        ...stored,
+        subjects: [`${ns}.in.*.*`],
+        subject_transform: {
+          src: `${ns}.in.*.*`,
+          dest: `${ns}.inbox.{{partition(${names.shards},1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}`,
+        },
+      },
+      // A full inbox refuses (503 to the sender): dropping the oldest would lose what a sender was promised (L3).
+      adjustable: { ...live, discard: 'new', max_age: 0, duplicate_window: toNanos(settings.dedupWindowMs) },
+    },
+    {
+      name: names.turnsStream,
+      description: 'What was decided: the records of each session, the last one is its head',
+      fixed: { ...stored, subjects: [`${ns}.turns.*.*.*`] },
+      adjustable: { ...live, discard: 'new', max_age: 0 },
+    },
+    {
+      name: names.eventsStream,
+      description: 'What happens in runs: for live reading and as a hint after a crash',
+      fixed: { ...stored, subjects: [`${ns}.events.*.*.*.*`] },
+      adjustable: { ...live, discard: 'old', max_age: toNanos(EVENTS_KEPT_MS) },
+    },
+  ];
+}

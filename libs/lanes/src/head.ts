@@ -1,0 +1,45 @@
+import type { Head, SequenceRange } from '#contracts';
+import { addToRanges, rangesContain } from './sequence-ranges.js';
+
+/**
+ * The head algebra. A head says which inbox messages of its session are decided; everything else is pending:
+ *
+ *   pending = sequences above `upto` that lie in no range of `done`
+ *
+ * Invariants: a sequence is decided at most once (L1); `done` is sorted, disjoint and wholly above `upto`; a head that was
+ * written and read back gives the same pending set. `undecided` in these functions is everything of the session that was
+ * read and is not decided, ascending: the reader goes in stream order, so nothing below its position is unknown.
+ */
+
+/** At this many holes the lane takes only its oldest message, so that a head stays small. */
+export const MAX_DONE_RANGES = 1_024;
+
+export function emptyHead(): Head {
+  return { upto: 0, done: [], run: null, nextSequence: null, children: {}, relayed: {} };
+}
+
+export function isDecided(head: Pick<Head, 'upto' | 'done'>, seq: number): boolean {
+  return seq <= head.upto || rangesContain(head.done, seq);
+}
+
+/** The cursor part of the head after `seqs` are decided too. Throws when one of them is decided already (L1). */
+export function decide(
+  head: Pick<Head, 'upto' | 'done'>,
+  seqs: readonly number[],
+  undecided: readonly number[],
+): { upto: number; done: SequenceRange[] } {
+  const twice = seqs.find((seq) => isDecided(head, seq));
+  if (twice !== undefined) throw new Error(`message ${twice} would be decided twice (L1)`);
+  const deciding = new Set(seqs);
+  const left = undecided.filter((seq) => !deciding.has(seq));
+  const ranges = addToRanges(head.done, seqs, left);
+  const lowestLeft = left[0] ?? Number.POSITIVE_INFINITY;
+  let { upto } = head;
+  let passed = 0;
+  for (const [, to] of ranges) {
+    if (to > lowestLeft) break;
+    upto = Math.max(upto, to);
+    passed++;
+  }
+  return { upto, done: ranges.slice(passed) };
+}

@@ -1,0 +1,75 @@
+import {
+  AGENT_NAME_PATTERN,
+  MAX_SESSION_KEY_BYTES,
+  decodeToken,
+  parseInboxMessage,
+  type InboxMessage,
+  type SessionTokens,
+} from '#contracts';
+
+/** A message of the inbox as a lane keeps it. */
+export interface InboxItem {
+  readonly seq: number;
+  readonly id: string;
+  /** The broker's clock, ms since the epoch. */
+  readonly storedAtMs: number;
+  readonly content: { readonly ok: true; readonly message: InboxMessage } | { readonly ok: false; readonly problem: string };
+  /** Where its answer goes. Messages of one route share a turn; routes take turns by their oldest message (L2). */
+  readonly route: string;
+  readonly traceparent?: string;
+  readonly tracestate?: string;
+}
+
+export interface RawInboxMessage {
+  readonly seq: number;
+  readonly storedAtMs: number;
+  readonly data: Uint8Array;
+  header(name: string): string;
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * Reads what lies in the inbox. Anybody who may publish can put anything there, so this never throws: what cannot be a
+ * message becomes an item with a problem, is decided `rejected`, and stops nothing.
+ */
+export function readInboxItem(raw: RawInboxMessage, tokenProblem: string | undefined): InboxItem {
+  const content = tokenProblem === undefined ? readContent(raw.data) : { ok: false as const, problem: tokenProblem };
+  const traceparent = raw.header('traceparent');
+  const tracestate = raw.header('tracestate');
+  return {
+    seq: raw.seq,
+    storedAtMs: raw.storedAtMs,
+    content,
+    id: content.ok ? content.message.id : `seq:${raw.seq}`,
+    route: content.ok ? routeOf(content.message) : '',
+    ...(traceparent === '' ? {} : { traceparent }),
+    ...(tracestate === '' ? {} : { tracestate }),
+  };
+}
+
+/** Why these subject tokens name no session; `undefined` when they do. */
+export function checkSessionTokens(key: SessionTokens): string | undefined {
+  const agent = decodeToken(key.agentToken);
+  if (agent === undefined || !AGENT_NAME_PATTERN.test(agent)) return 'the agent token of the subject names no agent';
+  const session = decodeToken(key.sessionToken);
+  if (session === undefined) return 'the session token of the subject is not a canonical encoding';
+  if (Buffer.byteLength(session) > MAX_SESSION_KEY_BYTES) {
+    return `the session key is longer than ${MAX_SESSION_KEY_BYTES} bytes`;
+  }
+  return undefined;
+}
+
+function readContent(data: Uint8Array): InboxItem['content'] {
+  try {
+    const parsed = parseInboxMessage(decoder.decode(data));
+    return parsed.ok ? parsed : { ok: false, problem: parsed.problem };
+  } catch {
+    return { ok: false, problem: 'the body is no UTF-8' };
+  }
+}
+
+function routeOf(message: InboxMessage): string {
+  if (message.thread === undefined && message.replyTo === undefined) return '';
+  return JSON.stringify([message.thread ?? null, message.replyTo ?? null]);
+}

@@ -1,0 +1,42 @@
+import type { SessionTokens, TurnStartedEvent } from '#contracts';
+import type { Batch, CutTurn, LoadedHead } from './lane.js';
+import type { TurnOutcome } from './settlement.js';
+
+/**
+ * What a lane runner needs from the outside. The worker plugs in JetStream and the agents, specs plug in memory.
+ */
+
+/** What became of a record that was sent. */
+export type WriteOutcome =
+  | { readonly kind: 'won'; readonly seq: number }
+  | { readonly kind: 'lost'; readonly winner: LoadedHead }
+  /** The process stops. */
+  | { readonly kind: 'abandoned' };
+
+export interface RecordStore {
+  /** Waits through an outage. Rejects only for a head that cannot be read at all. */
+  loadHead(key: SessionTokens): Promise<LoadedHead>;
+  /** The last turn that was begun, if anybody said so. A hint: it may be missing or long decided. */
+  loadCutTurn(key: SessionTokens): Promise<CutTurn | undefined>;
+  /** One compare-and-set write, judged. Never rejects. */
+  write(key: SessionTokens, body: string, commitId: string, expectedSeq: number): Promise<WriteOutcome>;
+  /** Unawaited and unacknowledged. */
+  announce(key: SessionTokens, event: TurnStartedEvent): void;
+}
+
+export interface TurnWork {
+  readonly key: SessionTokens;
+  readonly batch: Batch;
+  readonly state: unknown;
+  /** Aborted when the turn's result will not be used any more. */
+  readonly signal: AbortSignal;
+}
+
+export interface TurnRunner {
+  /** Whether the session's agent exists; a message for another is rejected. */
+  knows(key: SessionTokens): boolean;
+  /** True when the agent runs outside this process, so that a crash of ours does not end its work. */
+  runsOutside(key: SessionTokens): boolean;
+  /** Runs the handler. Never rejects. */
+  run(work: TurnWork): Promise<TurnOutcome>;
+}

@@ -1,0 +1,233 @@
+import type { Clock, SessionAnswer, SessionTokens } from '#contracts';
+import type { Logger } from '#telemetry';
+import { checkSessionTokens, readInboxItem, type RawInboxMessage } from './inbox-item.js';
+import { Lane, type Batch } from './lane.js';
+import type { RecordStore, TurnRunner } from './lane-ports.js';
+import { LaneWriter, type WriteResult } from './lane-writer.js';
+import { failed, settle } from './settlement.js';
+import { executeTurn } from './turn-execution.js';
+import { TurnSlots } from './turn-slots.js';
+
+/**
+ * Runs the lanes of a worker: read -> lane -> take -> run -> settle -> commit. Every step is a part of its own; what is
+ * here is their order, and the rule that whatever ends (a read, a write, a turn, a free slot) drives its lane on, so that
+ * no lane needs another message to move (stranded messages are the best-known defect of in-process queues).
+ */
+
+export interface LaneRunnerOptions {
+  readonly store: RecordStore;
+  readonly turns: TurnRunner;
+  readonly clock: Clock;
+  readonly newCommitId: () => string;
+  /** Incarnation of this worker process. */
+  readonly worker: string;
+  /** How many turns run at once. */
+  readonly capacity: number;
+  readonly log: Logger;
+}
+
+interface RunningTurn {
+  readonly startedAt: number;
+  readonly abort: AbortController;
+  readonly done: Promise<void>;
+}
+
+/** A head that cannot be read holds its own lane alone; it is tried again after this. */
+const HEAD_RETRY_MS = 30_000;
+
+export class LaneRunner {
+  private readonly lanes = new Map<string, Lane>();
+  private readonly turnsInWork = new Map<Lane, RunningTurn>();
+  /** Lanes that wait for a slot. */
+  private readonly ready = new Set<Lane>();
+  /** Lanes whose frozen batch is not wholly read yet. */
+  private readonly incomplete = new Set<Lane>();
+  private readonly writer: LaneWriter;
+  private readonly slots: TurnSlots;
+  private isStopping = false;
+
+  constructor(private readonly options: LaneRunnerOptions) {
+    this.writer = new LaneWriter(options);
+    this.slots = new TurnSlots(options.capacity);
+  }
+
+  get running(): number {
+    return this.turnsInWork.size;
+  }
+
+  /**
+   * Takes a message that was read; `isRecovery` says that it was stored before this process began to read, so that a
+   * former process may have begun its turn.
+   */
+  receive(key: SessionTokens, raw: RawInboxMessage, isRecovery: boolean): void {
+    const lane = this.laneFor(key, isRecovery);
+    const item = readInboxItem(raw, this.tokenProblem(key));
+    if (lane.arrive(item) && lane.isOpen) this.drive(lane);
+  }
+
+  /** Everything that was stored when reading began has been received. */
+  caughtUp(shard: number): void {
+    for (const lane of [...this.incomplete]) {
+      if (lane.key.shard !== shard) continue;
+      lane.giveUpOnMissing();
+      this.drive(lane);
+    }
+  }
+
+  describe(agentToken: string, sessionToken: string): SessionAnswer {
+    const lane = this.lanes.get(laneId({ agentToken, sessionToken }));
+    const turn = lane === undefined ? undefined : this.turnsInWork.get(lane);
+    const batch = lane?.running;
+    const oldest = lane?.oldestWaiting;
+    const depth = lane?.depth ?? 0;
+    return {
+      state: batch !== undefined ? 'running' : depth > 0 ? 'queued' : 'idle',
+      depth,
+      oldestMs: oldest === undefined ? null : Math.max(0, this.options.clock.now() - oldest.storedAtMs),
+      ...(batch === undefined || turn === undefined
+        ? {}
+        : {
+            running: {
+              runId: batch.runId,
+              attempt: batch.attempt,
+              seqs: batch.items.map(({ seq }) => seq),
+              startedAt: turn.startedAt,
+            },
+          }),
+      worker: this.options.worker,
+    };
+  }
+
+  /** Starts no further turn. */
+  stopStarting(): void {
+    this.isStopping = true;
+  }
+
+  /** Resolves when no turn runs. */
+  async whenIdle(): Promise<void> {
+    while (this.turnsInWork.size > 0) await Promise.race([...this.turnsInWork.values()].map(({ done }) => done));
+  }
+
+  /** Aborts what still runs. It is recorded nowhere, and the next owner runs it again. */
+  abortAll(): void {
+    for (const { abort } of this.turnsInWork.values()) abort.abort(new Error('the worker stops'));
+  }
+
+  private laneFor(key: SessionTokens, isRecovery: boolean): Lane {
+    const id = laneId(key);
+    const known = this.lanes.get(id);
+    if (known !== undefined) return known;
+    const lane = new Lane(key);
+    this.lanes.set(id, lane);
+    void this.load(lane, isRecovery);
+    return lane;
+  }
+
+  private async load(lane: Lane, isRecovery: boolean): Promise<void> {
+    const { store, clock, log } = this.options;
+    try {
+      const [head, cut] = await Promise.all([
+        store.loadHead(lane.key),
+        isRecovery ? store.loadCutTurn(lane.key) : undefined,
+      ]);
+      lane.open(head, cut);
+      this.drive(lane);
+    } catch (error) {
+      log.error({ ...lane.key, error: String(error) }, 'session waits: its last record cannot be read');
+      clock.after(HEAD_RETRY_MS, () => void this.load(lane, isRecovery));
+    }
+  }
+
+  /** Does the next thing that the lane needs. Called whenever something about it ended. */
+  private drive(lane: Lane): void {
+    if (this.isStopping || !lane.isOpen || lane.writing !== undefined) return;
+    if (lane.isIncomplete) this.incomplete.add(lane);
+    else this.incomplete.delete(lane);
+    const run = lane.runToFence;
+    if (run !== undefined) return this.follow(lane, this.writer.note(lane, [], run));
+    if (lane.toReject.length > 0) return this.follow(lane, this.reject(lane));
+    if (!lane.canTake || this.ready.has(lane)) return;
+    this.ready.add(lane);
+    this.slots.acquire(lane.oldestWaiting?.seq ?? 0, () => this.start(lane));
+  }
+
+  /** A write beside or between turns: when it is done, the lane goes on. */
+  private follow(lane: Lane, write: Promise<WriteResult>): void {
+    void write.then(
+      (result) => {
+        if (result !== 'abandoned') this.drive(lane);
+      },
+      (error: unknown) => this.options.log.error({ ...lane.key, error: String(error) }, 'a note failed'),
+    );
+  }
+
+  private reject(lane: Lane): Promise<WriteResult> {
+    const messages = lane.toReject.map(({ id, seq, content }) => ({
+      id,
+      seq,
+      decision: 'rejected' as const,
+      reason: content.ok ? 'unknown reason' : content.problem,
+    }));
+    this.options.log.warn({ ...lane.key, seqs: messages.map(({ seq }) => seq) }, 'messages rejected');
+    return this.writer.note(lane, messages);
+  }
+
+  private start(lane: Lane): void {
+    this.ready.delete(lane);
+    if (this.isStopping) return;
+    // Between the wish for a slot and its grant a record may have changed the lane.
+    if (lane.writing !== undefined || !lane.canTake) {
+      this.slots.release();
+      this.drive(lane);
+      return;
+    }
+    const batch = lane.take();
+    const abort = new AbortController();
+    const done = this.run(lane, batch, abort.signal).finally(() => {
+      this.turnsInWork.delete(lane);
+      this.slots.release();
+      this.drive(lane);
+    });
+    this.turnsInWork.set(lane, { startedAt: this.options.clock.now(), abort, done });
+  }
+
+  private async run(lane: Lane, batch: Batch, signal: AbortSignal): Promise<void> {
+    const { outcome, times } = await executeTurn(lane.key, batch, lane.head.state, signal, this.options);
+    // A note of this lane may be on its way: its head is the one to go on from.
+    while (lane.writing !== undefined) await lane.writing;
+    if (signal.aborted) return;
+    if (!lane.batchIsWhole) {
+      this.options.log.warn({ runId: batch.runId }, 'result discarded: another record decided this batch');
+      lane.endTurn();
+      return;
+    }
+    const result = await this.commit(lane, batch, settle(outcome), times);
+    if (result !== 'abandoned') lane.endTurn();
+  }
+
+  private async commit(
+    lane: Lane,
+    batch: Batch,
+    settlement: ReturnType<typeof settle>,
+    times: { startedAt: number; endedAt: number },
+  ): Promise<WriteResult> {
+    try {
+      return await this.writer.turn(lane, batch, settlement, times);
+    } catch (error) {
+      // A bug or a value that JSON cannot hold: the turn fails, the lane goes on.
+      this.options.log.error({ runId: batch.runId, error: String(error) }, 'the record of a turn cannot be made');
+      const reason = { name: 'record_failed', message: String(error) };
+      return this.writer.turn(lane, batch, failed(reason), times);
+    }
+  }
+
+  private tokenProblem(key: SessionTokens): string | undefined {
+    const problem = checkSessionTokens(key);
+    if (problem !== undefined) return problem;
+    return this.options.turns.knows(key) ? undefined : 'no agent of this name is configured';
+  }
+}
+
+function laneId(key: { readonly agentToken: string; readonly sessionToken: string }): string {
+  return `${key.agentToken}.${key.sessionToken}`;
+}

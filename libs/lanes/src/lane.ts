@@ -1,0 +1,216 @@
+import { makeRunId, type Head, type RunInWork, type SessionTokens } from '#contracts';
+import { decide, emptyHead, isDecided, MAX_DONE_RANGES } from './head.js';
+import type { InboxItem } from './inbox-item.js';
+import { takeQueue } from './take-queue.js';
+
+/**
+ * The lane of one session: its queue and its state, as pure code. The runner does what the lane says and tells it how it
+ * went; the lane never waits, reads a clock or writes.
+ *
+ *   loading --open--> idle --take--> running --end--> idle
+ *
+ * Beside that at most one record is on its way (`writing`), a note also while a turn runs:
+ *
+ *   written  the record stands; its head is the lane's head
+ *   lost     another's record stands there; its head is the lane's head, and what we meant to decide is pending again
+ *
+ * L1  What the head has decided is never waiting. A batch of which another record decided a part is no longer whole, and
+ *     its result is discarded.
+ * L2  `waiting` is ascending by sequence.
+ * L7  A frozen batch runs only when all of it is there.
+ */
+
+export interface Batch {
+  readonly runId: string;
+  readonly attempt: number;
+  readonly crashes: number;
+  readonly items: readonly InboxItem[];
+}
+
+/** A batch that must run as it is: from the head's `run`, or from the last sign of a turn that was cut. */
+interface FrozenBatch {
+  readonly runId: string;
+  readonly seqs: readonly number[];
+  readonly attempt: number;
+  readonly crashes: number;
+}
+
+/** What the last `turn-started` event of a session says. */
+export interface CutTurn {
+  readonly runId: string;
+  readonly seqs: readonly number[];
+  readonly attempt: number;
+}
+
+/** A head as it was read: the state is in it, wherever the record had it from. */
+export interface LoadedHead {
+  readonly head: Head;
+  /** Sequence of the record that carries the head; 0 = the session has no record. */
+  readonly seq: number;
+  /** Sequence of the record that holds the state; 0 = there is no state. */
+  readonly stateSeq: number;
+}
+
+export class Lane {
+  private isLoaded = false;
+  private current: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
+  private waiting: InboxItem[] = [];
+  private broken: InboxItem[] = [];
+  private frozen: FrozenBatch | undefined;
+  private batch: Batch | undefined;
+  private lastSeq = 0;
+  private mustFence = false;
+  private incompleteRunId: string | undefined;
+  /** A record is on its way; resolves when it has ended. Commits of a session go one after another. */
+  writing: Promise<unknown> | undefined;
+
+  constructor(readonly key: SessionTokens) {}
+
+  get isOpen(): boolean {
+    return this.isLoaded;
+  }
+  get head(): Head {
+    return this.current.head;
+  }
+  get headSeq(): number {
+    return this.current.seq;
+  }
+  get stateSeq(): number {
+    return this.current.stateSeq;
+  }
+  get running(): Batch | undefined {
+    return this.batch;
+  }
+  get depth(): number {
+    return this.waiting.length + this.broken.length;
+  }
+  get oldestWaiting(): InboxItem | undefined {
+    return this.waiting[0];
+  }
+  /** Items that no turn can take; a note has to reject them. */
+  get toReject(): readonly InboxItem[] {
+    return this.broken;
+  }
+
+  /** Takes a message that was read. False when it is known or decided. */
+  arrive(item: InboxItem): boolean {
+    if (item.seq <= this.lastSeq || isDecided(this.head, item.seq)) return false;
+    this.lastSeq = item.seq;
+    (item.content.ok ? this.waiting : this.broken).push(item);
+    return true;
+  }
+
+  /** The head was read: from here on the lane may run. */
+  open(loaded: LoadedHead, cut?: CutTurn): void {
+    this.isLoaded = true;
+    this.goOnFrom(loaded);
+    const { head } = loaded;
+    const { run } = head;
+    if (cut === undefined || cut.seqs.some((seq) => isDecided(head, seq))) return;
+    if (run !== null && (run.runId !== cut.runId || run.attempt > cut.attempt)) return;
+    // Somebody began this batch and left no record: the same batch again, as the next attempt.
+    this.frozen = { runId: cut.runId, seqs: cut.seqs, attempt: cut.attempt + 1, crashes: run?.crashes ?? 0 };
+    this.mustFence = true;
+  }
+
+  /**
+   * The run that a note must make durable before its batch runs again: the note also fences whoever cut it, since a
+   * commit of theirs now meets another last record.
+   */
+  get runToFence(): RunInWork | undefined {
+    if (!this.mustFence || this.frozen === undefined) return undefined;
+    const { runId, seqs, attempt, crashes } = this.frozen;
+    return { runId, seqs: [...seqs], attempt, crashes };
+  }
+
+  /** Waits for messages of a frozen batch that the reader has not handed over yet. */
+  get isIncomplete(): boolean {
+    return this.frozen !== undefined && !this.frozenItems().complete;
+  }
+
+  /** The reader has handed over everything there was: what a frozen batch still lacks is gone from the inbox. */
+  giveUpOnMissing(): void {
+    if (!this.isIncomplete) return;
+    // Not the same messages any more, so not the same run (L7): what is left runs as a new batch.
+    this.incompleteRunId = this.frozen?.runId;
+    this.frozen = undefined;
+    this.mustFence = false;
+  }
+
+  get canTake(): boolean {
+    if (!this.isLoaded || this.batch !== undefined || this.mustFence) return false;
+    return this.frozen === undefined ? this.waiting.length > 0 : this.frozenItems().complete;
+  }
+
+  /** Freezes the next batch and takes it out of the queue. Call only when `canTake`. */
+  take(): Batch {
+    const items = this.nextItems();
+    if (!this.canTake || items.length === 0) throw new Error('nothing to take');
+    const seqs = items.map((item) => item.seq);
+    this.batch = {
+      runId: this.frozen?.runId ?? makeRunId(this.key, seqs),
+      attempt: this.frozen?.attempt ?? 1,
+      crashes: this.frozen?.crashes ?? 0,
+      items,
+    };
+    const taken = new Set(items);
+    this.waiting = this.waiting.filter((item) => !taken.has(item));
+    this.frozen = undefined;
+    return this.batch;
+  }
+
+  /** False when a record of somebody else decided a part of the running batch: its result must be discarded. */
+  get batchIsWhole(): boolean {
+    return this.batch !== undefined && this.batch.items.every((item) => !isDecided(this.head, item.seq));
+  }
+
+  /** The cursor after `seqs` are decided too. */
+  cursorAfter(seqs: readonly number[]): Pick<Head, 'upto' | 'done'> {
+    return decide(this.head, seqs, this.undecided());
+  }
+
+  /** A record stands, ours or another's: its head is the truth. */
+  goOnFrom(loaded: LoadedHead): void {
+    this.current = loaded;
+    this.mustFence = false;
+    this.waiting = this.waiting.filter((item) => !isDecided(loaded.head, item.seq));
+    this.broken = this.broken.filter((item) => !isDecided(loaded.head, item.seq));
+    if (this.batch === undefined) this.refreeze();
+  }
+
+  /** The turn is over. What no record decided waits again, in its old place. */
+  endTurn(): void {
+    const items = this.batch?.items ?? [];
+    this.batch = undefined;
+    const back = items.filter((item) => !isDecided(this.head, item.seq));
+    if (back.length > 0) this.waiting = [...back, ...this.waiting].sort((a, b) => a.seq - b.seq);
+    this.refreeze();
+  }
+
+  private refreeze(): void {
+    const { run } = this.head;
+    const isOpenRun =
+      run !== null && run.runId !== this.incompleteRunId && run.seqs.every((seq) => !isDecided(this.head, seq));
+    this.frozen = isOpenRun ? { ...run } : undefined;
+  }
+
+  private nextItems(): InboxItem[] {
+    if (this.frozen !== undefined) return this.frozenItems().items;
+    const items = takeQueue(this.waiting);
+    return this.head.done.length < MAX_DONE_RANGES ? items : items.slice(0, 1);
+  }
+
+  private frozenItems(): { items: InboxItem[]; complete: boolean } {
+    const seqs = new Set(this.frozen?.seqs);
+    const items = this.waiting.filter((item) => seqs.has(item.seq));
+    return { items, complete: items.length === seqs.size };
+  }
+
+  private undecided(): number[] {
+    const items = [...this.waiting, ...this.broken, ...(this.batch?.items ?? [])];
+    return items
+      .map((item) => item.seq)
+      .filter((seq) => !isDecided(this.head, seq))
+      .sort((a, b) => a - b);
+  }
+}

@@ -1,0 +1,118 @@
+import {
+  MAX_NOTE_STATE_BYTES,
+  MAX_RECORD_BYTES,
+  MAX_STATE_BYTES,
+  type Head,
+  type MessageDecision,
+  type NoteRecord,
+  type RunInWork,
+  type TurnRecord,
+} from '#contracts';
+import type { Batch, Lane, LoadedHead } from './lane.js';
+import type { Settlement } from './settlement.js';
+
+/** A record ready to be sent, and the head that the lane has when it is stored. */
+export interface RecordDraft {
+  readonly body: string;
+  readonly commitId: string;
+  readonly messages: readonly MessageDecision[];
+  /** The lane's head once the record stands at `seq`. */
+  loadedAt(seq: number): LoadedHead;
+}
+
+export interface Signature {
+  readonly worker: string;
+  readonly commitId: string;
+}
+
+/** A note: decisions and the run in work, nothing else changes. */
+export function draftNote(
+  lane: Lane,
+  signature: Signature,
+  change: { readonly messages: readonly MessageDecision[]; readonly run?: RunInWork },
+): RecordDraft {
+  const head: Head = {
+    ...lane.head,
+    ...lane.cursorAfter(change.messages.map(({ seq }) => seq)),
+    run: change.run ?? lane.head.run,
+  };
+  const refersToState = head.state !== undefined && jsonBytes(head.state) > MAX_NOTE_STATE_BYTES;
+  const { state, ...withoutState } = head;
+  const record: NoteRecord = {
+    v: 1,
+    kind: 'note',
+    ...signature,
+    ...(refersToState ? { ...withoutState, stateSeq: lane.stateSeq } : head),
+    messages: [...change.messages],
+  };
+  const { stateSeq } = lane;
+  return {
+    body: JSON.stringify(record),
+    commitId: signature.commitId,
+    messages: record.messages,
+    loadedAt: (seq) => ({ head, seq, stateSeq: refersToState ? stateSeq : state === undefined ? 0 : seq }),
+  };
+}
+
+export interface TurnTimes {
+  readonly startedAt: number;
+  readonly endedAt: number;
+}
+
+export type TurnDraft =
+  | { readonly ok: true; readonly draft: RecordDraft }
+  /** The turn asked for more than a record holds: it fails, and the former state stays. */
+  | { readonly ok: false; readonly error: { readonly name: string; readonly message: string } };
+
+/** The record that ends a turn: cursor, effects, state and audit in one write. */
+export function draftTurn(
+  lane: Lane,
+  batch: Batch,
+  settlement: Settlement,
+  times: TurnTimes,
+  signature: Signature,
+): TurnDraft {
+  const stateBytes = settlement.state === undefined ? 0 : jsonBytes(settlement.state.value);
+  if (stateBytes > MAX_STATE_BYTES) {
+    return tooLarge('state_too_large', `the state has ${stateBytes} bytes, at most ${MAX_STATE_BYTES} are kept`);
+  }
+  const head = headAfterTurn(lane, batch, settlement);
+  const { status, sends, error, decision, reason } = settlement;
+  const messages = batch.items.map(({ id, seq }) => ({ id, seq, decision, ...(reason === undefined ? {} : { reason }) }));
+  const record: TurnRecord = {
+    v: 1,
+    kind: 'turn',
+    ...signature,
+    ...head,
+    messages,
+    runId: batch.runId,
+    attempt: batch.attempt,
+    status,
+    sends: [...sends],
+    ...(error === undefined ? {} : { error }),
+    ...times,
+  };
+  const body = JSON.stringify(record);
+  const bytes = Buffer.byteLength(body);
+  if (bytes > MAX_RECORD_BYTES) {
+    return tooLarge('record_too_large', `the turn's record has ${bytes} bytes, at most ${MAX_RECORD_BYTES} are kept`);
+  }
+  const loadedAt = (seq: number): LoadedHead => ({ head, seq, stateSeq: head.state === undefined ? 0 : seq });
+  return { ok: true, draft: { body, commitId: signature.commitId, messages, loadedAt } };
+}
+
+function headAfterTurn(lane: Lane, batch: Batch, settlement: Settlement): Head {
+  const cursor = lane.cursorAfter(batch.items.map(({ seq }) => seq));
+  if (settlement.state === undefined) return { ...lane.head, ...cursor, run: null };
+  const { state: _former, ...rest } = lane.head;
+  const value = settlement.state.value as Head['state'];
+  return { ...rest, ...cursor, run: null, ...(value === undefined ? {} : { state: value }) };
+}
+
+function tooLarge(name: string, message: string): TurnDraft {
+  return { ok: false, error: { name, message: `${message}: send less, or keep it elsewhere and refer to it` } };
+}
+
+function jsonBytes(value: unknown): number {
+  return value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value));
+}

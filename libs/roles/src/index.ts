@@ -1,0 +1,2 @@
+export { runProcess, type ProcessContext, type RunningService } from './run-process.js';
+export { runRole, type RoleContext } from './run-role.js';

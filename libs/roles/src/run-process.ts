@@ -1,0 +1,54 @@
+import { loadSettings, type Settings } from '#config';
+import { createLogger, type Logger } from '#telemetry';
+
+/** A service that runs; `url` when it serves HTTP. */
+export interface RunningService {
+  readonly url?: string;
+  stop(): Promise<void>;
+}
+
+export interface ProcessContext {
+  readonly settings: Settings;
+  readonly log: Logger;
+  /** Aborts when the process is asked to stop before it was ready. */
+  readonly signal: AbortSignal;
+}
+
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const INTERRUPTED = 130;
+
+/**
+ * Life of one process: settings, start, the line `ready …` on stdout, a signal, a clean stop. Errors of a start are for
+ * people: one message on stderr, no stack. A second signal ends the process at once.
+ */
+export async function runProcess(
+  service: string,
+  start: (context: ProcessContext) => Promise<RunningService>,
+): Promise<void> {
+  const stopping = new AbortController();
+  let signals = 0;
+  for (const name of STOP_SIGNALS) {
+    process.on(name, () => {
+      if (++signals > 1) process.exit(INTERRUPTED);
+      stopping.abort();
+    });
+  }
+  try {
+    const settings = loadSettings();
+    const log = createLogger({ level: settings.log.level, service });
+    const running = await start({ settings, log, signal: stopping.signal });
+    if (!stopping.signal.aborted) {
+      process.stdout.write(running.url === undefined ? 'ready\n' : `ready ${running.url}\n`);
+      await new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve(), { once: true }));
+    }
+    log.info({}, 'stopping');
+    await running.stop();
+  } catch (error) {
+    if (!stopping.signal.aborted) {
+      process.stderr.write(`lanekeeper ${service}: ${error instanceof Error ? error.message : String(error)}\n`);
+      process.exitCode = 1;
+    }
+  }
+  // Whatever still holds the event loop (a half-open socket, a user's timer) must not keep a stopped service alive.
+  process.exit();
+}

@@ -1,0 +1,85 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { track } from './leak-check.js';
+
+export interface FaultProxy extends AsyncDisposable {
+  readonly port: number;
+  readonly url: string;
+  /** From now on bytes of the broker are thrown away: it stores and acknowledges, the client never hears of it. */
+  dropFromServer(): void;
+  /** From now on bytes of the client are thrown away: it sends, the broker never hears of it. */
+  dropFromClient(): void;
+  /** Passes everything again. Connections that lost bytes are cut: a stream with holes is no protocol any more. */
+  heal(): void;
+  /** Cuts every connection; new ones are let through. */
+  cutAll(): void;
+  close(): Promise<void>;
+}
+
+/** A TCP proxy in front of a broker on 127.0.0.1, for faults that a kill cannot make: above all a lost acknowledgement. */
+export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
+  const dropping = { server: false, client: false };
+  const links = new Set<Link>();
+  const server = createServer((client) => {
+    const link: Link = { client, server: connect(targetPort, '127.0.0.1'), lostBytes: false };
+    links.add(link);
+    forward(link, link.client, link.server, () => dropping.client);
+    forward(link, link.server, link.client, () => dropping.server);
+    // What one side wrote before it closed still gets to the other.
+    client.on('close', () => link.server.destroySoon());
+    link.server.on('close', () => {
+      links.delete(link);
+      client.destroySoon();
+    });
+    // An error is followed by `close`; without a listener it would end the test runner.
+    for (const socket of [client, link.server]) socket.on('error', () => {});
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+
+  const cutAll = () => [...links].forEach(cut);
+  const close = async () => {
+    if (!server.listening) return;
+    const closed = once(server, 'close');
+    server.close();
+    cutAll();
+    await closed;
+    untrack();
+  };
+  const untrack = track(`fault proxy on port ${port}`, close);
+  return {
+    port,
+    url: `nats://127.0.0.1:${port}`,
+    dropFromServer: () => void (dropping.server = true),
+    dropFromClient: () => void (dropping.client = true),
+    heal() {
+      dropping.server = dropping.client = false;
+      [...links].filter((link) => link.lostBytes).forEach(cut);
+    },
+    cutAll,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+interface Link {
+  readonly client: Socket;
+  readonly server: Socket;
+  lostBytes: boolean;
+}
+
+function cut(link: Link): void {
+  link.client.destroy();
+  link.server.destroy();
+}
+
+function forward(link: Link, from: Socket, to: Socket, isDropping: () => boolean): void {
+  from.setNoDelay(true);
+  from.on('data', (bytes) => {
+    if (isDropping()) link.lostBytes = true;
+    // A receiver that is slower than the sender holds the sender back, as it would without us in between.
+    else if (!to.write(bytes)) from.pause();
+  });
+  to.on('drain', () => from.resume());
+}

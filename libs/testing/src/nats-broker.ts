@@ -1,0 +1,88 @@
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { packageRoot } from '#config';
+import { findNatsServer } from '#jetstream';
+import { hostEnv } from './host-env.js';
+import { spawnOwned, type OwnedProcess } from './owned-process.js';
+import { tempDir } from './temp-dir.js';
+import { until } from './until.js';
+
+export interface TestBrokerOptions {
+  /** Unset = a temp folder that goes with the broker. */
+  readonly storeDir?: string;
+  /** Unset = any free one. */
+  readonly port?: number;
+}
+
+export interface TestBroker extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  readonly storeDir: string;
+  /** Of the nats-server that runs now. */
+  readonly pid: number;
+  kill9(): Promise<void>;
+  stop(): Promise<void>;
+  /** On the same port and store, whether it runs or not. */
+  restart(): Promise<void>;
+}
+
+/** A real nats-server with JetStream, without any of our own supervision around it. */
+export async function startBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
+  const binary = await findNatsServer({ env: hostEnv(), packageRoot: packageRoot(), log: console.error });
+  const scratch = await tempDir('broker');
+  const storeDir = options.storeDir ?? join(scratch.path, 'store');
+  let current: Life;
+  try {
+    current = await startLife(binary, storeDir, join(scratch.path, 'ports'), options.port);
+  } catch (error) {
+    await scratch.remove();
+    throw error;
+  }
+  const { port } = current;
+  const stop = async () => {
+    await current.process.stop();
+  };
+  return {
+    url: `nats://127.0.0.1:${port}`,
+    port,
+    storeDir,
+    get pid() {
+      return current.process.pid;
+    },
+    stop,
+    async kill9() {
+      await current.process.killGroup9();
+    },
+    async restart() {
+      await stop();
+      current = await startLife(binary, storeDir, join(scratch.path, 'ports'), port);
+    },
+    async [Symbol.asyncDispose]() {
+      await stop();
+      await scratch.remove();
+    },
+  };
+}
+
+interface Life {
+  readonly process: OwnedProcess;
+  readonly port: number;
+}
+
+async function startLife(binary: string, storeDir: string, portsDir: string, port: number | undefined): Promise<Life> {
+  await rm(portsDir, { recursive: true, force: true });
+  await mkdir(portsDir, { recursive: true });
+  const flags = ['-a', '127.0.0.1', '-p', String(port ?? -1), '-js', '-sd', storeDir, '--ports_file_dir', portsDir];
+  const owned = await spawnOwned({ command: binary, args: flags, env: {}, cwd: portsDir });
+  let ended = false;
+  void owned.exited.then(() => (ended = true));
+  const portsFile = join(portsDir, `${basename(binary)}_${owned.pid}.ports`);
+  const ready = await until('nats-server is ready', async () => ended || readPort(portsFile));
+  if (ready === true) throw new Error(`nats-server ended instead of getting ready; its output:\n${owned.output()}`);
+  return { process: owned, port: ready };
+}
+
+async function readPort(portsFile: string): Promise<number> {
+  const { nats } = JSON.parse(await readFile(portsFile, 'utf8')) as { nats: string[] };
+  return Number(new URL(nats[0] ?? '').port);
+}

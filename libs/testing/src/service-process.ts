@@ -1,0 +1,58 @@
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { packageRoot } from '#config';
+import { hostEnv } from './host-env.js';
+import { spawnOwned, type OwnedProcess } from './owned-process.js';
+
+const READY_LINE = /^ready( http:\/\/\S+)?$/;
+const READY_WITHIN_MS = 30_000;
+
+export interface ServiceOptions {
+  /** What stands after `lanekeeper` on the command line, e.g. `['up']`. */
+  readonly args: readonly string[];
+  /** On top of PATH and HOME: nothing else of the runner's environment gets through. */
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly readyLine?: RegExp;
+}
+
+export interface ServiceProcess extends OwnedProcess, AsyncDisposable {
+  /** From its ready line; `undefined` for a role without HTTP. */
+  readonly url: string | undefined;
+}
+
+/** Starts the compiled program as users do, and resolves when it says that it is ready. */
+export async function startService(options: ServiceOptions): Promise<ServiceProcess> {
+  const { args, env = {}, cwd, readyLine = READY_LINE } = options;
+  const root = packageRoot();
+  const owned = await spawnOwned({
+    command: join(root, 'node_modules/.bin/node'),
+    args: ['--enable-source-maps', join(root, 'dist/apps/cli/src/main.js'), ...args],
+    env: { ...hostEnv(), ...env },
+    cwd,
+  });
+  const ready = new Promise<RegExpExecArray>((resolve) => {
+    owned.onLine((line) => {
+      const match = readyLine.exec(line);
+      if (match !== null) resolve(match);
+    });
+  });
+  const patience = new AbortController();
+  const outcome = await Promise.race([
+    ready,
+    owned.exited.then(({ code, signal }) => `it ended (${signal ?? `exit code ${code}`})`),
+    delay(READY_WITHIN_MS, `it was not ready within ${READY_WITHIN_MS} ms`, { signal: patience.signal }),
+  ]);
+  patience.abort();
+  if (typeof outcome === 'string') {
+    await owned.killGroup9();
+    throw new Error(`lanekeeper ${args.join(' ')}: ${outcome}; its output:\n${owned.output()}`);
+  }
+  return {
+    ...owned,
+    url: outcome[1]?.trim(),
+    async [Symbol.asyncDispose]() {
+      await owned.stop();
+    },
+  };
+}

@@ -1,0 +1,38 @@
+import { defineConfig } from 'vitest/config';
+
+// Imports like `#lanes` lead to the sources here, by the condition `development` in package.json; the compiled tree in
+// dist takes part only as the program that the end-to-end tests start.
+const conditions = ['development', 'module', 'node', 'import', 'default'];
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    reporters: ['default', './test/closing-line.reporter.ts'],
+    // Tests start brokers and services of their own; more at once than a small machine has cores only makes them late.
+    maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['libs/**/*.spec.ts', 'apps/**/*.spec.ts'],
+          exclude: ['**/node_modules/**', '**/dist/**'],
+          globalSetup: ['test/global-setup.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.spec.ts'],
+          globalSetup: ['test/global-setup.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          // After the unit tests: what is broken in the small shows there first, and nothing else takes the cores.
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
