@@ -82,8 +82,9 @@ const toStderr = { stdio: ['ignore', 2, 2] };
 const sameSignalMs = 500;
 
 /**
- * Runs a child to its end. It has its own process group, so that a Ctrl-C reaches it through us, exactly once. A small
- * shell holds a pipe from us and ends the child when we are killed without a chance to do it (kill -9).
+ * Runs a child to its end. It has its own process group, so that a Ctrl-C reaches it through us, exactly once; its whole
+ * group, as a terminal would do it, for Vitest leaves the end of its workers to that. A small shell holds a pipe from us
+ * and ends the group when we are killed without a chance to do it (kill -9).
  */
 function run(command, args, { stdio = 'inherit', cwd = root } = {}) {
   return new Promise((resolve, reject) => {
@@ -93,7 +94,7 @@ function run(command, args, { stdio = 'inherit', cwd = root } = {}) {
       reject(new BootstrapError(`cannot run ${command} (${error.message}): is it installed and on the PATH?`)),
     );
     if (child.pid === undefined) return;
-    const script = 'while read -r _; do :; done; kill -TERM "$1"';
+    const script = 'while read -r _; do :; done; kill -TERM "-$1"';
     const watcher = spawn('sh', ['-c', script, 'sh', String(child.pid)], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
@@ -104,7 +105,7 @@ function run(command, args, { stdio = 'inherit', cwd = root } = {}) {
       const now = performance.now();
       if (now - (lastAt[signal] ?? -Infinity) < sameSignalMs) return;
       lastAt[signal] = now;
-      child.kill(signal);
+      process.kill(-child.pid, signal); // there until `exit` takes this listener away
     };
     const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
     for (const signal of signals) process.on(signal, forward);

@@ -64,10 +64,10 @@ export class IntakeService {
 
   async messageStatus(path: SessionPath, messageId: string): Promise<object> {
     const key = this.keyOf(path);
-    let position = 0;
+    const before: number[] = [];
     for await (const pending of this.parts.history.pending(key)) {
-      position++;
-      if (pending.id === messageId) return { messageId, ...(await this.pendingStatus(key, pending.seq, position)) };
+      if (pending.id === messageId) return { messageId, ...(await this.pendingStatus(key, pending.seq, before)) };
+      before.push(pending.seq);
     }
     const decided = await this.parts.history.decisionOf(key, { id: messageId });
     const message = decided?.record.messages.find(({ id }) => id === messageId);
@@ -125,12 +125,12 @@ export class IntakeService {
     return this.parts.names.sessionTokens(agent, session);
   }
 
-  private async pendingStatus(key: SessionTokens, seq: number, position: number): Promise<object> {
+  /** `before`: the undecided sequences before it. */
+  private async pendingStatus(key: SessionTokens, seq: number, before: readonly number[]): Promise<object> {
     const answer = await this.parts.questions.ask(key);
-    if (answer?.running?.seqs.includes(seq) === true) {
-      return { seq, disposition: 'running', runId: answer.running.runId };
-    }
-    return { seq, disposition: 'queued', position: position - (answer?.running?.seqs.length ?? 0) };
+    const inRun = new Set(answer?.running?.seqs);
+    if (inRun.has(seq)) return { seq, disposition: 'running', runId: answer?.running?.runId };
+    return { seq, disposition: 'queued', position: before.filter((other) => !inRun.has(other)).length + 1 };
   }
 }
 

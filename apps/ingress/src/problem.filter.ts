@@ -1,9 +1,10 @@
-import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { Catch, HttpException, ServiceUnavailableException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '#telemetry';
 import { brokerUnavailable, problemBody, ProblemException, type Problem } from './problem.js';
 
 interface CodedError {
+  /** Of our own errors. */
   readonly code?: unknown;
   readonly statusCode?: unknown;
   readonly message?: unknown;
@@ -36,35 +37,45 @@ export function toProblem(error: unknown): Problem {
   if (error instanceof ProblemException) return error.problem;
   const { code, statusCode, message } = (typeof error === 'object' && error !== null ? error : {}) as CodedError;
   if (code === 'broker_away') return brokerUnavailable('The broker did not answer').problem;
+  if (error instanceof ServiceUnavailableException) return notReady(error);
   const status = error instanceof HttpException ? error.getStatus() : typeof statusCode === 'number' ? statusCode : 500;
   if (status >= 500) {
     return { status: 500, code: 'internal', title: 'Something went wrong here', detail: 'The cause is in the log of this service.' };
   }
-  const known = KNOWN_ERRORS[String(code)];
+  const known = KNOWN_STATUS[status];
   if (known !== undefined) return known;
   if (status === 404) {
     return { status, code: 'not-found', title: 'No such route', detail: 'GET /openapi.json lists the routes.' };
   }
-  return { status, code: 'invalid-request', title: 'The request is not as wanted', detail: String(message ?? 'no detail') };
+  // What is left are bodies that are no JSON and URLs that are no text: found before any check of ours.
+  const detail = `${String(message ?? 'no detail')}; wanted a JSON body such as {"text": "hello"} and a percent-encoded path`;
+  return { status, code: 'invalid-request', title: 'The request is not as wanted', detail };
 }
 
-const KNOWN_ERRORS: Readonly<Record<string, Problem>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: {
+/** What the health checks throw; their findings per part go along. */
+function notReady(error: ServiceUnavailableException): Problem {
+  const findings = error.getResponse();
+  return {
+    status: 503,
+    code: 'not-ready',
+    title: 'Messages cannot be taken now',
+    detail: 'The parts that are down stand under error; this heals by itself when they are back.',
+    ...(typeof findings === 'object' ? { extra: { error: (findings as { error?: unknown }).error } } : {}),
+  };
+}
+
+/** Nest keeps only the status of what Fastify refused. */
+const KNOWN_STATUS: Readonly<Record<number, Problem>> = {
+  413: {
     status: 413,
     code: 'too-large',
     title: 'The message is too large',
     detail: 'body: found more than 1 MiB, wanted at most 1 MiB; keep large content elsewhere and send its address',
   },
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
+  415: {
     status: 415,
     code: 'unsupported-media-type',
     title: 'The body is no JSON',
-    detail: 'Content-Type: wanted application/json',
-  },
-  FST_ERR_CTP_EMPTY_JSON_BODY: {
-    status: 400,
-    code: 'invalid-json',
-    title: 'The body is empty',
-    detail: 'body: found nothing, wanted a JSON object such as {"text": "hello"}',
+    detail: 'Content-Type: found another or none, wanted application/json',
   },
 };

@@ -17,7 +17,7 @@ export class HandlerExplorer {
   /** Name -> handler. Throws when two methods claim one name: which one runs would be chance. */
   explore(): Map<string, TurnHandler> {
     const handlers = new Map<string, TurnHandler>();
-    const places = new Map<string, string>();
+    const places = new Map<string, { readonly place: string; readonly callback: unknown }>();
     for (const { instance } of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
       if (typeof instance !== 'object' || instance === null) continue;
       for (const method of this.scanner.getAllMethodNames(Object.getPrototypeOf(instance) as object)) {
@@ -27,13 +27,14 @@ export class HandlerExplorer {
         if (name === undefined) continue;
         const place = `${instance.constructor.name}.${method}`;
         const other = places.get(name);
-        if (other !== undefined && other !== place) {
+        // Two classes may have one name; one class may be provided in two modules.
+        if (other !== undefined && (other.place !== place || other.callback !== callback)) {
           throw new LanekeeperError(
             'two_handlers',
-            `@OnTurn('${name}'): found ${other} and ${place}, wanted one; rename or remove one of them`,
+            `@OnTurn('${name}'): found ${other.place} and ${place}, wanted one; rename or remove one of them`,
           );
         }
-        places.set(name, place);
+        places.set(name, { place, callback });
         handlers.set(name, this.wrap(instance as Record<string, () => unknown>, method));
       }
     }

@@ -1,4 +1,4 @@
-import { LanekeeperError, decodeToken, type InboxMessage, type Reply } from '#contracts';
+import { LanekeeperError, decodeToken, describeValue, type InboxMessage, type Reply } from '#contracts';
 import type { TraceContext } from '#telemetry';
 
 /** What a reply may be: a text, or a text and/or any JSON. */
@@ -18,6 +18,7 @@ export interface TurnMessage {
 
 /** What the agent keeps between turns: any JSON up to 256 KiB, committed with the turn or not at all. */
 export interface TurnState {
+  /** A copy of the turn's own: a change to it counts only when it is set. */
   get(): unknown;
   /** `undefined` forgets it. */
   set(value: unknown): void;
@@ -74,11 +75,19 @@ export class Turn {
     this.signal = start.signal;
     this.trace = start.trace;
     this.keptState = start.state;
+    let isOwn = false;
     this.state = {
-      get: () => this.alive().keptState,
+      get: () => {
+        this.alive();
+        // The lane goes on from its own: what a turn that fails did to the state must not stay.
+        if (!isOwn) this.keptState = structuredClone(this.keptState);
+        isOwn = true;
+        return this.keptState;
+      },
       set: (value) => {
         this.alive().keptState = value;
         this.stateWasSet = true;
+        isOwn = true;
       },
     };
   }
@@ -117,8 +126,17 @@ export class Turn {
   }
 }
 
+/** Types are gone at run time, and a record with a `text` that is none could never be read back. */
+export class ReplyError extends LanekeeperError {
+  constructor(content: unknown) {
+    super('bad_reply', `turn.reply(): found ${describeValue(content)}; wanted a text or {text?, data?} with a text in text`);
+  }
+}
+
 export function toReply(content: ReplyContent): Reply {
   if (typeof content === 'string') return { kind: 'reply', text: content };
+  if (typeof content !== 'object' || content === null) throw new ReplyError(content);
+  if (content.text !== undefined && typeof content.text !== 'string') throw new ReplyError(content);
   return {
     kind: 'reply',
     ...(content.text === undefined ? {} : { text: content.text }),

@@ -28,11 +28,13 @@ const messageId = text(MAX_MESSAGE_ID_CHARS).refine((id) => !/\p{Cc}/u.test(id),
   message: 'a text without control characters',
 });
 
+const author = z.strictObject({ id: text(256), name: text(256).optional() });
+
 const messageFields = {
   id: messageId,
   text: z.string().refine(wellFormed, { message: 'well-formed Unicode, without lone surrogates' }).optional(),
   data: z.json().optional(),
-  author: z.strictObject({ id: text(256), name: text(256).optional() }).optional(),
+  author: author.optional(),
   thread: text(512).optional(),
   replyTo: z.url({ protocol: /^https?$/ }).max(2048).optional(),
   sentAt: z.iso.datetime({ offset: true }).optional(),
@@ -64,15 +66,32 @@ export function parseInboxMessage(text: string): ParsedInboxMessage {
   } catch {
     return { ok: false, problem: 'the body is no JSON' };
   }
-  const parsed = inboxMessage.safeParse(json);
+  const parsed = parseShallow(() => inboxMessage.safeParse(json));
+  if (parsed === undefined) return { ok: false, problem: 'the body is nested too deeply' };
   if (parsed.success) return { ok: true, message: parsed.data };
   const issue = parsed.error.issues[0];
-  return { ok: false, problem: `the body's ${issue?.path.join('.') || 'shape'}: ${issue?.message}` };
+  // The names of unknown keys are in it, and anybody may have chosen them.
+  const problem = `the body's ${issue?.path.join('.') || 'shape'}: ${issue?.message}`.slice(0, MAX_PROBLEM_CHARS);
+  return { ok: false, problem };
+}
+
+/** The problem stands in a record, once per message. */
+const MAX_PROBLEM_CHARS = 200;
+
+/** JSON can be nested deeper than a recursive check can follow: `undefined` then, never a throw. */
+function parseShallow<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** Fields of later versions: refused by name today, since ignoring one would change what the sender asked for. */
 const NOT_YET = ['sequence', 'priority', 'strategy', 'task'];
 const KNOWN_FIELDS = Object.keys(messageFields);
+const AUTHOR_FIELDS = Object.keys(author.shape);
 
 export interface BodyProblems {
   readonly problems: InputProblem[];
@@ -83,31 +102,42 @@ export interface BodyProblems {
 export function checkSendMessageBody(
   body: unknown,
 ): { ok: true; body: SendMessageBody } | ({ ok: false } & BodyProblems) {
-  const parsed = sendMessageBody.safeParse(body, { reportInput: true });
+  const parsed = parseShallow(() => sendMessageBody.safeParse(body));
+  if (parsed === undefined) {
+    const problem = { field: 'data', found: 'a value nested too deeply', wanted: 'fewer levels of arrays and objects' };
+    return { ok: false, problems: [problem], tooLarge: false };
+  }
   if (parsed.success) return { ok: true, body: parsed.data };
-  const problems = parsed.error.issues.flatMap(toProblems);
+  const problems = parsed.error.issues.flatMap((issue) => toProblems(issue, body));
   const tooLarge = parsed.error.issues.every((issue) => issue.code === 'custom' && issue.params?.['tooLarge'] === true);
   return { ok: false, problems, tooLarge };
 }
 
-function toProblems(issue: z.core.$ZodIssue): InputProblem[] {
+function toProblems(issue: z.core.$ZodIssue, body: unknown): InputProblem[] {
   const field = issue.path.join('.') || 'body';
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
-      const path = issue.path.length > 0 ? `${field}.${key}` : key;
-      if (NOT_YET.includes(key)) {
+      const isTop = issue.path.length === 0;
+      const path = isTop ? key : `${field}.${key}`;
+      if (isTop && NOT_YET.includes(key)) {
         return { field: path, found: 'a value', wanted: 'no such field in this version', remedy: `leave ${key} out` };
       }
-      const close = closestName(key, KNOWN_FIELDS);
+      const known = isTop ? KNOWN_FIELDS : AUTHOR_FIELDS;
+      const close = closestName(key, known);
       return {
         field: path,
         found: 'an unknown field',
-        wanted: `one of ${KNOWN_FIELDS.join(', ')}`,
+        wanted: `one of ${known.join(', ')}`,
         remedy: close === undefined ? `leave ${key} out` : `did you mean ${close}?`,
       };
     });
   }
-  return [{ field, found: describeValue(issue.input), wanted: issue.message }];
+  return [{ field, found: describeValue(valueAt(body, issue.path)), wanted: issue.message }];
+}
+
+/** What stands at a path; an issue about the whole body may point at one field of it. */
+function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], body);
 }
 
 /** Names a value by its type and size, never by its content: problems end up in logs. */

@@ -10,6 +10,12 @@ import { DECISIONS, OUTCOMES } from './decisions.js';
 
 const sequence = z.int().nonnegative();
 
+/**
+ * What an agent gave. It came out of `JSON.parse`, so it is JSON; a second, recursive look at it would lose the key
+ * `__proto__`, and could not read back a deeply nested value that had been written.
+ */
+const json = z.unknown() as z.ZodType<z.core.util.JSONType>;
+
 /** `[from, to]`, both included. A range says that every message of this session inside it is decided. */
 const sequenceRange = z.tuple([sequence, sequence]);
 export type SequenceRange = z.infer<typeof sequenceRange>;
@@ -36,7 +42,7 @@ const head = z.object({
   done: z.array(sequenceRange),
   run: runInWork.nullable(),
   /** What the agent keeps between turns; any JSON. Absent = nothing kept, or `stateSeq` says where it stands. */
-  state: z.json().optional(),
+  state: json.optional(),
   /** LK_TURNS sequence of the record that holds the state, when it is too large to repeat in a note. */
   stateSeq: sequence.optional(),
   /** The next dense `sequence` number of the reorder buffer; null until a message starts the count. */
@@ -56,7 +62,7 @@ const messageDecision = z.object({
 });
 export type MessageDecision = z.infer<typeof messageDecision>;
 
-const reply = z.object({ kind: z.literal('reply'), text: z.string().optional(), data: z.json().optional() });
+const reply = z.object({ kind: z.literal('reply'), text: z.string().optional(), data: json.optional() });
 export type Reply = z.infer<typeof reply>;
 
 const recordBase = head.extend({
@@ -98,14 +104,14 @@ export const MAX_NOTE_STATE_BYTES = 32 * 1024;
 export type ParsedRecord = { ok: true; record: SessionRecord } | { ok: false; problem: string };
 
 export function parseRecord(text: string): ParsedRecord {
-  let json: unknown;
+  let value: unknown;
   try {
-    json = JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     return { ok: false, problem: 'it is no JSON' };
   }
-  const parsed = sessionRecord.safeParse(json);
+  const parsed = sessionRecord.safeParse(value);
   if (parsed.success) return { ok: true, record: parsed.data };
   const issue = parsed.error.issues[0];
-  return { ok: false, problem: `${issue?.path.join('.')}: ${issue?.message}` };
+  return { ok: false, problem: `${issue?.path.join('.') || 'shape'}: ${issue?.message}` };
 }

@@ -8,7 +8,9 @@ import { addToRanges, rangesContain } from './sequence-ranges.js';
  *
  * Invariants: a sequence is decided at most once (L1); `done` is sorted, disjoint and wholly above `upto`; a head that was
  * written and read back gives the same pending set. `undecided` in these functions is everything of the session that was
- * read and is not decided, ascending: the reader goes in stream order, so nothing below its position is unknown.
+ * read and is not decided, ascending, and `readTo` the highest sequence that was read: the reader goes in stream order,
+ * so nothing at or below it is unknown, and nothing above it is known. A head from a former life may have ranges above
+ * it; what lies before them is still to be read, so they are no ground to move `upto` (L3).
  */
 
 /** At this many holes the lane takes only its oldest message, so that a head stays small. */
@@ -27,17 +29,18 @@ export function decide(
   head: Pick<Head, 'upto' | 'done'>,
   seqs: readonly number[],
   undecided: readonly number[],
+  readTo: number,
 ): { upto: number; done: SequenceRange[] } {
   const twice = seqs.find((seq) => isDecided(head, seq));
   if (twice !== undefined) throw new Error(`message ${twice} would be decided twice (L1)`);
   const deciding = new Set(seqs);
   const left = undecided.filter((seq) => !deciding.has(seq));
-  const ranges = addToRanges(head.done, seqs, left);
+  const ranges = addToRanges(head.done, seqs, left, readTo);
   const lowestLeft = left[0] ?? Number.POSITIVE_INFINITY;
   let { upto } = head;
   let passed = 0;
-  for (const [, to] of ranges) {
-    if (to > lowestLeft) break;
+  for (const [from, to] of ranges) {
+    if (to > lowestLeft || from - 1 > Math.max(readTo, upto)) break;
     upto = Math.max(upto, to);
     passed++;
   }

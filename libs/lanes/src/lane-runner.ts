@@ -42,6 +42,8 @@ export class LaneRunner {
   private readonly ready = new Set<Lane>();
   /** Lanes whose frozen batch is not wholly read yet. */
   private readonly incomplete = new Set<Lane>();
+  /** Shards of which everything that was stored when reading began has been received. */
+  private readonly readShards = new Set<number>();
   private readonly writer: LaneWriter;
   private readonly slots: TurnSlots;
   private isStopping = false;
@@ -67,6 +69,7 @@ export class LaneRunner {
 
   /** Everything that was stored when reading began has been received. */
   caughtUp(shard: number): void {
+    this.readShards.add(shard);
     for (const lane of [...this.incomplete]) {
       if (lane.key.shard !== shard) continue;
       lane.giveUpOnMissing();
@@ -131,6 +134,8 @@ export class LaneRunner {
         isRecovery ? store.loadCutTurn(lane.key) : undefined,
       ]);
       lane.open(head, cut);
+      // The reader may have been faster than the head: it will not say again that it has caught up.
+      if (this.readShards.has(lane.key.shard)) lane.giveUpOnMissing();
       this.drive(lane);
     } catch (error) {
       log.error({ ...lane.key, error: String(error) }, 'session waits: its last record cannot be read');

@@ -20,6 +20,12 @@ import { takeQueue } from './take-queue.js';
  * L7  A frozen batch runs only when all of it is there.
  */
 
+/**
+ * A record decides at most this many messages. Their ids alone may have 768 bytes each: without a bound, the backlog of an
+ * outage would make a batch whose record, even that of its failure, is too large to be written.
+ */
+export const MAX_RECORD_MESSAGES = 500;
+
 export interface Batch {
   readonly runId: string;
   readonly attempt: number;
@@ -58,6 +64,7 @@ export class Lane {
   private broken: InboxItem[] = [];
   private frozen: FrozenBatch | undefined;
   private batch: Batch | undefined;
+  /** The highest sequence that was read, decided or not. */
   private lastSeq = 0;
   private mustFence = false;
   private incompleteRunId: string | undefined;
@@ -87,15 +94,16 @@ export class Lane {
   get oldestWaiting(): InboxItem | undefined {
     return this.waiting[0];
   }
-  /** Items that no turn can take; a note has to reject them. */
+  /** Items that no turn can take; a note has to reject them. No more of them than one record holds. */
   get toReject(): readonly InboxItem[] {
-    return this.broken;
+    return this.broken.slice(0, MAX_RECORD_MESSAGES);
   }
 
   /** Takes a message that was read. False when it is known or decided. */
   arrive(item: InboxItem): boolean {
-    if (item.seq <= this.lastSeq || isDecided(this.head, item.seq)) return false;
+    if (item.seq <= this.lastSeq) return false;
     this.lastSeq = item.seq;
+    if (isDecided(this.head, item.seq)) return false;
     (item.content.ok ? this.waiting : this.broken).push(item);
     return true;
   }
@@ -166,7 +174,7 @@ export class Lane {
 
   /** The cursor after `seqs` are decided too. */
   cursorAfter(seqs: readonly number[]): Pick<Head, 'upto' | 'done'> {
-    return decide(this.head, seqs, this.undecided());
+    return decide(this.head, seqs, this.undecided(), this.lastSeq);
   }
 
   /** A record stands, ours or another's: its head is the truth. */
@@ -197,7 +205,7 @@ export class Lane {
   private nextItems(): InboxItem[] {
     if (this.frozen !== undefined) return this.frozenItems().items;
     const items = takeQueue(this.waiting);
-    return this.head.done.length < MAX_DONE_RANGES ? items : items.slice(0, 1);
+    return items.slice(0, this.head.done.length < MAX_DONE_RANGES ? MAX_RECORD_MESSAGES : 1);
   }
 
   private frozenItems(): { items: InboxItem[]; complete: boolean } {

@@ -72,11 +72,12 @@ export function draftTurn(
   times: TurnTimes,
   signature: Signature,
 ): TurnDraft {
-  const stateBytes = settlement.state === undefined ? 0 : jsonBytes(settlement.state.value);
+  const stateText = settlement.state?.value === undefined ? undefined : JSON.stringify(settlement.state.value);
+  const stateBytes = stateText === undefined ? 0 : Buffer.byteLength(stateText);
   if (stateBytes > MAX_STATE_BYTES) {
     return tooLarge('state_too_large', `the state has ${stateBytes} bytes, at most ${MAX_STATE_BYTES} are kept`);
   }
-  const head = headAfterTurn(lane, batch, settlement);
+  const head = headAfterTurn(lane, batch, settlement, stateText);
   const { status, sends, error, decision, reason } = settlement;
   const messages = batch.items.map(({ id, seq }) => ({ id, seq, decision, ...(reason === undefined ? {} : { reason }) }));
   const record: TurnRecord = {
@@ -101,11 +102,12 @@ export function draftTurn(
   return { ok: true, draft: { body, commitId: signature.commitId, messages, loadedAt } };
 }
 
-function headAfterTurn(lane: Lane, batch: Batch, settlement: Settlement): Head {
+/** The state that goes on in memory is the one of the record: the agent may still hold and change the value that it set. */
+function headAfterTurn(lane: Lane, batch: Batch, settlement: Settlement, stateText: string | undefined): Head {
   const cursor = lane.cursorAfter(batch.items.map(({ seq }) => seq));
   if (settlement.state === undefined) return { ...lane.head, ...cursor, run: null };
   const { state: _former, ...rest } = lane.head;
-  const value = settlement.state.value as Head['state'];
+  const value = stateText === undefined ? undefined : (JSON.parse(stateText) as Head['state']);
   return { ...rest, ...cursor, run: null, ...(value === undefined ? {} : { state: value }) };
 }
 

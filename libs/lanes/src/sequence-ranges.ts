@@ -17,12 +17,14 @@ export function rangesContain(ranges: readonly SequenceRange[], seq: number): bo
 
 /**
  * Adds sequences and joins neighbours. Two ranges are neighbours when no sequence of `undecided` lies between them: what
- * is not there at all cannot be decided wrongly, so a hole of other sessions' sequences costs nothing.
+ * is not there at all cannot be decided wrongly, so a hole of other sessions' sequences costs nothing. What lies above
+ * `readTo` is not known yet: a gap that reaches beyond it stays a gap.
  */
 export function addToRanges(
   ranges: readonly SequenceRange[],
   seqs: readonly number[],
   undecided: readonly number[],
+  readTo: number,
 ): SequenceRange[] {
   const sorted = [...ranges, ...seqs.map((seq): SequenceRange => [seq, seq])].sort((a, b) => a[0] - b[0]);
   const joined: SequenceRange[] = [];
@@ -32,7 +34,8 @@ export function addToRanges(
     if (last !== undefined) {
       while (next < undecided.length && (undecided[next] as number) <= last[1]) next++;
       const gap = undecided[next];
-      if (gap === undefined || gap > from) {
+      const isKnown = from - 1 <= Math.max(readTo, last[1]);
+      if (isKnown && (gap === undefined || gap > from)) {
         joined[joined.length - 1] = [last[0], Math.max(last[1], to)];
         continue;
       }

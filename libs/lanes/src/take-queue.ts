@@ -2,7 +2,7 @@ import type { InboxItem } from './inbox-item.js';
 
 /**
  * Strategy `queue`: one turn with all waiting messages of one route, the route of the oldest message first.
- * `waiting` is ascending by sequence, and so is the answer (L2).
+ * `waiting` is ascending by sequence, and so is the answer (L2). The lane bounds it by what one record holds.
  */
 export function takeQueue(waiting: readonly InboxItem[]): InboxItem[] {
   const oldest = waiting[0];

@@ -1,6 +1,6 @@
 import type { Clock, SessionTokens } from '#contracts';
 import type { Batch } from './lane.js';
-import type { RecordStore, TurnRunner } from './lane-ports.js';
+import type { RecordStore, TurnRunner, TurnWork } from './lane-ports.js';
 import type { TurnTimes } from './record-draft.js';
 import type { TurnOutcome } from './settlement.js';
 
@@ -41,7 +41,17 @@ export async function executeTurn(
   let forget = (): void => {};
   if (turns.runsOutside(key)) announce();
   else forget = clock.after(ANNOUNCE_AFTER_MS, announce);
-  const outcome = await turns.run({ key, batch, state, signal });
+  const outcome = await runToOutcome(turns, { key, batch, state, signal });
   forget();
   return { outcome, times: { startedAt, endedAt: clock.now() } };
+}
+
+/** A runner that rejects all the same must not take the process, and every other lane, with it (L6). */
+async function runToOutcome(turns: TurnRunner, work: TurnWork): Promise<TurnOutcome> {
+  try {
+    return await turns.run(work);
+  } catch {
+    const message = 'the turn came to no outcome: what its handler threw cannot be described';
+    return { kind: 'failed', error: { name: 'runner_failed', message } };
+  }
 }

@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest';
+import { describeProblem } from './errors.js';
+import {
+  AGENT_NAME_PATTERN,
+  MAX_TEXT_BYTES,
+  checkSendMessageBody,
+  describeValue,
+  parseInboxMessage,
+  type InboxMessage,
+} from './message.js';
+
+function problemsOf(body: unknown) {
+  const checked = checkSendMessageBody(body);
+  if (checked.ok) throw new Error('expected a problem');
+  return checked;
+}
+
+const deep = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000)) as unknown;
+const full = {
+  id: 'm-1',
+  text: 'hello \u{1F600}\n',
+  data: { a: [1, null, 'x'] },
+  author: { id: 'u', name: 'N' },
+  thread: 't',
+  replyTo: 'https://example.org/hook?x=1',
+  sentAt: '2026-01-02T03:04:05.678+02:00',
+};
+
+describe('checkSendMessageBody', () => {
+  it.each<[string, object]>([
+    ['every field', full],
+    ['a text alone', { text: 'hi' }],
+    ['an empty text', { text: '' }],
+    ['data alone', { data: { a: 1 } }],
+    ['data that is null', { data: null }],
+    ['an author without name', { text: 'x', author: { id: 'u' } }],
+    ['ids of any script and of the full length', { text: 'x', id: 'é'.repeat(256) }],
+    ['the largest text', { text: 'é'.repeat(MAX_TEXT_BYTES / 2) }],
+    ['UTC', { text: 'x', sentAt: '2026-01-02T03:04:05Z' }],
+  ])('takes %s, unchanged', (_title, body) => expect(checkSendMessageBody(body)).toEqual({ ok: true, body }));
+
+  it.each<[string, unknown, string, string]>([
+    ['no object', 'SECRET', 'body', 'a text of 6 bytes'],
+    ['an array', ['SECRET'], 'body', 'an array of 1'],
+    ['null', null, 'body', 'null'],
+    ['nothing', undefined, 'body', 'nothing'],
+    ['neither text nor data', {}, 'text', 'nothing'],
+    ['a text that is a number', { text: 5 }, 'text', 'the number 5'],
+    ['a text that is null', { text: null }, 'text', 'null'],
+    ['a text that is an object', { text: { a: 'SECRET' } }, 'text', 'an object'],
+    ['half a character', { text: 'SECRET\ud800' }, 'text', 'a text of 9 bytes'],
+    ['an empty id', { text: 'x', id: '' }, 'id', 'an empty text'],
+    ['a long id', { text: 'x', id: 'SECRET'.repeat(43) }, 'id', 'a text of 258 bytes'],
+    ['an id that is a number', { text: 'x', id: 7 }, 'id', 'the number 7'],
+    ['half a character in an id', { text: 'x', id: 'SECRET\udc00' }, 'id', 'a text of 9 bytes'],
+    ['a line break in an id', { text: 'x', id: 'SECRET\n' }, 'id', 'a text of 7 bytes'],
+    ['a NUL in an id', { text: 'x', id: 'SECRET\0' }, 'id', 'a text of 7 bytes'],
+    ['a C1 control in an id', { text: 'x', id: 'SECRET\u0085' }, 'id', 'a text of 8 bytes'],
+    ['an author that is a text', { text: 'x', author: 'SECRET' }, 'author', 'a text of 6 bytes'],
+    ['an author without id', { text: 'x', author: { name: 'SECRET' } }, 'author.id', 'nothing'],
+    ['an empty author id', { text: 'x', author: { id: '' } }, 'author.id', 'an empty text'],
+    ['a long author id', { text: 'x', author: { id: 'x'.repeat(257) } }, 'author.id', 'a text of 257 bytes'],
+    ['an empty author name', { text: 'x', author: { id: 'u', name: '' } }, 'author.name', 'an empty text'],
+    ['half a character in a name', { text: 'x', author: { id: 'u', name: '\ud800' } }, 'author.name', 'a text of 3 bytes'],
+    ['an empty thread', { text: 'x', thread: '' }, 'thread', 'an empty text'],
+    ['a long thread', { text: 'x', thread: 'x'.repeat(513) }, 'thread', 'a text of 513 bytes'],
+    ['a thread that is a number', { text: 'x', thread: 1 }, 'thread', 'the number 1'],
+    ['a replyTo that is no URL', { text: 'x', replyTo: 'SECRET' }, 'replyTo', 'a text of 6 bytes'],
+    ['a replyTo of another protocol', { text: 'x', replyTo: 'ftp://SECRET' }, 'replyTo', 'a text of 12 bytes'],
+    ['a script as replyTo', { text: 'x', replyTo: 'javascript:SECRET' }, 'replyTo', 'a text of 17 bytes'],
+    ['a long replyTo', { text: 'x', replyTo: `https://a.b/${'x'.repeat(2048)}` }, 'replyTo', 'a text of 2060 bytes'],
+    ['a sentAt that is a day', { text: 'x', sentAt: '2026-01-02' }, 'sentAt', 'a text of 10 bytes'],
+    ['a sentAt without zone', { text: 'x', sentAt: '2026-01-02T03:04:05' }, 'sentAt', 'a text of 19 bytes'],
+    ['a sentAt that is a number', { text: 'x', sentAt: 0 }, 'sentAt', 'the number 0'],
+    ['data nested beyond reading', { data: deep }, 'data', 'a value nested too deeply'],
+  ])('refuses %s by its field, without its content', (_title, body, field, found) => {
+    const { problems, tooLarge } = problemsOf(body);
+    expect(problems).toEqual([expect.objectContaining({ field, found, wanted: expect.stringMatching(/./) })]);
+    expect(tooLarge).toBe(false);
+    expect(problems.map(describeProblem).join()).not.toContain('SECRET');
+  });
+
+  it.each<[string, object, string, string]>([
+    ['the nearest name', { text: 'x', replayTo: 'SECRET' }, 'replayTo', 'did you mean replyTo?'],
+    ['no name when none is near', { text: 'x', attachments: 'SECRET' }, 'attachments', 'leave attachments out'],
+    ['the nearest name inside of author', { text: 'x', author: { id: 'u', nam: 'SECRET' } }, 'author.nam', 'did you mean name?'],
+    ['no top field inside of author', { text: 'x', author: { id: 'u', thread: 'SECRET' } }, 'author.thread', 'leave thread out'],
+  ])('an unknown field gets %s', (_title, body, field, remedy) => {
+    const { problems } = problemsOf(body);
+    expect(problems).toEqual([expect.objectContaining({ field, found: 'an unknown field', remedy })]);
+    expect(JSON.stringify(problems)).not.toContain('SECRET');
+  });
+
+  it('tells which fields author has', () => {
+    const { problems } = problemsOf({ text: 'x', author: { id: 'u', task: 'SECRET' } });
+    expect(problems).toMatchObject([{ found: 'an unknown field', wanted: 'one of id, name' }]);
+  });
+
+  it.each(['task', 'strategy', 'priority', 'sequence'])('refuses %s of a later version by its name', (field) => {
+    expect(problemsOf({ text: 'x', [field]: 'SECRET' }).problems).toEqual([
+      { field, found: 'a value', wanted: 'no such field in this version', remedy: `leave ${field} out` },
+    ]);
+  });
+
+  it('lists every problem at once', () => {
+    const { problems } = problemsOf({ text: 5, id: '', foo: 1, thread: 7 });
+    expect(problems.map(({ field }) => field).sort()).toEqual(['foo', 'id', 'text', 'thread']);
+  });
+
+  it('is too large only for size', () => {
+    const text = 'é'.repeat(MAX_TEXT_BYTES / 2) + 'x';
+    expect(problemsOf({ text })).toEqual({
+      ok: false,
+      tooLarge: true,
+      problems: [{ field: 'text', found: `a text of ${MAX_TEXT_BYTES + 1} bytes`, wanted: `at most ${MAX_TEXT_BYTES} bytes` }],
+    });
+    expect(problemsOf({ text, id: '' }).tooLarge).toBe(false);
+    expect(problemsOf({ text, foo: 1 }).tooLarge).toBe(false);
+  });
+});
+
+describe('parseInboxMessage', () => {
+  const stored: InboxMessage = { v: 1, kind: 'message', ...full };
+
+  it('reads what ingress stores', () => {
+    expect(parseInboxMessage(JSON.stringify(stored))).toEqual({ ok: true, message: stored });
+  });
+
+  it.each<[string, unknown, string]>([
+    ['another version', { ...stored, v: 2 }, "the body's v"],
+    ['another kind', { ...stored, kind: 'control' }, "the body's kind"],
+    ['no id', { ...stored, id: undefined }, "the body's id"],
+    ['a control character in the id', { ...stored, id: 'SECRET\r\n' }, "the body's id"],
+    ['a wrong text', { ...stored, text: ['SECRET'] }, "the body's text"],
+    ['a wrong author', { ...stored, author: { id: 5 } }, "the body's author.id"],
+    ['an array', [stored], "the body's shape"],
+    ['nothing', null, "the body's shape"],
+    ['data nested beyond reading', undefined, 'the body is nested too deeply'],
+  ])('%s gives a problem', (_title, body, problem) => {
+    const nested = `{"v":1,"kind":"message","id":"a","data":${'['.repeat(100_000)}${']'.repeat(100_000)}}`;
+    const parsed = parseInboxMessage(body === undefined ? nested : JSON.stringify(body));
+    expect(parsed).toMatchObject({ ok: false, problem: expect.stringContaining(problem) });
+    expect(JSON.stringify(parsed)).not.toContain('SECRET');
+  });
+
+  it('keeps a problem short, whatever the keys are', () => {
+    const parsed = parseInboxMessage(JSON.stringify({ ...stored, author: { id: 'u', ['k'.repeat(100_000)]: 1 } }));
+    if (parsed.ok) throw new Error('expected a problem');
+    expect(parsed.problem).toMatch(/^the body's author/);
+    expect(parsed.problem.length).toBeLessThanOrEqual(200);
+  });
+
+  it.each(['', '{', 'hello'])('no JSON gives a problem: %j', (text) => {
+    expect(parseInboxMessage(text)).toEqual({ ok: false, problem: 'the body is no JSON' });
+  });
+});
+
+describe('describeValue', () => {
+  it.each<[unknown, string]>([
+    [undefined, 'nothing'],
+    [null, 'null'],
+    ['', 'an empty text'],
+    ['é', 'a text of 2 bytes'],
+    [[1, 2], 'an array of 2'],
+    [{ a: 1 }, 'an object'],
+    [true, 'the boolean true'],
+  ])('%j is %s', (value, description) => expect(describeValue(value)).toBe(description));
+});
+
+it.each<[string, boolean]>([
+  ['main', true],
+  ['0', true],
+  ['a-b_c', true],
+  ['a'.repeat(64), true],
+  ['a'.repeat(65), false],
+  ['', false],
+  ['-a', false],
+  ['Main', false],
+  ['a.b', false],
+  ['main\n', false],
+])('agent name %j: %s', (name, isOne) => expect(AGENT_NAME_PATTERN.test(name)).toBe(isOne));

@@ -1,0 +1,148 @@
+import { DeliverPolicy } from '@nats-io/jetstream';
+import { headers } from '@nats-io/transport-node';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Names } from '#contracts';
+import { applyTopology, BrokerConnection, declareTopology, SERVER_ERROR, StreamReader } from '#jetstream';
+import { silentLogger } from '#telemetry';
+import { expectNothingLeft, startBroker, type TestBroker } from '#testing';
+
+/** Facts about the server that the protocol leans on. When one of these fails, the design has to be looked at. */
+
+const names = new Names('lk', 64);
+let broker: TestBroker;
+let connection: BrokerConnection;
+let reader: StreamReader;
+
+beforeEach(async () => {
+  broker = await startBroker();
+  connection = await BrokerConnection.open({ url: broker.url, name: 'facts', log: silentLogger });
+  reader = new StreamReader(connection);
+  await applyTopology(connection, declareTopology(names, { replicas: 1, dedupWindowMs: 60_000 }), silentLogger);
+});
+
+afterEach(async () => {
+  await connection.close();
+  await broker[Symbol.asyncDispose]();
+  await expectNothingLeft();
+});
+
+interface Ack {
+  readonly seq?: number;
+  readonly duplicate?: boolean;
+  readonly error?: { readonly err_code: number };
+}
+
+async function publish(subject: string, body: string, fields: Record<string, string> = {}): Promise<Ack> {
+  const wire = headers();
+  for (const [name, value] of Object.entries(fields)) wire.set(name, value);
+  return (await connection.nc.request(subject, body, { headers: wire, timeout: 5_000 })).json<Ack>();
+}
+
+const EXPECTED = 'Nats-Expected-Last-Subject-Sequence';
+
+describe('facts that the protocol leans on', () => {
+  it('the server’s partition is our shardOf, for 1,000 sessions', async () => {
+    const keys = Array.from({ length: 1_000 }, (_, i) =>
+      names.sessionTokens(i % 2 === 0 ? 'main' : `agent-${i % 7}`, `telegram:-100${i}:${i * i} ✓`),
+    );
+    const acks = await Promise.all(keys.map((key) => publish(names.ingestSubject(key), '{}')));
+    for (const [i, key] of keys.entries()) {
+      const stored = await reader.message(names.inboxStream, acks[i]?.seq ?? 0);
+      expect(stored?.subject).toBe(names.inboxSubject(key));
+    }
+  });
+
+  it('one’s own stored record answers 10071 to its second sending: the CAS is checked before the dedup id', async () => {
+    const fields = { [EXPECTED]: '0', 'Nats-Msg-Id': 'mine' };
+    expect(await publish('lk.turns.1.main.s', 'a', fields)).toMatchObject({ seq: 1 });
+    expect((await publish('lk.turns.1.main.s', 'a', fields)).error?.err_code).toBe(SERVER_ERROR.wrongLastSequence);
+  });
+
+  it('the expected sequence is that of the subject, not of the stream', async () => {
+    await publish('lk.turns.1.main.a', 'a', { [EXPECTED]: '0' });
+    expect(await publish('lk.turns.1.main.b', 'b', { [EXPECTED]: '0' })).toMatchObject({ seq: 2 });
+    expect(await publish('lk.turns.1.main.a', 'c', { [EXPECTED]: '1' })).toMatchObject({ seq: 3 });
+  });
+
+  it('a duplicate answers the first sequence, and the window outlives a kill -9 of the server', async () => {
+    const fields = { 'Nats-Msg-Id': 'x1' };
+    expect(await publish('lk.in.main.s', 'a', fields)).toMatchObject({ seq: 1 });
+    expect(await publish('lk.in.main.s', 'a', fields)).toMatchObject({ seq: 1, duplicate: true });
+    await broker.kill9();
+    await broker.restart();
+    await connection.whenUp();
+    expect(await publish('lk.in.main.s', 'a', fields)).toMatchObject({ seq: 1, duplicate: true });
+  });
+
+  it('a restart forgets the dedup ids of messages that were trimmed', async () => {
+    const fields = { 'Nats-Msg-Id': 'x1' };
+    await publish('lk.in.main.s', 'a', fields);
+    await connection.jsm.streams.purge(names.inboxStream);
+    expect(await publish('lk.in.main.s', 'a', fields)).toMatchObject({ duplicate: true });
+    await broker.restart();
+    await connection.whenUp();
+    const again = await publish('lk.in.main.s', 'a', fields);
+    expect(again.seq).toBe(2);
+    expect(again.duplicate).not.toBe(true);
+  });
+
+  it('acknowledged messages are there after a kill -9 of the server', async () => {
+    const acks = await Promise.all(Array.from({ length: 200 }, (_, i) => publish('lk.in.main.s', `${i}`)));
+    await broker.kill9();
+    await broker.restart();
+    await connection.whenUp();
+    const last = Math.max(...acks.map(({ seq = 0 }) => seq));
+    expect(await reader.leaderLastSeq(names.inboxStream)).toBe(last);
+  });
+
+  it('a batched last-per-subject read says up to where it read, leaves out what is not there, and takes 1,024', async () => {
+    await publish('lk.turns.1.main.a', 'first');
+    await publish('lk.turns.1.main.a', 'last');
+    await publish('lk.turns.1.main.b', 'b');
+    const { found, upToSeq } = await reader.lastPerSubject(names.turnsStream, [
+      'lk.turns.1.main.a',
+      'lk.turns.1.main.nobody',
+    ]);
+    expect([...found.values()].map(({ seq, data }) => [seq, Buffer.from(data).toString()])).toEqual([[2, 'last']]);
+    expect(upToSeq).toBe(3);
+    const nothing = await reader.lastPerSubject(names.turnsStream, ['lk.turns.1.main.nobody']);
+    expect(nothing).toEqual({ found: new Map(), upToSeq: undefined });
+    const many = Array.from({ length: 1_024 }, (_, i) => `lk.turns.1.main.x${i}`);
+    expect((await reader.lastPerSubject(names.turnsStream, ['lk.turns.1.main.a', ...many.slice(1)])).found.size).toBe(1);
+    const tooMany = ['lk.turns.1.main.a', 'lk.turns.1.main.b'];
+    for (let i = 0; i < 1_100; i++) await publishQuietly(`lk.turns.1.main.y${i}`);
+    const all = Array.from({ length: 1_100 }, (_, i) => `lk.turns.1.main.y${i}`);
+    await expect(reader.lastPerSubject(names.turnsStream, [...tooMany, ...all])).rejects.toThrow(/413/);
+  });
+
+  it('a last-per-subject answer of many large records is complete', async () => {
+    const large = 'x'.repeat(200_000);
+    const subjects = Array.from({ length: 40 }, (_, i) => `lk.turns.1.main.l${i}`);
+    for (const subject of subjects) await publish(subject, large);
+    const { found } = await reader.lastPerSubject(names.turnsStream, subjects);
+    expect(found.size).toBe(40);
+  });
+
+  it('an ordered consumer that starts beyond the last sequence neither delivers what comes below nor fails', async () => {
+    await publish('lk.in.main.s', 'a');
+    const consumer = await connection.js.consumers.get(names.inboxStream, {
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: 100,
+    });
+    await publish('lk.in.main.s', 'b');
+    const got = await consumer.fetch({ max_messages: 1, expires: 1_000 });
+    const seen: number[] = [];
+    for await (const message of got) seen.push(message.seq);
+    expect(seen).toEqual([]);
+  });
+
+  it('LK_TURNS keeps a record for good: it has no age and refuses rather than drops', async () => {
+    const { config } = await connection.jsm.streams.info(names.turnsStream);
+    expect(config).toMatchObject({ max_age: 0, max_msgs_per_subject: -1, discard: 'new', allow_direct: true });
+  });
+});
+
+async function publishQuietly(subject: string): Promise<void> {
+  connection.nc.publish(subject, 'a');
+  if (subject.endsWith('99')) await connection.nc.flush();
+}

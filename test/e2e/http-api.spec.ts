@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expectNothingLeft, startService, tempDir } from '#testing';
+import { startUp, type RunningUp } from '../support/lanekeeper-up.js';
+
+let up: RunningUp;
+
+beforeAll(async () => {
+  up = await startUp();
+});
+afterAll(async () => {
+  await up[Symbol.asyncDispose]();
+  await expectNothingLeft();
+});
+
+describe('the HTTP API', () => {
+  it('serves its OpenAPI document, with the body’s schema', async () => {
+    const { status, body } = await up.api.get('/openapi.json');
+    expect(status).toBe(200);
+    expect(body.openapi).toMatch(/^3\./);
+    expect(Object.keys(body.paths).toSorted()).toEqual([
+      '/healthz',
+      '/readyz',
+      '/v1/agents/{agent}/sessions/{session}',
+      '/v1/agents/{agent}/sessions/{session}/messages',
+      '/v1/agents/{agent}/sessions/{session}/messages/{messageId}',
+      '/v1/agents/{agent}/sessions/{session}/turns',
+    ]);
+    const post = body.paths['/v1/agents/{agent}/sessions/{session}/messages'].post;
+    expect(Object.keys(post.requestBody.content['application/json'].schema.properties).toSorted()).toEqual([
+      'author',
+      'data',
+      'id',
+      'replyTo',
+      'sentAt',
+      'text',
+      'thread',
+    ]);
+  });
+
+  it('answers a failed turn as such, and goes on', async () => {
+    const failed = await up.api.send('f', { id: 'bad', text: 'x', data: { fail: 'on purpose' } }, { wait: '20s' });
+    expect(failed).toMatchObject({
+      status: 200,
+      body: { status: 'failed', decision: 'dead', error: { name: 'Error', message: 'on purpose' }, replies: [] },
+    });
+    expect((await up.api.message('f', 'bad')).body).toMatchObject({
+      disposition: 'decided',
+      decision: 'dead',
+      runId: failed.body.runId,
+    });
+    const next = await up.api.send('f', { text: 'next' }, { wait: '20s' });
+    expect(next.body).toMatchObject({ status: 'succeeded', replies: [{ text: 'next' }] });
+  });
+
+  it('answers 202 when the turn is not over in time, and ends the wait with the caller', async () => {
+    const slow = { text: 'x', data: { sleepMs: 400 } };
+    expect(await up.api.send('w', slow, { wait: '50ms' })).toMatchObject({ status: 202, body: { duplicate: false } });
+    const gone = new AbortController();
+    const waiting = fetch(`${up.api.path('w')}/messages?wait=10m`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"text": "x", "data": {"sleepMs": 100000}}',
+      signal: gone.signal,
+    });
+    gone.abort();
+    await expect(waiting).rejects.toThrow();
+  });
+
+  it('lists turns newest first, as many as asked for', async () => {
+    for (const id of ['a', 'b', 'c']) await up.api.send('l', { id, text: id }, { wait: '20s' });
+    const turns = await up.api.turns('l', 2);
+    expect(turns.map(({ messages }) => messages[0]?.id)).toEqual(['c', 'b']);
+    expect(turns[0]).toMatchObject({ kind: 'turn', upto: expect.any(Number), done: [], run: null, attempt: 1 });
+  });
+
+  it('a session that nobody wrote to is idle; an unknown message or agent is 404 with what to do', async () => {
+    expect(await up.api.session('never')).toMatchObject({ state: 'idle', depth: 0, oldestMs: null, tasks: [], locks: [] });
+    expect(await up.api.message('never', 'x')).toMatchObject({ status: 404, body: { code: 'not-found' } });
+    const unknown = await up.api.get('/v1/agents/nobody/sessions/s');
+    expect(unknown).toMatchObject({ status: 404, body: { detail: expect.stringContaining('wanted one of main, echo') } });
+    expect(await up.api.get('/nowhere')).toMatchObject({ status: 404, body: { code: 'not-found' } });
+  });
+
+  const json = { 'content-type': 'application/json' };
+  const bad: [string, RequestInit & { query?: string }, number, RegExp][] = [
+    ['no JSON', { headers: json, body: '{"text":' }, 400, /JSON/],
+    ['no body', { headers: json }, 400, /body/],
+    ['an empty object', { headers: json, body: '{}' }, 422, /text/],
+    ['a list', { headers: json, body: '[]' }, 422, /body/],
+    ['another content type', { headers: { 'content-type': 'text/plain' }, body: 'hello' }, 415, /application\/json/],
+    ['a form', { headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: 'text=x' }, 415, /json/],
+    ['an unknown field', { headers: json, body: '{"txt":"x"}' }, 422, /did you mean text/],
+    ['a field of a later version', { headers: json, body: '{"text":"x","strategy":"drop"}' }, 422, /strategy/],
+    ['a text that is too long', { headers: json, body: JSON.stringify({ text: 'x'.repeat(262_145) }) }, 413, /text/],
+    ['a body that is too large', { headers: json, body: JSON.stringify({ data: 'x'.repeat(1_100_000) }) }, 413, /body/],
+    ['a stored body that is too large', { headers: json, body: JSON.stringify({ data: 'x'.repeat(900_000) }) }, 413, /body/],
+    ['a bad wait', { headers: json, body: '{"text":"x"}', query: '?wait=soon' }, 400, /wait/],
+    ['two ids', { headers: { ...json, 'idempotency-key': 'a' }, body: '{"id":"b","text":"x"}' }, 400, /Idempotency-Key/],
+    ['an event stream', { headers: { ...json, accept: 'text/event-stream' }, body: '{"text":"x"}' }, 406, /Accept/],
+  ];
+  it.each(bad)('%s is a problem that names its field, and nothing is stored', async (_title, { query = '', ...init }, status, names) => {
+    const response = await fetch(`${up.api.path('bad')}/messages${query}`, { method: 'POST', ...init });
+    const body = (await response.json()) as { status: number; detail: string };
+    expect([response.status, body.status]).toEqual([status, status]);
+    expect(response.headers.get('content-type')).toContain('application/problem+json');
+    expect(body.detail).toMatch(names);
+    expect(await up.api.session('bad')).toMatchObject({ state: 'idle', depth: 0 });
+    expect(await up.api.turns('bad')).toEqual([]);
+  });
+});
+
+describe('starts that are refused', () => {
+  const refused: [string, string[], NodeJS.ProcessEnv, RegExp][] = [
+    ['a host that is not loopback', ['up'], { LANEKEEPER_HTTP_HOST: '0.0.0.0' }, /loopback.*tokens/s],
+    ['a setting that is none', ['up'], { LANEKEEPER_HTTP_PORT: 'eighty' }, /LANEKEEPER_HTTP_PORT/],
+    ['a role without a broker', ['worker'], {}, /LANEKEEPER_NATS_URL.*lanekeeper up/s],
+    ['a command that is none', ['upp'], {}, /upp/],
+  ];
+  it.each(refused)('%s: one message, no stack, exit code 1', async (_title, args, env, message) => {
+    await using dir = await tempDir('refused');
+    const start = startService({ args, env: { LANEKEEPER_HTTP_PORT: '0', ...env }, cwd: dir.path });
+    const text = await start.then(
+      () => 'it started',
+      (error: Error) => error.message,
+    );
+    expect(text).toMatch(/exit code 1/);
+    expect(text).toMatch(message);
+    expect(text).not.toMatch(/\n\s+at /);
+  });
+
+  it('a port that is taken names the setting', async () => {
+    await using dir = await tempDir('refused');
+    const port = new URL(up.api.url).port;
+    const start = startService({ args: ['up'], env: { LANEKEEPER_HTTP_PORT: port }, cwd: dir.path });
+    await expect(start).rejects.toThrow(/http\.port: cannot listen on 127\.0\.0\.1:\d+ \(EADDRINUSE\).*LANEKEEPER_HTTP_PORT/s);
+  });
+});
