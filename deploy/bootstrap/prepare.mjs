@@ -42,9 +42,14 @@ export async function installIfNeeded() {
   const npm = process.env.npm_execpath;
   // Only errors: on Node 20 npm warns of packages that want a newer one, and they get it from node_modules.
   const args = ['ci', '--include=dev', '--no-progress', '--loglevel=error'];
-  const code = npm?.endsWith('.js') ? await run(process.execPath, [npm, ...args], toStderr) : await run('npm', args, toStderr);
+  const code = npm?.endsWith('.js')
+    ? await run(process.execPath, [npm, ...args], toStderr)
+    : await run('npm', args, toStderr);
   if (code !== 0) {
-    throw new BootstrapError(`npm ci ended with exit code ${code}: see its lines above, mend that, then run again`, code);
+    throw new BootstrapError(
+      `npm ci ended with exit code ${code}: see its lines above, mend that, then run again`,
+      code,
+    );
   }
   if (!existsSync(node24)) {
     throw new BootstrapError(
@@ -71,8 +76,6 @@ export async function buildIfNeeded() {
 export function runNode24(args, options = {}) {
   return run(node24, args, options);
 }
-
-export { root as packageRoot };
 
 // Standard output belongs to the program that is started (its `ready` line), so that of its preparations goes elsewhere.
 const toStderr = { stdio: ['ignore', 2, 2] };
@@ -120,11 +123,15 @@ function run(command, args, { stdio = 'inherit', cwd = root } = {}) {
 function checkNodeVersion() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major > 20 || (major === 20 && minor >= 19)) return;
-  throw new BootstrapError(`Node: found ${process.version}, wanted 20.19 or later; install a newer Node, then run again`);
+  throw new BootstrapError(
+    `Node: found ${process.version}, wanted 20.19 or later; install a newer Node, then run again`,
+  );
 }
 
 function stampOfLockFile() {
-  const hash = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const hash = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   return `${hash} ${process.platform} ${process.arch}\n`;
 }
 

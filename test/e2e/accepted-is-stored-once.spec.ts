@@ -39,7 +39,11 @@ describe('a message that was acknowledged is stored, once (L3)', () => {
     expect(other.body).toMatchObject({ code: 'idempotency-mismatch', seq: first.body.seq });
     const same = await up.api.send('s', { data: { b: { d: 3, c: 2 }, a: 1 }, id: 'm1' });
     expect(same).toMatchObject({ status: 202, body: { duplicate: true } });
-    const byHeader = await up.api.send('s', { data: { a: 1, b: { c: 2, d: 3 } } }, { headers: { 'idempotency-key': 'm1' } });
+    const byHeader = await up.api.send(
+      's',
+      { data: { a: 1, b: { c: 2, d: 3 } } },
+      { headers: { 'idempotency-key': 'm1' } },
+    );
     expect(byHeader.body).toMatchObject({ messageId: 'm1', duplicate: true });
     const records = await up.api.decided('s', 1);
     expect(records.flatMap(({ messages }) => messages)).toHaveLength(1);

@@ -50,7 +50,13 @@ it.each(['.', '..'])('the key %j works for clients that send it as it is (a brow
   await using up = await startUp();
   const { port } = new URL(up.api.url);
   const path = `/v1/agents/main/sessions/${key}/messages?wait=20s`;
-  const sent = request({ host: '127.0.0.1', port, path, method: 'POST', headers: { 'content-type': 'application/json' } });
+  const sent = request({
+    host: '127.0.0.1',
+    port,
+    path,
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+  });
   sent.end('{"text": "dots"}');
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
   expect(response.statusCode).toBe(200);

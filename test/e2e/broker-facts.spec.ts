@@ -108,7 +108,9 @@ describe('facts that the protocol leans on', () => {
     const nothing = await reader.lastPerSubject(names.turnsStream, ['lk.turns.1.main.nobody']);
     expect(nothing).toEqual({ found: new Map(), upToSeq: undefined });
     const many = Array.from({ length: 1_024 }, (_, i) => `lk.turns.1.main.x${i}`);
-    expect((await reader.lastPerSubject(names.turnsStream, ['lk.turns.1.main.a', ...many.slice(1)])).found.size).toBe(1);
+    expect((await reader.lastPerSubject(names.turnsStream, ['lk.turns.1.main.a', ...many.slice(1)])).found.size).toBe(
+      1,
+    );
     const tooMany = ['lk.turns.1.main.a', 'lk.turns.1.main.b'];
     for (let i = 0; i < 1_100; i++) await publishQuietly(`lk.turns.1.main.y${i}`);
     const all = Array.from({ length: 1_100 }, (_, i) => `lk.turns.1.main.y${i}`);

@@ -74,10 +74,19 @@ describe('the HTTP API', () => {
   });
 
   it('a session that nobody wrote to is idle; an unknown message or agent is 404 with what to do', async () => {
-    expect(await up.api.session('never')).toMatchObject({ state: 'idle', depth: 0, oldestMs: null, tasks: [], locks: [] });
+    expect(await up.api.session('never')).toMatchObject({
+      state: 'idle',
+      depth: 0,
+      oldestMs: null,
+      tasks: [],
+      locks: [],
+    });
     expect(await up.api.message('never', 'x')).toMatchObject({ status: 404, body: { code: 'not-found' } });
     const unknown = await up.api.get('/v1/agents/nobody/sessions/s');
-    expect(unknown).toMatchObject({ status: 404, body: { detail: expect.stringContaining('wanted one of main, echo') } });
+    expect(unknown).toMatchObject({
+      status: 404,
+      body: { detail: expect.stringContaining('wanted one of main, echo') },
+    });
     expect(await up.api.get('/nowhere')).toMatchObject({ status: 404, body: { code: 'not-found' } });
   });
 
@@ -93,20 +102,33 @@ describe('the HTTP API', () => {
     ['a field of a later version', { headers: json, body: '{"text":"x","strategy":"drop"}' }, 422, /strategy/],
     ['a text that is too long', { headers: json, body: JSON.stringify({ text: 'x'.repeat(262_145) }) }, 413, /text/],
     ['a body that is too large', { headers: json, body: JSON.stringify({ data: 'x'.repeat(1_100_000) }) }, 413, /body/],
-    ['a stored body that is too large', { headers: json, body: JSON.stringify({ data: 'x'.repeat(900_000) }) }, 413, /body/],
+    [
+      'a stored body that is too large',
+      { headers: json, body: JSON.stringify({ data: 'x'.repeat(900_000) }) },
+      413,
+      /body/,
+    ],
     ['a bad wait', { headers: json, body: '{"text":"x"}', query: '?wait=soon' }, 400, /wait/],
-    ['two ids', { headers: { ...json, 'idempotency-key': 'a' }, body: '{"id":"b","text":"x"}' }, 400, /Idempotency-Key/],
+    [
+      'two ids',
+      { headers: { ...json, 'idempotency-key': 'a' }, body: '{"id":"b","text":"x"}' },
+      400,
+      /Idempotency-Key/,
+    ],
     ['an event stream', { headers: { ...json, accept: 'text/event-stream' }, body: '{"text":"x"}' }, 406, /Accept/],
   ];
-  it.each(bad)('%s is a problem that names its field, and nothing is stored', async (_title, { query = '', ...init }, status, names) => {
-    const response = await fetch(`${up.api.path('bad')}/messages${query}`, { method: 'POST', ...init });
-    const body = (await response.json()) as { status: number; detail: string };
-    expect([response.status, body.status]).toEqual([status, status]);
-    expect(response.headers.get('content-type')).toContain('application/problem+json');
-    expect(body.detail).toMatch(names);
-    expect(await up.api.session('bad')).toMatchObject({ state: 'idle', depth: 0 });
-    expect(await up.api.turns('bad')).toEqual([]);
-  });
+  it.each(bad)(
+    '%s is a problem that names its field, and nothing is stored',
+    async (_title, { query = '', ...init }, status, names) => {
+      const response = await fetch(`${up.api.path('bad')}/messages${query}`, { method: 'POST', ...init });
+      const body = (await response.json()) as { status: number; detail: string };
+      expect([response.status, body.status]).toEqual([status, status]);
+      expect(response.headers.get('content-type')).toContain('application/problem+json');
+      expect(body.detail).toMatch(names);
+      expect(await up.api.session('bad')).toMatchObject({ state: 'idle', depth: 0 });
+      expect(await up.api.turns('bad')).toEqual([]);
+    },
+  );
 });
 
 describe('starts that are refused', () => {
@@ -132,6 +154,8 @@ describe('starts that are refused', () => {
     await using dir = await tempDir('refused');
     const port = new URL(up.api.url).port;
     const start = startService({ args: ['up'], env: { LANEKEEPER_HTTP_PORT: port }, cwd: dir.path });
-    await expect(start).rejects.toThrow(/http\.port: cannot listen on 127\.0\.0\.1:\d+ \(EADDRINUSE\).*LANEKEEPER_HTTP_PORT/s);
+    await expect(start).rejects.toThrow(
+      /http\.port: cannot listen on 127\.0\.0\.1:\d+ \(EADDRINUSE\).*LANEKEEPER_HTTP_PORT/s,
+    );
   });
 });

@@ -50,7 +50,10 @@ it('what is published past the ingress and is no message is decided `rejected`, 
       return seqs.every((seq) => decided.has(seq));
     });
     RUBBISH.forEach(({ reason }, i) => {
-      expect(decided.get(seqs[i] as number)).toMatchObject({ decision: 'rejected', reason: expect.stringMatching(reason) });
+      expect(decided.get(seqs[i] as number)).toMatchObject({
+        decision: 'rejected',
+        reason: expect.stringMatching(reason),
+      });
     });
     const after = await api.send('good', { id: 'after', text: 'still here' }, { wait: '20s' });
     expect(after.body).toMatchObject({ status: 'succeeded', replies: [{ text: 'still here' }] });
@@ -73,7 +76,7 @@ async function decisionsOf(
   // The server hashes the bytes of the token as they are.
   const subject = `lk.turns.*.${agentToken}.${sessionToken}`;
   const decisions: { seq: number; decision: string; reason?: string }[] = [];
-  for (let seq = 1; ; ) {
+  for (let seq = 1; ;) {
     const request = JSON.stringify({ seq, next_by_subj: subject });
     const answer = (await nc.request(`$JS.API.STREAM.MSG.GET.${names.turnsStream}`, request)).json<{
       message?: { seq: number; data: string };

@@ -3,7 +3,15 @@ import { join } from 'node:path';
 import { jetstreamManager, RetentionPolicy, StorageType } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { expectNothingLeft, startBroker, startService, tempDir, type ServiceProcess, type TempDir, type TestBroker } from '#testing';
+import {
+  expectNothingLeft,
+  startBroker,
+  startService,
+  tempDir,
+  type ServiceProcess,
+  type TempDir,
+  type TestBroker,
+} from '#testing';
 
 let broker: TestBroker;
 let dir: TempDir;
@@ -68,7 +76,9 @@ it('a difference that cannot be reconciled stops the start: stream, field, wante
 it('another number of shards is refused: it is written into the stream', async () => {
   await (await startWorker()).stop();
   await writeFile(join(dir.path, 'lanekeeper.yaml'), 'shards: 128\n');
-  await expect(startWorker()).rejects.toThrow(/stream LK_INBOX, subject_transform: wanted .*partition\(128.*found .*partition\(64/);
+  await expect(startWorker()).rejects.toThrow(
+    /stream LK_INBOX, subject_transform: wanted .*partition\(128.*found .*partition\(64/,
+  );
 });
 
 it('two namespaces share a broker', async () => {

@@ -1,5 +1,11 @@
 import 'reflect-metadata';
-import { Injectable, UseInterceptors, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
+import {
+  Injectable,
+  UseInterceptors,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common';
 import { afterEach, expect, it } from 'vitest';
 import { currentTurn, OnTurn, type Turn } from '#agents';
 import { loadSettings } from '#config';
@@ -40,7 +46,12 @@ class TracingAgent {
       replies: [
         {
           text: this.greeting.word,
-          data: { trace: turn.trace ?? null, sameTurn: currentTurn() === turn, thread: turn.message.thread ?? null, count },
+          data: {
+            trace: turn.trace ?? null,
+            sameTurn: currentTurn() === turn,
+            thread: turn.message.thread ?? null,
+            count,
+          },
         },
       ],
       state: count,
@@ -66,7 +77,12 @@ it('the caller’s trace goes from the HTTP request through the broker to the ag
     expect(traced.body.replies).toEqual([
       {
         text: 'hello',
-        data: { trace: { traceparent: TRACEPARENT, tracestate: 'vendor=1' }, sameTurn: true, thread: 'topic 7', count: 1 },
+        data: {
+          trace: { traceparent: TRACEPARENT, tracestate: 'vendor=1' },
+          sameTurn: true,
+          thread: 'topic 7',
+          count: 1,
+        },
       },
     ]);
     const untraced = await api.send('s', { text: 'x' }, { wait: '20s', headers: { traceparent: 'not a traceparent' } });

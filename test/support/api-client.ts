@@ -7,7 +7,12 @@ export interface ApiRecord {
   readonly runId?: string;
   readonly attempt?: number;
   readonly status?: string;
-  readonly messages: readonly { readonly id: string; readonly seq: number; readonly decision: string; readonly reason?: string }[];
+  readonly messages: readonly {
+    readonly id: string;
+    readonly seq: number;
+    readonly decision: string;
+    readonly reason?: string;
+  }[];
   readonly sends?: readonly { readonly text?: string; readonly data?: unknown }[];
   readonly startedAt?: number;
   readonly endedAt?: number;
@@ -33,7 +38,11 @@ export class ApiClient {
     return `${this.url}/v1/agents/${this.agent}/sessions/${encodeURIComponent(session)}`;
   }
 
-  async send(session: string, body: object, options: { wait?: string; headers?: Record<string, string> } = {}): Promise<ApiAnswer> {
+  async send(
+    session: string,
+    body: object,
+    options: { wait?: string; headers?: Record<string, string> } = {},
+  ): Promise<ApiAnswer> {
     const query = options.wait === undefined ? '' : `?wait=${options.wait}`;
     return read(
       await fetch(`${this.path(session)}/messages${query}`, {
@@ -67,7 +76,7 @@ export class ApiClient {
     return until(
       `${count} messages of ${session} are decided`,
       async () => {
-        const records = (await this.turns(session)).reverse();
+        const records = (await this.turns(session)).toReversed();
         return records.flatMap(({ messages }) => messages).length >= count ? records : undefined;
       },
       timeoutMs === undefined ? {} : { timeoutMs },

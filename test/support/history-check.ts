@@ -6,7 +6,7 @@ export function expectDecidedOnceInOrder(records: readonly ApiRecord[], ids: rea
   const decided = records.flatMap(({ messages }) => messages);
   expect(decided.map(({ id }) => id)).toEqual(ids);
   const seqs = decided.map(({ seq }) => seq);
-  expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
+  expect(seqs).toEqual([...new Set(seqs)].toSorted((a, b) => a - b));
 }
 
 /** No two turns of one session overlap (L1). */
@@ -24,7 +24,7 @@ export function greatestOverlap(records: readonly ApiRecord[]): number {
       [startedAt, 1],
       [endedAt, -1],
     ])
-    .sort(([a = 0, x = 0], [b = 0, y = 0]) => a - b || x - y);
+    .toSorted(([a = 0, x = 0], [b = 0, y = 0]) => a - b || x - y);
   let running = 0;
   let most = 0;
   for (const [, step = 0] of edges) most = Math.max(most, (running += step));

@@ -32,7 +32,7 @@ export async function startUp(context: ProcessContext): Promise<RunningService> 
       },
     };
   } catch (error) {
-    for (const service of started.reverse()) await service.stop().catch(() => {});
+    for (const service of started.toReversed()) await service.stop().catch(() => {});
     await broker.stop();
     throw error;
   }

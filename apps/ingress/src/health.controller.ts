@@ -12,7 +12,9 @@ export class HealthController {
   ) {}
 
   @Get('healthz')
-  @ApiOperation({ summary: 'The process lives; says nothing about the broker, so that nobody restarts us for its sake' })
+  @ApiOperation({
+    summary: 'The process lives; says nothing about the broker, so that nobody restarts us for its sake',
+  })
   live(): object {
     return { status: 'ok' };
   }

@@ -1,8 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import { dedupId, HEADER, type InboxMessage, type Names, type SessionTokens } from '#contracts';
-import { SERVER_ERROR, type BrokerConnection, type PublishChannel, type PublishOutcome, type StreamReader } from '#jetstream';
+import {
+  SERVER_ERROR,
+  type BrokerConnection,
+  type PublishChannel,
+  type PublishOutcome,
+  type StreamReader,
+} from '#jetstream';
 import type { Logger, TraceContext } from '#telemetry';
-import { brokerUnavailable, inputProblem, ProblemException } from './problem.js';
+import { brokerUnavailable, inputProblem, ProblemException } from './problem.exception.js';
 
 export interface Stored {
   readonly seq: number;
@@ -32,7 +38,9 @@ export class InboxPublisher {
     const body = JSON.stringify(message);
     const bytes = Buffer.byteLength(body);
     if (bytes > MAX_STORED_BYTES) {
-      throw inputProblem(413, [{ field: 'body', found: `${bytes} bytes`, wanted: `at most ${MAX_STORED_BYTES} bytes` }]);
+      throw inputProblem(413, [
+        { field: 'body', found: `${bytes} bytes`, wanted: `at most ${MAX_STORED_BYTES} bytes` },
+      ]);
     }
     const headers = { [HEADER.messageId]: dedupId(key, message.id), ...trace };
     const deadline = performance.now() + PATIENCE_MS;
@@ -96,7 +104,5 @@ export class InboxPublisher {
 
 /** An unclear answer, or a first publish of the id that is still on its way to the replicas. */
 function isWorthRepeating(outcome: PublishOutcome): boolean {
-  return (
-    outcome.kind === 'unknown' || (outcome.kind === 'refused' && outcome.code === SERVER_ERROR.duplicateInProcess)
-  );
+  return outcome.kind === 'unknown' || (outcome.kind === 'refused' && outcome.code === SERVER_ERROR.duplicateInProcess);
 }

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { InboxMessage, Names, SessionTokens } from '#contracts';
 import type { TraceContext } from '#telemetry';
 import type { InboxPublisher } from './inbox.publisher.js';
-import { notFound } from './problem.js';
+import { notFound } from './problem.exception.js';
 import type { SessionPath } from './request-fields.js';
 import type { SessionHistory, StoredRecord } from './session-history.client.js';
 import type { SessionQuestions } from './session-questions.client.js';
@@ -105,7 +105,9 @@ export class IntakeService {
       depth,
       oldestMs,
       ...(answer?.running === undefined ? {} : { running: answer.running }),
-      ...(record?.kind === 'turn' ? { lastTurn: { runId: record.runId, status: record.status, endedAt: record.endedAt } } : {}),
+      ...(record?.kind === 'turn'
+        ? { lastTurn: { runId: record.runId, status: record.status, endedAt: record.endedAt } }
+        : {}),
       ...(answer === undefined ? {} : { worker: answer.worker }),
       tasks: [],
       locks: [],
@@ -120,7 +122,10 @@ export class IntakeService {
   private keyOf({ agent, session }: SessionPath): SessionTokens {
     if (!this.agents.has(agent)) {
       const known = [...this.agents].join(', ');
-      throw notFound('agent', `agent: found none of this name, wanted one of ${known}; add it under agents in the settings`);
+      throw notFound(
+        'agent',
+        `agent: found none of this name, wanted one of ${known}; add it under agents in the settings`,
+      );
     }
     return this.parts.names.sessionTokens(agent, session);
   }

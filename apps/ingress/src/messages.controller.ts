@@ -4,9 +4,9 @@ import { ApiBody, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiT
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { checkSendMessageBody, type InboxMessage } from '#contracts';
 import { readTraceContext } from '#telemetry';
-import { messageBodySchema } from './api-schemas.js';
+import { messageBodySchema } from './message-body.schema.js';
 import { IntakeService, type SendAnswer } from './intake.provider.js';
-import { inputProblem, ProblemException } from './problem.js';
+import { inputProblem, ProblemException } from './problem.exception.js';
 import { acceptsJson, readMessageId, readSessionPath, readWait } from './request-fields.js';
 
 @ApiTags('messages')

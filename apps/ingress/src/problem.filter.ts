@@ -1,7 +1,13 @@
-import { Catch, HttpException, ServiceUnavailableException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import {
+  Catch,
+  HttpException,
+  ServiceUnavailableException,
+  type ArgumentsHost,
+  type ExceptionFilter,
+} from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '#telemetry';
-import { brokerUnavailable, problemBody, ProblemException, type Problem } from './problem.js';
+import { brokerUnavailable, problemBody, ProblemException, type Problem } from './problem.exception.js';
 
 interface CodedError {
   /** Of our own errors. */
@@ -29,7 +35,10 @@ export class ProblemFilter implements ExceptionFilter {
 export function sendProblem(reply: FastifyReply, problem: Problem): void {
   if (reply.sent) return;
   if (problem.retryAfterS !== undefined) void reply.header('retry-after', String(problem.retryAfterS));
-  void reply.status(problem.status).header('content-type', 'application/problem+json').send(JSON.stringify(problemBody(problem)));
+  void reply
+    .status(problem.status)
+    .header('content-type', 'application/problem+json')
+    .send(JSON.stringify(problemBody(problem)));
 }
 
 /** Fastify's and Nest's own errors in our words. */
@@ -40,7 +49,12 @@ export function toProblem(error: unknown): Problem {
   if (error instanceof ServiceUnavailableException) return notReady(error);
   const status = error instanceof HttpException ? error.getStatus() : typeof statusCode === 'number' ? statusCode : 500;
   if (status >= 500) {
-    return { status: 500, code: 'internal', title: 'Something went wrong here', detail: 'The cause is in the log of this service.' };
+    return {
+      status: 500,
+      code: 'internal',
+      title: 'Something went wrong here',
+      detail: 'The cause is in the log of this service.',
+    };
   }
   const known = KNOWN_STATUS[status];
   if (known !== undefined) return known;

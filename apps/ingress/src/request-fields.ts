@@ -6,7 +6,7 @@ import {
   describeValue,
   type InputProblem,
 } from '#contracts';
-import { inputProblem } from './problem.js';
+import { inputProblem } from './problem.exception.js';
 
 /** Reads of path, query and header fields. Each throws a 400 that names the field, or answers the clean value. */
 
@@ -18,11 +18,19 @@ export interface SessionPath {
 export function readSessionPath(agent: string, session: string): SessionPath {
   const problems: InputProblem[] = [];
   if (!AGENT_NAME_PATTERN.test(agent)) {
-    problems.push({ field: 'agent', found: describeValue(agent), wanted: 'a name of a-z 0-9 _ -, at most 64 characters' });
+    problems.push({
+      field: 'agent',
+      found: describeValue(agent),
+      wanted: 'a name of a-z 0-9 _ -, at most 64 characters',
+    });
   }
   const bytes = Buffer.byteLength(session);
   if (bytes === 0 || bytes > MAX_SESSION_KEY_BYTES) {
-    problems.push({ field: 'session', found: `${bytes} bytes`, wanted: `1 to ${MAX_SESSION_KEY_BYTES} bytes of UTF-8` });
+    problems.push({
+      field: 'session',
+      found: `${bytes} bytes`,
+      wanted: `1 to ${MAX_SESSION_KEY_BYTES} bytes of UTF-8`,
+    });
   }
   if (problems.length > 0) throw inputProblem(400, problems);
   return { agent, session };

@@ -35,7 +35,7 @@ export class SessionHistory {
       newest.push(record);
       if (newest.length > limit) newest.shift();
     }
-    return newest.reverse();
+    return newest.toReversed();
   }
 
   /** Undecided messages, oldest first. */

@@ -68,7 +68,8 @@ function makeAdapter(): FastifyAdapter {
     // Idle keep-alive connections of clients must not hold up a stop.
     forceCloseConnections: 'idle',
     // The router's own errors (malformed percent-encoding) come before any filter.
-    frameworkErrors: (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) => sendProblem(reply, toProblem(error)),
+    frameworkErrors: (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) =>
+      sendProblem(reply, toProblem(error)),
   });
 }
 

@@ -8,7 +8,13 @@ import {
   type SessionTokens,
   type TurnStartedEvent,
 } from '#contracts';
-import { LastMessageBatcher, RecordCommitter, type BrokerConnection, type StoredMessage, type StreamReader } from '#jetstream';
+import {
+  LastMessageBatcher,
+  type RecordCommitter,
+  type BrokerConnection,
+  type StoredMessage,
+  type StreamReader,
+} from '#jetstream';
 import { emptyHead, type CutTurn, type LoadedHead, type RecordStore, type WriteOutcome } from '#lanes';
 import type { Logger } from '#telemetry';
 
@@ -93,7 +99,8 @@ export class JetStreamRecordStore implements RecordStore {
     const head: Head = { upto, done, run, nextSequence, children, relayed, ...(state === undefined ? {} : { state }) };
     if (stateSeq === undefined) return { head, seq: stored.seq, stateSeq: state === undefined ? 0 : stored.seq };
     const holder = await this.options.reader.message(this.options.names.turnsStream, stateSeq);
-    if (holder === undefined) throw new UnreadableRecordError(stored.subject, stateSeq, 'the record with its state is gone');
+    if (holder === undefined)
+      throw new UnreadableRecordError(stored.subject, stateSeq, 'the record with its state is gone');
     return { head: { ...head, state: this.parse(holder).state }, seq: stored.seq, stateSeq };
   }
 

@@ -60,7 +60,10 @@ export class LaneIntake implements TurnIntake {
     cancel();
     this.stopAnswering();
     if (ended === 'over') {
-      log.warn({ running: parts.lanes.running, drainMs }, 'drain budget over: what still runs is aborted and runs again');
+      log.warn(
+        { running: parts.lanes.running, drainMs },
+        'drain budget over: what still runs is aborted and runs again',
+      );
       parts.lanes.abortAll();
     }
     parts.stopCommits();

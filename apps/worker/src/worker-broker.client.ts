@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { Settings } from '#config';
 import { systemClock, type Names } from '#contracts';
 import type { TurnHandler } from '#agents';
-import { applyTopology, BrokerConnection, declareTopology, PublishChannel, RecordCommitter, StreamReader } from '#jetstream';
+import {
+  applyTopology,
+  BrokerConnection,
+  declareTopology,
+  PublishChannel,
+  RecordCommitter,
+  StreamReader,
+} from '#jetstream';
 import { LaneRunner } from '#lanes';
 import type { Logger } from '#telemetry';
 import { AgentRunner } from './agent-runner.js';

@@ -43,6 +43,16 @@ export class HandlerExplorer {
 
   private wrap(instance: Record<string, () => unknown>, method: string): TurnHandler {
     const callback = instance[method] as () => unknown;
-    return this.contexts.create(instance, callback, method, undefined, undefined, undefined, undefined, undefined, 'rpc');
+    return this.contexts.create(
+      instance,
+      callback,
+      method,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      'rpc',
+    );
   }
 }

@@ -129,7 +129,10 @@ export class Turn {
 /** Types are gone at run time, and a record with a `text` that is none could never be read back. */
 export class ReplyError extends LanekeeperError {
   constructor(content: unknown) {
-    super('bad_reply', `turn.reply(): found ${describeValue(content)}; wanted a text or {text?, data?} with a text in text`);
+    super(
+      'bad_reply',
+      `turn.reply(): found ${describeValue(content)}; wanted a text or {text?, data?} with a text in text`,
+    );
   }
 }
 

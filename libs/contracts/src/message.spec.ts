@@ -61,7 +61,12 @@ describe('checkSendMessageBody', () => {
     ['an empty author id', { text: 'x', author: { id: '' } }, 'author.id', 'an empty text'],
     ['a long author id', { text: 'x', author: { id: 'x'.repeat(257) } }, 'author.id', 'a text of 257 bytes'],
     ['an empty author name', { text: 'x', author: { id: 'u', name: '' } }, 'author.name', 'an empty text'],
-    ['half a character in a name', { text: 'x', author: { id: 'u', name: '\ud800' } }, 'author.name', 'a text of 3 bytes'],
+    [
+      'half a character in a name',
+      { text: 'x', author: { id: 'u', name: '\ud800' } },
+      'author.name',
+      'a text of 3 bytes',
+    ],
     ['an empty thread', { text: 'x', thread: '' }, 'thread', 'an empty text'],
     ['a long thread', { text: 'x', thread: 'x'.repeat(513) }, 'thread', 'a text of 513 bytes'],
     ['a thread that is a number', { text: 'x', thread: 1 }, 'thread', 'the number 1'],
@@ -83,8 +88,18 @@ describe('checkSendMessageBody', () => {
   it.each<[string, object, string, string]>([
     ['the nearest name', { text: 'x', replayTo: 'SECRET' }, 'replayTo', 'did you mean replyTo?'],
     ['no name when none is near', { text: 'x', attachments: 'SECRET' }, 'attachments', 'leave attachments out'],
-    ['the nearest name inside of author', { text: 'x', author: { id: 'u', nam: 'SECRET' } }, 'author.nam', 'did you mean name?'],
-    ['no top field inside of author', { text: 'x', author: { id: 'u', thread: 'SECRET' } }, 'author.thread', 'leave thread out'],
+    [
+      'the nearest name inside of author',
+      { text: 'x', author: { id: 'u', nam: 'SECRET' } },
+      'author.nam',
+      'did you mean name?',
+    ],
+    [
+      'no top field inside of author',
+      { text: 'x', author: { id: 'u', thread: 'SECRET' } },
+      'author.thread',
+      'leave thread out',
+    ],
   ])('an unknown field gets %s', (_title, body, field, remedy) => {
     const { problems } = problemsOf(body);
     expect(problems).toEqual([expect.objectContaining({ field, found: 'an unknown field', remedy })]);
@@ -104,7 +119,7 @@ describe('checkSendMessageBody', () => {
 
   it('lists every problem at once', () => {
     const { problems } = problemsOf({ text: 5, id: '', foo: 1, thread: 7 });
-    expect(problems.map(({ field }) => field).sort()).toEqual(['foo', 'id', 'text', 'thread']);
+    expect(problems.map(({ field }) => field).toSorted()).toEqual(['foo', 'id', 'text', 'thread']);
   });
 
   it('is too large only for size', () => {
@@ -112,7 +127,9 @@ describe('checkSendMessageBody', () => {
     expect(problemsOf({ text })).toEqual({
       ok: false,
       tooLarge: true,
-      problems: [{ field: 'text', found: `a text of ${MAX_TEXT_BYTES + 1} bytes`, wanted: `at most ${MAX_TEXT_BYTES} bytes` }],
+      problems: [
+        { field: 'text', found: `a text of ${MAX_TEXT_BYTES + 1} bytes`, wanted: `at most ${MAX_TEXT_BYTES} bytes` },
+      ],
     });
     expect(problemsOf({ text, id: '' }).tooLarge).toBe(false);
     expect(problemsOf({ text, foo: 1 }).tooLarge).toBe(false);

@@ -17,11 +17,7 @@ const utf8Length = (text: string): number => Buffer.byteLength(text);
 const wellFormed = (text: string): boolean => text.isWellFormed();
 
 const text = (maxChars: number) =>
-  z
-    .string()
-    .min(1)
-    .max(maxChars)
-    .refine(wellFormed, { message: 'well-formed Unicode, without lone surrogates' });
+  z.string().min(1).max(maxChars).refine(wellFormed, { message: 'well-formed Unicode, without lone surrogates' });
 
 // Printable only: the id also stands in logs, URLs and headers, where a line break would forge a second line.
 const messageId = text(MAX_MESSAGE_ID_CHARS).refine((id) => !/\p{Cc}/u.test(id), {
@@ -36,7 +32,10 @@ const messageFields = {
   data: z.json().optional(),
   author: author.optional(),
   thread: text(512).optional(),
-  replyTo: z.url({ protocol: /^https?$/ }).max(2048).optional(),
+  replyTo: z
+    .url({ protocol: /^https?$/ })
+    .max(2048)
+    .optional(),
   sentAt: z.iso.datetime({ offset: true }).optional(),
 };
 

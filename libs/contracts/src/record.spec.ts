@@ -67,7 +67,7 @@ describe('parseRecord', () => {
     const parsed = parseRecord(JSON.stringify(record));
     expect(parsed).toEqual({ ok: true, record });
     // `undefined` and absent are the same to toEqual, not to who tells "no state" from "state elsewhere".
-    if (parsed.ok) expect(Object.keys(parsed.record).sort()).toEqual(Object.keys(record).sort());
+    if (parsed.ok) expect(Object.keys(parsed.record).toSorted()).toEqual(Object.keys(record).toSorted());
   });
 
   it('reads back a state as it was, whatever its keys and depth', () => {

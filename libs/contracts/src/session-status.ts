@@ -10,6 +10,11 @@ export interface SessionAnswer {
   readonly depth: number;
   /** Age of the oldest waiting message in ms; null when none waits. */
   readonly oldestMs: number | null;
-  readonly running?: { readonly runId: string; readonly attempt: number; readonly seqs: readonly number[]; readonly startedAt: number };
+  readonly running?: {
+    readonly runId: string;
+    readonly attempt: number;
+    readonly seqs: readonly number[];
+    readonly startedAt: number;
+  };
   readonly worker: string;
 }

@@ -5,7 +5,10 @@ import { decodeToken, encodeToken } from './tokens.js';
 /** Any text that has a UTF-8 form: no lone surrogates. Some of them look like tokens. */
 const text = fc.oneof(
   fc.string({ unit: 'binary', minLength: 1 }),
-  fc.string({ unit: fc.constantFrom('=', '2', 'E', 'e', '.', 'a', ' ', '%', 'é', '\u{1F600}', '\uFEFF', '\0'), minLength: 1 }),
+  fc.string({
+    unit: fc.constantFrom('=', '2', 'E', 'e', '.', 'a', ' ', '%', 'é', '\u{1F600}', '\uFEFF', '\0'),
+    minLength: 1,
+  }),
 );
 
 /** Texts over the alphabet of tokens, so that the wrong ones are nearly right. */
@@ -40,7 +43,9 @@ describe('tokens', () => {
         if (decoded === undefined) {
           // Whatever a lenient reader would make of it, its canonical encoding is another token.
           const lenient = Buffer.from(
-            token.replaceAll(/=([0-9A-Fa-f]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+            token.replaceAll(/=([0-9A-Fa-f]{2})/g, (_all, hex: string) =>
+              String.fromCharCode(Number.parseInt(hex, 16)),
+            ),
             'latin1',
           ).toString();
           expect(encodeToken(lenient)).not.toBe(token === '' ? undefined : token);

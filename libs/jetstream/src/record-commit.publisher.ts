@@ -77,7 +77,8 @@ export class RecordCommitter {
       await this.connection.whenUp();
       try {
         const next = await this.reader.leaderNext(this.turnsStream, write.subject, write.expectedSeq + 1);
-        if (next !== undefined) return isOurs(next, write) ? { kind: 'won', seq: next.seq } : { kind: 'lost', winner: next };
+        if (next !== undefined)
+          return isOurs(next, write) ? { kind: 'won', seq: next.seq } : { kind: 'lost', winner: next };
         return isConflict ? await this.judgeWithoutRecord(write) : 'again';
       } catch (error) {
         if (this.connection.nc.isClosed()) break;

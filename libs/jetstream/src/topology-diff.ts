@@ -16,7 +16,8 @@ export function diffStream(spec: StreamSpec, live: LiveConfig): TopologyDiff {
   const mismatches: StreamMismatch[] = [];
   for (const [field, wanted] of Object.entries(spec.fixed)) {
     const found = live[field];
-    if (!contains(found, wanted)) mismatches.push({ stream: spec.name, field, wanted, found, remedy: remedyFor(field, spec.name) });
+    if (!contains(found, wanted))
+      mismatches.push({ stream: spec.name, field, wanted, found, remedy: remedyFor(field, spec.name) });
   }
   const changes: Record<string, unknown> = {};
   for (const [field, wanted] of Object.entries(spec.adjustable)) {

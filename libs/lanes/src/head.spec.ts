@@ -8,7 +8,7 @@ type Cursor = Pick<Head, 'upto' | 'done'>;
 /** The sequences of one session, ascending; what lies between belongs to others. */
 const sessionSeqs = fc
   .uniqueArray(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 25 })
-  .map((seqs) => seqs.sort((a, b) => a - b));
+  .map((seqs) => seqs.toSorted((a, b) => a - b));
 
 type Step =
   | { readonly kind: 'read'; readonly count: number }
@@ -18,7 +18,7 @@ type Step =
 
 const steps = fc.array(
   fc.oneof(
-    { weight: 4, arbitrary: fc.record({ kind: fc.constant('read' as const), count: fc.integer({ min: 1, max: 6 }) }) },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant('read' as const), count: fc.integer({ min: 1, max: 10 }) }) },
     {
       weight: 6,
       arbitrary: fc.record({
@@ -26,9 +26,9 @@ const steps = fc.array(
         picks: fc.array(fc.nat({ max: 24 }), { minLength: 1, maxLength: 4 }),
       }),
     },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
   ),
-  { minLength: 1, maxLength: 40 },
+  { minLength: 20, maxLength: 60 },
 );
 
 function expectWellFormed({ upto, done }: Cursor): void {
@@ -80,8 +80,8 @@ describe('head algebra', () => {
       { numRuns: 2_000 },
     );
     // The property is about holes, and about a reader that is behind them: both must have come up.
-    expect(seen.holes).toBeGreaterThan(100);
-    expect(seen.behind).toBeGreaterThan(100);
+    expect(seen.holes).toBeGreaterThan(20);
+    expect(seen.behind).toBeGreaterThan(20);
   });
 
   it('when all that was read is decided, there are no holes', () => {
@@ -89,7 +89,7 @@ describe('head algebra', () => {
       fc.property(sessionSeqs, fc.func(fc.nat()), (stored, order) => {
         let head: Cursor = emptyHead();
         const left = new Set(stored);
-        for (const seq of [...stored].sort((a, b) => order(a) - order(b))) {
+        for (const seq of [...stored].toSorted((a, b) => order(a) - order(b))) {
           head = { ...head, ...decide(head, [seq], [...left], stored.at(-1) ?? 0) };
           left.delete(seq);
         }

@@ -13,7 +13,8 @@ export interface InboxItem {
   readonly id: string;
   /** The broker's clock, ms since the epoch. */
   readonly storedAtMs: number;
-  readonly content: { readonly ok: true; readonly message: InboxMessage } | { readonly ok: false; readonly problem: string };
+  readonly content:
+    { readonly ok: true; readonly message: InboxMessage } | { readonly ok: false; readonly problem: string };
   /** Where its answer goes. Messages of one route share a turn; routes take turns by their oldest message (L2). */
   readonly route: string;
   readonly traceparent?: string;

@@ -55,7 +55,10 @@ export class LaneWriter {
         lane.goOnFrom(draft.loadedAt(outcome.seq));
         return 'won';
       case 'lost':
-        this.options.log.warn({ ...lane.key, seq: outcome.winner.seq }, "another's record stands here, ours is discarded");
+        this.options.log.warn(
+          { ...lane.key, seq: outcome.winner.seq },
+          "another's record stands here, ours is discarded",
+        );
         lane.goOnFrom(outcome.winner);
         return 'lost';
       case 'abandoned':

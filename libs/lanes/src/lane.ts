@@ -191,7 +191,7 @@ export class Lane {
     const items = this.batch?.items ?? [];
     this.batch = undefined;
     const back = items.filter((item) => !isDecided(this.head, item.seq));
-    if (back.length > 0) this.waiting = [...back, ...this.waiting].sort((a, b) => a.seq - b.seq);
+    if (back.length > 0) this.waiting = [...back, ...this.waiting].toSorted((a, b) => a.seq - b.seq);
     this.refreeze();
   }
 
@@ -219,6 +219,6 @@ export class Lane {
     return items
       .map((item) => item.seq)
       .filter((seq) => !isDecided(this.head, seq))
-      .sort((a, b) => a - b);
+      .toSorted((a, b) => a - b);
   }
 }

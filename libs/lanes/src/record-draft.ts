@@ -72,14 +72,26 @@ export function draftTurn(
   times: TurnTimes,
   signature: Signature,
 ): TurnDraft {
-  const stateText = settlement.state?.value === undefined ? undefined : JSON.stringify(settlement.state.value);
+  const value = settlement.state?.value;
+  const stateText = JSON.stringify(value) as string | undefined;
+  if (value !== undefined && stateText === undefined) {
+    return {
+      ok: false,
+      error: { name: 'state_not_json', message: `the state is a ${typeof value}: set what JSON can hold` },
+    };
+  }
   const stateBytes = stateText === undefined ? 0 : Buffer.byteLength(stateText);
   if (stateBytes > MAX_STATE_BYTES) {
     return tooLarge('state_too_large', `the state has ${stateBytes} bytes, at most ${MAX_STATE_BYTES} are kept`);
   }
   const head = headAfterTurn(lane, batch, settlement, stateText);
   const { status, sends, error, decision, reason } = settlement;
-  const messages = batch.items.map(({ id, seq }) => ({ id, seq, decision, ...(reason === undefined ? {} : { reason }) }));
+  const messages = batch.items.map(({ id, seq }) => ({
+    id,
+    seq,
+    decision,
+    ...(reason === undefined ? {} : { reason }),
+  }));
   const record: TurnRecord = {
     v: 1,
     kind: 'turn',

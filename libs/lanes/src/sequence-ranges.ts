@@ -26,7 +26,7 @@ export function addToRanges(
   undecided: readonly number[],
   readTo: number,
 ): SequenceRange[] {
-  const sorted = [...ranges, ...seqs.map((seq): SequenceRange => [seq, seq])].sort((a, b) => a[0] - b[0]);
+  const sorted = [...ranges, ...seqs.map((seq): SequenceRange => [seq, seq])].toSorted((a, b) => a[0] - b[0]);
   const joined: SequenceRange[] = [];
   let next = 0;
   for (const [from, to] of sorted) {

@@ -38,7 +38,13 @@ const STDERR = 2;
 /** JSON lines for machines, one readable line each for a person at a terminal. */
 function standardError(): DestinationStream {
   if (!isatty(STDERR)) return fileDestination({ dest: STDERR, sync: true });
-  return pretty({ destination: STDERR, sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'service', singleLine: true });
+  return pretty({
+    destination: STDERR,
+    sync: true,
+    translateTime: 'SYS:HH:MM:ss.l',
+    ignore: 'service',
+    singleLine: true,
+  });
 }
 
 /** Logs go to stderr; stdout stays free for the `ready` line and for what a command prints. */

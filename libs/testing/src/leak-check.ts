@@ -64,7 +64,8 @@ async function leftOfTempDirs(): Promise<string[]> {
   for (const pid of (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))) {
     if (Number(pid) === process.pid) continue;
     const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ');
-    if (folders.some((folder) => command.includes(folder))) left.push(`process ${pid} (${command.trim().slice(0, 200)})`);
+    if (folders.some((folder) => command.includes(folder)))
+      left.push(`process ${pid} (${command.trim().slice(0, 200)})`);
   }
   return left;
 }

@@ -29,7 +29,10 @@ test('takes the mirror of the own release, in both forms of source files', async
   );
   expect(await archiveUri('bookworm', dir.path)).toBe('http://mirror.test/debian');
   expect(await archiveUri('unknown', dir.path)).toBe('http://vendor.test/apt');
-  await writeFile(join(dir.path, 'sources.list'), '# deb http://no.test bookworm main\ndeb http://list.test bookworm main\n');
+  await writeFile(
+    join(dir.path, 'sources.list'),
+    '# deb http://no.test bookworm main\ndeb http://list.test bookworm main\n',
+  );
   expect(await archiveUri('bookworm', dir.path)).toBe('http://list.test');
   expect(await archiveUri('bookworm', join(dir.path, 'none'))).toBeUndefined();
 });

@@ -38,7 +38,7 @@ export async function archiveUri(codename: string, apt = '/etc/apt'): Promise<st
 
 async function sourceFiles(apt: string): Promise<string[]> {
   const names = await readdir(join(apt, 'sources.list.d')).catch(() => []);
-  const parts = names.filter((name) => /\.(sources|list)$/.test(name)).sort();
+  const parts = names.filter((name) => /\.(sources|list)$/.test(name)).toSorted();
   return [join(apt, 'sources.list'), ...parts.map((name) => join(apt, 'sources.list.d', name))];
 }
 

@@ -76,12 +76,12 @@ export class BrokerProcess {
       shell.once('exit', (code, signal) => resolve(describeEnd(code, signal)));
     });
 
-    let over: string | undefined;
-    void exited.then((reason) => (over = reason));
+    const end: { reason?: string } = {};
+    void exited.then((reason) => (end.reason = reason));
     const [first] = (await Promise.race([once(shell.stdout, 'data'), exited.then(() => [''])])) as [Buffer | string];
     const pid = Number(String(first).trim());
     const deadline = performance.now() + READY_WITHIN_MS;
-    while (over === undefined && performance.now() < deadline) {
+    while (end.reason === undefined && performance.now() < deadline) {
       const ready = await readPort(join(folder.portsDir, `${basename(binary)}_${pid}.ports`));
       if (ready !== undefined) return new BrokerProcess(shell, pid, ready, exited);
       await delay(LOOK_AGAIN_MS);
@@ -90,7 +90,7 @@ export class BrokerProcess {
     shell.stdin.end();
     throw new LanekeeperError(
       'broker_start_failed',
-      `embedded nats-server: ${over === undefined ? `not ready within ${READY_WITHIN_MS} ms` : over}; ` +
+      `embedded nats-server: ${end.reason ?? `not ready within ${READY_WITHIN_MS} ms`}; ` +
         `the end of ${folder.logFile}:\n${await tail(folder.logFile, logStart)}\n` +
         `Mend what the last line says${port === undefined ? '' : ` (port ${port} must be free)`}, then start again; ` +
         'or set LANEKEEPER_NATS_URL to a broker that runs already.',

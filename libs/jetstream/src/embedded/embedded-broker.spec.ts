@@ -61,7 +61,9 @@ test('after a kill -9 of nats-server it is back on the same port, and clients re
   await until('it is another process', () => broker.pid !== pid);
   expect(broker.url).toBe(url);
   await until('the client is back', () => client.rtt());
-  expect(lines.filter((line) => line.includes(`embedded nats-server ${pid} ended by signal 9: restarting`))).toHaveLength(1);
+  expect(
+    lines.filter((line) => line.includes(`embedded nats-server ${pid} ended by signal 9: restarting`)),
+  ).toHaveLength(1);
   await client.close();
   await broker.stop();
 });
@@ -107,7 +109,17 @@ test('waits for the broker of a former life, and names it when it does not end',
   await using dir = await tempDir('embedded');
   const store = join(dir.path, 'nats');
   await mkdir(store);
-  const former = spawn(binary, ['-a', '127.0.0.1', '-p', '-1', '-js', '-sd', store, '-P', join(store, 'nats-server.pid')]);
+  const former = spawn(binary, [
+    '-a',
+    '127.0.0.1',
+    '-p',
+    '-1',
+    '-js',
+    '-sd',
+    store,
+    '-P',
+    join(store, 'nats-server.pid'),
+  ]);
   await once(former.stderr, 'data');
   await until('it wrote its pid', () => readFile(join(store, 'nats-server.pid'), 'utf8'));
   await expect(BrokerFolder.open(dir.path, 100)).rejects.toThrow(
@@ -135,7 +147,9 @@ test('a start that fails says the end of the log and what to do, and leaves the 
   await once(taken, 'listening');
   const { port } = taken.address() as AddressInfo;
   const failure = await start(dir.path, port).catch((error: Error) => error.message);
-  expect(failure).toMatch(/ended with exit code 1; the end of .*nats-server\.log:[^]*address already in use[^]*must be free/);
+  expect(failure).toMatch(
+    /ended with exit code 1; the end of .*nats-server\.log:[^]*address already in use[^]*must be free/,
+  );
   taken.close();
   const broker = await start(dir.path, port);
   expect(broker.url).toBe(`nats://127.0.0.1:${port}`);
@@ -146,5 +160,7 @@ test('a config file that is wrong is told in the words of nats-server', async ()
   await using dir = await tempDir('embedded');
   const wrong = join(dir.path, 'wrong.conf');
   await writeFile(wrong, 'no_such_thing: 1\n');
-  await expect(EmbeddedBroker.start({ binary, dataDir: dir.path, configFile: wrong, log })).rejects.toThrow('no_such_thing');
+  await expect(EmbeddedBroker.start({ binary, dataDir: dir.path, configFile: wrong, log })).rejects.toThrow(
+    'no_such_thing',
+  );
 });

@@ -62,11 +62,9 @@ export async function fetchNatsServer(options: FetchNatsServerOptions): Promise<
 async function unpack(folder: string, uri: string, env: NodeJS.ProcessEnv): Promise<string> {
   const sources = join(folder, 'debian.sources');
   // Readable by us only: a mirror's address can hold a password.
-  await writeFile(
-    sources,
-    `Types: deb\nURIs: ${uri}\nSuites: ${SUITE}\nComponents: main\nSigned-By: ${KEYRING}\n`,
-    { mode: 0o600 },
-  );
+  await writeFile(sources, `Types: deb\nURIs: ${uri}\nSuites: ${SUITE}\nComponents: main\nSigned-By: ${KEYRING}\n`, {
+    mode: 0o600,
+  });
   for (const name of ['lists/partial', 'cache/archives/partial']) await mkdir(join(folder, name), { recursive: true });
   const settings = [
     `Dir::Etc::sourcelist=${sources}`,

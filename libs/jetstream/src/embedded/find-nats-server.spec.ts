@@ -30,7 +30,9 @@ test('a NATS_SERVER_BIN that is missing, too old or something else is an error t
   const missing = join(dir.path, 'missing');
   await expect(find(missing)).rejects.toThrow(`NATS_SERVER_BIN: found ${missing}, which is no executable file, wanted`);
   const old = await fakeServer(join(dir.path, 'old'), '2.9.15');
-  await expect(find(old)).rejects.toThrow(`NATS_SERVER_BIN: found ${old} 2.9.15, wanted the path of a nats-server 2.14.0`);
+  await expect(find(old)).rejects.toThrow(
+    `NATS_SERVER_BIN: found ${old} 2.9.15, wanted the path of a nats-server 2.14.0`,
+  );
   await expect(find('/bin/true')).rejects.toThrow('no version, wanted');
   await expect(find('/bin/false')).rejects.toThrow('it does not run');
 });

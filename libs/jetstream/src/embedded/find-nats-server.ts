@@ -71,7 +71,7 @@ async function onPath(path: string): Promise<string[]> {
 /** Newest first. */
 async function inCache(cacheFolder: string): Promise<string[]> {
   const names = await readdir(cacheFolder).catch(() => []);
-  const versions = names.filter((name) => /^\d+\.\d+\.\d+$/.test(name)).sort((a, b) => compareVersions(b, a));
+  const versions = names.filter((name) => /^\d+\.\d+\.\d+$/.test(name)).toSorted((a, b) => compareVersions(b, a));
   return versions.map((version) => join(cacheFolder, version, 'nats-server'));
 }
 

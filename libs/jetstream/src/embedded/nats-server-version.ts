@@ -13,7 +13,8 @@ export async function natsServerVersion(binary: string): Promise<string> {
     output = (await promisify(execFile)(binary, ['-v'], { timeout: ANSWER_TIMEOUT_MS })).stdout;
   } catch (error) {
     const { code, stderr } = error as { code?: string | number; stderr?: string };
-    throw new Error(`it does not run (${stderr?.trim().split('\n')[0] || (code ?? (error as Error).message)})`);
+    const reason = stderr?.trim().split('\n')[0] || (code ?? (error as Error).message);
+    throw new Error(`it does not run (${reason})`, { cause: error });
   }
   const version = /\bv?(\d+\.\d+\.\d+)/.exec(output)?.[1];
   if (version === undefined) throw new Error(`it answers -v with ${JSON.stringify(output.slice(0, 80))}, no version`);

@@ -53,7 +53,9 @@ const RETRY_AFTER_S = 2;
 /** The broker is away or full. `messageId` lets the sender repeat the very same message. */
 export function brokerUnavailable(why: string, messageId?: string): ProblemException {
   const again =
-    messageId === undefined ? 'Try again later' : `Send it again with id ${JSON.stringify(messageId)}: it is stored once at most`;
+    messageId === undefined
+      ? 'Try again later'
+      : `Send it again with id ${JSON.stringify(messageId)}: it is stored once at most`;
   return new ProblemException({
     status: 503,
     code: 'broker-unavailable',

@@ -1,0 +1,214 @@
+import { parseRecord, type Clock, type SessionRecord, type SessionTokens, type TurnStartedEvent } from '#contracts';
+import { silentLogger } from '#telemetry';
+import { emptyHead } from './head.js';
+import type { RawInboxMessage } from './inbox-item.js';
+import { LaneRunner } from './lane-runner.js';
+import type { CutTurn, LoadedHead } from './lane.js';
+import type { RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
+import type { TurnOutcome } from './settlement.js';
+
+/** For specs: a broker, a clock and an agent in memory, so that every order of events can be tried by hand. */
+
+/** Lets everything run that waits for nothing but promises. No time passes. */
+export function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Time passes only by `advance` and `runOut`. */
+export class ManualClock implements Clock {
+  private nowMs = 1_000;
+  private timers: { readonly at: number; readonly fn: () => void }[] = [];
+
+  now(): number {
+    return this.nowMs;
+  }
+
+  after(delayMs: number, fn: () => void): () => void {
+    const timer = { at: this.nowMs + delayMs, fn };
+    this.timers.push(timer);
+    return () => void (this.timers = this.timers.filter((other) => other !== timer));
+  }
+
+  async advance(ms: number): Promise<void> {
+    const until = this.nowMs + ms;
+    while (await this.fireNext(until));
+    this.nowMs = until;
+  }
+
+  /** Goes on until nothing waits for time any more. */
+  async runOut(): Promise<void> {
+    while (await this.fireNext(Number.POSITIVE_INFINITY));
+  }
+
+  private async fireNext(until: number): Promise<boolean> {
+    await settled();
+    const due = this.timers.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
+    if (due === undefined) return false;
+    this.timers = this.timers.filter((other) => other !== due);
+    this.nowMs = Math.max(this.nowMs, due.at);
+    due.fn();
+    return true;
+  }
+}
+
+interface StoredRecord {
+  readonly seq: number;
+  readonly record: SessionRecord;
+}
+
+/** The stream of records: compare and set on the last record of a session, as the broker does it. */
+export class MemoryRecords {
+  private lastSeq = 0;
+  private readonly sessions = new Map<string, StoredRecord[]>();
+  readonly announced: TurnStartedEvent[] = [];
+  private readonly cut = new Map<string, CutTurn>();
+  /** Writes that have come to the broker. */
+  writes = 0;
+
+  of(session: string): readonly SessionRecord[] {
+    return this.stored(session).map(({ record }) => record);
+  }
+
+  head(session: string): LoadedHead {
+    const last = this.stored(session).at(-1);
+    if (last === undefined) return { head: emptyHead(), seq: 0, stateSeq: 0 };
+    const { upto, done, run, nextSequence, children, relayed, state, stateSeq } = last.record;
+    const head = { upto, done, run, nextSequence, children, relayed };
+    if (stateSeq === undefined) {
+      return state === undefined
+        ? { head, seq: last.seq, stateSeq: 0 }
+        : { head: { ...head, state }, seq: last.seq, stateSeq: last.seq };
+    }
+    const holder = this.stored(session).find(({ seq }) => seq === stateSeq);
+    if (holder?.record.state === undefined) throw new Error(`record ${stateSeq} holds no state`);
+    return { head: { ...head, state: holder.record.state }, seq: last.seq, stateSeq };
+  }
+
+  /** Throws for a record that could not be read back: the session would be stuck after the next restart. */
+  write(session: string, body: string, expectedSeq: number): WriteOutcome {
+    this.writes++;
+    if ((this.stored(session).at(-1)?.seq ?? 0) !== expectedSeq) return { kind: 'lost', winner: this.head(session) };
+    const parsed = parseRecord(body);
+    if (!parsed.ok) throw new Error(`unreadable record: ${parsed.problem}`);
+    const seq = ++this.lastSeq;
+    this.stored(session).push({ seq, record: parsed.record });
+    return { kind: 'won', seq };
+  }
+
+  announce(session: string, event: TurnStartedEvent): void {
+    this.announced.push(event);
+    this.cut.set(session, event);
+  }
+
+  cutTurn(session: string): CutTurn | undefined {
+    return this.cut.get(session);
+  }
+
+  private stored(session: string): StoredRecord[] {
+    const known = this.sessions.get(session) ?? [];
+    this.sessions.set(session, known);
+    return known;
+  }
+}
+
+/** One process' connection to the records. `pass` delays what it asks for; what it never passes never happens. */
+export class MemoryStore implements RecordStore {
+  constructor(
+    readonly records: MemoryRecords,
+    private readonly pass: (what: 'head' | 'write' | 'ack') => Promise<void> = () => Promise.resolve(),
+  ) {}
+
+  async loadHead(key: SessionTokens): Promise<LoadedHead> {
+    await this.pass('head');
+    return this.records.head(key.sessionToken);
+  }
+
+  async loadCutTurn(key: SessionTokens): Promise<CutTurn | undefined> {
+    await this.pass('head');
+    return this.records.cutTurn(key.sessionToken);
+  }
+
+  async write(key: SessionTokens, body: string, _commitId: string, expectedSeq: number): Promise<WriteOutcome> {
+    await this.pass('write');
+    const outcome = this.records.write(key.sessionToken, body, expectedSeq);
+    await this.pass('ack');
+    return outcome;
+  }
+
+  announce(key: SessionTokens, event: TurnStartedEvent): void {
+    this.records.announce(key.sessionToken, event);
+  }
+}
+
+export interface StartedTurn extends TurnWork {
+  readonly session: string;
+  readonly seqs: readonly number[];
+  end(outcome?: Partial<Extract<TurnOutcome, { kind: 'succeeded' }>>): void;
+  fail(name: string): void;
+}
+
+/** An agent whose turns end when the spec says so. Throws when two turns of one session overlap (L1). */
+export class ManualTurns implements TurnRunner {
+  readonly started: StartedTurn[] = [];
+  readonly active = new Map<string, StartedTurn>();
+  isOutside = false;
+
+  constructor(private readonly onStart: (turn: StartedTurn) => void = () => {}) {}
+
+  knows(key: SessionTokens): boolean {
+    return key.agentToken === 'main';
+  }
+
+  runsOutside(): boolean {
+    return this.isOutside;
+  }
+
+  run(work: TurnWork): Promise<TurnOutcome> {
+    const session = work.key.sessionToken;
+    if (this.active.has(session)) throw new Error(`two turns of session ${session} at once (L1)`);
+    return new Promise((resolve) => {
+      const finish = (outcome: TurnOutcome): void => {
+        this.active.delete(session);
+        resolve(outcome);
+      };
+      const turn: StartedTurn = {
+        ...work,
+        session,
+        seqs: work.batch.items.map(({ seq }) => seq),
+        end: (outcome = {}) => finish({ kind: 'succeeded', replies: [], ...outcome }),
+        fail: (name) => finish({ kind: 'failed', error: { name, message: 'on purpose' } }),
+      };
+      this.active.set(session, turn);
+      this.started.push(turn);
+      this.onStart(turn);
+    });
+  }
+}
+
+export function sessionKey(session: string, agent = 'main'): SessionTokens {
+  return { shard: 0, agentToken: agent, sessionToken: session };
+}
+
+export function rawMessage(
+  seq: number,
+  body: object | string = {},
+  headers: Record<string, string> = {},
+): RawInboxMessage {
+  const text =
+    typeof body === 'string' ? body : JSON.stringify({ v: 1, kind: 'message', id: `m${seq}`, text: 'x', ...body });
+  return { seq, storedAtMs: 900 + seq, data: Buffer.from(text), header: (name) => headers[name] ?? '' };
+}
+
+let commits = 0;
+
+export interface RunnerParts {
+  readonly store: RecordStore;
+  readonly turns: TurnRunner;
+  readonly clock: Clock;
+  readonly capacity?: number;
+}
+
+export function makeRunner({ store, turns, clock, capacity = 100 }: RunnerParts): LaneRunner {
+  const newCommitId = (): string => `commit-${++commits}`;
+  return new LaneRunner({ store, turns, clock, capacity, newCommitId, worker: 'w/1', log: silentLogger });
+}

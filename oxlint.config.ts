@@ -1,0 +1,119 @@
+import { defineConfig } from 'oxlint';
+
+/**
+ * The borders of the code base, as rules. Imports point one way through this list; a file's suffix says which technology
+ * it may touch, so that a plain `.ts` in lanes or contracts is pure.
+ */
+const LIBRARIES = ['contracts', 'config', 'telemetry', 'jetstream', 'lanes', 'agents', 'roles'];
+/** These stand side by side: none imports another. */
+const SIBLINGS = ['lanes', 'agents'];
+const APPS = ['ingress', 'worker', 'cli'];
+
+const NEST_SUFFIXES = 'module|controller|provider|filter|decorator|server|indicator|exception|schema';
+const NATS_SUFFIXES = 'client|consumer|publisher';
+
+type Ban = { group: string[]; message: string };
+
+const noNest: Ban = {
+  group: ['@nestjs/*', 'rxjs', 'rxjs/*'],
+  message: `Nest lives in files named *.{${NEST_SUFFIXES.replaceAll('|', ',')}}.ts, main.ts and start-*.ts: domain code knows no framework.`,
+};
+const noNats: Ban = {
+  group: ['@nats-io/*'],
+  message: `NATS lives in libs/jetstream and in files named *.{${NATS_SUFFIXES.replaceAll('|', ',')}}.ts: the rest sees our own words.`,
+};
+const noTesting: Ban = {
+  group: ['#testing', 'vitest', 'fast-check'],
+  message: 'Test helpers stay out of production code.',
+};
+
+/** What stands after a library in the list, and its siblings. */
+function beyond(library: string): Ban {
+  const later = LIBRARIES.slice(LIBRARIES.indexOf(library) + 1);
+  const siblings = SIBLINGS.includes(library) ? SIBLINGS.filter((name) => name !== library) : [];
+  return {
+    group: [...new Set([...later, ...siblings, ...APPS])].map((name) => `#${name}`),
+    message: `libs/${library} stands before these: imports point one way (see "Layout" in README.md).`,
+  };
+}
+
+const otherApps: Ban = {
+  group: APPS.map((app) => `#${app}`),
+  message: 'No app imports an app; only apps/cli composes them.',
+};
+
+/** The rules for the files of one folder, by what their suffix allows. A later entry replaces an earlier one. */
+function borders(folder: string, own: Ban[]) {
+  const files = (suffixes: string): string[] => suffixes.split('|').map((suffix) => `${folder}/**/*.${suffix}.ts`);
+  const rule = (bans: Ban[]) => ({ 'no-restricted-imports': ['error', { patterns: bans }] as const });
+  return [
+    { files: [`${folder}/**/*.ts`], rules: rule([...own, noNest, noNats, noTesting]) },
+    { files: files(NATS_SUFFIXES), rules: rule([...own, noNest, noTesting]) },
+    {
+      files: [...files(NEST_SUFFIXES), `${folder}/**/main.ts`, `${folder}/**/start-*.ts`],
+      rules: rule([...own, noNats, noTesting]),
+    },
+  ];
+}
+
+export default defineConfig({
+  plugins: ['typescript', 'import', 'node', 'unicorn', 'oxc', 'promise'],
+  categories: { correctness: 'error', suspicious: 'error' },
+  ignorePatterns: ['dist', 'node_modules', '.cache', '.lanekeeper'],
+  rules: {
+    // A file of more than 400 lines is two ideas.
+    'max-lines': ['error', { max: 400 }],
+    'import/no-cycle': 'error',
+    // The environment has one reader; elsewhere a setting would have two truths.
+    'node/no-process-env': 'error',
+    'typescript/consistent-type-imports': 'error',
+    'typescript/no-explicit-any': 'error',
+    // Providers and modules are classes by Nest's design, also when they hold no state.
+    'typescript/no-extraneous-class': 'off',
+    // Reading order matters more than the order of definition; TypeScript finds real misuse.
+    'no-use-before-define': 'off',
+    // Waiting step by step is what most loops here are for.
+    'no-await-in-loop': 'off',
+    // `import 'reflect-metadata'` is made for its effect.
+    'import/no-unassigned-import': 'off',
+    'no-underscore-dangle': 'off',
+    'no-shadow': 'off',
+    // A small function stands where it is used.
+    'unicorn/consistent-function-scoping': 'off',
+    // A copy is iterated where the loop changes the original.
+    'unicorn/no-useless-spread': 'off',
+    // fast-check is read as `fc.…` everywhere in its own documentation.
+    'import/no-named-as-default-member': 'off',
+    // Promises are followed by `then` where nobody awaits them, and transports of Nest end in callbacks.
+    'promise/always-return': 'off',
+    'promise/no-callback-in-promise': 'off',
+  },
+  overrides: [
+    ...LIBRARIES.flatMap((library) => borders(`libs/${library}`, [beyond(library)])),
+    ...APPS.flatMap((app) => borders(`apps/${app}`, app === 'cli' ? [] : [otherApps])),
+    {
+      // Nest reads the types of constructor parameters at run time: a type import would erase what it injects.
+      files: NEST_SUFFIXES.split('|').map((suffix) => `**/*.${suffix}.ts`),
+      rules: { 'typescript/consistent-type-imports': 'off' },
+    },
+    {
+      files: [
+        'libs/config/**',
+        'deploy/bootstrap/**',
+        'test/**',
+        'libs/testing/**',
+        'apps/cli/src/start-up.ts',
+        '**/*.spec.ts',
+      ],
+      rules: { 'node/no-process-env': 'off' },
+    },
+    {
+      files: ['**/*.spec.ts', 'test/**', 'libs/testing/**'],
+      rules: {
+        'no-restricted-imports': 'off',
+        'max-lines': ['error', { max: 600 }],
+        'typescript/no-explicit-any': 'off',
+      },
+    },
+  ],
+});
