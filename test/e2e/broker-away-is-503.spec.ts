@@ -60,3 +60,17 @@ it('services that start before their broker wait for it', async () => {
     await worker.stop();
   }
 });
+
+it('a stop does not wait for a broker that is away', async () => {
+  await using broker = await startBroker();
+  await using dir = await tempDir('roles');
+  const env = { LANEKEEPER_NATS_URL: broker.url, LANEKEEPER_HTTP_PORT: '0', LANEKEEPER_LOG_LEVEL: 'error' };
+  await using ingress = await startService({ args: ['ingress'], cwd: dir.path, env });
+  await using worker = await startService({ args: ['worker'], cwd: dir.path, env });
+  await broker.stop();
+  await until('the ingress knows', async () => (await fetch(`${ingress.url}/readyz`)).status === 503);
+  worker.signal('SIGTERM');
+  ingress.signal('SIGTERM');
+  expect(await worker.exited).toEqual({ code: 0, signal: null });
+  expect(await ingress.exited).toEqual({ code: 0, signal: null });
+});

@@ -1,9 +1,15 @@
 #!/usr/bin/env node
 import 'reflect-metadata';
 import { Command } from 'commander';
+import { serviceUrl } from '#config';
 import { runProcess, runRole } from '#roles';
+import { ApiClient } from './api-client.js';
+import { addDeadCommand } from './dead-command.js';
 
-/** `lanekeeper`: each role by its name, and `up` for everything in one process. */
+/**
+ * `lanekeeper`: each role by its name, and `up` for everything in one process. A role's code is loaded when its settings
+ * are found right: a mistake in them is told in no time.
+ */
 const program = new Command('lanekeeper')
   .description('A durable turn broker for AI agents: every session serial, all sessions parallel')
   .showHelpAfterError();
@@ -12,24 +18,40 @@ program
   .command('up', { isDefault: true })
   .description('ingress and worker in one process, with an embedded nats-server unless LANEKEEPER_NATS_URL is set')
   .action(async () => {
-    const { startUp } = await import('./start-up.js');
-    await runProcess('up', startUp);
+    await runProcess('up', async (context) => (await import('./start-up.js')).startUp(context));
   });
 
 program
   .command('ingress')
   .description('takes messages over HTTP')
   .action(async () => {
-    const { startIngress } = await import('#ingress');
-    await runRole('ingress', startIngress);
+    await runRole('ingress', async (context) => (await import('#ingress')).startIngress(context));
   });
 
 program
   .command('worker')
   .description('runs turns')
   .action(async () => {
-    const { startWorker } = await import('#worker');
-    await runRole('worker', startWorker);
+    await runRole('worker', async (context) => (await import('#worker')).startWorker(context));
   });
 
-await program.parseAsync();
+program
+  .command('demo')
+  .description('a long question and a quick one, with one queue and with lanes, for real, in 15 seconds')
+  .action(async () => {
+    const { runDemo } = await import('./demo/start-demo.js');
+    await runDemo((line) => console.log(line));
+  });
+
+addDeadCommand(
+  program,
+  () => new ApiClient(serviceUrl()),
+  (text) => console.log(text),
+);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`lanekeeper: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

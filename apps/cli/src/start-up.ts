@@ -8,7 +8,10 @@ import { startWorker } from '#worker';
 import type { Logger } from '#telemetry';
 
 /** Everything in one process: broker (a child), ingress, worker. Stops in the reverse order of their work. */
-export async function startUp(context: ProcessContext): Promise<RunningService> {
+export async function startUp(
+  context: ProcessContext,
+  print: (text: string) => void = (text) => void process.stdout.write(text),
+): Promise<RunningService> {
   const { settings, log } = context;
   await refuseSecond(settings.dataDir);
   const broker = await openBroker(settings, log);
@@ -21,7 +24,7 @@ export async function startUp(context: ProcessContext): Promise<RunningService> 
     const ingress = await startIngress({ ...role, log: log.child({ role: 'ingress' }) });
     started.push(ingress);
     writeConnection(settings.dataDir, { natsUrl: broker.url, httpUrl: ingress.url, pid: process.pid });
-    welcome(ingress.url, broker.description);
+    print(welcome(ingress.url, broker.description));
     return {
       url: ingress.url,
       stop: async () => {
@@ -90,15 +93,13 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function welcome(url: string, broker: string): void {
-  process.stdout.write(
-    [
-      `Lanekeeper listens on ${url}`,
-      `  broker  ${broker}`,
-      `  routes  ${url}/openapi.json`,
-      `  try     curl -s '${url}/v1/agents/main/sessions/demo/messages?wait=30s' \\`,
-      `            -H 'content-type: application/json' -d '{"text": "hello"}'`,
-      '',
-    ].join('\n'),
-  );
+function welcome(url: string, broker: string): string {
+  return [
+    `Lanekeeper listens on ${url}`,
+    `  broker  ${broker}`,
+    `  routes  ${url}/openapi.json`,
+    `  try     curl -s '${url}/v1/agents/main/sessions/demo/messages?wait=30s' \\`,
+    `            -H 'content-type: application/json' -d '{"text": "hello"}'`,
+    '',
+  ].join('\n');
 }

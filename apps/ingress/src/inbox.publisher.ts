@@ -1,14 +1,7 @@
-import { isDeepStrictEqual } from 'node:util';
 import { dedupId, HEADER, type InboxMessage, type Names, type SessionTokens } from '#contracts';
-import {
-  SERVER_ERROR,
-  type BrokerConnection,
-  type PublishChannel,
-  type PublishOutcome,
-  type StreamReader,
-} from '#jetstream';
+import { SERVER_ERROR, type BrokerConnection, type PublishChannel, type PublishOutcome } from '#jetstream';
 import type { Logger, TraceContext } from '#telemetry';
-import { brokerUnavailable, inputProblem, ProblemException } from './problem.exception.js';
+import { brokerUnavailable, inputProblem, type ProblemException } from './problem.exception.js';
 
 export interface Stored {
   readonly seq: number;
@@ -29,12 +22,20 @@ export class InboxPublisher {
   constructor(
     private readonly connection: BrokerConnection,
     private readonly channel: PublishChannel,
-    private readonly reader: StreamReader,
     private readonly names: Names,
     private readonly log: Logger,
   ) {}
 
-  async store(key: SessionTokens, message: InboxMessage, trace: TraceContext | undefined): Promise<Stored> {
+  /**
+   * Stores one message. `duplicate` says that the broker had its id already, under `seq`; `afterDeadSeq` makes the id new
+   * again behind a dead message of the same id.
+   */
+  async publish(
+    key: SessionTokens,
+    message: InboxMessage,
+    trace: TraceContext | undefined,
+    afterDeadSeq: number,
+  ): Promise<Stored> {
     const body = JSON.stringify(message);
     const bytes = Buffer.byteLength(body);
     if (bytes > MAX_STORED_BYTES) {
@@ -42,40 +43,17 @@ export class InboxPublisher {
         { field: 'body', found: `${bytes} bytes`, wanted: `at most ${MAX_STORED_BYTES} bytes` },
       ]);
     }
-    const headers = { [HEADER.messageId]: dedupId(key, message.id), ...trace };
+    const headers = { [HEADER.messageId]: dedupId(key, message.id, afterDeadSeq), ...trace };
     const deadline = performance.now() + PATIENCE_MS;
     let isRepeat = false;
     for (;;) {
       const outcome = await this.channel.publish(this.names.ingestSubject(key), body, headers);
-      if (outcome.kind === 'stored') {
-        // Our own first try may be what it is a duplicate of: then only the content tells, and it is ours.
-        if (outcome.duplicate) await this.expectSameContent(outcome.seq, message);
-        return { seq: outcome.seq, duplicate: outcome.duplicate && !isRepeat };
-      }
+      // Our own first try may be what it is a duplicate of.
+      if (outcome.kind === 'stored') return { seq: outcome.seq, duplicate: outcome.duplicate && !isRepeat };
       if (!isWorthRepeating(outcome) || performance.now() >= deadline) throw this.refusal(outcome, message.id);
       isRepeat ||= outcome.kind === 'unknown';
       await this.pause(deadline);
     }
-  }
-
-  /** The same id with another content is a mistake of the sender, and not a repetition. */
-  private async expectSameContent(seq: number, message: InboxMessage): Promise<void> {
-    const stored = await this.reader.message(this.names.inboxStream, seq);
-    if (stored === undefined) return;
-    let former: unknown;
-    try {
-      former = JSON.parse(Buffer.from(stored.data).toString());
-    } catch {
-      return;
-    }
-    if (isDeepStrictEqual(former, JSON.parse(JSON.stringify(message)))) return;
-    throw new ProblemException({
-      status: 422,
-      code: 'idempotency-mismatch',
-      title: 'This id was used for another message',
-      detail: `id: found a message with another content under this id (seq ${seq}), wanted the same; use a new id`,
-      extra: { seq },
-    });
   }
 
   private refusal(outcome: Exclude<PublishOutcome, { kind: 'stored' }>, messageId: string): ProblemException {

@@ -3,6 +3,8 @@ import type { Names } from '#contracts';
 import { applyTopology, BrokerConnection, declareTopology, PublishChannel, StreamReader } from '#jetstream';
 import type { Logger } from '#telemetry';
 import type { BrokerPulse } from './broker.indicator.js';
+import { DeadLetters } from './dead-letters.client.js';
+import { DeduplicatedInbox } from './deduplicated-inbox.client.js';
 import { InboxPublisher } from './inbox.publisher.js';
 import type { IntakeParts } from './intake.provider.js';
 import { SessionHistory } from './session-history.client.js';
@@ -20,6 +22,7 @@ export interface IngressBrokerOptions {
 export interface IngressBroker {
   readonly parts: IntakeParts;
   readonly pulse: BrokerPulse;
+  readonly deadLetters: DeadLetters;
   close(): Promise<void>;
 }
 
@@ -42,15 +45,17 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
   const channel = new PublishChannel(connection);
   const reader = new StreamReader(connection);
   const history = new SessionHistory(reader, names);
+  const publisher = new InboxPublisher(connection, channel, names, log);
   return {
     parts: {
       names,
       agents: Object.keys(settings.agents),
-      publisher: new InboxPublisher(connection, channel, reader, names, log),
+      inbox: new DeduplicatedInbox(publisher, reader, history, names),
       history,
       questions: new SessionQuestions(connection, names),
       waiter: new TurnWaiter(connection, names, history),
     },
+    deadLetters: new DeadLetters(connection, reader, publisher, history, names),
     pulse: {
       get isUp() {
         return connection.isUp;

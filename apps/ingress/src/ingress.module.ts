@@ -3,6 +3,9 @@ import { APP_FILTER } from '@nestjs/core';
 import { HealthIndicatorService, TerminusModule } from '@nestjs/terminus';
 import type { Logger } from '#telemetry';
 import { BrokerIndicator, type BrokerPulse } from './broker.indicator.js';
+import { DeadController } from './dead.controller.js';
+import { DeadLetterService } from './dead-letter.provider.js';
+import type { DeadLetters } from './dead-letters.client.js';
 import { HealthController } from './health.controller.js';
 import { IntakeService, type IntakeParts } from './intake.provider.js';
 import { MessagesController } from './messages.controller.js';
@@ -12,17 +15,19 @@ import { SessionsController } from './sessions.controller.js';
 export interface IngressModuleOptions {
   readonly parts: IntakeParts;
   readonly pulse: BrokerPulse;
+  readonly deadLetters: DeadLetters;
   readonly log: Logger;
 }
 
 @Module({})
 export class IngressModule {
-  static register({ parts, pulse, log }: IngressModuleOptions): DynamicModule {
+  static register({ parts, pulse, deadLetters, log }: IngressModuleOptions): DynamicModule {
     return {
       module: IngressModule,
       imports: [TerminusModule.forRoot({ logger: false })],
-      controllers: [MessagesController, SessionsController, HealthController],
+      controllers: [MessagesController, SessionsController, DeadController, HealthController],
       providers: [
+        { provide: DeadLetterService, useFactory: () => new DeadLetterService(deadLetters) },
         { provide: IntakeService, useFactory: () => new IntakeService(parts) },
         {
           provide: BrokerIndicator,

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { InboxMessage, Names, SessionTokens } from '#contracts';
 import type { TraceContext } from '#telemetry';
-import type { InboxPublisher } from './inbox.publisher.js';
+import type { DeduplicatedInbox } from './deduplicated-inbox.client.js';
 import { notFound } from './problem.exception.js';
 import type { SessionPath } from './request-fields.js';
 import type { SessionHistory, StoredRecord } from './session-history.client.js';
@@ -24,7 +24,7 @@ export interface SendAnswer {
 export interface IntakeParts {
   readonly names: Names;
   readonly agents: readonly string[];
-  readonly publisher: InboxPublisher;
+  readonly inbox: DeduplicatedInbox;
   readonly history: SessionHistory;
   readonly questions: SessionQuestions;
   readonly waiter: TurnWaiter;
@@ -47,13 +47,13 @@ export class IntakeService {
     gone: AbortSignal,
   ): Promise<SendAnswer> {
     const key = this.keyOf(path);
-    const { publisher, waiter } = this.parts;
+    const { inbox, waiter } = this.parts;
     if (waitMs === undefined) {
-      return { messageId: message.id, ...(await publisher.store(key, message, trace)) };
+      return { messageId: message.id, ...(await inbox.store(key, message, trace)) };
     }
     const watch = waiter.watch(key);
     try {
-      const stored = await publisher.store(key, message, trace);
+      const stored = await inbox.store(key, message, trace);
       const answer = { messageId: message.id, ...stored };
       const decided = await watch.decided(stored.seq, waitMs, gone);
       return decided === undefined ? answer : { ...answer, ...describeDecision(decided, stored.seq) };
@@ -101,10 +101,11 @@ export class IntakeService {
     return {
       agent: path.agent,
       session: path.session,
-      state: answer?.running !== undefined ? answer.state : depth > 0 ? 'queued' : 'idle',
+      state: (answer?.running ?? answer?.retry) ? answer?.state : depth > 0 ? 'queued' : 'idle',
       depth,
       oldestMs,
       ...(answer?.running === undefined ? {} : { running: answer.running }),
+      ...(answer?.retry === undefined ? {} : { retry: answer.retry }),
       ...(record?.kind === 'turn'
         ? { lastTurn: { runId: record.runId, status: record.status, endedAt: record.endedAt } }
         : {}),
@@ -135,6 +136,9 @@ export class IntakeService {
     const answer = await this.parts.questions.ask(key);
     const inRun = new Set(answer?.running?.seqs);
     if (inRun.has(seq)) return { seq, disposition: 'running', runId: answer?.running?.runId };
+    const { retry } = answer ?? {};
+    if (retry?.seqs.includes(seq))
+      return { seq, disposition: 'waiting', runId: retry.runId, notBefore: retry.notBefore };
     return { seq, disposition: 'queued', position: before.filter((other) => !inRun.has(other)).length + 1 };
   }
 }

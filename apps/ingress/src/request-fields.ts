@@ -4,6 +4,7 @@ import {
   MAX_MESSAGE_ID_CHARS,
   MAX_SESSION_KEY_BYTES,
   describeValue,
+  isMessageId,
   type InputProblem,
 } from '#contracts';
 import { inputProblem } from './problem.exception.js';
@@ -63,13 +64,37 @@ export function readLimit(limit: unknown): number {
   return value;
 }
 
+/** A filter of a list; absent = all. */
+export function readOptionalAgent(agent: unknown): string | undefined {
+  if (agent === undefined) return undefined;
+  return readSessionPath(oneText('agent', agent), 'any').agent;
+}
+
+/** A filter of a list; absent = all. */
+export function readOptionalSession(session: unknown): string | undefined {
+  if (session === undefined) return undefined;
+  return readSessionPath('any', oneText('session', session)).session;
+}
+
+/** Where a page begins: the `next` of the page before. */
+export function readCursor(after: unknown): number {
+  if (after === undefined) return 0;
+  if (typeof after === 'string' && /^\d{1,15}$/.test(after)) return Number(after);
+  const wanted = 'the number `next` of the page before';
+  throw inputProblem(400, [{ field: 'after', found: describeValue(after), wanted }]);
+}
+
+function oneText(field: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw inputProblem(400, [{ field, found: describeValue(value), wanted: 'one text' }]);
+}
+
 /** The id of the message: from the body, from `Idempotency-Key`, or none. Two that differ are an error. */
 export function readMessageId(bodyId: string | undefined, header: unknown): string | undefined {
   if (header === undefined) return bodyId;
-  if (typeof header !== 'string' || header === '' || header.length > MAX_MESSAGE_ID_CHARS) {
-    throw inputProblem(400, [
-      { field: 'Idempotency-Key', found: describeValue(header), wanted: `1 to ${MAX_MESSAGE_ID_CHARS} characters` },
-    ]);
+  if (typeof header !== 'string' || !isMessageId(header)) {
+    const wanted = `1 to ${MAX_MESSAGE_ID_CHARS} printable characters`;
+    throw inputProblem(400, [{ field: 'Idempotency-Key', found: describeValue(header), wanted }]);
   }
   if (bodyId !== undefined && bodyId !== header) {
     throw inputProblem(400, [

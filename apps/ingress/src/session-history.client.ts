@@ -32,6 +32,8 @@ export class SessionHistory {
   async records(key: SessionTokens, limit: number): Promise<StoredRecord[]> {
     const newest: StoredRecord[] = [];
     for await (const record of this.allRecords(key)) {
+      // A note that only keeps a run (a retry, a fence) is bookkeeping, and no part of the conversation.
+      if (record.record.kind === 'note' && record.record.messages.length === 0) continue;
       newest.push(record);
       if (newest.length > limit) newest.shift();
     }

@@ -36,7 +36,7 @@ export async function startIngress(options: StartIngressOptions): Promise<Runnin
   let app: NestFastifyApplication | undefined;
   try {
     app = await NestFactory.create<NestFastifyApplication>(
-      IngressModule.register({ parts: broker.parts, pulse: broker.pulse, log }),
+      IngressModule.register({ ...broker, log }),
       makeAdapter(),
       // Fastify's own JSON parser is kept: Nest's would also take form bodies, which no route of ours understands.
       { logger: new NestLogger(log), abortOnError: false, bodyParser: false },

@@ -1,37 +1,63 @@
-import { LanekeeperError, type SessionTokens } from '#contracts';
+import { LanekeeperError, RetryLaterError, TerminalError, type SessionTokens } from '#contracts';
 import { applyAnswer, runAsCurrentTurn, Turn, type TurnHandler, type TurnMessage } from '#agents';
-import type { TurnOutcome, TurnRunner, TurnWork } from '#lanes';
+import type { TurnOutcome, TurnPolicy, TurnRunner, TurnWork } from '#lanes';
 import { runInTrace } from '#telemetry';
+
+/** An agent that can run: its handler and its limits. */
+export interface BoundAgent {
+  readonly handler: TurnHandler;
+  readonly policy: TurnPolicy;
+  /** Runs outside this process, so that a crash of ours does not end its work. */
+  readonly isOutside: boolean;
+}
 
 /** Runs turns by calling the handler of their agent. */
 export class AgentRunner implements TurnRunner {
-  /** `handlers`: agent name -> handler. */
-  constructor(private readonly handlers: ReadonlyMap<string, TurnHandler>) {}
+  constructor(private readonly agents: ReadonlyMap<string, BoundAgent>) {}
 
   knows(key: SessionTokens): boolean {
-    return this.handlers.has(key.agentToken);
+    return this.agents.has(key.agentToken);
   }
 
-  runsOutside(): boolean {
-    return false;
+  policyOf(key: SessionTokens): TurnPolicy {
+    return this.agentOf(key).policy;
+  }
+
+  runsOutside(key: SessionTokens): boolean {
+    return this.agentOf(key).isOutside;
   }
 
   async run(work: TurnWork): Promise<TurnOutcome> {
     const turn = makeTurn(work);
+    // From then on every call of the Turn throws: a handler that goes on after its time can change nothing.
+    work.onOver(() => turn.finish());
     try {
-      const handler = this.handlers.get(turn.agent);
-      if (handler === undefined) throw new LanekeeperError('no_handler', `agent ${turn.agent} has no handler`);
+      const { handler } = this.agentOf(work.key);
       const answer = await runInTrace(turn.trace, () => runAsCurrentTurn(turn, () => handler(turn)));
       applyAnswer(turn, answer);
       return { kind: 'succeeded', ...turn.finish() };
     } catch (error) {
       turn.finish();
-      return { kind: 'failed', error: describeError(error) };
+      return { kind: 'failed', error: describeError(error), ...whatNext(error) };
     }
+  }
+
+  private agentOf({ agentToken }: SessionTokens): BoundAgent {
+    const agent = this.agents.get(agentToken);
+    if (agent === undefined) throw new LanekeeperError('no_handler', `agent ${agentToken} has no handler`);
+    return agent;
   }
 }
 
-function makeTurn({ key, batch, state, signal }: TurnWork): Turn {
+/** What the error asks for; anything but our own two errors is tried again with backoff. */
+function whatNext(error: unknown): { next?: 'never' | { laterMs: number } } {
+  if (error instanceof TerminalError) return { next: 'never' };
+  if (error instanceof RetryLaterError) return { next: { laterMs: error.retryAfterMs } };
+  return {};
+}
+
+function makeTurn(work: TurnWork): Turn {
+  const { key, batch, state, deadline } = work;
   const latest = batch.items.at(-1);
   return new Turn({
     runId: batch.runId,
@@ -40,11 +66,15 @@ function makeTurn({ key, batch, state, signal }: TurnWork): Turn {
     sessionToken: key.sessionToken,
     messages: batch.items.flatMap((item): TurnMessage[] => {
       if (!item.content.ok) return [];
-      const { v: _version, kind: _kind, replyTo: _replyTo, ...message } = item.content.message;
+      // A copy: what a handler does to its messages must not reach the next attempt of the same run (L7).
+      const { v: _version, kind: _kind, replyTo: _replyTo, ...message } = structuredClone(item.content.message);
       return [{ ...message, seq: item.seq }];
     }),
     state,
-    signal,
+    deadline,
+    get signal() {
+      return work.signal;
+    },
     trace:
       latest?.traceparent === undefined
         ? undefined
@@ -55,11 +85,22 @@ function makeTurn({ key, batch, state, signal }: TurnWork): Turn {
   });
 }
 
+const MAX_NAME_CHARS = 100;
 const MAX_ERROR_CHARS = 2_000;
 
-/** Anything may be thrown; the record keeps its name and a bounded text. */
+/** Anything may be thrown, also what has no text or throws when asked for it; the record keeps two bounded texts. */
 function describeError(error: unknown): { name: string; message: string } {
-  if (error instanceof LanekeeperError) return { name: error.code, message: error.message.slice(0, MAX_ERROR_CHARS) };
-  if (error instanceof Error) return { name: error.name, message: error.message.slice(0, MAX_ERROR_CHARS) };
-  return { name: 'Error', message: String(error).slice(0, MAX_ERROR_CHARS) };
+  try {
+    const { name, message } = error instanceof Error ? error : { name: 'Error', message: String(error) };
+    return {
+      name: bounded(error instanceof LanekeeperError ? error.code : name, MAX_NAME_CHARS, 'Error'),
+      message: bounded(message, MAX_ERROR_CHARS, ''),
+    };
+  } catch {
+    return { name: 'Error', message: 'what the handler threw cannot be described' };
+  }
+}
+
+function bounded(value: unknown, maxChars: number, fallback: string): string {
+  return typeof value === 'string' ? value.slice(0, maxChars).toWellFormed() : fallback;
 }

@@ -2,6 +2,7 @@ import {
   parseRecord,
   parseTurnStarted,
   LanekeeperError,
+  type DeadLetter,
   type Head,
   type Names,
   type SessionRecord,
@@ -10,6 +11,7 @@ import {
 } from '#contracts';
 import {
   LastMessageBatcher,
+  type PatientPublisher,
   type RecordCommitter,
   type BrokerConnection,
   type StoredMessage,
@@ -22,12 +24,16 @@ export interface RecordStoreOptions {
   readonly connection: BrokerConnection;
   readonly reader: StreamReader;
   readonly committer: RecordCommitter;
+  readonly keeper: PatientPublisher;
   readonly names: Names;
   readonly isReplicated: boolean;
   /** Last sequence of LK_TURNS, by its leader, when this process began. */
   readonly turnsSeqAtStart: number;
   readonly log: Logger;
 }
+
+/** A record that cannot be read holds its own session alone; it is tried again after this. */
+const UNREADABLE_RETRY_MS = 30_000;
 
 /** The lanes' store on JetStream: heads and hints by batched direct get, records by compare-and-set publish. */
 export class JetStreamRecordStore implements RecordStore {
@@ -75,22 +81,36 @@ export class JetStreamRecordStore implements RecordStore {
     }
   }
 
+  async bury(key: SessionTokens, letters: readonly DeadLetter[]): Promise<boolean> {
+    for (const letter of letters) {
+      const subject = this.options.names.deadSubject(key, letter.seq);
+      if (!(await this.options.keeper.keep(subject, JSON.stringify(letter)))) return false;
+    }
+    return true;
+  }
+
   announce(key: SessionTokens, event: TurnStartedEvent): void {
     const { connection, names } = this.options;
     // A hint: without a broker it would only lie in the send buffer until long after its turn.
     if (connection.isUp) connection.nc.publish(names.turnEventsSubject(key), JSON.stringify(event));
   }
 
-  /** The winner may have been followed by others: the last record is the one to go on from. */
+  /**
+   * The winner may have been followed by others: the last record is the one to go on from. One that cannot be read is read
+   * again until somebody has mended it: only its own session waits.
+   */
   private async readWinner(winner: StoredMessage): Promise<WriteOutcome> {
     this.knownSeq = Math.max(this.knownSeq, winner.seq);
-    try {
-      const last = await this.heads.last(winner.subject);
-      return { kind: 'lost', winner: await this.readHead(last ?? winner) };
-    } catch (error) {
-      this.options.log.error({ subject: winner.subject, error: String(error) }, "another's record cannot be read");
-      return { kind: 'abandoned' };
+    while (!this.options.connection.nc.isClosed()) {
+      try {
+        const last = await this.heads.last(winner.subject);
+        return { kind: 'lost', winner: await this.readHead(last ?? winner) };
+      } catch (error) {
+        this.options.log.error({ subject: winner.subject, error: String(error) }, "another's record cannot be read");
+        await new Promise((resolve) => setTimeout(resolve, UNREADABLE_RETRY_MS).unref());
+      }
     }
+    return { kind: 'abandoned' };
   }
 
   private async readHead(stored: StoredMessage): Promise<LoadedHead> {

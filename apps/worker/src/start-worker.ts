@@ -3,6 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import type { INestMicroservice, Provider } from '@nestjs/common';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import type { Settings } from '#config';
+import { AgentConnections, callHttpAgent } from '#agents';
 import { Names, systemClock } from '#contracts';
 import { NestLogger, type Logger } from '#telemetry';
 import { TurnServer } from './turn.server.js';
@@ -36,9 +37,13 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     drainMs: settings.drainMs,
     clock: systemClock,
     log,
-    makeParts: (handlers) => broker.makeParts(handlers),
+    makeParts: (agents) => broker.makeParts(agents),
   });
-  const server = new TurnServer(intake, settings.agents);
+  const connections = new AgentConnections(settings.worker.capacity);
+  const server = new TurnServer(intake, {
+    agents: settings.agents,
+    callOutside: (turn, agent) => callHttpAgent(turn, agent, connections),
+  });
   let app: INestMicroservice | undefined;
   try {
     app = await NestFactory.createMicroservice<MicroserviceOptions>(
@@ -48,6 +53,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     await app.listen();
   } catch (error) {
     await app?.close().catch(() => {});
+    await connections.close();
     await broker.close();
     throw error;
   }
@@ -56,6 +62,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   return {
     stop: async () => {
       await running.close();
+      await connections.close();
       await broker.close();
     },
   };

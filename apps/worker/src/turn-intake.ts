@@ -1,7 +1,7 @@
 import type { Clock, Names } from '#contracts';
-import type { TurnHandler } from '#agents';
 import type { LaneRunner } from '#lanes';
 import type { Logger } from '#telemetry';
+import type { BoundAgent } from './agent-runner.js';
 import type { TurnIntake } from './turn.server.js';
 
 /** The parts of a running worker, in the order of their work. */
@@ -21,7 +21,7 @@ export interface LaneIntakeOptions {
   readonly drainMs: number;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly makeParts: (handlers: ReadonlyMap<string, TurnHandler>) => Promise<WorkerParts>;
+  readonly makeParts: (agents: ReadonlyMap<string, BoundAgent>) => Promise<WorkerParts>;
 }
 
 /**
@@ -35,8 +35,8 @@ export class LaneIntake implements TurnIntake {
 
   constructor(private readonly options: LaneIntakeOptions) {}
 
-  async start(handlers: ReadonlyMap<string, TurnHandler>): Promise<void> {
-    this.parts = await this.options.makeParts(handlers);
+  async start(agents: ReadonlyMap<string, BoundAgent>): Promise<void> {
+    this.parts = await this.options.makeParts(agents);
     await this.parts.openShards();
     this.stopAnswering = this.parts.answerQuestions();
   }

@@ -1,17 +1,21 @@
 import { Server, type CustomTransportStrategy } from '@nestjs/microservices';
+import type { Turn, TurnHandler } from '#agents';
+import type { AgentSettings } from '#config';
 import { LanekeeperError } from '#contracts';
-import type { TurnHandler } from '#agents';
+import type { BoundAgent } from './agent-runner.js';
 
 /** What the strategy starts and stops: reading, running and committing turns. */
 export interface TurnIntake {
-  /** `handlers`: agent name -> handler. */
-  start(handlers: ReadonlyMap<string, TurnHandler>): Promise<void>;
+  start(agents: ReadonlyMap<string, BoundAgent>): Promise<void>;
   /** Takes nothing more, lets what runs come to its end within the drain budget. Safe to call twice. */
   stop(): Promise<void>;
 }
 
-/** The agents of the settings: which handler runs the turns of which agent. */
-export type AgentHandlers = Readonly<Record<string, { readonly handler?: string | undefined }>>;
+/** The agents of the settings, and who calls those that run outside. */
+export interface ConfiguredAgents {
+  readonly agents: Readonly<Record<string, AgentSettings>>;
+  readonly callOutside: (turn: Turn, settings: AgentSettings & { readonly url: string }) => Promise<unknown>;
+}
 
 /**
  * Nest's transport for turns: patterns are the names of `@OnTurn` handlers. Nest calls `listen` when the providers are
@@ -22,7 +26,7 @@ export class TurnServer extends Server implements CustomTransportStrategy {
 
   constructor(
     private readonly intake: TurnIntake,
-    private readonly agents: AgentHandlers,
+    private readonly configured: ConfiguredAgents,
   ) {
     super();
   }
@@ -53,23 +57,31 @@ export class TurnServer extends Server implements CustomTransportStrategy {
   }
 
   /** Every configured agent has exactly one handler, or the worker does not start. */
-  private bindAgents(): Map<string, TurnHandler> {
-    const bound = new Map<string, TurnHandler>();
+  private bindAgents(): Map<string, BoundAgent> {
+    const bound = new Map<string, BoundAgent>();
     const lacking: string[] = [];
-    for (const [agent, settings] of Object.entries(this.agents)) {
-      const handler = settings.handler ?? this.defaultHandler(agent);
-      const found = this.messageHandlers.get(handler);
-      if (found === undefined) lacking.push(`agents.${agent}.handler: found no @OnTurn('${handler}')`);
-      else bound.set(agent, found as unknown as TurnHandler);
+    for (const [agent, settings] of Object.entries(this.configured.agents)) {
+      const handler = this.handlerOf(agent, settings);
+      if (typeof handler === 'string') lacking.push(`agents.${agent}.handler: found no @OnTurn('${handler}')`);
+      else bound.set(agent, { handler, policy: settings, isOutside: settings.url !== undefined });
     }
     if (lacking.length > 0) {
       const known = [...this.messageHandlers.keys()].join(', ') || 'none';
       throw new LanekeeperError(
         'no_handler',
-        `${lacking.join('; ')}; wanted one of ${known}. Name one of them, or add the provider to the worker's module`,
+        `${lacking.join('; ')}; wanted one of ${known}. Name one of them, set agents.<name>.url, or add the provider to ` +
+          "the worker's module",
       );
     }
     return bound;
+  }
+
+  /** The agent's handler, or the name under which none was found. */
+  private handlerOf(agent: string, settings: AgentSettings): TurnHandler | string {
+    const { url } = settings;
+    if (url !== undefined) return (turn) => this.configured.callOutside(turn, { ...settings, url });
+    const name = settings.handler ?? this.defaultHandler(agent);
+    return (this.messageHandlers.get(name) as TurnHandler | undefined) ?? name;
   }
 
   /** The handler of the agent's own name; `main` answers with the echo until somebody gives it a handler. */

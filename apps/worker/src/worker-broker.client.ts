@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { Settings } from '#config';
 import { systemClock, type Names } from '#contracts';
-import type { TurnHandler } from '#agents';
 import {
   applyTopology,
   BrokerConnection,
   declareTopology,
+  PatientPublisher,
   PublishChannel,
   RecordCommitter,
   StreamReader,
 } from '#jetstream';
 import { LaneRunner } from '#lanes';
 import type { Logger } from '#telemetry';
-import { AgentRunner } from './agent-runner.js';
+import { AgentRunner, type BoundAgent } from './agent-runner.js';
 import { JetStreamRecordStore } from './record-store.client.js';
 import { answerSessionQuestions } from './session-rpc.consumer.js';
 import { ShardIntake } from './shard-intake.consumer.js';
@@ -28,7 +28,7 @@ export interface WorkerBrokerOptions {
 }
 
 export interface WorkerBroker {
-  makeParts(handlers: ReadonlyMap<string, TurnHandler>): Promise<WorkerParts>;
+  makeParts(agents: ReadonlyMap<string, BoundAgent>): Promise<WorkerParts>;
   close(): Promise<void>;
 }
 
@@ -52,11 +52,14 @@ export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<Wo
   const reader = new StreamReader(connection);
   const committer = new RecordCommitter(connection, channel, reader, names.turnsStream, log);
 
-  const makeParts = async (handlers: ReadonlyMap<string, TurnHandler>): Promise<WorkerParts> => {
+  const keeper = new PatientPublisher(connection, channel, log);
+
+  const makeParts = async (agents: ReadonlyMap<string, BoundAgent>): Promise<WorkerParts> => {
     const store = new JetStreamRecordStore({
       connection,
       reader,
       committer,
+      keeper,
       names,
       isReplicated: replicas > 1,
       turnsSeqAtStart: await reader.leaderLastSeq(names.turnsStream),
@@ -64,9 +67,10 @@ export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<Wo
     });
     const lanes = new LaneRunner({
       store,
-      turns: new AgentRunner(handlers),
+      turns: new AgentRunner(agents),
       clock: systemClock,
       newCommitId: randomUUID,
+      random: Math.random,
       worker: incarnation,
       capacity: settings.worker.capacity,
       log,
@@ -78,7 +82,10 @@ export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<Wo
       openShards: () => shards.openAll(),
       closeShards: () => shards.closeAll(),
       answerQuestions: () => answerSessionQuestions(connection, names, allShards, lanes),
-      stopCommits: () => committer.stop(),
+      stopCommits: () => {
+        committer.stop();
+        keeper.stop();
+      },
     };
   };
   return {

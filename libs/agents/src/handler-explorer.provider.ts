@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DiscoveryService, ExternalContextCreator, MetadataScanner, Reflector } from '@nestjs/core';
+import { isObservable, lastValueFrom } from 'rxjs';
 import { LanekeeperError } from '#contracts';
 import type { TurnHandler } from './handler-answer.js';
 import { ON_TURN } from './on-turn.decorator.js';
@@ -43,7 +44,7 @@ export class HandlerExplorer {
 
   private wrap(instance: Record<string, () => unknown>, method: string): TurnHandler {
     const callback = instance[method] as () => unknown;
-    return this.contexts.create(
+    const handler = this.contexts.create(
       instance,
       callback,
       method,
@@ -53,6 +54,11 @@ export class HandlerExplorer {
       undefined,
       undefined,
       'rpc',
-    );
+    ) as TurnHandler;
+    return async (turn) => {
+      const answer = await handler(turn);
+      // Nest awaits the streams of interceptors here, but hands on the one that a filter for messages answers with.
+      return isObservable(answer) ? lastValueFrom(answer, { defaultValue: undefined }) : answer;
+    };
   }
 }

@@ -2,5 +2,6 @@ export { currentTurn, runAsCurrentTurn } from './current-turn.js';
 export { EchoAgent } from './echo.provider.js';
 export { applyAnswer, type HandlerAnswer, type TurnHandler } from './handler-answer.js';
 export { HandlerExplorer } from './handler-explorer.provider.js';
+export { AgentConnections, callHttpAgent } from './http/http-agent.client.js';
 export { OnTurn } from './on-turn.decorator.js';
 export { Turn, TurnOverError, type ReplyContent, type TurnMessage, type TurnState } from './turn.js';

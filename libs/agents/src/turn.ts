@@ -31,6 +31,8 @@ export interface TurnStart {
   readonly sessionToken: string;
   readonly messages: readonly TurnMessage[];
   readonly state: unknown;
+  /** ms since the epoch. */
+  readonly deadline: number;
   readonly signal: AbortSignal;
   readonly trace: TraceContext | undefined;
 }
@@ -56,11 +58,12 @@ export class Turn {
   readonly session: string;
   /** Everything that this turn decides, in order. */
   readonly messages: readonly TurnMessage[];
-  /** Aborts when the turn's result will not be used any more. */
-  readonly signal: AbortSignal;
+  /** When `signal` aborts at the latest. */
+  readonly deadline: Date;
   /** Trace context of the latest message; `undefined` when its sender gave none. */
   readonly trace: TraceContext | undefined;
   readonly state: TurnState;
+  private readonly start: TurnStart;
   private readonly replies: Reply[] = [];
   private keptState: unknown;
   private stateWasSet = false;
@@ -72,7 +75,8 @@ export class Turn {
     this.agent = decodeToken(start.agentToken) ?? start.agentToken;
     this.session = decodeToken(start.sessionToken) ?? start.sessionToken;
     this.messages = start.messages;
-    this.signal = start.signal;
+    this.deadline = new Date(start.deadline);
+    this.start = start;
     this.trace = start.trace;
     this.keptState = start.state;
     let isOwn = false;
@@ -90,6 +94,11 @@ export class Turn {
         isOwn = true;
       },
     };
+  }
+
+  /** Aborts when the handler has to stop: the time is over, or the worker stops. */
+  get signal(): AbortSignal {
+    return this.start.signal;
   }
 
   /** The latest message. */

@@ -9,7 +9,7 @@ export const CONFIG_VARIABLE = 'LANEKEEPER_CONFIG';
 const PREFIX = 'LANEKEEPER_';
 
 /** Each variable, the setting it sets, and whether that is a number. */
-const VARIABLES: Readonly<Record<string, { path: readonly [string, string?]; number?: true }>> = {
+const VARIABLES: Readonly<Record<string, { path: readonly string[]; number?: true }>> = {
   LANEKEEPER_HTTP_HOST: { path: ['http', 'host'] },
   LANEKEEPER_HTTP_PORT: { path: ['http', 'port'], number: true },
   LANEKEEPER_DATA_DIR: { path: ['dataDir'] },
@@ -17,6 +17,8 @@ const VARIABLES: Readonly<Record<string, { path: readonly [string, string?]; num
   LANEKEEPER_NAMESPACE: { path: ['namespace'] },
   LANEKEEPER_WORKER_ID: { path: ['worker', 'id'] },
   LANEKEEPER_WORKER_CAPACITY: { path: ['worker', 'capacity'], number: true },
+  LANEKEEPER_AGENT_URL: { path: ['agents', 'main', 'url'] },
+  LANEKEEPER_AGENT_SECRET: { path: ['agents', 'main', 'secret'] },
   LANEKEEPER_DRAIN_MS: { path: ['drainMs'], number: true },
   LANEKEEPER_LOG_LEVEL: { path: ['log', 'level'] },
 };
@@ -46,16 +48,20 @@ export function readEnvironment(env: Environment): EnvironmentLayer {
     if (!name.startsWith(PREFIX) || value === undefined || value === '') continue;
     const variable = Object.hasOwn(VARIABLES, name) ? VARIABLES[name] : undefined;
     if (variable !== undefined) {
-      const [first, second] = variable.path;
-      const setting = variable.number && /^\d{1,15}$/.test(value) ? Number(value) : value;
-      values[first] = second === undefined ? setting : { ...(values[first] as object | undefined), [second]: setting };
-      names.set(dotted(second === undefined ? [first] : [first, second]), name);
+      put(values, variable.path, variable.number && /^\d{1,15}$/.test(value) ? Number(value) : value);
+      names.set(dotted(variable.path), name);
     } else if (name !== CONFIG_VARIABLE && !CLIENT_VARIABLES.includes(name) && !isServiceLink(name, value)) {
       problems.push(unknownVariable(name));
     }
   }
   const nameOf: SettingsLayer['nameOf'] = (path) => names.get(dotted(path)) ?? dotted(path);
   return { values, nameOf, remedy: 'correct the variable', problems };
+}
+
+function put(values: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  const [key = '', ...rest] = path;
+  if (rest.length === 0) values[key] = value;
+  else put((values[key] ??= {}) as Record<string, unknown>, rest, value);
 }
 
 function isServiceLink(name: string, value: string): boolean {

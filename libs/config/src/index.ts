@@ -2,5 +2,6 @@ export { readConnection, removeConnection, writeConnection, type Connection } fr
 export { loadSettings, type LoadSettingsOptions } from './load-settings.js';
 export { natsConnectOptions, redactUrl, type NatsConnectOptions } from './nats-url.js';
 export { packageRoot } from './package-root.js';
+export { serviceUrl } from './service-url.js';
 export { SettingsError } from './settings-error.js';
 export { type AgentSettings, type Settings, type SettingsInput } from './settings.js';

@@ -26,8 +26,6 @@ const LATER_ROOT_KEYS = [
 ];
 
 const LATER_AGENT_KEYS = [
-  'abortGraceMs',
-  'backoff',
   'cap',
   'concurrency',
   'debounceMs',
@@ -35,7 +33,6 @@ const LATER_AGENT_KEYS = [
   'gapTimeoutMs',
   'laneBuffer',
   'lockScope',
-  'maxAttempts',
   'maxConcurrent',
   'maxConcurrentTotal',
   'maxDebounceMs',
@@ -46,26 +43,17 @@ const LATER_AGENT_KEYS = [
   'queueEntryTtlMs',
   'queueTimeoutMs',
   'rateLimitStrategy',
-  'retryLaterMaxMs',
-  'secret',
   'sessionConcurrency',
-  'sessionTimeout',
   'stallMs',
   'strategy',
   'taskFrom',
   'toolTimeoutMs',
-  'turnTimeoutMs',
-  'url',
   'workspace',
 ];
 
 const LATER_GROUP_KEYS: Readonly<Record<string, readonly string[]>> = { dedup: ['fallback'] };
 
-export const LATER_VARIABLES: readonly string[] = [
-  'LANEKEEPER_AGENT_URL',
-  'LANEKEEPER_REDIS_URL',
-  'LANEKEEPER_TOKENS_FILE',
-];
+export const LATER_VARIABLES: readonly string[] = ['LANEKEEPER_REDIS_URL', 'LANEKEEPER_TOKENS_FILE'];
 
 /** Whether `key`, found at `path`, is a setting of a later version. */
 export function isLaterSetting(path: readonly PropertyKey[], key: string): boolean {

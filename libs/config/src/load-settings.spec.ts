@@ -28,6 +28,15 @@ function problemsOf(run: () => Settings): readonly InputProblem[] {
   return [];
 }
 
+const LIMITS = {
+  turnTimeoutMs: 300_000,
+  abortGraceMs: 5_000,
+  maxAttempts: 3,
+  backoffInitialMs: 1_000,
+  backoffMaxMs: 30_000,
+  retryLaterMaxMs: 3_600_000,
+};
+
 describe('defaults', () => {
   it('are complete without a file, variables or options', () => {
     const settings = loadSettings({ cwd, env: {} });
@@ -37,7 +46,7 @@ describe('defaults', () => {
       nats: { replicas: 1 },
       namespace: 'lk',
       shards: 64,
-      agents: { main: {}, echo: {} },
+      agents: { main: LIMITS, echo: LIMITS },
       worker: { id: expect.stringMatching(/^[A-Za-z0-9_-]{1,64}$/), capacity: 1000 },
       drainMs: 30_000,
       dedup: { windowMs: 900_000 },
@@ -104,17 +113,38 @@ describe('precedence', () => {
 
 describe('agents', () => {
   it.each([
-    ['main of one’s own', 'agents: {main: {handler: mine}}', { main: { handler: 'mine' }, echo: {} }],
-    ['an agent without settings', 'agents:\n  research:\n', { main: {}, echo: {}, research: {} }],
+    ['main of one’s own', 'agents: {main: {handler: mine}}', { main: { ...LIMITS, handler: 'mine' }, echo: LIMITS }],
+    ['an agent without settings', 'agents:\n  research:\n', { main: LIMITS, echo: LIMITS, research: LIMITS }],
     [
       'defaults fill all others and are no agent',
       'agents: {defaults: {handler: d}, a: {}, b: {handler: b}}',
-      { main: { handler: 'd' }, echo: { handler: 'd' }, a: { handler: 'd' }, b: { handler: 'b' } },
+      {
+        main: { ...LIMITS, handler: 'd' },
+        echo: { ...LIMITS, handler: 'd' },
+        a: { ...LIMITS, handler: 'd' },
+        b: { ...LIMITS, handler: 'b' },
+      },
+    ],
+    [
+      'sessionTimeout is turnTimeoutMs in seconds, and the nearer of the two wins',
+      'agents: {defaults: {turnTimeoutMs: 1000}, main: {sessionTimeout: 2.5}, echo: {maxAttempts: 1}}',
+      {
+        main: { ...LIMITS, turnTimeoutMs: 2500 },
+        echo: { ...LIMITS, turnTimeoutMs: 1000, maxAttempts: 1 },
+      },
+    ],
+    [
+      'an agent with a handler of its own takes no url from the defaults',
+      'agents: {defaults: {url: "http://127.0.0.1:1/", secret: 0123456789abcdef}, main: {}, echo: {handler: echo}}',
+      {
+        main: { ...LIMITS, url: 'http://127.0.0.1:1/', secret: '0123456789abcdef' },
+        echo: { ...LIMITS, handler: 'echo' },
+      },
     ],
     [
       'a name of Object.prototype',
       'agents: {constructor: {handler: c}}',
-      { main: {}, echo: {}, constructor: { handler: 'c' } },
+      { main: LIMITS, echo: LIMITS, constructor: { ...LIMITS, handler: 'c' } },
     ],
   ])('%s', (_title, yaml, agents) => {
     expect({ ...load(yaml).agents }).toEqual(agents);

@@ -105,9 +105,10 @@ function agentNameProblem(path: SettingPath, layer: SettingsLayer): InputProblem
 
 const HARMLESS_TEXT = /^(-?\d{1,12}(\.\d{1,6})?|[A-Za-z][A-Za-z_-]{0,15})$/;
 
-/** Shows numbers and words as they stand, anything longer by its size; of the broker nothing, it may be a password. */
+/** Shows numbers and words as they stand, anything longer by its size; of what may be a secret nothing. */
 function describeFound(path: SettingPath, value: unknown): string {
-  if (path[0] !== 'nats' && typeof value === 'string' && HARMLESS_TEXT.test(value)) return `"${value}"`;
+  if (path[0] !== 'nats' && path.at(-1) !== 'secret' && typeof value === 'string' && HARMLESS_TEXT.test(value))
+    return `"${value}"`;
   return describeValue(value);
 }
 

@@ -53,11 +53,61 @@ const log = group({
     .default('info'),
 });
 
+const duration = (min: number) =>
+  integer(min, LONGEST_DURATION_MS, `whole milliseconds from ${min} to ${LONGEST_DURATION_MS}`);
+
 const agent = group({
   /** Name of the `@OnTurn` handler - default: unset = the handler that has the agent's own name. */
   handler: text(AGENT_NAME_PATTERN, 'a handler name: a-z 0-9 _ -, at most 64 characters').optional(),
+  /** Where the agent is called over HTTP - default: unset = a handler in the worker. */
+  url: z
+    .url({ protocol: /^https?$/, error: 'an http:// or https:// URL' })
+    .max(2048, 'a URL of at most 2048 characters')
+    .optional(),
+  /** Signs the requests to `url` (HMAC-SHA256) - default: unset = unsigned. */
+  secret: z.string('a text').min(16, 'at least 16 characters').max(1024, 'at most 1024 characters').optional(),
+  /** How long one attempt of a turn may last - ms - default 300000 (5 min). Then it is aborted. */
+  turnTimeoutMs: duration(10).optional(),
+  /** The same in seconds, under the name that OpenClaw has for it. */
+  sessionTimeout: z
+    .number('seconds')
+    .min(0.01, 'seconds from 0.01 to 86400')
+    .max(86_400, 'seconds from 0.01 to 86400')
+    .optional(),
+  /** How long an aborted handler may take to stop - ms - default 5000. Then the session goes on without it. */
+  abortGraceMs: duration(0).optional(),
+  /** Attempts until a turn is dead - default 3 - 1 = no retry. */
+  maxAttempts: integer(1, 1_000, 'a whole number from 1 to 1000').optional(),
+  /** Pause before the second attempt; doubles with each further one - ms - default 1000. */
+  backoffInitialMs: duration(0).optional(),
+  /** Longest pause between attempts - ms - default 30000. */
+  backoffMaxMs: duration(0).optional(),
+  /** How long in all a turn may be put off by "later" (429, 503, RetryLaterError) - ms - default 3600000 (1 h). */
+  retryLaterMaxMs: duration(0).optional(),
 });
-export type AgentSettings = z.output<typeof agent>;
+type AgentInput = z.output<typeof agent>;
+
+/** An agent as services see it: defaults filled in. */
+export interface AgentSettings {
+  readonly handler?: string | undefined;
+  readonly url?: string | undefined;
+  readonly secret?: string | undefined;
+  readonly turnTimeoutMs: number;
+  readonly abortGraceMs: number;
+  readonly maxAttempts: number;
+  readonly backoffInitialMs: number;
+  readonly backoffMaxMs: number;
+  readonly retryLaterMaxMs: number;
+}
+
+const AGENT_DEFAULTS: AgentSettings = {
+  turnTimeoutMs: 300_000,
+  abortGraceMs: 5_000,
+  maxAttempts: 3,
+  backoffInitialMs: 1_000,
+  backoffMaxMs: 30_000,
+  retryLaterMaxMs: 3_600_000,
+};
 
 const isPowerOfTwo = (value: number): boolean => (value & (value - 1)) === 0;
 const SHARDS_WANTED = 'a power of two from 16 to 512';
@@ -87,8 +137,10 @@ export const settingsSchema = z.strictObject(
 
 /** What a file or the options of a command may say. */
 export type SettingsInput = z.input<typeof settingsSchema>;
-/** Settled settings: `dataDir` is absolute, `agents` holds real agents only. */
-export type Settings = z.output<typeof settingsSchema>;
+/** Settings as they were written, checked field by field. */
+export type CheckedSettings = z.output<typeof settingsSchema>;
+/** Settled settings: `dataDir` is absolute, `agents` holds real agents only, each with its defaults. */
+export type Settings = Omit<CheckedSettings, 'agents'> & { readonly agents: Readonly<Record<string, AgentSettings>> };
 
 const GROUPS: Readonly<Record<string, { readonly shape: object }>> = { http, nats, worker, dedup, log };
 
@@ -109,12 +161,26 @@ const BUILT_IN_AGENTS: readonly string[] = ['main', 'echo'];
  * Configured agents, each filled up from `agents.defaults`, and the built-in ones where their name is not configured.
  * The answer has no prototype: `constructor` is a valid agent name, and a lookup must not find it by accident.
  */
-export function resolveAgents(configured: Settings['agents']): Settings['agents'] {
+export function resolveAgents(configured: CheckedSettings['agents']): Settings['agents'] {
   const { defaults = {}, ...named } = configured;
-  const resolved = Object.create(null) as Settings['agents'];
-  for (const name of BUILT_IN_AGENTS) resolved[name] = { ...defaults };
-  for (const [name, own] of Object.entries(named)) resolved[name] = { ...defaults, ...own };
+  const resolved = Object.create(null) as Record<string, AgentSettings>;
+  for (const name of BUILT_IN_AGENTS) resolved[name] = resolveAgent(defaults, {});
+  for (const [name, own] of Object.entries(named)) resolved[name] = resolveAgent(defaults, own);
   return resolved;
+}
+
+function resolveAgent(defaults: AgentInput, own: AgentInput): AgentSettings {
+  // What runs an agent is one choice: an agent's own handler is not combined with the defaults' url.
+  const { url: _url, secret: _secret, handler: _handler, ...rest } = defaults;
+  const base = own.handler === undefined && own.url === undefined ? defaults : rest;
+  return { ...AGENT_DEFAULTS, ...inMs(base), ...inMs(own) };
+}
+
+/** `sessionTimeout` under its other name, so that either overrides the defaults' other. */
+function inMs({ sessionTimeout, ...agentInput }: AgentInput): Omit<AgentInput, 'sessionTimeout'> {
+  return sessionTimeout === undefined
+    ? agentInput
+    : { turnTimeoutMs: Math.round(sessionTimeout * 1_000), ...agentInput };
 }
 
 function defaultWorkerId(): string {

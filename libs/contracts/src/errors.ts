@@ -23,3 +23,25 @@ export function describeProblem(problem: InputProblem): string {
   const remedy = problem.remedy === undefined ? '' : `; ${problem.remedy}`;
   return `${problem.field}: found ${problem.found}, wanted ${problem.wanted}${remedy}`;
 }
+
+/** Thrown by a handler: trying again cannot help. The turn ends at once, its messages are decided `dead`. */
+export class TerminalError extends LanekeeperError {
+  constructor(message: string, options?: { code?: string; cause?: unknown }) {
+    super(options?.code ?? 'terminal', message, options);
+  }
+}
+
+/**
+ * Thrown by a handler: not now. The turn runs again after `retryAfterMs`; it costs no attempt, and is bounded by the
+ * agent's `retryLaterMaxMs` in all.
+ */
+export class RetryLaterError extends LanekeeperError {
+  /** At least how long to wait, in ms. */
+  readonly retryAfterMs: number;
+
+  constructor({ retryAfterMs, message, cause }: { retryAfterMs: number; message?: string; cause?: unknown }) {
+    super('retry_later', message ?? `not now, again in ${retryAfterMs} ms`, { cause });
+    // Infinity stays: longer than any bound, so the turn is dead at once rather than called again at once.
+    this.retryAfterMs = Number.isNaN(retryAfterMs) ? 0 : Math.max(0, retryAfterMs);
+  }
+}

@@ -1,7 +1,8 @@
 export { systemClock, type Clock } from './clock.js';
 export { closestName } from './closest-name.js';
+export { makeDeadId, parseDeadId, parseDeadLetter, type DeadLetter } from './dead-letter.js';
 export { DECISIONS, OUTCOMES, type Decision, type Outcome } from './decisions.js';
-export { LanekeeperError, describeProblem, type InputProblem } from './errors.js';
+export { LanekeeperError, RetryLaterError, TerminalError, describeProblem, type InputProblem } from './errors.js';
 export { HEADER } from './headers.js';
 export {
   AGENT_NAME_PATTERN,
@@ -9,6 +10,7 @@ export {
   MAX_TEXT_BYTES,
   checkSendMessageBody,
   describeValue,
+  isMessageId,
   parseInboxMessage,
   sendMessageBody,
   type InboxMessage,

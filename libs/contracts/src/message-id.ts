@@ -4,8 +4,13 @@ import type { SessionTokens } from './names.js';
 /** 128 bits in base64url. The broker keeps one entry per id and window in memory, so it is short whatever the id is. */
 const HASH_CHARS = 22;
 
-/** The `Nats-Msg-Id` of a message: the broker stores each agent, session and id once per dedup window. */
-export function dedupId(key: SessionTokens, messageId: string): string {
-  // Tokens hold no dot, so no two triples are joined to the same text.
-  return hash('sha256', `${key.agentToken}.${key.sessionToken}.${messageId}`, 'base64url').slice(0, HASH_CHARS);
+/**
+ * The `Nats-Msg-Id` of a message: the broker stores each agent, session and id once per dedup window. `afterDeadSeq` is
+ * the sequence under which the same id ended dead: from there on it is a new message, but again only one, however many
+ * send it at once.
+ */
+export function dedupId(key: SessionTokens, messageId: string, afterDeadSeq = 0): string {
+  // Tokens hold no dot, so no two of these are joined to the same text.
+  const text = `${key.agentToken}.${key.sessionToken}.${afterDeadSeq}.${messageId}`;
+  return hash('sha256', text, 'base64url').slice(0, HASH_CHARS);
 }

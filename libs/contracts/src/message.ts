@@ -26,6 +26,11 @@ const messageId = text(MAX_MESSAGE_ID_CHARS).refine((id) => !/\p{Cc}/u.test(id),
 
 const author = z.strictObject({ id: text(256), name: text(256).optional() });
 
+/** Whether a text may be a message's id, wherever it came from. */
+export function isMessageId(id: string): boolean {
+  return messageId.safeParse(id).success;
+}
+
 const messageFields = {
   id: messageId,
   text: z.string().refine(wellFormed, { message: 'well-formed Unicode, without lone surrogates' }).optional(),

@@ -22,6 +22,7 @@ export class Names {
   readonly inboxStream: string;
   readonly turnsStream: string;
   readonly eventsStream: string;
+  readonly deadStream: string;
 
   constructor(
     readonly namespace: string,
@@ -31,6 +32,7 @@ export class Names {
     this.inboxStream = `${prefix}_INBOX`;
     this.turnsStream = `${prefix}_TURNS`;
     this.eventsStream = `${prefix}_EVENTS`;
+    this.deadStream = `${prefix}_DEAD`;
   }
 
   sessionTokens(agent: string, session: string): SessionTokens {
@@ -58,6 +60,10 @@ export class Names {
 
   turnEventsSubject(key: SessionTokens): string {
     return `${this.namespace}.events.${key.shard}.${key.agentToken}.${key.sessionToken}.turn`;
+  }
+
+  deadSubject(key: SessionTokens, seq: number): string {
+    return `${this.namespace}.dead.${key.shard}.${key.agentToken}.${key.sessionToken}.${seq}`;
   }
 
   shardRpcSubject(shard: number): string {

@@ -30,6 +30,8 @@ const runInWork = z.object({
   crashes: z.int().nonnegative(),
   /** Not before this time (ms since the epoch) may the next attempt start. */
   notBefore: z.number().optional(),
+  /** Since when (ms since the epoch) the run is put off by "later" without an attempt in between. */
+  laterSince: z.number().optional(),
   /** Incarnation that runs it, when that is not the shard's owner. */
   holder: z.string().optional(),
 });

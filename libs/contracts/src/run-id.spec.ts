@@ -54,4 +54,11 @@ describe('dedupId', () => {
     const ids = triples.map(([agentToken, sessionToken, id]) => dedupId({ agentToken, sessionToken, shard: 0 }, id));
     expect(new Set(ids).size).toBe(triples.length);
   });
+
+  it('of an id that ended dead is a new one, and one alone', () => {
+    expect(dedupId(key, 'm1', 7)).toBe(dedupId(key, 'm1', 7));
+    expect(new Set([dedupId(key, 'm1'), dedupId(key, 'm1', 7), dedupId(key, 'm1', 8)]).size).toBe(3);
+    expect(dedupId(key, 'm1', 0)).toBe(dedupId(key, 'm1'));
+    expect(dedupId(key, '7.m1')).not.toBe(dedupId(key, 'm1', 7));
+  });
 });

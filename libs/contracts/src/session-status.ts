@@ -16,5 +16,12 @@ export interface SessionAnswer {
     readonly seqs: readonly number[];
     readonly startedAt: number;
   };
+  /** The next attempt of a failed turn; not before `notBefore`, ms since the epoch. */
+  readonly retry?: {
+    readonly runId: string;
+    readonly attempt: number;
+    readonly seqs: readonly number[];
+    readonly notBefore: number;
+  };
   readonly worker: string;
 }

@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { parseTurnStarted, type TurnStartedEvent } from './turn-events.js';
 
-const event: TurnStartedEvent = { type: 'turn-started', runId: 'r', attempt: 1, seqs: [3, 5], at: 12, worker: 'w/1' };
+const event: TurnStartedEvent = {
+  type: 'turn-started',
+  runId: 'r',
+  attempt: 1,
+  seqs: [3, 5],
+  headSeq: 0,
+  at: 12,
+  worker: 'w/1',
+};
 
 describe('parseTurnStarted', () => {
   it('reads what was written', () => expect(parseTurnStarted(JSON.stringify(event))).toEqual(event));
@@ -20,11 +28,13 @@ describe('parseTurnStarted', () => {
       runId: 5,
       attempt: 0,
       seqs: [],
+      headSeq: -1,
       at: 'noon',
       worker: null,
     }).map(([field, wrong]): [string, string] => [`a wrong ${field}`, JSON.stringify({ ...event, [field]: wrong })]),
     ['a negative sequence', JSON.stringify({ ...event, seqs: [-1] })],
     ['half a sequence', JSON.stringify({ ...event, seqs: [1.5] })],
+    ['no headSeq', JSON.stringify({ ...event, headSeq: undefined })],
     ['no seqs', JSON.stringify({ ...event, seqs: undefined })],
   ])('a broken hint is no hint: %s', (_title, text) => expect(parseTurnStarted(text)).toBeUndefined());
 });

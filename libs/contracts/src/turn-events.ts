@@ -9,6 +9,8 @@ const turnStarted = z.object({
   runId: z.string(),
   attempt: z.int().positive(),
   seqs: z.array(z.int().nonnegative()).min(1),
+  /** Sequence of the session's last record when the turn began: a record behind it makes the hint void. */
+  headSeq: z.int().nonnegative(),
   at: z.number(),
   worker: z.string(),
 });

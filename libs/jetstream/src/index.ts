@@ -2,6 +2,7 @@ export { EmbeddedBroker } from './embedded/embedded-broker.js';
 export { findNatsServer } from './embedded/find-nats-server.js';
 export { LastMessageBatcher } from './last-message-batcher.client.js';
 export { BrokerConnection } from './nats-connection.client.js';
+export { PatientPublisher } from './patient-publisher.publisher.js';
 export { PublishChannel, type PublishOutcome } from './publish-channel.publisher.js';
 export { RecordCommitter, type CommitOutcome, type RecordWrite } from './record-commit.publisher.js';
 export { SERVER_ERROR } from './server-errors.js';

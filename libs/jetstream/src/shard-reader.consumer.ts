@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream';
 import { DeliverPolicy } from '@nats-io/jetstream';
 import type { Logger } from '#telemetry';
@@ -41,7 +42,8 @@ export interface ShardReaderOptions {
  */
 export class ShardReader {
   private lastSeq: number;
-  private stopped = false;
+  private readonly stopping = new AbortController();
+  private readonly whenStopped = once(this.stopping.signal, 'abort').then(() => undefined);
   private wake: () => void = () => {};
   private loop: Promise<void> | undefined;
 
@@ -52,12 +54,16 @@ export class ShardReader {
     this.lastSeq = options.fromSeq - 1;
   }
 
+  private get stopped(): boolean {
+    return this.stopping.signal.aborted;
+  }
+
   start(): void {
     this.loop ??= this.run();
   }
 
   async stop(): Promise<void> {
-    this.stopped = true;
+    this.stopping.abort();
     this.wake();
     await this.loop;
   }
@@ -65,7 +71,7 @@ export class ShardReader {
   private async run(): Promise<void> {
     let failures = 0;
     while (!this.stopped && !this.connection.nc.isClosed()) {
-      await this.connection.whenUp();
+      await this.unlessStopped(this.connection.whenUp());
       if (this.stopped) return;
       try {
         await this.readUntilBroken();
@@ -81,13 +87,16 @@ export class ShardReader {
   /** Resolves when the consumer is to be made anew: after a reconnect, a stop, or an end of its own. */
   private async readUntilBroken(): Promise<void> {
     const { stream, filter } = this.options;
-    const consumer = await this.connection.js.consumers.get(stream, {
-      filter_subjects: [filter],
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: this.lastSeq + 1,
-      inactive_threshold: INACTIVE_THRESHOLD_MS,
-    });
-    const info = await consumer.info(true);
+    const consumer = await this.unlessStopped(
+      this.connection.js.consumers.get(stream, {
+        filter_subjects: [filter],
+        deliver_policy: DeliverPolicy.StartSequence,
+        opt_start_seq: this.lastSeq + 1,
+        inactive_threshold: INACTIVE_THRESHOLD_MS,
+      }),
+    );
+    const info = await this.unlessStopped(consumer?.info(true));
+    if (consumer === undefined || info === undefined) return;
     if (info.num_pending === 0) this.options.onCaughtUp();
     const messages = await consumer.consume({
       callback: (message) => this.take(message),
@@ -128,6 +137,12 @@ export class ShardReader {
       header: (name) => message.headers?.get(name) ?? '',
     });
     if (message.info.pending === 0) this.options.onCaughtUp();
+  }
+
+  /** A broker that is away must not hold up a stop. A consumer that is made all the same ends by its threshold. */
+  private async unlessStopped<T>(work: Promise<T> | undefined): Promise<T | undefined> {
+    work?.catch(() => {});
+    return Promise.race([work, this.whenStopped]);
   }
 
   private async sleep(delayMs: number): Promise<void> {

@@ -20,6 +20,7 @@ export interface StreamSpec {
     readonly allow_direct: true;
     /** Nanoseconds; 0 = unlimited. */
     readonly max_age: number;
+    readonly max_msgs_per_subject?: number;
     /** Nanoseconds; undefined = the server's default. */
     readonly duplicate_window?: number;
   };
@@ -30,7 +31,9 @@ export interface TopologySettings {
   readonly dedupWindowMs: number;
 }
 
-const EVENTS_KEPT_MS = 24 * 60 * 60 * 1000;
+const DAY_MS = 24 * 60 * 60 * 1000;
+const EVENTS_KEPT_MS = DAY_MS;
+const DEAD_KEPT_MS = 30 * DAY_MS;
 const toNanos = (ms: number): number => ms * 1_000_000;
 
 export function declareTopology(names: Names, settings: TopologySettings): StreamSpec[] {
@@ -63,6 +66,13 @@ export function declareTopology(names: Names, settings: TopologySettings): Strea
       description: 'What happens in runs: for live reading and as a hint after a crash',
       fixed: { ...stored, subjects: [`${ns}.events.*.*.*.*`] },
       adjustable: { ...live, discard: 'old', max_age: toNanos(EVENTS_KEPT_MS) },
+    },
+    {
+      name: names.deadStream,
+      description: 'Dead messages with their content: a view of the decisions `dead`, for operators',
+      fixed: { ...stored, subjects: [`${ns}.dead.*.*.*.*`] },
+      // One entry per message: what is buried twice, because its record had to be written again, is there once.
+      adjustable: { ...live, discard: 'old', max_age: toNanos(DEAD_KEPT_MS), max_msgs_per_subject: 1 },
     },
   ];
 }

@@ -10,12 +10,6 @@ const sessionSeqs = fc
   .uniqueArray(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 25 })
   .map((seqs) => seqs.toSorted((a, b) => a - b));
 
-type Step =
-  | { readonly kind: 'read'; readonly count: number }
-  | { readonly kind: 'decide'; readonly picks: readonly number[] }
-  /** A new process: the head as it was written, and the inbox again from its start. */
-  | { readonly kind: 'restart' };
-
 const steps = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('read' as const), count: fc.integer({ min: 1, max: 10 }) }) },
@@ -26,6 +20,7 @@ const steps = fc.array(
         picks: fc.array(fc.nat({ max: 24 }), { minLength: 1, maxLength: 4 }),
       }),
     },
+    // A new process: the head as it was written, and the inbox again from its start.
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
   ),
   { minLength: 20, maxLength: 60 },

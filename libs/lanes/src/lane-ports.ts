@@ -1,6 +1,7 @@
-import type { SessionTokens, TurnStartedEvent } from '#contracts';
+import type { DeadLetter, SessionTokens, TurnStartedEvent } from '#contracts';
 import type { Batch, CutTurn, LoadedHead } from './lane.js';
 import type { TurnOutcome } from './settlement.js';
+import type { TurnPolicy } from './turn-policy.js';
 
 /**
  * What a lane runner needs from the outside. The worker plugs in JetStream and the agents, specs plug in memory.
@@ -20,6 +21,11 @@ export interface RecordStore {
   loadCutTurn(key: SessionTokens): Promise<CutTurn | undefined>;
   /** One compare-and-set write, judged. Never rejects. */
   write(key: SessionTokens, body: string, commitId: string, expectedSeq: number): Promise<WriteOutcome>;
+  /**
+   * Keeps dead messages for operators, before the record that decides them: after it a crash would leave none. Tries until
+   * they are stored; false when the process stops. Never rejects.
+   */
+  bury(key: SessionTokens, letters: readonly DeadLetter[]): Promise<boolean>;
   /** Unawaited and unacknowledged. */
   announce(key: SessionTokens, event: TurnStartedEvent): void;
 }
@@ -28,13 +34,19 @@ export interface TurnWork {
   readonly key: SessionTokens;
   readonly batch: Batch;
   readonly state: unknown;
-  /** Aborted when the turn's result will not be used any more. */
+  /** Time (ms since the epoch) at which the signal aborts at the latest. */
+  readonly deadline: number;
+  /** Aborted when the handler has to stop. */
   readonly signal: AbortSignal;
+  /** The listener is called when nothing that the handler still does counts. */
+  onOver(listener: () => void): void;
 }
 
 export interface TurnRunner {
   /** Whether the session's agent exists; a message for another is rejected. */
   knows(key: SessionTokens): boolean;
+  /** The limits of the agent's turns. */
+  policyOf(key: SessionTokens): TurnPolicy;
   /** True when the agent runs outside this process, so that a crash of ours does not end its work. */
   runsOutside(key: SessionTokens): boolean;
   /** Runs the handler. Never rejects. */

@@ -1,4 +1,11 @@
-import { parseRecord, type Clock, type SessionRecord, type SessionTokens, type TurnStartedEvent } from '#contracts';
+import {
+  parseRecord,
+  type Clock,
+  type DeadLetter,
+  type SessionRecord,
+  type SessionTokens,
+  type TurnStartedEvent,
+} from '#contracts';
 import { silentLogger } from '#telemetry';
 import { emptyHead } from './head.js';
 import type { RawInboxMessage } from './inbox-item.js';
@@ -6,6 +13,7 @@ import { LaneRunner } from './lane-runner.js';
 import type { CutTurn, LoadedHead } from './lane.js';
 import type { RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
 import type { TurnOutcome } from './settlement.js';
+import type { TurnPolicy } from './turn-policy.js';
 
 /** For specs: a broker, a clock and an agent in memory, so that every order of events can be tried by hand. */
 
@@ -42,7 +50,7 @@ export class ManualClock implements Clock {
 
   private async fireNext(until: number): Promise<boolean> {
     await settled();
-    const due = this.timers.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
+    const due = this.timers.filter(({ at }) => at <= until).toSorted((a, b) => a.at - b.at)[0];
     if (due === undefined) return false;
     this.timers = this.timers.filter((other) => other !== due);
     this.nowMs = Math.max(this.nowMs, due.at);
@@ -62,6 +70,8 @@ export class MemoryRecords {
   private readonly sessions = new Map<string, StoredRecord[]>();
   readonly announced: TurnStartedEvent[] = [];
   private readonly cut = new Map<string, CutTurn>();
+  /** Dead letters, with how many records their session had when they were stored. */
+  readonly buried: { readonly session: string; readonly letter: DeadLetter; readonly records: number }[] = [];
   /** Writes that have come to the broker. */
   writes = 0;
 
@@ -100,6 +110,11 @@ export class MemoryRecords {
     this.cut.set(session, event);
   }
 
+  bury(session: string, letters: readonly DeadLetter[]): void {
+    const records = this.stored(session).length;
+    for (const letter of letters) this.buried.push({ session, letter: structuredClone(letter), records });
+  }
+
   cutTurn(session: string): CutTurn | undefined {
     return this.cut.get(session);
   }
@@ -115,7 +130,7 @@ export class MemoryRecords {
 export class MemoryStore implements RecordStore {
   constructor(
     readonly records: MemoryRecords,
-    private readonly pass: (what: 'head' | 'write' | 'ack') => Promise<void> = () => Promise.resolve(),
+    private readonly pass: (what: 'head' | 'write' | 'ack' | 'bury') => Promise<void> = () => Promise.resolve(),
   ) {}
 
   async loadHead(key: SessionTokens): Promise<LoadedHead> {
@@ -135,28 +150,56 @@ export class MemoryStore implements RecordStore {
     return outcome;
   }
 
+  async bury(key: SessionTokens, letters: readonly DeadLetter[]): Promise<boolean> {
+    await this.pass('bury');
+    this.records.bury(key.sessionToken, letters);
+    return true;
+  }
+
   announce(key: SessionTokens, event: TurnStartedEvent): void {
     this.records.announce(key.sessionToken, event);
   }
 }
 
+/** One attempt and no time limit that a spec would meet by accident. */
+export const POLICY: TurnPolicy = {
+  turnTimeoutMs: 300_000,
+  abortGraceMs: 5_000,
+  maxAttempts: 1,
+  backoffInitialMs: 1_000,
+  backoffMaxMs: 30_000,
+  retryLaterMaxMs: 60_000,
+};
+
 export interface StartedTurn extends TurnWork {
   readonly session: string;
   readonly seqs: readonly number[];
   end(outcome?: Partial<Extract<TurnOutcome, { kind: 'succeeded' }>>): void;
-  fail(name: string): void;
+  fail(name: string, next?: Extract<TurnOutcome, { kind: 'failed' }>['next']): void;
 }
 
-/** An agent whose turns end when the spec says so. Throws when two turns of one session overlap (L1). */
+/**
+ * An agent whose turns end when the spec says so. Two turns of one session that overlap (L1) are a violation: it is
+ * thrown, and kept in a list, since for the lane a throw is only the failure of a turn.
+ */
 export class ManualTurns implements TurnRunner {
   readonly started: StartedTurn[] = [];
+  /** Turns whose outcome still counts. */
   readonly active = new Map<string, StartedTurn>();
   isOutside = false;
+  policy = POLICY;
 
-  constructor(private readonly onStart: (turn: StartedTurn) => void = () => {}) {}
+  constructor(
+    private readonly onStart: (turn: StartedTurn) => void = () => {},
+    readonly violations: string[] = [],
+  ) {}
 
   knows(key: SessionTokens): boolean {
     return key.agentToken === 'main';
+  }
+
+  policyOf(): TurnPolicy {
+    return this.policy;
   }
 
   runsOutside(): boolean {
@@ -165,19 +208,31 @@ export class ManualTurns implements TurnRunner {
 
   run(work: TurnWork): Promise<TurnOutcome> {
     const session = work.key.sessionToken;
-    if (this.active.has(session)) throw new Error(`two turns of session ${session} at once (L1)`);
+    if (this.active.has(session)) {
+      this.violations.push(`two turns of session ${session} at once (L1)`);
+      throw new Error('two turns at once');
+    }
     return new Promise((resolve) => {
+      const leave = (): void => {
+        if (this.active.get(session) === turn) this.active.delete(session);
+      };
       const finish = (outcome: TurnOutcome): void => {
-        this.active.delete(session);
+        leave();
         resolve(outcome);
       };
+      const { key, batch, state, deadline } = work;
       const turn: StartedTurn = {
-        ...work,
-        session,
-        seqs: work.batch.items.map(({ seq }) => seq),
+        ...{ key, batch, state, deadline, session },
+        get signal() {
+          return work.signal;
+        },
+        onOver: (listener) => work.onOver(listener),
+        seqs: batch.items.map(({ seq }) => seq),
         end: (outcome = {}) => finish({ kind: 'succeeded', replies: [], ...outcome }),
-        fail: (name) => finish({ kind: 'failed', error: { name, message: 'on purpose' } }),
+        fail: (name, next) =>
+          finish({ kind: 'failed', error: { name, message: 'on purpose' }, ...(next === undefined ? {} : { next }) }),
       };
+      work.onOver(leave);
       this.active.set(session, turn);
       this.started.push(turn);
       this.onStart(turn);
@@ -206,9 +261,11 @@ export interface RunnerParts {
   readonly turns: TurnRunner;
   readonly clock: Clock;
   readonly capacity?: number;
+  readonly random?: () => number;
 }
 
-export function makeRunner({ store, turns, clock, capacity = 100 }: RunnerParts): LaneRunner {
+/** Without `random` the backoffs have no jitter. */
+export function makeRunner({ store, turns, clock, capacity = 100, random = () => 0.5 }: RunnerParts): LaneRunner {
   const newCommitId = (): string => `commit-${++commits}`;
-  return new LaneRunner({ store, turns, clock, capacity, newCommitId, worker: 'w/1', log: silentLogger });
+  return new LaneRunner({ store, turns, clock, capacity, random, newCommitId, worker: 'w/1', log: silentLogger });
 }

@@ -8,6 +8,7 @@ import {
   ManualTurns,
   MemoryRecords,
   MemoryStore,
+  POLICY,
   rawMessage,
   sessionKey,
   settled,
@@ -44,6 +45,8 @@ function setUp(options: { capacity?: number; isRecovery?: boolean; records?: Mem
   };
   return { clock, records, turns, runner, store, gate, send, turn, end };
 }
+
+const STARTED = { type: 'turn-started' as const, attempt: 1, headSeq: 0, at: 1, worker: 'w/0' };
 
 const decisionsOf = (records: readonly SessionRecord[]) =>
   records.flatMap(({ messages }) => messages.map(({ seq, decision }) => [seq, decision]));
@@ -141,7 +144,7 @@ describe('turns', () => {
       },
     ],
   ])('L6 a runner that %s fails its turn, and no other lane', async (_title, run) => {
-    const turns = { knows: () => true, runsOutside: () => false, run };
+    const turns = { knows: () => true, policyOf: () => POLICY, runsOutside: () => false, run };
     const { clock, send, records, runner } = setUp({ turns });
     await send('a');
     await send('b');
@@ -288,6 +291,8 @@ describe('stop', () => {
     let isIdle = false;
     void runner.whenIdle().then(() => (isIdle = true));
     await send('d');
+    await send('e', 'broken');
+    expect(records.writes).toBe(0);
     await end('a');
     expect([isIdle, runner.running]).toEqual([false, 1]);
     await end('b');
@@ -301,16 +306,17 @@ describe('stop', () => {
   });
 
   it('L3 what is aborted is recorded nowhere, whatever it still answers', async () => {
-    const { runner, turn, send, end, records } = setUp();
+    const { runner, turn, send, records } = setUp();
     await send('a');
     await send('b');
-    const { signal } = turn('a');
+    const [a, b] = [turn('a'), turn('b')];
+    const { signal } = a;
     expect(signal.aborted).toBe(false);
     runner.stopStarting();
     runner.abortAll();
     expect(signal.aborted).toBe(true);
-    await end('a');
-    turn('b').fail('Aborted');
+    a.end();
+    b.fail('Aborted');
     await settled();
     expect(records.writes).toBe(0);
     expect(runner.running).toBe(0);
@@ -331,7 +337,7 @@ describe('signs of a begun turn', () => {
     expect(records.announced).toEqual([]);
     await clock.advance(1);
     const at = 1_000 + 49 + 500;
-    const event = { type: 'turn-started', runId, attempt: 1, seqs: [2], at, worker: 'w/1' };
+    const event = { type: 'turn-started', runId, attempt: 1, seqs: [2], headSeq: 1, at, worker: 'w/1' };
     expect(records.announced).toEqual([event]);
     await clock.advance(500);
     expect(records.announced).toEqual([event]);
@@ -372,7 +378,7 @@ describe('signs of a begun turn', () => {
 
   it('L6 a batch whose messages are gone holds its lane only until the reader has caught up', async () => {
     const records = new MemoryRecords();
-    records.announce('a', { type: 'turn-started', runId: 'old', attempt: 1, seqs: [1, 99], at: 1, worker: 'w/0' });
+    records.announce('a', { ...STARTED, runId: 'old', seqs: [1, 99] });
     const { runner, turns, send, turn } = setUp({ records, isRecovery: true });
     await send('a');
     runner.caughtUp(3);
@@ -386,7 +392,7 @@ describe('signs of a begun turn', () => {
 
   it('L6 also when the reader had caught up before the head was read', async () => {
     const records = new MemoryRecords();
-    records.announce('a', { type: 'turn-started', runId: 'old', attempt: 1, seqs: [1, 99], at: 1, worker: 'w/0' });
+    records.announce('a', { ...STARTED, runId: 'old', seqs: [1, 99] });
     const { runner, turn } = setUp({ records, isRecovery: true });
     runner.receive(sessionKey('a'), rawMessage(1), true);
     runner.caughtUp(0);

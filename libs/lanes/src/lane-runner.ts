@@ -1,11 +1,13 @@
 import type { Clock, SessionAnswer, SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
 import { checkSessionTokens, readInboxItem, type RawInboxMessage } from './inbox-item.js';
+import { describeLane } from './lane-description.js';
 import { Lane, type Batch } from './lane.js';
 import type { RecordStore, TurnRunner } from './lane-ports.js';
 import { LaneWriter, type WriteResult } from './lane-writer.js';
-import { failed, settle } from './settlement.js';
-import { executeTurn } from './turn-execution.js';
+import { RetryTimers } from './retry-timers.js';
+import { dead, settle, type Ending } from './settlement.js';
+import { TurnExecution, type ExecutedTurn } from './turn-execution.js';
 import { TurnSlots } from './turn-slots.js';
 
 /**
@@ -19,6 +21,8 @@ export interface LaneRunnerOptions {
   readonly turns: TurnRunner;
   readonly clock: Clock;
   readonly newCommitId: () => string;
+  /** In [0, 1); spreads the backoffs. */
+  readonly random: () => number;
   /** Incarnation of this worker process. */
   readonly worker: string;
   /** How many turns run at once. */
@@ -27,8 +31,7 @@ export interface LaneRunnerOptions {
 }
 
 interface RunningTurn {
-  readonly startedAt: number;
-  readonly abort: AbortController;
+  readonly execution: TurnExecution;
   readonly done: Promise<void>;
 }
 
@@ -46,15 +49,23 @@ export class LaneRunner {
   private readonly readShards = new Set<number>();
   private readonly writer: LaneWriter;
   private readonly slots: TurnSlots;
+  private readonly retries: RetryTimers;
+  private leakedTurns = 0;
   private isStopping = false;
 
   constructor(private readonly options: LaneRunnerOptions) {
     this.writer = new LaneWriter(options);
     this.slots = new TurnSlots(options.capacity);
+    this.retries = new RetryTimers(options.clock);
   }
 
   get running(): number {
     return this.turnsInWork.size;
+  }
+
+  /** Handlers that did not stop when they were asked to, since the start. */
+  get leaked(): number {
+    return this.leakedTurns;
   }
 
   /**
@@ -79,31 +90,14 @@ export class LaneRunner {
 
   describe(agentToken: string, sessionToken: string): SessionAnswer {
     const lane = this.lanes.get(laneId({ agentToken, sessionToken }));
-    const turn = lane === undefined ? undefined : this.turnsInWork.get(lane);
-    const batch = lane?.running;
-    const oldest = lane?.oldestWaiting;
-    const depth = lane?.depth ?? 0;
-    return {
-      state: batch !== undefined ? 'running' : depth > 0 ? 'queued' : 'idle',
-      depth,
-      oldestMs: oldest === undefined ? null : Math.max(0, this.options.clock.now() - oldest.storedAtMs),
-      ...(batch === undefined || turn === undefined
-        ? {}
-        : {
-            running: {
-              runId: batch.runId,
-              attempt: batch.attempt,
-              seqs: batch.items.map(({ seq }) => seq),
-              startedAt: turn.startedAt,
-            },
-          }),
-      worker: this.options.worker,
-    };
+    const startedAt = lane === undefined ? undefined : this.turnsInWork.get(lane)?.execution.startedAt;
+    return describeLane(lane, startedAt, this.options.clock.now(), this.options.worker);
   }
 
   /** Starts no further turn. */
   stopStarting(): void {
     this.isStopping = true;
+    this.retries.cancelAll();
   }
 
   /** Resolves when no turn runs. */
@@ -113,7 +107,7 @@ export class LaneRunner {
 
   /** Aborts what still runs. It is recorded nowhere, and the next owner runs it again. */
   abortAll(): void {
-    for (const { abort } of this.turnsInWork.values()) abort.abort(new Error('the worker stops'));
+    for (const { execution } of this.turnsInWork.values()) execution.abandon();
   }
 
   private laneFor(key: SessionTokens, isRecovery: boolean): Lane {
@@ -151,7 +145,9 @@ export class LaneRunner {
     const run = lane.runToFence;
     if (run !== undefined) return this.follow(lane, this.writer.note(lane, [], run));
     if (lane.toReject.length > 0) return this.follow(lane, this.reject(lane));
-    if (!lane.canTake || this.ready.has(lane)) return;
+    const now = this.options.clock.now();
+    this.retries.set(lane, lane.retryAt, now, () => this.drive(lane));
+    if (!lane.canTake(now) || this.ready.has(lane)) return;
     this.ready.add(lane);
     this.slots.acquire(lane.oldestWaiting?.seq ?? 0, () => this.start(lane));
   }
@@ -181,48 +177,59 @@ export class LaneRunner {
     this.ready.delete(lane);
     if (this.isStopping) return;
     // Between the wish for a slot and its grant a record may have changed the lane.
-    if (lane.writing !== undefined || !lane.canTake) {
+    if (lane.writing !== undefined || !lane.canTake(this.options.clock.now())) {
       this.slots.release();
       this.drive(lane);
       return;
     }
-    const batch = lane.take();
-    const abort = new AbortController();
-    const done = this.run(lane, batch, abort.signal).finally(() => {
+    const { headSeq, head } = lane;
+    const batch = lane.take(this.options.clock.now());
+    const policy = this.options.turns.policyOf(lane.key);
+    const execution = new TurnExecution(lane.key, batch, head.state, headSeq, policy, this.options);
+    const done = this.run(lane, batch, execution).finally(() => {
       this.turnsInWork.delete(lane);
       this.slots.release();
       this.drive(lane);
     });
-    this.turnsInWork.set(lane, { startedAt: this.options.clock.now(), abort, done });
+    this.turnsInWork.set(lane, { execution, done });
   }
 
-  private async run(lane: Lane, batch: Batch, signal: AbortSignal): Promise<void> {
-    const { outcome, times } = await executeTurn(lane.key, batch, lane.head.state, signal, this.options);
+  private async run(lane: Lane, batch: Batch, execution: TurnExecution): Promise<void> {
+    const executed = await execution.run();
+    if (executed.isLeaked) {
+      this.leakedTurns++;
+      this.options.log.warn({ runId: batch.runId, leaked: this.leakedTurns }, 'a handler ignores its abort');
+    }
     // A note of this lane may be on its way: its head is the one to go on from.
     while (lane.writing !== undefined) await lane.writing;
-    if (signal.aborted) return;
+    if (execution.isAbandoned) return;
     if (!lane.batchIsWhole) {
       this.options.log.warn({ runId: batch.runId }, 'result discarded: another record decided this batch');
       lane.endTurn();
       return;
     }
-    const result = await this.commit(lane, batch, settle(outcome), times);
-    if (result !== 'abandoned') lane.endTurn();
+    if ((await this.commit(lane, batch, executed)) !== 'abandoned') lane.endTurn();
   }
 
-  private async commit(
-    lane: Lane,
-    batch: Batch,
-    settlement: ReturnType<typeof settle>,
-    times: { startedAt: number; endedAt: number },
-  ): Promise<WriteResult> {
+  private async commit(lane: Lane, batch: Batch, { outcome, times }: ExecutedTurn): Promise<WriteResult> {
+    const { clock, log, random, turns } = this.options;
+    const settlement = settle(outcome, batch, turns.policyOf(lane.key), clock.now(), random());
+    if (settlement.kind === 'end') return this.end(lane, batch, settlement, times);
+    const { attempt, notBefore, laterSince, error } = settlement;
+    log.warn({ runId: batch.runId, attempt, error: error.name, notBefore }, 'turn failed and runs again');
+    const seqs = batch.items.map(({ seq }) => seq);
+    const { runId, crashes } = batch;
+    const run = { runId, seqs, attempt, crashes, notBefore, ...(laterSince === undefined ? {} : { laterSince }) };
+    return this.writer.note(lane, [], run);
+  }
+
+  private async end(lane: Lane, batch: Batch, ending: Ending, times: ExecutedTurn['times']): Promise<WriteResult> {
     try {
-      return await this.writer.turn(lane, batch, settlement, times);
+      return await this.writer.turn(lane, batch, ending, times);
     } catch (error) {
       // A bug or a value that JSON cannot hold: the turn fails, the lane goes on.
       this.options.log.error({ runId: batch.runId, error: String(error) }, 'the record of a turn cannot be made');
-      const reason = { name: 'record_failed', message: String(error) };
-      return this.writer.turn(lane, batch, failed(reason), times);
+      return this.writer.turn(lane, batch, dead({ name: 'record_failed', message: String(error) }), times);
     }
   }
 

@@ -1,9 +1,9 @@
-import type { Clock, MessageDecision, RunInWork } from '#contracts';
+import type { Clock, DeadLetter, MessageDecision, RunInWork } from '#contracts';
 import type { Logger } from '#telemetry';
 import type { Batch, Lane } from './lane.js';
 import type { RecordStore, WriteOutcome } from './lane-ports.js';
 import { draftNote, draftTurn, type RecordDraft, type TurnTimes } from './record-draft.js';
-import { failed, type Settlement } from './settlement.js';
+import { dead, type Ending } from './settlement.js';
 
 /** How a write ended for its lane. */
 export type WriteResult = 'won' | 'lost' | 'abandoned';
@@ -24,28 +24,50 @@ export class LaneWriter {
   constructor(private readonly options: LaneWriterOptions) {}
 
   /** Writes a note about decisions, the run in work, or both. */
-  async note(lane: Lane, messages: readonly MessageDecision[], run?: RunInWork): Promise<WriteResult> {
-    const draft = draftNote(lane, this.signature(), run === undefined ? { messages } : { messages, run });
-    return this.write(lane, draft);
+  note(lane: Lane, messages: readonly MessageDecision[], run?: RunInWork): Promise<WriteResult> {
+    return this.exclusively(lane, () => {
+      const draft = draftNote(lane, this.signature(), run === undefined ? { messages } : { messages, run });
+      return this.send(lane, draft);
+    });
   }
 
-  /** Writes the record that ends a turn. What does not fit into a record makes the turn a failed one. */
-  async turn(lane: Lane, batch: Batch, settlement: Settlement, times: TurnTimes): Promise<WriteResult> {
-    const wanted = draftTurn(lane, batch, settlement, times, this.signature());
-    if (wanted.ok) return this.write(lane, wanted.draft);
+  /** Writes the record that ends a turn. What does not fit into a record makes the turn a dead one. */
+  turn(lane: Lane, batch: Batch, wanted: Ending, times: TurnTimes): Promise<WriteResult> {
+    return this.exclusively(lane, async () => {
+      const { draft, ending } = this.fit(lane, batch, wanted, times);
+      if (ending.decision === 'dead') {
+        const letters = deadLetters(batch, ending, times);
+        if (!(await this.options.store.bury(lane.key, letters))) return 'abandoned';
+      }
+      return this.send(lane, draft);
+    });
+  }
+
+  private fit(lane: Lane, batch: Batch, ending: Ending, times: TurnTimes): { draft: RecordDraft; ending: Ending } {
+    const wanted = draftTurn(lane, batch, ending, times, this.signature());
+    if (wanted.ok) return { draft: wanted.draft, ending };
     this.options.log.warn({ runId: batch.runId, reason: wanted.error.message }, 'turn failed at its record');
-    const instead = draftTurn(lane, batch, failed(wanted.error), times, this.signature());
-    if (!instead.ok) throw new Error(instead.error.message);
-    return this.write(lane, instead.draft);
+    const instead = dead(wanted.error);
+    const fitting = draftTurn(lane, batch, instead, times, this.signature());
+    if (!fitting.ok) throw new Error(fitting.error.message);
+    return { draft: fitting.draft, ending: instead };
   }
 
-  private async write(lane: Lane, draft: RecordDraft): Promise<WriteResult> {
+  /** From the draft to the answer no other write of the lane may begin: it would be drafted from the same head. */
+  private async exclusively(lane: Lane, write: () => Promise<WriteResult>): Promise<WriteResult> {
     if (lane.writing !== undefined) throw new Error('two records of one session on their way');
-    const { body, commitId } = draft;
-    const sent = this.options.store.write(lane.key, body, commitId, lane.headSeq);
-    lane.writing = sent;
-    const outcome = await sent;
-    lane.writing = undefined;
+    const writing = write();
+    const ended = writing.catch(() => {});
+    lane.writing = ended;
+    try {
+      return await writing;
+    } finally {
+      lane.writing = undefined;
+    }
+  }
+
+  private async send(lane: Lane, draft: RecordDraft): Promise<WriteResult> {
+    const outcome = await this.options.store.write(lane.key, draft.body, draft.commitId, lane.headSeq);
     return this.apply(lane, draft, outcome);
   }
 
@@ -69,4 +91,24 @@ export class LaneWriter {
   private signature(): { worker: string; commitId: string } {
     return { worker: this.options.worker, commitId: this.options.newCommitId() };
   }
+}
+
+function deadLetters(batch: Batch, ending: Ending, { endedAt }: TurnTimes): DeadLetter[] {
+  return batch.items.flatMap(({ id, seq, content }): DeadLetter[] => {
+    // A turn has only messages that could be read.
+    if (!content.ok) return [];
+    return [
+      {
+        v: 1,
+        messageId: id,
+        seq,
+        runId: batch.runId,
+        attempts: batch.attempt,
+        status: ending.status,
+        error: ending.error ?? { name: 'unknown', message: '' },
+        deadAt: endedAt,
+        message: content.message,
+      },
+    ];
+  });
 }

@@ -4,6 +4,7 @@ import { emptyHead } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import { Lane, MAX_RECORD_MESSAGES, type LoadedHead } from './lane.js';
 
+const NOW = 1_000;
 const key = { shard: 0, agentToken: 'main', sessionToken: 's' };
 
 function item(seq: number, route = ''): InboxItem {
@@ -30,7 +31,7 @@ const seqsOf = (items: readonly InboxItem[] | undefined) => items?.map(({ seq })
 
 /** Takes a batch and commits it as the runner would. */
 function runTurn(lane: Lane): number[] {
-  const seqs = lane.take().items.map(({ seq }) => seq);
+  const seqs = lane.take(NOW).items.map(({ seq }) => seq);
   lane.goOnFrom(loaded({ ...lane.head, ...lane.cursorAfter(seqs), run: null }, lane.headSeq + 1));
   lane.endTurn();
   return seqs;
@@ -42,7 +43,7 @@ describe('queue', () => {
     const turns: number[][] = [];
     turns.push(runTurn(lane));
     lane.arrive(item(6, 'a'));
-    while (lane.canTake) turns.push(runTurn(lane));
+    while (lane.canTake(NOW)) turns.push(runTurn(lane));
     expect(turns).toEqual([[1, 3], [2, 5], [4], [6]]);
     expect(lane.head).toMatchObject({ upto: 6, done: [] });
   });
@@ -53,37 +54,37 @@ describe('queue', () => {
       ...[false, false, true, false, true],
       ...[false, false, true],
     ]);
-    expect(seqsOf(lane.take().items)).toEqual([4, 5, 9]);
+    expect(seqsOf(lane.take(NOW).items)).toEqual([4, 5, 9]);
   });
 
   it('L1 what came before the head was read, and the head has decided, is gone once it is open', () => {
     const lane = new Lane(key);
     for (const seq of [1, 2, 3, 4]) lane.arrive(seq === 2 ? broken(seq) : item(seq));
-    expect(lane.canTake).toBe(false);
+    expect(lane.canTake(NOW)).toBe(false);
     lane.open(loaded({ upto: 3 }));
     expect(lane.toReject).toEqual([]);
-    expect(seqsOf(lane.take().items)).toEqual([4]);
+    expect(seqsOf(lane.take(NOW).items)).toEqual([4]);
   });
 
   it('names the batch by its messages', () => {
-    const batch = openLane([item(3), item(5)]).take();
+    const batch = openLane([item(3), item(5)]).take(NOW);
     expect(batch).toMatchObject({ runId: makeRunId(key, [3, 5]), attempt: 1, crashes: 0 });
   });
 
   it('takes nothing while a turn runs, nor from an empty queue', () => {
     const lane = openLane([item(1)]);
-    lane.take();
+    lane.take(NOW);
     lane.arrive(item(2));
-    expect(lane.canTake).toBe(false);
-    expect(() => lane.take()).toThrow('nothing to take');
-    expect(() => openLane([]).take()).toThrow('nothing to take');
+    expect(lane.canTake(NOW)).toBe(false);
+    expect(() => lane.take(NOW)).toThrow('nothing to take');
+    expect(() => openLane([]).take(NOW)).toThrow('nothing to take');
   });
 
   it('what cannot be a message waits for its rejection, and no turn takes it', () => {
     const lane = openLane([item(1), broken(2), item(3)]);
     expect(seqsOf(lane.toReject)).toEqual([2]);
     expect(lane.depth).toBe(3);
-    expect(seqsOf(lane.take().items)).toEqual([1, 3]);
+    expect(seqsOf(lane.take(NOW).items)).toEqual([1, 3]);
     expect(lane.depth).toBe(1);
   });
 
@@ -99,8 +100,8 @@ describe('queue', () => {
     const ranges = (count: number) =>
       Array.from({ length: count }, (_, i): [number, number] => [2 * i + 10, 2 * i + 10]);
     const items = [item(3_001), item(3_002), item(3_003)];
-    expect(seqsOf(openLane(items, loaded({ done: ranges(1_024) })).take().items)).toEqual([3_001]);
-    expect(seqsOf(openLane(items, loaded({ done: ranges(1_023) })).take().items)).toEqual([3_001, 3_002, 3_003]);
+    expect(seqsOf(openLane(items, loaded({ done: ranges(1_024) })).take(NOW).items)).toEqual([3_001]);
+    expect(seqsOf(openLane(items, loaded({ done: ranges(1_023) })).take(NOW).items)).toEqual([3_001, 3_002, 3_003]);
   });
 });
 
@@ -123,7 +124,7 @@ describe('cursor', () => {
 
   it('passes over no message of the running batch', () => {
     const lane = openLane([item(1), item(2)]);
-    lane.take();
+    lane.take(NOW);
     lane.arrive(broken(3));
     expect(lane.cursorAfter([3])).toEqual({ upto: 0, done: [[3, 3]] });
   });
@@ -134,54 +135,54 @@ describe('frozen batch', () => {
 
   it('L7 runs as the head has it, whatever else waits', () => {
     const lane = openLane([item(1), item(2), item(3), item(4), item(5)], loaded({ run }));
-    const batch = lane.take();
+    const batch = lane.take(NOW);
     expect(batch).toMatchObject({ runId: 'r', attempt: 2, crashes: 1 });
     expect(seqsOf(batch.items)).toEqual([2, 4]);
   });
 
   it('L7 waits until all of it is read', () => {
     const lane = openLane([item(1), item(2), item(3)], loaded({ run }));
-    expect([lane.canTake, lane.isIncomplete]).toEqual([false, true]);
+    expect([lane.canTake(NOW), lane.isIncomplete]).toEqual([false, true]);
     lane.arrive(item(4));
-    expect([lane.canTake, lane.isIncomplete]).toEqual([true, false]);
-    expect(seqsOf(lane.take().items)).toEqual([2, 4]);
+    expect([lane.canTake(NOW), lane.isIncomplete]).toEqual([true, false]);
+    expect(seqsOf(lane.take(NOW).items)).toEqual([2, 4]);
   });
 
   it('L7 is given up on, under another runId, when the reader has caught up without it', () => {
     const lane = openLane([item(2), item(3)], loaded({ run }));
     lane.giveUpOnMissing();
     expect(lane.isIncomplete).toBe(false);
-    const batch = lane.take();
+    const batch = lane.take(NOW);
     expect(batch).toMatchObject({ runId: makeRunId(key, [2, 3]), attempt: 1 });
     // A note beside this turn still carries the old run: it must not come back.
     lane.goOnFrom(loaded({ run }, 8));
     lane.endTurn();
-    expect([lane.isIncomplete, lane.canTake]).toEqual([false, true]);
+    expect([lane.isIncomplete, lane.canTake(NOW)]).toEqual([false, true]);
   });
 
   it('is not given up on when it is whole', () => {
     const lane = openLane([item(2), item(4), item(5)], loaded({ run }));
     lane.giveUpOnMissing();
-    expect(lane.take().runId).toBe('r');
+    expect(lane.take(NOW).runId).toBe('r');
   });
 
   it('is over when a part of it is decided', () => {
     const lane = openLane([item(4), item(5)], loaded({ upto: 2, run }));
-    expect(lane.take().runId).toBe(makeRunId(key, [4, 5]));
+    expect(lane.take(NOW).runId).toBe(makeRunId(key, [4, 5]));
   });
 });
 
 describe('cut turn', () => {
-  const cut = { runId: 'cut', seqs: [1, 3], attempt: 1 };
+  const cut = { runId: 'cut', seqs: [1, 3], attempt: 1, headSeq: 7 };
 
   it('L7 runs again with the same id and messages, as the next attempt, after a note that fences its former runner', () => {
     const lane = openLane([item(1), item(2), item(3)], loaded(), cut);
     const run = { runId: 'cut', seqs: [1, 3], attempt: 2, crashes: 0 };
     expect(lane.runToFence).toEqual(run);
-    expect(lane.canTake).toBe(false);
+    expect(lane.canTake(NOW)).toBe(false);
     lane.goOnFrom(loaded({ run }, 8));
     expect(lane.runToFence).toBeUndefined();
-    const batch = lane.take();
+    const batch = lane.take(NOW);
     expect(batch).toMatchObject({ runId: 'cut', attempt: 2 });
     expect(seqsOf(batch.items)).toEqual([1, 3]);
   });
@@ -190,9 +191,17 @@ describe('cut turn', () => {
     ['decided by the cursor', { upto: 1 }],
     ['decided by a range', { done: [[3, 3]] }],
     ['older than another run', { run: { runId: 'other', seqs: [2], attempt: 1, crashes: 0 } }],
-    ['older than the attempt that the head knows', { run: { runId: 'cut', seqs: [1, 3], attempt: 2, crashes: 0 } }],
   ])('is ignored when it is %s', (_title, head) => {
     expect(openLane([item(1), item(2), item(3)], loaded(head), cut).runToFence).toBeUndefined();
+  });
+
+  it('is void when a record stands behind it: the attempt that it names has ended, or is counted there', () => {
+    const run = { runId: 'cut', seqs: [1, 3], attempt: 2, crashes: 0, notBefore: NOW + 500 };
+    const lane = openLane([item(1), item(2), item(3)], loaded({ run }, 8), cut);
+    expect([lane.runToFence, lane.retryAt, lane.canTake(NOW + 499)]).toEqual([undefined, NOW + 500, false]);
+    expect(lane.take(NOW + 500)).toMatchObject({ runId: 'cut', attempt: 2 });
+    // Nor does a hint count that begins behind a record which is gone: the stream was restored from a backup.
+    expect(openLane([item(1), item(3)], loaded({}, 6), cut).runToFence).toBeUndefined();
   });
 
   it('keeps the count of crashes, which notes alone raise', () => {
@@ -204,14 +213,14 @@ describe('cut turn', () => {
     const lane = openLane([item(3)], loaded(), cut);
     lane.giveUpOnMissing();
     expect(lane.runToFence).toBeUndefined();
-    expect(lane.take().runId).toBe(makeRunId(key, [3]));
+    expect(lane.take(NOW).runId).toBe(makeRunId(key, [3]));
   });
 });
 
 describe('lost commit', () => {
   it('L1 a batch of which another record decided a part is no longer whole', () => {
     const lane = openLane([item(1), item(2), item(3)]);
-    lane.take();
+    lane.take(NOW);
     expect(lane.batchIsWhole).toBe(true);
     lane.goOnFrom(loaded({ done: [[2, 2]] }, 8));
     expect(lane.batchIsWhole).toBe(false);
@@ -219,7 +228,7 @@ describe('lost commit', () => {
 
   it('L2 what it left undecided waits again in its place, before what came since', () => {
     const lane = openLane([item(1), item(2), item(3)]);
-    lane.take();
+    lane.take(NOW);
     lane.arrive(item(4));
     lane.goOnFrom(loaded({ upto: 1, done: [[3, 3]] }, 8));
     lane.endTurn();
@@ -230,10 +239,10 @@ describe('lost commit', () => {
 
   it("L7 goes on with the other's run when its record names one", () => {
     const lane = openLane([item(1), item(2)]);
-    lane.take();
+    lane.take(NOW);
     lane.goOnFrom(loaded({ run: { runId: 'theirs', seqs: [1], attempt: 3, crashes: 0 } }, 8));
     expect(lane.batchIsWhole).toBe(true);
     lane.endTurn();
-    expect(lane.take()).toMatchObject({ runId: 'theirs', attempt: 3, items: [{ seq: 1 }] });
+    expect(lane.take(NOW)).toMatchObject({ runId: 'theirs', attempt: 3, items: [{ seq: 1 }] });
   });
 });

@@ -8,6 +8,7 @@ import { takeQueue } from './take-queue.js';
  * went; the lane never waits, reads a clock or writes.
  *
  *   loading --open--> idle --take--> running --end--> idle
+ *                      idle (frozen, notBefore) --time--> idle (frozen) --take--> running        a retry
  *
  * Beside that at most one record is on its way (`writing`), a note also while a turn runs:
  *
@@ -30,6 +31,8 @@ export interface Batch {
   readonly runId: string;
   readonly attempt: number;
   readonly crashes: number;
+  /** Since when it is put off by "later"; absent when its last attempt was a real one. */
+  readonly laterSince?: number;
   readonly items: readonly InboxItem[];
 }
 
@@ -39,6 +42,9 @@ interface FrozenBatch {
   readonly seqs: readonly number[];
   readonly attempt: number;
   readonly crashes: number;
+  /** ms since the epoch. */
+  readonly notBefore?: number | undefined;
+  readonly laterSince?: number | undefined;
 }
 
 /** What the last `turn-started` event of a session says. */
@@ -46,6 +52,8 @@ export interface CutTurn {
   readonly runId: string;
   readonly seqs: readonly number[];
   readonly attempt: number;
+  /** Sequence of the session's last record when it began. */
+  readonly headSeq: number;
 }
 
 /** A head as it was read: the state is in it, wherever the record had it from. */
@@ -114,8 +122,9 @@ export class Lane {
     this.goOnFrom(loaded);
     const { head } = loaded;
     const { run } = head;
-    if (cut === undefined || cut.seqs.some((seq) => isDecided(head, seq))) return;
-    if (run !== null && (run.runId !== cut.runId || run.attempt > cut.attempt)) return;
+    // A record behind the hint tells more than the hint: the attempt that it names has ended, or is counted there.
+    if (cut === undefined || cut.headSeq !== loaded.seq || cut.seqs.some((seq) => isDecided(head, seq))) return;
+    if (run !== null && run.runId !== cut.runId) return;
     // Somebody began this batch and left no record: the same batch again, as the next attempt.
     this.frozen = { runId: cut.runId, seqs: cut.seqs, attempt: cut.attempt + 1, crashes: run?.crashes ?? 0 };
     this.mustFence = true;
@@ -145,20 +154,35 @@ export class Lane {
     this.mustFence = false;
   }
 
-  get canTake(): boolean {
+  /** Time (ms since the epoch) of the next attempt, while the lane waits for a retry. */
+  get retryAt(): number | undefined {
+    return this.batch === undefined ? this.frozen?.notBefore : undefined;
+  }
+
+  /** The retry that the lane waits for. */
+  get retry(): { runId: string; attempt: number; seqs: readonly number[]; notBefore: number } | undefined {
+    const notBefore = this.retryAt;
+    if (notBefore === undefined || this.frozen === undefined) return undefined;
+    const { runId, attempt, seqs } = this.frozen;
+    return { runId, attempt, seqs, notBefore };
+  }
+
+  canTake(now: number): boolean {
     if (!this.isLoaded || this.batch !== undefined || this.mustFence) return false;
-    return this.frozen === undefined ? this.waiting.length > 0 : this.frozenItems().complete;
+    if (this.frozen === undefined) return this.waiting.length > 0;
+    return (this.frozen.notBefore ?? 0) <= now && this.frozenItems().complete;
   }
 
   /** Freezes the next batch and takes it out of the queue. Call only when `canTake`. */
-  take(): Batch {
+  take(now: number): Batch {
     const items = this.nextItems();
-    if (!this.canTake || items.length === 0) throw new Error('nothing to take');
+    if (!this.canTake(now) || items.length === 0) throw new Error('nothing to take');
     const seqs = items.map((item) => item.seq);
     this.batch = {
       runId: this.frozen?.runId ?? makeRunId(this.key, seqs),
       attempt: this.frozen?.attempt ?? 1,
       crashes: this.frozen?.crashes ?? 0,
+      ...(this.frozen?.laterSince === undefined ? {} : { laterSince: this.frozen.laterSince }),
       items,
     };
     const taken = new Set(items);
@@ -170,6 +194,13 @@ export class Lane {
   /** False when a record of somebody else decided a part of the running batch: its result must be discarded. */
   get batchIsWhole(): boolean {
     return this.batch !== undefined && this.batch.items.every((item) => !isDecided(this.head, item.seq));
+  }
+
+  /** What a note beside the running turn says of it: after a crash, the attempt behind it runs next. */
+  get runBesideNote(): RunInWork | null {
+    if (this.batch === undefined) return this.head.run;
+    const { runId, attempt, crashes, items } = this.batch;
+    return { runId, attempt: attempt + 1, crashes, seqs: items.map(({ seq }) => seq) };
   }
 
   /** The cursor after `seqs` are decided too. */

@@ -9,7 +9,7 @@ import {
   type TurnRecord,
 } from '#contracts';
 import type { Batch, Lane, LoadedHead } from './lane.js';
-import type { Settlement } from './settlement.js';
+import type { Ending, TurnError } from './settlement.js';
 
 /** A record ready to be sent, and the head that the lane has when it is stored. */
 export interface RecordDraft {
@@ -34,7 +34,7 @@ export function draftNote(
   const head: Head = {
     ...lane.head,
     ...lane.cursorAfter(change.messages.map(({ seq }) => seq)),
-    run: change.run ?? lane.head.run,
+    run: change.run ?? lane.runBesideNote,
   };
   const refersToState = head.state !== undefined && jsonBytes(head.state) > MAX_NOTE_STATE_BYTES;
   const { state, ...withoutState } = head;
@@ -62,17 +62,11 @@ export interface TurnTimes {
 export type TurnDraft =
   | { readonly ok: true; readonly draft: RecordDraft }
   /** The turn asked for more than a record holds: it fails, and the former state stays. */
-  | { readonly ok: false; readonly error: { readonly name: string; readonly message: string } };
+  | { readonly ok: false; readonly error: TurnError };
 
 /** The record that ends a turn: cursor, effects, state and audit in one write. */
-export function draftTurn(
-  lane: Lane,
-  batch: Batch,
-  settlement: Settlement,
-  times: TurnTimes,
-  signature: Signature,
-): TurnDraft {
-  const value = settlement.state?.value;
+export function draftTurn(lane: Lane, batch: Batch, ending: Ending, times: TurnTimes, signature: Signature): TurnDraft {
+  const value = ending.state?.value;
   const stateText = JSON.stringify(value) as string | undefined;
   if (value !== undefined && stateText === undefined) {
     return {
@@ -84,8 +78,8 @@ export function draftTurn(
   if (stateBytes > MAX_STATE_BYTES) {
     return tooLarge('state_too_large', `the state has ${stateBytes} bytes, at most ${MAX_STATE_BYTES} are kept`);
   }
-  const head = headAfterTurn(lane, batch, settlement, stateText);
-  const { status, sends, error, decision, reason } = settlement;
+  const head = headAfterTurn(lane, batch, ending, stateText);
+  const { status, sends, error, decision, reason } = ending;
   const messages = batch.items.map(({ id, seq }) => ({
     id,
     seq,
@@ -115,9 +109,9 @@ export function draftTurn(
 }
 
 /** The state that goes on in memory is the one of the record: the agent may still hold and change the value that it set. */
-function headAfterTurn(lane: Lane, batch: Batch, settlement: Settlement, stateText: string | undefined): Head {
+function headAfterTurn(lane: Lane, batch: Batch, ending: Ending, stateText: string | undefined): Head {
   const cursor = lane.cursorAfter(batch.items.map(({ seq }) => seq));
-  if (settlement.state === undefined) return { ...lane.head, ...cursor, run: null };
+  if (ending.state === undefined) return { ...lane.head, ...cursor, run: null };
   const { state: _former, ...rest } = lane.head;
   const value = stateText === undefined ? undefined : (JSON.parse(stateText) as Head['state']);
   return { ...rest, ...cursor, run: null, ...(value === undefined ? {} : { state: value }) };

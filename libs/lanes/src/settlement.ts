@@ -1,4 +1,11 @@
 import type { Decision, Outcome, Reply } from '#contracts';
+import type { Batch } from './lane.js';
+import { backoffMs, type TurnPolicy } from './turn-policy.js';
+
+export interface TurnError {
+  readonly name: string;
+  readonly message: string;
+}
 
 /** How the handler of a turn came back. */
 export type TurnOutcome =
@@ -8,30 +15,90 @@ export type TurnOutcome =
       /** Present when the turn set the state; `value` undefined clears it. */
       readonly state?: { readonly value: unknown };
     }
-  | { readonly kind: 'failed'; readonly error: { readonly name: string; readonly message: string } };
+  | {
+      readonly kind: 'failed';
+      readonly error: TurnError;
+      /** What the error asks for - default: again, with backoff. */
+      readonly next?: 'never' | { readonly laterMs: number };
+    }
+  | { readonly kind: 'timed_out'; readonly error: TurnError };
 
 /** What a turn's record says, as far as the outcome decides it. */
-export interface Settlement {
+export interface Ending {
+  readonly kind: 'end';
   readonly status: Outcome;
   readonly decision: Decision;
   readonly reason?: string;
   readonly sends: readonly Reply[];
   readonly state?: { readonly value: unknown };
-  readonly error?: { readonly name: string; readonly message: string };
+  readonly error?: TurnError;
 }
 
-/** The only place that turns an outcome into decisions. */
-export function settle(outcome: TurnOutcome): Settlement {
-  if (outcome.kind === 'failed') return failed(outcome.error);
-  return {
-    status: 'succeeded',
-    decision: 'handled',
-    sends: outcome.replies,
-    ...(outcome.state === undefined ? {} : { state: outcome.state }),
-  };
+/** The same batch runs again: what its note says. */
+export interface Again {
+  readonly kind: 'again';
+  readonly attempt: number;
+  /** ms since the epoch. */
+  readonly notBefore: number;
+  readonly laterSince?: number;
+  readonly error: TurnError;
 }
 
-/** A turn that did not come to an end: nothing that it wanted to send or keep counts. */
-export function failed(error: { readonly name: string; readonly message: string }): Settlement {
-  return { status: 'failed', decision: 'dead', reason: error.name, sends: [], error };
+export type Settlement = Ending | Again;
+
+/** "Later" costs no attempt, so an agent that says "at once" every time would spin until the bound. */
+const LEAST_LATER_MS = 100;
+
+/**
+ * The only place that turns an outcome into decisions.
+ *
+ *   succeeded            -> handled
+ *   failed, never        -> dead
+ *   failed, later        -> again after the time asked for, costs no attempt; dead when put off for too long in all
+ *   failed or timed out  -> again with backoff while attempts are left, else dead
+ */
+export function settle(
+  outcome: TurnOutcome,
+  batch: Pick<Batch, 'attempt' | 'laterSince'>,
+  policy: TurnPolicy,
+  now: number,
+  random: number,
+): Settlement {
+  if (outcome.kind === 'succeeded') {
+    const { replies, state } = outcome;
+    return {
+      kind: 'end',
+      status: 'succeeded',
+      decision: 'handled',
+      sends: replies,
+      ...(state === undefined ? {} : { state }),
+    };
+  }
+  const { error } = outcome;
+  const next = outcome.kind === 'failed' ? outcome.next : undefined;
+  if (next === 'never') return dead(error);
+  if (next !== undefined) return putOff(batch, error, next.laterMs, policy, now);
+  if (batch.attempt >= policy.maxAttempts) return dead(error, outcome.kind);
+  const notBefore = now + backoffMs(policy, batch.attempt, random);
+  return { kind: 'again', attempt: batch.attempt + 1, notBefore, error };
+}
+
+/** A turn that did not come to a good end: nothing that it wanted to send or keep counts. */
+export function dead(error: TurnError, status: 'failed' | 'timed_out' = 'failed'): Ending {
+  return { kind: 'end', status, decision: 'dead', reason: error.name, sends: [], error };
+}
+
+function putOff(
+  { attempt, laterSince = undefined }: Pick<Batch, 'attempt' | 'laterSince'>,
+  error: TurnError,
+  laterMs: number,
+  policy: TurnPolicy,
+  now: number,
+): Settlement {
+  const since = laterSince ?? now;
+  const notBefore = now + Math.max(LEAST_LATER_MS, laterMs);
+  if (notBefore - since <= policy.retryLaterMaxMs)
+    return { kind: 'again', attempt, notBefore, laterSince: since, error };
+  const message = `put off for more than ${policy.retryLaterMaxMs} ms in all (retryLaterMaxMs): ${error.message}`;
+  return dead({ name: error.name, message });
 }

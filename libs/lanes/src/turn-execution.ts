@@ -3,14 +3,10 @@ import type { Batch } from './lane.js';
 import type { RecordStore, TurnRunner, TurnWork } from './lane-ports.js';
 import type { TurnTimes } from './record-draft.js';
 import type { TurnOutcome } from './settlement.js';
+import type { TurnPolicy } from './turn-policy.js';
 
 /** A turn that lasts longer says that it began; a shorter one stays one write. */
 const ANNOUNCE_AFTER_MS = 50;
-
-export interface ExecutedTurn {
-  readonly outcome: TurnOutcome;
-  readonly times: TurnTimes;
-}
 
 export interface TurnExecutionOptions {
   readonly store: RecordStore;
@@ -19,31 +15,124 @@ export interface TurnExecutionOptions {
   readonly worker: string;
 }
 
-/** Runs the handler for a batch, and says that the turn began when that may be needed after a crash. */
-export async function executeTurn(
-  key: SessionTokens,
-  batch: Batch,
-  state: unknown,
-  signal: AbortSignal,
-  { store, turns, clock, worker }: TurnExecutionOptions,
-): Promise<ExecutedTurn> {
-  const startedAt = clock.now();
-  const { runId, attempt } = batch;
-  const announce = (): void =>
-    store.announce(key, {
-      type: 'turn-started',
-      runId,
-      attempt,
-      seqs: batch.items.map(({ seq }) => seq),
-      at: startedAt,
-      worker,
+export interface ExecutedTurn {
+  readonly outcome: TurnOutcome;
+  readonly times: TurnTimes;
+  /** The handler did not stop when it was asked to: it may still run, but its `Turn` is dead. */
+  readonly isLeaked: boolean;
+}
+
+/**
+ * One attempt of a turn.
+ *
+ *   running --handler ends--> over
+ *   running --turnTimeoutMs--> stopping (signal aborted) --handler ends or abortGraceMs--> over, timed out
+ *   running, stopping --abandon--> over; nobody wants the outcome
+ *
+ * When it is over, `onOver` is called: whatever the handler still does with its `Turn` counts for nothing (L1, L6).
+ */
+export class TurnExecution implements TurnWork {
+  readonly startedAt: number;
+  readonly deadline: number;
+  isAbandoned = false;
+  private controller: AbortController | undefined;
+  private reportOver = (): void => {};
+  private giveUp = (): void => {};
+
+  constructor(
+    readonly key: SessionTokens,
+    readonly batch: Batch,
+    readonly state: unknown,
+    /** Sequence of the session's last record when it begins. */
+    private readonly headSeq: number,
+    private readonly policy: TurnPolicy,
+    private readonly options: TurnExecutionOptions,
+  ) {
+    this.startedAt = options.clock.now();
+    this.deadline = this.startedAt + policy.turnTimeoutMs;
+  }
+
+  /** Made when somebody asks for it: most short turns never look. */
+  get signal(): AbortSignal {
+    this.controller ??= new AbortController();
+    return this.controller.signal;
+  }
+
+  onOver(listener: () => void): void {
+    this.reportOver = listener;
+  }
+
+  async run(): Promise<ExecutedTurn> {
+    const { clock, turns } = this.options;
+    const cancelAnnouncement = this.announce();
+    let timedOut: TurnOutcome | undefined;
+    let isLeaked = false;
+    let cancelTimer = (): void => {};
+    const gaveUp = new Promise<void>((resolve) => {
+      this.giveUp = resolve;
+      cancelTimer = clock.after(this.policy.turnTimeoutMs, () => {
+        timedOut = this.timedOut();
+        this.stop(new TurnTimeoutError(this.policy.turnTimeoutMs));
+        cancelTimer = clock.after(this.policy.abortGraceMs, () => {
+          isLeaked = true;
+          resolve();
+        });
+      });
     });
-  let forget = (): void => {};
-  if (turns.runsOutside(key)) announce();
-  else forget = clock.after(ANNOUNCE_AFTER_MS, announce);
-  const outcome = await runToOutcome(turns, { key, batch, state, signal });
-  forget();
-  return { outcome, times: { startedAt, endedAt: clock.now() } };
+    const ended = await Promise.race([runToOutcome(turns, this), gaveUp]);
+    cancelTimer();
+    cancelAnnouncement();
+    this.reportOver();
+    const outcome = timedOut ?? ended ?? this.timedOut();
+    return { outcome, isLeaked, times: { startedAt: this.startedAt, endedAt: clock.now() } };
+  }
+
+  /** The process stops: the handler is told, and its outcome is recorded nowhere. */
+  abandon(): void {
+    this.isAbandoned = true;
+    this.stop(new Error('the worker stops'));
+    this.giveUp();
+    this.reportOver();
+  }
+
+  private stop(reason: Error): void {
+    this.controller ??= new AbortController();
+    this.controller.abort(reason);
+  }
+
+  private timedOut(): TurnOutcome {
+    const { turnTimeoutMs } = this.policy;
+    const message = `the turn took longer than its ${turnTimeoutMs} ms (turnTimeoutMs)`;
+    return { kind: 'timed_out', error: { name: 'turn_timeout', message } };
+  }
+
+  /** Says that the turn began, when that may be needed after a crash. */
+  private announce(): () => void {
+    const { store, turns, clock, worker } = this.options;
+    const { runId, attempt, items } = this.batch;
+    const say = (): void =>
+      store.announce(this.key, {
+        type: 'turn-started',
+        runId,
+        attempt,
+        seqs: items.map(({ seq }) => seq),
+        headSeq: this.headSeq,
+        at: this.startedAt,
+        worker,
+      });
+    if (!turns.runsOutside(this.key)) return clock.after(ANNOUNCE_AFTER_MS, say);
+    say();
+    return () => {};
+  }
+}
+
+/** The reason of an aborted `turn.signal` when the time was over. */
+class TurnTimeoutError extends Error {
+  override readonly name = 'TimeoutError';
+
+  constructor(turnTimeoutMs: number) {
+    super(`the turn's ${turnTimeoutMs} ms are over`);
+  }
 }
 
 /** A runner that rejects all the same must not take the process, and every other lane, with it (L6). */

@@ -1,0 +1,122 @@
+import {
+  decodeToken,
+  encodeToken,
+  makeDeadId,
+  parseDeadId,
+  parseDeadLetter,
+  shardOf,
+  type DeadLetter,
+  type Names,
+  type SessionTokens,
+} from '#contracts';
+import type { BrokerConnection, StoredMessage, StreamReader } from '#jetstream';
+import { isDecided } from '#lanes';
+import type { InboxPublisher, Stored } from './inbox.publisher.js';
+import type { SessionHistory } from './session-history.client.js';
+
+export interface DeadEntry {
+  readonly deadId: string;
+  readonly agent: string;
+  readonly session: string;
+  readonly letter: DeadLetter;
+}
+
+export interface DeadQuery {
+  readonly agent?: string | undefined;
+  readonly session?: string | undefined;
+  readonly limit: number;
+  /** Cursor of the page before; 0 = from the oldest. */
+  readonly after: number;
+}
+
+interface FoundEntry extends DeadEntry {
+  readonly key: SessionTokens;
+}
+
+/**
+ * Dead messages, for operators. LK_DEAD is a view that is written before the record it belongs to, so each entry is held
+ * against the session's decision: what is not decided `dead` is not shown.
+ */
+export class DeadLetters {
+  constructor(
+    private readonly connection: BrokerConnection,
+    private readonly reader: StreamReader,
+    private readonly publisher: InboxPublisher,
+    private readonly history: SessionHistory,
+    private readonly names: Names,
+  ) {}
+
+  /** Oldest first. `next` is the cursor of the next page, when there may be one. */
+  async list({ agent, session, limit, after }: DeadQuery): Promise<{ dead: DeadEntry[]; next?: number }> {
+    const token = (text: string | undefined): string => (text === undefined ? '*' : encodeToken(text));
+    const subject = `${this.names.namespace}.dead.*.${token(agent)}.${token(session)}.*`;
+    const dead: DeadEntry[] = [];
+    for await (const stored of this.reader.messagesOf(this.names.deadStream, subject, after + 1)) {
+      const entry = this.read(stored);
+      if (entry !== undefined && (await this.isDead(entry))) dead.push(entry);
+      if (dead.length === limit) return { dead, next: stored.seq };
+    }
+    return { dead };
+  }
+
+  async find(deadId: string): Promise<DeadEntry | undefined> {
+    return this.findEntry(deadId);
+  }
+
+  /** Sends it again as a new message of the same id, under a new run; safe to repeat. */
+  async retry(deadId: string): Promise<(Stored & { readonly messageId: string }) | undefined> {
+    const entry = await this.findEntry(deadId);
+    if (entry === undefined) return undefined;
+    const { key, letter } = entry;
+    const stored = await this.publisher.publish(key, letter.message, undefined, letter.seq);
+    await this.remove(entry);
+    return { messageId: letter.messageId, ...stored };
+  }
+
+  /** Forgets the entry; the decision `dead` in the session's record stays. */
+  async drop(deadId: string): Promise<boolean> {
+    const entry = await this.findEntry(deadId);
+    if (entry !== undefined) await this.remove(entry);
+    return entry !== undefined;
+  }
+
+  private async findEntry(deadId: string): Promise<FoundEntry | undefined> {
+    const parsed = parseDeadId(deadId);
+    if (parsed === undefined) return undefined;
+    const { agentToken, sessionToken, seq } = parsed;
+    const key = { agentToken, sessionToken, shard: shardOf(agentToken, sessionToken, this.names.shards) };
+    const subject = this.names.deadSubject(key, seq);
+    const { found } = await this.reader.lastPerSubject(this.names.deadStream, [subject]);
+    const stored = found.get(subject);
+    const entry = stored === undefined ? undefined : this.read(stored);
+    return entry !== undefined && (await this.isDead(entry)) ? entry : undefined;
+  }
+
+  private read(stored: StoredMessage): FoundEntry | undefined {
+    const letter = parseDeadLetter(Buffer.from(stored.data).toString());
+    if (letter === undefined) return undefined;
+    const key = this.names.parseSessionSubject(stored.subject);
+    const { agentToken, sessionToken } = key;
+    return {
+      key,
+      letter,
+      deadId: makeDeadId(key, letter.seq),
+      agent: decodeToken(agentToken) ?? agentToken,
+      session: decodeToken(sessionToken) ?? sessionToken,
+    };
+  }
+
+  private async isDead({ key, letter: { seq } }: FoundEntry): Promise<boolean> {
+    const decided = await this.history.decisionOf(key, { seq });
+    const message = decided?.record.messages.find((candidate) => candidate.seq === seq);
+    if (message !== undefined) return message.decision === 'dead';
+    // Its record is trimmed: the entry is all that is left of it.
+    const last = await this.history.lastRecord(key);
+    return last !== undefined && isDecided(last.record, seq);
+  }
+
+  private async remove({ key, letter }: FoundEntry): Promise<void> {
+    const filter = this.names.deadSubject(key, letter.seq);
+    await this.connection.jsm.streams.purge(this.names.deadStream, { filter });
+  }
+}

@@ -1,0 +1,59 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { InboxMessage, Names, SessionTokens } from '#contracts';
+import type { StreamReader } from '#jetstream';
+import type { TraceContext } from '#telemetry';
+import type { InboxPublisher, Stored } from './inbox.publisher.js';
+import { ProblemException } from './problem.exception.js';
+import type { SessionHistory } from './session-history.client.js';
+
+/**
+ * What a sender's repetition means. The broker alone decides what is a duplicate, so fifty at once are stored once; here
+ * the duplicate is looked at: an id that ended dead is stored anew, the same id with another body is a mistake.
+ */
+export class DeduplicatedInbox {
+  constructor(
+    private readonly publisher: InboxPublisher,
+    private readonly reader: StreamReader,
+    private readonly history: SessionHistory,
+    private readonly names: Names,
+  ) {}
+
+  async store(key: SessionTokens, message: InboxMessage, trace: TraceContext | undefined): Promise<Stored> {
+    let afterDeadSeq = 0;
+    for (;;) {
+      const stored = await this.publisher.publish(key, message, trace, afterDeadSeq);
+      if (!stored.duplicate) return stored;
+      if (!(await this.endedDead(key, stored.seq))) {
+        await this.expectSameContent(stored.seq, message);
+        return stored;
+      }
+      // Everybody who sends it again names the same dead one, so it is again stored once.
+      afterDeadSeq = stored.seq;
+    }
+  }
+
+  private async endedDead(key: SessionTokens, seq: number): Promise<boolean> {
+    const decided = await this.history.decisionOf(key, { seq });
+    return decided?.record.messages.find((message) => message.seq === seq)?.decision === 'dead';
+  }
+
+  private async expectSameContent(seq: number, message: InboxMessage): Promise<void> {
+    const stored = await this.reader.message(this.names.inboxStream, seq);
+    // Trimmed already: then nobody can tell any more.
+    if (stored === undefined) return;
+    let former: unknown;
+    try {
+      former = JSON.parse(Buffer.from(stored.data).toString());
+    } catch {
+      return;
+    }
+    if (isDeepStrictEqual(former, JSON.parse(JSON.stringify(message)))) return;
+    throw new ProblemException({
+      status: 422,
+      code: 'idempotency-mismatch',
+      title: 'This id was used for another message',
+      detail: `id: found a message with another content under this id (seq ${seq}), wanted the same; use a new id`,
+      extra: { seq },
+    });
+  }
+}

@@ -1,0 +1,258 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { ROOT_CONTEXT, context, trace, type Context, type ContextManager } from '@opentelemetry/api';
+import { afterEach, describe, expect, it } from 'vitest';
+import { currentTurn, type Turn, type TurnHandler } from '#agents';
+import { LanekeeperError, RetryLaterError, TerminalError } from '#contracts';
+import type { TurnPolicy, TurnWork } from '#lanes';
+import { AgentRunner, type BoundAgent } from './agent-runner.js';
+
+const key = { shard: 0, agentToken: 'main', sessionToken: 'telegram=3A42' };
+const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+const traceparent = `00-${traceId}-00f067aa0ba902b7-01`;
+const other = `00-${traceId}-1111111111111111-01`;
+
+type Item = TurnWork['batch']['items'][number];
+
+function item(seq: number, more: Partial<Item> = {}): Item {
+  const message = { v: 1 as const, kind: 'message' as const, id: `m${seq}`, text: `t${seq}`, replyTo: 'https://a.b/' };
+  return { seq, id: message.id, storedAtMs: 1, content: { ok: true, message }, route: '', ...more };
+}
+
+const policy: TurnPolicy = {
+  turnTimeoutMs: 1_000,
+  abortGraceMs: 10,
+  maxAttempts: 3,
+  backoffInitialMs: 1,
+  backoffMaxMs: 1,
+  retryLaterMaxMs: 1,
+};
+
+function makeWork(more: Partial<TurnWork> = {}): TurnWork {
+  return {
+    key,
+    batch: { runId: 'r', attempt: 2, crashes: 0, items: [item(1)] },
+    state: undefined,
+    deadline: 5_000,
+    signal: new AbortController().signal,
+    onOver: () => {},
+    ...more,
+  };
+}
+
+const bind = (handler: TurnHandler, more: Partial<BoundAgent> = {}): ReadonlyMap<string, BoundAgent> =>
+  new Map([['main', { handler, policy, isOutside: false, ...more }]]);
+
+const run = (handler: TurnHandler, items: Item[] = [item(1)], state?: unknown, more: Partial<TurnWork> = {}) =>
+  new AgentRunner(bind(handler)).run(
+    makeWork({ batch: { runId: 'r', attempt: 2, crashes: 0, items }, state, ...more }),
+  );
+
+afterEach(() => context.disable());
+
+describe('AgentRunner', () => {
+  it('gives the handler the turn, also as the current one, and takes what it leaves', async () => {
+    const seen: unknown[] = [];
+    const outcome = await run(
+      async (turn) => {
+        await Promise.resolve();
+        const { runId, attempt, agent, session, messages, signal } = turn;
+        seen.push({ runId, attempt, agent, session, messages, isAborted: signal.aborted, state: turn.state.get() });
+        seen.push(currentTurn() === turn);
+        turn.reply('first');
+        turn.state.set({ n: 2 });
+        return 'second';
+      },
+      [item(3), item(5)],
+      { n: 1 },
+    );
+    expect(seen).toEqual([
+      {
+        runId: 'r',
+        attempt: 2,
+        agent: 'main',
+        session: 'telegram:42',
+        messages: [
+          { id: 'm3', seq: 3, text: 't3' },
+          { id: 'm5', seq: 5, text: 't5' },
+        ],
+        isAborted: false,
+        state: { n: 1 },
+      },
+      true,
+    ]);
+    expect(outcome).toEqual({
+      kind: 'succeeded',
+      replies: [
+        { kind: 'reply', text: 'first' },
+        { kind: 'reply', text: 'second' },
+      ],
+      state: { value: { n: 2 } },
+    });
+  });
+
+  it.each<[string, () => unknown, { name: string; message: string }]>([
+    ['an error', () => new TypeError('no'), { name: 'TypeError', message: 'no' }],
+    ['an error of ours, by its code', () => new LanekeeperError('later', 'no'), { name: 'later', message: 'no' }],
+    ['a text', () => 'no', { name: 'Error', message: 'no' }],
+    ['nothing', () => undefined, { name: 'Error', message: 'undefined' }],
+    ['null', () => null, { name: 'Error', message: 'null' }],
+    ['a symbol', () => Symbol('no'), { name: 'Error', message: 'Symbol(no)' }],
+    ['a long error', () => new Error('x'.repeat(9_000)), { name: 'Error', message: 'x'.repeat(2_000) }],
+    [
+      'a long error of ours',
+      () => new LanekeeperError('c', 'x'.repeat(9_000)),
+      { name: 'c', message: 'x'.repeat(2_000) },
+    ],
+    ['a long text', () => 'x'.repeat(9_000), { name: 'Error', message: 'x'.repeat(2_000) }],
+  ])('L6 %s that is thrown, at once or later, is the failure of its turn', async (_title, make, error) => {
+    const later: TurnHandler = async () => {
+      await Promise.resolve();
+      throw make();
+    };
+    expect(await run(later)).toEqual({ kind: 'failed', error });
+    expect(
+      await run(() => {
+        throw make();
+      }),
+    ).toEqual({ kind: 'failed', error });
+  });
+
+  it('L6 an answer that nobody understands is a failure', async () => {
+    expect(await run(() => 5)).toMatchObject({ kind: 'failed', error: { name: 'bad_answer' } });
+  });
+
+  it('L6 an agent without handler is a failure', async () => {
+    expect(await new AgentRunner(new Map()).run(makeWork())).toMatchObject({
+      kind: 'failed',
+      error: { name: 'no_handler' },
+    });
+  });
+
+  it.each<[string, () => Error, object]>([
+    ['a terminal error: never', () => new TerminalError('no'), { error: { name: 'terminal' }, next: 'never' }],
+    [
+      'a terminal error with a code',
+      () => new TerminalError('no', { code: 'refused' }),
+      { error: { name: 'refused' }, next: 'never' },
+    ],
+    [
+      'a request for later',
+      () => new RetryLaterError({ retryAfterMs: 70 }),
+      { error: { name: 'retry_later' }, next: { laterMs: 70 } },
+    ],
+    [
+      'a request for a negative time',
+      () => new RetryLaterError({ retryAfterMs: -5, message: 'busy' }),
+      { error: { name: 'retry_later', message: 'busy' }, next: { laterMs: 0 } },
+    ],
+  ])('hands on what an error asks for: %s', async (_title, make, expected) => {
+    expect(await run(() => Promise.reject(make()))).toMatchObject({ kind: 'failed', ...expected });
+  });
+
+  it('asks for nothing on behalf of any other error', async () => {
+    const outcome = await run(() => Promise.reject(Object.assign(new Error('no'), { next: 'never', retryAfterMs: 5 })));
+    expect(outcome).toEqual({ kind: 'failed', error: { name: 'Error', message: 'no' } });
+  });
+
+  it('L1 from the moment that its time is over, every call of the turn throws', async () => {
+    let over = (): void => {};
+    const gate = Promise.withResolvers<void>();
+    const seen: unknown[] = [];
+    const outcome = run(
+      async (turn) => {
+        turn.reply('in time');
+        seen.push(turn.deadline.getTime());
+        await gate.promise;
+        for (const call of [() => turn.reply('late'), () => turn.state.get(), () => turn.state.set(1)]) {
+          try {
+            seen.push(call());
+          } catch (error) {
+            seen.push((error as LanekeeperError).code);
+          }
+        }
+        return 'late too';
+      },
+      [item(1)],
+      undefined,
+      { onOver: (listener) => void (over = listener) },
+    );
+    over();
+    gate.resolve();
+    expect(await outcome).toMatchObject({ kind: 'failed', error: { name: 'turn_over' } });
+    expect(seen).toEqual([5_000, 'turn_over', 'turn_over', 'turn_over']);
+  });
+
+  it('makes no signal that no handler asks for, and hands on the one that it asks for', async () => {
+    let asked = 0;
+    const { signal } = new AbortController();
+    const work = {
+      get signal() {
+        asked++;
+        return signal;
+      },
+    };
+    const withSignal = Object.defineProperties(makeWork(), Object.getOwnPropertyDescriptors(work));
+    await new AgentRunner(bind(() => 'x')).run(withSignal);
+    expect(asked).toBe(0);
+    await new AgentRunner(bind((turn) => expect(turn.signal).toBe(signal))).run(withSignal);
+    expect(asked).toBe(1);
+  });
+
+  it.each<[string, TurnHandler]>([
+    ['ended', () => {}],
+    ['failed', () => Promise.reject(new Error('no'))],
+  ])('L1 a turn that %s is dead', async (_title, handler) => {
+    let kept: Turn | undefined;
+    await run((turn) => {
+      kept = turn;
+      return handler(turn);
+    });
+    expect(() => kept?.reply('late')).toThrow('is over');
+  });
+
+  it('hands on the trace of the latest message alone', async () => {
+    const traceOf = async (items: Item[]) => {
+      let seen: unknown = 'not run';
+      await run((turn) => void (seen = turn.trace), items);
+      return seen;
+    };
+    const latest = item(2, { traceparent, tracestate: 'a=1' });
+    expect(await traceOf([item(1, { traceparent: other }), latest])).toEqual({ traceparent, tracestate: 'a=1' });
+    expect(await traceOf([item(2, { traceparent })])).toEqual({ traceparent });
+    expect(await traceOf([item(1, { traceparent: other }), item(2)])).toBeUndefined();
+  });
+
+  it('runs the handler inside of that trace', async () => {
+    const storage = new AsyncLocalStorage<Context>();
+    const manager: ContextManager = {
+      active: () => storage.getStore() ?? ROOT_CONTEXT,
+      with: (given, fn, thisArg, ...args) => storage.run(given, () => fn.call(thisArg as never, ...args)),
+      bind: (_context, target) => target,
+      enable: () => manager,
+      disable: () => manager,
+    };
+    context.setGlobalContextManager(manager);
+    let seen: string | undefined;
+    await run(async () => {
+      await Promise.resolve();
+      seen = trace.getSpanContext(context.active())?.spanId;
+    }, [item(1, { traceparent })]);
+    expect(seen).toBe('00f067aa0ba902b7');
+  });
+
+  it('knows the agents that have a handler, their limits, and where they run', () => {
+    const other = { ...policy, maxAttempts: 9 };
+    const runner = new AgentRunner(
+      new Map([
+        ['main', { handler: () => {}, policy, isOutside: false }],
+        ['far', { handler: () => {}, policy: other, isOutside: true }],
+      ]),
+    );
+    const far = { ...key, agentToken: 'far' };
+    const nobody = { ...key, agentToken: 'x' };
+    expect([runner.knows(key), runner.knows(far), runner.knows(nobody)]).toEqual([true, true, false]);
+    expect([runner.runsOutside(key), runner.runsOutside(far)]).toEqual([false, true]);
+    expect([runner.policyOf(key), runner.policyOf(far)]).toEqual([policy, other]);
+    expect(() => runner.policyOf(nobody)).toThrow('agent x has no handler');
+  });
+});

@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import type { AgentSettings } from '#config';
+import type { BoundAgent } from './agent-runner.js';
+import { TurnServer, type TurnIntake } from './turn.server.js';
+
+const LIMITS = {
+  turnTimeoutMs: 1_000,
+  abortGraceMs: 10,
+  maxAttempts: 3,
+  backoffInitialMs: 1,
+  backoffMaxMs: 2,
+  retryLaterMaxMs: 3,
+};
+
+type Agents = Readonly<Record<string, Partial<AgentSettings>>>;
+
+class FakeIntake implements TurnIntake {
+  agents: ReadonlyMap<string, BoundAgent> | undefined;
+  stops = 0;
+  problem: Error | undefined;
+
+  async start(agents: ReadonlyMap<string, BoundAgent>): Promise<void> {
+    if (this.problem !== undefined) throw this.problem;
+    this.agents = agents;
+  }
+
+  async stop(): Promise<void> {
+    this.stops++;
+  }
+}
+
+/** A server with these handlers; each answers with its own name, and an outside agent with its url. */
+function setUp(agents: Agents, names: string[], intake = new FakeIntake()) {
+  const server = new TurnServer(intake, {
+    agents: Object.fromEntries(Object.entries(agents).map(([name, own]) => [name, { ...LIMITS, ...own }])),
+    callOutside: async (turn, { url, secret }) => [turn, url, secret],
+  });
+  for (const name of names) server.addHandler(name, async () => name);
+  const listen = () => new Promise<unknown>((resolve) => server.listen(resolve));
+  return { server, intake, listen };
+}
+
+async function bound(agents: Agents, names: string[]): Promise<Record<string, unknown>> {
+  const { intake, listen } = setUp(agents, names);
+  expect(await listen()).toBeUndefined();
+  const entries = [...(intake.agents ?? [])].map(async ([agent, { handler }]) => [
+    agent,
+    await handler(undefined as never),
+  ]);
+  return Object.fromEntries(await Promise.all(entries)) as Record<string, unknown>;
+}
+
+describe('TurnServer', () => {
+  it.each<[string, Agents, string[], Record<string, string>]>([
+    ['the handler of its name', { research: {} }, ['echo', 'research'], { research: 'research' }],
+    ['the handler that it names', { research: { handler: 'echo' } }, ['echo', 'research'], { research: 'echo' }],
+    ['main: the echo, when there is no handler of that name', { main: {} }, ['echo'], { main: 'echo' }],
+    ['main: its own handler, when there is one', { main: {} }, ['echo', 'main'], { main: 'main' }],
+    ['main: the one that it names', { main: { handler: 'x' } }, ['echo', 'main', 'x'], { main: 'x' }],
+    ['each its own', { a: {}, b: { handler: 'a' } }, ['a', 'b'], { a: 'a', b: 'a' }],
+  ])('an agent gets %s', async (_title, agents, names, expected) => {
+    expect(await bound(agents, names)).toEqual(expected);
+  });
+
+  it('an agent with a url is called there, whatever handlers there are, and each has its own limits', async () => {
+    const secret = 's'.repeat(16);
+    const agents = { main: { url: 'http://a/', secret, maxAttempts: 9 }, research: {}, far: { url: 'http://b/' } };
+    const { intake, listen } = setUp(agents, ['main', 'research']);
+    expect(await listen()).toBeUndefined();
+    const main = intake.agents?.get('main');
+    expect(await main?.handler('turn' as never)).toEqual(['turn', 'http://a/', secret]);
+    expect(await intake.agents?.get('far')?.handler('turn' as never)).toEqual(['turn', 'http://b/', undefined]);
+    expect(main).toMatchObject({ isOutside: true, policy: { ...LIMITS, maxAttempts: 9 } });
+    expect(intake.agents?.get('research')).toMatchObject({ isOutside: false, policy: LIMITS });
+  });
+
+  it('refuses to start when agents lack their handlers, and names each and what there is', async () => {
+    const { intake, listen } = setUp({ research: {}, b: { handler: 'x' }, main: {} }, ['echo', 'other']);
+    expect(await listen()).toMatchObject({
+      code: 'no_handler',
+      message: expect.stringMatching(
+        /^agents\.research\.handler: .*'research'.*agents\.b\.handler: .*'x'.*wanted one of echo, other\./,
+      ),
+    });
+    expect(intake.agents).toBeUndefined();
+  });
+
+  it('refuses main too when not even the echo is there', async () => {
+    const { listen } = setUp({ main: {} }, []);
+    expect(await listen()).toMatchObject({
+      message: expect.stringMatching(/agents\.main\.handler.*wanted one of none/),
+    });
+  });
+
+  it('hands the error of a start to its listener, and stops its intake', async () => {
+    const intake = new FakeIntake();
+    intake.problem = new Error('no broker');
+    const { server, listen } = setUp({ main: {} }, ['echo'], intake);
+    expect(await listen()).toBe(intake.problem);
+    await server.close();
+    expect(intake.stops).toBe(1);
+    expect(server.unwrap()).toBe(intake);
+    expect(() => server.on()).toThrow('no events');
+  });
+});

@@ -1,0 +1,92 @@
+import { createHmac } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { Turn, type TurnStart } from '../turn.js';
+import { makeAgentRequest } from './agent-request.js';
+
+const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+
+function makeTurn(more: Partial<TurnStart> = {}): Turn {
+  return new Turn({
+    runId: 'main.telegram=3A42.7.abc',
+    attempt: 2,
+    agentToken: 'main',
+    sessionToken: 'telegram=3A42',
+    messages: [
+      { id: 'm7', seq: 7, text: 'grüße 🙂', author: { id: 'u' }, thread: 't' },
+      { id: 'm9', seq: 9, data: { a: [1] }, sentAt: '2026-01-05T12:00:00Z' },
+    ],
+    state: { n: 1 },
+    deadline: Date.UTC(2026, 0, 5, 12, 0, 0),
+    signal: new AbortController().signal,
+    trace: undefined,
+    ...more,
+  });
+}
+
+describe('makeAgentRequest', () => {
+  it('tells the agent all of the turn', () => {
+    const [first, second] = [
+      { id: 'm7', seq: 7, text: 'grüße 🙂', author: { id: 'u' }, thread: 't' },
+      { id: 'm9', seq: 9, data: { a: [1] }, sentAt: '2026-01-05T12:00:00Z' },
+    ];
+    expect(JSON.parse(makeAgentRequest(makeTurn(), undefined).body)).toEqual({
+      runId: 'main.telegram=3A42.7.abc',
+      attempt: 2,
+      agent: 'main',
+      session: 'telegram:42',
+      message: second,
+      messages: [first, second],
+      skipped: [first],
+      state: { n: 1 },
+      deadline: '2026-01-05T12:00:00.000Z',
+    });
+  });
+
+  it.each([undefined, null])('a session without state has the state null: %s', (state) => {
+    expect(JSON.parse(makeAgentRequest(makeTurn({ state }), undefined).body)).toHaveProperty('state', null);
+  });
+
+  it('says what it sends and takes, and names the run the same for every attempt', () => {
+    const expected = {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream, text/plain',
+      'idempotency-key': 'main.telegram=3A42.7.abc',
+    };
+    for (const attempt of [1, 2]) {
+      expect(makeAgentRequest(makeTurn({ attempt }), undefined).headers).toEqual(expected);
+    }
+  });
+
+  it('signs the bytes of its body with the secret', () => {
+    const secret = 'sëcret of sixteen';
+    const { body, headers } = makeAgentRequest(makeTurn(), secret);
+    // As an agent would check it: over the bytes that came, with the bytes of the secret.
+    const hmac = createHmac('sha256', Buffer.from(secret, 'utf8')).update(Buffer.from(body, 'utf8')).digest('hex');
+    expect(headers['x-lanekeeper-signature']).toBe(`sha256=${hmac}`);
+    expect(makeAgentRequest(makeTurn(), 'another secret').headers['x-lanekeeper-signature']).not.toBe(`sha256=${hmac}`);
+    expect(makeAgentRequest(makeTurn({ attempt: 3 }), secret).headers['x-lanekeeper-signature']).not.toBe(
+      `sha256=${hmac}`,
+    );
+  });
+
+  it('without a secret has no signature', () => {
+    expect(makeAgentRequest(makeTurn(), undefined).headers).not.toHaveProperty('x-lanekeeper-signature');
+  });
+
+  it('hands on the trace as it came', () => {
+    expect(makeAgentRequest(makeTurn({ trace: { traceparent, tracestate: 'a=1' } }), undefined).headers).toMatchObject({
+      traceparent,
+      tracestate: 'a=1',
+    });
+    expect(makeAgentRequest(makeTurn({ trace: { traceparent } }), undefined).headers).not.toHaveProperty('tracestate');
+  });
+
+  it('L6 leaves out a trace that no header can hold, rather than fail every attempt of its turn', () => {
+    const tracestate = 'a=1\r\nx-lanekeeper-signature: forged';
+    expect(makeAgentRequest(makeTurn({ trace: { traceparent, tracestate } }), undefined).headers).not.toHaveProperty(
+      'tracestate',
+    );
+    const broken = makeAgentRequest(makeTurn({ trace: { traceparent: 'a → b' } }), undefined);
+    expect(broken.headers).not.toHaveProperty('traceparent');
+  });
+});

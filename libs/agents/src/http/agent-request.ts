@@ -1,0 +1,42 @@
+import { createHmac } from 'node:crypto';
+import { readTraceContext, type TraceContext } from '#telemetry';
+import type { Turn } from '../turn.js';
+
+export interface AgentRequest {
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * What an agent gets over HTTP. `Idempotency-Key` is the runId: the same over all attempts, so the agent can tell a
+ * repetition from new work. With a secret, `X-Lanekeeper-Signature` is `sha256=` and the hex HMAC-SHA256 of the body.
+ */
+export function makeAgentRequest(turn: Turn, secret: string | undefined): AgentRequest {
+  const state = turn.state.get();
+  const body = JSON.stringify({
+    runId: turn.runId,
+    attempt: turn.attempt,
+    agent: turn.agent,
+    session: turn.session,
+    message: turn.message,
+    messages: turn.messages,
+    skipped: turn.skipped,
+    state: state ?? null,
+    deadline: turn.deadline.toISOString(),
+  });
+  return {
+    body,
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream, text/plain',
+      'idempotency-key': turn.runId,
+      // It came through the inbox, where anybody may publish: a malformed one is no reason to fail a turn.
+      ...readTraceContext((name) => turn.trace?.[name as keyof TraceContext]),
+      ...(secret === undefined ? {} : { 'x-lanekeeper-signature': sign(body, secret) }),
+    },
+  };
+}
+
+function sign(body: string, secret: string): string {
+  return `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
+}

@@ -1,0 +1,38 @@
+import { LanekeeperError, RetryLaterError, TerminalError } from '#contracts';
+import { readRetryAfter } from './retry-after.js';
+
+/** How long an agent that is overloaded and does not say for how long is left alone. */
+const DEFAULT_LATER_MS = 5_000;
+
+export interface AnswerHead {
+  readonly status: number;
+  readonly location?: string | undefined;
+  readonly retryAfter?: string | undefined;
+}
+
+/**
+ * What a status other than 2xx means; `undefined` for 2xx.
+ *
+ *   429, 503     later, after `Retry-After`; costs no attempt
+ *   3xx          terminal: a POST with a body is not carried to an address that nobody configured
+ *   other 4xx    terminal: the same request would be refused again
+ *   5xx          again, with backoff
+ */
+export function errorOfStatus({ status, location, retryAfter }: AnswerHead, now: number): LanekeeperError | undefined {
+  if (status >= 200 && status < 300) return undefined;
+  if (status === 429 || status === 503) {
+    const retryAfterMs = readRetryAfter(retryAfter, now) ?? DEFAULT_LATER_MS;
+    return new RetryLaterError({ retryAfterMs, message: `the agent answered ${status}` });
+  }
+  if (status >= 300 && status < 400) {
+    const target = location === undefined ? '' : ' to another address';
+    return new TerminalError(
+      `the agent answered ${status}${target}: redirects are not followed; set the agent's url to the final address`,
+      { code: 'agent_redirect' },
+    );
+  }
+  if (status >= 400 && status < 500) {
+    return new TerminalError(`the agent answered ${status}: it will not take this turn`, { code: 'agent_refused' });
+  }
+  return new LanekeeperError('agent_failed', `the agent answered ${status}`);
+}

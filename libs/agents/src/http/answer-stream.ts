@@ -1,0 +1,61 @@
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import { z } from 'zod';
+import { AnswerError } from '../handler-answer.js';
+import type { ReplyContent } from '../turn.js';
+
+const textEvent = z.object({ text: z.string() });
+const replyEvent = z.object({ text: z.string().optional(), data: z.json().optional() });
+const doneEvent = z.record(z.string(), z.unknown());
+
+/**
+ * Reads an agent's `text/event-stream`: `delta {text}`, `reply {text}`, `done {state?, replies?}`. The stream must end with
+ * `done`: one that breaks off before is a reset. When there is no reply at all, the deltas together are the reply.
+ */
+export class AnswerStream {
+  private readonly replies: ReplyContent[] = [];
+  private deltas = '';
+  private done: Record<string, unknown> | undefined;
+  private problem: AnswerError | undefined;
+  private readonly parser = createParser({
+    onEvent: (event) => {
+      this.problem ??= this.take(event);
+    },
+  });
+
+  /** Takes the next piece of the body. True when `done` has come: what follows is nobody's business. */
+  feed(chunk: string): boolean {
+    this.parser.feed(chunk);
+    if (this.problem !== undefined) throw this.problem;
+    return this.done !== undefined;
+  }
+
+  /** The whole answer, in the form of a JSON one. */
+  finish(): object {
+    if (this.done === undefined) throw new AnswerError('an event stream that ended without the event `done`');
+    const { replies: last = [], ...rest } = this.done;
+    if (!Array.isArray(last)) throw new AnswerError('replies in `done` that are no list');
+    const replies = [...this.replies, ...(last as ReplyContent[])];
+    if (replies.length === 0 && this.deltas !== '') replies.push(this.deltas);
+    return { ...rest, replies };
+  }
+
+  private take({ event, data }: EventSourceMessage): AnswerError | undefined {
+    if (this.done !== undefined) return undefined;
+    if (event === 'delta') return this.read(data, textEvent, event, ({ text }) => (this.deltas += text));
+    if (event === 'reply')
+      return this.read(data, replyEvent, event, (reply) => this.replies.push(reply as ReplyContent));
+    if (event === 'done') return this.read(data === '' ? '{}' : data, doneEvent, event, (done) => (this.done = done));
+    // Other events are the agent's own; the standard lets a reader pass over what it does not know.
+    return undefined;
+  }
+
+  private read<T>(data: string, schema: z.ZodType<T>, event: string, use: (value: T) => void): AnswerError | undefined {
+    try {
+      const parsed = schema.safeParse(JSON.parse(data));
+      if (parsed.success) return void use(parsed.data);
+    } catch {
+      // Said below.
+    }
+    return new AnswerError(`an event \`${event}\` whose data is not the JSON object it should be`);
+  }
+}

@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { OUTCOMES } from './decisions.js';
+import { parseInboxMessage, type InboxMessage } from './message.js';
+import type { SessionTokens } from './names.js';
+
+/**
+ * A message that no further attempt will be made of, with its content, for operators to look at, retry or drop. LK_DEAD is
+ * a view: the truth is the decision `dead` in the session's record.
+ */
+const deadLetter = z.object({
+  v: z.literal(1),
+  messageId: z.string(),
+  /** Sequence of the message in the inbox. */
+  seq: z.int().positive(),
+  runId: z.string(),
+  attempts: z.int().positive(),
+  status: z.enum(OUTCOMES),
+  error: z.object({ name: z.string(), message: z.string() }),
+  /** ms since the epoch. */
+  deadAt: z.number(),
+  message: z.custom<InboxMessage>((value) => parseInboxMessage(JSON.stringify(value)).ok),
+});
+export type DeadLetter = z.infer<typeof deadLetter>;
+
+/** Reads an entry; `undefined` for what is none. */
+export function parseDeadLetter(text: string): DeadLetter | undefined {
+  try {
+    return deadLetter.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Names an entry in routes and commands: `<agent>.<session>.<seq>`, both as subject tokens. */
+export function makeDeadId({ agentToken, sessionToken }: SessionTokens, seq: number): string {
+  return `${agentToken}.${sessionToken}.${seq}`;
+}
+
+export function parseDeadId(deadId: string): { agentToken: string; sessionToken: string; seq: number } | undefined {
+  const match = /^([A-Za-z0-9_=-]+)\.([A-Za-z0-9_=-]+)\.([1-9]\d{0,15})$/.exec(deadId);
+  const [, agentToken, sessionToken, seq] = match ?? [];
+  if (agentToken === undefined || sessionToken === undefined) return undefined;
+  return { agentToken, sessionToken, seq: Number(seq) };
+}

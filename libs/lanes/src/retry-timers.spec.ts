@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import { ManualClock, sessionKey } from './lane-runner.fixture.js';
+import { Lane } from './lane.js';
+import { RetryTimers } from './retry-timers.js';
+
+function setUp() {
+  const clock = new ManualClock();
+  const timers = new RetryTimers(clock);
+  const woken: string[] = [];
+  const lanes = { a: new Lane(sessionKey('a')), b: new Lane(sessionKey('b')) };
+  const set = (name: 'a' | 'b', inMs: number | undefined): void => {
+    const now = clock.now();
+    timers.set(lanes[name], inMs === undefined ? undefined : now + inMs, now, () => woken.push(name));
+  };
+  return { clock, timers, woken, set };
+}
+
+describe('RetryTimers', () => {
+  it('wakes each lane at its time, once', async () => {
+    const { clock, woken, set } = setUp();
+    set('a', 200);
+    set('b', 100);
+    await clock.advance(99);
+    expect(woken).toEqual([]);
+    await clock.advance(1);
+    expect(woken).toEqual(['b']);
+    await clock.advance(1_000);
+    expect(woken).toEqual(['b', 'a']);
+  });
+
+  it('has one timer per lane: the latest wish counts, sooner or later', async () => {
+    const { clock, woken, set } = setUp();
+    for (const inMs of [100, 300, 200]) set('a', inMs);
+    await clock.advance(199);
+    expect(woken).toEqual([]);
+    await clock.runOut();
+    expect(woken).toEqual(['a']);
+    expect(clock.now()).toBe(1_200);
+  });
+
+  it.each<[string, number | undefined]>([
+    ['none', undefined],
+    ['now', 0],
+    ['a past one', -5],
+  ])('has nothing to wait for when the time is %s, also no more', async (_title, inMs) => {
+    const { clock, woken, set } = setUp();
+    set('a', 100);
+    set('b', 100);
+    set('a', inMs);
+    await clock.runOut();
+    expect(woken).toEqual(['b']);
+  });
+
+  it('wakes early rather than at once when the time lies beyond what a timer can hold', async () => {
+    const { clock, woken, set } = setUp();
+    set('a', 2 ** 40);
+    await clock.runOut();
+    expect(woken).toEqual(['a']);
+    expect(clock.now()).toBe(1_000 + 2 ** 31 - 1);
+  });
+
+  it('wakes nobody after all are cancelled, and can be set again', async () => {
+    const { clock, timers, woken, set } = setUp();
+    set('a', 100);
+    set('b', 100);
+    timers.cancelAll();
+    await clock.runOut();
+    expect(woken).toEqual([]);
+    set('a', 5);
+    await clock.runOut();
+    expect(woken).toEqual(['a']);
+  });
+
+  it('may be set anew by the lane that it wakes', async () => {
+    const clock = new ManualClock();
+    const timers = new RetryTimers(clock);
+    const lane = new Lane(sessionKey('a'));
+    const times: number[] = [];
+    const wake = (): void => {
+      times.push(clock.now());
+      if (times.length < 3) timers.set(lane, clock.now() + 10, clock.now(), wake);
+    };
+    timers.set(lane, 1_010, 1_000, wake);
+    await clock.runOut();
+    expect(times).toEqual([1_010, 1_020, 1_030]);
+  });
+});

@@ -1,0 +1,29 @@
+import type { Clock } from '#contracts';
+import type { Lane } from './lane.js';
+
+/** Node fires at once what lies further ahead than 31 bits of ms. */
+const LONGEST_DELAY_MS = 2 ** 31 - 1;
+
+/** Wakes lanes that wait for a retry. At most one timer per lane, the latest wish counts. */
+export class RetryTimers {
+  private readonly cancels = new Map<Lane, () => void>();
+
+  constructor(private readonly clock: Clock) {}
+
+  /** `at` undefined or past: nothing to wait for. */
+  set(lane: Lane, at: number | undefined, now: number, wake: () => void): void {
+    this.cancels.get(lane)?.();
+    this.cancels.delete(lane);
+    if (at === undefined || at <= now) return;
+    const cancel = this.clock.after(Math.min(at - now, LONGEST_DELAY_MS), () => {
+      this.cancels.delete(lane);
+      wake();
+    });
+    this.cancels.set(lane, cancel);
+  }
+
+  cancelAll(): void {
+    for (const cancel of this.cancels.values()) cancel();
+    this.cancels.clear();
+  }
+}

@@ -1,0 +1,21 @@
+/** The limits of an agent's turns, all in ms but `maxAttempts`. See the settings of the same names. */
+export interface TurnPolicy {
+  readonly turnTimeoutMs: number;
+  readonly abortGraceMs: number;
+  readonly maxAttempts: number;
+  readonly backoffInitialMs: number;
+  readonly backoffMaxMs: number;
+  readonly retryLaterMaxMs: number;
+}
+
+/** Turns that failed together must not come back together. */
+const JITTER = 0.2;
+
+/**
+ * Pause after a failed attempt: doubles from `backoffInitialMs` up to `backoffMaxMs`, give or take a fifth. `random` is in
+ * [0, 1).
+ */
+export function backoffMs(policy: TurnPolicy, attempt: number, random: number): number {
+  const exact = Math.min(policy.backoffMaxMs, policy.backoffInitialMs * 2 ** Math.min(attempt - 1, 30));
+  return Math.round(exact * (1 - JITTER + 2 * JITTER * random));
+}

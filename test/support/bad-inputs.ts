@@ -1,0 +1,263 @@
+/**
+ * Bad input, as data. To add a case, add a row: what is sent, and what the answer must name. Every row is held to the same
+ * promises by test/e2e/bad-input-is-refused: a 4xx problem or a refused start, nothing stored, the process lives.
+ */
+
+export interface BadRequest {
+  readonly title: string;
+  readonly method?: string;
+  /** Below the ingress's address; default: the message route of a session. */
+  readonly path?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+  readonly status: number;
+  /** Must stand in the problem's detail: the field, or what was wanted. */
+  readonly names: RegExp;
+}
+
+const MESSAGES = '/v1/agents/main/sessions/s/messages';
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+/** A body with one wrong field. */
+function field(title: string, body: object, names: RegExp, status = 422): BadRequest {
+  return { title, headers: JSON_TYPE, body: JSON.stringify(body), status, names };
+}
+
+function raw(title: string, body: string | Uint8Array, names: RegExp, status = 400): BadRequest {
+  return { title, headers: JSON_TYPE, body, status, names };
+}
+
+function header(title: string, name: string, value: string, names: RegExp, status = 400): BadRequest {
+  return { title, headers: { ...JSON_TYPE, [name]: value }, body: '{"text":"x"}', status, names };
+}
+
+function path(title: string, target: string, names: RegExp, status = 400, method = 'POST'): BadRequest {
+  const isPost = method === 'POST';
+  return {
+    title,
+    method,
+    path: target,
+    ...(isPost ? { headers: JSON_TYPE, body: '{"text":"x"}' } : {}),
+    status,
+    names,
+  };
+}
+
+const long = (bytes: number): string => 'x'.repeat(bytes);
+const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
+
+export const BAD_REQUESTS: readonly BadRequest[] = [
+  // The body as a whole.
+  raw('no JSON', 'hello', /JSON/),
+  raw('half a JSON', '{"text":', /JSON/),
+  raw('two JSONs', '{"text":"x"}{"text":"y"}', /JSON/),
+  raw('an empty body', '', /JSON|body/),
+  raw('a trailing comma', '{"text":"x",}', /JSON/),
+  raw('single quotes', "{'text':'x'}", /JSON/),
+  raw('NaN', '{"data":NaN}', /JSON/),
+  raw('bytes that are no text', new Uint8Array([0xff, 0xfe, 0x7b]), /JSON/),
+  raw('a prototype', '{"text":"x","__proto__":{"admin":true}}', /JSON|proto/),
+  raw('a constructor', '{"text":"x","constructor":{"prototype":{"a":1}}}', /JSON|proto/),
+  raw('null', 'null', /body/, 422),
+  raw('a number', '42', /body/, 422),
+  raw('a text', '"hello"', /body/, 422),
+  raw('a list', '[{"text":"x"}]', /body/, 422),
+  raw('true', 'true', /body/, 422),
+  raw('data nested a hundred thousand deep', `{"data":${nested(100_000)}}`, /data|nest|deep/, 422),
+  raw('a body over 1 MiB', JSON.stringify({ data: long(1_100_000) }), /body/, 413),
+  raw('a message over 768 KiB', JSON.stringify({ data: long(900_000) }), /body/, 413),
+  { title: 'no body at all', headers: JSON_TYPE, status: 400, names: /JSON|body/ },
+  { title: 'no content type', body: new Uint8Array([0x7b, 0x7d]), status: 415, names: /Content-Type/ },
+  { title: 'plain text', headers: { 'content-type': 'text/plain' }, body: 'x', status: 415, names: /Content-Type/ },
+  { title: 'XML', headers: { 'content-type': 'application/xml' }, body: '<x/>', status: 415, names: /Content-Type/ },
+  {
+    title: 'a form',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: 'text=x',
+    status: 415,
+    names: /Content-Type/,
+  },
+  {
+    title: 'a multipart form',
+    headers: { 'content-type': 'multipart/form-data; boundary=x' },
+    body: '--x--',
+    status: 415,
+    names: /Content-Type/,
+  },
+  {
+    title: 'a broken content type',
+    headers: { 'content-type': 'json' },
+    body: '{}',
+    status: 415,
+    names: /Content-Type/,
+  },
+
+  // Every field of the body.
+  field('neither text nor data', {}, /text/),
+  field('only an id', { id: 'x' }, /text/),
+  field('an unknown field', { text: 'x', colour: 'red' }, /colour/),
+  field('a misspelt field', { txt: 'x' }, /did you mean text/),
+  field('another misspelt field', { text: 'x', replyto: 'http://127.0.0.1/' }, /did you mean replyTo/),
+  field('sequence, which is not there yet', { text: 'x', sequence: 1 }, /sequence/),
+  field('priority, which is not there yet', { text: 'x', priority: 'high' }, /priority/),
+  field('strategy, which is not there yet', { text: 'x', strategy: 'drop' }, /strategy/),
+  field('task, which is not there yet', { text: 'x', task: 't' }, /task/),
+  field('an id that is a number', { id: 7, text: 'x' }, /id/),
+  field('an empty id', { id: '', text: 'x' }, /id/),
+  field('an id that is null', { id: null, text: 'x' }, /id/),
+  field('an id of 257 characters', { id: long(257), text: 'x' }, /id/),
+  field('an id with a line break', { id: 'a\nb', text: 'x' }, /id/),
+  field('an id with a NUL', { id: 'a\u0000', text: 'x' }, /id/),
+  field('an id with a lone surrogate', { id: 'a\ud800', text: 'x' }, /id/),
+  field('a text that is a number', { text: 7 }, /text/),
+  field('a text that is null', { text: null }, /text/),
+  field('a text that is an object', { text: { a: 1 } }, /text/),
+  field('a text that is a list', { text: ['x'] }, /text/),
+  field('a text with a lone surrogate', { text: 'a\udfff' }, /text/),
+  field('a text over 256 KiB', { text: long(262_145) }, /text/, 413),
+  field('a text over 256 KiB in few characters', { text: '🙂'.repeat(65_537) }, /text/, 413),
+  field('an author that is a text', { text: 'x', author: 'me' }, /author/),
+  field('an author without an id', { text: 'x', author: { name: 'me' } }, /author/),
+  field('an author with an empty id', { text: 'x', author: { id: '' } }, /author/),
+  field('an author with an unknown field', { text: 'x', author: { id: 'u1', role: 'admin' } }, /author/),
+  field('an author with a long name', { text: 'x', author: { id: 'u1', name: long(257) } }, /author/),
+  field('a thread that is a number', { text: 'x', thread: 7 }, /thread/),
+  field('an empty thread', { text: 'x', thread: '' }, /thread/),
+  field('a thread of 513 characters', { text: 'x', thread: long(513) }, /thread/),
+  field('a replyTo that is no URL', { text: 'x', replyTo: 'me' }, /replyTo/),
+  field('a replyTo of another scheme', { text: 'x', replyTo: 'file:///etc/passwd' }, /replyTo/),
+  field('a replyTo in javascript', { text: 'x', replyTo: 'javascript:alert(1)' }, /replyTo/),
+  field('a replyTo that is too long', { text: 'x', replyTo: `http://127.0.0.1/${long(2_048)}` }, /replyTo/),
+  field('a replyTo that is an object', { text: 'x', replyTo: { url: 'http://127.0.0.1/' } }, /replyTo/),
+  field('a sentAt that is a number', { text: 'x', sentAt: 1_700_000_000 }, /sentAt/),
+  field('a sentAt that is a word', { text: 'x', sentAt: 'yesterday' }, /sentAt/),
+  field('a sentAt that is a day', { text: 'x', sentAt: '2026-11-21' }, /sentAt/),
+  field('a sentAt that is no date', { text: 'x', sentAt: '2026-13-40T25:61:00Z' }, /sentAt/),
+
+  // Headers.
+  header('an empty Idempotency-Key', 'idempotency-key', '', /Idempotency-Key/),
+  header('an Idempotency-Key of 257 characters', 'idempotency-key', long(257), /Idempotency-Key/),
+  header('an Idempotency-Key with a tab', 'idempotency-key', 'a\tb', /Idempotency-Key/),
+  header('an Idempotency-Key with a control character', 'idempotency-key', 'a\u0085b', /Idempotency-Key/),
+  {
+    ...header('two ids that differ', 'idempotency-key', 'a', /Idempotency-Key/),
+    body: '{"id":"b","text":"x"}',
+  },
+  header('only an event stream accepted', 'accept', 'text/event-stream', /Accept/, 406),
+  header('only HTML accepted', 'accept', 'text/html', /Accept/, 406),
+
+  // The path and the query.
+  path('an agent in capitals', '/v1/agents/MAIN/sessions/s/messages', /agent/),
+  path('an agent with a dot', '/v1/agents/a.b/sessions/s/messages', /agent/),
+  path('an agent that begins with a dash', '/v1/agents/-a/sessions/s/messages', /agent/),
+  path('an agent of 65 characters', `/v1/agents/${long(65)}/sessions/s/messages`, /agent/),
+  path('an agent with a wildcard', '/v1/agents/*/sessions/s/messages', /agent/),
+  path('an agent that nobody configured', '/v1/agents/nobody/sessions/s/messages', /agent/, 404),
+  path('an agent of the language', '/v1/agents/constructor/sessions/s/messages', /agent/, 404),
+  path('a session of 513 bytes', `/v1/agents/main/sessions/${long(513)}/messages`, /session/),
+  path(
+    'a session of 129 emoji',
+    `/v1/agents/main/sessions/${encodeURIComponent('🙂'.repeat(129))}/messages`,
+    /session/,
+  ),
+  path('an empty session', '/v1/agents/main/sessions//messages', /openapi/, 404),
+  path('a session that is no UTF-8', '/v1/agents/main/sessions/%ff/messages', /path/),
+  path('a session with broken percent-encoding', '/v1/agents/main/sessions/%zz/messages', /path/),
+  path('a very long path', `/v1/agents/main/sessions/${long(9_000)}/messages`, /path|session|route/, 414),
+  path('a wait that is a word', `${MESSAGES}?wait=soon`, /wait/),
+  path('a wait without a unit', `${MESSAGES}?wait=30`, /wait/),
+  path('a negative wait', `${MESSAGES}?wait=-1s`, /wait/),
+  path('no wait at all', `${MESSAGES}?wait=0s`, /wait/),
+  path('a wait of a day', `${MESSAGES}?wait=1440m`, /wait/),
+  path('two waits', `${MESSAGES}?wait=1s&wait=2s`, /wait/),
+  path('a wait that is empty', `${MESSAGES}?wait=`, /wait/),
+  path('a wait in hours', `${MESSAGES}?wait=1h`, /wait/),
+  path('a route that is none', '/v1/agents', /openapi/, 404, 'GET'),
+  path('a method that is none', MESSAGES, /openapi/, 404, 'PUT'),
+  path('a message that nobody sent', `${MESSAGES}/nobody`, /messageId/, 404, 'GET'),
+  path('a limit of nothing', '/v1/agents/main/sessions/s/turns?limit=0', /limit/, 400, 'GET'),
+  path('a limit that is too high', '/v1/agents/main/sessions/s/turns?limit=201', /limit/, 400, 'GET'),
+  path('a limit that is no number', '/v1/agents/main/sessions/s/turns?limit=ten', /limit/, 400, 'GET'),
+  path('two limits', '/v1/agents/main/sessions/s/turns?limit=1&limit=2', /limit/, 400, 'GET'),
+  path('a dead message that is none', '/v1/dead/nobody', /deadId/, 404, 'GET'),
+  path('a dead message with wildcards', '/v1/dead/*.*.1', /deadId/, 404, 'GET'),
+  path('a dead message to retry that is none', '/v1/dead/main.s.1/retry', /deadId/, 404),
+  path('a dead message to drop that is none', '/v1/dead/main.s.1/drop', /deadId/, 404),
+  path('a cursor that is none', '/v1/dead?after=x', /after/, 400, 'GET'),
+  path('a filter for an agent that is none', '/v1/dead?agent=A', /agent/, 400, 'GET'),
+  path('a filter for two sessions', '/v1/dead?session=a&session=b', /session/, 400, 'GET'),
+];
+
+export interface BadStart {
+  readonly title: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Content of the settings file, by its name. */
+  readonly file?: { readonly name: string; readonly content: string | Uint8Array };
+  readonly args?: readonly string[];
+  /** Must stand in the message. */
+  readonly names: RegExp;
+}
+
+const env = (title: string, variables: Record<string, string>, names: RegExp): BadStart => ({
+  title,
+  env: variables,
+  names,
+});
+const yaml = (title: string, content: string | Uint8Array, names: RegExp): BadStart => ({
+  title,
+  file: { name: 'lanekeeper.yaml', content },
+  names,
+});
+
+export const BAD_STARTS: readonly BadStart[] = [
+  env('a port that is a word', { LANEKEEPER_HTTP_PORT: 'eighty' }, /LANEKEEPER_HTTP_PORT: found "eighty"/),
+  env('a port that is too high', { LANEKEEPER_HTTP_PORT: '65536' }, /LANEKEEPER_HTTP_PORT/),
+  env('a negative port', { LANEKEEPER_HTTP_PORT: '-1' }, /LANEKEEPER_HTTP_PORT/),
+  env('a host for everybody', { LANEKEEPER_HTTP_HOST: '0.0.0.0' }, /LANEKEEPER_HTTP_HOST.*tokens/s),
+  env('a host for everybody in IPv6', { LANEKEEPER_HTTP_HOST: '::' }, /LANEKEEPER_HTTP_HOST.*tokens/s),
+  env('a host that is none', { LANEKEEPER_HTTP_HOST: 'a b' }, /LANEKEEPER_HTTP_HOST/),
+  env('a broker that is no URL', { LANEKEEPER_NATS_URL: 'broker' }, /LANEKEEPER_NATS_URL/),
+  env('a broker over HTTP', { LANEKEEPER_NATS_URL: 'http://127.0.0.1:4222' }, /LANEKEEPER_NATS_URL/),
+  env('a namespace with a dot', { LANEKEEPER_NAMESPACE: 'a.b' }, /LANEKEEPER_NAMESPACE/),
+  env('a namespace with a wildcard', { LANEKEEPER_NAMESPACE: '>' }, /LANEKEEPER_NAMESPACE/),
+  env('a worker id with a slash', { LANEKEEPER_WORKER_ID: 'a/b' }, /LANEKEEPER_WORKER_ID/),
+  env('a capacity of nothing', { LANEKEEPER_WORKER_CAPACITY: '0' }, /LANEKEEPER_WORKER_CAPACITY/),
+  env('a capacity of a half', { LANEKEEPER_WORKER_CAPACITY: '1.5' }, /LANEKEEPER_WORKER_CAPACITY/),
+  env('a drain time that is a word', { LANEKEEPER_DRAIN_MS: '30s' }, /LANEKEEPER_DRAIN_MS/),
+  env('a log level that is none', { LANEKEEPER_LOG_LEVEL: 'loud' }, /LANEKEEPER_LOG_LEVEL/),
+  env('a misspelt variable', { LANEKEEPER_HTTP_PROT: '7070' }, /did you mean LANEKEEPER_HTTP_PORT/),
+  env(
+    'a variable of a later version',
+    { LANEKEEPER_REDIS_URL: 'redis://127.0.0.1' },
+    /LANEKEEPER_REDIS_URL.*not in this/s,
+  ),
+  env('an agent that is no URL', { LANEKEEPER_AGENT_URL: '127.0.0.1:8080' }, /LANEKEEPER_AGENT_URL/),
+  env('an agent of another scheme', { LANEKEEPER_AGENT_URL: 'ftp://127.0.0.1/' }, /LANEKEEPER_AGENT_URL/),
+  env('a secret that is too short', { LANEKEEPER_AGENT_SECRET: 'hush' }, /LANEKEEPER_AGENT_SECRET/),
+  env('a settings file that is not there', { LANEKEEPER_CONFIG: 'nowhere.yaml' }, /nowhere\.yaml/),
+  yaml('broken YAML', 'http: [', /lanekeeper\.yaml/),
+  yaml('a list', '- a\n- b\n', /lanekeeper\.yaml|settings/),
+  yaml('bytes that are no text', new Uint8Array([0xff, 0xfe, 0x00]), /lanekeeper\.yaml|UTF-8/),
+  yaml('a key twice', 'drainMs: 1\ndrainMs: 2\n', /drainMs|unique|lanekeeper\.yaml/),
+  yaml('an unknown key', 'htpp: {}\n', /did you mean http/),
+  yaml('an unknown key below', 'http: {prot: 1}\n', /did you mean http\.port/),
+  yaml('a setting of a later version', 'guard: {}\n', /guard.*not in this/s),
+  yaml('a text for a number', 'drainMs: soon\n', /drainMs/),
+  yaml('shards that are no power of two', 'shards: 100\n', /shards/),
+  yaml('two replicas', 'nats: {replicas: 2}\n', /nats\.replicas/),
+  yaml('an agent in capitals', 'agents: {Main: {}}\n', /agents\.Main/),
+  yaml('an agent without a handler', 'agents: {research: {}}\n', /agents\.research/),
+  yaml('an agent with a handler that is none', 'agents: {main: {handler: nobody}}\n', /agents\.main\.handler.*nobody/s),
+  yaml(
+    'an agent with a url and a handler',
+    'agents: {main: {handler: echo, url: "http://127.0.0.1:1/"}}\n',
+    /agents\.main\.url/,
+  ),
+  yaml('an agent with two timeouts', 'agents: {main: {sessionTimeout: 1, turnTimeoutMs: 1000}}\n', /sessionTimeout/),
+  yaml('an agent with no attempt', 'agents: {main: {maxAttempts: 0}}\n', /agents\.main\.maxAttempts/),
+  yaml('an agent with a negative timeout', 'agents: {main: {turnTimeoutMs: -5}}\n', /agents\.main\.turnTimeoutMs/),
+  yaml('two mistakes, both told', 'drainMs: -1\nshards: 3\n', /shards.*drainMs/s),
+  { title: 'a command that is none', args: ['upp'], names: /upp/ },
+  { title: 'an option that is none', args: ['up', '--fast'], names: /--fast/ },
+  { title: 'a role without a broker', args: ['worker'], names: /LANEKEEPER_NATS_URL/ },
+];
