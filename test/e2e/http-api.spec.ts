@@ -24,6 +24,10 @@ describe('the HTTP API', () => {
       '/v1/agents/{agent}/sessions/{session}/messages',
       '/v1/agents/{agent}/sessions/{session}/messages/{messageId}',
       '/v1/agents/{agent}/sessions/{session}/turns',
+      '/v1/dead',
+      '/v1/dead/{deadId}',
+      '/v1/dead/{deadId}/drop',
+      '/v1/dead/{deadId}/retry',
     ]);
     const post = body.paths['/v1/agents/{agent}/sessions/{session}/messages'].post;
     expect(Object.keys(post.requestBody.content['application/json'].schema.properties).toSorted()).toEqual([

@@ -82,10 +82,10 @@ it('another number of shards is refused: it is written into the stream', async (
 });
 
 it('two namespaces share a broker', async () => {
-  const one = await startWorker();
-  const two = await startWorker({ LANEKEEPER_NAMESPACE: 'other' });
+  await using one = await startWorker();
+  await using two = await startWorker({ LANEKEEPER_NAMESPACE: 'other' });
+  expect(one.pid).not.toBe(two.pid);
   const streams = await withManager(async (jsm) => (await jsm.streams.names().next()).toSorted());
-  expect(streams).toEqual(['LK_EVENTS', 'LK_INBOX', 'LK_TURNS', 'OTHER_EVENTS', 'OTHER_INBOX', 'OTHER_TURNS']);
-  await one.stop();
-  await two.stop();
+  const kinds = ['DEAD', 'EVENTS', 'INBOX', 'TURNS'];
+  expect(streams).toEqual([...kinds.map((kind) => `LK_${kind}`), ...kinds.map((kind) => `OTHER_${kind}`)]);
 });
