@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { format, resolveConfig } from 'prettier';
 import { packageRoot } from '#config';
 import { describeEnvironment } from './environment.js';
 import type { BenchOptions } from './options.js';
@@ -50,7 +51,8 @@ for (const [name, value] of Object.entries(environment)) process.stdout.write(`$
 if (given.write === true) {
   const file = join(packageRoot(), 'docs/bench.md');
   await mkdir(join(file, '..'), { recursive: true });
-  await writeFile(file, toMarkdown(rows, environment, repeatCommand()));
+  const text = toMarkdown(rows, environment, repeatCommand());
+  await writeFile(file, await format(text, { ...(await resolveConfig(file)), filepath: file }));
   options.say(`written to ${file}`);
 }
 const missed = rows.filter(({ isMissed }) => isMissed).length;
