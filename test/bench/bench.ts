@@ -8,6 +8,7 @@ import type { BenchOptions } from './options.js';
 import { measureIdle } from './parts/idle.js';
 import { measureIngress } from './parts/ingress.js';
 import { measureTurns } from './parts/turns.js';
+import { othersLoad } from './quiet.js';
 import { toMarkdown, toRow, toTable, type Row } from './report.js';
 import type { Comparison } from './targets.js';
 
@@ -42,10 +43,11 @@ const options: BenchOptions = {
   profileDir: given.profile === undefined ? undefined : resolve(given.profile),
   say: (line) => process.stderr.write(`bench: ${line}\n`),
 };
-const environment = await describeEnvironment();
+const machine = await describeEnvironment();
 const rows: Row[] = [];
 for (const name of given.only) rows.push(...((await PARTS[name]?.(options)) ?? []).map(toRow));
 
+const environment = { ...machine, 'load of others': othersLoad() };
 process.stdout.write(`${toTable(rows)}\n`);
 for (const [name, value] of Object.entries(environment)) process.stdout.write(`${name}: ${value}\n`);
 if (given.write === true) {

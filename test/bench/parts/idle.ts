@@ -1,6 +1,7 @@
 import { startBroker, tempDir } from '#testing';
 import type { BenchOptions } from '../options.js';
 import { startProgram } from '../program.js';
+import { untilQuiet } from '../quiet.js';
 import { percentile } from '../statistics.js';
 import type { Comparison, TargetName } from '../targets.js';
 
@@ -31,6 +32,7 @@ export async function measureIdle(options: BenchOptions): Promise<Comparison[]> 
 }
 
 async function sampleOnce(): Promise<Samples> {
+  await untilQuiet();
   await using broker = await startBroker();
   await using folder = await tempDir('bench');
   await using program = await startProgram('test/bench/programs/idle.js', {

@@ -2,6 +2,7 @@ import autocannon from 'autocannon';
 import { startBroker, tempDir } from '#testing';
 import type { BenchOptions } from '../options.js';
 import { startProgram } from '../program.js';
+import { untilQuiet } from '../quiet.js';
 import type { Comparison } from '../targets.js';
 
 const CONNECTIONS = 64;
@@ -23,6 +24,7 @@ export async function measureIngress(options: BenchOptions): Promise<Comparison[
 }
 
 async function runOurs({ profileDir }: BenchOptions): Promise<number> {
+  await untilQuiet();
   await using broker = await startBroker();
   await using folder = await tempDir('bench');
   await using ingress = await startProgram('apps/ingress/src/main.js', {
@@ -35,6 +37,7 @@ async function runOurs({ profileDir }: BenchOptions): Promise<number> {
 }
 
 async function runBare(): Promise<number> {
+  await untilQuiet();
   await using folder = await tempDir('bench');
   await using bare = await startProgram('test/bench/programs/bare-fastify.js', { cwd: folder.path });
   return await load(await bare.said('ready'));

@@ -1,6 +1,7 @@
 import { startRedis, tempDir } from '#testing';
 import { installPeers } from '../peers/install-peers.js';
 import { startProgram } from '../program.js';
+import { untilQuiet } from '../quiet.js';
 
 export interface PeerWork {
   readonly messages: number;
@@ -12,6 +13,7 @@ export interface PeerWork {
 /** Jobs a second that GroupMQ completes, each session a group of its own. */
 export async function runGroupmq(work: PeerWork, { isFull }: { isFull: boolean }): Promise<number> {
   const folder = await installPeers();
+  await untilQuiet();
   await using redis = await startRedis();
   await using scratch = await tempDir('bench');
   const start = (role: string) =>
@@ -33,6 +35,7 @@ export async function runGroupmq(work: PeerWork, { isFull }: { isFull: boolean }
 /** Messages a second that the Chat SDK handles, each session a thread of its own. */
 export async function runChatSdk(work: PeerWork): Promise<number> {
   const folder = await installPeers();
+  await untilQuiet();
   await using redis = await startRedis();
   await using scratch = await tempDir('bench');
   await using program = await startProgram(`${folder}/chat-sdk.mjs`, {

@@ -2,6 +2,7 @@ import { tempDir } from '#testing';
 import type { BenchOptions } from '../options.js';
 import { names, startBenchBroker, type BenchBroker } from '../bench-broker.js';
 import { startProgram, type Program } from '../program.js';
+import { untilQuiet } from '../quiet.js';
 import type { Comparison, Figures } from '../targets.js';
 import { makeWork, warmupOf } from '../work.js';
 import { runChatSdk, runGroupmq } from './peer-turns.js';
@@ -85,6 +86,7 @@ async function runOnStreams(
   const { warmup, messages } = makeWork(names, options);
   const { inboxStream, turnsStream } = names;
   const all = warmup.length + messages.length;
+  await untilQuiet();
   await using broker = await startBenchBroker();
   await using folder = await tempDir('bench');
   if (isFull) for (const part of [warmup, messages]) await broker.feed(part);
