@@ -41,7 +41,8 @@ export class MessagesController {
     if (!acceptsJson(request.headers.accept)) throw notAcceptable();
     const message = readMessage(body, headers['idempotency-key']);
     const trace = readTraceContext((name) => single(headers[name]));
-    const answer = await this.intake.send(path, message, trace, waitMs, goneSignal(reply));
+    const gone = waitMs === undefined ? NEVER : goneSignal(reply);
+    const answer = await this.intake.send(path, message, trace, waitMs, gone);
     if (answer.status !== undefined) void reply.status(200);
     return answer;
   }
@@ -68,6 +69,9 @@ function readMessage(body: unknown, idempotencyKey: unknown): InboxMessage {
 function single(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
+
+/** For who does not wait: a signal of its own would be aborted at the end of every single request. */
+const NEVER = new AbortController().signal;
 
 /** Aborts when the caller hangs up, so that nobody waits for a turn on its behalf. */
 function goneSignal(reply: FastifyReply): AbortSignal {

@@ -1,3 +1,5 @@
+export { aptSystem } from './embedded/apt-system.js';
+export { unpackDebianPackages } from './embedded/debian-package.js';
 export { EmbeddedBroker } from './embedded/embedded-broker.js';
 export { findNatsServer } from './embedded/find-nats-server.js';
 export { LastMessageBatcher } from './last-message-batcher.client.js';

@@ -3,10 +3,11 @@
  * whose machine it runs on; the only place of this library that reads it.
  */
 export function hostEnv(): NodeJS.ProcessEnv {
-  const { PATH, HOME, NATS_SERVER_BIN } = process.env;
+  const { PATH, HOME, NATS_SERVER_BIN, REDIS_SERVER_BIN } = process.env;
   return {
     ...(PATH === undefined ? {} : { PATH }),
     ...(HOME === undefined ? {} : { HOME }),
     ...(NATS_SERVER_BIN === undefined ? {} : { NATS_SERVER_BIN }),
+    ...(REDIS_SERVER_BIN === undefined ? {} : { REDIS_SERVER_BIN }),
   };
 }

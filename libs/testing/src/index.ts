@@ -1,7 +1,8 @@
 export { startFaultProxy, type FaultProxy } from './fault-proxy.js';
 export { expectNothingLeft } from './leak-check.js';
 export { startBroker, type TestBroker, type TestBrokerOptions } from './nats-broker.js';
-export type { OwnedProcess, ProcessEnd } from './owned-process.js';
+export { spawnOwned, type OwnedProcess, type ProcessEnd } from './owned-process.js';
+export { startRedis, type TestRedis } from './redis-server.js';
 export { isRunning } from './running.js';
 export { startService, type ServiceOptions, type ServiceProcess } from './service-process.js';
 export { spawnSourceProgram } from './source-program.js';

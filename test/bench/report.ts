@@ -1,0 +1,84 @@
+import Table from 'cli-table3';
+import type { Environment } from './environment.js';
+import { median, medianRatio } from './statistics.js';
+import { isReached, TARGETS, type Comparison, type Figures, type Target } from './targets.js';
+
+export interface Row {
+  readonly cells: readonly string[];
+  readonly isMissed: boolean;
+}
+
+const COLUMNS = ['part', 'ours', 'beside', 'theirs', 'ratio', 'target', ''];
+
+export function toRow({ target: name, ours, baseline }: Comparison): Row {
+  const target: Target = TARGETS[name];
+  const lacking = [ours, baseline].find((figures) => 'notMeasured' in figures);
+  const head = [target.part, show(ours, target.unit), target.baseline, show(baseline, target.unit)];
+  if (lacking !== undefined || 'notMeasured' in ours || 'notMeasured' in baseline) {
+    return { cells: [...head, '', bound(target), 'missed'], isMissed: true };
+  }
+  const ratio = medianRatio(ours, baseline);
+  const isMissed = !isReached(target, ratio);
+  const hasBound = target.atLeast !== undefined || target.atMost !== undefined;
+  const verdict = isMissed ? 'missed' : hasBound ? 'met' : '';
+  return { cells: [...head, ratio.toFixed(2), bound(target), verdict], isMissed };
+}
+
+export function toTable(rows: readonly Row[]): string {
+  const table = new Table({ head: COLUMNS, style: { head: [], border: [] } });
+  for (const { cells } of rows) table.push([...cells]);
+  return table.toString();
+}
+
+export function toMarkdown(rows: readonly Row[], environment: Environment, command: string): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [
+    '# Benchmarks',
+    '',
+    'Written by the bench itself; each figure is the median of its runs, and each ratio the median of the ratios of',
+    'single runs. Repeat it with:',
+    '',
+    '```sh',
+    command,
+    '```',
+    '',
+    line(COLUMNS),
+    line(COLUMNS.map(() => '---')),
+    ...rows.map(({ cells }) => line(cells)),
+    '',
+    ...Object.entries(environment).map(([name, value]) => `- ${name}: ${value}`),
+    '',
+    WHAT_IT_MEASURES,
+  ].join('\n');
+}
+
+/** The median, and in brackets the lowest and the highest run. */
+function show(figures: Figures, unit: string): string {
+  if ('notMeasured' in figures) return `not measured: ${figures.notMeasured}`;
+  const round = (value: number): string => Math.round(value).toLocaleString('en');
+  const range = figures.length < 2 ? '' : ` (${round(Math.min(...figures))} to ${round(Math.max(...figures))})`;
+  return `${round(median(figures))} ${unit}${range}`;
+}
+
+function bound({ atLeast, atMost }: Target): string {
+  if (atLeast !== undefined) return `at least ${atLeast}`;
+  return atMost === undefined ? 'none' : `at most ${atMost}`;
+}
+
+const WHAT_IT_MEASURES = `## What is measured
+
+- **turns**: messages of many sessions, two each, through publish, lanes and commit, with an agent in the worker that
+  does nothing and 64 turns at once. Each message has a thread of its own, so that no two share a turn. Broker (one
+  replica, file storage), worker and publisher are a process each. Times are those of the broker's own stamps: from the
+  first message stored to the last record stored, after a quarter of the work as warm-up. "Full inbox": all messages are
+  stored before the worker starts.
+- **bare loop**: the same broker, publisher and counting; 64 ordered consumers and one compare-and-set publish of a record
+  of the same size per message, 64 at once, without lanes, Nest, or a look into the message.
+- **GroupMQ**, **Chat SDK queue**: the same work on a Redis that keeps nothing on disk. GroupMQ has a producer and a worker
+  process. The Chat SDK handles a message in the process that takes it, so it has one, and no full inbox.
+- **ingress**: \`POST …/messages\`, answered when the broker has stored it, beside a Fastify route that checks the same body
+  with the same schema and stores nothing; the load comes from the same 64 connections.
+- **message to handler**: one message at a time, publish to the first line of the handler, beside publish to the callback of
+  an ordered consumer, in turn and in one process with one clock. "Idle session": it had turns before. "Unread head": the
+  worker meets it for the first time and has to read its last record.
+`;

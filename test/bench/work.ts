@@ -1,0 +1,38 @@
+import { dedupId, HEADER, type Names } from '#contracts';
+
+/** How much a part does. */
+export interface WorkSize {
+  readonly messages: number;
+  readonly sessions: number;
+}
+
+export interface Message {
+  readonly subject: string;
+  readonly body: string;
+  readonly headers: Record<string, string>;
+}
+
+export interface Work {
+  /** Of other sessions, and not counted: until the compilers are done, a run tells more of them than of us. */
+  readonly warmup: readonly Message[];
+  readonly messages: readonly Message[];
+}
+
+export function warmupOf({ messages }: WorkSize): number {
+  return Math.ceil(messages / 4);
+}
+
+/** Messages of the sessions in turn. Each has a thread of its own: those of one thread would share a turn. */
+export function makeWork(names: Names, size: WorkSize): Work {
+  const make = (session: string, i: number): Message => {
+    const key = names.sessionTokens('main', session);
+    const text = `message number ${i} of the bench, of a usual length`;
+    const body = JSON.stringify({ v: 1, kind: 'message', id: `m${i}`, text, thread: `t${i}` });
+    const subject = names.ingestSubject(key);
+    return { subject, body, headers: { [HEADER.messageId]: dedupId(key, `m${i}`) } };
+  };
+  return {
+    warmup: Array.from({ length: warmupOf(size) }, (_, i) => make(`warm-${i}`, i)),
+    messages: Array.from({ length: size.messages }, (_, i) => make(`session-${i % size.sessions}`, i)),
+  };
+}
