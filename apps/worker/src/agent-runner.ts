@@ -1,4 +1,4 @@
-import { LanekeeperError, RetryLaterError, TerminalError, type SessionTokens } from '#contracts';
+import { LanekeeperError, RetryLaterError, TerminalError, type InboxMessage, type SessionTokens } from '#contracts';
 import { applyAnswer, runAsCurrentTurn, Turn, type TurnHandler, type TurnMessage } from '#agents';
 import type { TurnOutcome, TurnPolicy, TurnRunner, TurnWork } from '#lanes';
 import { runInTrace } from '#telemetry';
@@ -64,12 +64,7 @@ function makeTurn(work: TurnWork): Turn {
     attempt: batch.attempt,
     agentToken: key.agentToken,
     sessionToken: key.sessionToken,
-    messages: batch.items.flatMap((item): TurnMessage[] => {
-      if (!item.content.ok) return [];
-      // A copy: what a handler does to its messages must not reach the next attempt of the same run (L7).
-      const { v: _version, kind: _kind, replyTo: _replyTo, ...message } = structuredClone(item.content.message);
-      return [{ ...message, seq: item.seq }];
-    }),
+    messages: batch.items.flatMap(({ seq, content }) => (content.ok ? [toTurnMessage(seq, content.message)] : [])),
     state,
     deadline,
     get signal() {
@@ -83,6 +78,19 @@ function makeTurn(work: TurnWork): Turn {
             ...(latest.tracestate === undefined ? {} : { tracestate: latest.tracestate }),
           },
   });
+}
+
+/** A copy: what a handler does to its messages must not reach the next attempt of the same run (L7). */
+function toTurnMessage(seq: number, { id, text, data, author, thread, sentAt }: InboxMessage): TurnMessage {
+  return {
+    id,
+    seq,
+    ...(text === undefined ? undefined : { text }),
+    ...(data === undefined ? undefined : { data: structuredClone(data) }),
+    ...(author === undefined ? undefined : { author: { ...author } }),
+    ...(thread === undefined ? undefined : { thread }),
+    ...(sentAt === undefined ? undefined : { sentAt }),
+  };
 }
 
 const MAX_NAME_CHARS = 100;

@@ -58,15 +58,14 @@ export class Turn {
   readonly session: string;
   /** Everything that this turn decides, in order. */
   readonly messages: readonly TurnMessage[];
-  /** When `signal` aborts at the latest. */
-  readonly deadline: Date;
   /** Trace context of the latest message; `undefined` when its sender gave none. */
   readonly trace: TraceContext | undefined;
-  readonly state: TurnState;
   private readonly start: TurnStart;
   private readonly replies: Reply[] = [];
   private keptState: unknown;
   private stateWasSet = false;
+  private ownsState = false;
+  private stateAccess: TurnState | undefined;
   private isOver = false;
 
   constructor(start: TurnStart) {
@@ -75,25 +74,33 @@ export class Turn {
     this.agent = decodeToken(start.agentToken) ?? start.agentToken;
     this.session = decodeToken(start.sessionToken) ?? start.sessionToken;
     this.messages = start.messages;
-    this.deadline = new Date(start.deadline);
-    this.start = start;
     this.trace = start.trace;
+    this.start = start;
     this.keptState = start.state;
-    let isOwn = false;
-    this.state = {
+  }
+
+  /** Made when somebody asks: most short turns keep nothing. */
+  get state(): TurnState {
+    this.stateAccess ??= {
       get: () => {
         this.alive();
         // The lane goes on from its own: what a turn that fails did to the state must not stay.
-        if (!isOwn) this.keptState = structuredClone(this.keptState);
-        isOwn = true;
+        if (!this.ownsState) this.keptState = structuredClone(this.keptState);
+        this.ownsState = true;
         return this.keptState;
       },
       set: (value) => {
         this.alive().keptState = value;
         this.stateWasSet = true;
-        isOwn = true;
+        this.ownsState = true;
       },
     };
+    return this.stateAccess;
+  }
+
+  /** When `signal` aborts at the latest. */
+  get deadline(): Date {
+    return new Date(this.start.deadline);
   }
 
   /** Aborts when the handler has to stop: the time is over, or the worker stops. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { SessionTokens } from './names.js';
 
 /**
@@ -6,6 +6,6 @@ import type { SessionTokens } from './names.js';
  * process, and two batches of one session never share one (L7). It is safe in URLs, headers and subjects.
  */
 export function makeRunId(key: SessionTokens, seqs: readonly number[]): string {
-  const hash = createHash('sha256').update(seqs.join(',')).digest('hex').slice(0, 10);
-  return `${key.agentToken}.${key.sessionToken}.${seqs[0]}.${hash}`;
+  const short = hash('sha256', seqs.join(','), 'hex').slice(0, 10);
+  return `${key.agentToken}.${key.sessionToken}.${seqs[0]}.${short}`;
 }

@@ -37,7 +37,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 export function readInboxItem(raw: RawInboxMessage, tokenProblem: string | undefined): InboxItem {
   const content = tokenProblem === undefined ? readContent(raw.data) : { ok: false as const, problem: tokenProblem };
   const traceparent = raw.header('traceparent');
-  const tracestate = raw.header('tracestate');
+  const tracestate = traceparent === '' ? '' : raw.header('tracestate');
   return {
     seq: raw.seq,
     storedAtMs: raw.storedAtMs,

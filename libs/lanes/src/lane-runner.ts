@@ -74,7 +74,7 @@ export class LaneRunner {
    */
   receive(key: SessionTokens, raw: RawInboxMessage, isRecovery: boolean): void {
     const lane = this.laneFor(key, isRecovery);
-    const item = readInboxItem(raw, this.tokenProblem(key));
+    const item = readInboxItem(raw, lane.tokenProblem);
     if (lane.arrive(item) && lane.isOpen) this.drive(lane);
   }
 
@@ -114,7 +114,7 @@ export class LaneRunner {
     const id = laneId(key);
     const known = this.lanes.get(id);
     if (known !== undefined) return known;
-    const lane = new Lane(key);
+    const lane = new Lane(key, this.tokenProblem(key));
     this.lanes.set(id, lane);
     void this.load(lane, isRecovery);
     return lane;
@@ -123,11 +123,9 @@ export class LaneRunner {
   private async load(lane: Lane, isRecovery: boolean): Promise<void> {
     const { store, clock, log } = this.options;
     try {
-      const [head, cut] = await Promise.all([
-        store.loadHead(lane.key),
-        isRecovery ? store.loadCutTurn(lane.key) : undefined,
-      ]);
-      lane.open(head, cut);
+      const reading = isRecovery ? store.loadCutTurn(lane.key) : undefined;
+      const head = await store.loadHead(lane.key);
+      lane.open(head, await reading);
       // The reader may have been faster than the head: it will not say again that it has caught up.
       if (this.readShards.has(lane.key.shard)) lane.giveUpOnMissing();
       this.drive(lane);

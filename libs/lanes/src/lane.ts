@@ -79,7 +79,11 @@ export class Lane {
   /** A record is on its way; resolves when it has ended. Commits of a session go one after another. */
   writing: Promise<unknown> | undefined;
 
-  constructor(readonly key: SessionTokens) {}
+  constructor(
+    readonly key: SessionTokens,
+    /** Why no message of this subject can be one of a session; looked at once, not with every message. */
+    readonly tokenProblem?: string,
+  ) {}
 
   get isOpen(): boolean {
     return this.isLoaded;
@@ -185,8 +189,12 @@ export class Lane {
       ...(this.frozen?.laterSince === undefined ? {} : { laterSince: this.frozen.laterSince }),
       items,
     };
-    const taken = new Set(items);
-    this.waiting = this.waiting.filter((item) => !taken.has(item));
+    if (items.length === this.waiting.length) {
+      this.waiting = [];
+    } else {
+      const taken = new Set(items);
+      this.waiting = this.waiting.filter((item) => !taken.has(item));
+    }
     this.frozen = undefined;
     return this.batch;
   }
@@ -205,6 +213,15 @@ export class Lane {
 
   /** The cursor after `seqs` are decided too. */
   cursorAfter(seqs: readonly number[]): Pick<Head, 'upto' | 'done'> {
+    // The common case, a session without a backlog: everything that was read is decided with this.
+    if (
+      this.waiting.length === 0 &&
+      this.broken.length === 0 &&
+      this.head.done.length === 0 &&
+      this.decidesBatch(seqs)
+    ) {
+      return { upto: seqs.at(-1) ?? this.head.upto, done: [] };
+    }
     return decide(this.head, seqs, this.undecided(), this.lastSeq);
   }
 
@@ -212,8 +229,8 @@ export class Lane {
   goOnFrom(loaded: LoadedHead): void {
     this.current = loaded;
     this.mustFence = false;
-    this.waiting = this.waiting.filter((item) => !isDecided(loaded.head, item.seq));
-    this.broken = this.broken.filter((item) => !isDecided(loaded.head, item.seq));
+    if (this.waiting.length > 0) this.waiting = this.waiting.filter((item) => !isDecided(loaded.head, item.seq));
+    if (this.broken.length > 0) this.broken = this.broken.filter((item) => !isDecided(loaded.head, item.seq));
     if (this.batch === undefined) this.refreeze();
   }
 
@@ -224,6 +241,11 @@ export class Lane {
     const back = items.filter((item) => !isDecided(this.head, item.seq));
     if (back.length > 0) this.waiting = [...back, ...this.waiting].toSorted((a, b) => a.seq - b.seq);
     this.refreeze();
+  }
+
+  private decidesBatch(seqs: readonly number[]): boolean {
+    const items = this.batch?.items;
+    return items?.length === seqs.length && items.every(({ seq }, i) => seq === seqs[i] && seq > this.head.upto);
   }
 
   private refreeze(): void {

@@ -7,5 +7,6 @@ import type { InboxItem } from './inbox-item.js';
 export function takeQueue(waiting: readonly InboxItem[]): InboxItem[] {
   const oldest = waiting[0];
   if (oldest === undefined) return [];
+  if (waiting.length === 1) return [oldest];
   return waiting.filter((item) => item.route === oldest.route);
 }

@@ -38,6 +38,7 @@ export class TurnExecution implements TurnWork {
   private controller: AbortController | undefined;
   private reportOver = (): void => {};
   private giveUp = (): void => {};
+  private cancelTimer = (): void => {};
 
   constructor(
     readonly key: SessionTokens,
@@ -62,29 +63,28 @@ export class TurnExecution implements TurnWork {
     this.reportOver = listener;
   }
 
-  async run(): Promise<ExecutedTurn> {
-    const { clock, turns } = this.options;
-    const cancelAnnouncement = this.announce();
-    let timedOut: TurnOutcome | undefined;
-    let isLeaked = false;
-    let cancelTimer = (): void => {};
-    const gaveUp = new Promise<void>((resolve) => {
-      this.giveUp = resolve;
-      cancelTimer = clock.after(this.policy.turnTimeoutMs, () => {
-        timedOut = this.timedOut();
+  run(): Promise<ExecutedTurn> {
+    return new Promise((resolve) => {
+      const { clock, turns } = this.options;
+      let isOver = false;
+      const end = (outcome: TurnOutcome, isLeaked: boolean): void => {
+        if (isOver) return;
+        isOver = true;
+        this.cancelTimer();
+        this.reportOver();
+        resolve({ outcome, isLeaked, times: { startedAt: this.startedAt, endedAt: clock.now() } });
+      };
+      let timedOut: TurnOutcome | undefined;
+      this.startTimer(() => {
+        const late = this.timedOut();
+        timedOut = late;
         this.stop(new TurnTimeoutError(this.policy.turnTimeoutMs));
-        cancelTimer = clock.after(this.policy.abortGraceMs, () => {
-          isLeaked = true;
-          resolve();
-        });
+        this.cancelTimer = clock.after(this.policy.abortGraceMs, () => end(late, true));
       });
+      this.giveUp = () => end(this.timedOut(), false);
+      // What comes back after the time was over does not count, however good it is.
+      void runToOutcome(turns, this).then((outcome) => end(timedOut ?? outcome, false));
     });
-    const ended = await Promise.race([runToOutcome(turns, this), gaveUp]);
-    cancelTimer();
-    cancelAnnouncement();
-    this.reportOver();
-    const outcome = timedOut ?? ended ?? this.timedOut();
-    return { outcome, isLeaked, times: { startedAt: this.startedAt, endedAt: clock.now() } };
   }
 
   /** The process stops: the handler is told, and its outcome is recorded nowhere. */
@@ -106,23 +106,34 @@ export class TurnExecution implements TurnWork {
     return { kind: 'timed_out', error: { name: 'turn_timeout', message } };
   }
 
-  /** Says that the turn began, when that may be needed after a crash. */
-  private announce(): () => void {
-    const { store, turns, clock, worker } = this.options;
+  /** Announces the turn when that may be needed after a crash, and ends its time. One timer at a time: turns are many. */
+  private startTimer(onTimeout: () => void): void {
+    const { turns, clock } = this.options;
+    const { turnTimeoutMs } = this.policy;
+    const isOutside = turns.runsOutside(this.key);
+    if (isOutside) this.announce();
+    if (isOutside || turnTimeoutMs <= ANNOUNCE_AFTER_MS) {
+      this.cancelTimer = clock.after(turnTimeoutMs, onTimeout);
+      return;
+    }
+    this.cancelTimer = clock.after(ANNOUNCE_AFTER_MS, () => {
+      this.announce();
+      this.cancelTimer = clock.after(turnTimeoutMs - ANNOUNCE_AFTER_MS, onTimeout);
+    });
+  }
+
+  private announce(): void {
+    const { store, worker } = this.options;
     const { runId, attempt, items } = this.batch;
-    const say = (): void =>
-      store.announce(this.key, {
-        type: 'turn-started',
-        runId,
-        attempt,
-        seqs: items.map(({ seq }) => seq),
-        headSeq: this.headSeq,
-        at: this.startedAt,
-        worker,
-      });
-    if (!turns.runsOutside(this.key)) return clock.after(ANNOUNCE_AFTER_MS, say);
-    say();
-    return () => {};
+    store.announce(this.key, {
+      type: 'turn-started',
+      runId,
+      attempt,
+      seqs: items.map(({ seq }) => seq),
+      headSeq: this.headSeq,
+      at: this.startedAt,
+      worker,
+    });
   }
 }
 
