@@ -68,9 +68,9 @@ export class DeadLetters {
     const entry = await this.findEntry(deadId);
     if (entry === undefined) return undefined;
     const { key, letter } = entry;
-    const stored = await this.publisher.publish(key, letter.message, undefined, letter.seq);
+    const { seq, duplicate } = await this.publisher.publish(key, letter.message, undefined, letter.seq);
     await this.remove(entry);
-    return { messageId: letter.messageId, ...stored };
+    return { messageId: letter.messageId, seq, duplicate };
   }
 
   /** Forgets the entry; the decision `dead` in the session's record stays. */

@@ -21,14 +21,15 @@ export class DeduplicatedInbox {
   async store(key: SessionTokens, message: InboxMessage, trace: TraceContext | undefined): Promise<Stored> {
     let afterDeadSeq = 0;
     for (;;) {
-      const stored = await this.publisher.publish(key, message, trace, afterDeadSeq);
-      if (!stored.duplicate) return stored;
-      if (!(await this.endedDead(key, stored.seq))) {
-        await this.expectSameContent(stored.seq, message);
-        return stored;
+      const { seq, duplicate, wasUnclear } = await this.publisher.publish(key, message, trace, afterDeadSeq);
+      if (!duplicate) return { seq, duplicate };
+      // Our own first try may have been stored and ended dead since: that is no reason to run it a second time.
+      if (wasUnclear || !(await this.endedDead(key, seq))) {
+        await this.expectSameContent(seq, message);
+        return { seq, duplicate };
       }
       // Everybody who sends it again names the same dead one, so it is again stored once.
-      afterDeadSeq = stored.seq;
+      afterDeadSeq = seq;
     }
   }
 

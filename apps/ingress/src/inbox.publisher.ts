@@ -8,6 +8,11 @@ export interface Stored {
   readonly duplicate: boolean;
 }
 
+export interface Published extends Stored {
+  /** An earlier try of this very call got no clear answer: it may be what this is a duplicate of. */
+  readonly wasUnclear: boolean;
+}
+
 /** Largest message as it is stored: with its headers it stays below the broker's payload limit. */
 const MAX_STORED_BYTES = 768 * 1024;
 /** How long a publish without a clear answer is tried again before the sender is told 503. */
@@ -35,7 +40,7 @@ export class InboxPublisher {
     message: InboxMessage,
     trace: TraceContext | undefined,
     afterDeadSeq: number,
-  ): Promise<Stored> {
+  ): Promise<Published> {
     const body = JSON.stringify(message);
     const bytes = Buffer.byteLength(body);
     if (bytes > MAX_STORED_BYTES) {
@@ -45,13 +50,12 @@ export class InboxPublisher {
     }
     const headers = { [HEADER.messageId]: dedupId(key, message.id, afterDeadSeq), ...trace };
     const deadline = performance.now() + PATIENCE_MS;
-    let isRepeat = false;
+    let wasUnclear = false;
     for (;;) {
       const outcome = await this.channel.publish(this.names.ingestSubject(key), body, headers);
-      // Our own first try may be what it is a duplicate of.
-      if (outcome.kind === 'stored') return { seq: outcome.seq, duplicate: outcome.duplicate && !isRepeat };
+      if (outcome.kind === 'stored') return { seq: outcome.seq, duplicate: outcome.duplicate, wasUnclear };
       if (!isWorthRepeating(outcome) || performance.now() >= deadline) throw this.refusal(outcome, message.id);
-      isRepeat ||= outcome.kind === 'unknown';
+      wasUnclear ||= outcome.kind === 'unknown';
       await this.pause(deadline);
     }
   }

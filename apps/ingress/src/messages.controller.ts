@@ -39,12 +39,13 @@ export class MessagesController {
     const path = readSessionPath(agent, session);
     const waitMs = readWait(wait);
     if (!acceptsJson(request.headers.accept)) throw notAcceptable();
-    const message = readMessage(body, headers['idempotency-key']);
+    const { message, isIdMade } = readMessage(body, headers['idempotency-key']);
     const trace = readTraceContext((name) => single(headers[name]));
     const gone = waitMs === undefined ? NEVER : goneSignal(reply);
     const answer = await this.intake.send(path, message, trace, waitMs, gone);
     if (answer.status !== undefined) void reply.status(200);
-    return answer;
+    // Nobody else knows an id that was made here: what it is a duplicate of can only be our own unclear first try.
+    return isIdMade ? { ...answer, duplicate: false } : answer;
   }
 
   @Get(':messageId')
@@ -59,11 +60,15 @@ export class MessagesController {
   }
 }
 
-function readMessage(body: unknown, idempotencyKey: unknown): InboxMessage {
+function readMessage(body: unknown, idempotencyKey: unknown): { message: InboxMessage; isIdMade: boolean } {
   const checked = checkSendMessageBody(body);
   if (!checked.ok) throw inputProblem(checked.tooLarge ? 413 : 422, checked.problems);
   const { id, ...content } = checked.body;
-  return { v: 1, kind: 'message', id: readMessageId(id, idempotencyKey) ?? randomUUID(), ...content };
+  const given = readMessageId(id, idempotencyKey);
+  return {
+    message: { v: 1, kind: 'message', id: given ?? randomUUID(), ...content },
+    isIdMade: given === undefined,
+  };
 }
 
 function single(value: string | string[] | undefined): string | undefined {
