@@ -1,17 +1,14 @@
 import { afterEach, expect, it } from 'vitest';
-import { expectNothingLeft, startBroker, startService, tempDir, until } from '#testing';
-import { ApiClient } from '../support/api-client.js';
+import { expectNothingLeft, startBroker, until } from '#testing';
 import { expectDecidedOnceInOrder } from '../support/history-check.js';
+import { startRoles } from '../support/roles.js';
 
 afterEach(expectNothingLeft);
 
 it('broker away: 503 with Retry-After, nothing stored; broker back: all goes on without a restart of ours (L3)', async () => {
   await using broker = await startBroker();
-  await using dir = await tempDir('roles');
-  const env = { LANEKEEPER_NATS_URL: broker.url, LANEKEEPER_HTTP_PORT: '0', LANEKEEPER_LOG_LEVEL: 'error' };
-  await using ingress = await startService({ args: ['ingress'], cwd: dir.path, env });
-  await using worker = await startService({ args: ['worker'], cwd: dir.path, env });
-  const api = new ApiClient(ingress.url ?? '');
+  await using roles = await startRoles(broker.url);
+  const { api, ingress, worker } = roles;
   await api.send('s', { id: 'before', text: 'before' }, { wait: '20s' });
   await api.send('s', { id: 'through', text: 'runs through the outage', data: { sleepMs: 1_000 } });
   await until('its turn runs', async () => (await api.session('s')).state === 'running');
@@ -43,30 +40,17 @@ it('broker away: 503 with Retry-After, nothing stored; broker back: all goes on 
 
 it('services that start before their broker wait for it', async () => {
   await using broker = await startBroker();
-  await using dir = await tempDir('roles');
-  const env = { LANEKEEPER_NATS_URL: broker.url, LANEKEEPER_HTTP_PORT: '0', LANEKEEPER_LOG_LEVEL: 'error' };
   await broker.stop();
-  const starting = Promise.all([
-    startService({ args: ['ingress'], cwd: dir.path, env }),
-    startService({ args: ['worker'], cwd: dir.path, env }),
-  ]);
+  const starting = startRoles(broker.url);
   await broker.restart();
-  const [ingress, worker] = await starting;
-  try {
-    const api = new ApiClient(ingress.url ?? '');
-    expect(await api.send('s', { text: 'hello' }, { wait: '20s' })).toMatchObject({ status: 200 });
-  } finally {
-    await ingress.stop();
-    await worker.stop();
-  }
+  await using roles = await starting;
+  expect(await roles.api.send('s', { text: 'hello' }, { wait: '20s' })).toMatchObject({ status: 200 });
 });
 
 it('a stop does not wait for a broker that is away', async () => {
   await using broker = await startBroker();
-  await using dir = await tempDir('roles');
-  const env = { LANEKEEPER_NATS_URL: broker.url, LANEKEEPER_HTTP_PORT: '0', LANEKEEPER_LOG_LEVEL: 'error' };
-  await using ingress = await startService({ args: ['ingress'], cwd: dir.path, env });
-  await using worker = await startService({ args: ['worker'], cwd: dir.path, env });
+  await using roles = await startRoles(broker.url);
+  const { ingress, worker } = roles;
   await broker.stop();
   await until('the ingress knows', async () => (await fetch(`${ingress.url}/readyz`)).status === 503);
   worker.signal('SIGTERM');

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { connect } from '@nats-io/transport-node';
 import { afterEach, expect, it } from 'vitest';
-import { expectNothingLeft, startBroker, startService, tempDir, until } from '#testing';
-import { ApiClient, type ApiRecord } from '../support/api-client.js';
+import { expectNothingLeft, startBroker, until } from '#testing';
+import type { ApiClient, ApiRecord } from '../support/api-client.js';
 import { expectDecidedOnceInOrder } from '../support/history-check.js';
 import { startUp } from '../support/lanekeeper-up.js';
+import { startRoles } from '../support/roles.js';
 
 afterEach(expectNothingLeft);
 
@@ -64,11 +65,8 @@ it('kill -9 of the whole process group amid 500 messages: each is decided by exa
 
 it('kill -9 of nats-server alone amid 500 messages: the services go on by themselves and lose nothing (L1, L2, L3)', async () => {
   await using broker = await startBroker();
-  await using dir = await tempDir('roles');
-  const env = { LANEKEEPER_NATS_URL: broker.url, LANEKEEPER_HTTP_PORT: '0', LANEKEEPER_LOG_LEVEL: 'error' };
-  await using ingress = await startService({ args: ['ingress'], cwd: dir.path, env });
-  await using worker = await startService({ args: ['worker'], cwd: dir.path, env });
-  const api = new ApiClient(ingress.url ?? '');
+  await using roles = await startRoles(broker.url);
+  const { api, worker } = roles;
   await api.send('long', { id: 'through', text: 'through', data: { sleepMs: 2_500 } });
 
   let accepted = 0;

@@ -1,8 +1,8 @@
 import { connect } from '@nats-io/transport-node';
 import { afterEach, expect, it } from 'vitest';
 import { Names } from '#contracts';
-import { expectNothingLeft, startBroker, startService, tempDir, until } from '#testing';
-import { ApiClient } from '../support/api-client.js';
+import { expectNothingLeft, startBroker, until } from '#testing';
+import { startRoles } from '../support/roles.js';
 
 afterEach(expectNothingLeft);
 
@@ -27,11 +27,8 @@ const RUBBISH: readonly { subject: string; body: string | Uint8Array; reason: Re
 
 it('what is published past the ingress and is no message is decided `rejected`, and stops nothing', async () => {
   await using broker = await startBroker();
-  await using dir = await tempDir('roles');
-  const env = { LANEKEEPER_NATS_URL: broker.url, LANEKEEPER_HTTP_PORT: '0', LANEKEEPER_LOG_LEVEL: 'error' };
-  await using ingress = await startService({ args: ['ingress'], cwd: dir.path, env });
-  await using worker = await startService({ args: ['worker'], cwd: dir.path, env });
-  const api = new ApiClient(ingress.url ?? '');
+  await using roles = await startRoles(broker.url);
+  const { api, worker } = roles;
   const nc = await connect({ servers: broker.url });
   try {
     // A turn is running while the rubbish comes in: it is decided at once all the same, by notes.
