@@ -125,6 +125,21 @@ describe('facts that the protocol leans on', () => {
     expect(found.size).toBe(40);
   });
 
+  it('a long read comes in pieces that are bounded in bytes, and is complete', async () => {
+    const large = 'x'.repeat(200_000);
+    for (let i = 0; i < 30; i++) await publish('lk.turns.1.main.long', large);
+    const seqs: number[] = [];
+    for await (const { seq } of reader.messagesOf(names.turnsStream, 'lk.turns.1.main.long', 1)) seqs.push(seq);
+    expect(seqs).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
+  });
+
+  it('a wildcard as a token is stored as it is, outside of every shard: nobody reads it, and it stops nobody', async () => {
+    for (const token of ['*', '>']) {
+      const { seq = 0 } = await publish(`lk.in.main.${token}`, '{}');
+      expect((await reader.message(names.inboxStream, seq))?.subject).toBe(`lk.in.main.${token}`);
+    }
+  });
+
   it('an ordered consumer that starts beyond the last sequence neither delivers what comes below nor fails', async () => {
     await publish('lk.in.main.s', 'a');
     const consumer = await connection.js.consumers.get(names.inboxStream, {

@@ -17,6 +17,11 @@ const RUBBISH: readonly { subject: string; body: string | Uint8Array; reason: Re
   { subject: `lk.in.main.${'y'.repeat(513)}`, body: '{}', reason: /512 bytes/ },
   { subject: 'lk.in.MAIN.s', body: '{"v":1,"kind":"message","id":"x","text":"x"}', reason: /names no agent/ },
   { subject: 'lk.in.nobody.s', body: '{"v":1,"kind":"message","id":"x","text":"x"}', reason: /no agent of this name/ },
+  {
+    subject: 'lk.in.main.good',
+    body: JSON.stringify({ v: 1, kind: 'message', id: 'x', text: 'x'.repeat(900_000) }),
+    reason: /more than 786432 bytes/,
+  },
   { subject: 'lk.in.main.good', body: 'this is no JSON', reason: /no JSON/ },
   { subject: 'lk.in.main.good', body: '', reason: /no JSON/ },
   { subject: 'lk.in.main.good', body: new Uint8Array([0xff, 0xfe, 0x00]), reason: /no UTF-8/ },

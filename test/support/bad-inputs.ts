@@ -143,6 +143,14 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     ...header('two ids that differ', 'idempotency-key', 'a', /Idempotency-Key/),
     body: '{"id":"b","text":"x"}',
   },
+  header('a Host of somewhere else', 'host', 'evil.example', /Host/, 403),
+  header('a Host that was rebound', 'host', '127.0.0.1.evil.example:7070', /Host/, 403),
+  header('an Origin of a web page', 'origin', 'http://evil.example', /Origin/, 403),
+  header('an Origin of nowhere', 'origin', 'null', /Origin/, 403),
+  {
+    ...header('a web page that drops a dead message', 'origin', 'http://evil.example', /Origin/, 403),
+    path: '/v1/dead/main.s.1/drop',
+  },
   header('only an event stream accepted', 'accept', 'text/event-stream', /Accept/, 406),
   header('only HTML accepted', 'accept', 'text/html', /Accept/, 406),
 

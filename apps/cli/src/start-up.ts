@@ -27,6 +27,7 @@ export async function startUp(
     print(welcome(ingress.url, broker.description));
     return {
       url: ingress.url,
+      failed: Promise.race([broker.failed, worker.failed, ingress.failed]),
       stop: async () => {
         removeConnection(settings.dataDir, process.pid);
         await ingress.stop();
@@ -44,16 +45,26 @@ export async function startUp(
 interface Broker {
   readonly url: string;
   readonly description: string;
+  /** Resolves when it has ended and cannot be brought back. */
+  readonly failed: Promise<Error>;
   stop(): Promise<void>;
 }
 
 async function openBroker(settings: Settings, log: Logger): Promise<Broker> {
   if (settings.nats.url !== undefined) {
-    return { url: settings.nats.url, description: redactUrl(settings.nats.url), stop: async () => {} };
+    return {
+      url: settings.nats.url,
+      description: redactUrl(settings.nats.url),
+      failed: new Promise(() => {}),
+      stop: async () => {},
+    };
   }
   const root = packageRoot();
   const binary = await findNatsServer({ env: process.env, packageRoot: root, log: (line) => log.info({}, line) });
+  let fail: (error: Error) => void = () => {};
+  const failed = new Promise<Error>((resolve) => (fail = resolve));
   const broker = await EmbeddedBroker.start({
+    onExit: (error) => fail(error),
     binary,
     dataDir: settings.dataDir,
     configFile: join(root, 'deploy', 'nats', 'embedded.conf'),
@@ -62,6 +73,7 @@ async function openBroker(settings: Settings, log: Logger): Promise<Broker> {
   const folder = relative(process.cwd(), settings.dataDir) || settings.dataDir;
   return {
     url: broker.url,
+    failed,
     description: `embedded nats-server on ${broker.url}, data in ${folder}`,
     stop: () => broker.stop(),
   };

@@ -3,7 +3,7 @@ import type { InboxMessage, Names, SessionTokens } from '#contracts';
 import type { StreamReader } from '#jetstream';
 import type { TraceContext } from '#telemetry';
 import type { InboxPublisher, Stored } from './inbox.publisher.js';
-import { ProblemException } from './problem.exception.js';
+import { brokerUnavailable, ProblemException } from './problem.exception.js';
 import type { SessionHistory } from './session-history.client.js';
 
 /**
@@ -23,11 +23,13 @@ export class DeduplicatedInbox {
     for (;;) {
       const { seq, duplicate, wasUnclear } = await this.publisher.publish(key, message, trace, afterDeadSeq);
       if (!duplicate) return { seq, duplicate };
-      // Our own first try may have been stored and ended dead since: that is no reason to run it a second time.
-      if (wasUnclear || !(await this.endedDead(key, seq))) {
+      if (!(await this.endedDead(key, seq))) {
         await this.expectSameContent(seq, message);
         return { seq, duplicate };
       }
+      // Was our own first try stored and has ended dead since, or is this the sender's repetition of a dead one? Nobody can
+      // tell, and one of them must run again while the other must not. The sender's next try is clear.
+      if (wasUnclear) throw brokerUnavailable('The broker did not acknowledge it clearly', message.id);
       // Everybody who sends it again names the same dead one, so it is again stored once.
       afterDeadSeq = seq;
     }

@@ -1,4 +1,4 @@
-import { dedupId, HEADER, type InboxMessage, type Names, type SessionTokens } from '#contracts';
+import { dedupId, HEADER, MAX_STORED_BYTES, type InboxMessage, type Names, type SessionTokens } from '#contracts';
 import { SERVER_ERROR, type BrokerConnection, type PublishChannel, type PublishOutcome } from '#jetstream';
 import type { Logger, TraceContext } from '#telemetry';
 import { brokerUnavailable, inputProblem, type ProblemException } from './problem.exception.js';
@@ -13,8 +13,6 @@ export interface Published extends Stored {
   readonly wasUnclear: boolean;
 }
 
-/** Largest message as it is stored: with its headers it stays below the broker's payload limit. */
-const MAX_STORED_BYTES = 768 * 1024;
 /** How long a publish without a clear answer is tried again before the sender is told 503. */
 const PATIENCE_MS = 5_000;
 const PAUSE_MS = 25;
@@ -64,6 +62,10 @@ export class InboxPublisher {
     if (outcome.kind === 'refused') {
       this.log.error({ code: outcome.code, description: outcome.description }, 'the broker refuses messages');
       return brokerUnavailable(`The broker refused it (${outcome.code}: ${outcome.description})`, messageId);
+    }
+    if (outcome.kind === 'unsendable') {
+      this.log.error({ description: outcome.description }, 'a message cannot be sent to the broker');
+      return brokerUnavailable('The broker does not take a message of this size', messageId);
     }
     return brokerUnavailable(
       outcome.kind === 'unknown' ? 'The broker did not acknowledge it' : 'The broker is away',

@@ -23,6 +23,8 @@ export interface IngressBroker {
   readonly parts: IntakeParts;
   readonly pulse: BrokerPulse;
   readonly deadLetters: DeadLetters;
+  /** Resolves when the connection is lost for good. */
+  lost(): Promise<Error>;
   close(): Promise<void>;
 }
 
@@ -62,6 +64,7 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
       },
       roundTrip: () => connection.nc.rtt(),
     },
+    lost: () => connection.lost(),
     close: async () => {
       channel.close();
       await connection.close();

@@ -88,7 +88,7 @@ export class IntakeService {
   async session(path: SessionPath): Promise<object> {
     const key = this.keyOf(path);
     const { history, questions } = this.parts;
-    const [answer, last] = await Promise.all([questions.ask(key), history.lastRecord(key)]);
+    const [answer, lastTurn] = await Promise.all([questions.ask(key), history.lastTurn(key)]);
     const inRun = new Set(answer?.running?.seqs);
     let depth = 0;
     let oldestMs: number | null = null;
@@ -97,7 +97,6 @@ export class IntakeService {
       depth++;
       oldestMs ??= Math.max(0, Date.now() - storedAtMs);
     }
-    const { record } = last ?? {};
     return {
       agent: path.agent,
       session: path.session,
@@ -106,9 +105,9 @@ export class IntakeService {
       oldestMs,
       ...(answer?.running === undefined ? {} : { running: answer.running }),
       ...(answer?.retry === undefined ? {} : { retry: answer.retry }),
-      ...(record?.kind === 'turn'
-        ? { lastTurn: { runId: record.runId, status: record.status, endedAt: record.endedAt } }
-        : {}),
+      ...(lastTurn === undefined
+        ? {}
+        : { lastTurn: { runId: lastTurn.runId, status: lastTurn.status, endedAt: lastTurn.endedAt } }),
       ...(answer === undefined ? {} : { worker: answer.worker }),
       tasks: [],
       locks: [],

@@ -1,4 +1,4 @@
-import { parseRecord, type Names, type SessionRecord, type SessionTokens } from '#contracts';
+import { HEADER, parseRecord, type Names, type SessionRecord, type SessionTokens, type TurnRecord } from '#contracts';
 import type { StoredMessage, StreamReader } from '#jetstream';
 import { emptyHead, isDecided } from '#lanes';
 
@@ -13,6 +13,9 @@ export interface PendingMessage {
   readonly id: string;
   readonly storedAtMs: number;
 }
+
+/** Up to here single steps back are cheaper than reading the whole history. */
+const STEPS_BACK = 32;
 
 /** Reads what the streams hold about a session. Needs no worker, so it answers also when none runs. */
 export class SessionHistory {
@@ -31,13 +34,23 @@ export class SessionHistory {
   /** The newest records, newest first. */
   async records(key: SessionTokens, limit: number): Promise<StoredRecord[]> {
     const newest: StoredRecord[] = [];
-    for await (const record of this.allRecords(key)) {
+    for await (const stored of this.backwards(key)) {
       // A note that only keeps a run (a retry, a fence) is bookkeeping, and no part of the conversation.
-      if (record.record.kind === 'note' && record.record.messages.length === 0) continue;
-      newest.push(record);
-      if (newest.length > limit) newest.shift();
+      if (stored.record.kind === 'note' && stored.record.messages.length === 0) continue;
+      newest.push(stored);
+      if (newest.length === limit) break;
     }
-    return newest.toReversed();
+    return newest;
+  }
+
+  /** The last turn that has ended, when it is not far back. */
+  async lastTurn(key: SessionTokens): Promise<TurnRecord | undefined> {
+    let steps = 0;
+    for await (const { record } of this.backwards(key)) {
+      if (record.kind === 'turn') return record;
+      if (++steps === STEPS_BACK) return undefined;
+    }
+    return undefined;
   }
 
   /** Undecided messages, oldest first. */
@@ -57,11 +70,31 @@ export class SessionHistory {
     if (last === undefined) return undefined;
     if ('seq' in wanted && !isDecided(last.record, wanted.seq)) return undefined;
     if (decides(last.record, wanted)) return last;
+    // What is asked for is mostly recent.
+    let steps = 0;
+    for await (const candidate of this.backwards(key)) {
+      if (decides(candidate.record, wanted)) return candidate;
+      if (++steps === STEPS_BACK) break;
+    }
+    if (steps < STEPS_BACK) return undefined;
     let found: StoredRecord | undefined;
     for await (const candidate of this.allRecords(key)) {
       if (decides(candidate.record, wanted)) found = candidate;
     }
     return found;
+  }
+
+  /** From the last record on: each one names its predecessor, since its write was conditional on it. */
+  private async *backwards(key: SessionTokens): AsyncGenerator<StoredRecord> {
+    const { turnsStream } = this.names;
+    const subject = this.names.turnsSubject(key);
+    let stored = (await this.reader.lastPerSubject(turnsStream, [subject])).found.get(subject);
+    while (stored?.subject === subject) {
+      const record = toRecord(stored);
+      if (record !== undefined) yield record;
+      const before = Number(stored.header(HEADER.expectedLastSubjectSequence) || 0);
+      stored = before > 0 && before < stored.seq ? await this.reader.message(turnsStream, before) : undefined;
+    }
   }
 
   private async *allRecords(key: SessionTokens): AsyncGenerator<StoredRecord> {

@@ -7,6 +7,7 @@ import { LanekeeperError, Names } from '#contracts';
 import { NestLogger, type Logger } from '#telemetry';
 import { openIngressBroker } from './ingress-broker.client.js';
 import { IngressModule } from './ingress.module.js';
+import { originProblem } from './request-origin.js';
 import { sendProblem, toProblem } from './problem.filter.js';
 
 export interface StartIngressOptions {
@@ -19,12 +20,18 @@ export interface StartIngressOptions {
 export interface RunningIngress {
   /** Where it listens, e.g. `http://127.0.0.1:7070`. */
   readonly url: string;
+  /** Resolves when it cannot go on by itself. */
+  readonly failed: Promise<Error>;
   /** Takes no further requests, lets those under way end, then closes the connection. */
   stop(): Promise<void>;
 }
 
 const DEFAULT_PORT = 7070;
 const MAX_BODY_BYTES = 1024 * 1024;
+/** How long requests under way may take to end at a stop. No request waits for a turn then. */
+const CLOSE_GRACE_MS = 3_000;
+/** How long a request may take to arrive as a whole: a slow sender holds a connection, and memory, for no longer. */
+const REQUEST_TIMEOUT_MS = 60_000;
 /** Above any encoded session key (1,536 characters), so that ours is the check that names the field. */
 const MAX_PARAM_CHARS = 8_192;
 
@@ -41,7 +48,9 @@ export async function startIngress(options: StartIngressOptions): Promise<Runnin
       // Fastify's own JSON parser is kept: Nest's would also take form bodies, which no route of ours understands.
       { logger: new NestLogger(log), abortOnError: false, bodyParser: false },
     );
-    app.getHttpAdapter().getInstance().removeContentTypeParser('text/plain');
+    const fastify = app.getHttpAdapter().getInstance();
+    fastify.removeContentTypeParser('text/plain');
+    fastify.addHook('onRequest', refuseWebPages);
     serveOpenApi(app);
     await listen(app, settings.http.host, settings.http.port ?? DEFAULT_PORT);
   } catch (error) {
@@ -53,9 +62,10 @@ export async function startIngress(options: StartIngressOptions): Promise<Runnin
   const url = (await running.getUrl()).replace('[::1]', 'localhost');
   return {
     url,
+    failed: broker.lost(),
     stop: async () => {
       broker.parts.waiter.stop();
-      await running.close();
+      await closeWithin(running, Math.min(settings.drainMs, CLOSE_GRACE_MS));
       await broker.close();
     },
   };
@@ -65,12 +75,19 @@ function makeAdapter(): FastifyAdapter {
   return new FastifyAdapter({
     bodyLimit: MAX_BODY_BYTES,
     routerOptions: { maxParamLength: MAX_PARAM_CHARS },
+    requestTimeout: REQUEST_TIMEOUT_MS,
     // Idle keep-alive connections of clients must not hold up a stop.
     forceCloseConnections: 'idle',
     // The router's own errors (malformed percent-encoding) come before any filter.
     frameworkErrors: (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) =>
       sendProblem(reply, toProblem(error)),
   });
+}
+
+function refuseWebPages(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  const detail = originProblem(request.headers.host, request.headers.origin);
+  if (detail === undefined) return done();
+  sendProblem(reply, { status: 403, code: 'forbidden-origin', title: 'Not from here', detail });
 }
 
 function serveOpenApi(app: NestFastifyApplication): void {
@@ -81,6 +98,20 @@ function serveOpenApi(app: NestFastifyApplication): void {
     .build();
   const document = SwaggerModule.createDocument(app, config);
   SwaggerModule.setup('openapi', app, document, { ui: false, raw: ['json'], jsonDocumentUrl: 'openapi.json' });
+}
+
+/**
+ * A connection that never sent a request, or only half of one, is not idle for Node and would hold up the close for ever:
+ * a browser that connects ahead is enough.
+ */
+async function closeWithin(app: NestFastifyApplication, graceMs: number): Promise<void> {
+  const server = app.getHttpServer();
+  const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cut);
+  }
 }
 
 async function listen(app: NestFastifyApplication, host: string, port: number): Promise<void> {

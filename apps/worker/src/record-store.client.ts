@@ -84,7 +84,8 @@ export class JetStreamRecordStore implements RecordStore {
   async bury(key: SessionTokens, letters: readonly DeadLetter[]): Promise<boolean> {
     for (const letter of letters) {
       const subject = this.options.names.deadSubject(key, letter.seq);
-      if (!(await this.options.keeper.keep(subject, JSON.stringify(letter)))) return false;
+      // One that is given up is still in the inbox, and its record says that it is dead.
+      if ((await this.options.keeper.keep(subject, JSON.stringify(letter))) === 'stopped') return false;
     }
     return true;
   }

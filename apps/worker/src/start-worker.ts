@@ -21,6 +21,8 @@ export interface StartWorkerOptions {
 }
 
 export interface RunningWorker {
+  /** Resolves when it cannot go on by itself. */
+  readonly failed: Promise<Error>;
   /** Stops intake, drains, then closes the connection. */
   stop(): Promise<void>;
 }
@@ -60,6 +62,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   log.info({ worker: incarnation, agents: Object.keys(settings.agents) }, 'worker reads its shards');
   const running = app;
   return {
+    failed: broker.lost(),
     stop: async () => {
       await running.close();
       await connections.close();

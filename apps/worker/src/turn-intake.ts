@@ -51,12 +51,13 @@ export class LaneIntake implements TurnIntake {
     if (parts === undefined) return;
     const { clock, drainMs, log } = this.options;
     parts.lanes.stopStarting();
-    await parts.closeShards();
+    // Reading ends and turns end side by side: both have the one budget.
+    const allEnded = parts.closeShards().then(() => parts.lanes.whenIdle());
     let cancel = (): void => {};
     const budget = new Promise<'over'>((resolve) => {
       cancel = clock.after(drainMs, () => resolve('over'));
     });
-    const ended = await Promise.race([parts.lanes.whenIdle(), budget]);
+    const ended = await Promise.race([allEnded, budget]);
     cancel();
     this.stopAnswering();
     if (ended === 'over') {

@@ -29,6 +29,8 @@ export interface WorkerBrokerOptions {
 
 export interface WorkerBroker {
   makeParts(agents: ReadonlyMap<string, BoundAgent>): Promise<WorkerParts>;
+  /** Resolves when the connection is lost for good. */
+  lost(): Promise<Error>;
   close(): Promise<void>;
 }
 
@@ -90,6 +92,7 @@ export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<Wo
   };
   return {
     makeParts,
+    lost: () => connection.lost(),
     close: async () => {
       channel.close();
       await connection.close();

@@ -7,6 +7,7 @@ export { HEADER } from './headers.js';
 export {
   AGENT_NAME_PATTERN,
   MAX_MESSAGE_ID_CHARS,
+  MAX_STORED_BYTES,
   MAX_TEXT_BYTES,
   checkSendMessageBody,
   describeValue,

@@ -9,6 +9,8 @@ import type { InputProblem } from './errors.js';
 
 export const AGENT_NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 export const MAX_TEXT_BYTES = 256 * 1024;
+/** Largest message as it is stored: with its headers, and as a dead letter, it stays below the broker's payload limit. */
+export const MAX_STORED_BYTES = 768 * 1024;
 export const MAX_MESSAGE_ID_CHARS = 256;
 
 const utf8Length = (text: string): number => Buffer.byteLength(text);

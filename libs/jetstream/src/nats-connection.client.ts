@@ -31,6 +31,7 @@ export interface BrokerConnectionOptions {
  */
 export class BrokerConnection {
   private up = true;
+  private isClosing = false;
   private readonly changes = new EventEmitter<{ up: []; down: [] }>().setMaxListeners(0);
 
   private constructor(
@@ -76,7 +77,19 @@ export class BrokerConnection {
     });
   }
 
+  /** Resolves when the client has given up for good (e.g. credentials that were taken back); never for our own close. */
+  async lost(): Promise<Error> {
+    const cause = await this.nc.closed();
+    if (this.isClosing) return new Promise(() => {});
+    const why = cause instanceof Error ? cause.message : 'closed';
+    return new LanekeeperError(
+      'broker_lost',
+      `the broker ended the connection for good (${why}): check its log and our credentials`,
+    );
+  }
+
   async close(): Promise<void> {
+    this.isClosing = true;
     if (this.nc.isClosed()) return;
     // A drain flushes what is written; without a broker there is nothing to flush to and it would wait for ever.
     await (this.up ? this.nc.drain().catch(() => this.nc.close()) : this.nc.close());

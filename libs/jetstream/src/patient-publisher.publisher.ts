@@ -5,8 +5,16 @@ import type { PublishChannel } from './publish-channel.publisher.js';
 const PAUSE_MS = 50;
 const PAUSE_MAX_MS = 2_000;
 const TELL_EVERY_TRIES = 5;
+/** A broker that answers and refuses this often does not want it. */
+const MAX_REFUSALS = 5;
 
-/** Publishes what must be stored and may be stored twice: tries until the broker has it or the process stops. */
+/**
+ * `given-up`: the broker will not take it. What is kept here is a view, and a view must not hold up the truth that it is a
+ * view of; `stopped`: the process stops.
+ */
+export type KeepOutcome = 'kept' | 'given-up' | 'stopped';
+
+/** Publishes what should be stored and may be stored twice: tries through an outage, but not against a refusal. */
 export class PatientPublisher {
   private stopped = false;
 
@@ -16,16 +24,21 @@ export class PatientPublisher {
     private readonly log: Logger,
   ) {}
 
-  /** False when the process stops before it was stored. */
-  async keep(subject: string, body: string): Promise<boolean> {
+  async keep(subject: string, body: string): Promise<KeepOutcome> {
+    let refusals = 0;
     for (let tries = 1; !this.stopped; tries++) {
       const outcome = await this.channel.publish(subject, body, {});
-      if (outcome.kind === 'stored') return true;
+      if (outcome.kind === 'stored') return 'kept';
+      if (outcome.kind === 'refused') refusals++;
+      if (outcome.kind === 'unsendable' || refusals >= MAX_REFUSALS) {
+        this.log.error({ subject, outcome }, 'given up: the broker does not take it');
+        return 'given-up';
+      }
       if (tries % TELL_EVERY_TRIES === 0) this.log.warn({ subject, tries, outcome }, 'not stored yet, trying again');
       await this.connection.whenUp();
       await new Promise((resolve) => setTimeout(resolve, Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** tries)));
     }
-    return false;
+    return 'stopped';
   }
 
   stop(): void {

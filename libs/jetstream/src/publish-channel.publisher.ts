@@ -11,6 +11,8 @@ export type PublishOutcome =
   | { readonly kind: 'stored'; readonly seq: number; readonly duplicate: boolean }
   /** The server answered with an error: not stored by this try. */
   | { readonly kind: 'refused'; readonly code: number; readonly description: string }
+  /** It can never be sent: it is larger than the server takes, or no valid message. */
+  | { readonly kind: 'unsendable'; readonly description: string }
   /** Certainly not stored: nothing was sent, or nobody listened. */
   | { readonly kind: 'unsent'; readonly why: 'disconnected' | 'no-responders' }
   /** Sent, but no answer came: it may be stored. */
@@ -97,10 +99,13 @@ export class PublishChannel {
         const wireHeaders = natsHeaders();
         for (const name in headers) wireHeaders.set(name, headers[name] as string);
         this.connection.nc.publish(subject, body, { headers: wireHeaders, reply: `${this.inbox}.${id}` });
-      } catch {
-        // The connection was closed, or the server's payload limit is below ours: nothing has left the process.
+      } catch (error) {
+        // Nothing has left the process: the connection was closed, or the client refuses the message itself.
         this.inFlight.delete(id);
-        waiting.settle({ kind: 'unsent', why: 'disconnected' });
+        const isClosed = this.connection.nc.isClosed();
+        waiting.settle(
+          isClosed ? { kind: 'unsent', why: 'disconnected' } : { kind: 'unsendable', description: String(error) },
+        );
       }
     }
   }

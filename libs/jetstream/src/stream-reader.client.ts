@@ -19,8 +19,11 @@ export interface LastPerSubject {
 
 const READ_TIMEOUT_MS = 5_000;
 const MESSAGES_PER_REQUEST = 256;
+/** Far below the server's 64 MB per connection: beyond that it cuts a reader off, and every publish with it. */
+const BYTES_PER_REQUEST = 1024 * 1024;
 const NO_RESULTS = 404;
 const END_OF_BATCH = 204;
+const NO_RESPONDERS = 503;
 
 /**
  * Reads streams without a consumer. Direct gets may be answered by any replica, so they can be behind; `leader…` methods
@@ -47,7 +50,12 @@ export class StreamReader {
   async *messagesOf(stream: string, subject: string, fromSeq: number): AsyncGenerator<StoredMessage> {
     let seq = Math.max(1, fromSeq);
     for (;;) {
-      const batch = await this.directGet(stream, { seq, next_by_subj: subject, batch: MESSAGES_PER_REQUEST });
+      const batch = await this.directGet(stream, {
+        seq,
+        next_by_subj: subject,
+        batch: MESSAGES_PER_REQUEST,
+        max_bytes: BYTES_PER_REQUEST,
+      });
       yield* batch.messages;
       const last = batch.messages.at(-1);
       if (last === undefined || batch.leftOut === 0) return;
@@ -140,6 +148,7 @@ class DirectBatch {
       this.upToSeq = Number(headers?.get('Nats-UpTo-Sequence') || 0) || undefined;
       return true;
     }
+    if (code === NO_RESPONDERS) throw new BrokerAwayError();
     if (code >= 400 || headers === undefined) {
       throw new LanekeeperError('read_refused', `the broker refused a read: ${code} ${headers?.description ?? ''}`);
     }

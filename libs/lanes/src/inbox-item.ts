@@ -1,6 +1,7 @@
 import {
   AGENT_NAME_PATTERN,
   MAX_SESSION_KEY_BYTES,
+  MAX_STORED_BYTES,
   decodeToken,
   parseInboxMessage,
   type InboxMessage,
@@ -62,6 +63,8 @@ export function checkSessionTokens(key: SessionTokens): string | undefined {
 }
 
 function readContent(data: Uint8Array): InboxItem['content'] {
+  // Ingress stores none like it; one published past it would not fit into a dead letter later.
+  if (data.length > MAX_STORED_BYTES) return { ok: false, problem: `the body has more than ${MAX_STORED_BYTES} bytes` };
   try {
     const parsed = parseInboxMessage(decoder.decode(data));
     return parsed.ok ? parsed : { ok: false, problem: parsed.problem };

@@ -184,11 +184,16 @@ export class LaneRunner {
     const batch = lane.take(this.options.clock.now());
     const policy = this.options.turns.policyOf(lane.key);
     const execution = new TurnExecution(lane.key, batch, head.state, headSeq, policy, this.options);
-    const done = this.run(lane, batch, execution).finally(() => {
-      this.turnsInWork.delete(lane);
-      this.slots.release();
-      this.drive(lane);
-    });
+    const done = this.run(lane, batch, execution)
+      .catch((error: unknown) => {
+        // Only a bug comes here. Its session stops; the process, and with it every other session, goes on (L6).
+        this.options.log.error({ runId: batch.runId, error: String(error) }, 'a turn came to no end');
+      })
+      .finally(() => {
+        this.turnsInWork.delete(lane);
+        this.slots.release();
+        this.drive(lane);
+      });
     this.turnsInWork.set(lane, { execution, done });
   }
 

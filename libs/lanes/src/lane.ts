@@ -108,7 +108,11 @@ export class Lane {
   }
   /** Items that no turn can take; a note has to reject them. No more of them than one record holds. */
   get toReject(): readonly InboxItem[] {
-    return this.broken.slice(0, MAX_RECORD_MESSAGES);
+    if (this.head.done.length < MAX_DONE_RANGES) return this.broken.slice(0, MAX_RECORD_MESSAGES);
+    // Each would be one more hole: only what moves `upto` instead may be decided now.
+    const [first] = this.broken;
+    const oldest = this.undecided()[0];
+    return first !== undefined && first.seq === oldest ? [first] : [];
   }
 
   /** Takes a message that was read. False when it is known or decided. */
@@ -263,15 +267,28 @@ export class Lane {
 
   private frozenItems(): { items: InboxItem[]; complete: boolean } {
     const seqs = new Set(this.frozen?.seqs);
-    const items = this.waiting.filter((item) => seqs.has(item.seq));
+    const last = Math.max(...seqs);
+    const items: InboxItem[] = [];
+    // `waiting` is ascending: behind the last of the batch nothing of it follows, however long the backlog is.
+    for (const item of this.waiting) {
+      if (item.seq > last) break;
+      if (seqs.has(item.seq)) items.push(item);
+    }
     return { items, complete: items.length === seqs.size };
   }
 
+  /** Ascending. What waits or is broken is undecided anyhow; of the batch a foreign record may have decided a part. */
   private undecided(): number[] {
-    const items = [...this.waiting, ...this.broken, ...(this.batch?.items ?? [])];
-    return items
-      .map((item) => item.seq)
+    const inWork = [...this.broken, ...(this.batch?.items ?? [])]
+      .map(({ seq }) => seq)
       .filter((seq) => !isDecided(this.head, seq))
       .toSorted((a, b) => a - b);
+    const merged: number[] = [];
+    let next = 0;
+    for (const { seq } of this.waiting) {
+      while (next < inWork.length && (inWork[next] as number) < seq) merged.push(inWork[next++] as number);
+      merged.push(seq);
+    }
+    return [...merged, ...inWork.slice(next)];
   }
 }

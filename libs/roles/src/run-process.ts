@@ -4,6 +4,8 @@ import { createLogger, type Logger } from '#telemetry';
 /** A service that runs; `url` when it serves HTTP. */
 export interface RunningService {
   readonly url?: string;
+  /** Resolves when it cannot go on by itself, with what happened: a corpse that still answers helps nobody. */
+  readonly failed?: Promise<Error>;
   stop(): Promise<void>;
 }
 
@@ -16,6 +18,8 @@ export interface ProcessContext {
 
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const INTERRUPTED = 130;
+/** On top of the drain budget: closing connections and the broker. Then the end comes all the same. */
+const STOP_RESERVE_MS = 15_000;
 
 /**
  * Life of one process: settings, start, the line `ready …` on stdout, a signal, a clean stop. Errors of a start are for
@@ -39,10 +43,20 @@ export async function runProcess(
     const running = await start({ settings, log, signal: stopping.signal });
     if (!stopping.signal.aborted) {
       process.stdout.write(running.url === undefined ? 'ready\n' : `ready ${running.url}\n`);
-      await new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve(), { once: true }));
+      const stopped = new Promise<void>((resolve) => {
+        stopping.signal.addEventListener('abort', () => resolve(), { once: true });
+      });
+      const failure = await Promise.race([stopped, running.failed ?? stopped]);
+      if (failure !== undefined) {
+        process.stderr.write(`lanekeeper ${service}: ${failure.message}\n`);
+        process.exitCode = 1;
+      }
     }
     log.info({}, 'stopping');
-    await running.stop();
+    if (!(await endsWithin(running.stop(), settings.drainMs + STOP_RESERVE_MS))) {
+      log.error({ drainMs: settings.drainMs }, 'did not stop in time: ended as it is');
+      process.exitCode = 1;
+    }
   } catch (error) {
     if (!stopping.signal.aborted) {
       process.stderr.write(`lanekeeper ${service}: ${error instanceof Error ? error.message : String(error)}\n`);
@@ -51,4 +65,15 @@ export async function runProcess(
   }
   // Whatever still holds the event loop (a half-open socket, a user's timer) must not keep a stopped service alive.
   process.exit();
+}
+
+async function endsWithin(work: Promise<void>, limitMs: number): Promise<boolean> {
+  let cancel = (): void => {};
+  const over = new Promise<false>((resolve) => {
+    const timer = setTimeout(() => resolve(false), limitMs);
+    cancel = () => clearTimeout(timer);
+  });
+  const inTime = await Promise.race([work.then(() => true), over]);
+  cancel();
+  return inTime;
 }

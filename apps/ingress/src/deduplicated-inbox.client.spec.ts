@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { Names, type InboxMessage } from '#contracts';
+import type { StreamReader } from '#jetstream';
+import { DeduplicatedInbox } from './deduplicated-inbox.client.js';
+import type { InboxPublisher, Published } from './inbox.publisher.js';
+import type { SessionHistory } from './session-history.client.js';
+
+const names = new Names('lk', 64);
+const key = names.sessionTokens('main', 's');
+const message: InboxMessage = { v: 1, kind: 'message', id: 'm', text: 'x' };
+
+/** `answers`: what the broker says to publishes behind a dead sequence; 0 = the first. */
+function inboxOf(answers: Record<number, Published>, decisions: Record<number, string>, stored: object = message) {
+  const asked: number[] = [];
+  const publisher = {
+    publish: (_key: unknown, _message: unknown, _trace: unknown, afterDeadSeq: number) => {
+      asked.push(afterDeadSeq);
+      return Promise.resolve(answers[afterDeadSeq]);
+    },
+  } as unknown as InboxPublisher;
+  const history = {
+    decisionOf: (_key: unknown, { seq }: { seq: number }) =>
+      Promise.resolve(
+        decisions[seq] === undefined ? undefined : { record: { messages: [{ seq, decision: decisions[seq] }] } },
+      ),
+  } as unknown as SessionHistory;
+  const reader = {
+    message: () => Promise.resolve({ data: Buffer.from(JSON.stringify(stored)) }),
+  } as unknown as StreamReader;
+  return { inbox: new DeduplicatedInbox(publisher, reader, history, names), asked };
+}
+
+const duplicateOf = (seq: number, wasUnclear = false): Published => ({ seq, duplicate: true, wasUnclear });
+
+describe('a repetition', () => {
+  it('of what waits or was handled answers its sequence', async () => {
+    for (const decisions of [{}, { 5: 'handled' }] as Record<number, string>[]) {
+      const { inbox, asked } = inboxOf({ 0: duplicateOf(5) }, decisions);
+      expect(await inbox.store(key, message, undefined)).toEqual({ seq: 5, duplicate: true });
+      expect(asked).toEqual([0]);
+    }
+  });
+
+  it('of what ended dead is stored behind it, also when that ended dead as well', async () => {
+    const answers = { 0: duplicateOf(5), 5: duplicateOf(9), 9: { seq: 12, duplicate: false, wasUnclear: false } };
+    const { inbox, asked } = inboxOf(answers, { 5: 'dead', 9: 'dead' });
+    expect(await inbox.store(key, message, undefined)).toEqual({ seq: 12, duplicate: false });
+    expect(asked).toEqual([0, 5, 9]);
+  });
+
+  it('of what ended dead, whose first try was unclear, is told to come again: it may be that very try that is dead', async () => {
+    const { inbox, asked } = inboxOf({ 0: duplicateOf(5, true) }, { 5: 'dead' });
+    await expect(inbox.store(key, message, undefined)).rejects.toMatchObject({
+      problem: { status: 503, code: 'broker-unavailable', extra: { messageId: 'm' } },
+    });
+    expect(asked).toEqual([0]);
+  });
+
+  it('with another body is a mistake, unless the former one ended dead', async () => {
+    const other = { ...message, text: 'y' };
+    const { inbox } = inboxOf({ 0: duplicateOf(5) }, {}, other);
+    await expect(inbox.store(key, message, undefined)).rejects.toMatchObject({ problem: { status: 422 } });
+    const dead = inboxOf(
+      { 0: duplicateOf(5), 5: { seq: 6, duplicate: false, wasUnclear: false } },
+      { 5: 'dead' },
+      other,
+    );
+    expect(await dead.inbox.store(key, message, undefined)).toMatchObject({ seq: 6 });
+  });
+});
