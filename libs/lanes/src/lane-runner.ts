@@ -139,10 +139,10 @@ export class LaneRunner {
   private drive(lane: Lane): void {
     if (this.isStopping || !lane.isOpen || lane.writing !== undefined) return;
     if (lane.isIncomplete) this.incomplete.add(lane);
-    else this.incomplete.delete(lane);
+    else if (this.incomplete.size > 0) this.incomplete.delete(lane);
     const run = lane.runToFence;
     if (run !== undefined) return this.follow(lane, this.writer.note(lane, [], run));
-    if (lane.toReject.length > 0) return this.follow(lane, this.reject(lane));
+    if (lane.hasToReject) return this.follow(lane, this.reject(lane));
     const now = this.options.clock.now();
     this.retries.set(lane, lane.retryAt, now, () => this.drive(lane));
     if (!lane.canTake(now) || this.ready.has(lane)) return;

@@ -106,6 +106,9 @@ export class Lane {
   get oldestWaiting(): InboxItem | undefined {
     return this.waiting[0];
   }
+  get hasToReject(): boolean {
+    return this.broken.length > 0 && this.toReject.length > 0;
+  }
   /** Items that no turn can take; a note has to reject them. No more of them than one record holds. */
   get toReject(): readonly InboxItem[] {
     if (this.head.done.length < MAX_DONE_RANGES) return this.broken.slice(0, MAX_RECORD_MESSAGES);

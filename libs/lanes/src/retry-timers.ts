@@ -12,6 +12,8 @@ export class RetryTimers {
 
   /** `at` undefined or past: nothing to wait for. */
   set(lane: Lane, at: number | undefined, now: number, wake: () => void): void {
+    // Asked at every step of every lane, and nearly always there is nothing to wait for.
+    if (at === undefined && this.cancels.size === 0) return;
     this.cancels.get(lane)?.();
     this.cancels.delete(lane);
     if (at === undefined || at <= now) return;

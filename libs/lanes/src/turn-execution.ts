@@ -15,6 +15,8 @@ export interface TurnExecutionOptions {
   readonly worker: string;
 }
 
+const nothing = (): void => {};
+
 export interface ExecutedTurn {
   readonly outcome: TurnOutcome;
   readonly times: TurnTimes;
@@ -36,9 +38,11 @@ export class TurnExecution implements TurnWork {
   readonly deadline: number;
   isAbandoned = false;
   private controller: AbortController | undefined;
-  private reportOver = (): void => {};
-  private giveUp = (): void => {};
-  private cancelTimer = (): void => {};
+  private reportOver: () => void = nothing;
+  private cancelTimer = nothing;
+  private resolve: (executed: ExecutedTurn) => void = nothing;
+  private lateOutcome: TurnOutcome | undefined;
+  private isOver = false;
 
   constructor(
     readonly key: SessionTokens,
@@ -65,34 +69,33 @@ export class TurnExecution implements TurnWork {
 
   run(): Promise<ExecutedTurn> {
     return new Promise((resolve) => {
-      const { clock, turns } = this.options;
-      let isOver = false;
-      const end = (outcome: TurnOutcome, isLeaked: boolean): void => {
-        if (isOver) return;
-        isOver = true;
-        this.cancelTimer();
-        this.reportOver();
-        resolve({ outcome, isLeaked, times: { startedAt: this.startedAt, endedAt: clock.now() } });
-      };
-      let timedOut: TurnOutcome | undefined;
-      this.startTimer(() => {
-        const late = this.timedOut();
-        timedOut = late;
-        this.stop(new TurnTimeoutError(this.policy.turnTimeoutMs));
-        this.cancelTimer = clock.after(this.policy.abortGraceMs, () => end(late, true));
-      });
-      this.giveUp = () => end(this.timedOut(), false);
+      this.resolve = resolve;
+      this.startTimer();
       // What comes back after the time was over does not count, however good it is.
-      void runToOutcome(turns, this).then((outcome) => end(timedOut ?? outcome, false));
+      void runToOutcome(this.options.turns, this).then((outcome) => this.end(this.lateOutcome ?? outcome, false));
     });
+  }
+
+  private end(outcome: TurnOutcome, isLeaked: boolean): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.cancelTimer();
+    this.reportOver();
+    this.resolve({ outcome, isLeaked, times: { startedAt: this.startedAt, endedAt: this.options.clock.now() } });
+  }
+
+  private onTimeout(): void {
+    const late = this.timedOut();
+    this.lateOutcome = late;
+    this.stop(new TurnTimeoutError(this.policy.turnTimeoutMs));
+    this.cancelTimer = this.options.clock.after(this.policy.abortGraceMs, () => this.end(late, true));
   }
 
   /** The process stops: the handler is told, and its outcome is recorded nowhere. */
   abandon(): void {
     this.isAbandoned = true;
     this.stop(new Error('the worker stops'));
-    this.giveUp();
-    this.reportOver();
+    this.end(this.timedOut(), false);
   }
 
   private stop(reason: Error): void {
@@ -107,18 +110,18 @@ export class TurnExecution implements TurnWork {
   }
 
   /** Announces the turn when that may be needed after a crash, and ends its time. One timer at a time: turns are many. */
-  private startTimer(onTimeout: () => void): void {
+  private startTimer(): void {
     const { turns, clock } = this.options;
     const { turnTimeoutMs } = this.policy;
     const isOutside = turns.runsOutside(this.key);
     if (isOutside) this.announce();
     if (isOutside || turnTimeoutMs <= ANNOUNCE_AFTER_MS) {
-      this.cancelTimer = clock.after(turnTimeoutMs, onTimeout);
+      this.cancelTimer = clock.after(turnTimeoutMs, () => this.onTimeout());
       return;
     }
     this.cancelTimer = clock.after(ANNOUNCE_AFTER_MS, () => {
       this.announce();
-      this.cancelTimer = clock.after(turnTimeoutMs - ANNOUNCE_AFTER_MS, onTimeout);
+      this.cancelTimer = clock.after(turnTimeoutMs - ANNOUNCE_AFTER_MS, () => this.onTimeout());
     });
   }
 
