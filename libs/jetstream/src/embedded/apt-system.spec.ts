@@ -10,8 +10,10 @@ test('knows Debian, what derives from it, and nothing else', async () => {
     await writeFile(join(dir.path, 'os-release'), release);
     return aptSystem('linux', arch, dir.path);
   };
-  expect(await system('ID=debian\nVERSION_CODENAME=bookworm\n')).toEqual({ id: 'debian', codename: 'bookworm' });
-  expect(await system('ID=pop\nID_LIKE="ubuntu debian"\n', 'arm64')).toEqual({ id: 'ubuntu', codename: '' });
+  expect(await system('ID=debian\nVERSION_CODENAME=bookworm\n')).toEqual({ codename: 'bookworm' });
+  expect(await system('ID=devuan\nID_LIKE=debian\n', 'arm64')).toEqual({ codename: '' });
+  expect(await system('ID=ubuntu\nID_LIKE=debian\n')).toBeUndefined();
+  expect(await system('ID=pop\nID_LIKE="ubuntu debian"\n')).toBeUndefined();
   expect(await system('ID=fedora\n')).toBeUndefined();
   expect(await system('ID=debian\n', 's390x')).toBeUndefined();
   expect(await aptSystem('darwin', 'arm64', dir.path)).toBeUndefined();

@@ -1,15 +1,13 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** A Debian or Ubuntu machine, from whose package archive a nats-server can be had. */
+/** A Debian machine, from whose package archive a nats-server can be had. */
 export interface AptSystem {
-  /** `debian`, `ubuntu`, or what calls itself like one of them. */
-  readonly id: string;
   /** e.g. `bookworm`. */
   readonly codename: string;
 }
 
-/** `undefined` on every system that is not one, or whose processor Debian has no nats-server for that we know. */
+/** `undefined` on every system that is not one (Ubuntu's mirrors have no Debian suites), or whose processor Debian has no nats-server for that we know. */
 export async function aptSystem(
   platform: NodeJS.Platform,
   arch: string = process.arch,
@@ -20,7 +18,7 @@ export async function aptSystem(
   const field = (name: string) => new RegExp(`^${name}="?([^"\n]*)"?$`, 'm').exec(release)?.[1] ?? '';
   const family = [field('ID'), ...field('ID_LIKE').split(' ')];
   const known = family.find((name) => name === 'debian' || name === 'ubuntu');
-  return known === undefined ? undefined : { id: known, codename: field('VERSION_CODENAME') };
+  return known === 'debian' ? { codename: field('VERSION_CODENAME') } : undefined;
 }
 
 /**

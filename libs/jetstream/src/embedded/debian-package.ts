@@ -5,8 +5,6 @@ import { promisify } from 'node:util';
 import { archiveUri, type AptSystem } from './apt-system.js';
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
-/** For Ubuntu, whose own mirrors have no Debian suites. */
-const DEBIAN_ARCHIVE = 'http://deb.debian.org/debian';
 const COMMAND_TIMEOUT_MS = 180_000;
 
 export interface DebianPackages {
@@ -26,7 +24,7 @@ export interface DebianPackages {
  */
 export async function unpackDebianPackages(options: DebianPackages): Promise<string> {
   const { folder, system, suite, packages, env } = options;
-  const uri = system.id === 'ubuntu' ? DEBIAN_ARCHIVE : await archiveUri(system.codename);
+  const uri = await archiveUri(system.codename);
   if (uri === undefined) {
     throw new Error('found no `deb` entry in /etc/apt/sources.list or sources.list.d, wanted one');
   }
