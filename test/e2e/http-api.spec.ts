@@ -77,6 +77,17 @@ describe('the HTTP API', () => {
     expect(turns[0]).toMatchObject({ kind: 'turn', upto: expect.any(Number), done: [], run: null, attempt: 1 });
   });
 
+  it('finds what was decided long ago, by id and for a repetition', async () => {
+    const ids = Array.from({ length: 40 }, (_, i) => `m${i}`);
+    for (const id of ids) await up.api.send('long', { id, text: id }, { wait: '20s' });
+    const [first] = (await up.api.turns('long')).slice(-1);
+    expect(await up.api.turns('long')).toHaveLength(40);
+    expect((await up.api.message('long', 'm0')).body).toMatchObject({ decision: 'handled', runId: first?.runId });
+    const again = await up.api.send('long', { id: 'm0', text: 'm0' }, { wait: '20s' });
+    expect(again.body).toMatchObject({ duplicate: true, runId: first?.runId, replies: [{ text: 'm0' }] });
+    expect(await up.api.message('long', 'nobody')).toMatchObject({ status: 404 });
+  });
+
   it('a session that nobody wrote to is idle; an unknown message or agent is 404 with what to do', async () => {
     expect(await up.api.session('never')).toMatchObject({
       state: 'idle',

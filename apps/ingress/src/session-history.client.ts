@@ -66,13 +66,11 @@ export class SessionHistory {
 
   /** The record that decided a message; the newest one when an id was used again after its window. */
   async decisionOf(key: SessionTokens, wanted: { seq: number } | { id: string }): Promise<StoredRecord | undefined> {
-    const last = await this.lastRecord(key);
-    if (last === undefined) return undefined;
-    if ('seq' in wanted && !isDecided(last.record, wanted.seq)) return undefined;
-    if (decides(last.record, wanted)) return last;
     // What is asked for is mostly recent.
     let steps = 0;
     for await (const candidate of this.backwards(key)) {
+      // Undecided at this record: undecided in all before it.
+      if ('seq' in wanted && !isDecided(candidate.record, wanted.seq)) return undefined;
       if (decides(candidate.record, wanted)) return candidate;
       if (++steps === STEPS_BACK) break;
     }

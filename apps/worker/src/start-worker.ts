@@ -35,7 +35,6 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   const incarnation = `${settings.worker.id}/${randomBytes(6).toString('hex')}`;
   const broker = await openWorkerBroker({ ...options, names, incarnation });
   const intake = new LaneIntake({
-    names,
     drainMs: settings.drainMs,
     clock: systemClock,
     log,

@@ -1,4 +1,4 @@
-import type { Clock, Names } from '#contracts';
+import type { Clock } from '#contracts';
 import type { LaneRunner } from '#lanes';
 import type { Logger } from '#telemetry';
 import type { BoundAgent } from './agent-runner.js';
@@ -17,7 +17,6 @@ export interface WorkerParts {
 }
 
 export interface LaneIntakeOptions {
-  readonly names: Names;
   readonly drainMs: number;
   readonly clock: Clock;
   readonly log: Logger;

@@ -103,6 +103,16 @@ describe('queue', () => {
     expect(seqsOf(openLane(items, loaded({ done: ranges(1_024) })).take(NOW).items)).toEqual([3_001]);
     expect(seqsOf(openLane(items, loaded({ done: ranges(1_023) })).take(NOW).items)).toEqual([3_001, 3_002, 3_003]);
   });
+
+  it('at the bound of done ranges it rejects only what moves `upto`: a record must not grow without end', () => {
+    const done = Array.from({ length: 1_024 }, (_, i): [number, number] => [2 * i + 10, 2 * i + 10]);
+    const behind = openLane([item(3_001), broken(3_002), broken(3_004)], loaded({ done }));
+    expect([behind.hasToReject, seqsOf(behind.toReject)]).toEqual([false, []]);
+    expect(runTurn(behind)).toEqual([3_001]);
+    expect([behind.hasToReject, seqsOf(behind.toReject)]).toEqual([true, [3_002, 3_004]]);
+    const oldest = openLane([broken(3_001), broken(3_002), item(3_003)], loaded({ done }));
+    expect(seqsOf(oldest.toReject)).toEqual([3_001]);
+  });
 });
 
 describe('cursor', () => {
