@@ -1,5 +1,14 @@
 import { Names, DEFAULT_SHARDS } from '#contracts';
-import { applyTopology, BrokerConnection, declareTopology, PublishChannel } from '#jetstream';
+import {
+  applyTopology,
+  BrokerConnection,
+  declareTopology,
+  KeyBucket,
+  PublishChannel,
+  StreamReader,
+  type StoredMessage,
+} from '#jetstream';
+import { KeyLeaseStore } from '#shards';
 import { createLogger } from '#telemetry';
 import { startBroker } from '#testing';
 import type { Message } from './work.js';
@@ -13,6 +22,7 @@ const LOOK_EVERY_MS = 25;
 /** A fresh broker with the streams of an installation, seen from the bench's own process. */
 export interface BenchBroker extends AsyncDisposable {
   readonly url: string;
+  publish(message: Message): Promise<void>;
   /** Stores messages, 256 at a time on their way. */
   feed(messages: readonly Message[]): Promise<void>;
   untilStored(stream: string, count: number): Promise<void>;
@@ -21,6 +31,12 @@ export interface BenchBroker extends AsyncDisposable {
   /** The broker's clock at a message, ms since the epoch. */
   storedAt(stream: string, seq: number): Promise<number>;
   bytesOf(stream: string, seq: number): Promise<number>;
+  /** All that a stream holds, oldest first. */
+  readAll(stream: string): Promise<StoredMessage[]>;
+  /** How many shards each worker owns, by its id; nobody's are not counted. */
+  owned(): Promise<ReadonlyMap<string, number>>;
+  /** Resolves with the next write of the worker's membership. */
+  untilRenewed(worker: string): Promise<void>;
 }
 
 export async function startBenchBroker(): Promise<BenchBroker> {
@@ -29,6 +45,17 @@ export async function startBenchBroker(): Promise<BenchBroker> {
   await applyTopology(connection, declareTopology(names, { replicas: 1, dedupWindowMs: 900_000 }), log);
   const channel = new PublishChannel(connection, { timeoutMs: 60_000 });
   const { streams } = connection.jsm;
+  const reader = new StreamReader(connection);
+  const leases = new KeyLeaseStore(
+    connection,
+    new KeyBucket(connection, channel, reader, names.shardsBucket, log),
+    names.shards,
+  );
+  const members = new KeyBucket(connection, channel, reader, names.membersBucket, log);
+  const publish = async ({ subject, body, headers }: Message): Promise<void> => {
+    const outcome = await channel.publish(subject, body, headers);
+    if (outcome.kind !== 'stored' || outcome.duplicate) throw new Error(`not stored: ${JSON.stringify(outcome)}`);
+  };
   const stored = async (stream: string, seq: number) => {
     const message = await streams.getMessage(stream, { seq });
     if (message === null) throw new Error(`${stream} has no message ${seq}`);
@@ -36,13 +63,11 @@ export async function startBenchBroker(): Promise<BenchBroker> {
   };
   return {
     url: broker.url,
+    publish,
     async feed(messages) {
       let next = 0;
       const feeder = async (): Promise<void> => {
-        for (let message = messages[next++]; message !== undefined; message = messages[next++]) {
-          const outcome = await channel.publish(message.subject, message.body, message.headers);
-          if (outcome.kind !== 'stored' || outcome.duplicate) throw new Error(`not stored: ${JSON.stringify(outcome)}`);
-        }
+        for (let message = messages[next++]; message !== undefined; message = messages[next++]) await publish(message);
       };
       await Promise.all(Array.from({ length: FED_AT_ONCE }, feeder));
     },
@@ -54,6 +79,26 @@ export async function startBenchBroker(): Promise<BenchBroker> {
     },
     storedAt: async (stream, seq) => Date.parse((await stored(stream, seq)).timestamp),
     bytesOf: async (stream, seq) => (await stored(stream, seq)).data.length,
+    async readAll(stream) {
+      const all: StoredMessage[] = [];
+      for await (const message of reader.messagesOf(stream, '>', 1)) all.push(message);
+      return all;
+    },
+    async owned() {
+      const owned = new Map<string, number>();
+      for (const { lease } of (await leases.readAll()).values()) {
+        const [worker] = lease.owner?.split('/') ?? [];
+        if (worker !== undefined) owned.set(worker, (owned.get(worker) ?? 0) + 1);
+      }
+      return owned;
+    },
+    untilRenewed: (worker) =>
+      new Promise((resolve) => {
+        const forget = members.onWrite(worker, () => {
+          forget();
+          resolve();
+        });
+      }),
     async [Symbol.asyncDispose]() {
       channel.close();
       await connection.close();

@@ -7,6 +7,7 @@ import { describeEnvironment } from './environment.js';
 import type { BenchOptions } from './options.js';
 import { measureIdle } from './parts/idle.js';
 import { measureIngress } from './parts/ingress.js';
+import { measureOwnership } from './parts/ownership.js';
 import { measureTurns } from './parts/turns.js';
 import { othersLoad } from './quiet.js';
 import { toMarkdown, toRow, toTable, type Row } from './report.js';
@@ -18,7 +19,11 @@ const PARTS: Readonly<Record<string, (options: BenchOptions) => Promise<Comparis
   turns: measureTurns,
   ingress: measureIngress,
   idle: measureIdle,
+  ownership: measureOwnership,
 };
+
+/** As workers have it by default. */
+const DEFAULT_TTL_MS = 10_000;
 
 const program = new Command('bench')
   .description('Measures Lanekeeper beside baselines of the same run')
@@ -26,6 +31,7 @@ const program = new Command('bench')
   .option('--runs <n>', 'runs of each side; the median counts', count, 3)
   .option('--messages <n>', 'messages of the part turns', count, 20_000)
   .option('--sessions <n>', 'sessions they belong to', count, 10_000)
+  .option('--ttl-ms <n>', 'time to live of a member in the part ownership', count, DEFAULT_TTL_MS)
   .option('--profile <folder>', 'write processor profiles of our services into it')
   .option('--write', 'write the table to docs/bench.md')
   .parse();
@@ -34,6 +40,7 @@ const given = program.opts<{
   runs: number;
   messages: number;
   sessions: number;
+  ttlMs: number;
   profile?: string;
   write?: boolean;
 }>();

@@ -6,6 +6,9 @@ import { spawnOwned, type OwnedProcess } from '#testing';
 export interface Program extends AsyncDisposable {
   /** What follows the word on its first line; rejects when the program ends without it. */
   said(word: string): Promise<string>;
+  /** SIGTERM, and its end; one that fails at it is an error. */
+  stop(): Promise<void>;
+  kill9(): Promise<void>;
 }
 
 export interface ProgramOptions {
@@ -31,6 +34,14 @@ export async function startProgram(file: string, options: ProgramOptions): Promi
   });
   return {
     said: (word) => firstLine(owned, word, file),
+    stop: async () => {
+      const { code, signal } = await owned.stop();
+      if (code !== 0)
+        throw new Error(`${file} ended badly (${signal ?? code}); its output:\n${owned.output().slice(-2_000)}`);
+    },
+    kill9: async () => {
+      await owned.killGroup9();
+    },
     [Symbol.asyncDispose]: async () => {
       await owned.stop();
     },

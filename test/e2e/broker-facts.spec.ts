@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Names } from '#contracts';
 import { applyTopology, BrokerConnection, declareTopology, SERVER_ERROR, StreamReader } from '#jetstream';
 import { silentLogger } from '#telemetry';
-import { expectNothingLeft, startBroker, type TestBroker } from '#testing';
+import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
 
 /** Facts about the server that the protocol leans on. When one of these fails, the design has to be looked at. */
 
@@ -151,6 +151,53 @@ describe('facts that the protocol leans on', () => {
     const seen: number[] = [];
     for await (const message of got) seen.push(message.seq);
     expect(seen).toEqual([]);
+  });
+
+  it('a purge up to a sequence beyond the last one makes the stream go on there, also after a kill -9, and never goes back', async () => {
+    await publish('lk.in.main.s', 'a');
+    await connection.jsm.streams.purge(names.inboxStream, { seq: 1_001 });
+    expect(await reader.leaderLastSeq(names.inboxStream)).toBe(1_000);
+    await broker.kill9();
+    await broker.restart();
+    await connection.whenUp();
+    expect(await reader.leaderLastSeq(names.inboxStream)).toBe(1_000);
+    await connection.jsm.streams.purge(names.inboxStream, { seq: 10 });
+    expect(await publish('lk.in.main.s', 'b')).toMatchObject({ seq: 1_001 });
+    expect((await reader.leaderNext(names.inboxStream, '>', 1))?.seq).toBe(1_001);
+  });
+
+  it('an ordered consumer that waits beyond the last sequence goes on when the stream has come there', async () => {
+    for (const isPurged of [true, false]) {
+      const last = await reader.leaderLastSeq(names.inboxStream);
+      const consumer = await connection.js.consumers.get(names.inboxStream, {
+        deliver_policy: DeliverPolicy.StartSequence,
+        opt_start_seq: last + 6,
+      });
+      const seen: number[] = [];
+      const messages = await consumer.consume({ callback: ({ seq }) => void seen.push(seq) });
+      if (isPurged) await connection.jsm.streams.purge(names.inboxStream, { seq: last + 6 });
+      else for (let i = 0; i < 5; i++) await publish('lk.in.main.s', 'below');
+      await publish('lk.in.main.s', 'a');
+      await publish('lk.in.main.s', 'b');
+      await until('both are delivered', () => seen.length === 2);
+      expect(seen).toEqual([last + 6, last + 7]);
+      messages.stop();
+    }
+  });
+
+  it('a direct get finds the first message from a time on, and nothing beyond the last', async () => {
+    const subject = 'lk.in.main.s';
+    await publish(subject, 'a');
+    const { seq = 0 } = await publish(subject, 'b');
+    await publish(subject, 'c');
+    const storedAtMs = (await reader.message(names.inboxStream, seq))?.storedAtMs ?? 0;
+    expect((await reader.firstSince(names.inboxStream, 0))?.seq).toBe(1);
+    const found = await reader.firstSince(names.inboxStream, storedAtMs);
+    // Of the same millisecond the one before is found as well.
+    expect(found?.storedAtMs).toBeGreaterThanOrEqual(storedAtMs);
+    expect(found?.seq).toBeLessThanOrEqual(seq);
+    const { state } = await connection.jsm.streams.info(names.inboxStream);
+    expect(await reader.firstSince(names.inboxStream, Date.parse(state.last_ts) + 1)).toBeUndefined();
   });
 
   it('LK_TURNS keeps a record for good: it has no age and refuses rather than drops', async () => {

@@ -21,13 +21,17 @@ describe('the HTTP API', () => {
       '/healthz',
       '/readyz',
       '/v1/agents/{agent}/sessions/{session}',
+      '/v1/agents/{agent}/sessions/{session}/cancel',
       '/v1/agents/{agent}/sessions/{session}/messages',
       '/v1/agents/{agent}/sessions/{session}/messages/{messageId}',
+      '/v1/agents/{agent}/sessions/{session}/messages/{messageId}/cancel',
       '/v1/agents/{agent}/sessions/{session}/turns',
       '/v1/dead',
       '/v1/dead/{deadId}',
       '/v1/dead/{deadId}/drop',
       '/v1/dead/{deadId}/retry',
+      '/v1/runs/{runId}/cancel',
+      '/v1/workers',
     ]);
     const post = body.paths['/v1/agents/{agent}/sessions/{session}/messages'].post;
     expect(Object.keys(post.requestBody.content['application/json'].schema.properties).toSorted()).toEqual([

@@ -2,6 +2,7 @@ import { until } from '#testing';
 
 /** What a record looks like from outside; only what tests ask for. */
 export interface ApiRecord {
+  readonly worker: string;
   readonly kind: 'turn' | 'note';
   readonly recordSeq: number;
   readonly runId?: string;

@@ -15,7 +15,10 @@ export interface BadRequest {
   readonly names: RegExp;
 }
 
-const MESSAGES = '/v1/agents/main/sessions/s/messages';
+const SESSION = '/v1/agents/main/sessions/s';
+const MESSAGES = `${SESSION}/messages`;
+/** What a problem says of a run that is none. */
+const RUN_ID = /runId.*<agent>\.<session>\.<first seq>\.<hash>/;
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 /** A body with one wrong field. */
@@ -194,6 +197,30 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
   path('a cursor that is none', '/v1/dead?after=x', /after/, 400, 'GET'),
   path('a filter for an agent that is none', '/v1/dead?agent=A', /agent/, 400, 'GET'),
   path('a filter for two sessions', '/v1/dead?session=a&session=b', /session/, 400, 'GET'),
+
+  // Cancelling.
+  path('a message to cancel that nobody sent', `${MESSAGES}/nobody/cancel`, /messageId/, 404),
+  path('a message to cancel of an agent that is none', '/v1/agents/nobody/sessions/s/messages/m/cancel', /agent/, 404),
+  path('a message cancelled by GET', `${MESSAGES}/m/cancel`, /openapi/, 404, 'GET'),
+  path('a message cancelled by DELETE', `${MESSAGES}/m`, /openapi/, 404, 'DELETE'),
+  path('a session to cancel of 513 bytes', `/v1/agents/main/sessions/${long(513)}/cancel`, /session/),
+  path('a session cancelled by GET', `${SESSION}/cancel`, /openapi/, 404, 'GET'),
+  path('a cancel with a wait that is a word', `${SESSION}/cancel?wait=soon`, /wait/),
+  path('a cancel with two waits', `${SESSION}/cancel?wait=1s&wait=2s`, /wait/),
+  {
+    ...header('a cancel with an empty Idempotency-Key', 'idempotency-key', '', /Idempotency-Key/),
+    path: `${SESSION}/cancel`,
+  },
+  { ...header('a cancel by a web page', 'origin', 'http://evil.example', /Origin/, 403), path: `${SESSION}/cancel` },
+  path('a run of another form', '/v1/runs/6f1b9ad0-7a32-4f0e-9d3b-6f4a4d0c1f8e/cancel', RUN_ID, 404),
+  path('a dead id for a run', '/v1/runs/main.s.1/cancel', RUN_ID, 404),
+  path('a run with wildcards', '/v1/runs/main.*.1.0123456789/cancel', RUN_ID, 404),
+  path('a run of a session that is not encoded', '/v1/runs/main.a%3A1.1.0123456789/cancel', RUN_ID, 404),
+  path('a run of a session in lower-case hex', '/v1/runs/main.a=3a1.1.0123456789/cancel', RUN_ID, 404),
+  path('a run of an agent that is none', '/v1/runs/nobody.s.1.0123456789/cancel', RUN_ID, 404),
+  path('a run that never was', '/v1/runs/main.s.1.0123456789/cancel', RUN_ID, 404),
+  path('a run with a wait of a day', '/v1/runs/main.s.1.0123456789/cancel?wait=1440m', /wait/),
+  path('a run cancelled by GET', '/v1/runs/main.s.1.0123456789/cancel', /openapi/, 404, 'GET'),
 ];
 
 export interface BadStart {

@@ -5,6 +5,8 @@ import { serviceUrl } from '#config';
 import { runProcess, runRole } from '#roles';
 import { ApiClient } from './api-client.js';
 import { addDeadCommand } from './dead-command.js';
+import { addRepairCommand } from './repair-command.js';
+import { addWorkersCommand } from './workers-command.js';
 
 /**
  * `lanekeeper`: each role by its name, and `up` for everything in one process. A role's code is loaded when its settings
@@ -43,11 +45,15 @@ program
     await runDemo((line) => console.log(line));
   });
 
-addDeadCommand(
-  program,
-  () => new ApiClient(serviceUrl()),
-  (text) => console.log(text),
-);
+const api = (): ApiClient => new ApiClient(serviceUrl());
+const print = (text: string): void => console.log(text);
+
+addDeadCommand(program, api, print);
+addWorkersCommand(program, api, print);
+addRepairCommand(program, async () => (await import('./open-repair.client.js')).openInboxToRepair(), {
+  print,
+  isInteractive: process.stdin.isTTY && process.stdout.isTTY,
+});
 
 try {
   await program.parseAsync();

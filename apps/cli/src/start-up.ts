@@ -1,13 +1,22 @@
 import { join, relative } from 'node:path';
-import { packageRoot, readConnection, redactUrl, removeConnection, writeConnection, type Settings } from '#config';
+import {
+  hostWorkerId,
+  packageRoot,
+  readConnection,
+  redactUrl,
+  removeConnection,
+  writeConnection,
+  type Settings,
+} from '#config';
 import { LanekeeperError } from '#contracts';
 import { startIngress } from '#ingress';
 import { EmbeddedBroker, findNatsServer } from '#jetstream';
 import type { ProcessContext, RunningService } from '#roles';
 import { startWorker } from '#worker';
 import type { Logger } from '#telemetry';
+import { startWorkerPool } from './pool/start-worker-pool.js';
 
-/** Everything in one process: broker (a child), ingress, worker. Stops in the reverse order of their work. */
+/** Broker (a child), ingress, and workers (here or in children), stopped in the reverse order of their work. */
 export async function startUp(
   context: ProcessContext,
   print: (text: string) => void = (text) => void process.stdout.write(text),
@@ -19,12 +28,14 @@ export async function startUp(
   try {
     context.signal.throwIfAborted();
     const role = { ...context, natsUrl: broker.url };
-    const worker = await startWorker({ ...role, log: log.child({ role: 'worker' }) });
+    // Before anything has to work: whoever repairs the broker's streams must find it.
+    writeConnection(settings.dataDir, { natsUrl: broker.url, pid: process.pid });
+    const worker = await startWorkers({ ...role, log: log.child({ role: 'worker' }) });
     started.push(worker);
     const ingress = await startIngress({ ...role, log: log.child({ role: 'ingress' }) });
     started.push(ingress);
     writeConnection(settings.dataDir, { natsUrl: broker.url, httpUrl: ingress.url, pid: process.pid });
-    print(welcome(ingress.url, broker.description));
+    print(welcome(ingress.url, broker.description, settings.gateway.workerPool));
     return {
       url: ingress.url,
       failed: Promise.race([broker.failed, worker.failed, ingress.failed]),
@@ -36,10 +47,25 @@ export async function startUp(
       },
     };
   } catch (error) {
+    removeConnection(settings.dataDir, process.pid);
     for (const service of started.toReversed()) await service.stop().catch(() => {});
     await broker.stop();
     throw error;
   }
+}
+
+/** In this process, or in as many of their own as `gateway.workerPool` allows. */
+async function startWorkers(role: ProcessContext & { readonly natsUrl: string }): ReturnType<typeof startWorkerPool> {
+  const { settings } = role;
+  const pool = settings.gateway.workerPool;
+  if (pool !== undefined) return startWorkerPool({ ...role, pool, env: process.env });
+  return startWorker({ ...role, settings: workerSettings(settings) });
+}
+
+/** Nobody else is on a broker of our own: under the same name our next life takes over at once, not after a time. */
+function workerSettings(settings: Settings): Settings {
+  if (settings.nats.url !== undefined || settings.worker.id !== undefined) return settings;
+  return { ...settings, worker: { ...settings.worker, id: hostWorkerId() } };
 }
 
 interface Broker {
@@ -105,10 +131,11 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function welcome(url: string, broker: string): string {
+function welcome(url: string, broker: string, pool: Settings['gateway']['workerPool']): string {
   return [
     `Lanekeeper listens on ${url}`,
     `  broker  ${broker}`,
+    ...(pool === undefined ? [] : [`  workers ${pool.minWorkers} to ${pool.maxWorkers}, each a process of its own`]),
     `  routes  ${url}/openapi.json`,
     `  try     curl -s '${url}/v1/agents/main/sessions/demo/messages?wait=30s' \\`,
     `            -H 'content-type: application/json' -d '{"text": "hello"}'`,

@@ -41,7 +41,7 @@ export class DeadLetters {
   constructor(
     private readonly connection: BrokerConnection,
     private readonly reader: StreamReader,
-    private readonly publisher: InboxPublisher,
+    private readonly publisher: Pick<InboxPublisher, 'publish'>,
     private readonly history: SessionHistory,
     private readonly names: Names,
   ) {}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Names, type InboxMessage } from '#contracts';
+import { Names, type ControlMessage, type InboxMessage } from '#contracts';
 import type { StreamReader } from '#jetstream';
 import { DeduplicatedInbox } from './deduplicated-inbox.client.js';
 import type { InboxPublisher, Published } from './inbox.publisher.js';
@@ -66,5 +66,22 @@ describe('a repetition', () => {
       other,
     );
     expect(await dead.inbox.store(key, message, undefined)).toMatchObject({ seq: 6 });
+  });
+});
+
+describe('a repetition of a cancel', () => {
+  const cancel: ControlMessage = { v: 1, kind: 'control', id: 'cancel:a', op: 'cancel', target: { what: 'session' } };
+
+  it('is the first one, whatever was decided', async () => {
+    const { inbox, asked } = inboxOf({ 0: duplicateOf(5) }, { 5: 'handled' }, cancel);
+    expect(await inbox.store(key, cancel, undefined)).toEqual({ seq: 5, duplicate: true });
+    expect(asked).toEqual([0]);
+  });
+
+  it('of something else under its key is a mistake that names the key', async () => {
+    const { inbox } = inboxOf({ 0: duplicateOf(5) }, {}, { ...cancel, target: { what: 'message', seq: 3 } });
+    await expect(inbox.store(key, cancel, undefined)).rejects.toMatchObject({
+      problem: { status: 422, code: 'idempotency-mismatch', detail: expect.stringMatching(/^Idempotency-Key: /) },
+    });
   });
 });

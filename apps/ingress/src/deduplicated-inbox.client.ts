@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { InboxMessage, Names, SessionTokens } from '#contracts';
+import type { InboxEntry, Names, SessionTokens } from '#contracts';
 import type { StreamReader } from '#jetstream';
 import type { TraceContext } from '#telemetry';
 import type { InboxPublisher, Stored } from './inbox.publisher.js';
@@ -12,24 +12,25 @@ import type { SessionHistory } from './session-history.client.js';
  */
 export class DeduplicatedInbox {
   constructor(
-    private readonly publisher: InboxPublisher,
+    private readonly publisher: Pick<InboxPublisher, 'publish'>,
     private readonly reader: StreamReader,
     private readonly history: SessionHistory,
     private readonly names: Names,
   ) {}
 
-  async store(key: SessionTokens, message: InboxMessage, trace: TraceContext | undefined): Promise<Stored> {
+  async store(key: SessionTokens, entry: InboxEntry, trace: TraceContext | undefined): Promise<Stored> {
     let afterDeadSeq = 0;
     for (;;) {
-      const { seq, duplicate, wasUnclear } = await this.publisher.publish(key, message, trace, afterDeadSeq);
+      const { seq, duplicate, wasUnclear } = await this.publisher.publish(key, entry, trace, afterDeadSeq);
       if (!duplicate) return { seq, duplicate };
-      if (!(await this.endedDead(key, seq))) {
-        await this.expectSameContent(seq, message);
+      // An order never ends dead.
+      if (entry.kind === 'control' || !(await this.endedDead(key, seq))) {
+        await this.expectSameContent(seq, entry);
         return { seq, duplicate };
       }
       // Was our own first try stored and has ended dead since, or is this the sender's repetition of a dead one? Nobody can
       // tell, and one of them must run again while the other must not. The sender's next try is clear.
-      if (wasUnclear) throw brokerUnavailable('The broker did not acknowledge it clearly', message.id);
+      if (wasUnclear) throw brokerUnavailable('The broker did not acknowledge it clearly', entry.id);
       // Everybody who sends it again names the same dead one, so it is again stored once.
       afterDeadSeq = seq;
     }
@@ -40,7 +41,7 @@ export class DeduplicatedInbox {
     return decided?.record.messages.find((message) => message.seq === seq)?.decision === 'dead';
   }
 
-  private async expectSameContent(seq: number, message: InboxMessage): Promise<void> {
+  private async expectSameContent(seq: number, entry: InboxEntry): Promise<void> {
     const stored = await this.reader.message(this.names.inboxStream, seq);
     // Trimmed already: then nobody can tell any more.
     if (stored === undefined) return;
@@ -50,13 +51,17 @@ export class DeduplicatedInbox {
     } catch {
       return;
     }
-    if (isDeepStrictEqual(former, JSON.parse(JSON.stringify(message)))) return;
-    throw new ProblemException({
-      status: 422,
-      code: 'idempotency-mismatch',
-      title: 'This id was used for another message',
-      detail: `id: found a message with another content under this id (seq ${seq}), wanted the same; use a new id`,
-      extra: { seq },
-    });
+    if (isDeepStrictEqual(former, JSON.parse(JSON.stringify(entry)))) return;
+    throw mismatch(seq, entry);
   }
+}
+
+function mismatch(seq: number, { kind }: InboxEntry): ProblemException {
+  const problem = { status: 422, code: 'idempotency-mismatch', extra: { seq } };
+  if (kind === 'message') {
+    const detail = `id: found a message with another content under this id (seq ${seq}), wanted the same; use a new id`;
+    return new ProblemException({ ...problem, title: 'This id was used for another message', detail });
+  }
+  const detail = `Idempotency-Key: found a cancel of something else under this key (seq ${seq}), wanted the same; use a new key`;
+  return new ProblemException({ ...problem, title: 'This key was used for another cancel', detail });
 }

@@ -2,6 +2,7 @@ import { Controller, Get } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { HealthCheck, HealthCheckService, type HealthCheckResult } from '@nestjs/terminus';
 import { BrokerIndicator } from './broker.indicator.js';
+import { InboxIndicator } from './inbox.indicator.js';
 
 @ApiTags('health')
 @Controller()
@@ -9,6 +10,7 @@ export class HealthController {
   constructor(
     private readonly checks: HealthCheckService,
     private readonly broker: BrokerIndicator,
+    private readonly inbox: InboxIndicator,
   ) {}
 
   @Get('healthz')
@@ -23,6 +25,6 @@ export class HealthController {
   @HealthCheck()
   @ApiOperation({ summary: 'Messages can be taken now' })
   ready(): Promise<HealthCheckResult> {
-    return this.checks.check([() => this.broker.check()]);
+    return this.checks.check([() => this.broker.check(), () => this.inbox.check()]);
   }
 }

@@ -1,7 +1,8 @@
-import { dedupId, HEADER, MAX_STORED_BYTES, type InboxMessage, type Names, type SessionTokens } from '#contracts';
+import { dedupId, HEADER, MAX_STORED_BYTES, type InboxEntry, type Names, type SessionTokens } from '#contracts';
 import { SERVER_ERROR, type BrokerConnection, type PublishChannel, type PublishOutcome } from '#jetstream';
 import type { Logger, TraceContext } from '#telemetry';
-import { brokerUnavailable, inputProblem, type ProblemException } from './problem.exception.js';
+import { REPAIR_INBOX, type FloorWatch } from './floor-watch.client.js';
+import { brokerUnavailable, inboxRewound, inputProblem, type ProblemException } from './problem.exception.js';
 
 export interface Stored {
   readonly seq: number;
@@ -18,8 +19,8 @@ const PATIENCE_MS = 5_000;
 const PAUSE_MS = 25;
 
 /**
- * Stores messages in LK_INBOX. It answers only after the broker acknowledged (L3); the broker stores one id once per
- * window, so sending the same bytes again after an unclear answer is harmless.
+ * Stores messages, and orders to lanes, in LK_INBOX. It answers only after the broker acknowledged (L3); the broker stores
+ * one id once per window, so sending the same bytes again after an unclear answer is harmless.
  */
 export class InboxPublisher {
   constructor(
@@ -27,38 +28,64 @@ export class InboxPublisher {
     private readonly channel: PublishChannel,
     private readonly names: Names,
     private readonly log: Logger,
+    private readonly gate: Pick<FloorWatch, 'state' | 'mark' | 'problem' | 'admit' | 'doubt'>,
   ) {}
 
   /**
-   * Stores one message. `duplicate` says that the broker had its id already, under `seq`; `afterDeadSeq` makes the id new
+   * Stores one entry. `duplicate` says that the broker had its id already, under `seq`; `afterDeadSeq` makes the id new
    * again behind a dead message of the same id.
    */
   async publish(
     key: SessionTokens,
-    message: InboxMessage,
+    entry: InboxEntry,
     trace: TraceContext | undefined,
     afterDeadSeq: number,
   ): Promise<Published> {
-    const body = JSON.stringify(message);
+    const body = JSON.stringify(entry);
     const bytes = Buffer.byteLength(body);
     if (bytes > MAX_STORED_BYTES) {
       throw inputProblem(413, [
         { field: 'body', found: `${bytes} bytes`, wanted: `at most ${MAX_STORED_BYTES} bytes` },
       ]);
     }
-    const headers = { [HEADER.messageId]: dedupId(key, message.id, afterDeadSeq), ...trace };
+    const headers = { [HEADER.messageId]: brokerId(key, entry, afterDeadSeq), ...trace };
     const deadline = performance.now() + PATIENCE_MS;
     let wasUnclear = false;
     for (;;) {
+      if (this.gate.state !== 'open') await this.expectOpen(deadline, entry);
+      // Of before the publish: once it is stored, an idle shard's mark may be this very entry.
+      const { mark } = this.gate;
       const outcome = await this.channel.publish(this.names.ingestSubject(key), body, headers);
-      if (outcome.kind === 'stored') return { seq: outcome.seq, duplicate: outcome.duplicate, wasUnclear };
-      if (!isWorthRepeating(outcome) || performance.now() >= deadline) throw this.refusal(outcome, message.id);
+      if (outcome.kind === 'stored') {
+        // A duplicate has the sequence of long ago; whether that is above the mark says nothing.
+        if (!outcome.duplicate && outcome.seq <= mark) throw this.swallowed(outcome.seq, mark, entry);
+        return { seq: outcome.seq, duplicate: outcome.duplicate, wasUnclear };
+      }
+      if (!isWorthRepeating(outcome) || performance.now() >= deadline) throw this.refusal(outcome, entry);
       wasUnclear ||= outcome.kind === 'unknown';
       await this.pause(deadline);
     }
   }
 
-  private refusal(outcome: Exclude<PublishOutcome, { kind: 'stored' }>, messageId: string): ProblemException {
+  private async expectOpen(deadline: number, entry: InboxEntry): Promise<void> {
+    const state = await this.gate.admit(deadline);
+    if (state === 'open') return;
+    const { problem = 'the inbox was not looked at yet' } = this.gate;
+    if (state === 'rewound') throw inboxRewound(problem, repeatableId(entry));
+    throw brokerUnavailable(this.connection.isUp ? problem : 'The broker is away', repeatableId(entry));
+  }
+
+  /** It is stored where everything counts as decided: nobody would ever handle it. */
+  private swallowed(seq: number, mark: number, entry: InboxEntry): ProblemException {
+    this.log.error({ seq, mark }, 'the inbox gave a message a sequence that it had given before: it was set back');
+    this.gate.doubt();
+    const { inboxStream } = this.names;
+    const what = `${inboxStream}: found sequence ${seq} for it, wanted one above ${mark}, which was given before`;
+    return inboxRewound(`${what}; ${REPAIR_INBOX}`, repeatableId(entry));
+  }
+
+  private refusal(outcome: Exclude<PublishOutcome, { kind: 'stored' }>, entry: InboxEntry): ProblemException {
+    const messageId = repeatableId(entry);
     if (outcome.kind === 'refused') {
       this.log.error({ code: outcome.code, description: outcome.description }, 'the broker refuses messages');
       return brokerUnavailable(`The broker refused it (${outcome.code}: ${outcome.description})`, messageId);
@@ -84,6 +111,17 @@ export class InboxPublisher {
     cancel();
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
+}
+
+/** The id of an order is made here: its sender cannot send it again under it, and may safely send another one. */
+function repeatableId(entry: InboxEntry): string | undefined {
+  return entry.kind === 'message' ? entry.id : undefined;
+}
+
+/** Of an order it is none that a message may have: whatever a sender calls its message, the two never meet. */
+function brokerId(key: SessionTokens, entry: InboxEntry, afterDeadSeq: number): string {
+  const id = dedupId(key, entry.id, afterDeadSeq);
+  return entry.kind === 'message' ? id : `${entry.kind}.${id}`;
 }
 
 /** An unclear answer, or a first publish of the id that is still on its way to the replicas. */

@@ -1,15 +1,21 @@
 import type { Settings } from '#config';
 import type { Names } from '#contracts';
-import { applyTopology, BrokerConnection, declareTopology, PublishChannel, StreamReader } from '#jetstream';
+import { applyTopology, BrokerConnection, declareTopology, KeyBucket, PublishChannel, StreamReader } from '#jetstream';
+import { KeyLeaseStore } from '#shards';
 import type { Logger } from '#telemetry';
 import type { BrokerPulse } from './broker.indicator.js';
 import { DeadLetters } from './dead-letters.client.js';
 import { DeduplicatedInbox } from './deduplicated-inbox.client.js';
+import { FloorWatch } from './floor-watch.client.js';
+import type { InboxPulse } from './inbox.indicator.js';
 import { InboxPublisher } from './inbox.publisher.js';
 import type { IntakeParts } from './intake.provider.js';
+import { PastSwallowedPublisher } from './past-swallowed.publisher.js';
 import { SessionHistory } from './session-history.client.js';
 import { SessionQuestions } from './session-questions.client.js';
+import { SwallowedEntries } from './swallowed-entries.client.js';
 import { TurnWaiter } from './turn-waiter.client.js';
+import { WorkerDirectory } from './worker-directory.client.js';
 
 export interface IngressBrokerOptions {
   readonly settings: Settings;
@@ -22,7 +28,9 @@ export interface IngressBrokerOptions {
 export interface IngressBroker {
   readonly parts: IntakeParts;
   readonly pulse: BrokerPulse;
+  readonly inbox: InboxPulse;
   readonly deadLetters: DeadLetters;
+  readonly workers: WorkerDirectory;
   /** Resolves when the connection is lost for good. */
   lost(): Promise<Error>;
   close(): Promise<void>;
@@ -47,7 +55,14 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
   const channel = new PublishChannel(connection);
   const reader = new StreamReader(connection);
   const history = new SessionHistory(reader, names);
-  const publisher = new InboxPublisher(connection, channel, names, log);
+  const bucket = (name: string): KeyBucket => new KeyBucket(connection, channel, reader, name, log);
+  const leases = new KeyLeaseStore(connection, bucket(names.shardsBucket), names.shards);
+  const gate = new FloorWatch({ connection, reader, leases, names, log });
+  const publisher = new PastSwallowedPublisher(
+    new InboxPublisher(connection, channel, names, log, gate),
+    new SwallowedEntries(reader, leases, names),
+  );
+  await gate.start();
   return {
     parts: {
       names,
@@ -57,7 +72,9 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
       questions: new SessionQuestions(connection, names),
       waiter: new TurnWaiter(connection, names, history),
     },
+    inbox: gate,
     deadLetters: new DeadLetters(connection, reader, publisher, history, names),
+    workers: new WorkerDirectory(bucket(names.membersBucket), leases, names.shards),
     pulse: {
       get isUp() {
         return connection.isUp;
@@ -66,6 +83,7 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
     },
     lost: () => connection.lost(),
     close: async () => {
+      gate.stop();
       channel.close();
       await connection.close();
     },

@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import type { InboxMessage, Names, SessionTokens } from '#contracts';
+import type { InboxMessage, Names, SessionAnswer, SessionTokens } from '#contracts';
 import type { TraceContext } from '#telemetry';
 import type { DeduplicatedInbox } from './deduplicated-inbox.client.js';
-import { notFound } from './problem.exception.js';
+import { notFound, type ProblemException } from './problem.exception.js';
 import type { SessionPath } from './request-fields.js';
 import type { SessionHistory, StoredRecord } from './session-history.client.js';
 import type { SessionQuestions } from './session-questions.client.js';
+import { SessionKeys } from './session-keys.js';
 import type { TurnWaiter } from './turn-waiter.client.js';
 
 export interface SendAnswer {
@@ -33,10 +34,10 @@ export interface IntakeParts {
 /** What the routes do, behind their HTTP. */
 @Injectable()
 export class IntakeService {
-  private readonly agents: ReadonlySet<string>;
+  private readonly keys: SessionKeys;
 
   constructor(private readonly parts: IntakeParts) {
-    this.agents = new Set(parts.agents);
+    this.keys = new SessionKeys(parts.names, parts.agents);
   }
 
   async send(
@@ -46,7 +47,7 @@ export class IntakeService {
     waitMs: number | undefined,
     gone: AbortSignal,
   ): Promise<SendAnswer> {
-    const key = this.keyOf(path);
+    const key = this.keys.of(path);
     const { inbox, waiter } = this.parts;
     if (waitMs === undefined) {
       return { messageId: message.id, ...(await inbox.store(key, message, trace)) };
@@ -63,16 +64,18 @@ export class IntakeService {
   }
 
   async messageStatus(path: SessionPath, messageId: string): Promise<object> {
-    const key = this.keyOf(path);
+    const key = this.keys.of(path);
     const before: number[] = [];
-    for await (const pending of this.parts.history.pending(key)) {
-      if (pending.id === messageId) return { messageId, ...(await this.pendingStatus(key, pending.seq, before)) };
-      before.push(pending.seq);
+    for await (const { id, seq, isControl } of this.parts.history.undecided(key)) {
+      // An order waits for no message: it has no place among them.
+      if (id === messageId && isControl) return { messageId, seq, disposition: 'queued' };
+      if (id === messageId) return { messageId, ...(await this.pendingStatus(key, seq, before)) };
+      if (!isControl) before.push(seq);
     }
     const decided = await this.parts.history.decisionOf(key, { id: messageId });
     const message = decided?.record.messages.find(({ id }) => id === messageId);
     if (decided === undefined || message === undefined) {
-      throw notFound('message', 'messageId: no message with this id is stored for this session; ids are per session');
+      throw unknownMessage();
     }
     const { record } = decided;
     return {
@@ -86,7 +89,7 @@ export class IntakeService {
   }
 
   async session(path: SessionPath): Promise<object> {
-    const key = this.keyOf(path);
+    const key = this.keys.of(path);
     const { history, questions } = this.parts;
     const [answer, lastTurn] = await Promise.all([questions.ask(key), history.lastTurn(key)]);
     const inRun = new Set(answer?.running?.seqs);
@@ -100,7 +103,7 @@ export class IntakeService {
     return {
       agent: path.agent,
       session: path.session,
-      state: (answer?.running ?? answer?.retry) ? answer?.state : depth > 0 ? 'queued' : 'idle',
+      state: stateOf(answer, depth),
       depth,
       oldestMs,
       ...(answer?.running === undefined ? {} : { running: answer.running }),
@@ -115,19 +118,8 @@ export class IntakeService {
   }
 
   async turns(path: SessionPath, limit: number): Promise<object> {
-    const records = await this.parts.history.records(this.keyOf(path), limit);
+    const records = await this.parts.history.records(this.keys.of(path), limit);
     return { turns: records.map(({ record, recordSeq }) => ({ recordSeq, ...record })) };
-  }
-
-  private keyOf({ agent, session }: SessionPath): SessionTokens {
-    if (!this.agents.has(agent)) {
-      const known = [...this.agents].join(', ');
-      throw notFound(
-        'agent',
-        `agent: found none of this name, wanted one of ${known}; add it under agents in the settings`,
-      );
-    }
-    return this.parts.names.sessionTokens(agent, session);
   }
 
   /** `before`: the undecided sequences before it. */
@@ -139,6 +131,22 @@ export class IntakeService {
     if (retry?.seqs.includes(seq))
       return { seq, disposition: 'waiting', runId: retry.runId, notBefore: retry.notBefore };
     return { seq, disposition: 'queued', position: before.filter((other) => !inRun.has(other)).length + 1 };
+  }
+}
+
+export function unknownMessage(): ProblemException {
+  return notFound('message', 'messageId: no message with this id is stored for this session; ids are per session');
+}
+
+/** Whether something runs or waits for a retry only a worker knows; what merely waits is seen in the streams. */
+function stateOf(answer: SessionAnswer | undefined, depth: number): SessionAnswer['state'] {
+  switch (answer?.state) {
+    case 'running':
+    case 'held':
+    case 'retrying':
+      return answer.state;
+    default:
+      return depth > 0 ? 'queued' : 'idle';
   }
 }
 

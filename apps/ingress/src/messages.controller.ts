@@ -3,18 +3,24 @@ import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query, Req, Res 
 import { ApiBody, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { checkSendMessageBody, type InboxMessage } from '#contracts';
-import { readTraceContext } from '#telemetry';
+import { readCancelCall } from './cancel-call.js';
+import { CancelService, type CancelAnswer } from './cancel.provider.js';
+import { CancelRoute } from './cancel-route.decorator.js';
+import { goneSignal } from './gone-signal.js';
 import { messageBodySchema } from './message-body.schema.js';
 import { IntakeService, type SendAnswer } from './intake.provider.js';
 import { inputProblem, ProblemException } from './problem.exception.js';
-import { acceptsJson, readMessageId, readSessionPath, readWait } from './request-fields.js';
+import { acceptsJson, readMessageId, readSessionPath, readTrace, readWait } from './request-fields.js';
 
 @ApiTags('messages')
 @ApiParam({ name: 'agent', description: 'Name of a configured agent', example: 'main' })
 @ApiParam({ name: 'session', description: 'Session key: any UTF-8 up to 512 bytes, percent-encoded' })
 @Controller('v1/agents/:agent/sessions/:session/messages')
 export class MessagesController {
-  constructor(private readonly intake: IntakeService) {}
+  constructor(
+    private readonly intake: IntakeService,
+    private readonly cancels: CancelService,
+  ) {}
 
   @Post()
   @HttpCode(202)
@@ -40,9 +46,7 @@ export class MessagesController {
     const waitMs = readWait(wait);
     if (!acceptsJson(request.headers.accept)) throw notAcceptable();
     const { message, isIdMade } = readMessage(body, headers['idempotency-key']);
-    const trace = readTraceContext((name) => single(headers[name]));
-    const gone = waitMs === undefined ? NEVER : goneSignal(reply);
-    const answer = await this.intake.send(path, message, trace, waitMs, gone);
+    const answer = await this.intake.send(path, message, readTrace(headers), waitMs, goneSignal(reply, waitMs));
     if (answer.status !== undefined) void reply.status(200);
     // Nobody else knows an id that was made here: what it is a duplicate of can only be our own unclear first try.
     return isIdMade ? { ...answer, duplicate: false } : answer;
@@ -58,6 +62,23 @@ export class MessagesController {
   ): Promise<object> {
     return this.intake.messageStatus(readSessionPath(agent, session), messageId);
   }
+
+  @Post(':messageId/cancel')
+  @CancelRoute('Cancel a message that waits, or abort the turn that runs it')
+  @ApiResponse({ status: 404, description: 'No message with this id is stored for this session' })
+  @ApiResponse({ status: 409, description: 'It is decided: {seq, decision, reason?, runId?}' })
+  async cancel(
+    @Param('agent') agent: string,
+    @Param('session') session: string,
+    @Param('messageId') messageId: string,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CancelAnswer> {
+    const path = readSessionPath(agent, session);
+    const answer = await this.cancels.cancelMessage(path, messageId, readCancelCall(request, reply));
+    if (answer.cancelled !== undefined) void reply.status(200);
+    return answer;
+  }
 }
 
 function readMessage(body: unknown, idempotencyKey: unknown): { message: InboxMessage; isIdMade: boolean } {
@@ -69,20 +90,6 @@ function readMessage(body: unknown, idempotencyKey: unknown): { message: InboxMe
     message: { v: 1, kind: 'message', id: given ?? randomUUID(), ...content },
     isIdMade: given === undefined,
   };
-}
-
-function single(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value;
-}
-
-/** For who does not wait: a signal of its own would be aborted at the end of every single request. */
-const NEVER = new AbortController().signal;
-
-/** Aborts when the caller hangs up, so that nobody waits for a turn on its behalf. */
-function goneSignal(reply: FastifyReply): AbortSignal {
-  const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
-  return gone.signal;
 }
 
 function notAcceptable(): ProblemException {

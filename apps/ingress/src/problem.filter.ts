@@ -73,7 +73,7 @@ function notReady(error: ServiceUnavailableException): Problem {
     status: 503,
     code: 'not-ready',
     title: 'Messages cannot be taken now',
-    detail: 'The parts that are down stand under error; this heals by itself when they are back.',
+    detail: 'The parts that are down stand under error; what does not come back by itself says there what to do.',
     ...(typeof findings === 'object' ? { extra: { error: (findings as { error?: unknown }).error } } : {}),
   };
 }

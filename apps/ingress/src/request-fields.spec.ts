@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ProblemException } from './problem.exception.js';
-import { acceptsJson, readLimit, readMessageId, readSessionPath, readWait } from './request-fields.js';
+import { acceptsJson, readLimit, readMessageId, readSessionPath, readTrace, readWait } from './request-fields.js';
 
 function problemsOf(read: () => unknown) {
   try {
@@ -115,3 +115,16 @@ it.each<[string | undefined, boolean]>([
   ['application/jsonp', false],
   ['text/json', false],
 ])('Accept %j: %s', (accept, isAccepted) => expect(acceptsJson(accept)).toBe(isAccepted));
+
+describe('readTrace', () => {
+  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+
+  it('reads the two headers, of several the first', () => {
+    expect(readTrace({})).toBeUndefined();
+    expect(readTrace({ traceparent })).toEqual({ traceparent });
+    expect(readTrace({ traceparent: [traceparent, 'x'], tracestate: 'a=1' })).toEqual({
+      traceparent,
+      tracestate: 'a=1',
+    });
+  });
+});

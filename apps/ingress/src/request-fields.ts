@@ -7,6 +7,7 @@ import {
   isMessageId,
   type InputProblem,
 } from '#contracts';
+import { readTraceContext, type TraceContext } from '#telemetry';
 import { inputProblem } from './problem.exception.js';
 
 /** Reads of path, query and header fields. Each throws a 400 that names the field, or answers the clean value. */
@@ -107,6 +108,11 @@ export function readMessageId(bodyId: string | undefined, header: unknown): stri
     ]);
   }
   return header;
+}
+
+/** Where the caller's trace goes on. Of a header that is there twice the first counts. */
+export function readTrace(headers: Readonly<Record<string, string | string[] | undefined>>): TraceContext | undefined {
+  return readTraceContext((name) => [headers[name]].flat()[0]);
 }
 
 /** We answer JSON; a client that wants nothing but an event stream learns it before anything is stored. */

@@ -1,10 +1,20 @@
-import { HEADER, parseRecord, type Names, type SessionRecord, type SessionTokens, type TurnRecord } from '#contracts';
+import {
+  HEADER,
+  highestOfHead,
+  parseRecord,
+  type Names,
+  type SessionRecord,
+  type SessionTokens,
+  type TurnRecord,
+} from '#contracts';
 import type { StoredMessage, StreamReader } from '#jetstream';
 import { emptyHead, isDecided } from '#lanes';
 
 export interface StoredRecord {
   /** Sequence of the record in LK_TURNS. */
   readonly recordSeq: number;
+  /** The broker's clock, ms since the epoch. */
+  readonly storedAtMs: number;
   readonly record: SessionRecord;
 }
 
@@ -12,6 +22,12 @@ export interface PendingMessage {
   readonly seq: number;
   readonly id: string;
   readonly storedAtMs: number;
+}
+
+/** What lies in the inbox and is not decided. */
+interface UndecidedEntry extends PendingMessage {
+  /** An order to the lane: no message, and in nobody's way. */
+  readonly isControl: boolean;
 }
 
 /** Up to here single steps back are cheaper than reading the whole history. */
@@ -34,9 +50,8 @@ export class SessionHistory {
   /** The newest records, newest first. */
   async records(key: SessionTokens, limit: number): Promise<StoredRecord[]> {
     const newest: StoredRecord[] = [];
-    for await (const stored of this.backwards(key)) {
-      // A note that only keeps a run (a retry, a fence) is bookkeeping, and no part of the conversation.
-      if (stored.record.kind === 'note' && stored.record.messages.length === 0) continue;
+    for await (const stored of this.newestFirst(key)) {
+      if (isBookkeeping(stored.record)) continue;
       newest.push(stored);
       if (newest.length === limit) break;
     }
@@ -46,7 +61,7 @@ export class SessionHistory {
   /** The last turn that has ended, when it is not far back. */
   async lastTurn(key: SessionTokens): Promise<TurnRecord | undefined> {
     let steps = 0;
-    for await (const { record } of this.backwards(key)) {
+    for await (const { record } of this.newestFirst(key)) {
       if (record.kind === 'turn') return record;
       if (++steps === STEPS_BACK) return undefined;
     }
@@ -55,35 +70,46 @@ export class SessionHistory {
 
   /** Undecided messages, oldest first. */
   async *pending(key: SessionTokens): AsyncGenerator<PendingMessage> {
+    for await (const { isControl, ...message } of this.undecided(key)) if (!isControl) yield message;
+  }
+
+  /** Everything undecided, oldest first. */
+  async *undecided(key: SessionTokens): AsyncGenerator<UndecidedEntry> {
     const head = (await this.lastRecord(key))?.record ?? emptyHead();
     const subject = this.names.inboxSubject(key);
     for await (const stored of this.reader.messagesOf(this.names.inboxStream, subject, head.upto + 1)) {
       if (!isDecided(head, stored.seq)) {
-        yield { seq: stored.seq, id: readId(stored), storedAtMs: Date.parse(stored.header('Nats-Time-Stamp')) };
+        yield { seq: stored.seq, storedAtMs: stored.storedAtMs, ...readIdAndKind(stored) };
       }
     }
   }
 
   /** The record that decided a message; the newest one when an id was used again after its window. */
   async decisionOf(key: SessionTokens, wanted: { seq: number } | { id: string }): Promise<StoredRecord | undefined> {
-    // What is asked for is mostly recent.
-    let steps = 0;
-    for await (const candidate of this.backwards(key)) {
+    return this.newest(
+      key,
+      (record) => decides(record, wanted),
       // Undecided at this record: undecided in all before it.
-      if ('seq' in wanted && !isDecided(candidate.record, wanted.seq)) return undefined;
-      if (decides(candidate.record, wanted)) return candidate;
-      if (++steps === STEPS_BACK) break;
-    }
-    if (steps < STEPS_BACK) return undefined;
-    let found: StoredRecord | undefined;
-    for await (const candidate of this.allRecords(key)) {
-      if (decides(candidate.record, wanted)) found = candidate;
-    }
-    return found;
+      (record) => 'seq' in wanted && !isDecided(record, wanted.seq),
+    );
   }
 
-  /** From the last record on: each one names its predecessor, since its write was conditional on it. */
-  private async *backwards(key: SessionTokens): AsyncGenerator<StoredRecord> {
+  /** The record that ended a run; `firstSeq` is the first sequence of its batch. */
+  async endOfRun(key: SessionTokens, runId: string, firstSeq: number): Promise<StoredRecord | undefined> {
+    return this.newest(
+      key,
+      (record) => record.kind === 'turn' && record.runId === runId,
+      (record) => highestOfHead(record) < firstSeq,
+    );
+  }
+
+  /** When an entry of the inbox was stored, ms since the epoch; `undefined` when it is trimmed. */
+  async storedAtMs(seq: number): Promise<number | undefined> {
+    return (await this.reader.message(this.names.inboxStream, seq))?.storedAtMs;
+  }
+
+  /** All records, from the last one on: each names its predecessor, since its write was conditional on it. */
+  async *newestFirst(key: SessionTokens): AsyncGenerator<StoredRecord> {
     const { turnsStream } = this.names;
     const subject = this.names.turnsSubject(key);
     let stored = (await this.reader.lastPerSubject(turnsStream, [subject])).found.get(subject);
@@ -93,6 +119,25 @@ export class SessionHistory {
       const before = Number(stored.header(HEADER.expectedLastSubjectSequence) || 0);
       stored = before > 0 && before < stored.seq ? await this.reader.message(turnsStream, before) : undefined;
     }
+  }
+
+  /** The newest record that is the one; `isTooOld` tells a record that it cannot be, nor any before it. */
+  private async newest(
+    key: SessionTokens,
+    isIt: (record: SessionRecord) => boolean,
+    isTooOld: (record: SessionRecord) => boolean,
+  ): Promise<StoredRecord | undefined> {
+    // What is asked for is mostly recent.
+    let steps = 0;
+    for await (const candidate of this.newestFirst(key)) {
+      if (isTooOld(candidate.record)) return undefined;
+      if (isIt(candidate.record)) return candidate;
+      if (++steps === STEPS_BACK) break;
+    }
+    if (steps < STEPS_BACK) return undefined;
+    let found: StoredRecord | undefined;
+    for await (const candidate of this.allRecords(key)) if (isIt(candidate.record)) found = candidate;
+    return found;
   }
 
   private async *allRecords(key: SessionTokens): AsyncGenerator<StoredRecord> {
@@ -109,15 +154,23 @@ function decides(record: SessionRecord, wanted: { seq: number } | { id: string }
 
 function toRecord(stored: StoredMessage): StoredRecord | undefined {
   const parsed = parseRecord(Buffer.from(stored.data).toString());
-  return parsed.ok ? { recordSeq: stored.seq, record: parsed.record } : undefined;
+  return parsed.ok ? { recordSeq: stored.seq, storedAtMs: stored.storedAtMs, record: parsed.record } : undefined;
 }
 
-function readId(stored: StoredMessage): string {
+/**
+ * A note that only keeps a run (a retry, a fence) or decides orders to the lane alone is no part of the conversation. No
+ * note decides a message as `handled`, since no turn has handled it.
+ */
+function isBookkeeping({ kind, messages }: SessionRecord): boolean {
+  return kind === 'note' && messages.every(({ decision }) => decision === 'handled');
+}
+
+function readIdAndKind(stored: StoredMessage): { id: string; isControl: boolean } {
   try {
-    const body = JSON.parse(Buffer.from(stored.data).toString()) as { id?: unknown } | null;
-    if (typeof body?.id === 'string') return body.id;
+    const body = JSON.parse(Buffer.from(stored.data).toString()) as { id?: unknown; kind?: unknown } | null;
+    if (typeof body?.id === 'string') return { id: body.id, isControl: body.kind === 'control' };
   } catch {
     // Decided `rejected` under this id.
   }
-  return `seq:${stored.seq}`;
+  return { id: `seq:${stored.seq}`, isControl: false };
 }

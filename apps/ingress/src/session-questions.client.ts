@@ -1,7 +1,12 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { RequestError } from '@nats-io/transport-node';
 import type { Names, SessionAnswer, SessionTokens } from '#contracts';
 import type { BrokerConnection } from '#jetstream';
 
 const ANSWER_WITHIN_MS = 1_000;
+/** While a shard changes hands nobody answers for some ms; longer than this it has no owner. */
+const NOBODY_FOR_MS = 500;
+const ASK_AGAIN_MS = 50;
 
 /** Asks the owner of a session's shard what it is doing. No owner, no answer: the streams still tell the rest. */
 export class SessionQuestions {
@@ -11,13 +16,22 @@ export class SessionQuestions {
   ) {}
 
   async ask({ agentToken, sessionToken, shard }: SessionTokens): Promise<SessionAnswer | undefined> {
-    try {
-      const body = JSON.stringify({ agentToken, sessionToken });
-      const options = { timeout: ANSWER_WITHIN_MS };
-      const message = await this.connection.nc.request(this.names.shardRpcSubject(shard), body, options);
-      return message.json<SessionAnswer>();
-    } catch {
-      return undefined;
+    const body = JSON.stringify({ agentToken, sessionToken });
+    const giveUpAt = performance.now() + NOBODY_FOR_MS;
+    for (;;) {
+      try {
+        const options = { timeout: ANSWER_WITHIN_MS };
+        const message = await this.connection.nc.request(this.names.shardRpcSubject(shard), body, options);
+        return message.json<SessionAnswer>();
+      } catch (error) {
+        if (!isNobodyThere(error) || performance.now() + ASK_AGAIN_MS > giveUpAt) return undefined;
+      }
+      await delay(ASK_AGAIN_MS);
     }
   }
+}
+
+/** The broker's answer for a subject that nobody listens to. It comes at once, so asking again costs little. */
+function isNobodyThere(error: unknown): boolean {
+  return error instanceof RequestError && error.isNoResponders();
 }

@@ -1,5 +1,9 @@
-import { Controller, Get, Param, Query } from '@nestjs/common';
+import { Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { readCancelCall } from './cancel-call.js';
+import { CancelService, type CancelAnswer } from './cancel.provider.js';
+import { CancelRoute } from './cancel-route.decorator.js';
 import { IntakeService } from './intake.provider.js';
 import { readLimit, readSessionPath } from './request-fields.js';
 
@@ -8,11 +12,17 @@ import { readLimit, readSessionPath } from './request-fields.js';
 @ApiParam({ name: 'session', description: 'Session key: any UTF-8 up to 512 bytes, percent-encoded' })
 @Controller('v1/agents/:agent/sessions/:session')
 export class SessionsController {
-  constructor(private readonly intake: IntakeService) {}
+  constructor(
+    private readonly intake: IntakeService,
+    private readonly cancels: CancelService,
+  ) {}
 
   @Get()
   @ApiOperation({ summary: 'What a session is doing' })
-  @ApiResponse({ status: 200, description: '{state, depth, oldestMs, running?, lastTurn?, worker?, tasks, locks}' })
+  @ApiResponse({
+    status: 200,
+    description: '{state, depth, oldestMs, running?, retry?, lastTurn?, worker?, tasks, locks}',
+  })
   async session(@Param('agent') agent: string, @Param('session') session: string): Promise<object> {
     return this.intake.session(readSessionPath(agent, session));
   }
@@ -27,5 +37,19 @@ export class SessionsController {
     @Query('limit') limit: unknown,
   ): Promise<object> {
     return this.intake.turns(readSessionPath(agent, session), readLimit(limit));
+  }
+
+  @Post('cancel')
+  @CancelRoute('Cancel everything of a session that waits, then abort the turn that runs')
+  async cancel(
+    @Param('agent') agent: string,
+    @Param('session') session: string,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<CancelAnswer> {
+    const path = readSessionPath(agent, session);
+    const answer = await this.cancels.cancelSession(path, readCancelCall(request, reply));
+    if (answer.cancelled !== undefined) void reply.status(200);
+    return answer;
   }
 }

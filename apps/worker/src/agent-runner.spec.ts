@@ -30,7 +30,15 @@ const policy: TurnPolicy = {
 function makeWork(more: Partial<TurnWork> = {}): TurnWork {
   return {
     key,
-    batch: { runId: 'r', attempt: 2, crashes: 0, items: [item(1)] },
+    batch: {
+      runId: 'r',
+      attempt: 2,
+      crashes: 0,
+      failures: 0,
+      isQuarantined: false,
+      isCondemned: false,
+      items: [item(1)],
+    },
     state: undefined,
     deadline: 5_000,
     signal: new AbortController().signal,
@@ -44,7 +52,11 @@ const bind = (handler: TurnHandler, more: Partial<BoundAgent> = {}): ReadonlyMap
 
 const run = (handler: TurnHandler, items: Item[] = [item(1)], state?: unknown, more: Partial<TurnWork> = {}) =>
   new AgentRunner(bind(handler)).run(
-    makeWork({ batch: { runId: 'r', attempt: 2, crashes: 0, items }, state, ...more }),
+    makeWork({
+      batch: { runId: 'r', attempt: 2, crashes: 0, failures: 0, isQuarantined: false, isCondemned: false, items },
+      state,
+      ...more,
+    }),
   );
 
 afterEach(() => context.disable());

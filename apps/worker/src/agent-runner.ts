@@ -64,7 +64,9 @@ function makeTurn(work: TurnWork): Turn {
     attempt: batch.attempt,
     agentToken: key.agentToken,
     sessionToken: key.sessionToken,
-    messages: batch.items.flatMap(({ seq, content }) => (content.ok ? [toTurnMessage(seq, content.message)] : [])),
+    messages: batch.items.flatMap(({ seq, content }) =>
+      content.ok && content.message.kind === 'message' ? [toTurnMessage(seq, content.message)] : [],
+    ),
     state,
     deadline,
     get signal() {

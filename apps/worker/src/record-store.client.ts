@@ -27,8 +27,6 @@ export interface RecordStoreOptions {
   readonly keeper: PatientPublisher;
   readonly names: Names;
   readonly isReplicated: boolean;
-  /** Last sequence of LK_TURNS, by its leader, when this process began. */
-  readonly turnsSeqAtStart: number;
   readonly log: Logger;
 }
 
@@ -40,11 +38,10 @@ export class JetStreamRecordStore implements RecordStore {
   private readonly heads: LastMessageBatcher;
   private readonly events: LastMessageBatcher;
   /** Highest LK_TURNS sequence that this process knows of: an answer from before it would be stale. */
-  private knownSeq: number;
+  private knownSeq = 0;
 
   constructor(private readonly options: RecordStoreOptions) {
     const { connection, reader, names, isReplicated, log } = options;
-    this.knownSeq = options.turnsSeqAtStart;
     const knownSeq = (): number => this.knownSeq;
     this.heads = new LastMessageBatcher(connection, reader, { stream: names.turnsStream, knownSeq, isReplicated, log });
     this.events = new LastMessageBatcher(connection, reader, {
@@ -53,6 +50,11 @@ export class JetStreamRecordStore implements RecordStore {
       isReplicated,
       log,
     });
+  }
+
+  /** From here on no answer from before this sequence of LK_TURNS counts. */
+  knowUpTo(seq: number): void {
+    this.knownSeq = Math.max(this.knownSeq, seq);
   }
 
   async loadHead(key: SessionTokens): Promise<LoadedHead> {
@@ -65,12 +67,18 @@ export class JetStreamRecordStore implements RecordStore {
     return stored === undefined ? undefined : parseTurnStarted(Buffer.from(stored.data).toString());
   }
 
+  watchRecords(key: SessionTokens, onHint: () => void): () => void {
+    const { connection, names } = this.options;
+    const subscription = connection.nc.subscribe(names.turnsSubject(key), { callback: () => onHint() });
+    return () => subscription.unsubscribe();
+  }
+
   async write(key: SessionTokens, body: string, commitId: string, expectedSeq: number): Promise<WriteOutcome> {
     const subject = this.options.names.turnsSubject(key);
     const outcome = await this.options.committer.commit({ subject, body, commitId, expectedSeq });
     switch (outcome.kind) {
       case 'won':
-        this.knownSeq = Math.max(this.knownSeq, outcome.seq);
+        this.knowUpTo(outcome.seq);
         return outcome;
       case 'lost':
         return this.readWinner(outcome.winner);
@@ -101,7 +109,7 @@ export class JetStreamRecordStore implements RecordStore {
    * again until somebody has mended it: only its own session waits.
    */
   private async readWinner(winner: StoredMessage): Promise<WriteOutcome> {
-    this.knownSeq = Math.max(this.knownSeq, winner.seq);
+    this.knowUpTo(winner.seq);
     while (!this.options.connection.nc.isClosed()) {
       try {
         const last = await this.heads.last(winner.subject);

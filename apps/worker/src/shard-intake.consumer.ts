@@ -1,6 +1,14 @@
-import type { Names } from '#contracts';
-import { ShardReader, type BrokerConnection, type ShardMessage, type StreamReader } from '#jetstream';
-import type { LaneRunner } from '#lanes';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Names, SessionTokens } from '#contracts';
+import {
+  ShardReader,
+  type BrokerConnection,
+  type ShardMessage,
+  type StoredMessage,
+  type StreamReader,
+} from '#jetstream';
+import { keyOfLane, laneId, type LaneRunner } from '#lanes';
+import type { ShardStart } from '#shards';
 import type { Logger } from '#telemetry';
 
 export interface ShardIntakeOptions {
@@ -8,45 +16,124 @@ export interface ShardIntakeOptions {
   readonly reader: StreamReader;
   readonly names: Names;
   readonly lanes: LaneRunner;
+  /** With several replicas a direct get may be answered by one that is behind. */
+  readonly isReplicated: boolean;
   readonly log: Logger;
 }
 
+const FETCHES_AT_ONCE = 8;
+const RETRY_MS = 250;
+
 /**
- * Reads shards into the lanes, one ordered consumer each.
- *
- * This worker reads every shard from its first message; what is decided already is recognised by the heads. Which shards
- * a worker owns, and from where it reads, is to come from leases: `open` is the seam.
+ * Reads one shard into the lanes: from behind its `read` on with one ordered consumer, and what its open sessions have
+ * before that by their subjects. What comes for a session that is still being fetched waits, so that each lane gets its
+ * messages in order (L2); all others go on at once.
  */
 export class ShardIntake {
-  private readonly readers = new Map<number, ShardReader>();
+  private readonly shardReader: ShardReader;
+  /** Sessions whose older messages are still to come, with what was read behind these. */
+  private readonly fetching = new Map<string, ShardMessage[]>();
+  private isReaderCaughtUp = false;
+  private isClosed = false;
 
-  constructor(private readonly options: ShardIntakeOptions) {}
-
-  async openAll(): Promise<void> {
-    const { reader, names } = this.options;
-    const lastSeqAtStart = await reader.leaderLastSeq(names.inboxStream);
-    for (let shard = 0; shard < names.shards; shard++) this.open(shard, 1, lastSeqAtStart);
-  }
-
-  /** Begins to read a shard. What lies at or below `lastSeqAtStart` may have been begun by a former process. */
-  open(shard: number, fromSeq: number, lastSeqAtStart: number): void {
-    const { connection, names, lanes, log } = this.options;
-    const shardReader = new ShardReader(connection, {
+  constructor(
+    private readonly shard: number,
+    private readonly start: ShardStart,
+    private readonly options: ShardIntakeOptions,
+  ) {
+    const { connection, names, log } = options;
+    for (const { session } of start.open) this.fetching.set(session, []);
+    this.shardReader = new ShardReader(connection, {
       stream: names.inboxStream,
       filter: names.inboxShardFilter(shard),
-      fromSeq,
-      onMessage: (message: ShardMessage) =>
-        lanes.receive(names.parseSessionSubject(message.subject), message, message.seq <= lastSeqAtStart),
-      onCaughtUp: () => lanes.caughtUp(shard),
+      fromSeq: start.read + 1,
+      onMessage: (message) => this.receive(message),
+      onCaughtUp: () => {
+        this.isReaderCaughtUp = true;
+        this.tellCaughtUp();
+      },
       log,
     });
-    this.readers.set(shard, shardReader);
-    shardReader.start();
   }
 
-  async closeAll(): Promise<void> {
-    const readers = [...this.readers.values()];
-    this.readers.clear();
-    await Promise.all(readers.map((reader) => reader.stop()));
+  open(): void {
+    this.shardReader.start();
+    const sessions = this.start.open.values();
+    for (let i = 0; i < FETCHES_AT_ONCE; i++) void this.fetchAll(sessions);
   }
+
+  /** The sequence up to which everything of the shard was handed over. */
+  get position(): number {
+    return this.shardReader.position;
+  }
+
+  /** From the call on nothing is handed over; resolves when nothing is left at the broker. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    await this.shardReader.stop();
+  }
+
+  private receive(message: ShardMessage): void {
+    const key = this.options.names.parseSessionSubject(message.subject);
+    const behind = this.fetching.size === 0 ? undefined : this.fetching.get(laneId(key));
+    if (behind === undefined) this.options.lanes.receive(key, message);
+    else behind.push(message);
+  }
+
+  /** One of those that share the sessions. */
+  private async fetchAll(sessions: Iterator<ShardStart['open'][number]>): Promise<void> {
+    for (let next = sessions.next(); next.done !== true && !this.isClosed; next = sessions.next()) {
+      await this.fetch(next.value.session, next.value.from);
+    }
+  }
+
+  private async fetch(session: string, from: number): Promise<void> {
+    const { lanes, connection, log } = this.options;
+    const key = keyOfLane(session, this.shard);
+    let seq = from;
+    while (!this.isClosed && !connection.nc.isClosed()) {
+      try {
+        for await (const stored of this.messagesOf(key, seq)) {
+          if (this.isClosed || stored.seq > this.start.read) break;
+          lanes.receive(key, toShardMessage(stored));
+          seq = stored.seq + 1;
+        }
+        break;
+      } catch (error) {
+        log.debug({ shard: this.shard, error: String(error) }, 'an open session is fetched again');
+        await connection.whenUp();
+        await delay(RETRY_MS);
+      }
+    }
+    if (this.isClosed) return;
+    lanes.receivedOpen(key);
+    const behind = this.fetching.get(session) ?? [];
+    this.fetching.delete(session);
+    for (const message of behind) lanes.receive(key, message);
+    this.tellCaughtUp();
+  }
+
+  private async *messagesOf(key: SessionTokens, fromSeq: number): AsyncGenerator<StoredMessage> {
+    const { reader, names, isReplicated } = this.options;
+    const subject = names.inboxSubject(key);
+    if (!isReplicated) {
+      yield* reader.messagesOf(names.inboxStream, subject, fromSeq);
+      return;
+    }
+    for (let seq = fromSeq; ;) {
+      const stored = await reader.leaderNext(names.inboxStream, subject, seq);
+      if (stored === undefined) return;
+      yield stored;
+      seq = stored.seq + 1;
+    }
+  }
+
+  private tellCaughtUp(): void {
+    if (this.isReaderCaughtUp && this.fetching.size === 0) this.options.lanes.caughtUp(this.shard);
+  }
+}
+
+function toShardMessage(stored: StoredMessage): ShardMessage {
+  const { subject, seq, data } = stored;
+  return { subject, seq, data, storedAtMs: stored.storedAtMs, header: (name) => stored.header(name) };
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { NestFactory } from '@nestjs/core';
 import type { INestMicroservice, Provider } from '@nestjs/common';
 import type { MicroserviceOptions } from '@nestjs/microservices';
-import type { Settings } from '#config';
+import { hostWorkerId, type Settings } from '#config';
 import { AgentConnections, callHttpAgent } from '#agents';
 import { Names, systemClock } from '#contracts';
 import { NestLogger, type Logger } from '#telemetry';
@@ -27,13 +27,14 @@ export interface RunningWorker {
   stop(): Promise<void>;
 }
 
-/** Starts the worker role; resolves when it reads its shards. */
+/** Starts the worker role; resolves when it reads the shards that are free for it. */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
   const { settings, log } = options;
   const names = new Names(settings.namespace, settings.shards);
+  const workerId = settings.worker.id ?? hostWorkerId(`-${process.pid}`);
   // One life of this process: a restart under the same id is another incarnation.
-  const incarnation = `${settings.worker.id}/${randomBytes(6).toString('hex')}`;
-  const broker = await openWorkerBroker({ ...options, names, incarnation });
+  const incarnation = `${workerId}/${randomBytes(6).toString('hex')}`;
+  const broker = await openWorkerBroker({ ...options, names, workerId, incarnation });
   const intake = new LaneIntake({
     drainMs: settings.drainMs,
     clock: systemClock,
@@ -61,7 +62,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   log.info({ worker: incarnation, agents: Object.keys(settings.agents) }, 'worker reads its shards');
   const running = app;
   return {
-    failed: broker.lost(),
+    failed: broker.failed,
     stop: async () => {
       await running.close();
       await connections.close();

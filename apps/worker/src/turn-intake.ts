@@ -4,14 +4,15 @@ import type { Logger } from '#telemetry';
 import type { BoundAgent } from './agent-runner.js';
 import type { TurnIntake } from './turn.server.js';
 
-/** The parts of a running worker, in the order of their work. */
+/** The parts of a running worker. */
 export interface WorkerParts {
   readonly lanes: LaneRunner;
-  /** Begins to read all shards. */
-  openShards(): Promise<void>;
-  closeShards(): Promise<void>;
-  /** Begins to answer questions about sessions; the answer ends it. */
-  answerQuestions(): () => void;
+  /** Joins the other workers; resolves when the shards that are free for us are ours. */
+  join(): Promise<void>;
+  /** Gives all shards away; what runs then is held. */
+  giveShardsAway(): Promise<void>;
+  /** Is no member any more. */
+  leave(): Promise<void>;
   /** Ends the tries of commits that are still on their way. */
   stopCommits(): void;
 }
@@ -23,21 +24,23 @@ export interface LaneIntakeOptions {
   readonly makeParts: (agents: ReadonlyMap<string, BoundAgent>) => Promise<WorkerParts>;
 }
 
+/** How long the last words of an aborted turn may take: a broker that is away must not hold up the stop. */
+const LAST_WORDS_MS = 2_000;
+
 /**
- * Life of a worker: open, run, and the two phases of its stop. First nothing new begins; then what runs has the drain
- * budget to end and commit. What is still running then is aborted and recorded nowhere, so that it runs again.
+ * Life of a worker: join, run, and the two phases of its stop. First its shards are given away, so that everything else
+ * goes on elsewhere at once; what runs has the drain budget to end and commit here. What is still running then is
+ * aborted and handed back, so that it runs again.
  */
 export class LaneIntake implements TurnIntake {
   private parts: WorkerParts | undefined;
-  private stopAnswering = (): void => {};
   private stopping: Promise<void> | undefined;
 
   constructor(private readonly options: LaneIntakeOptions) {}
 
   async start(agents: ReadonlyMap<string, BoundAgent>): Promise<void> {
     this.parts = await this.options.makeParts(agents);
-    await this.parts.openShards();
-    this.stopAnswering = this.parts.answerQuestions();
+    await this.parts.join();
   }
 
   stop(): Promise<void> {
@@ -48,24 +51,27 @@ export class LaneIntake implements TurnIntake {
   private async drain(): Promise<void> {
     const { parts } = this;
     if (parts === undefined) return;
-    const { clock, drainMs, log } = this.options;
-    parts.lanes.stopStarting();
-    // Reading ends and turns end side by side: both have the one budget.
-    const allEnded = parts.closeShards().then(() => parts.lanes.whenIdle());
-    let cancel = (): void => {};
-    const budget = new Promise<'over'>((resolve) => {
-      cancel = clock.after(drainMs, () => resolve('over'));
-    });
-    const ended = await Promise.race([allEnded, budget]);
-    cancel();
-    this.stopAnswering();
-    if (ended === 'over') {
+    const { drainMs, log } = this.options;
+    const givenAway = parts.giveShardsAway();
+    const allEnded = givenAway.then(() => parts.lanes.work.whenIdle());
+    if (!(await this.endsWithin(allEnded, drainMs))) {
       log.warn(
         { running: parts.lanes.running, drainMs },
         'drain budget over: what still runs is aborted and runs again',
       );
-      parts.lanes.abortAll();
+      await this.endsWithin(Promise.all([parts.lanes.work.handBackAll(), givenAway]), LAST_WORDS_MS);
     }
+    await this.endsWithin(parts.leave(), LAST_WORDS_MS);
     parts.stopCommits();
+  }
+
+  private async endsWithin(work: Promise<unknown>, limitMs: number): Promise<boolean> {
+    let cancel = (): void => {};
+    const over = new Promise<false>((resolve) => {
+      cancel = this.options.clock.after(limitMs, () => resolve(false));
+    });
+    const inTime = await Promise.race([work.then(() => true), over]);
+    cancel();
+    return inTime;
   }
 }

@@ -1,27 +1,17 @@
-import { randomUUID } from 'node:crypto';
 import type { Settings } from '#config';
-import { systemClock, type Names } from '#contracts';
-import {
-  applyTopology,
-  BrokerConnection,
-  declareTopology,
-  PatientPublisher,
-  PublishChannel,
-  RecordCommitter,
-  StreamReader,
-} from '#jetstream';
-import { LaneRunner } from '#lanes';
+import type { Names } from '#contracts';
+import { applyTopology, BrokerConnection, declareTopology, PublishChannel } from '#jetstream';
 import type { Logger } from '#telemetry';
-import { AgentRunner, type BoundAgent } from './agent-runner.js';
-import { JetStreamRecordStore } from './record-store.client.js';
-import { answerSessionQuestions } from './session-rpc.consumer.js';
-import { ShardIntake } from './shard-intake.consumer.js';
+import type { BoundAgent } from './agent-runner.js';
 import type { WorkerParts } from './turn-intake.js';
+import { makeWorkerParts } from './worker-parts.client.js';
 
 export interface WorkerBrokerOptions {
   readonly settings: Settings;
   readonly natsUrl: string;
   readonly names: Names;
+  /** Name of this worker in the cluster, and of this life of it: `<id>/<startId>`. */
+  readonly workerId: string;
   readonly incarnation: string;
   readonly log: Logger;
   readonly signal?: AbortSignal;
@@ -29,8 +19,8 @@ export interface WorkerBrokerOptions {
 
 export interface WorkerBroker {
   makeParts(agents: ReadonlyMap<string, BoundAgent>): Promise<WorkerParts>;
-  /** Resolves when the connection is lost for good. */
-  lost(): Promise<Error>;
+  /** Resolves when this process cannot go on: the connection is lost for good, or another one runs under its id. */
+  readonly failed: Promise<Error>;
   close(): Promise<void>;
 }
 
@@ -51,48 +41,11 @@ export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<Wo
     throw error;
   }
   const channel = new PublishChannel(connection);
-  const reader = new StreamReader(connection);
-  const committer = new RecordCommitter(connection, channel, reader, names.turnsStream, log);
-
-  const keeper = new PatientPublisher(connection, channel, log);
-
-  const makeParts = async (agents: ReadonlyMap<string, BoundAgent>): Promise<WorkerParts> => {
-    const store = new JetStreamRecordStore({
-      connection,
-      reader,
-      committer,
-      keeper,
-      names,
-      isReplicated: replicas > 1,
-      turnsSeqAtStart: await reader.leaderLastSeq(names.turnsStream),
-      log,
-    });
-    const lanes = new LaneRunner({
-      store,
-      turns: new AgentRunner(agents),
-      clock: systemClock,
-      newCommitId: randomUUID,
-      random: Math.random,
-      worker: incarnation,
-      capacity: settings.worker.capacity,
-      log,
-    });
-    const shards = new ShardIntake({ connection, reader, names, lanes, log });
-    const allShards = Array.from({ length: names.shards }, (_, shard) => shard);
-    return {
-      lanes,
-      openShards: () => shards.openAll(),
-      closeShards: () => shards.closeAll(),
-      answerQuestions: () => answerSessionQuestions(connection, names, allShards, lanes),
-      stopCommits: () => {
-        committer.stop();
-        keeper.stop();
-      },
-    };
-  };
+  let fail: (error: Error) => void = () => {};
+  const replaced = new Promise<Error>((resolve) => (fail = resolve));
   return {
-    makeParts,
-    lost: () => connection.lost(),
+    makeParts: async (agents) => makeWorkerParts({ ...options, connection, channel, agents, onReplaced: fail }),
+    failed: Promise.race([connection.lost(), replaced]),
     close: async () => {
       channel.close();
       await connection.close();

@@ -1,7 +1,7 @@
 export { readConnection, removeConnection, writeConnection, type Connection } from './connection-file.js';
 export { loadSettings, type LoadSettingsOptions } from './load-settings.js';
 export { natsConnectOptions, redactUrl, type NatsConnectOptions } from './nats-url.js';
-export { packageRoot } from './package-root.js';
+export { packageRoot, packageVersion } from './package-root.js';
 export { serviceUrl } from './service-url.js';
 export { SettingsError } from './settings-error.js';
-export { type AgentSettings, type Settings, type SettingsInput } from './settings.js';
+export { hostWorkerId, type AgentSettings, type Settings, type SettingsInput } from './settings.js';

@@ -10,7 +10,6 @@ const LATER_ROOT_KEYS = [
   'console',
   'deadlock',
   'egress',
-  'gateway',
   'guard',
   'ingress',
   'limits',

@@ -37,6 +37,8 @@ const LIMITS = {
   retryLaterMaxMs: 3_600_000,
 };
 
+const POOL = { minWorkers: 1, maxWorkers: 5, idleTimeout: 60 };
+
 describe('defaults', () => {
   it('are complete without a file, variables or options', () => {
     const settings = loadSettings({ cwd, env: {} });
@@ -47,12 +49,14 @@ describe('defaults', () => {
       namespace: 'lk',
       shards: 64,
       agents: { main: LIMITS, echo: LIMITS },
-      worker: { id: expect.stringMatching(/^[A-Za-z0-9_-]{1,64}$/), capacity: 1000 },
+      worker: { capacity: 1000 },
+      membership: { ttlMs: 10_000, renewMs: 2_000 },
+      gateway: {},
+      inbox: { keepMs: 86_400_000 },
       drainMs: 30_000,
       dedup: { windowMs: 900_000 },
       log: { level: 'info' },
     });
-    expect(settings.worker.id).toContain(String(process.pid));
   });
 
   it.each(['', '# only a comment\n', 'http:\nnats:\nagents:\n  # all commented out\n', '{}', '\uFEFFdrainMs: 30000'])(
@@ -155,6 +159,25 @@ describe('agents', () => {
   });
 });
 
+describe('the worker pool', () => {
+  it.each<[string, string, Settings['gateway']]>([
+    ['is off without its group', 'gateway:\n', {}],
+    [
+      'loads as OpenClaw’s users asked for it',
+      'gateway: {workerPool: {minWorkers: 1, maxWorkers: 5, idleTimeout: 60}}',
+      { workerPool: POOL },
+    ],
+    ['has these numbers by default', 'gateway: {workerPool: {}}', { workerPool: POOL }],
+    [
+      'may end workers soon',
+      'gateway: {workerPool: {idleTimeout: 0.5}}',
+      { workerPool: { ...POOL, idleTimeout: 0.5 } },
+    ],
+  ])('%s', (_title, yaml, gateway) => {
+    expect(load(yaml).gateway).toEqual(gateway);
+  });
+});
+
 describe('problems', () => {
   const later = { wanted: 'none: not in this version yet' };
   const cases: [string, string, Record<string, string>, Partial<InputProblem>[]][] = [
@@ -190,7 +213,42 @@ describe('problems', () => {
       [{ field: 'agents.a.handle', remedy: 'did you mean agents.a.handler?' }],
     ],
     ['unknown far key', 'xyzzy: 1', {}, [{ field: 'xyzzy', remedy: 'leave it out' }]],
-    ['later key', 'gateway: {workerPool: {}}', {}, [{ field: 'gateway', ...later }]],
+    ['later key', 'guard: {staleMs: 1}', {}, [{ field: 'guard', ...later }]],
+    ['another key of the gateway', 'gateway: {port: 1}', {}, [{ field: 'gateway.port', remedy: 'leave it out' }]],
+    [
+      'a pool of no workers',
+      'gateway: {workerPool: {minWorkers: 0, maxWorkers: 65, idleTimeout: 0}}',
+      {},
+      [
+        { field: 'gateway.workerPool.minWorkers', found: 'the number 0', wanted: expect.stringContaining('from 1') },
+        { field: 'gateway.workerPool.maxWorkers', found: 'the number 65', wanted: expect.stringContaining('to 64') },
+        { field: 'gateway.workerPool.idleTimeout', wanted: expect.stringContaining('seconds') },
+      ],
+    ],
+    [
+      'an unknown key of the pool',
+      'gateway: {workerPool: {maxWorker: 2}}',
+      {},
+      [{ field: 'gateway.workerPool.maxWorker', remedy: 'did you mean gateway.workerPool.maxWorkers?' }],
+    ],
+    [
+      'a pool smaller than its least size',
+      'gateway: {workerPool: {minWorkers: 4, maxWorkers: 2}}',
+      {},
+      [
+        {
+          field: 'gateway.workerPool.maxWorkers',
+          found: '2 with minWorkers 4',
+          remedy: expect.stringContaining('4 or'),
+        },
+      ],
+    ],
+    [
+      'a pool that is no group',
+      'gateway: {workerPool: 3}',
+      {},
+      [{ field: 'gateway.workerPool', found: 'the number 3' }],
+    ],
     [
       'later agent key',
       'agents: {defaults: {sessionConcurrency: 1}}',

@@ -28,3 +28,11 @@ function packageName(folder: string): string | undefined {
   }
   return (JSON.parse(text) as { name?: string }).name;
 }
+
+let version: string | undefined;
+
+/** The version of this program, from its package.json. */
+export function packageVersion(): string {
+  version ??= (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version;
+  return version;
+}

@@ -22,3 +22,20 @@ describe('a host that is not loopback is refused', () => {
     expect(checkRules(settingsSchema.parse({ http: { host } }))).toHaveLength(allowed ? 0 : 1);
   });
 });
+
+describe('a worker pool', () => {
+  const problems = (workerPool: object, shards = 64) =>
+    checkRules(settingsSchema.parse({ shards, gateway: { workerPool } })).map(({ found }) => found);
+
+  it('has room for the workers that are always there', () => {
+    expect(problems({})).toEqual([]);
+    expect(problems({ minWorkers: 3, maxWorkers: 3 })).toEqual([]);
+    expect(problems({ minWorkers: 3, maxWorkers: 2 })).toEqual(['2 with minWorkers 3']);
+    expect(problems({ minWorkers: 6 })).toEqual(['5 with minWorkers 6']);
+  });
+
+  it('has a shard for each of its workers', () => {
+    expect(problems({ maxWorkers: 16 }, 16)).toEqual([]);
+    expect(problems({ maxWorkers: 17 }, 16)).toEqual(['17 with 16 shards']);
+  });
+});

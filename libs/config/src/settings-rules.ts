@@ -16,7 +16,11 @@ loopback.addAddress('::1', 'ipv6');
 
 /** Rules over settled settings: pure, and all of them are asked. */
 export function checkRules(settings: CheckedSettings): RuleProblem[] {
-  return [hostIsLoopback, agentHasOneRunner, agentHasOneTimeout].flatMap((rule) => rule(settings) ?? []);
+  const rules = [
+    ...[hostIsLoopback, agentHasOneRunner, agentHasOneTimeout, renewsInTime, keepsThroughWindow],
+    ...[poolHasRoom, poolHasWorkForAll],
+  ];
+  return rules.flatMap((rule) => rule(settings) ?? []);
 }
 
 /** Without tokens whoever reaches the port may send to every agent and read every session. */
@@ -53,6 +57,50 @@ function agentHasOneTimeout({ agents }: CheckedSettings): RuleProblem[] {
       wanted: 'one of them: they are the same limit, in seconds and in milliseconds',
       remedy: 'leave out sessionTimeout',
     }));
+}
+
+/** One renewal may be lost without the worker counting as dead. */
+function renewsInTime({ membership: { ttlMs, renewMs } }: CheckedSettings): RuleProblem | undefined {
+  if (renewMs * 3 <= ttlMs) return undefined;
+  return {
+    path: ['membership', 'renewMs'],
+    found: `${renewMs} with a ttlMs of ${ttlMs}`,
+    wanted: 'at most a third of membership.ttlMs',
+    remedy: `set it to ${Math.floor(ttlMs / 3)} or less, or raise membership.ttlMs`,
+  };
+}
+
+/** The broker forgets the ids of trimmed messages at any restart: a repetition would then be stored and run again. */
+function keepsThroughWindow({ inbox, dedup }: CheckedSettings): RuleProblem | undefined {
+  if (inbox.keepMs >= dedup.windowMs) return undefined;
+  return {
+    path: ['inbox', 'keepMs'],
+    found: `${inbox.keepMs} with a dedup.windowMs of ${dedup.windowMs}`,
+    wanted: 'at least dedup.windowMs',
+    remedy: `set it to ${dedup.windowMs} or more, or lower dedup.windowMs`,
+  };
+}
+
+function poolHasRoom({ gateway: { workerPool } }: CheckedSettings): RuleProblem | undefined {
+  if (workerPool === undefined || workerPool.maxWorkers >= workerPool.minWorkers) return undefined;
+  const { minWorkers, maxWorkers } = workerPool;
+  return {
+    path: ['gateway', 'workerPool', 'maxWorkers'],
+    found: `${maxWorkers} with minWorkers ${minWorkers}`,
+    wanted: 'at least gateway.workerPool.minWorkers',
+    remedy: `set it to ${minWorkers} or more, or lower gateway.workerPool.minWorkers`,
+  };
+}
+
+/** A worker without a shard never runs a turn. */
+function poolHasWorkForAll({ gateway: { workerPool }, shards }: CheckedSettings): RuleProblem | undefined {
+  if (workerPool === undefined || workerPool.maxWorkers <= shards) return undefined;
+  return {
+    path: ['gateway', 'workerPool', 'maxWorkers'],
+    found: `${workerPool.maxWorkers} with ${shards} shards`,
+    wanted: 'at most as many workers as there are shards',
+    remedy: `set it to ${shards} or less`,
+  };
 }
 
 function isLoopback(host: string): boolean {

@@ -11,6 +11,8 @@ import { isNatsUrl } from './nats-url.js';
 /** Node fires a timer at once when its delay does not fit in 31 bits, so no duration may come near that. */
 const LONGEST_DURATION_MS = 24 * 60 * 60 * 1000;
 
+const LONGEST_KEEP_MS = 365 * 24 * 60 * 60 * 1000;
+
 const integer = (min: number, max: number, wanted: string) => z.int(wanted).min(min, wanted).max(max, wanted);
 const text = (pattern: RegExp, wanted: string) => z.string(wanted).regex(pattern, wanted);
 const group = <S extends z.ZodRawShape>(shape: S) =>
@@ -35,10 +37,44 @@ const nats = group({
 });
 
 const worker = group({
-  /** Name of this worker in the cluster, one live process per name - default: host name and process id. */
-  id: text(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 of the characters A-Z a-z 0-9 _ -').default(defaultWorkerId),
+  /**
+   * Name of this worker in the cluster, one live process per name - default: host name and process id; the host name alone
+   * in `up` with its own broker. A worker that comes back under its name takes over at once what its former life had.
+   */
+  id: text(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 of the characters A-Z a-z 0-9 _ -').optional(),
   /** Turns that may run at once in this worker - turns - default 1000 (turns mostly wait on I/O). */
   capacity: integer(1, 100_000, 'a whole number of turns from 1 to 100000').default(1000),
+});
+
+const membership = group({
+  /** How long a worker that says nothing any more counts as alive - ms - default 10000. Its sessions wait that long. */
+  ttlMs: integer(2_000, 600_000, 'whole milliseconds from 2000 to 600000').default(10_000),
+  /** How often a worker says that it is alive - ms - default 2000; at most a third of `ttlMs`. */
+  renewMs: integer(100, 60_000, 'whole milliseconds from 100 to 60000').default(2_000),
+});
+
+const processes = 'a whole number of processes from 1 to 64';
+const workerPool = group({
+  /** Worker processes that are always there - processes - default 1. */
+  minWorkers: integer(1, 64, processes).default(1),
+  /** Worker processes at most, those that end their last turns included - processes - default 5. */
+  maxWorkers: integer(1, 64, processes).default(5),
+  /** How long fewer workers must have been enough until one of them is ended - seconds - default 60. */
+  idleTimeout: z
+    .number('seconds from 0.1 to 86400')
+    .min(0.1, 'seconds from 0.1 to 86400')
+    .max(86_400, 'seconds from 0.1 to 86400')
+    .default(60),
+});
+
+const gateway = group({
+  /** `up` runs its turns in processes of their own, as many as there is work for - default: unset = in its own process. */
+  workerPool: workerPool.optional(),
+});
+
+const inbox = group({
+  /** How long messages are kept after they are decided - ms - default 86400000 (1 d); at least `dedup.windowMs`. */
+  keepMs: integer(1_000, LONGEST_KEEP_MS, 'whole milliseconds from 1000 to 31536000000').default(86_400_000),
 });
 
 const dedup = group({
@@ -127,6 +163,9 @@ export const settingsSchema = z.strictObject(
       .record(z.string().regex(AGENT_NAME_PATTERN), agent, 'a group of agents, each name with its settings')
       .prefault({}),
     worker: worker.prefault({}),
+    membership: membership.prefault({}),
+    gateway: gateway.prefault({}),
+    inbox: inbox.prefault({}),
     /** How long a stopping process lets running turns end - ms - default 30000 - 0 = abort them at once. */
     drainMs: integer(0, LONGEST_DURATION_MS, 'whole milliseconds from 0 to 86400000').default(30_000),
     dedup: dedup.prefault({}),
@@ -142,16 +181,20 @@ export type CheckedSettings = z.output<typeof settingsSchema>;
 /** Settled settings: `dataDir` is absolute, `agents` holds real agents only, each with its defaults. */
 export type Settings = Omit<CheckedSettings, 'agents'> & { readonly agents: Readonly<Record<string, AgentSettings>> };
 
-const GROUPS: Readonly<Record<string, { readonly shape: object }>> = { http, nats, worker, dedup, log };
+type Group = { readonly shape: object };
+const GROUPS: Readonly<Record<string, Group>> = { http, nats, worker, membership, gateway, inbox, dedup, log };
+/** By their paths. */
+const INNER_GROUPS: Readonly<Record<string, Group>> = { 'gateway.workerPool': workerPool };
 
 /** The names of groups, for readers that meet an empty one. */
 export const GROUP_NAMES: readonly string[] = [...Object.keys(GROUPS), 'agents'];
 
-/** The keys that may stand at a path: the root for `[]`, else a group or one agent. */
+/** The keys that may stand at a path: the root for `[]`, else a group, one in a group, or one agent. */
 export function knownKeys(path: readonly PropertyKey[]): string[] {
-  const name = path[0];
-  if (name === undefined) return Object.keys(settingsSchema.shape);
-  return Object.keys(name === 'agents' ? agent.shape : (GROUPS[String(name)]?.shape ?? {}));
+  if (path.length === 0) return Object.keys(settingsSchema.shape);
+  if (path[0] === 'agents') return Object.keys(agent.shape);
+  const groups = path.length === 1 ? GROUPS : INNER_GROUPS;
+  return Object.keys(groups[path.map(String).join('.')]?.shape ?? {});
 }
 
 /** Always there. What runs them: a handler of their own name, and for `main` without one the built-in echo. */
@@ -183,8 +226,8 @@ function inMs({ sessionTimeout, ...agentInput }: AgentInput): Omit<AgentInput, '
     : { turnTimeoutMs: Math.round(sessionTimeout * 1_000), ...agentInput };
 }
 
-function defaultWorkerId(): string {
-  const suffix = `-${process.pid}`;
+/** The name of this host, as a worker's name may have it. */
+export function hostWorkerId(suffix = ''): string {
   return (
     hostname()
       .replace(/[^A-Za-z0-9_-]/g, '-')

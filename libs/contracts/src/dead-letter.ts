@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { OUTCOMES } from './decisions.js';
-import { parseInboxMessage, type InboxMessage } from './message.js';
+import { parseInboxEntry, type InboxMessage } from './message.js';
 import type { SessionTokens } from './names.js';
 
 /**
@@ -18,7 +18,7 @@ const deadLetter = z.object({
   error: z.object({ name: z.string(), message: z.string() }),
   /** ms since the epoch. */
   deadAt: z.number(),
-  message: z.custom<InboxMessage>((value) => parseInboxMessage(JSON.stringify(value)).ok),
+  message: z.custom<InboxMessage>(isMessage),
 });
 export type DeadLetter = z.infer<typeof deadLetter>;
 
@@ -41,4 +41,9 @@ export function parseDeadId(deadId: string): { agentToken: string; sessionToken:
   const [, agentToken, sessionToken, seq] = match ?? [];
   if (agentToken === undefined || sessionToken === undefined) return undefined;
   return { agentToken, sessionToken, seq: Number(seq) };
+}
+
+function isMessage(value: unknown): boolean {
+  const parsed = parseInboxEntry(JSON.stringify(value));
+  return parsed.ok && parsed.message.kind === 'message';
 }

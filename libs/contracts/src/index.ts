@@ -3,6 +3,7 @@ export { closestName } from './closest-name.js';
 export { makeDeadId, parseDeadId, parseDeadLetter, type DeadLetter } from './dead-letter.js';
 export { DECISIONS, OUTCOMES, type Decision, type Outcome } from './decisions.js';
 export { LanekeeperError, RetryLaterError, TerminalError, describeProblem, type InputProblem } from './errors.js';
+export { highestOfHead } from './head-mark.js';
 export { HEADER } from './headers.js';
 export {
   AGENT_NAME_PATTERN,
@@ -12,8 +13,11 @@ export {
   checkSendMessageBody,
   describeValue,
   isMessageId,
-  parseInboxMessage,
+  parseInboxEntry,
   sendMessageBody,
+  type CancelTarget,
+  type ControlMessage,
+  type InboxEntry,
   type InboxMessage,
   type SendMessageBody,
 } from './message.js';
@@ -33,7 +37,7 @@ export {
   type SessionRecord,
   type TurnRecord,
 } from './record.js';
-export { makeRunId } from './run-id.js';
+export { makeRunId, parseRunId } from './run-id.js';
 export type { SessionAnswer, SessionQuestion } from './session-status.js';
 export { shardOf } from './shard.js';
 export { MAX_SESSION_KEY_BYTES, decodeToken, encodeToken } from './tokens.js';

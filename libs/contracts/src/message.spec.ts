@@ -5,7 +5,7 @@ import {
   MAX_TEXT_BYTES,
   checkSendMessageBody,
   describeValue,
-  parseInboxMessage,
+  parseInboxEntry,
   type InboxMessage,
 } from './message.js';
 
@@ -136,16 +136,17 @@ describe('checkSendMessageBody', () => {
   });
 });
 
-describe('parseInboxMessage', () => {
+describe('parseInboxEntry', () => {
   const stored: InboxMessage = { v: 1, kind: 'message', ...full };
 
   it('reads what ingress stores', () => {
-    expect(parseInboxMessage(JSON.stringify(stored))).toEqual({ ok: true, message: stored });
+    expect(parseInboxEntry(JSON.stringify(stored))).toEqual({ ok: true, message: stored });
   });
 
   it.each<[string, unknown, string]>([
     ['another version', { ...stored, v: 2 }, "the body's v"],
-    ['another kind', { ...stored, kind: 'control' }, "the body's kind"],
+    ['another kind', { ...stored, kind: 'event' }, "the body's kind"],
+    ['an order that nobody knows', { v: 1, kind: 'control', id: 'c', op: 'SECRET' }, "the body's op"],
     ['no id', { ...stored, id: undefined }, "the body's id"],
     ['a control character in the id', { ...stored, id: 'SECRET\r\n' }, "the body's id"],
     ['a wrong text', { ...stored, text: ['SECRET'] }, "the body's text"],
@@ -155,20 +156,20 @@ describe('parseInboxMessage', () => {
     ['data nested beyond reading', undefined, 'the body is nested too deeply'],
   ])('%s gives a problem', (_title, body, problem) => {
     const nested = `{"v":1,"kind":"message","id":"a","data":${'['.repeat(100_000)}${']'.repeat(100_000)}}`;
-    const parsed = parseInboxMessage(body === undefined ? nested : JSON.stringify(body));
+    const parsed = parseInboxEntry(body === undefined ? nested : JSON.stringify(body));
     expect(parsed).toMatchObject({ ok: false, problem: expect.stringContaining(problem) });
     expect(JSON.stringify(parsed)).not.toContain('SECRET');
   });
 
   it('keeps a problem short, whatever the keys are', () => {
-    const parsed = parseInboxMessage(JSON.stringify({ ...stored, author: { id: 'u', ['k'.repeat(100_000)]: 1 } }));
+    const parsed = parseInboxEntry(JSON.stringify({ ...stored, author: { id: 'u', ['k'.repeat(100_000)]: 1 } }));
     if (parsed.ok) throw new Error('expected a problem');
     expect(parsed.problem).toMatch(/^the body's author/);
     expect(parsed.problem.length).toBeLessThanOrEqual(200);
   });
 
   it.each(['', '{', 'hello'])('no JSON gives a problem: %j', (text) => {
-    expect(parseInboxMessage(text)).toEqual({ ok: false, problem: 'the body is no JSON' });
+    expect(parseInboxEntry(text)).toEqual({ ok: false, problem: 'the body is no JSON' });
   });
 });
 

@@ -62,17 +62,42 @@ export type SendMessageBody = z.infer<typeof sendMessageBody>;
 const inboxMessage = z.object({ v: z.literal(1), kind: z.literal('message'), ...messageFields });
 export type InboxMessage = z.infer<typeof inboxMessage>;
 
-export type ParsedInboxMessage = { ok: true; message: InboxMessage } | { ok: false; problem: string };
+/**
+ * An order to the session's lane. It lies in the inbox like a message and is decided like one, so that a takeover does not
+ * forget it; it reaches no agent. It is about messages that were stored before it.
+ */
+const controlMessage = z.object({
+  v: z.literal(1),
+  kind: z.literal('control'),
+  id: messageId,
+  op: z.literal('cancel'),
+  target: z.discriminatedUnion('what', [
+    /** Everything that waits, and the turn that runs. */
+    z.object({ what: z.literal('session') }),
+    /** One message, by its inbox sequence; the turn that runs it is aborted. */
+    z.object({ what: z.literal('message'), seq: z.int().positive() }),
+    /** The turn of this run, whether it runs or waits for its next attempt. */
+    z.object({ what: z.literal('run'), runId: z.string().max(4_096) }),
+  ]),
+});
+export type ControlMessage = z.infer<typeof controlMessage>;
+export type CancelTarget = ControlMessage['target'];
+
+/** What lies in the inbox of a session. */
+const inboxEntry = z.discriminatedUnion('kind', [inboxMessage, controlMessage]);
+export type InboxEntry = z.infer<typeof inboxEntry>;
+
+export type ParsedInboxEntry = { ok: true; message: InboxEntry } | { ok: false; problem: string };
 
 /** Reads a stored body. What does not parse is decided `rejected` with this problem and never stops a reader. */
-export function parseInboxMessage(text: string): ParsedInboxMessage {
+export function parseInboxEntry(text: string): ParsedInboxEntry {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
     return { ok: false, problem: 'the body is no JSON' };
   }
-  const parsed = parseShallow(() => inboxMessage.safeParse(json));
+  const parsed = parseShallow(() => inboxEntry.safeParse(json));
   if (parsed === undefined) return { ok: false, problem: 'the body is nested too deeply' };
   if (parsed.success) return { ok: true, message: parsed.data };
   const issue = parsed.error.issues[0];

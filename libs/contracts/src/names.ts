@@ -23,6 +23,10 @@ export class Names {
   readonly turnsStream: string;
   readonly eventsStream: string;
   readonly deadStream: string;
+  /** Key-value bucket of live processes: `<workerId>`. */
+  readonly membersBucket: string;
+  /** Key-value bucket of leases: `<shard>`. */
+  readonly shardsBucket: string;
 
   constructor(
     readonly namespace: string,
@@ -33,6 +37,8 @@ export class Names {
     this.turnsStream = `${prefix}_TURNS`;
     this.eventsStream = `${prefix}_EVENTS`;
     this.deadStream = `${prefix}_DEAD`;
+    this.membersBucket = `${namespace}_members`;
+    this.shardsBucket = `${namespace}_shards`;
   }
 
   sessionTokens(agent: string, session: string): SessionTokens {
@@ -66,8 +72,14 @@ export class Names {
     return `${this.namespace}.dead.${key.shard}.${key.agentToken}.${key.sessionToken}.${seq}`;
   }
 
+  /** Answered by the shard's owner. */
   shardRpcSubject(shard: number): string {
     return `${this.namespace}.rpc.shard.${shard}`;
+  }
+
+  /** Answered by one life of a worker; `incarnation` is `<workerId>/<startId>`. */
+  controlSubject(incarnation: string): string {
+    return `${this.namespace}.ctl.${incarnation.replace('/', '.')}`;
   }
 
   /** Reads the session out of a stored subject of LK_INBOX or LK_TURNS (`<ns>.<kind>.<shard>.<agent>.<session>`). */

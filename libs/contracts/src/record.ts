@@ -28,6 +28,10 @@ const runInWork = z.object({
   attempt: z.int().positive(),
   /** How many of its attempts took their worker down. Counted by notes alone, never by hints. */
   crashes: z.int().nonnegative(),
+  /** How many of its attempts failed; crashes and stops of a worker are not among them. Absent = 0. */
+  failures: z.int().nonnegative().optional(),
+  /** It runs alone, as it took two workers down: should this one end too, it is the one to blame. */
+  quarantined: z.literal(true).optional(),
   /** Not before this time (ms since the epoch) may the next attempt start. */
   notBefore: z.number().optional(),
   /** Since when (ms since the epoch) the run is put off by "later" without an attempt in between. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { dedupId } from './message-id.js';
-import { makeRunId } from './run-id.js';
+import { makeRunId, parseRunId } from './run-id.js';
+import { encodeToken } from './tokens.js';
 
 const key = { shard: 3, agentToken: 'main', sessionToken: 'telegram=3A42' };
 
@@ -34,6 +35,56 @@ describe('makeRunId', () => {
     const ids = [key, { ...key, sessionToken: 'x' }, { ...key, agentToken: 'x' }].map((each) => makeRunId(each, [1]));
     expect(new Set(ids).size).toBe(3);
   });
+});
+
+describe('parseRunId', () => {
+  it('reads back what makeRunId made, whatever the session key is', () => {
+    const sessions = fc
+      .string({ minLength: 1, maxLength: 120, unit: 'grapheme' })
+      .filter((text) => text.isWellFormed());
+    const seqs = fc.uniqueArray(fc.integer({ min: 1, max: 2 ** 50 }), { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(sessions, seqs, (session, batch) => {
+        fc.pre(Buffer.byteLength(session) <= 512);
+        const runId = makeRunId({ shard: 0, agentToken: 'main', sessionToken: encodeToken(session) }, batch);
+        expect(parseRunId(runId)).toEqual({ agent: 'main', session, firstSeq: batch[0] });
+      }),
+    );
+  });
+
+  const longest = '=21'.repeat(512);
+  it.each([
+    ['main.telegram=3A42.17.0123456789', { agent: 'main', session: 'telegram:42', firstSeq: 17 }],
+    ['a-b_c.=2E.1.abcdefabcd', { agent: 'a-b_c', session: '.', firstSeq: 1 }],
+    [`main.${longest}.9007199254740991.0000000000`, { session: '!'.repeat(512), firstSeq: Number.MAX_SAFE_INTEGER }],
+  ])('takes %s', (runId, expected) => expect(parseRunId(runId)).toMatchObject(expected));
+
+  it.each<[string, string]>([
+    ['nothing', ''],
+    ['a word', 'run'],
+    ['a UUID', '6f1b9ad0-7a32-4f0e-9d3b-6f4a4d0c1f8e'],
+    ['a dead id', 'main.s.1'],
+    ['no session', 'main..1.0123456789'],
+    ['no agent', '.s.1.0123456789'],
+    ['a fifth part', 'main.s.1.0123456789.x'],
+    ['something in front', ' main.s.1.0123456789'],
+    ['a line break behind', 'main.s.1.0123456789\n'],
+    ['sequence 0', 'main.s.0.0123456789'],
+    ['a negative sequence', 'main.s.-1.0123456789'],
+    ['a sequence with zeros in front', 'main.s.01.0123456789'],
+    ['a sequence beyond exact numbers', 'main.s.9007199254740993.0123456789'],
+    ['a short hash', 'main.s.1.012345678'],
+    ['a long hash', 'main.s.1.01234567890'],
+    ['a hash in capitals', 'main.s.1.ABCDEF0123'],
+    ['a wildcard', 'main.*.1.0123456789'],
+    ['a session in lower-case hex', 'main.=3a.1.0123456789'],
+    ['an escaped plain character', 'main.=41.1.0123456789'],
+    ['half an escape', 'main.=3.1.0123456789'],
+    ['a session that is no UTF-8', 'main.=FF.1.0123456789'],
+    ['a session that is not encoded', 'main.telegram:42.1.0123456789'],
+    ['a session of 513 bytes', `main.${longest}a.1.0123456789`],
+    ['an agent that is not canonical', '=6Dain.s.1.0123456789'],
+  ])('refuses %s', (_title, runId) => expect(parseRunId(runId)).toBeUndefined());
 });
 
 describe('dedupId', () => {

@@ -62,6 +62,11 @@ export class ShardReader {
     return this.stopping.signal.aborted;
   }
 
+  /** The last sequence that was handed over, or the one before the first to read. */
+  get position(): number {
+    return this.lastSeq;
+  }
+
   start(): void {
     this.loop ??= this.run();
   }

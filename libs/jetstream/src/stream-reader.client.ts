@@ -6,6 +6,8 @@ import type { BrokerConnection } from './nats-connection.client.js';
 export interface StoredMessage {
   readonly subject: string;
   readonly seq: number;
+  /** The broker's clock, ms since the epoch. */
+  readonly storedAtMs: number;
   readonly data: Uint8Array;
   header(name: string): string;
 }
@@ -32,16 +34,20 @@ const NO_RESPONDERS = 503;
 export class StreamReader {
   constructor(private readonly connection: BrokerConnection) {}
 
-  /** At most 1,024 subjects (the server answers 413 above). What a cut answer left out is asked for again. */
+  /**
+   * At most 1,024 subjects (the server answers 413 above). What a cut answer left out is asked for again; of a wildcard
+   * only what fits into one answer (512 KiB) is found.
+   */
   async lastPerSubject(stream: string, subjects: readonly string[]): Promise<LastPerSubject> {
     const found = new Map<string, StoredMessage>();
     let upToSeq: number | undefined;
     let missing = subjects;
     for (;;) {
       const batch = await this.directGet(stream, { multi_last: missing });
+      const before = found.size;
       for (const message of batch.messages) found.set(message.subject, message);
       upToSeq = Math.min(upToSeq ?? Number.MAX_SAFE_INTEGER, batch.upToSeq ?? 0) || upToSeq;
-      if (batch.leftOut === 0) return { found, upToSeq };
+      if (batch.leftOut === 0 || found.size === before) return { found, upToSeq };
       missing = missing.filter((subject) => !found.has(subject));
     }
   }
@@ -73,6 +79,15 @@ export class StreamReader {
     return this.leaderGet(stream, { last_by_subj: subject });
   }
 
+  /**
+   * The first message that was stored at that time or later, by the broker's clock. From a replica that is behind it is the
+   * right one or none.
+   */
+  async firstSince(stream: string, sinceMs: number): Promise<StoredMessage | undefined> {
+    const request = { batch: 1, next_by_subj: '>', start_time: new Date(sinceMs).toISOString() };
+    return (await this.directGet(stream, request)).messages[0];
+  }
+
   async message(stream: string, seq: number): Promise<StoredMessage | undefined> {
     const batch = await this.directGet(stream, { seq });
     return batch.messages[0];
@@ -92,6 +107,7 @@ export class StreamReader {
     return {
       subject: message.subject,
       seq: message.seq,
+      storedAtMs: message.time.getTime(),
       data: message.data,
       header: (name) => message.header.get(name),
     };
@@ -155,6 +171,7 @@ class DirectBatch {
     this.messages.push({
       subject: headers.get('Nats-Subject'),
       seq: Number(headers.get('Nats-Sequence')),
+      storedAtMs: Date.parse(headers.get('Nats-Time-Stamp')),
       data: message.data,
       header: (name) => headers.get(name),
     });

@@ -12,6 +12,9 @@ export interface StreamSpec {
     readonly subjects: readonly string[];
     readonly storage: 'file';
     readonly retention: 'limits';
+    /** A key-value bucket: the server's clients know it by these. */
+    readonly allow_rollup_hdrs?: true;
+    readonly deny_delete?: true;
     readonly subject_transform?: { readonly src: string; readonly dest: string };
   };
   readonly adjustable: {
@@ -21,6 +24,8 @@ export interface StreamSpec {
     /** Nanoseconds; 0 = unlimited. */
     readonly max_age: number;
     readonly max_msgs_per_subject?: number;
+    /** Messages may carry `Nats-TTL`. Cannot be taken back. */
+    readonly allow_msg_ttl?: true;
     /** Nanoseconds; undefined = the server's default. */
     readonly duplicate_window?: number;
   };
@@ -74,5 +79,30 @@ export function declareTopology(names: Names, settings: TopologySettings): Strea
       // One entry per message: what is buried twice, because its record had to be written again, is there once.
       adjustable: { ...live, discard: 'old', max_age: toNanos(DEAD_KEPT_MS), max_msgs_per_subject: 1 },
     },
+    bucket(names.membersBucket, 'Live processes: one key each, gone when it is not renewed', settings),
+    bucket(names.shardsBucket, 'Leases of shards: who owns each, and up to where it is decided', settings),
   ];
+}
+
+/** A key-value bucket with one value per key, in the form that every client of the server knows. */
+function bucket(name: string, description: string, { replicas }: TopologySettings): StreamSpec {
+  return {
+    name: `KV_${name}`,
+    description,
+    fixed: {
+      subjects: [`$KV.${name}.>`],
+      storage: 'file',
+      retention: 'limits',
+      allow_rollup_hdrs: true,
+      deny_delete: true,
+    },
+    adjustable: {
+      num_replicas: replicas,
+      allow_direct: true,
+      discard: 'new',
+      max_age: 0,
+      max_msgs_per_subject: 1,
+      allow_msg_ttl: true,
+    },
+  };
 }

@@ -3,8 +3,8 @@ import {
   MAX_SESSION_KEY_BYTES,
   MAX_STORED_BYTES,
   decodeToken,
-  parseInboxMessage,
-  type InboxMessage,
+  parseInboxEntry,
+  type InboxEntry,
   type SessionTokens,
 } from '#contracts';
 
@@ -15,7 +15,7 @@ export interface InboxItem {
   /** The broker's clock, ms since the epoch. */
   readonly storedAtMs: number;
   readonly content:
-    { readonly ok: true; readonly message: InboxMessage } | { readonly ok: false; readonly problem: string };
+    { readonly ok: true; readonly message: InboxEntry } | { readonly ok: false; readonly problem: string };
   /** Where its answer goes. Messages of one route share a turn; routes take turns by their oldest message (L2). */
   readonly route: string;
   readonly traceparent?: string;
@@ -44,7 +44,7 @@ export function readInboxItem(raw: RawInboxMessage, tokenProblem: string | undef
     storedAtMs: raw.storedAtMs,
     content,
     id: content.ok ? content.message.id : `seq:${raw.seq}`,
-    route: content.ok ? routeOf(content.message) : '',
+    route: content.ok && content.message.kind === 'message' ? routeOf(content.message) : '',
     ...(traceparent === '' ? {} : { traceparent }),
     ...(tracestate === '' ? {} : { tracestate }),
   };
@@ -66,14 +66,14 @@ function readContent(data: Uint8Array): InboxItem['content'] {
   // Ingress stores none like it; one published past it would not fit into a dead letter later.
   if (data.length > MAX_STORED_BYTES) return { ok: false, problem: `the body has more than ${MAX_STORED_BYTES} bytes` };
   try {
-    const parsed = parseInboxMessage(decoder.decode(data));
+    const parsed = parseInboxEntry(decoder.decode(data));
     return parsed.ok ? parsed : { ok: false, problem: parsed.problem };
   } catch {
     return { ok: false, problem: 'the body is no UTF-8' };
   }
 }
 
-function routeOf(message: InboxMessage): string {
+function routeOf(message: InboxEntry & { kind: 'message' }): string {
   if (message.thread === undefined && message.replyTo === undefined) return '';
   return JSON.stringify([message.thread ?? null, message.replyTo ?? null]);
 }

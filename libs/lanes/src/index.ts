@@ -1,6 +1,10 @@
 export { decide, emptyHead, isDecided } from './head.js';
-export { LaneRunner } from './lane-runner.js';
-export type { CutTurn, LoadedHead } from './lane.js';
+export { describeRun } from './lane-description.js';
+export type { Holders } from './lane-holds.js';
 export type { RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
+export type { CutTurn } from './lane-recovery.js';
+export { LaneRunner } from './lane-runner.js';
+export { keyOfLane, laneId, type LaneProgress, type LaneStart } from './lane-table.js';
+export type { LoadedHead } from './lane.js';
 export type { TurnOutcome } from './settlement.js';
 export type { TurnPolicy } from './turn-policy.js';

@@ -50,8 +50,8 @@ describe('during a backoff', () => {
     const { clock, receive, fail, runner, turns } = setUpProcess();
     await receive('a', 1);
     await fail('a');
-    runner.stopStarting();
-    await runner.whenIdle();
+    await runner.releaseShard(0);
+    await runner.work.whenIdle();
     const before = clock.now();
     await clock.runOut();
     expect([turns.started.length, clock.now()]).toEqual([1, before]);
@@ -62,18 +62,25 @@ describe('during a backoff', () => {
     await receive('a', 1);
     closed.add('write');
     await fail('a');
-    runner.stopStarting();
-    const idle = runner.whenIdle();
+    const released = runner.releaseShard(0);
+    const idle = runner.work.whenIdle();
     expect(runner.running).toBe(1);
     await open();
     await idle;
+    // What the note left is the next owner's; nobody holds it.
+    expect((await released).open).toEqual([{ session: 'main.a', from: 1 }]);
     await clock.runOut();
     expect([turns.started.length, records.of('a').length]).toEqual([1, 1]);
   });
 
-  it.each([false, true])(
-    'L7 a restart neither shortens it nor changes run or attempt (with the hint of the failed attempt: %s)',
-    async (hasHint) => {
+  it.each([
+    { isCrash: false, hasHint: false },
+    { isCrash: false, hasHint: true },
+    { isCrash: true, hasHint: false },
+    { isCrash: true, hasHint: true },
+  ])(
+    'L7 a new process neither shortens it nor changes run or attempt (a crash: $isCrash, with a hint: $hasHint)',
+    async ({ isCrash, hasHint }) => {
       const first = setUpProcess();
       const { records, clock } = first;
       await first.receive('a', 1);
@@ -81,9 +88,9 @@ describe('during a backoff', () => {
       await first.fail('a');
       const notBefore = clock.now() + 1_000;
       expect(records.announced.length).toBe(hasHint ? 1 : 0);
-      first.runner.stopStarting();
+      const from = await first.runner.releaseShard(0);
       await clock.advance(400);
-      const second = setUpProcess({ records, clock, isRecovery: true });
+      const second = setUpProcess({ records, clock, ...(isCrash ? { isRecovery: true } : { from }) });
       for (const seq of [1, 2]) await second.receive('a', seq);
       second.runner.caughtUp(0);
       expect(second.answer()).toMatchObject({ state: 'retrying', retry: { attempt: 2, notBefore } });
@@ -102,11 +109,26 @@ describe('during a backoff', () => {
     const { records, clock } = first;
     await first.receive('a', 1);
     await first.fail('a');
-    first.runner.stopStarting();
+    const from = await first.runner.releaseShard(0);
+    await clock.advance(5_000);
+    const second = setUpProcess({ records, clock, from });
+    await second.receive('a', 1);
+    expect(second.turn('a').batch).toMatchObject({ attempt: 2, failures: 1 });
+    expect(records.of('a').length).toBe(1);
+  });
+
+  it('a crash behind its end: it may have been begun, so a note counts that before it runs at once', async () => {
+    const first = setUpProcess();
+    const { records, clock } = first;
+    await first.receive('a', 1);
+    await first.fail('a');
+    const [{ runId } = { runId: '' }] = first.started('a');
+    await first.runner.releaseShard(0);
     await clock.advance(5_000);
     const second = setUpProcess({ records, clock, isRecovery: true });
     await second.receive('a', 1);
-    expect(second.turn('a').batch).toMatchObject({ attempt: 2 });
+    expect(records.of('a').at(-1)?.run).toEqual({ runId, seqs: [1], attempt: 3, crashes: 1, failures: 1 });
+    expect(second.turn('a').batch).toMatchObject({ runId, attempt: 3, crashes: 1, failures: 1 });
   });
 
   it('a restart keeps how long it has been put off in all', async () => {
@@ -114,8 +136,7 @@ describe('during a backoff', () => {
     const { records, clock } = first;
     await first.receive('a', 1);
     await first.fail('a', 'retry_later', { laterMs: 50_000 });
-    first.runner.stopStarting();
-    const second = setUpProcess({ records, clock, isRecovery: true });
+    const second = setUpProcess({ records, clock, from: await first.runner.releaseShard(0) });
     await second.receive('a', 1);
     await clock.advance(50_000);
     await second.fail('a', 'retry_later', { laterMs: 10_001 });
@@ -139,12 +160,19 @@ describe('a crash', () => {
     const second = setUpProcess({ records, clock, isRecovery: true });
     for (const seq of [1, 2]) await second.receive('a', seq);
     expect(second.started('a')).toEqual([{ ...former, attempt: 3 }]);
-    expect(records.of('a').at(-1)).toMatchObject({ kind: 'note', messages: [], run: { ...former, attempt: 3 } });
+    expect(records.of('a').at(-1)).toMatchObject({
+      ...{ kind: 'note', messages: [] },
+      run: { ...former, attempt: 3, crashes: 1, failures: 1 },
+    });
     // It was not dead: its commit meets the note.
     await first.end('a');
-    expect(records.of('a').length).toBe(2);
+    expect([records.of('a').length, first.runner.discarded]).toEqual([2, 1]);
+    // The attempt that was cut is none of its three.
+    await second.fail('a');
+    expect(records.of('a').at(-1)?.run).toMatchObject({ attempt: 4, crashes: 1, failures: 2 });
+    await clock.advance(2_000);
     await second.fail('a', 'Last');
-    expect(records.of('a').at(-1)).toMatchObject({ attempt: 3, messages: [{ seq: 1, decision: 'dead' }] });
+    expect(records.of('a').at(-1)).toMatchObject({ attempt: 4, messages: [{ seq: 1, decision: 'dead' }] });
   });
 
   it('L7 behind a note beside the running turn leads to the next attempt of the same batch', async () => {
@@ -154,11 +182,15 @@ describe('a crash', () => {
     await clock.advance(60);
     await first.receive('a', 2, 'rubbish');
     const [former] = first.started('a');
-    expect(records.of('a')).toMatchObject([{ messages: [{ seq: 2 }], run: { ...former, attempt: 2, crashes: 0 } }]);
+    const note = { messages: [{ seq: 2 }], run: { ...former, attempt: 1, crashes: 0, failures: 0 } };
+    expect(records.of('a')).toMatchObject([note]);
     const second = setUpProcess({ records, clock, isRecovery: true });
     for (const seq of [1, 2, 3]) await second.receive('a', seq);
     expect(second.started('a')).toEqual([{ ...former, attempt: 2 }]);
-    expect(records.of('a').length).toBe(1);
+    expect(records.of('a')).toMatchObject([note, { messages: [], run: { ...former, attempt: 2, crashes: 1 } }]);
+    // A commit of the former process, had it only seemed to be gone, comes too late.
+    await first.end('a');
+    expect([records.of('a').length, first.runner.discarded]).toEqual([2, 1]);
   });
 
   it('a turn that goes on behind such a note ends as the attempt that it is', async () => {
@@ -189,7 +221,6 @@ describe('a crash', () => {
       ...{ type: 'turn-started', runId, seqs: [1], at: 1, worker: 'w/0', attempt: 1, headSeq: 0 },
       ...hint,
     });
-    first.runner.stopStarting();
     const second = setUpProcess({ records, clock, isRecovery: true });
     await second.receive('a', 1);
     expect(second.answer()).toMatchObject({ state: 'retrying', retry: { runId, attempt: 2, notBefore: 2_000 } });

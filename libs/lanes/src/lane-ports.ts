@@ -1,5 +1,6 @@
 import type { DeadLetter, SessionTokens, TurnStartedEvent } from '#contracts';
-import type { Batch, CutTurn, LoadedHead } from './lane.js';
+import type { CutTurn } from './lane-recovery.js';
+import type { Batch, LoadedHead } from './lane.js';
 import type { TurnOutcome } from './settlement.js';
 import type { TurnPolicy } from './turn-policy.js';
 
@@ -19,6 +20,8 @@ export interface RecordStore {
   loadHead(key: SessionTokens): Promise<LoadedHead>;
   /** The last turn that was begun, if anybody said so. A hint: it may be missing or long decided. */
   loadCutTurn(key: SessionTokens): Promise<CutTurn | undefined>;
+  /** Tells of records of the session as they are published: hints, since one may be refused. The answer ends it. */
+  watchRecords(key: SessionTokens, onHint: () => void): () => void;
   /** One compare-and-set write, judged. Never rejects. */
   write(key: SessionTokens, body: string, commitId: string, expectedSeq: number): Promise<WriteOutcome>;
   /**

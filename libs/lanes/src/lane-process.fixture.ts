@@ -1,4 +1,4 @@
-import type { SessionRecord } from '#contracts';
+import type { CancelTarget, Clock, SessionRecord } from '#contracts';
 import {
   makeRunner,
   ManualClock,
@@ -11,6 +11,8 @@ import {
   settled,
   type StartedTurn,
 } from './lane-runner.fixture.js';
+import type { Holders } from './lane-holds.js';
+import type { LaneProgress } from './lane-table.js';
 import type { TurnPolicy } from './turn-policy.js';
 
 /** Three attempts, and limits that a spec meets on purpose. */
@@ -26,8 +28,18 @@ export interface ProcessOptions {
   readonly records?: MemoryRecords;
   /** One for several processes. */
   readonly clock?: ManualClock;
+  /** The process takes over from one that is gone. */
   readonly isRecovery?: boolean;
+  /** Up to here that one may have begun turns; everything when absent. */
+  readonly crashedUpTo?: number;
+  /** What it was handed over. */
+  readonly from?: LaneProgress;
+  /** What does not reach the broker at first. */
+  readonly shut?: readonly string[];
   readonly capacity?: number;
+  readonly worker?: string;
+  readonly holders?: Holders;
+  readonly mayStart?: (shard: number) => boolean;
 }
 
 /** One process: a runner in memory over records that may outlive it. */
@@ -39,19 +51,34 @@ export function setUpProcess({
   const turns = new ManualTurns();
   turns.policy = RETRY_POLICY;
   /** While closed, what is asked for does not reach the broker. */
-  const closed = new Set<string>();
+  const closed = new Set<string>(options.shut);
   const waiting: (() => void)[] = [];
   const open = async (): Promise<void> => {
     closed.clear();
     for (const resume of waiting.splice(0)) resume();
     await settled();
   };
-  const pass = (what: string): Promise<void> =>
-    closed.has(what) ? new Promise((resolve) => void waiting.push(resolve)) : Promise.resolve();
-  const { capacity = 100 } = options;
-  const runner = makeRunner({ store: new MemoryStore(records, pass), turns, clock, capacity });
+  let isDead = false;
+  /** From here on it asks for nothing, and nothing comes back to it. */
+  const kill = (): void => {
+    isDead = true;
+    turns.active.clear();
+  };
+  const pass = (what: string): Promise<void> => {
+    if (isDead) return new Promise(() => {});
+    return closed.has(what) ? new Promise((resolve) => void waiting.push(resolve)) : Promise.resolve();
+  };
+  const ownClock: Clock = {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+    after: (delayMs, fn) => clock.after(delayMs, () => void (isDead || fn())),
+  };
+  const { isRecovery = false, ...parts } = options;
+  const crashedUpTo = isRecovery ? (options.crashedUpTo ?? Number.MAX_SAFE_INTEGER) : 0;
+  const store = new MemoryStore(records, pass);
+  const runner = makeRunner({ ...parts, store, turns, clock: ownClock, crashedUpTo });
   const receive = async (session: string, seq: number, body: object | string = {}): Promise<void> => {
-    runner.receive(sessionKey(session), rawMessage(seq, body), options.isRecovery ?? false);
+    runner.receive(sessionKey(session), rawMessage(seq, body));
     await settled();
   };
   const turn = (session: string): StartedTurn => {
@@ -71,9 +98,12 @@ export function setUpProcess({
     turns.started
       .filter((each) => each.session === session)
       .map(({ seqs, batch }) => ({ seqs: [...seqs], runId: batch.runId, attempt: batch.attempt }));
-  const answer = () => runner.describe('main', 'a');
-  return { clock, records, turns, runner, closed, open, receive, turn, end, fail, started, answer };
+  const answer = () => runner.describe(sessionKey('a'));
+  return { clock, records, turns, runner, store, closed, open, kill, receive, turn, end, fail, started, answer };
 }
+
+/** What a sender of an order publishes. */
+export const cancelOrder = (target: CancelTarget) => ({ kind: 'control', op: 'cancel', target });
 
 export const decisionsOf = (records: readonly SessionRecord[]) =>
   records.flatMap(({ messages }) => messages.map(({ seq, decision }) => [seq, decision]));

@@ -92,7 +92,7 @@ describe('a turn that fails', () => {
 
   it('terminal is dead at once, with a letter for each of its messages', async () => {
     const { records, runner, turns, fail, turn } = setUpProcess();
-    for (const seq of [1, 2]) runner.receive(sessionKey('a'), rawMessage(seq), false);
+    for (const seq of [1, 2]) runner.receive(sessionKey('a'), rawMessage(seq));
     await settled();
     expect(turn('a').seqs).toEqual([1, 2]);
     await fail('a', 'refused', 'never');
@@ -242,7 +242,7 @@ describe('dead letters', () => {
     const store = new MemoryStore(records);
     store.bury = () => Promise.resolve(false);
     const other = makeRunner({ store, turns, clock });
-    other.receive(sessionKey('a'), rawMessage(1), false);
+    other.receive(sessionKey('a'), rawMessage(1));
     await settled();
     await fail('a', 'refused', 'never');
     expect([records.writes, records.buried]).toEqual([0, []]);
@@ -261,7 +261,7 @@ describe('dead letters', () => {
       return bury(key, letters);
     };
     const runner = makeRunner({ store, turns, clock: new ManualClock() });
-    for (const [i, session] of ['a', 'b'].entries()) runner.receive(sessionKey(session), rawMessage(i + 1), false);
+    for (const [i, session] of ['a', 'b'].entries()) runner.receive(sessionKey(session), rawMessage(i + 1));
     await settled();
     expect(keys).toEqual([sessionKey('a'), sessionKey('b')]);
   });

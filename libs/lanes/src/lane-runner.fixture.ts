@@ -10,7 +10,10 @@ import { silentLogger } from '#telemetry';
 import { emptyHead } from './head.js';
 import type { RawInboxMessage } from './inbox-item.js';
 import { LaneRunner } from './lane-runner.js';
-import type { CutTurn, LoadedHead } from './lane.js';
+import type { CutTurn } from './lane-recovery.js';
+import type { LaneProgress } from './lane-table.js';
+import type { LoadedHead } from './lane.js';
+import type { Holders } from './lane-holds.js';
 import type { RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
 import type { TurnOutcome } from './settlement.js';
 import type { TurnPolicy } from './turn-policy.js';
@@ -28,6 +31,10 @@ export class ManualClock implements Clock {
   private timers: { readonly at: number; readonly fn: () => void }[] = [];
 
   now(): number {
+    return this.nowMs;
+  }
+
+  monotonic(): number {
     return this.nowMs;
   }
 
@@ -72,6 +79,7 @@ export class MemoryRecords {
   private readonly cut = new Map<string, CutTurn>();
   /** Dead letters, with how many records their session had when they were stored. */
   readonly buried: { readonly session: string; readonly letter: DeadLetter; readonly records: number }[] = [];
+  private readonly watches = new Map<string, Set<() => void>>();
   /** Writes that have come to the broker. */
   writes = 0;
 
@@ -97,6 +105,7 @@ export class MemoryRecords {
   /** Throws for a record that could not be read back: the session would be stuck after the next restart. */
   write(session: string, body: string, expectedSeq: number): WriteOutcome {
     this.writes++;
+    for (const hint of this.watches.get(session) ?? []) hint();
     if ((this.stored(session).at(-1)?.seq ?? 0) !== expectedSeq) return { kind: 'lost', winner: this.head(session) };
     const parsed = parseRecord(body);
     if (!parsed.ok) throw new Error(`unreadable record: ${parsed.problem}`);
@@ -113,6 +122,13 @@ export class MemoryRecords {
   bury(session: string, letters: readonly DeadLetter[]): void {
     const records = this.stored(session).length;
     for (const letter of letters) this.buried.push({ session, letter: structuredClone(letter), records });
+  }
+
+  /** As on the wire: told with the publish, whether it is refused or not. */
+  watch(session: string, onHint: () => void): () => void {
+    const watches = this.watches.get(session) ?? new Set();
+    this.watches.set(session, watches.add(onHint));
+    return () => void watches.delete(onHint);
   }
 
   cutTurn(session: string): CutTurn | undefined {
@@ -154,6 +170,10 @@ export class MemoryStore implements RecordStore {
     await this.pass('bury');
     this.records.bury(key.sessionToken, letters);
     return true;
+  }
+
+  watchRecords(key: SessionTokens, onHint: () => void): () => void {
+    return this.records.watch(key.sessionToken, onHint);
   }
 
   announce(key: SessionTokens, event: TurnStartedEvent): void {
@@ -262,10 +282,26 @@ export interface RunnerParts {
   readonly clock: Clock;
   readonly capacity?: number;
   readonly random?: () => number;
+  readonly worker?: string;
+  readonly holders?: Holders;
+  readonly mayStart?: (shard: number) => boolean;
+  /** Up to here a former owner of shard 0 may have begun turns. */
+  readonly crashedUpTo?: number;
+  /** What a former owner of shard 0 handed over. */
+  readonly from?: LaneProgress;
 }
 
-/** Without `random` the backoffs have no jitter. */
-export function makeRunner({ store, turns, clock, capacity = 100, random = () => 0.5 }: RunnerParts): LaneRunner {
+export const NO_HOLDERS: Holders = { isGone: () => Promise.resolve(false), passCancel: () => {} };
+
+/** Owns shard 0. Without `random` the backoffs have no jitter. */
+export function makeRunner({ store, turns, clock, ...options }: RunnerParts): LaneRunner {
+  const { capacity = 100, random = () => 0.5, worker = 'w/1', holders = NO_HOLDERS } = options;
+  const { mayStart = () => true, crashedUpTo = 0, from = { read: 0, tail: 0, open: [] } } = options;
   const newCommitId = (): string => `commit-${++commits}`;
-  return new LaneRunner({ store, turns, clock, capacity, random, newCommitId, worker: 'w/1', log: silentLogger });
+  const runner = new LaneRunner({
+    ...{ store, turns, clock, capacity, random, newCommitId, worker, holders, mayStart },
+    log: silentLogger,
+  });
+  runner.openShard(0, { ...from, crashedUpTo });
+  return runner;
 }

@@ -25,12 +25,13 @@ function setUp(options: { capacity?: number; isRecovery?: boolean; records?: Mem
   const store = new MemoryStore(records, (what) =>
     what === 'write' && gate.isClosed ? new Promise((resolve) => void gate.open.push(resolve)) : Promise.resolve(),
   );
-  const { capacity = 100 } = options;
-  const runner = makeRunner({ store, turns: options.turns ?? turns, clock, capacity });
+  const { capacity = 100, isRecovery = false } = options;
+  const crashedUpTo = isRecovery ? Number.MAX_SAFE_INTEGER : 0;
+  const runner = makeRunner({ store, turns: options.turns ?? turns, clock, capacity, crashedUpTo });
   let lastSeq = 0;
   const send = async (session: string, body: object | string = {}, agent = 'main'): Promise<number> => {
     const seq = ++lastSeq;
-    runner.receive(sessionKey(session, agent), rawMessage(seq, body), options.isRecovery ?? false);
+    runner.receive(sessionKey(session, agent), rawMessage(seq, body));
     await settled();
     return seq;
   };
@@ -102,9 +103,10 @@ describe('turns', () => {
   });
 
   it('L5 at the capacity the oldest message goes first, and nobody else waits', async () => {
-    const { turns, send, end } = setUp({ capacity: 2 });
+    const { runner, turns, send, end } = setUp({ capacity: 2 });
     for (const session of ['a', 'b', 'a', 'c', 'd', 'c']) await send(session);
     expect([...turns.active.keys()]).toEqual(['a', 'b']);
+    expect(runner.waiting).toBe(2);
     await end('b');
     expect([...turns.active.keys()]).toEqual(['a', 'c']);
     // The second message of `a` is older than the first of `d`, but its lane was not ready before this.
@@ -171,9 +173,8 @@ describe('turns', () => {
   it('L6 a backlog of any length is decided, in turns and in rejections', async () => {
     const { runner, turns, end, send, records } = setUp();
     const id = '\uFFFD'.repeat(255);
-    for (let seq = 1; seq <= 1_200; seq++)
-      runner.receive(sessionKey('a'), rawMessage(seq, { id: `${id}${seq % 10}` }), true);
-    for (let seq = 1; seq <= 1_200; seq++) runner.receive(sessionKey('b'), rawMessage(seq, 'broken'), true);
+    for (let seq = 1; seq <= 1_200; seq++) runner.receive(sessionKey('a'), rawMessage(seq, { id: `${id}${seq % 10}` }));
+    for (let seq = 1; seq <= 1_200; seq++) runner.receive(sessionKey('b'), rawMessage(seq, 'broken'));
     await settled();
     await end('a', { state: { value: 's'.repeat(262_000) } });
     while (turns.active.has('a')) await end('a', { replies: [{ kind: 'reply', text: 'r'.repeat(700_000) }] });
@@ -205,7 +206,7 @@ describe('rejections', () => {
 
   it('a body that is no UTF-8 is one of them', async () => {
     const { runner, records } = setUp();
-    runner.receive(sessionKey('a'), { ...rawMessage(1), data: Uint8Array.of(0x22, 0xff, 0x22) }, false);
+    runner.receive(sessionKey('a'), { ...rawMessage(1), data: Uint8Array.of(0x22, 0xff, 0x22) });
     await settled();
     expect(records.of('a')).toMatchObject([{ messages: [{ reason: 'the body is no UTF-8' }] }]);
   });
@@ -250,7 +251,7 @@ describe('rejections', () => {
 describe('lost commits', () => {
   it('L1 a result is discarded when another record decided a part of its batch; the rest runs again', async () => {
     const { runner, turn, turns, end, records } = setUp();
-    for (const seq of [1, 2]) runner.receive(sessionKey('a'), rawMessage(seq), false);
+    for (const seq of [1, 2]) runner.receive(sessionKey('a'), rawMessage(seq));
     await settled();
     const former = turn('a').batch.runId;
     decideElsewhere(records, 'a', 2);
@@ -267,10 +268,10 @@ describe('lost commits', () => {
 
   it('L1 a note that finds it out while the turn runs leads to the same', async () => {
     const { runner, send, turns, end, turn, records } = setUp();
-    for (const seq of [1, 2]) runner.receive(sessionKey('a'), rawMessage(seq), false);
+    for (const seq of [1, 2]) runner.receive(sessionKey('a'), rawMessage(seq));
     await settled();
     decideElsewhere(records, 'a', 2);
-    runner.receive(sessionKey('a'), rawMessage(3, 'broken'), false);
+    runner.receive(sessionKey('a'), rawMessage(3, 'broken'));
     await settled();
     const writes = records.writes;
     await end('a');
@@ -287,9 +288,16 @@ describe('stop', () => {
   it('starts nothing new, also for who waits for a slot, and is idle when the last turn is committed', async () => {
     const { runner, turns, send, end, records } = setUp({ capacity: 2 });
     for (const session of ['a', 'b', 'c', 'a']) await send(session);
-    runner.stopStarting();
+    expect(runner.waiting).toBe(1);
+    const { open } = await runner.releaseShard(0);
+    expect(runner.waiting).toBe(0);
+    expect(open.map(({ session, holder }) => [session, holder])).toEqual([
+      ['main.a', 'w/1'],
+      ['main.b', 'w/1'],
+      ['main.c', undefined],
+    ]);
     let isIdle = false;
-    void runner.whenIdle().then(() => (isIdle = true));
+    void runner.work.whenIdle().then(() => (isIdle = true));
     await send('d');
     await send('e', 'broken');
     expect(records.writes).toBe(0);
@@ -302,24 +310,28 @@ describe('stop', () => {
   });
 
   it('is idle at once when nothing runs', async () => {
-    await expect(setUp().runner.whenIdle()).resolves.toBeUndefined();
+    await expect(setUp().runner.work.whenIdle()).resolves.toBeUndefined();
   });
 
-  it('L3 what is aborted is recorded nowhere, whatever it still answers', async () => {
+  it('L3 what is aborted is decided nowhere, whatever it still answers: a note hands its batch back', async () => {
     const { runner, turn, send, records } = setUp();
     await send('a');
     await send('b');
     const [a, b] = [turn('a'), turn('b')];
     const { signal } = a;
     expect(signal.aborted).toBe(false);
-    runner.stopStarting();
-    runner.abortAll();
+    await runner.releaseShard(0);
+    await runner.work.handBackAll();
     expect(signal.aborted).toBe(true);
     a.end();
     b.fail('Aborted');
     await settled();
-    expect(records.writes).toBe(0);
-    expect(runner.running).toBe(0);
+    for (const { session, batch, seqs } of [a, b]) {
+      const run = { runId: batch.runId, seqs, attempt: 2, crashes: 0, failures: 0 };
+      expect(records.of(session)).toMatchObject([{ kind: 'note', messages: [], upto: 0, run }]);
+      expect(records.of(session)[0]?.run).toEqual(run);
+    }
+    expect([records.writes, runner.running, runner.discarded]).toEqual([2, 0, 0]);
   });
 });
 
@@ -394,17 +406,30 @@ describe('signs of a begun turn', () => {
     const records = new MemoryRecords();
     records.announce('a', { ...STARTED, runId: 'old', seqs: [1, 99] });
     const { runner, turn } = setUp({ records, isRecovery: true });
-    runner.receive(sessionKey('a'), rawMessage(1), true);
+    runner.receive(sessionKey('a'), rawMessage(1));
     runner.caughtUp(0);
     await settled();
     expect(turn('a').seqs).toEqual([1]);
+  });
+
+  it('L7 the reader of another shard does not speak for it', async () => {
+    const records = new MemoryRecords();
+    records.announce('a', { ...STARTED, runId: 'old', seqs: [1, 3] });
+    const { runner, turn, turns, send } = setUp({ records, isRecovery: true });
+    runner.openShard(1, { read: 0, tail: 0, open: [], crashedUpTo: 0 });
+    await send('a');
+    runner.caughtUp(1);
+    await settled();
+    expect(turns.started).toEqual([]);
+    for (let i = 0; i < 2; i++) await send('a');
+    expect(turn('a')).toMatchObject({ seqs: [1, 3], batch: { runId: 'old' } });
   });
 
   it('a head that cannot be read holds its own lane alone, and is tried again', async () => {
     const { runner, clock, turns, records, store, send } = setUp();
     const { loadHead } = store;
     store.loadHead = () => Promise.reject(new Error('damaged'));
-    runner.receive(sessionKey('a'), rawMessage(1), false);
+    runner.receive(sessionKey('a'), rawMessage(1));
     await settled();
     store.loadHead = loadHead;
     await send('b');

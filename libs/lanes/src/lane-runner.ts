@@ -1,24 +1,30 @@
 import type { Clock, SessionAnswer, SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
 import { checkSessionTokens, readInboxItem, type RawInboxMessage } from './inbox-item.js';
+import { nextCancelStep } from './lane-cancel.js';
 import { describeLane } from './lane-description.js';
-import { Lane, type Batch } from './lane.js';
+import { LaneHolds, type HoldEnd, type Holders } from './lane-holds.js';
+import { Lane, type LaneHome } from './lane.js';
 import type { RecordStore, TurnRunner } from './lane-ports.js';
+import { keyOfLane, laneId, ShardLanes, type LaneProgress, type LaneStart } from './lane-table.js';
 import { LaneWriter, type WriteResult } from './lane-writer.js';
 import { RetryTimers } from './retry-timers.js';
-import { dead, settle, type Ending } from './settlement.js';
-import { TurnExecution, type ExecutedTurn } from './turn-execution.js';
+import { RunningTurns } from './running-turns.js';
 import { TurnSlots } from './turn-slots.js';
 
 /**
  * Runs the lanes of a worker: read -> lane -> take -> run -> settle -> commit. Every step is a part of its own; what is
- * here is their order, and the rule that whatever ends (a read, a write, a turn, a free slot) drives its lane on, so that
- * no lane needs another message to move (stranded messages are the best-known defect of in-process queues).
+ * here is their order, and the rule that whatever ends (a read, a write, a turn, a free slot, a hold) drives its lane on,
+ * so that no lane needs another message to move (stranded messages are the best-known defect of in-process queues).
+ *
+ * Lanes live in shards that come and go (`openShard`, `releaseShard`, `dropShard`). A lane whose shard is released while
+ * its turn runs is let go: the turn ends and commits here, and nothing else of the session happens here any more.
  */
 
 export interface LaneRunnerOptions {
   readonly store: RecordStore;
   readonly turns: TurnRunner;
+  readonly holders: Holders;
   readonly clock: Clock;
   readonly newCommitId: () => string;
   /** In [0, 1); spreads the backoffs. */
@@ -27,125 +33,228 @@ export interface LaneRunnerOptions {
   readonly worker: string;
   /** How many turns run at once. */
   readonly capacity: number;
+  /** Whether this process certainly owns the shard now, by its own clock (L4). When it does again, `goOn` is called. */
+  readonly mayStart: (shard: number) => boolean;
   readonly log: Logger;
-}
-
-interface RunningTurn {
-  readonly execution: TurnExecution;
-  readonly done: Promise<void>;
 }
 
 /** A head that cannot be read holds its own lane alone; it is tried again after this. */
 const HEAD_RETRY_MS = 30_000;
 
 export class LaneRunner {
-  private readonly lanes = new Map<string, Lane>();
-  private readonly turnsInWork = new Map<Lane, RunningTurn>();
+  private readonly shards = new Map<number, ShardLanes>();
   /** Lanes that wait for a slot. */
   private readonly ready = new Set<Lane>();
+  /** Lanes that had their slot while it was in doubt whether their shard is ours. */
+  private readonly doubtful = new Set<Lane>();
   /** Lanes whose frozen batch is not wholly read yet. */
   private readonly incomplete = new Set<Lane>();
-  /** Shards of which everything that was stored when reading began has been received. */
-  private readonly readShards = new Set<number>();
   private readonly writer: LaneWriter;
+  private readonly turns: RunningTurns;
   private readonly slots: TurnSlots;
   private readonly retries: RetryTimers;
-  private leakedTurns = 0;
-  private isStopping = false;
+  private readonly holds: LaneHolds;
 
   constructor(private readonly options: LaneRunnerOptions) {
-    this.writer = new LaneWriter(options);
+    this.writer = new LaneWriter({
+      ...options,
+      onRecord: (lane) => this.shards.get(lane.key.shard)?.sawRecord(lane.headSeq),
+    });
+    this.turns = new RunningTurns(options, this.writer);
     this.slots = new TurnSlots(options.capacity);
     this.retries = new RetryTimers(options.clock);
+    this.holds = new LaneHolds(options.store, options.holders, options.clock, (lane, end) => this.unhold(lane, end));
   }
 
   get running(): number {
-    return this.turnsInWork.size;
+    return this.turns.count;
   }
-
+  /** Lanes that wait for nothing but a slot. Those of a shard that was given away stand in the queue, and do not count. */
+  get waiting(): number {
+    return [...this.ready].filter(({ home }) => home.state === 'open').length;
+  }
   /** Handlers that did not stop when they were asked to, since the start. */
   get leaked(): number {
-    return this.leakedTurns;
+    return this.turns.leaked;
+  }
+  /** Results of turns that somebody else had decided in the meantime, since the start. */
+  get discarded(): number {
+    return this.turns.discarded;
   }
 
-  /**
-   * Takes a message that was read; `isRecovery` says that it was stored before this process began to read, so that a
-   * former process may have begun its turn.
-   */
-  receive(key: SessionTokens, raw: RawInboxMessage, isRecovery: boolean): void {
-    const lane = this.laneFor(key, isRecovery);
+  /** From here on the shard is ours. Of the open lanes, what lies at or below `read` is received like everything else. */
+  openShard(shard: number, start: LaneStart): void {
+    const home = new ShardLanes(shard, start.crashedUpTo, start);
+    this.shards.set(shard, home);
+    for (const { session, from, holder, since } of start.open) {
+      const lane = this.addLane(home, keyOfLane(session, shard));
+      lane.unreadFrom = from;
+      if (holder !== undefined && since !== undefined) lane.hold = { holder, since };
+      void this.load(lane, from);
+    }
+  }
+
+  /** Takes a message that was read. */
+  receive(key: SessionTokens, raw: RawInboxMessage): void {
+    const home = this.shards.get(key.shard);
+    if (home?.state !== 'open') return;
+    let lane = home.find(laneId(key));
+    if (lane === undefined) {
+      lane = this.addLane(home, key);
+      void this.load(lane, raw.seq);
+    }
     const item = readInboxItem(raw, lane.tokenProblem);
-    if (lane.arrive(item) && lane.isOpen) this.drive(lane);
+    home.sawUpTo(raw.seq);
+    if (!lane.arrive(item)) return;
+    home.touch(lane);
+    if (lane.hold !== undefined) this.holds.passCancels(lane);
+    if (lane.isOpen) this.drive(lane);
+  }
+
+  /** What an open lane had at or below the shard's `read` was received. */
+  receivedOpen(key: SessionTokens): void {
+    const lane = this.shards.get(key.shard)?.find(laneId(key));
+    if (lane !== undefined) lane.unreadFrom = undefined;
   }
 
   /** Everything that was stored when reading began has been received. */
   caughtUp(shard: number): void {
-    this.readShards.add(shard);
+    const home = this.shards.get(shard);
+    if (home === undefined) return;
+    home.isCaughtUp = true;
     for (const lane of [...this.incomplete]) {
-      if (lane.key.shard !== shard) continue;
+      if (lane.home !== home) continue;
       lane.giveUpOnMissing();
       this.drive(lane);
     }
   }
 
-  describe(agentToken: string, sessionToken: string): SessionAnswer {
-    const lane = this.lanes.get(laneId({ agentToken, sessionToken }));
-    const startedAt = lane === undefined ? undefined : this.turnsInWork.get(lane)?.execution.startedAt;
+  /** There are no messages of the shard up to here but those that were received. */
+  sawNothingUpTo(shard: number, seq: number): void {
+    this.shards.get(shard)?.sawUpTo(seq);
+  }
+
+  readTo(shard: number): number {
+    return this.shards.get(shard)?.readTo ?? 0;
+  }
+
+  progress(shard: number): LaneProgress | undefined {
+    return this.shards.get(shard)?.progress();
+  }
+
+  runningIn(shard: number): number {
+    return this.shards.get(shard)?.busy.length ?? 0;
+  }
+
+  /** The shard is certainly ours (again): what waited for that goes on. */
+  goOn(shard: number): void {
+    for (const lane of [...this.doubtful]) {
+      if (lane.key.shard !== shard) continue;
+      this.doubtful.delete(lane);
+      this.drive(lane);
+    }
+  }
+
+  /**
+   * Gives the shard away: nothing of it begins any more, and what is being written is awaited. What runs then, of
+   * `maxHeld` sessions at most, is let go with this process as its holder. From the call on nothing is received.
+   */
+  async releaseShard(shard: number, maxHeld = Number.POSITIVE_INFINITY): Promise<LaneProgress> {
+    const home = this.shards.get(shard);
+    if (home === undefined) throw new Error(`shard ${shard} is not open`);
+    home.state = 'releasing';
+    for (;;) {
+      const writes = home.open.flatMap(({ writing }) => (writing === undefined ? [] : [writing]));
+      if (writes.length > 0) await Promise.all(writes);
+      else if (home.busy.length > maxHeld) await this.turns.anyEnd();
+      else break;
+    }
+    const progress = home.progress(this.options.worker);
+    this.close(home);
+    return progress;
+  }
+
+  /** The shard was lost: what runs of it is the work of a zombie, and somebody else runs it again. */
+  dropShard(shard: number): void {
+    const home = this.shards.get(shard);
+    if (home === undefined) return;
+    for (const lane of home.busy) this.turns.discard(lane);
+    this.close(home);
+  }
+
+  describe(key: Pick<SessionTokens, 'agentToken' | 'sessionToken' | 'shard'>): SessionAnswer {
+    const lane = this.shards.get(key.shard)?.find(laneId(key));
+    const startedAt = lane === undefined ? undefined : this.turns.startedAt(lane);
     return describeLane(lane, startedAt, this.options.clock.now(), this.options.worker);
   }
 
-  /** Starts no further turn. */
-  stopStarting(): void {
-    this.isStopping = true;
-    this.retries.cancelAll();
+  /** The turns that run here, of our shards and of those that were let go. */
+  get work(): RunningTurns {
+    return this.turns;
   }
 
-  /** Resolves when no turn runs. */
-  async whenIdle(): Promise<void> {
-    while (this.turnsInWork.size > 0) await Promise.race([...this.turnsInWork.values()].map(({ done }) => done));
+  private close(home: ShardLanes): void {
+    home.state = 'closed';
+    if (this.shards.get(home.shard) === home) this.shards.delete(home.shard);
+    for (const lane of home.all) {
+      this.retries.cancel(lane);
+      this.holds.forget(lane);
+      this.doubtful.delete(lane);
+      this.incomplete.delete(lane);
+    }
   }
 
-  /** Aborts what still runs. It is recorded nowhere, and the next owner runs it again. */
-  abortAll(): void {
-    for (const { execution } of this.turnsInWork.values()) execution.abandon();
-  }
-
-  private laneFor(key: SessionTokens, isRecovery: boolean): Lane {
-    const id = laneId(key);
-    const known = this.lanes.get(id);
-    if (known !== undefined) return known;
-    const lane = new Lane(key, this.tokenProblem(key));
-    this.lanes.set(id, lane);
-    void this.load(lane, isRecovery);
+  private addLane(home: ShardLanes, key: SessionTokens): Lane {
+    const lane = new Lane(key, home, this.tokenProblem(key));
+    home.add(lane);
     return lane;
   }
 
-  private async load(lane: Lane, isRecovery: boolean): Promise<void> {
+  private async load(lane: Lane, firstSeq: number): Promise<void> {
     const { store, clock, log } = this.options;
+    const home = lane.home as ShardLanes;
+    if (home.state === 'closed') return;
+    const mayBeCut = firstSeq <= home.crashedUpTo;
     try {
-      const reading = isRecovery ? store.loadCutTurn(lane.key) : undefined;
-      const head = await store.loadHead(lane.key);
-      lane.open(head, await reading);
+      const reading = mayBeCut ? store.loadCutTurn(lane.key) : undefined;
+      const loaded = await store.loadHead(lane.key);
+      const cut = await reading;
+      // Given away in the meantime: nobody is to wait for it here.
+      if ((home as LaneHome).state === 'closed') return;
+      lane.open(loaded);
+      home.sawRecord(loaded.seq);
+      if (lane.hold !== undefined) this.holds.watch(lane, lane.hold);
+      else if (mayBeCut) lane.assumeCrash(cut, home.crashedUpTo, clock.now());
       // The reader may have been faster than the head: it will not say again that it has caught up.
-      if (this.readShards.has(lane.key.shard)) lane.giveUpOnMissing();
+      if (home.isCaughtUp) lane.giveUpOnMissing();
       this.drive(lane);
     } catch (error) {
       log.error({ ...lane.key, error: String(error) }, 'session waits: its last record cannot be read');
-      clock.after(HEAD_RETRY_MS, () => void this.load(lane, isRecovery));
+      clock.after(HEAD_RETRY_MS, () => void this.load(lane, firstSeq));
     }
+  }
+
+  private unhold(lane: Lane, { loaded, crash }: HoldEnd): void {
+    const home = lane.home as ShardLanes;
+    lane.hold = undefined;
+    lane.goOnFrom(loaded);
+    // The holder's record: the next owner must not take a head from before it, though no owner wrote it.
+    home.sawRecord(loaded.seq);
+    if (crash !== undefined) lane.assumeCrash(crash.cut, Number.MAX_SAFE_INTEGER, this.options.clock.now());
+    if (home.isCaughtUp) lane.giveUpOnMissing();
+    this.drive(lane);
   }
 
   /** Does the next thing that the lane needs. Called whenever something about it ended. */
   private drive(lane: Lane): void {
-    if (this.isStopping || !lane.isOpen || lane.writing !== undefined) return;
+    if (lane.home.state !== 'open' || !lane.isOpen || lane.writing !== undefined || lane.hold !== undefined) return;
     if (lane.isIncomplete) this.incomplete.add(lane);
     else if (this.incomplete.size > 0) this.incomplete.delete(lane);
-    const run = lane.runToFence;
-    if (run !== undefined) return this.follow(lane, this.writer.note(lane, [], run));
-    if (lane.hasToReject) return this.follow(lane, this.reject(lane));
+    if (lane.backlog.controls.length > 0) return this.cancel(lane);
+    if (lane.backlog.broken.length > 0 && lane.toReject.length > 0) return this.follow(lane, this.reject(lane));
     const now = this.options.clock.now();
     this.retries.set(lane, lane.retryAt, now, () => this.drive(lane));
-    if (!lane.canTake(now) || this.ready.has(lane)) return;
+    if (!lane.canTake(now) || this.ready.has(lane) || this.turns.has(lane)) return;
     this.ready.add(lane);
     this.slots.acquire(lane.oldestWaiting?.seq ?? 0, () => this.start(lane));
   }
@@ -160,6 +269,16 @@ export class LaneRunner {
     );
   }
 
+  private cancel(lane: Lane): void {
+    const step = nextCancelStep(lane);
+    if (step?.kind === 'note') {
+      const run = step.endsRun ? null : undefined;
+      return this.follow(lane, this.writer.note(lane, step.messages, run));
+    }
+    // Its end drives the lane again.
+    if (step?.kind === 'abort') this.turns.cancel(lane, step.seqs);
+  }
+
   private reject(lane: Lane): Promise<WriteResult> {
     const messages = lane.toReject.map(({ id, seq, content }) => ({
       id,
@@ -171,69 +290,27 @@ export class LaneRunner {
     return this.writer.note(lane, messages);
   }
 
+  /** The lane has a slot. */
   private start(lane: Lane): void {
     this.ready.delete(lane);
-    if (this.isStopping) return;
     // Between the wish for a slot and its grant a record may have changed the lane.
-    if (lane.writing !== undefined || !lane.canTake(this.options.clock.now())) {
+    const isFree = lane.home.state === 'open' && lane.writing === undefined;
+    if (!isFree || lane.backlog.controls.length > 0 || !lane.canTake(this.options.clock.now())) {
       this.slots.release();
       this.drive(lane);
       return;
     }
-    const { headSeq, head } = lane;
-    const batch = lane.take(this.options.clock.now());
-    const policy = this.options.turns.policyOf(lane.key);
-    const execution = new TurnExecution(lane.key, batch, head.state, headSeq, policy, this.options);
-    const done = this.run(lane, batch, execution)
-      .catch((error: unknown) => {
-        // Only a bug comes here. Its session stops; the process, and with it every other session, goes on (L6).
-        this.options.log.error({ runId: batch.runId, error: String(error) }, 'a turn came to no end');
-      })
-      .finally(() => {
-        this.turnsInWork.delete(lane);
-        this.slots.release();
-        this.drive(lane);
-      });
-    this.turnsInWork.set(lane, { execution, done });
-  }
-
-  private async run(lane: Lane, batch: Batch, execution: TurnExecution): Promise<void> {
-    const executed = await execution.run();
-    if (executed.isLeaked) {
-      this.leakedTurns++;
-      this.options.log.warn({ runId: batch.runId, leaked: this.leakedTurns }, 'a handler ignores its abort');
-    }
-    // A note of this lane may be on its way: its head is the one to go on from.
-    while (lane.writing !== undefined) await lane.writing;
-    if (execution.isAbandoned) return;
-    if (!lane.batchIsWhole) {
-      this.options.log.warn({ runId: batch.runId }, 'result discarded: another record decided this batch');
-      lane.endTurn();
+    if (!this.options.mayStart(lane.key.shard)) {
+      this.doubtful.add(lane);
+      this.slots.release();
       return;
     }
-    if ((await this.commit(lane, batch, executed)) !== 'abandoned') lane.endTurn();
-  }
-
-  private async commit(lane: Lane, batch: Batch, { outcome, times }: ExecutedTurn): Promise<WriteResult> {
-    const { clock, log, random, turns } = this.options;
-    const settlement = settle(outcome, batch, turns.policyOf(lane.key), clock.now(), random());
-    if (settlement.kind === 'end') return this.end(lane, batch, settlement, times);
-    const { attempt, notBefore, laterSince, error } = settlement;
-    log.warn({ runId: batch.runId, attempt, error: error.name, notBefore }, 'turn failed and runs again');
-    const seqs = batch.items.map(({ seq }) => seq);
-    const { runId, crashes } = batch;
-    const run = { runId, seqs, attempt, crashes, notBefore, ...(laterSince === undefined ? {} : { laterSince }) };
-    return this.writer.note(lane, [], run);
-  }
-
-  private async end(lane: Lane, batch: Batch, ending: Ending, times: ExecutedTurn['times']): Promise<WriteResult> {
-    try {
-      return await this.writer.turn(lane, batch, ending, times);
-    } catch (error) {
-      // A bug or a value that JSON cannot hold: the turn fails, the lane goes on.
-      this.options.log.error({ runId: batch.runId, error: String(error) }, 'the record of a turn cannot be made');
-      return this.writer.turn(lane, batch, dead({ name: 'record_failed', message: String(error) }), times);
-    }
+    if (!this.turns.admits(lane)) return this.slots.release();
+    this.turns.start(lane, (waited) => {
+      this.slots.release();
+      this.drive(lane);
+      for (const other of waited) this.drive(other);
+    });
   }
 
   private tokenProblem(key: SessionTokens): string | undefined {
@@ -241,8 +318,4 @@ export class LaneRunner {
     if (problem !== undefined) return problem;
     return this.options.turns.knows(key) ? undefined : 'no agent of this name is configured';
   }
-}
-
-function laneId(key: { readonly agentToken: string; readonly sessionToken: string }): string {
-  return `${key.agentToken}.${key.sessionToken}`;
 }

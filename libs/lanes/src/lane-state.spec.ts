@@ -18,7 +18,7 @@ function setUp(records = new MemoryRecords()) {
   const clock = new ManualClock();
   const runner = makeRunner({ store: new MemoryStore(records), turns, clock });
   const receive = async (seq: number, body?: object | string): Promise<void> => {
-    runner.receive(sessionKey('a'), rawMessage(seq, body), false);
+    runner.receive(sessionKey('a'), rawMessage(seq, body));
     await settled();
   };
   /** Runs a turn; answers the state that it began with. */
@@ -136,7 +136,7 @@ describe('record', () => {
 describe('describe', () => {
   it('answers for a session that is unknown, running, waiting behind its turn, and idle again', async () => {
     const { runner, receive, clock, turns } = setUp();
-    const answer = () => runner.describe('main', 'a');
+    const answer = () => runner.describe(sessionKey('a'));
     const idle = { state: 'idle', depth: 0, oldestMs: null, worker: 'w/1' };
     expect(answer()).toEqual(idle);
     await receive(1);
@@ -159,8 +159,8 @@ describe('describe', () => {
     const turns = new ManualTurns();
     const parts = { store: new MemoryStore(new MemoryRecords()), turns, clock: new ManualClock(), capacity: 1 };
     const runner = makeRunner(parts);
-    for (const [i, session] of ['a', 'b'].entries()) runner.receive(sessionKey(session), rawMessage(i + 1), false);
+    for (const [i, session] of ['a', 'b'].entries()) runner.receive(sessionKey(session), rawMessage(i + 1));
     await settled();
-    expect(runner.describe('main', 'b')).toEqual({ state: 'queued', depth: 1, oldestMs: 98, worker: 'w/1' });
+    expect(runner.describe(sessionKey('b'))).toEqual({ state: 'queued', depth: 1, oldestMs: 98, worker: 'w/1' });
   });
 });

@@ -14,6 +14,8 @@ export interface LaneWriterOptions {
   readonly newCommitId: () => string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Told of every record of a lane that stands. */
+  readonly onRecord: (lane: Lane) => void;
 }
 
 /**
@@ -23,15 +25,37 @@ export interface LaneWriterOptions {
 export class LaneWriter {
   constructor(private readonly options: LaneWriterOptions) {}
 
-  /** Writes a note about decisions, the run in work, or both. */
-  note(lane: Lane, messages: readonly MessageDecision[], run?: RunInWork): Promise<WriteResult> {
+  /** Writes a note about decisions, the run in work, or both. `run` undefined: as it is; null: there is none any more. */
+  note(lane: Lane, messages: readonly MessageDecision[], run?: RunInWork | null): Promise<WriteResult> {
     return this.exclusively(lane, () => {
       const draft = draftNote(lane, this.signature(), run === undefined ? { messages } : { messages, run });
-      return this.send(lane, draft);
+      return this.send(lane, draft, false);
     });
   }
 
-  /** Writes the record that ends a turn. What does not fit into a record makes the turn a dead one. */
+  /**
+   * Writes the note that has to stand before a batch runs, and begins it in the same moment, by `begin`. When that cannot
+   * be any more, nothing may say that it ran alone: a later crash would be blamed on it.
+   */
+  before(lane: Lane, run: RunInWork, begin: () => boolean): Promise<WriteResult> {
+    const note = (content: RunInWork): Promise<WriteResult> =>
+      this.send(lane, draftNote(lane, this.signature(), { messages: [], run: content }), false);
+    return this.exclusively(lane, async () => {
+      const result = await note(run);
+      if (result !== 'won' || begin() || run.quarantined !== true) return result;
+      const { quarantined: _not, ...unmarked } = run;
+      return note(unmarked);
+    });
+  }
+
+  /** Writes the note that ends a turn's attempt: `run` is the one that comes next. */
+  again(lane: Lane, run: RunInWork): Promise<WriteResult> {
+    return this.exclusively(lane, () =>
+      this.send(lane, draftNote(lane, this.signature(), { messages: [], run }), true),
+    );
+  }
+
+  /** Writes the record that ends a turn, and ends it. What does not fit into a record makes the turn a dead one. */
   turn(lane: Lane, batch: Batch, wanted: Ending, times: TurnTimes): Promise<WriteResult> {
     return this.exclusively(lane, async () => {
       const { draft, ending } = this.fit(lane, batch, wanted, times);
@@ -39,7 +63,7 @@ export class LaneWriter {
         const letters = deadLetters(batch, ending, times);
         if (!(await this.options.store.bury(lane.key, letters))) return 'abandoned';
       }
-      return this.send(lane, draft);
+      return this.send(lane, draft, true);
     });
   }
 
@@ -66,15 +90,20 @@ export class LaneWriter {
     }
   }
 
-  private async send(lane: Lane, draft: RecordDraft): Promise<WriteResult> {
+  private async send(lane: Lane, draft: RecordDraft, endsTurn: boolean): Promise<WriteResult> {
     const outcome = await this.options.store.write(lane.key, draft.body, draft.commitId, lane.headSeq);
-    return this.apply(lane, draft, outcome);
+    const result = this.apply(lane, draft, outcome);
+    // In the same moment: a lane that still had a turn behind the record that ended it would be given away as held, and
+    // its next owner would wait for a record that never comes.
+    if (endsTurn && result !== 'abandoned') lane.endTurn();
+    return result;
   }
 
   private apply(lane: Lane, draft: RecordDraft, outcome: WriteOutcome): WriteResult {
     switch (outcome.kind) {
       case 'won':
-        lane.goOnFrom(draft.loadedAt(outcome.seq));
+        lane.wrote(draft.loadedAt(outcome.seq));
+        this.options.onRecord(lane);
         return 'won';
       case 'lost':
         this.options.log.warn(
@@ -82,6 +111,7 @@ export class LaneWriter {
           "another's record stands here, ours is discarded",
         );
         lane.goOnFrom(outcome.winner);
+        this.options.onRecord(lane);
         return 'lost';
       case 'abandoned':
         return 'abandoned';
@@ -95,8 +125,8 @@ export class LaneWriter {
 
 function deadLetters(batch: Batch, ending: Ending, { endedAt }: TurnTimes): DeadLetter[] {
   return batch.items.flatMap(({ id, seq, content }): DeadLetter[] => {
-    // A turn has only messages that could be read.
-    if (!content.ok) return [];
+    // A turn has only messages that could be read, and no orders.
+    if (!content.ok || content.message.kind !== 'message') return [];
     return [
       {
         v: 1,

@@ -1,33 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { makeRunId, type Head } from '#contracts';
-import { emptyHead } from './head.js';
-import type { InboxItem } from './inbox-item.js';
-import { Lane, MAX_RECORD_MESSAGES, type LoadedHead } from './lane.js';
-
-const NOW = 1_000;
-const key = { shard: 0, agentToken: 'main', sessionToken: 's' };
-
-function item(seq: number, route = ''): InboxItem {
-  const message = { v: 1 as const, kind: 'message' as const, id: `m${seq}`, text: 'x' };
-  return { seq, id: message.id, storedAtMs: seq, content: { ok: true, message }, route };
-}
-
-function broken(seq: number): InboxItem {
-  return { seq, id: `seq:${seq}`, storedAtMs: seq, content: { ok: false, problem: 'why' }, route: '' };
-}
-
-function loaded(head: Partial<Head> = {}, seq = 7): LoadedHead {
-  return { head: { ...emptyHead(), ...head }, seq, stateSeq: 0 };
-}
-
-function openLane(items: readonly InboxItem[], ...open: Parameters<Lane['open']> | []): Lane {
-  const lane = new Lane(key);
-  lane.open(open[0] ?? loaded(), open[1]);
-  for (const each of items) lane.arrive(each);
-  return lane;
-}
-
-const seqsOf = (items: readonly InboxItem[] | undefined) => items?.map(({ seq }) => seq);
+import { makeRunId } from '#contracts';
+import { MAX_RECORD_MESSAGES } from './lane-backlog.js';
+import { broken, HOME, item, key, loaded, NOW, openLane, seqsOf } from './lane.fixture.js';
+import { Lane, type LoadedHead } from './lane.js';
 
 /** Takes a batch and commits it as the runner would. */
 function runTurn(lane: Lane): number[] {
@@ -58,7 +33,7 @@ describe('queue', () => {
   });
 
   it('L1 what came before the head was read, and the head has decided, is gone once it is open', () => {
-    const lane = new Lane(key);
+    const lane = new Lane(key, HOME);
     for (const seq of [1, 2, 3, 4]) lane.arrive(seq === 2 ? broken(seq) : item(seq));
     expect(lane.canTake(NOW)).toBe(false);
     lane.open(loaded({ upto: 3 }));
@@ -83,9 +58,9 @@ describe('queue', () => {
   it('what cannot be a message waits for its rejection, and no turn takes it', () => {
     const lane = openLane([item(1), broken(2), item(3)]);
     expect(seqsOf(lane.toReject)).toEqual([2]);
-    expect(lane.depth).toBe(3);
+    expect(lane.backlog.depth).toBe(3);
     expect(seqsOf(lane.take(NOW).items)).toEqual([1, 3]);
-    expect(lane.depth).toBe(1);
+    expect(lane.backlog.depth).toBe(1);
   });
 
   it('a record decides a bounded number of messages, in turns and in notes', () => {
@@ -107,9 +82,9 @@ describe('queue', () => {
   it('at the bound of done ranges it rejects only what moves `upto`: a record must not grow without end', () => {
     const done = Array.from({ length: 1_024 }, (_, i): [number, number] => [2 * i + 10, 2 * i + 10]);
     const behind = openLane([item(3_001), broken(3_002), broken(3_004)], loaded({ done }));
-    expect([behind.hasToReject, seqsOf(behind.toReject)]).toEqual([false, []]);
+    expect(seqsOf(behind.toReject)).toEqual([]);
     expect(runTurn(behind)).toEqual([3_001]);
-    expect([behind.hasToReject, seqsOf(behind.toReject)]).toEqual([true, [3_002, 3_004]]);
+    expect(seqsOf(behind.toReject)).toEqual([3_002, 3_004]);
     const oldest = openLane([broken(3_001), broken(3_002), item(3_003)], loaded({ done }));
     expect(seqsOf(oldest.toReject)).toEqual([3_001]);
   });
@@ -182,48 +157,44 @@ describe('frozen batch', () => {
   });
 });
 
-describe('cut turn', () => {
-  const cut = { runId: 'cut', seqs: [1, 3], attempt: 1, headSeq: 7 };
+describe('hold', () => {
+  const held = (from: LoadedHead): Lane => {
+    const lane = new Lane(key, HOME);
+    lane.hold = { holder: 'w/0', since: 7 };
+    lane.arrive(item(1));
+    lane.open(from);
+    return lane;
+  };
 
-  it('L7 runs again with the same id and messages, as the next attempt, after a note that fences its former runner', () => {
-    const lane = openLane([item(1), item(2), item(3)], loaded(), cut);
-    const run = { runId: 'cut', seqs: [1, 3], attempt: 2, crashes: 0 };
-    expect(lane.runToFence).toEqual(run);
-    expect(lane.canTake(NOW)).toBe(false);
-    lane.goOnFrom(loaded({ run }, 8));
-    expect(lane.runToFence).toBeUndefined();
-    const batch = lane.take(NOW);
-    expect(batch).toMatchObject({ runId: 'cut', attempt: 2 });
-    expect(seqsOf(batch.items)).toEqual([1, 3]);
+  it('L1 nothing is taken while another process may run a turn, also no retry', () => {
+    const lane = held(loaded({ run: { runId: 'r', seqs: [1], attempt: 2, crashes: 0, notBefore: 5 } }));
+    expect([lane.hold?.holder, lane.canTake(NOW), lane.retryAt]).toEqual(['w/0', false, undefined]);
+    expect(() => lane.take(NOW)).toThrow('nothing to take');
   });
 
-  it.each<[string, Partial<Head>]>([
-    ['decided by the cursor', { upto: 1 }],
-    ['decided by a range', { done: [[3, 3]] }],
-    ['older than another run', { run: { runId: 'other', seqs: [2], attempt: 1, crashes: 0 } }],
-  ])('is ignored when it is %s', (_title, head) => {
-    expect(openLane([item(1), item(2), item(3)], loaded(head), cut).runToFence).toBeUndefined();
+  it('is over when a later record stands, and when its holder is gone', () => {
+    const over = held(loaded({}, 8));
+    expect([over.hold, over.canTake(NOW)]).toEqual([undefined, true]);
+    const gone = held(loaded());
+    gone.assumeCrash(undefined, 1, NOW);
+    expect([gone.hold, gone.runToRecord()?.attempt]).toEqual([undefined, 2]);
   });
+});
 
-  it('is void when a record stands behind it: the attempt that it names has ended, or is counted there', () => {
-    const run = { runId: 'cut', seqs: [1, 3], attempt: 2, crashes: 0, notBefore: NOW + 500 };
-    const lane = openLane([item(1), item(2), item(3)], loaded({ run }, 8), cut);
-    expect([lane.runToFence, lane.retryAt, lane.canTake(NOW + 499)]).toEqual([undefined, NOW + 500, false]);
-    expect(lane.take(NOW + 500)).toMatchObject({ runId: 'cut', attempt: 2 });
-    // Nor does a hint count that begins behind a record which is gone: the stream was restored from a backup.
-    expect(openLane([item(1), item(3)], loaded({}, 6), cut).runToFence).toBeUndefined();
-  });
-
-  it('keeps the count of crashes, which notes alone raise', () => {
-    const head = { run: { runId: 'cut', seqs: [1, 3], attempt: 1, crashes: 2 } };
-    expect(openLane([], loaded(head), cut).runToFence).toMatchObject({ attempt: 2, crashes: 2 });
-  });
-
-  it('is no ground to wait for ever for messages that are gone', () => {
-    const lane = openLane([item(3)], loaded(), cut);
-    lane.giveUpOnMissing();
-    expect(lane.runToFence).toBeUndefined();
-    expect(lane.take(NOW).runId).toBe(makeRunId(key, [3]));
+describe('undecidedFrom', () => {
+  it('is the lowest of what waits, is broken, runs, or may still have to be read', () => {
+    const lane = openLane([item(4), broken(5)]);
+    expect(lane.undecidedFrom).toBe(4);
+    lane.take(NOW);
+    expect(lane.undecidedFrom).toBe(4);
+    lane.wrote(loaded({ upto: 4 }, 8));
+    lane.endTurn();
+    expect(lane.undecidedFrom).toBe(5);
+    lane.unreadFrom = 2;
+    expect(lane.undecidedFrom).toBe(2);
+    lane.unreadFrom = undefined;
+    lane.wrote(loaded({ upto: 5 }, 9));
+    expect(lane.undecidedFrom).toBeUndefined();
   });
 });
 

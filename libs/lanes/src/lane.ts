@@ -1,6 +1,8 @@
 import { makeRunId, type Head, type RunInWork, type SessionTokens } from '#contracts';
 import { decide, emptyHead, isDecided, MAX_DONE_RANGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
+import { LaneBacklog, MAX_RECORD_MESSAGES } from './lane-backlog.js';
+import { cutRun, QUARANTINE_CRASHES, runAfterCrash, type CutTurn } from './lane-recovery.js';
 import { takeQueue } from './take-queue.js';
 
 /**
@@ -9,6 +11,7 @@ import { takeQueue } from './take-queue.js';
  *
  *   loading --open--> idle --take--> running --end--> idle
  *                      idle (frozen, notBefore) --time--> idle (frozen) --take--> running        a retry
+ *   loading, idle --hold--> held --unhold--> idle      a turn of a former owner still runs; nothing is decided here
  *
  * Beside that at most one record is on its way (`writing`), a note also while a turn runs:
  *
@@ -18,42 +21,30 @@ import { takeQueue } from './take-queue.js';
  * L1  What the head has decided is never waiting. A batch of which another record decided a part is no longer whole, and
  *     its result is discarded.
  * L2  `waiting` is ascending by sequence.
+ * L4  What a dead owner may have begun runs only after a record that fences it (`runToRecord`).
  * L7  A frozen batch runs only when all of it is there.
  */
-
-/**
- * A record decides at most this many messages. Their ids alone may have 768 bytes each: without a bound, the backlog of an
- * outage would make a batch whose record, even that of its failure, is too large to be written.
- */
-export const MAX_RECORD_MESSAGES = 500;
 
 export interface Batch {
   readonly runId: string;
   readonly attempt: number;
   readonly crashes: number;
+  readonly failures: number;
   /** Since when it is put off by "later"; absent when its last attempt was a real one. */
   readonly laterSince?: number;
+  /** Runs alone, since it may be what took two workers down. */
+  readonly isQuarantined: boolean;
+  /** It ended its worker while it ran alone: it does not run again, and ends dead. */
+  readonly isCondemned: boolean;
   readonly items: readonly InboxItem[];
 }
 
-/** A batch that must run as it is: from the head's `run`, or from the last sign of a turn that was cut. */
-interface FrozenBatch {
-  readonly runId: string;
-  readonly seqs: readonly number[];
-  readonly attempt: number;
-  readonly crashes: number;
-  /** ms since the epoch. */
-  readonly notBefore?: number | undefined;
-  readonly laterSince?: number | undefined;
-}
-
-/** What the last `turn-started` event of a session says. */
-export interface CutTurn {
-  readonly runId: string;
-  readonly seqs: readonly number[];
-  readonly attempt: number;
-  /** Sequence of the session's last record when it began. */
-  readonly headSeq: number;
+/** A turn that still runs at a process which does not own the session any more. */
+export interface Hold {
+  /** Incarnation that runs it. */
+  readonly holder: string;
+  /** The session's last record when it was let go; a later one ends the hold. */
+  readonly since: number;
 }
 
 /** A head as it was read: the state is in it, wherever the record had it from. */
@@ -65,22 +56,31 @@ export interface LoadedHead {
   readonly stateSeq: number;
 }
 
+/** Where a lane lives: the shard, as long as this process has it. */
+export interface LaneHome {
+  readonly state: 'open' | 'releasing' | 'closed';
+}
+
 export class Lane {
+  readonly backlog = new LaneBacklog();
   private isLoaded = false;
   private current: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
-  private waiting: InboxItem[] = [];
-  private broken: InboxItem[] = [];
-  private frozen: FrozenBatch | undefined;
+  private frozen: RunInWork | undefined;
   private batch: Batch | undefined;
-  /** The highest sequence that was read, decided or not. */
-  private lastSeq = 0;
-  private mustFence = false;
+  private mustRecord = false;
   private incompleteRunId: string | undefined;
+  /** Of messages up to here a dead owner may have begun a turn that left no sign. */
+  private maybeBegunUpTo = 0;
+  /** Messages of it from here on may still have to be read for the first time. */
+  unreadFrom: number | undefined;
+  hold: Hold | undefined;
+  private isCondemned = false;
   /** A record is on its way; resolves when it has ended. Commits of a session go one after another. */
   writing: Promise<unknown> | undefined;
 
   constructor(
     readonly key: SessionTokens,
+    readonly home: LaneHome,
     /** Why no message of this subject can be one of a session; looked at once, not with every message. */
     readonly tokenProblem?: string,
   ) {}
@@ -100,60 +100,60 @@ export class Lane {
   get running(): Batch | undefined {
     return this.batch;
   }
-  get depth(): number {
-    return this.waiting.length + this.broken.length;
+  get nextRun(): RunInWork | undefined {
+    return this.frozen;
   }
   get oldestWaiting(): InboxItem | undefined {
-    return this.waiting[0];
+    return this.backlog.waiting[0];
   }
-  get hasToReject(): boolean {
-    return this.broken.length > 0 && this.toReject.length > 0;
-  }
-  /** Items that no turn can take; a note has to reject them. No more of them than one record holds. */
   get toReject(): readonly InboxItem[] {
-    if (this.head.done.length < MAX_DONE_RANGES) return this.broken.slice(0, MAX_RECORD_MESSAGES);
-    // Each would be one more hole: only what moves `upto` instead may be decided now.
-    const [first] = this.broken;
-    const oldest = this.undecided()[0];
-    return first !== undefined && first.seq === oldest ? [first] : [];
+    return this.backlog.toReject(this.head, this.undecidedFrom);
+  }
+
+  /** The lowest sequence of the session that may be undecided; `undefined` when there is none. */
+  get undecidedFrom(): number | undefined {
+    const seqs = [this.unreadFrom, this.backlog.oldestSeq, this.batch?.items[0]?.seq].filter(
+      (seq) => seq !== undefined,
+    );
+    return seqs.length === 0 ? undefined : Math.min(...seqs);
   }
 
   /** Takes a message that was read. False when it is known or decided. */
   arrive(item: InboxItem): boolean {
-    if (item.seq <= this.lastSeq) return false;
-    this.lastSeq = item.seq;
-    if (isDecided(this.head, item.seq)) return false;
-    (item.content.ok ? this.waiting : this.broken).push(item);
-    return true;
+    return this.backlog.arrive(item, this.head);
   }
 
-  /** The head was read: from here on the lane may run. */
-  open(loaded: LoadedHead, cut?: CutTurn): void {
+  /** The head was read: from here on the lane may run, unless a former owner still does. */
+  open(loaded: LoadedHead): void {
     this.isLoaded = true;
+    if (this.hold !== undefined && loaded.seq > this.hold.since) this.hold = undefined;
     this.goOnFrom(loaded);
-    const { head } = loaded;
-    const { run } = head;
-    // A record behind the hint tells more than the hint: the attempt that it names has ended, or is counted there.
-    if (cut === undefined || cut.headSeq !== loaded.seq || cut.seqs.some((seq) => isDecided(head, seq))) return;
-    if (run !== null && run.runId !== cut.runId) return;
-    // Somebody began this batch and left no record: the same batch again, as the next attempt.
-    this.frozen = { runId: cut.runId, seqs: cut.seqs, attempt: cut.attempt + 1, crashes: run?.crashes ?? 0 };
-    this.mustFence = true;
   }
 
   /**
-   * The run that a note must make durable before its batch runs again: the note also fences whoever cut it, since a
-   * commit of theirs now meets another last record.
+   * Whoever had the session is gone without a word. `cut` is the last that was said of its turns, `upTo` the highest
+   * sequence that it may have begun with.
    */
-  get runToFence(): RunInWork | undefined {
-    if (!this.mustFence || this.frozen === undefined) return undefined;
-    const { runId, seqs, attempt, crashes } = this.frozen;
-    return { runId, seqs: [...seqs], attempt, crashes };
+  assumeCrash(cut: CutTurn | undefined, upTo: number, now: number): void {
+    this.hold = undefined;
+    const { head, headSeq } = this;
+    const signOfIt = cutRun(cut, head, headSeq);
+    // A retry whose time has not come was not running, and what comes behind it was not either.
+    if (signOfIt === undefined && (head.run?.notBefore ?? 0) > now) return;
+    const begun = signOfIt ?? head.run;
+    if (begun === null) {
+      this.maybeBegunUpTo = upTo;
+      return;
+    }
+    const after = runAfterCrash(begun);
+    this.frozen = after.run;
+    this.isCondemned = after.isCondemned;
+    this.mustRecord = after.hasCrashed;
   }
 
   /** Waits for messages of a frozen batch that the reader has not handed over yet. */
   get isIncomplete(): boolean {
-    return this.frozen !== undefined && !this.frozenItems().complete;
+    return this.frozen !== undefined && this.backlog.itemsOf(this.frozen.seqs).length < this.frozen.seqs.length;
   }
 
   /** The reader has handed over everything there was: what a frozen batch still lacks is gone from the inbox. */
@@ -161,48 +161,70 @@ export class Lane {
     if (!this.isIncomplete) return;
     // Not the same messages any more, so not the same run (L7): what is left runs as a new batch.
     this.incompleteRunId = this.frozen?.runId;
+    if (this.mustRecord) this.maybeBegunUpTo = Math.max(...(this.frozen?.seqs ?? []));
     this.frozen = undefined;
-    this.mustFence = false;
+    this.mustRecord = false;
+    this.isCondemned = false;
   }
 
   /** Time (ms since the epoch) of the next attempt, while the lane waits for a retry. */
   get retryAt(): number | undefined {
-    return this.batch === undefined ? this.frozen?.notBefore : undefined;
-  }
-
-  /** The retry that the lane waits for. */
-  get retry(): { runId: string; attempt: number; seqs: readonly number[]; notBefore: number } | undefined {
-    const notBefore = this.retryAt;
-    if (notBefore === undefined || this.frozen === undefined) return undefined;
-    const { runId, attempt, seqs } = this.frozen;
-    return { runId, attempt, seqs, notBefore };
+    return this.batch === undefined && this.hold === undefined ? this.frozen?.notBefore : undefined;
   }
 
   canTake(now: number): boolean {
-    if (!this.isLoaded || this.batch !== undefined || this.mustFence) return false;
-    if (this.frozen === undefined) return this.waiting.length > 0;
-    return (this.frozen.notBefore ?? 0) <= now && this.frozenItems().complete;
+    if (!this.isLoaded || this.batch !== undefined || this.hold !== undefined) return false;
+    if (this.frozen === undefined) return this.backlog.waiting.length > 0;
+    return (this.frozen.notBefore ?? 0) <= now && !this.isIncomplete;
+  }
+
+  /** The next batch is one of those that run one at a time. */
+  get needsQuarantine(): boolean {
+    return this.frozen !== undefined && this.frozen.crashes >= QUARANTINE_CRASHES && !this.isCondemned;
+  }
+
+  /**
+   * The run that a note must make durable before its batch runs: it fences whoever may still run it, since a commit of
+   * theirs then meets another last record, and it counts the crash. `undefined`: nothing stands in the way.
+   */
+  runToRecord(): RunInWork | undefined {
+    const oldest = this.oldestWaiting;
+    if (this.frozen === undefined && oldest !== undefined && oldest.seq <= this.maybeBegunUpTo) {
+      const seqs = this.nextItems().map(({ seq }) => seq);
+      this.frozen = { runId: makeRunId(this.key, seqs), seqs, attempt: 2, crashes: 1 };
+      // One batch at a time: what waits behind it was not begun.
+      this.maybeBegunUpTo = 0;
+      this.mustRecord = true;
+    }
+    if (this.frozen === undefined || this.isCondemned) return undefined;
+    if (this.needsQuarantine && this.frozen.quarantined !== true) return { ...this.frozen, quarantined: true };
+    return this.mustRecord ? { ...this.frozen } : undefined;
   }
 
   /** Freezes the next batch and takes it out of the queue. Call only when `canTake`. */
   take(now: number): Batch {
     const items = this.nextItems();
     if (!this.canTake(now) || items.length === 0) throw new Error('nothing to take');
-    const seqs = items.map((item) => item.seq);
+    const { frozen } = this;
     this.batch = {
-      runId: this.frozen?.runId ?? makeRunId(this.key, seqs),
-      attempt: this.frozen?.attempt ?? 1,
-      crashes: this.frozen?.crashes ?? 0,
-      ...(this.frozen?.laterSince === undefined ? {} : { laterSince: this.frozen.laterSince }),
+      runId:
+        frozen?.runId ??
+        makeRunId(
+          this.key,
+          items.map(({ seq }) => seq),
+        ),
+      attempt: frozen?.attempt ?? 1,
+      crashes: frozen?.crashes ?? 0,
+      failures: frozen?.failures ?? 0,
+      isQuarantined: frozen?.quarantined === true,
+      isCondemned: this.isCondemned,
+      ...(frozen?.laterSince === undefined ? {} : { laterSince: frozen.laterSince }),
       items,
     };
-    if (items.length === this.waiting.length) {
-      this.waiting = [];
-    } else {
-      const taken = new Set(items);
-      this.waiting = this.waiting.filter((item) => !taken.has(item));
-    }
+    this.backlog.take(items);
     this.frozen = undefined;
+    this.mustRecord = false;
+    this.isCondemned = false;
     return this.batch;
   }
 
@@ -211,33 +233,38 @@ export class Lane {
     return this.batch !== undefined && this.batch.items.every((item) => !isDecided(this.head, item.seq));
   }
 
-  /** What a note beside the running turn says of it: after a crash, the attempt behind it runs next. */
+  /** What a note beside the running turn says of it: the attempt that runs. */
   get runBesideNote(): RunInWork | null {
     if (this.batch === undefined) return this.head.run;
-    const { runId, attempt, crashes, items } = this.batch;
-    return { runId, attempt: attempt + 1, crashes, seqs: items.map(({ seq }) => seq) };
+    const quarantined = this.batch.isQuarantined ? { quarantined: true as const } : {};
+    return { ...runOf(this.batch), ...quarantined };
   }
 
   /** The cursor after `seqs` are decided too. */
   cursorAfter(seqs: readonly number[]): Pick<Head, 'upto' | 'done'> {
     // The common case, a session without a backlog: everything that was read is decided with this.
-    if (
-      this.waiting.length === 0 &&
-      this.broken.length === 0 &&
-      this.head.done.length === 0 &&
-      this.decidesBatch(seqs)
-    ) {
+    if (this.backlog.isEmpty && this.head.done.length === 0 && this.decidesBatch(seqs)) {
       return { upto: seqs.at(-1) ?? this.head.upto, done: [] };
     }
-    return decide(this.head, seqs, this.undecided(), this.lastSeq);
+    return decide(this.head, seqs, this.backlog.undecided(this.batch?.items ?? [], this.head), this.backlog.lastSeq);
   }
 
-  /** A record stands, ours or another's: its head is the truth. */
+  /** Our record stands. One that is not about the next batch does not stand for the one that is still to be written. */
+  wrote(loaded: LoadedHead): void {
+    const { frozen, mustRecord, isCondemned } = this;
+    this.goOnFrom(loaded);
+    if (frozen === undefined || this.batch !== undefined || !(mustRecord || isCondemned)) return;
+    const isRecorded = loaded.head.run?.runId === frozen.runId && loaded.head.run.attempt === frozen.attempt;
+    if ((isRecorded && !isCondemned) || frozen.seqs.some((seq) => isDecided(loaded.head, seq))) return;
+    Object.assign(this, { frozen, mustRecord, isCondemned });
+  }
+
+  /** A record stands: its head is the truth. */
   goOnFrom(loaded: LoadedHead): void {
     this.current = loaded;
-    this.mustFence = false;
-    if (this.waiting.length > 0) this.waiting = this.waiting.filter((item) => !isDecided(loaded.head, item.seq));
-    if (this.broken.length > 0) this.broken = this.broken.filter((item) => !isDecided(loaded.head, item.seq));
+    this.mustRecord = false;
+    this.isCondemned = false;
+    this.backlog.dropDecided(loaded.head);
     if (this.batch === undefined) this.refreeze();
   }
 
@@ -245,8 +272,7 @@ export class Lane {
   endTurn(): void {
     const items = this.batch?.items ?? [];
     this.batch = undefined;
-    const back = items.filter((item) => !isDecided(this.head, item.seq));
-    if (back.length > 0) this.waiting = [...back, ...this.waiting].toSorted((a, b) => a.seq - b.seq);
+    this.backlog.putBack(items.filter((item) => !isDecided(this.head, item.seq)));
     this.refreeze();
   }
 
@@ -263,35 +289,14 @@ export class Lane {
   }
 
   private nextItems(): InboxItem[] {
-    if (this.frozen !== undefined) return this.frozenItems().items;
-    const items = takeQueue(this.waiting);
+    if (this.frozen !== undefined) return this.backlog.itemsOf(this.frozen.seqs);
+    const items = takeQueue(this.backlog.waiting);
     return items.slice(0, this.head.done.length < MAX_DONE_RANGES ? MAX_RECORD_MESSAGES : 1);
   }
+}
 
-  private frozenItems(): { items: InboxItem[]; complete: boolean } {
-    const seqs = new Set(this.frozen?.seqs);
-    const last = Math.max(...seqs);
-    const items: InboxItem[] = [];
-    // `waiting` is ascending: behind the last of the batch nothing of it follows, however long the backlog is.
-    for (const item of this.waiting) {
-      if (item.seq > last) break;
-      if (seqs.has(item.seq)) items.push(item);
-    }
-    return { items, complete: items.length === seqs.size };
-  }
-
-  /** Ascending. What waits or is broken is undecided anyhow; of the batch a foreign record may have decided a part. */
-  private undecided(): number[] {
-    const inWork = [...this.broken, ...(this.batch?.items ?? [])]
-      .map(({ seq }) => seq)
-      .filter((seq) => !isDecided(this.head, seq))
-      .toSorted((a, b) => a - b);
-    const merged: number[] = [];
-    let next = 0;
-    for (const { seq } of this.waiting) {
-      while (next < inWork.length && (inWork[next] as number) < seq) merged.push(inWork[next++] as number);
-      merged.push(seq);
-    }
-    return [...merged, ...inWork.slice(next)];
-  }
+/** The run of a batch, as a record keeps it. */
+export function runOf({ runId, attempt, crashes, failures, laterSince, items }: Batch): RunInWork {
+  const later = laterSince === undefined ? {} : { laterSince };
+  return { runId, seqs: items.map(({ seq }) => seq), attempt, crashes, failures, ...later };
 }

@@ -8,6 +8,7 @@ import {
   type RunInWork,
   type TurnRecord,
 } from '#contracts';
+import type { InboxItem } from './inbox-item.js';
 import type { Batch, Lane, LoadedHead } from './lane.js';
 import type { Ending, TurnError } from './settlement.js';
 
@@ -29,12 +30,12 @@ export interface Signature {
 export function draftNote(
   lane: Lane,
   signature: Signature,
-  change: { readonly messages: readonly MessageDecision[]; readonly run?: RunInWork },
+  change: { readonly messages: readonly MessageDecision[]; readonly run?: RunInWork | null },
 ): RecordDraft {
   const head: Head = {
     ...lane.head,
     ...lane.cursorAfter(change.messages.map(({ seq }) => seq)),
-    run: change.run ?? lane.runBesideNote,
+    run: change.run === undefined ? lane.runBesideNote : change.run,
   };
   const refersToState = head.state !== undefined && jsonBytes(head.state) > MAX_NOTE_STATE_BYTES;
   const { state, ...withoutState } = head;
@@ -78,9 +79,10 @@ export function draftTurn(lane: Lane, batch: Batch, ending: Ending, times: TurnT
   if (stateBytes > MAX_STATE_BYTES) {
     return tooLarge('state_too_large', `the state has ${stateBytes} bytes, at most ${MAX_STATE_BYTES} are kept`);
   }
-  const head = headAfterTurn(lane, batch, ending, stateText);
-  const { status, sends, error, decision, reason } = ending;
-  const messages = batch.items.map(({ id, seq }) => ({
+  const { status, sends, error, decision, reason, only } = ending;
+  const items = only === undefined ? batch.items : batch.items.filter(({ seq }) => only.includes(seq));
+  const head = headAfterTurn(lane, items, ending, stateText);
+  const messages = items.map(({ id, seq }) => ({
     id,
     seq,
     decision,
@@ -109,8 +111,8 @@ export function draftTurn(lane: Lane, batch: Batch, ending: Ending, times: TurnT
 }
 
 /** The state that goes on in memory is the one of the record: the agent may still hold and change the value that it set. */
-function headAfterTurn(lane: Lane, batch: Batch, ending: Ending, stateText: string | undefined): Head {
-  const cursor = lane.cursorAfter(batch.items.map(({ seq }) => seq));
+function headAfterTurn(lane: Lane, items: readonly InboxItem[], ending: Ending, stateText: string | undefined): Head {
+  const cursor = lane.cursorAfter(items.map(({ seq }) => seq));
   if (ending.state === undefined) return { ...lane.head, ...cursor, run: null };
   const { state: _former, ...rest } = lane.head;
   const value = stateText === undefined ? undefined : (JSON.parse(stateText) as Head['state']);

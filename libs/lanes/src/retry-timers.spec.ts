@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ManualClock, sessionKey } from './lane-runner.fixture.js';
+import { HOME } from './lane.fixture.js';
 import { Lane } from './lane.js';
 import { RetryTimers } from './retry-timers.js';
 
@@ -7,12 +8,12 @@ function setUp() {
   const clock = new ManualClock();
   const timers = new RetryTimers(clock);
   const woken: string[] = [];
-  const lanes = { a: new Lane(sessionKey('a')), b: new Lane(sessionKey('b')) };
+  const lanes = { a: new Lane(sessionKey('a'), HOME), b: new Lane(sessionKey('b'), HOME) };
   const set = (name: 'a' | 'b', inMs: number | undefined): void => {
     const now = clock.now();
     timers.set(lanes[name], inMs === undefined ? undefined : now + inMs, now, () => woken.push(name));
   };
-  return { clock, timers, woken, set };
+  return { clock, timers, lanes, woken, set };
 }
 
 describe('RetryTimers', () => {
@@ -59,22 +60,24 @@ describe('RetryTimers', () => {
     expect(clock.now()).toBe(1_000 + 2 ** 31 - 1);
   });
 
-  it('wakes nobody after all are cancelled, and can be set again', async () => {
-    const { clock, timers, woken, set } = setUp();
+  it('does not wake who was cancelled, and nobody else is; it can be set again', async () => {
+    const { clock, timers, lanes, woken, set } = setUp();
+    timers.cancel(lanes.a);
     set('a', 100);
     set('b', 100);
-    timers.cancelAll();
+    timers.cancel(lanes.a);
+    timers.cancel(lanes.a);
     await clock.runOut();
-    expect(woken).toEqual([]);
+    expect(woken).toEqual(['b']);
     set('a', 5);
     await clock.runOut();
-    expect(woken).toEqual(['a']);
+    expect(woken).toEqual(['b', 'a']);
   });
 
   it('may be set anew by the lane that it wakes', async () => {
     const clock = new ManualClock();
     const timers = new RetryTimers(clock);
-    const lane = new Lane(sessionKey('a'));
+    const lane = new Lane(sessionKey('a'), HOME);
     const times: number[] = [];
     const wake = (): void => {
       times.push(clock.now());

@@ -24,8 +24,8 @@ export class RetryTimers {
     this.cancels.set(lane, cancel);
   }
 
-  cancelAll(): void {
-    for (const cancel of this.cancels.values()) cancel();
-    this.cancels.clear();
+  cancel(lane: Lane): void {
+    this.cancels.get(lane)?.();
+    this.cancels.delete(lane);
   }
 }

@@ -17,8 +17,12 @@ const policy: TurnPolicy = {
 
 interface Given {
   readonly attempt: number;
+  /** Absent: each attempt before this one failed. */
+  readonly failures?: number;
   readonly laterSince?: number;
 }
+
+const batchOf = ({ attempt, failures = attempt - 1, ...rest }: Given) => ({ attempt, failures, ...rest });
 
 const failed: TurnOutcome = { kind: 'failed', error };
 const timedOut: TurnOutcome = { kind: 'timed_out', error: timeout };
@@ -28,6 +32,7 @@ const later = (laterMs: number): TurnOutcome => ({ kind: 'failed', error, next: 
 const again = (attempt: number, inMs: number, more: object = {}) => ({
   kind: 'again',
   attempt,
+  failures: attempt - 1,
   notBefore: NOW + inMs,
   error,
   ...more,
@@ -50,7 +55,26 @@ describe('settle', () => {
     ['failed, first of three', failed, { attempt: 1 }, again(2, 1_000)],
     ['failed, second of three', failed, { attempt: 2 }, again(3, 2_000)],
     ['failed, the last', failed, { attempt: 3 }, deadAs('failed')],
-    ['failed, beyond the last: crashes were in between', failed, { attempt: 5 }, deadAs('failed')],
+    ['failed, beyond the last', failed, { attempt: 5 }, deadAs('failed')],
+    [
+      'failed, after crashes and stops, which cost no attempt: the backoff is that of its failures',
+      failed,
+      { attempt: 7, failures: 1 },
+      again(8, 2_000, { failures: 2 }),
+    ],
+    ['failed for the last time, crashes and stops in between', failed, { attempt: 7, failures: 2 }, deadAs('failed')],
+    [
+      'timed out, after a crash',
+      timedOut,
+      { attempt: 2, failures: 0 },
+      again(3, 1_000, { failures: 1, error: timeout }),
+    ],
+    [
+      'later, after a crash: the count of failures stays',
+      later(4_000),
+      { attempt: 5, failures: 1 },
+      again(5, 4_000, { failures: 1, laterSince: NOW }),
+    ],
     [
       'failed, after it was put off: a real attempt ends the putting off',
       failed,
@@ -82,7 +106,7 @@ describe('settle', () => {
     ['later, over the bound in all', later(1_001), { attempt: 1, laterSince: NOW - 9_000 }, deadLate],
     ['later, for longer than any number', later(Number.POSITIVE_INFINITY), { attempt: 1 }, deadLate],
   ])('%s', (_title, outcome, batch, expected) => {
-    const settlement = settle(outcome, batch, policy, NOW, 0.5);
+    const settlement = settle(outcome, batchOf(batch), policy, NOW, 0.5);
     expect(settlement).toEqual(expected);
     // Absent and undefined differ in a record.
     expect(Object.keys(settlement).toSorted()).toEqual(
@@ -94,24 +118,24 @@ describe('settle', () => {
     ['failed', failed],
     ['timed out', timedOut],
   ])('%s with one attempt alone is dead at once', (_title, outcome) => {
-    expect(settle(outcome, { attempt: 1 }, { ...policy, maxAttempts: 1 }, NOW, 0.5)).toMatchObject({
+    expect(settle(outcome, batchOf({ attempt: 1 }), { ...policy, maxAttempts: 1 }, NOW, 0.5)).toMatchObject({
       decision: 'dead',
     });
   });
 
   it('L6 "later" is never at once: an agent that always says so would spin until the bound', () => {
     for (const laterMs of [0, 1]) {
-      const settlement = settle(later(laterMs), { attempt: 1 }, policy, NOW, 0.5);
+      const settlement = settle(later(laterMs), batchOf({ attempt: 1 }), policy, NOW, 0.5);
       expect(settlement).toMatchObject({ kind: 'again', notBefore: NOW + 100 });
     }
-    expect(settle(later(0), { attempt: 1 }, { ...policy, retryLaterMaxMs: 0 }, NOW, 0.5)).toMatchObject({
+    expect(settle(later(0), batchOf({ attempt: 1 }), { ...policy, retryLaterMaxMs: 0 }, NOW, 0.5)).toMatchObject({
       decision: 'dead',
     });
   });
 
   it('spreads the backoff by chance, and not what was asked for', () => {
     const at = (outcome: TurnOutcome, random: number): Settlement =>
-      settle(outcome, { attempt: 1 }, policy, NOW, random);
+      settle(outcome, batchOf({ attempt: 1 }), policy, NOW, random);
     expect(at(failed, 0)).toMatchObject({ notBefore: NOW + 800 });
     expect(at(failed, 0.75)).toMatchObject({ notBefore: NOW + 1_100 });
     expect(at(later(700), 0)).toMatchObject({ notBefore: NOW + 700 });
@@ -120,11 +144,17 @@ describe('settle', () => {
   it('a success is handled, whatever the attempt, with all that it leaves', () => {
     const replies = [{ kind: 'reply' as const, text: 'hi' }];
     for (const attempt of [1, 3, 7]) {
-      const plain = settle({ kind: 'succeeded', replies }, { attempt, laterSince: 1 }, policy, NOW, 0.5);
+      const plain = settle({ kind: 'succeeded', replies }, batchOf({ attempt, laterSince: 1 }), policy, NOW, 0.5);
       expect(plain).toEqual({ kind: 'end', status: 'succeeded', decision: 'handled', sends: replies });
       expect('state' in plain).toBe(false);
     }
-    const cleared = settle({ kind: 'succeeded', replies, state: { value: undefined } }, { attempt: 1 }, policy, NOW, 0);
+    const cleared = settle(
+      { kind: 'succeeded', replies, state: { value: undefined } },
+      batchOf({ attempt: 1 }),
+      policy,
+      NOW,
+      0,
+    );
     expect(cleared).toMatchObject({ state: { value: undefined } });
   });
 

@@ -21,7 +21,9 @@ export type TurnOutcome =
       /** What the error asks for - default: again, with backoff. */
       readonly next?: 'never' | { readonly laterMs: number };
     }
-  | { readonly kind: 'timed_out'; readonly error: TurnError };
+  | { readonly kind: 'timed_out'; readonly error: TurnError }
+  /** Somebody asked for it; `seqs` are the messages that are cancelled with it. */
+  | { readonly kind: 'cancelled'; readonly seqs: readonly number[] };
 
 /** What a turn's record says, as far as the outcome decides it. */
 export interface Ending {
@@ -29,6 +31,8 @@ export interface Ending {
   readonly status: Outcome;
   readonly decision: Decision;
   readonly reason?: string;
+  /** The messages that it decides; all of the batch when absent. The others run again, as another run (L7). */
+  readonly only?: readonly number[];
   readonly sends: readonly Reply[];
   readonly state?: { readonly value: unknown };
   readonly error?: TurnError;
@@ -38,6 +42,7 @@ export interface Ending {
 export interface Again {
   readonly kind: 'again';
   readonly attempt: number;
+  readonly failures: number;
   /** ms since the epoch. */
   readonly notBefore: number;
   readonly laterSince?: number;
@@ -55,11 +60,13 @@ const LEAST_LATER_MS = 100;
  *   succeeded            -> handled
  *   failed, never        -> dead
  *   failed, later        -> again after the time asked for, costs no attempt; dead when put off for too long in all
- *   failed or timed out  -> again with backoff while attempts are left, else dead
+ *   failed or timed out  -> again with backoff while attempts are left, else dead; attempts that a crash or a stop of the
+ *                           worker cut are none of the turn's failures
+ *   cancelled            -> cancelled
  */
 export function settle(
   outcome: TurnOutcome,
-  batch: Pick<Batch, 'attempt' | 'laterSince'>,
+  batch: Pick<Batch, 'attempt' | 'failures' | 'laterSince'>,
   policy: TurnPolicy,
   now: number,
   random: number,
@@ -74,13 +81,17 @@ export function settle(
       ...(state === undefined ? {} : { state }),
     };
   }
+  if (outcome.kind === 'cancelled') {
+    return { kind: 'end', status: 'cancelled', decision: 'cancelled', only: outcome.seqs, sends: [] };
+  }
   const { error } = outcome;
   const next = outcome.kind === 'failed' ? outcome.next : undefined;
   if (next === 'never') return dead(error);
   if (next !== undefined) return putOff(batch, error, next.laterMs, policy, now);
-  if (batch.attempt >= policy.maxAttempts) return dead(error, outcome.kind);
-  const notBefore = now + backoffMs(policy, batch.attempt, random);
-  return { kind: 'again', attempt: batch.attempt + 1, notBefore, error };
+  const failures = batch.failures + 1;
+  if (failures >= policy.maxAttempts) return dead(error, outcome.kind);
+  const notBefore = now + backoffMs(policy, failures, random);
+  return { kind: 'again', attempt: batch.attempt + 1, failures, notBefore, error };
 }
 
 /** A turn that did not come to a good end: nothing that it wanted to send or keep counts. */
@@ -89,7 +100,7 @@ export function dead(error: TurnError, status: 'failed' | 'timed_out' = 'failed'
 }
 
 function putOff(
-  { attempt, laterSince = undefined }: Pick<Batch, 'attempt' | 'laterSince'>,
+  { attempt, failures, laterSince = undefined }: Pick<Batch, 'attempt' | 'failures' | 'laterSince'>,
   error: TurnError,
   laterMs: number,
   policy: TurnPolicy,
@@ -98,7 +109,7 @@ function putOff(
   const since = laterSince ?? now;
   const notBefore = now + Math.max(LEAST_LATER_MS, laterMs);
   if (notBefore - since <= policy.retryLaterMaxMs)
-    return { kind: 'again', attempt, notBefore, laterSince: since, error };
+    return { kind: 'again', attempt, failures, notBefore, laterSince: since, error };
   const message = `put off for more than ${policy.retryLaterMaxMs} ms in all (retryLaterMaxMs): ${error.message}`;
   return dead({ name: error.name, message });
 }

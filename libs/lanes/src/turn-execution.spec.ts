@@ -37,7 +37,7 @@ function start({ isOutside = false, ownPolicy = policy } = {}) {
     },
   };
   const items = [3, 5].map((seq) => readInboxItem(rawMessage(seq), undefined));
-  const batch = { runId: 'r', attempt: 2, crashes: 0, items };
+  const batch = { runId: 'r', attempt: 2, crashes: 0, failures: 1, isQuarantined: false, isCondemned: false, items };
   const options = { store: new MemoryStore(records), turns, clock, worker: 'w/1' };
   const execution = new TurnExecution(sessionKey('a'), batch, 'state', 7, ownPolicy, options);
   const result = execution.run().then((executed) => (seen.executed = executed));
@@ -149,7 +149,7 @@ describe('abandon', () => {
     expect(execution.isAbandoned).toBe(false);
     execution.abandon();
     expect([execution.isAbandoned, signal.aborted, seen.over > 0]).toEqual([true, true, true]);
-    expect(signal.reason).toMatchObject({ message: 'the worker stops' });
+    expect(signal.reason).toMatchObject({ message: 'this worker runs the turn no more' });
     await end();
     expect(seen.executed).toBeDefined();
   });

@@ -29,6 +29,7 @@ export interface ExecutedTurn {
  *
  *   running --handler ends--> over
  *   running --turnTimeoutMs--> stopping (signal aborted) --handler ends or abortGraceMs--> over, timed out
+ *   running --cancel--> stopping, as above; over, cancelled
  *   running, stopping --abandon--> over; nobody wants the outcome
  *
  * When it is over, `onOver` is called: whatever the handler still does with its `Turn` counts for nothing (L1, L6).
@@ -63,6 +64,11 @@ export class TurnExecution implements TurnWork {
     return this.controller.signal;
   }
 
+  /** The handler runs, or what it still does counts. */
+  get isRunning(): boolean {
+    return !this.isOver;
+  }
+
   onOver(listener: () => void): void {
     this.reportOver = listener;
   }
@@ -84,17 +90,27 @@ export class TurnExecution implements TurnWork {
     this.resolve({ outcome, isLeaked, times: { startedAt: this.startedAt, endedAt: this.options.clock.now() } });
   }
 
-  private onTimeout(): void {
-    const late = this.timedOut();
-    this.lateOutcome = late;
-    this.stop(new TurnTimeoutError(this.policy.turnTimeoutMs));
-    this.cancelTimer = this.options.clock.after(this.policy.abortGraceMs, () => this.end(late, true));
+  /** Somebody asked for it: the handler is told, and what it still comes to does not count. Safe to call twice. */
+  cancel(seqs: readonly number[]): void {
+    if (this.isOver || this.lateOutcome !== undefined) return;
+    this.stopWith({ kind: 'cancelled', seqs }, new TurnCancelledError());
   }
 
-  /** The process stops: the handler is told, and its outcome is recorded nowhere. */
+  private onTimeout(): void {
+    this.stopWith(this.timedOut(), new TurnTimeoutError(this.policy.turnTimeoutMs));
+  }
+
+  private stopWith(late: TurnOutcome, reason: Error): void {
+    this.lateOutcome = late;
+    this.cancelTimer();
+    this.cancelTimer = this.options.clock.after(this.policy.abortGraceMs, () => this.end(late, true));
+    this.stop(reason);
+  }
+
+  /** Nobody wants it any more: the handler is told, and its outcome is recorded nowhere. */
   abandon(): void {
     this.isAbandoned = true;
-    this.stop(new Error('the worker stops'));
+    this.stop(new Error('this worker runs the turn no more'));
     this.end(this.timedOut(), false);
   }
 
@@ -146,6 +162,15 @@ class TurnTimeoutError extends Error {
 
   constructor(turnTimeoutMs: number) {
     super(`the turn's ${turnTimeoutMs} ms are over`);
+  }
+}
+
+/** The reason of an aborted `turn.signal` when somebody cancelled the turn. */
+class TurnCancelledError extends Error {
+  override readonly name = 'TurnCancelledError';
+
+  constructor() {
+    super('the turn was cancelled');
   }
 }
 

@@ -11,6 +11,7 @@ interface Waiting {
  */
 export class TurnSlots {
   private used = 0;
+  private isGranting = false;
   private readonly queue = new TinyQueue<Waiting>([], (a, b) => a.ageKey - b.ageKey);
 
   constructor(private readonly capacity: number) {}
@@ -33,11 +34,16 @@ export class TurnSlots {
   }
 
   release(): void {
-    const next = this.queue.pop();
-    if (next === undefined) {
-      this.used--;
-      return;
+    this.used--;
+    // Who gets a slot may give it back at once; a call in a call for each would end in a full stack.
+    if (this.isGranting) return;
+    this.isGranting = true;
+    while (this.used < this.capacity) {
+      const next = this.queue.pop();
+      if (next === undefined) break;
+      this.used++;
+      next.start();
     }
-    next.start();
+    this.isGranting = false;
   }
 }

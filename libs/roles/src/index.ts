@@ -1,2 +1,2 @@
 export { runProcess, type ProcessContext, type RunningService } from './run-process.js';
-export { runRole, type RoleContext } from './run-role.js';
+export { brokerUrl, runRole, type RoleContext } from './run-role.js';

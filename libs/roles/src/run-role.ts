@@ -11,7 +11,8 @@ export async function runRole(role: string, start: (context: RoleContext) => Pro
   await runProcess(role, (context) => start({ ...context, natsUrl: brokerUrl(context.settings) }));
 }
 
-function brokerUrl(settings: Settings): string {
+/** The configured broker, or that of `lanekeeper up` in the same folder. */
+export function brokerUrl(settings: Settings): string {
   const url = settings.nats.url ?? readConnection(settings.dataDir)?.natsUrl;
   if (url !== undefined) return url;
   throw new LanekeeperError(

@@ -1,6 +1,7 @@
 export { startFaultProxy, type FaultProxy } from './fault-proxy.js';
 export { expectNothingLeft } from './leak-check.js';
 export { startBroker, type TestBroker, type TestBrokerOptions } from './nats-broker.js';
+export { startBrokerCluster, type TestBrokerCluster, type TestBrokerNode } from './nats-cluster.js';
 export { spawnOwned, type OwnedProcess, type ProcessEnd } from './owned-process.js';
 export { startRedis, type TestRedis } from './redis-server.js';
 export { isRunning } from './running.js';

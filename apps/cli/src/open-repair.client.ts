@@ -1,0 +1,73 @@
+import { JetStreamApiError } from '@nats-io/jetstream';
+import { loadSettings, redactUrl } from '#config';
+import { LanekeeperError, Names } from '#contracts';
+import { BrokerConnection, KeyBucket, PublishChannel, SERVER_ERROR, StreamReader } from '#jetstream';
+import { brokerUrl } from '#roles';
+import { KeyLeaseStore } from '#shards';
+import { silentLogger } from '#telemetry';
+import { gatherEvidence } from './inbox-evidence.client.js';
+import { InboxRepair } from './inbox-repair.client.js';
+import type { InboxToRepair } from './repair-command.js';
+
+const CONNECT_WITHIN_MS = 10_000;
+
+/** The inbox of the broker that the roles in this folder use. Makes nothing: a role that starts makes missing streams. */
+export async function openInboxToRepair(): Promise<InboxToRepair> {
+  const settings = loadSettings();
+  const names = new Names(settings.namespace, settings.shards);
+  const connection = await connect(brokerUrl(settings));
+  try {
+    await expectStreams(connection, names);
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+  const channel = new PublishChannel(connection);
+  const reader = new StreamReader(connection);
+  const bucket = new KeyBucket(connection, channel, reader, names.shardsBucket, silentLogger);
+  const leases = new KeyLeaseStore(connection, bucket, names.shards);
+  const repair = new InboxRepair({ connection, channel, reader, names, dedupWindowMs: settings.dedup.windowMs });
+  return {
+    stream: names.inboxStream,
+    gather: () => gatherEvidence(connection, reader, leases, names),
+    plan: (evidence) => repair.plan(evidence),
+    mend: (mending, onProgress) => repair.mend(mending, onProgress),
+    close: async () => {
+      channel.close();
+      await connection.close();
+    },
+  };
+}
+
+async function connect(url: string): Promise<BrokerConnection> {
+  const signal = AbortSignal.timeout(CONNECT_WITHIN_MS);
+  try {
+    return await BrokerConnection.open({ url, name: 'lanekeeper repair', log: silentLogger, signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new LanekeeperError(
+      'unreachable',
+      `nats.url: no broker answers on ${redactUrl(url)}; start it (with \`lanekeeper up\` its broker runs as long as it ` +
+        'does), or set LANEKEEPER_NATS_URL to the right one',
+      { cause: error },
+    );
+  }
+}
+
+async function expectStreams({ jsm }: BrokerConnection, names: Names): Promise<void> {
+  const wanted = [names.inboxStream, names.turnsStream, `KV_${names.shardsBucket}`];
+  const lacking: string[] = [];
+  for (const stream of wanted) {
+    await jsm.streams.info(stream).catch((error: unknown) => {
+      const isNotFound = error instanceof JetStreamApiError && error.code === SERVER_ERROR.streamNotFound;
+      if (!isNotFound) throw error;
+      lacking.push(stream);
+    });
+  }
+  if (lacking.length === 0) return;
+  throw new LanekeeperError(
+    'no_stream',
+    `namespace ${names.namespace}: found no stream ${lacking.join(', ')}; start a role, which makes what is missing, or ` +
+      'set LANEKEEPER_NAMESPACE and LANEKEEPER_NATS_URL to those of the installation',
+  );
+}

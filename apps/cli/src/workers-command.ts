@@ -1,0 +1,77 @@
+import Table from 'cli-table3';
+import type { Command } from 'commander';
+import type { ApiClient } from './api-client.js';
+
+interface WorkerSummary {
+  readonly worker: string;
+  readonly incarnation: string;
+  readonly draining: boolean;
+  readonly capacity?: number;
+  readonly running?: number;
+  readonly leaked?: number;
+  readonly version?: string;
+  readonly agents?: readonly string[];
+  readonly shards: number;
+  readonly shardList?: string;
+}
+
+interface WorkersAnswer {
+  readonly workers: readonly WorkerSummary[];
+  readonly shards: {
+    readonly total: number;
+    readonly owned: number;
+    readonly unowned: number;
+    readonly held: number;
+  };
+}
+
+/** `lanekeeper workers`: who runs turns, and whose the shards are. */
+export function addWorkersCommand(program: Command, api: () => ApiClient, print: (text: string) => void): void {
+  program
+    .command('workers')
+    .description('the workers that live, and which shards are whose')
+    .option('--json', 'as JSON')
+    .action(async ({ json }: { json?: boolean }) => {
+      const answer = (await api().call('GET', '/v1/workers')) as WorkersAnswer;
+      if (json === true) return print(JSON.stringify(answer, null, 2));
+      print(answer.workers.length === 0 ? 'no workers' : tableOf(answer.workers));
+      print(summary(answer.shards));
+    });
+}
+
+function tableOf(workers: readonly WorkerSummary[]): string {
+  const table = new Table({
+    head: ['worker', 'state', 'running', 'leaked', 'shards', 'which', 'agents', 'version'],
+    style: { head: [], border: [] },
+    wordWrap: true,
+    wrapOnWordBoundary: false,
+    colWidths: [null, null, null, null, null, 32, 24, null],
+  });
+  for (const { worker, draining, running, capacity, leaked, shards, shardList, agents, version } of workers) {
+    const load = `${running ?? '?'} of ${capacity ?? '?'}`;
+    const state = draining ? 'draining' : 'working';
+    const cells = [
+      worker,
+      state,
+      load,
+      leaked ?? '?',
+      shards,
+      shardList ?? '',
+      agents?.join(', ') ?? '',
+      version ?? '',
+    ];
+    table.push(cells.map(printable));
+  }
+  return table.toString();
+}
+
+function summary({ total, owned, unowned, held }: WorkersAnswer['shards']): string {
+  const waiting = unowned === 0 ? '' : `, ${unowned} by nobody: their sessions wait`;
+  const elsewhere = held === 0 ? '' : `; ${held} sessions still run where they began`;
+  return `${owned} of ${total} shards are owned${waiting}${elsewhere}`;
+}
+
+/** Names are other people's texts: a control character in one could rewrite the operator's screen. */
+function printable(value: string | number): string {
+  return String(value).replace(/\p{C}/gu, '·');
+}

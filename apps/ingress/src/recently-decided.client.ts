@@ -1,0 +1,19 @@
+import { highestOfHead, parseRecord, type Names } from '#contracts';
+import type { StreamReader } from '#jetstream';
+
+/** Far enough back that it is nearly always the highest; a few requests, also when each record holds a large state. */
+const RECORDS_BACK = 64;
+
+/**
+ * The highest inbox sequence that the newest records speak of. A lease says it too, but a few seconds later: after a power
+ * cut these may be all that tells of messages that the inbox has lost.
+ */
+export async function recentlyDecided(reader: StreamReader, names: Names): Promise<number> {
+  const from = (await reader.leaderLastSeq(names.turnsStream)) - RECORDS_BACK + 1;
+  let highest = 0;
+  for await (const { data } of reader.messagesOf(names.turnsStream, `${names.namespace}.turns.>`, from)) {
+    const parsed = parseRecord(Buffer.from(data).toString());
+    if (parsed.ok) highest = Math.max(highest, highestOfHead(parsed.record));
+  }
+  return highest;
+}

@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Names, type CancelTarget, type SessionAnswer } from '#contracts';
+import { BrokerConnection } from '#jetstream';
+import { silentLogger } from '#telemetry';
+import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
+import { answerControl, HolderControl, type HeldTurns } from './holder-control.client.js';
+
+const names = new Names('lk', 16);
+const key = { shard: 3, agentToken: 'main', sessionToken: 's' };
+const target: CancelTarget = { what: 'session' };
+const running: SessionAnswer['running'] = { runId: 'r1', attempt: 2, seqs: [4, 5], startedAt: 900 };
+let broker: TestBroker;
+let connection: BrokerConnection;
+let others: BrokerConnection;
+let control: HolderControl;
+
+beforeAll(async () => {
+  broker = await startBroker();
+  const { url } = broker;
+  connection = await BrokerConnection.open({ url, name: 'holder', log: silentLogger });
+  others = await BrokerConnection.open({ url, name: 'asks', log: silentLogger });
+  control = new HolderControl(others, names, () => Promise.resolve(false));
+});
+
+afterAll(async () => {
+  await connection.close();
+  await others.close();
+  await broker[Symbol.asyncDispose]();
+  await expectNothingLeft();
+});
+
+/** A holder that answers, until it is disposed of. */
+async function holder(incarnation: string, answer?: SessionAnswer['running']) {
+  const asked: object[] = [];
+  const cancelled: [object, CancelTarget][] = [];
+  const held: HeldTurns = {
+    running: ({ agentToken, sessionToken }) => {
+      asked.push({ agentToken, sessionToken });
+      return answer;
+    },
+    cancel: ({ agentToken, sessionToken }, meant) => void cancelled.push([{ agentToken, sessionToken }, meant]),
+  };
+  const end = answerControl(connection, names, incarnation, held);
+  await connection.nc.flush();
+  return { asked, cancelled, end, [Symbol.dispose]: end };
+}
+
+describe('a life of a worker', () => {
+  it('says that it is there, for itself alone: not for another life under its id, nor for a longer id', async () => {
+    using _ = await holder('a/1');
+    expect(await control.isAlive('a/1')).toBe(true);
+    expect(await control.isAlive('a/2')).toBe(false);
+    expect(await control.isAlive('a.b/1')).toBe(false);
+  });
+
+  it('that answers no more is not there', async () => {
+    const { end } = await holder('a/1');
+    end();
+    await connection.nc.flush();
+    expect(await control.isAlive('a/1')).toBe(false);
+  });
+
+  it('that hears and does not answer is not awaited for long', async () => {
+    const silent = connection.nc.subscribe(names.controlSubject('deaf/1'), { callback: () => {} });
+    await connection.nc.flush();
+    const before = performance.now();
+    expect(await control.isAlive('deaf/1')).toBe(false);
+    expect(await control.running('deaf/1', key)).toBeUndefined();
+    expect(performance.now() - before).toBeLessThan(5_000);
+    silent.unsubscribe();
+  });
+
+  it('says what it runs of a session that it holds', async () => {
+    using life = await holder('a/1', running);
+    expect(await control.running('a/1', key)).toEqual(running);
+    expect(life.asked).toEqual([{ agentToken: 'main', sessionToken: 's' }]);
+  });
+
+  it('that runs nothing of the session says so: that is the same as no answer, but at once', async () => {
+    using life = await holder('a/1');
+    expect(await control.running('a/1', key)).toBeUndefined();
+    expect(life.asked).toHaveLength(1);
+  });
+
+  it('is passed a cancel, with whom it means, and does not answer', async () => {
+    using life = await holder('a/1');
+    const targets: CancelTarget[] = [target, { what: 'message', seq: 7 }];
+    for (const meant of targets) control.passCancel('a/1', key, meant);
+    await until('both were heard', () => life.cancelled.length === 2);
+    const session = { agentToken: 'main', sessionToken: 's' };
+    expect(life.cancelled).toEqual(targets.map((meant) => [session, meant]));
+  });
+
+  it('gets along with rubbish: it answers none of it, cancels nothing, and goes on', async () => {
+    using life = await holder('a/1', running);
+    const rubbish = ['', '{', 'null', '7', '[]', '{}', '{"ask":"kill"}', '{"ask":"running"}', '{"ask":"cancel"}'];
+    rubbish.push(JSON.stringify({ ask: 'cancel', agentToken: 'main', sessionToken: 's', target: null }));
+    rubbish.push(JSON.stringify({ ask: 'cancel', agentToken: 'main', sessionToken: 's', target: {} }));
+    const answers: string[] = [];
+    const inbox = others.nc.subscribe('answers', {
+      callback: (_error, message) => void answers.push(message.string()),
+    });
+    for (const text of rubbish) others.nc.publish(names.controlSubject('a/1'), text, { reply: 'answers' });
+    expect(await control.isAlive('a/1')).toBe(true);
+    await others.nc.flush();
+    expect([life.asked, life.cancelled, answers]).toEqual([[], [], []]);
+    inbox.unsubscribe();
+  });
+});
+
+describe('while the broker is away', () => {
+  it('nobody is there, nothing is known, and no cancel waits to be passed on long after it was meant', async () => {
+    using life = await holder('a/1', running);
+    await broker.stop();
+    await until('both are down', () => !connection.isUp && !others.isUp);
+    control.passCancel('a/1', key, target);
+    expect(await control.running('a/1', key)).toBeUndefined();
+    await broker.restart();
+    await Promise.all([connection.whenUp(), others.whenUp()]);
+    await until('it answers again', () => control.isAlive('a/1'));
+    expect(life.cancelled).toEqual([]);
+  });
+});

@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import type { CancelTarget, Names, SessionAnswer, SessionTokens } from '#contracts';
+import type { BrokerConnection } from '#jetstream';
+import type { Holders } from '#lanes';
+
+/**
+ * Requests between workers, by incarnation, on core NATS: what must last lies in the inbox, and what is lost here is
+ * asked again.
+ */
+const request = z.discriminatedUnion('ask', [
+  /** Is this life still there? */
+  z.object({ ask: z.literal('alive') }),
+  /** What runs of a session that you hold? */
+  z.object({ ask: z.literal('running'), agentToken: z.string(), sessionToken: z.string() }),
+  z.object({
+    ask: z.literal('cancel'),
+    agentToken: z.string(),
+    sessionToken: z.string(),
+    target: z.custom<CancelTarget>((value) => typeof value === 'object' && value !== null && 'what' in value),
+  }),
+]);
+type ControlRequest = z.infer<typeof request>;
+
+const ANSWER_WITHIN_MS = 500;
+
+export interface HeldTurns {
+  running(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>): SessionAnswer['running'];
+  cancel(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>, target: CancelTarget): void;
+}
+
+/** Answers other workers' requests to this incarnation. */
+export function answerControl(
+  connection: BrokerConnection,
+  names: Names,
+  incarnation: string,
+  held: HeldTurns,
+): () => void {
+  const subscription = connection.nc.subscribe(names.controlSubject(incarnation), {
+    callback: (error, message) => {
+      if (error !== null) return;
+      const asked = readRequest(message.string());
+      if (asked === undefined) return;
+      if (asked.ask === 'cancel') held.cancel(asked, asked.target);
+      else message.respond(JSON.stringify(asked.ask === 'alive' ? true : (held.running(asked) ?? null)));
+    },
+  });
+  return () => subscription.unsubscribe();
+}
+
+/** This worker's side of such requests. */
+export class HolderControl implements Holders {
+  constructor(
+    private readonly connection: BrokerConnection,
+    private readonly names: Names,
+    readonly isGone: Holders['isGone'],
+  ) {}
+
+  passCancel(holder: string, { agentToken, sessionToken }: SessionTokens, target: CancelTarget): void {
+    if (!this.connection.isUp) return;
+    const asked: ControlRequest = { ask: 'cancel', agentToken, sessionToken, target };
+    this.connection.nc.publish(this.names.controlSubject(holder), JSON.stringify(asked));
+  }
+
+  /** What the holder runs of the session, if it says so in time. */
+  async running(
+    holder: string,
+    { agentToken, sessionToken }: Pick<SessionTokens, 'agentToken' | 'sessionToken'>,
+  ): Promise<SessionAnswer['running']> {
+    const answer = await this.ask(holder, { ask: 'running', agentToken, sessionToken });
+    return (answer ?? undefined) as SessionAnswer['running'];
+  }
+
+  async isAlive(incarnation: string): Promise<boolean> {
+    return (await this.ask(incarnation, { ask: 'alive' })) === true;
+  }
+
+  private async ask(incarnation: string, asked: ControlRequest): Promise<unknown> {
+    try {
+      const subject = this.names.controlSubject(incarnation);
+      const options = { timeout: ANSWER_WITHIN_MS };
+      return (await this.connection.nc.request(subject, JSON.stringify(asked), options)).json();
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function readRequest(text: string): ControlRequest | undefined {
+  try {
+    return request.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,194 @@
+import { keyOfLane, LaneRunner, type Holders, type TurnRunner } from '#lanes';
+import { ShardKeeper, type ShardProgress, type ShardStart, type ShardWork } from '#shards';
+import { silentLogger } from '#telemetry';
+import type { ModelMessage } from './ownership-broker.fixture.js';
+import { ModelHost, type ModelWorld } from './ownership-host.fixture.js';
+import { ModelLeases, ModelMembers, ModelStore } from './ownership-stores.fixture.js';
+
+/** For the model of ownership: a whole worker on the real lanes and the real keeper of shards. */
+
+export const SHARDS = 4;
+const TTL_MS = 2_000;
+const RENEW_MS = 500;
+
+/** Reads shards into lanes, as the real intake does: open sessions by their subject, the rest in order. */
+class ModelIntake implements ShardWork {
+  private readonly positions = new Map<number, number>();
+
+  constructor(
+    private readonly host: ModelHost,
+    private readonly lanes: LaneRunner,
+    private readonly store: ModelStore,
+  ) {}
+
+  async open(shard: number, start: ShardStart): Promise<void> {
+    const { broker } = this.host.world;
+    let { tail } = start;
+    let crashedUpTo = 0;
+    if (start.isCrash) {
+      tail = await this.host.surely(() => broker.lastRecordSeq);
+      crashedUpTo = await this.host.surely(() => broker.inbox.length);
+    }
+    this.store.knownSeq = Math.max(this.store.knownSeq, tail);
+    this.lanes.openShard(shard, { ...start, tail, crashedUpTo });
+    this.positions.set(shard, start.read);
+    void this.read(shard, start);
+  }
+
+  running(shard: number): number {
+    return this.lanes.runningIn(shard);
+  }
+
+  async progress(shard: number): Promise<ShardProgress | undefined> {
+    const { inbox } = this.host.world.broker;
+    const position = this.positions.get(shard);
+    if (position === undefined) return undefined;
+    try {
+      const lastSeq = await this.host.call(() => inbox.length);
+      const next = await this.host.call(() =>
+        inbox.find((message) => message.shard === shard && message.seq > position),
+      );
+      if (next === undefined && this.positions.get(shard) === position) this.lanes.sawNothingUpTo(shard, lastSeq);
+    } catch {
+      return undefined;
+    }
+    return this.lanes.progress(shard) as ShardProgress | undefined;
+  }
+
+  async release(shard: number, maxHeld: number): Promise<ShardProgress> {
+    this.positions.delete(shard);
+    return (await this.lanes.releaseShard(shard, maxHeld)) as ShardProgress;
+  }
+
+  drop(shard: number): void {
+    this.positions.delete(shard);
+    this.lanes.dropShard(shard);
+  }
+
+  goOn(shard: number): void {
+    this.lanes.goOn(shard);
+  }
+
+  recheckHeld(): void {
+    void this.lanes.work.discardOverrun();
+  }
+
+  get highestRead(): number {
+    return Math.max(0, ...this.positions.values());
+  }
+
+  lastSourceSeq(): Promise<number> {
+    return this.host.call(() => this.host.world.broker.inbox.length);
+  }
+
+  private async read(shard: number, { read, open }: ShardStart): Promise<void> {
+    const { inbox } = this.host.world.broker;
+    const isStillOurs = (): boolean => this.positions.has(shard);
+    for (const { session, from } of open) {
+      const key = keyOfLane(session, shard);
+      const older = await this.host.surely(() =>
+        inbox.filter((m) => m.session === key.sessionToken && m.seq >= from && m.seq <= read),
+      );
+      if (!isStillOurs()) return;
+      for (const message of older) this.lanes.receive(key, toRaw(message));
+      this.lanes.receivedOpen(key);
+    }
+    while (isStillOurs()) {
+      const position = this.positions.get(shard) ?? 0;
+      const batch = await this.host.surely(() =>
+        inbox.filter((message) => message.shard === shard && message.seq > position).slice(0, 3),
+      );
+      if (!isStillOurs() || this.positions.get(shard) !== position) return;
+      for (const message of batch) {
+        this.positions.set(shard, message.seq);
+        this.lanes.receive(keyOfLane(`main.${message.session}`, shard), toRaw(message));
+      }
+      if (batch.length === 0) {
+        this.lanes.caughtUp(shard);
+        await this.host.pause(40);
+      }
+    }
+  }
+}
+
+function toRaw({ seq, route }: ModelMessage) {
+  const thread = route === '' ? {} : { thread: route };
+  const body = JSON.stringify({ v: 1, kind: 'message', id: `m${seq}`, text: 'x', ...thread });
+  return { seq, storedAtMs: seq, data: Buffer.from(body), header: () => '' };
+}
+
+let ids = 0;
+
+export class ModelWorker {
+  readonly incarnation: string;
+  readonly host: ModelHost;
+  readonly lanes: LaneRunner;
+  readonly keeper: ShardKeeper;
+  private hasStopped = false;
+
+  constructor(
+    readonly id: string,
+    world: ModelWorld,
+    turns: (worker: ModelWorker) => TurnRunner,
+    private readonly drainMs: number,
+  ) {
+    this.incarnation = `${id}/${++ids}`;
+    this.host = new ModelHost(world);
+    const { clock } = this.host;
+    const store = new ModelStore(this.host);
+    const holders: Holders = { isGone: (holder) => this.keeper.isGone(holder), passCancel: () => {} };
+    this.lanes = new LaneRunner({
+      ...{ store, holders, clock },
+      turns: turns(this),
+      newCommitId: () => `commit-${++ids}`,
+      random: () => 0.5,
+      worker: this.incarnation,
+      capacity: 3,
+      mayStart: (shard) => this.keeper.mayStart(shard),
+      log: silentLogger,
+    });
+    this.keeper = new ShardKeeper({
+      ...{ id, clock },
+      incarnation: this.incarnation,
+      shards: SHARDS,
+      ttlMs: TTL_MS,
+      renewMs: RENEW_MS,
+      members: new ModelMembers(this.host),
+      leases: new ModelLeases(this.host),
+      work: new ModelIntake(this.host, this.lanes, store),
+      newWriteId: () => `write-${++ids}`,
+      repair: '',
+      describe: () => ({}),
+      onReplaced: () => this.kill(),
+      log: silentLogger,
+    });
+    this.host.onDown = () => this.keeper.interrupt();
+    this.host.onBack = () => this.keeper.returned();
+    void this.keeper.start();
+  }
+
+  get isGone(): boolean {
+    return this.hasStopped || this.host.isDead;
+  }
+
+  kill(): void {
+    this.host.isDead = true;
+  }
+
+  /** SIGTERM, as the worker's intake does it. */
+  async stop(): Promise<void> {
+    if (this.hasStopped) return;
+    this.hasStopped = true;
+    const givenAway = this.keeper.drain();
+    const ended = givenAway.then(() => this.lanes.work.whenIdle());
+    if ((await this.within(ended, this.drainMs)) === 'over') {
+      await this.within(Promise.all([this.lanes.work.handBackAll(), givenAway]), 2_000);
+    }
+    await this.within(this.keeper.close(), 2_000);
+    this.kill();
+  }
+
+  private within(work: Promise<unknown>, limitMs: number): Promise<'over' | 'ended'> {
+    return Promise.race([work.then(() => 'ended' as const), this.host.pause(limitMs).then(() => 'over' as const)]);
+  }
+}

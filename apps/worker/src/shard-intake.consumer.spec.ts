@@ -1,0 +1,299 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Names, type SessionTokens } from '#contracts';
+import {
+  applyTopology,
+  BrokerConnection,
+  declareTopology,
+  PublishChannel,
+  StreamReader,
+  type StoredMessage,
+} from '#jetstream';
+import { laneId, type LaneRunner } from '#lanes';
+import type { ShardStart } from '#shards';
+import { silentLogger } from '#telemetry';
+import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
+import { ShardIntake } from './shard-intake.consumer.js';
+
+const SHARD = 5;
+let names: Names;
+let broker: TestBroker;
+let connection: BrokerConnection;
+let channel: PublishChannel;
+let namespaces = 0;
+let intakes: ShardIntake[] = [];
+
+beforeAll(async () => {
+  broker = await startBroker();
+  connection = await BrokerConnection.open({ url: broker.url, name: 'intake', log: silentLogger });
+  channel = new PublishChannel(connection);
+});
+
+beforeEach(async () => {
+  names = new Names(`n${++namespaces}`, 16);
+  await applyTopology(connection, declareTopology(names, { replicas: 1, dedupWindowMs: 60_000 }), silentLogger);
+});
+
+afterEach(async () => {
+  await Promise.all(intakes.map((intake) => intake.close()));
+  intakes = [];
+});
+
+afterAll(async () => {
+  channel.close();
+  await connection.close();
+  await broker[Symbol.asyncDispose]();
+  await expectNothingLeft();
+});
+
+/** Sessions of a shard: `s0`, `s4`, … as they come. */
+function sessionsOf(shard: number, count: number): SessionTokens[] {
+  const found: SessionTokens[] = [];
+  for (let i = 0; found.length < count; i++) {
+    const key = names.sessionTokens('main', `s${i}`);
+    if (key.shard === shard) found.push(key);
+  }
+  return found;
+}
+
+async function store(...keys: SessionTokens[]): Promise<number[]> {
+  const seqs: number[] = [];
+  for (const key of keys) {
+    const outcome = await channel.publish(names.ingestSubject(key), `{"of":"${key.sessionToken}"}`, {
+      traceparent: 'x',
+    });
+    seqs.push(outcome.kind === 'stored' ? outcome.seq : 0);
+  }
+  return seqs;
+}
+
+/** Notes in order what is handed over: `s4 7`, `open s4`, `caught up 5`. */
+class RecordingLanes {
+  readonly got: string[] = [];
+  readonly raw: object[] = [];
+  receive(key: SessionTokens, message: { seq: number; data: Uint8Array; header(name: string): string }): void {
+    this.got.push(`${key.sessionToken} ${message.seq}`);
+    this.raw.push({ key, text: Buffer.from(message.data).toString(), traceparent: message.header('traceparent') });
+  }
+  receivedOpen(key: SessionTokens): void {
+    this.got.push(`open ${key.sessionToken}`);
+  }
+  caughtUp(shard: number): void {
+    this.got.push(`caught up ${shard}`);
+  }
+  of(key: SessionTokens): string[] {
+    return this.got.filter((what) => what.split(' ').includes(key.sessionToken));
+  }
+}
+
+/** Holds up, or lets fail, what is asked for a session. */
+class FaultyReader extends StreamReader {
+  readonly asked: string[] = [];
+  readonly leaderAsked: number[] = [];
+  /** Fails once, before this many messages of it were given. */
+  readonly failAfter = new Map<string, number>();
+  readonly gates = new Map<string, Promise<void>>();
+
+  override async *messagesOf(stream: string, subject: string, fromSeq: number): AsyncGenerator<StoredMessage> {
+    const session = subject.split('.').at(-1) ?? '';
+    this.asked.push(`${session} ${fromSeq}`);
+    await this.gates.get(session);
+    let left = this.failAfter.get(session) ?? Number.POSITIVE_INFINITY;
+    for await (const message of super.messagesOf(stream, subject, fromSeq)) {
+      if (left-- <= 0) {
+        this.failAfter.delete(session);
+        throw new Error('away');
+      }
+      yield message;
+    }
+  }
+
+  override leaderNext(stream: string, subject: string, fromSeq: number): Promise<StoredMessage | undefined> {
+    this.leaderAsked.push(fromSeq);
+    return super.leaderNext(stream, subject, fromSeq);
+  }
+}
+
+function setUp(start: Partial<ShardStart> = {}, isReplicated = false) {
+  const lanes = new RecordingLanes();
+  const reader = new FaultyReader(connection);
+  const whole: ShardStart = { read: 0, tail: 0, open: [], isCrash: false, ...start };
+  const intake = new ShardIntake(SHARD, whole, {
+    ...{ connection, reader, names, isReplicated },
+    lanes: lanes as unknown as LaneRunner,
+    log: silentLogger,
+  });
+  intakes.push(intake);
+  const caughtUp = () => until('it has caught up', () => lanes.got.at(-1) === `caught up ${SHARD}`);
+  return { lanes, reader, intake, caughtUp };
+}
+
+const openAt = (key: SessionTokens, from: number) => ({ session: laneId(key), from });
+
+describe('a shard is read', () => {
+  it('from behind what is decided, in order, and nothing of another shard', async () => {
+    const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
+    const [other] = sessionsOf(SHARD + 1, 1) as [SessionTokens];
+    await store(a, b, other, a, other, b, a);
+    const { lanes, intake, caughtUp } = setUp({ read: 2 });
+    intake.open();
+    await caughtUp();
+    expect(lanes.got).toEqual([
+      `${a.sessionToken} 4`,
+      `${b.sessionToken} 6`,
+      `${a.sessionToken} 7`,
+      `caught up ${SHARD}`,
+    ]);
+    expect(lanes.raw[0]).toEqual({ key: a, text: `{"of":"${a.sessionToken}"}`, traceparent: 'x' });
+    expect(intake.position).toBe(7);
+    await store(other, b);
+    await until('the next one has come', () => lanes.got.includes(`${b.sessionToken} 9`));
+    expect(intake.position).toBe(9);
+  });
+
+  it('and has caught up at once when it is empty', async () => {
+    const { lanes, intake, caughtUp } = setUp({ read: 0 });
+    expect(intake.position).toBe(0);
+    intake.open();
+    await caughtUp();
+    expect(lanes.got).toEqual([`caught up ${SHARD}`]);
+  });
+
+  it('no more once it is closed, and nothing is left at the broker', async () => {
+    const [a] = sessionsOf(SHARD, 1) as [SessionTokens];
+    const { lanes, intake, caughtUp } = setUp();
+    intake.open();
+    await caughtUp();
+    const consumers = async () => (await connection.jsm.streams.info(names.inboxStream)).state.consumer_count;
+    expect(await consumers()).toBe(1);
+    const closing = intake.close();
+    await store(a);
+    await closing;
+    expect(await consumers()).toBe(0);
+    expect(lanes.got).toEqual([`caught up ${SHARD}`]);
+  });
+});
+
+describe('an open session', () => {
+  it('is fetched from its first undecided message up to what the shard was read to; the reader brings the rest', async () => {
+    const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
+    await store(a, a, b, a, a, b, a);
+    const { lanes, reader, intake, caughtUp } = setUp({ read: 5, open: [openAt(a, 2)] });
+    intake.open();
+    await caughtUp();
+    expect(lanes.of(a)).toEqual(['2', '4', '5', 'open', '7'].map((what) => nameOf(a, what)));
+    expect(lanes.of(b)).toEqual([`${b.sessionToken} 6`]);
+    expect(reader.asked).toEqual([`${a.sessionToken} 2`]);
+    expect(lanes.raw[0]).toEqual({ key: a, text: `{"of":"${a.sessionToken}"}`, traceparent: 'x' });
+  });
+
+  it('gets what is read behind it only after what it had before, while others go on at once (L2)', async () => {
+    const [a, b, c] = sessionsOf(SHARD, 3) as [SessionTokens, SessionTokens, SessionTokens];
+    await store(a, b, a, b);
+    const { lanes, reader, intake, caughtUp } = setUp({ read: 2, open: [openAt(a, 1), openAt(b, 2)] });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    reader.gates.set(a.sessionToken, promise);
+    intake.open();
+    await store(c, a);
+    await until('all is read', () => intake.position === 6 && lanes.of(b).length === 3);
+    expect(lanes.of(a)).toEqual([]);
+    expect(lanes.of(b)).toEqual(['2', 'open', '4'].map((what) => nameOf(b, what)));
+    expect(lanes.of(c)).toEqual([`${c.sessionToken} 5`]);
+    // It has read everything, and one session is still missing.
+    expect(lanes.got).not.toContain(`caught up ${SHARD}`);
+    resolve();
+    await caughtUp();
+    expect(lanes.of(a)).toEqual(['1', 'open', '3', '6'].map((what) => nameOf(a, what)));
+  });
+
+  it('has been received also when nothing of it is left, or all of it is still to be read', async () => {
+    const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
+    await store(a, b);
+    // `a` is held by somebody who has written meanwhile; `b` had its first message behind what the owner had read.
+    const { lanes, intake, caughtUp } = setUp({ read: 1, open: [openAt(a, 2), openAt(b, 2)] });
+    intake.open();
+    await caughtUp();
+    expect(lanes.of(a)).toEqual([`open ${a.sessionToken}`]);
+    expect(lanes.of(b)).toEqual(['open', '2'].map((what) => nameOf(b, what)));
+  });
+
+  it('whose fetch breaks is fetched again from where it broke: nothing twice, nothing left out', async () => {
+    const [a] = sessionsOf(SHARD, 1) as [SessionTokens];
+    await store(a, a, a, a);
+    const { lanes, reader, intake, caughtUp } = setUp({ read: 3, open: [openAt(a, 1)] });
+    reader.failAfter.set(a.sessionToken, 2);
+    intake.open();
+    await caughtUp();
+    expect(lanes.of(a)).toEqual(['1', '2', '3', 'open', '4'].map((what) => nameOf(a, what)));
+    expect(reader.asked).toEqual([`${a.sessionToken} 1`, `${a.sessionToken} 3`]);
+  });
+
+  it('is fetched by the leader where a replica could be behind', async () => {
+    const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
+    await store(a, b, a, a);
+    const { lanes, reader, intake, caughtUp } = setUp({ read: 3, open: [openAt(a, 1)] }, true);
+    intake.open();
+    await caughtUp();
+    expect(lanes.of(a)).toEqual(['1', '3', 'open', '4'].map((what) => nameOf(a, what)));
+    expect([reader.asked, reader.leaderAsked]).toEqual([[], [1, 2, 4]]);
+  });
+
+  it('is one of eight that are fetched at once, and each is fetched once', async () => {
+    const keys = sessionsOf(SHARD, 20);
+    await store(...keys, ...keys);
+    const open = keys.map((key, i) => openAt(key, i + 1));
+    const { lanes, reader, intake, caughtUp } = setUp({ read: 20, open });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    for (const { sessionToken } of keys) reader.gates.set(sessionToken, promise);
+    intake.open();
+    await until('all is read', () => intake.position === 40);
+    expect(reader.asked).toHaveLength(8);
+    resolve();
+    await caughtUp();
+    expect(reader.asked).toHaveLength(20);
+    for (const [i, key] of keys.entries()) {
+      expect(lanes.of(key)).toEqual([`${i + 1}`, 'open', `${i + 21}`].map((what) => nameOf(key, what)));
+    }
+  });
+
+  it('of a shard that was closed is not handed over, nor fetched any further', async () => {
+    const keys = sessionsOf(SHARD, 10);
+    await store(...keys);
+    const { lanes, reader, intake } = setUp({ read: 10, open: keys.map((key) => openAt(key, 1)) });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    for (const { sessionToken } of keys) reader.gates.set(sessionToken, promise);
+    intake.open();
+    const closing = intake.close();
+    resolve();
+    await closing;
+    // Eight were on their way: by the end of as many round trips each of them would have come.
+    for (let i = 0; i < 10; i++) await connection.nc.flush();
+    expect([lanes.got, reader.asked.length]).toEqual([[], 8]);
+  });
+});
+
+describe('after an outage', () => {
+  it('the reading and the fetching go on where they were', async () => {
+    const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
+    await store(a, b, a);
+    const { lanes, reader, intake, caughtUp } = setUp({ read: 1, open: [openAt(a, 1)] });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    reader.gates.set(a.sessionToken, promise);
+    intake.open();
+    await until('the reader was there', () => lanes.of(b).length === 1);
+    await broker.kill9();
+    await until('the connection is down', () => !connection.isUp);
+    resolve();
+    await broker.restart();
+    await connection.whenUp();
+    await store(b, a);
+    await caughtUp();
+    await until('the last one has come', () => intake.position === 5);
+    expect(lanes.of(a)).toEqual(['1', 'open', '3', '5'].map((what) => nameOf(a, what)));
+    expect(lanes.of(b)).toEqual(['2', '4'].map((what) => nameOf(b, what)));
+  }, 30_000);
+});
+
+/** As the lanes note it: `s4 7`, or `open s4`. */
+function nameOf({ sessionToken }: SessionTokens, what: string): string {
+  return what === 'open' ? `open ${sessionToken}` : `${sessionToken} ${what}`;
+}

@@ -1,0 +1,149 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Names, SessionAnswer, SessionQuestion } from '#contracts';
+import type { BrokerConnection, StreamReader } from '#jetstream';
+import type { LaneRunner } from '#lanes';
+import type { ShardProgress, ShardStart, ShardWork } from '#shards';
+import type { Logger } from '#telemetry';
+import { answerSessionQuestions } from './session-rpc.consumer.js';
+import { ShardIntake } from './shard-intake.consumer.js';
+
+export interface ShardLanesOptions {
+  readonly connection: BrokerConnection;
+  readonly reader: StreamReader;
+  readonly names: Names;
+  readonly lanes: LaneRunner;
+  readonly isReplicated: boolean;
+  /** Heads that are older than this are stale. */
+  readonly knowTurnsUpTo: (seq: number) => void;
+  readonly describe: (question: SessionQuestion, shard: number) => Promise<SessionAnswer>;
+  readonly log: Logger;
+}
+
+const RETRY_MS = 250;
+
+/** The work of a worker's shards: their messages into lanes, and answers about their sessions. */
+export class ShardLanesWork implements ShardWork {
+  private readonly intakes = new Map<number, { readonly intake: ShardIntake; readonly stopAnswering: () => void }>();
+  private readonly closing = new Set<Promise<void>>();
+  private readonly lastSeqs = new Map<string, Promise<number>>();
+
+  constructor(private readonly options: ShardLanesOptions) {}
+
+  async open(shard: number, start: ShardStart): Promise<void> {
+    const { connection, names, lanes, log, knowTurnsUpTo, describe } = this.options;
+    let { tail } = start;
+    let crashedUpTo = 0;
+    if (start.isCrash) {
+      // What the dead owner wrote last is in no lease, and what it had read neither.
+      tail = await this.surely(() => this.lastSeq(names.turnsStream));
+      crashedUpTo = await this.surely(() => this.lastSeq(names.inboxStream));
+    }
+    knowTurnsUpTo(tail);
+    lanes.openShard(shard, { ...start, tail, crashedUpTo });
+    const intake = new ShardIntake(shard, start, { ...this.options, log });
+    const stopAnswering = answerSessionQuestions(connection, names, shard, (asked) => describe(asked, shard));
+    this.intakes.set(shard, { intake, stopAnswering });
+    intake.open();
+  }
+
+  running(shard: number): number {
+    return this.options.lanes.runningIn(shard);
+  }
+
+  async progress(shard: number): Promise<ShardProgress | undefined> {
+    const { names, reader, lanes } = this.options;
+    const position = this.intakes.get(shard)?.intake.position;
+    if (position === undefined) return undefined;
+    // What an earlier look found empty is not looked at again.
+    const read = Math.max(position, lanes.readTo(shard));
+    try {
+      // The end of the stream first, then a look whether anything of the shard lies behind what was read, both by the
+      // leader: what is stored in between is above the end that we then claim, and no replica can be behind.
+      const lastSeq = await this.lastSeq(names.inboxStream);
+      const isIdle =
+        lastSeq > read &&
+        (await reader.leaderNext(names.inboxStream, names.inboxShardFilter(shard), read + 1)) === undefined;
+      if (isIdle) lanes.sawNothingUpTo(shard, lastSeq);
+    } catch {
+      return undefined;
+    }
+    return toProgress(lanes.progress(shard));
+  }
+
+  async release(shard: number, maxHeld: number): Promise<ShardProgress> {
+    this.close(shard);
+    return toProgress(await this.options.lanes.releaseShard(shard, maxHeld)) as ShardProgress;
+  }
+
+  drop(shard: number): void {
+    this.close(shard);
+    this.options.lanes.dropShard(shard);
+  }
+
+  goOn(shard: number): void {
+    this.options.lanes.goOn(shard);
+  }
+
+  recheckHeld(): void {
+    const { lanes, log } = this.options;
+    lanes.work
+      .discardOverrun()
+      .catch((error: unknown) => log.warn({ error: String(error) }, 'held turns were not seen to'));
+  }
+
+  get highestRead(): number {
+    return Math.max(0, ...[...this.intakes.values()].map(({ intake }) => intake.position));
+  }
+
+  lastSourceSeq(): Promise<number> {
+    return this.options.reader.leaderLastSeq(this.options.names.inboxStream);
+  }
+
+  /** Ends the reading of what is still open, and resolves when all of it has ended. */
+  async closeAll(): Promise<void> {
+    for (const shard of [...this.intakes.keys()]) this.close(shard);
+    await Promise.all(this.closing);
+  }
+
+  private close(shard: number): void {
+    const open = this.intakes.get(shard);
+    if (open === undefined) return;
+    this.intakes.delete(shard);
+    open.stopAnswering();
+    // Nobody has to wait until the consumer is deleted: the next owner makes its own.
+    const closing = open.intake.close();
+    this.closing.add(closing);
+    void closing.finally(() => this.closing.delete(closing));
+  }
+
+  /** All shards ask at the same time: one request answers those that began together. */
+  private lastSeq(stream: string): Promise<number> {
+    const known = this.lastSeqs.get(stream);
+    if (known !== undefined) return known;
+    const asking = new Promise((resolve) => setImmediate(resolve)).then(() => {
+      // From here on it is on its way: who asks later must not get an older answer.
+      this.lastSeqs.delete(stream);
+      return this.options.reader.leaderLastSeq(stream);
+    });
+    this.lastSeqs.set(stream, asking);
+    return asking;
+  }
+
+  private async surely(ask: () => Promise<number>): Promise<number> {
+    const { connection } = this.options;
+    for (;;) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (connection.nc.isClosed()) throw error;
+        await connection.whenUp();
+        await delay(RETRY_MS);
+      }
+    }
+  }
+}
+
+/** The lanes' own words are the library's. */
+function toProgress(progress: ReturnType<LaneRunner['progress']>): ShardProgress | undefined {
+  return progress === undefined ? undefined : { ...progress, open: progress.open.map((open) => ({ ...open })) };
+}

@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { packageVersion, type Settings } from '#config';
+import { LanekeeperError, systemClock, type Names, type SessionAnswer, type SessionQuestion } from '#contracts';
+import {
+  KeyBucket,
+  PatientPublisher,
+  RecordCommitter,
+  StreamReader,
+  type BrokerConnection,
+  type PublishChannel,
+} from '#jetstream';
+import { describeRun, LaneRunner } from '#lanes';
+import { KeyLeaseStore, KeyMemberStore, ShardKeeper } from '#shards';
+import type { Logger } from '#telemetry';
+import { AgentRunner, type BoundAgent } from './agent-runner.js';
+import { EventLoopLoad } from './event-loop-load.js';
+import { answerControl, HolderControl } from './holder-control.client.js';
+import { InboxTrimmer } from './inbox-trimmer.client.js';
+import { JetStreamRecordStore } from './record-store.client.js';
+import { ShardLanesWork } from './shard-lanes.client.js';
+import type { WorkerParts } from './turn-intake.js';
+
+export interface WorkerPartsOptions {
+  readonly settings: Settings;
+  readonly names: Names;
+  readonly workerId: string;
+  readonly incarnation: string;
+  readonly connection: BrokerConnection;
+  readonly channel: PublishChannel;
+  readonly agents: ReadonlyMap<string, BoundAgent>;
+  readonly onReplaced: (error: Error) => void;
+  readonly log: Logger;
+}
+
+const GIVE_UP_MS = 1_000;
+
+/** Puts a worker together: lanes on records, shards on leases, and the two on each other. */
+export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
+  const { settings, names, workerId, incarnation, connection, channel, agents, onReplaced, log } = options;
+  const isReplicated = settings.nats.replicas > 1;
+  const { ttlMs, renewMs } = settings.membership;
+  const startedAt = Date.now();
+  const eventLoop = new EventLoopLoad();
+  const reader = new StreamReader(connection);
+  const committer = new RecordCommitter(connection, channel, reader, names.turnsStream, log);
+  const publisher = new PatientPublisher(connection, channel, log);
+  const store = new JetStreamRecordStore({
+    ...{ connection, reader, committer, names, isReplicated, log },
+    keeper: publisher,
+  });
+  const members = new KeyMemberStore(new KeyBucket(connection, channel, reader, names.membersBucket, log));
+  const leases = new KeyLeaseStore(
+    connection,
+    new KeyBucket(connection, channel, reader, names.shardsBucket, log),
+    names.shards,
+  );
+  const holders: HolderControl = new HolderControl(connection, names, (holder) => keeper.isGone(holder));
+  const lanes: LaneRunner = new LaneRunner({
+    store,
+    holders,
+    turns: new AgentRunner(agents),
+    clock: systemClock,
+    newCommitId: randomUUID,
+    random: Math.random,
+    worker: incarnation,
+    capacity: settings.worker.capacity,
+    mayStart: (shard) => keeper.mayStart(shard),
+    log,
+  });
+  const work: ShardLanesWork = new ShardLanesWork({
+    ...{ connection, reader, names, lanes, isReplicated, log },
+    knowTurnsUpTo: (seq) => store.knowUpTo(seq),
+    describe: (asked, shard) => describeSession(lanes, holders, asked, shard),
+  });
+  const keeper: ShardKeeper = new ShardKeeper({
+    ...{ incarnation, ttlMs, renewMs, members, leases, work, log },
+    id: workerId,
+    shards: names.shards,
+    clock: systemClock,
+    newWriteId: randomUUID,
+    repair: 'run `lanekeeper repair inbox`',
+    describe: () => ({
+      capacity: settings.worker.capacity,
+      running: lanes.running,
+      waiting: lanes.waiting,
+      busy: eventLoop.share(),
+      leaked: lanes.leaked,
+      discarded: lanes.discarded,
+      version: packageVersion(),
+      agents: [...agents.keys()],
+      startedAt,
+    }),
+    onReplaced: (by) => onReplaced(idInUse(workerId, by)),
+  });
+  const trimmer = new InboxTrimmer({
+    ...{ connection, reader, leases, names, log },
+    shards: names.shards,
+    keepMs: settings.inbox.keepMs,
+    clock: systemClock,
+  });
+  const held = {
+    running: (key: SessionQuestion) => describeHeld(lanes, key),
+    cancel: lanes.work.cancelHeld.bind(lanes.work),
+  };
+  let ends: (() => void)[] = [];
+  return {
+    lanes,
+    join: async () => {
+      const former = await members.standing(workerId);
+      if (former !== undefined && (await holders.isAlive(former))) throw idInUse(workerId, former);
+      ends = [
+        answerControl(connection, names, incarnation, held),
+        connection.onDown(() => keeper.interrupt()),
+        connection.onUp(() => keeper.returned()),
+      ];
+      await keeper.start();
+      trimmer.start();
+    },
+    giveShardsAway: () => Promise.race([keeper.drain(), untilAway(connection)]),
+    leave: async () => {
+      trimmer.stop();
+      for (const end of ends) end();
+      await keeper.close();
+      await work.closeAll();
+    },
+    stopCommits: () => {
+      committer.stop();
+      publisher.stop();
+    },
+  };
+}
+
+/**
+ * Resolves when the broker is away for longer than a restart of it takes: the leases cannot be given up then, and whoever
+ * comes next finds their owner gone.
+ */
+async function untilAway(connection: BrokerConnection): Promise<void> {
+  for (;;) {
+    if (connection.isUp) await new Promise<void>((resolve) => connection.onDown(resolve));
+    const isBack = connection.whenUp().then(() => true);
+    if (!(await Promise.race([isBack, delay(GIVE_UP_MS, false)]))) return;
+    if (connection.nc.isClosed()) return;
+  }
+}
+
+/** What a session does, also when its turn runs at a former owner of its shard. */
+async function describeSession(
+  lanes: LaneRunner,
+  holders: HolderControl,
+  asked: SessionQuestion,
+  shard: number,
+): Promise<SessionAnswer> {
+  const answer = lanes.describe({ ...asked, shard });
+  if (answer.state !== 'held') return answer;
+  const running = await holders.running(answer.worker, asked);
+  return running === undefined ? answer : { ...answer, running };
+}
+
+function describeHeld(lanes: LaneRunner, key: SessionQuestion): SessionAnswer['running'] {
+  const lane = lanes.work.find(key);
+  return lane === undefined ? undefined : describeRun(lane, lanes.work.startedAt(lane));
+}
+
+function idInUse(workerId: string, by: string): LanekeeperError {
+  return new LanekeeperError(
+    'worker_id_in_use',
+    `worker.id: found ${workerId} in use by a process that lives (${by}), wanted one of its own for each process; set ` +
+      'LANEKEEPER_WORKER_ID to another one, or stop that process',
+  );
+}

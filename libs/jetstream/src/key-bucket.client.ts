@@ -1,0 +1,123 @@
+import { HEADER } from '#contracts';
+import type { Logger } from '#telemetry';
+import type { BrokerConnection } from './nats-connection.client.js';
+import type { PublishChannel } from './publish-channel.publisher.js';
+import { SERVER_ERROR } from './server-errors.js';
+import type { StoredMessage, StreamReader } from './stream-reader.client.js';
+
+/** The last that was written under a key. */
+export interface KeyEntry {
+  readonly key: string;
+  /** Grows with every write of the bucket; what the next write of this key has to expect. */
+  readonly revision: number;
+  /** `undefined` when the last write removed the key. */
+  readonly value: string | undefined;
+}
+
+export type KeyWrite =
+  | { readonly kind: 'written'; readonly revision: number }
+  /** Somebody else wrote in between. */
+  | { readonly kind: 'conflict' }
+  /** Nobody knows: the broker is away, or did not answer. Read the key by its leader and compare. */
+  | { readonly kind: 'unclear' };
+
+/** A removed key is told to readers for so long; then nothing of it is left in the bucket. */
+const REMOVAL_KEPT_S = 60;
+/** A write of the key is in flight: neither won nor lost. */
+const TRIES_IN_FLIGHT = 5;
+const PAUSE_MS = 20;
+
+/**
+ * A key-value bucket, as far as decisions may rest on it: every write is a compare-and-set with an explicit time to live.
+ *
+ * The client's own KV is no base for a lease: its `update` and `put` drop the time to live, so that a renewed lease never
+ * ends, its `keys` lists what has expired, and its `get` may be answered by a replica that is behind.
+ */
+export class KeyBucket {
+  private readonly stream: string;
+  private readonly prefix: string;
+
+  constructor(
+    private readonly connection: BrokerConnection,
+    private readonly channel: PublishChannel,
+    private readonly reader: StreamReader,
+    bucket: string,
+    private readonly log: Logger,
+  ) {
+    this.stream = `KV_${bucket}`;
+    this.prefix = `$KV.${bucket}.`;
+  }
+
+  /** By the leader: what decisions may rest on. `undefined` when there is nothing under the key. Rejects in an outage. */
+  async read(key: string): Promise<KeyEntry | undefined> {
+    const stored = await this.reader.leaderLast(this.stream, this.prefix + key);
+    return stored === undefined ? undefined : this.entryOf(stored);
+  }
+
+  /**
+   * The keys that have a value, of those that are asked for; `*` stands for any name, and finds no more than fits into one
+   * answer (512 KiB, 1,024 keys). May be a moment behind. Rejects in an outage.
+   */
+  async readMany(keys: readonly string[]): Promise<KeyEntry[]> {
+    const subjects = keys.map((key) => this.prefix + key);
+    const { found } = await this.reader.lastPerSubject(this.stream, subjects);
+    return [...found.values()].map((stored) => this.entryOf(stored)).filter(({ value }) => value !== undefined);
+  }
+
+  /** `expected`: the revision that the key has now, 0 = none. The server keeps whole seconds of `ttlMs`, rounded up. */
+  async write(
+    key: string,
+    value: string,
+    { expected, ttlMs }: { readonly expected: number; readonly ttlMs?: number },
+  ): Promise<KeyWrite> {
+    const headers: Record<string, string> = { [HEADER.expectedLastSubjectSequence]: String(expected) };
+    if (ttlMs !== undefined) headers[HEADER.ttl] = `${Math.ceil(ttlMs / 1000)}s`;
+    return this.publish(key, value, headers);
+  }
+
+  /** Removes the key; its readers are told at once. */
+  async remove(key: string, expected: number): Promise<KeyWrite> {
+    return this.publish(key, '', {
+      [HEADER.expectedLastSubjectSequence]: String(expected),
+      [HEADER.ttl]: `${REMOVAL_KEPT_S}s`,
+      [HEADER.keyOperation]: 'DEL',
+    });
+  }
+
+  /**
+   * Hears of writes as they are published: at no cost to the broker, but a hint only, since the write may be refused.
+   * Keys that expire are not told. `value` is empty for a removal.
+   */
+  onWrite(pattern: string, listener: (key: string, value: string) => void): () => void {
+    const subscription = this.connection.nc.subscribe(this.prefix + pattern, {
+      callback: (error, message) => {
+        if (error === null) listener(message.subject.slice(this.prefix.length), message.string());
+      },
+    });
+    return () => subscription.unsubscribe();
+  }
+
+  private async publish(key: string, value: string, headers: Record<string, string>): Promise<KeyWrite> {
+    for (let tries = 1; ; tries++) {
+      const outcome = await this.channel.publish(this.prefix + key, value, headers);
+      if (outcome.kind === 'stored') return { kind: 'written', revision: outcome.seq };
+      if (outcome.kind !== 'refused') return { kind: 'unclear' };
+      if (outcome.code === SERVER_ERROR.wrongLastSequence) return { kind: 'conflict' };
+      if (outcome.code !== SERVER_ERROR.writeInFlight || tries === TRIES_IN_FLIGHT) {
+        this.log.warn({ key, outcome }, 'the broker refuses a key');
+        return { kind: 'unclear' };
+      }
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+
+  private entryOf(stored: StoredMessage): KeyEntry {
+    // Also what the server itself puts in place of an expired value has no bytes.
+    const isRemoved = stored.data.length === 0;
+    return {
+      key: stored.subject.slice(this.prefix.length),
+      revision: stored.seq,
+      value: isRemoved ? undefined : Buffer.from(stored.data).toString(),
+    };
+  }
+}

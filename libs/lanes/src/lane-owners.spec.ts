@@ -1,0 +1,345 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import type { Clock } from '#contracts';
+import { isDecided } from './head.js';
+import type { Holders } from './lane-holds.js';
+import { cancelOrder } from './lane-process.fixture.js';
+import type { LaneRunner } from './lane-runner.js';
+import {
+  makeRunner,
+  ManualClock,
+  ManualTurns,
+  MemoryRecords,
+  MemoryStore,
+  rawMessage,
+  sessionKey,
+  settled,
+  type StartedTurn,
+} from './lane-runner.fixture.js';
+import { laneId, type LaneProgress } from './lane-table.js';
+import type { TurnPolicy } from './turn-policy.js';
+
+/**
+ * A shard that goes from process to process by chance: handed over while turns run, lost by one that goes on, left behind
+ * by one that is gone, and back again; while holders end too, turns fail, and cancels come.
+ */
+
+const SESSIONS = ['a', 'b', 'c'];
+const POLICY: TurnPolicy = {
+  turnTimeoutMs: 3_000,
+  abortGraceMs: 20,
+  maxAttempts: 3,
+  backoffInitialMs: 30,
+  backoffMaxMs: 100,
+  retryLaterMaxMs: 400,
+};
+
+const atMs = fc.integer({ min: 0, max: 1_500 });
+const arrivals = fc.array(
+  fc.record({
+    atMs,
+    session: fc.constantFrom(...SESSIONS),
+    kind: fc.oneof(
+      { weight: 6, arbitrary: fc.constant('message' as const) },
+      { weight: 1, arbitrary: fc.constantFrom('broken' as const, 'cancel' as const, 'cancel one' as const) },
+    ),
+  }),
+  { minLength: 5, maxLength: 30 },
+);
+const moves = (...kinds: ('hand over' | 'crash' | 'lose' | 'end a holder' | 'save')[]) =>
+  fc.array(fc.record({ atMs, kind: fc.constantFrom(...kinds), back: fc.nat({ max: 5 }) }), { maxLength: 8 });
+const world = (plan: ReturnType<typeof moves>) =>
+  fc.record({
+    arrivals,
+    moves: plan,
+    delays: fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 15 })), { minLength: 1, maxLength: 30 }),
+    lengths: fc.array(fc.oneof(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max: 1_500 })), {
+      minLength: 1,
+      maxLength: 30,
+    }),
+    ends: fc.array(fc.constantFrom('end' as const, 'end' as const, 'end' as const, 'fail' as const, 'hang' as const), {
+      minLength: 1,
+      maxLength: 30,
+    }),
+    capacity: fc.integer({ min: 1, max: 4 }),
+  });
+type Plan = ReturnType<typeof world> extends fc.Arbitrary<infer T> ? T : never;
+
+const noneSeen = () => ({
+  handedOver: 0,
+  held: 0,
+  toItself: 0,
+  crashed: 0,
+  lost: 0,
+  holders: 0,
+  discarded: 0,
+  cancelled: 0,
+});
+
+class World {
+  readonly clock = new ManualClock();
+  readonly records = new MemoryRecords();
+  readonly inbox: { readonly session: string; readonly kind: Plan['arrivals'][number]['kind'] }[] = [];
+  readonly processes: Process[] = [];
+  readonly gone = new Set<string>();
+  readonly violations: string[] = [];
+  readonly seen = noneSeen();
+  readonly holders: Holders = {
+    isGone: (holder) => Promise.resolve(this.gone.has(holder)),
+    // Every second one does not arrive.
+    passCancel: (holder, key, target) => {
+      if (this.nextDelayMs() % 2 === 0) this.processOf(holder)?.runner.work.cancelHeld(key, target);
+    },
+  };
+  /** What the shard's entry says. */
+  private stored: LaneProgress = { read: 0, tail: 0, open: [] };
+  private owner: Process | undefined;
+  private picks = { delay: 0, length: 0, end: 0 };
+
+  constructor(readonly plan: Plan) {
+    for (const { atMs: at, ...arrival } of plan.arrivals) {
+      this.clock.after(at, () => {
+        this.inbox.push(arrival);
+        this.owner?.wake();
+      });
+    }
+    for (const { atMs: at, kind, back } of plan.moves) this.clock.after(at, () => this.move(kind, back));
+    this.clock.after(0, () => this.give(0, 0));
+  }
+
+  nextDelayMs(): number {
+    return this.plan.delays[this.picks.delay++ % this.plan.delays.length] ?? 0;
+  }
+  nextTurn(): { readonly lengthMs: number; readonly kind: Plan['ends'][number] } {
+    const { lengths, ends } = this.plan;
+    return {
+      lengthMs: lengths[this.picks.length++ % lengths.length] ?? 0,
+      kind: ends[this.picks.end++ % ends.length] ?? 'end',
+    };
+  }
+
+  private processOf(worker: string): Process | undefined {
+    return this.processes.find((process) => process.worker === worker);
+  }
+
+  private move(kind: Plan['moves'][number]['kind'], back: number): void {
+    const { owner } = this;
+    if (kind === 'end a holder') {
+      const holder = this.processes.find(
+        (each) => each !== owner && !this.gone.has(each.worker) && each.turns.active.size > 0,
+      );
+      if (holder === undefined) return;
+      holder.isDead = true;
+      this.gone.add(holder.worker);
+      this.seen.holders++;
+    } else if (owner === undefined) return;
+    else if (kind === 'save') this.save(owner.runner.progress(0));
+    else if (kind === 'hand over') void this.handOver(owner, back);
+    else this.takeFrom(owner, kind);
+  }
+
+  private async handOver(owner: Process, back: number): Promise<void> {
+    if (owner.isReleasing) return;
+    owner.isReleasing = true;
+    const progress = await owner.runner.releaseShard(0);
+    // It may have been lost in the meantime.
+    if (this.owner !== owner) return;
+    owner.isReleasing = false;
+    this.save(progress);
+    this.owner = undefined;
+    this.seen.handedOver++;
+    this.seen.held += progress.open.filter(({ holder }) => holder !== undefined).length;
+    this.clock.after(this.nextDelayMs(), () => this.give(back, 0));
+  }
+
+  private takeFrom(owner: Process, kind: 'crash' | 'lose'): void {
+    this.owner = undefined;
+    this.gone.add(owner.worker);
+    owner.mayStart = false;
+    this.seen[kind === 'crash' ? 'crashed' : 'lost']++;
+    if (kind === 'crash') owner.isDead = true;
+    else {
+      this.clock.after(this.nextDelayMs() * 10, () => {
+        owner.runner.dropShard(0);
+        void owner.runner.work.discardOverrun();
+      });
+    }
+    this.clock.after(40, () => this.give(99, this.inbox.length));
+  }
+
+  private give(back: number, crashedUpTo: number): void {
+    const living = this.processes.filter(({ worker }) => !this.gone.has(worker));
+    const former = living[back];
+    const next = former ?? new Process(this, `w/${this.processes.length}`);
+    if (former === undefined) this.processes.push(next);
+    if (this.stored.open.some(({ holder }) => holder === next.worker)) this.seen.toItself++;
+    this.owner = next;
+    next.open(this.stored, crashedUpTo);
+  }
+
+  /** Every entry that is written claims no more than is true. */
+  private save(progress: LaneProgress | undefined): void {
+    if (progress === undefined) return;
+    this.stored = progress;
+    for (const [i, { session }] of this.inbox.entries()) {
+      const seq = i + 1;
+      if (seq > progress.read || isDecided(this.records.head(session).head, seq)) continue;
+      const from = progress.open.find((lane) => lane.session === laneId(sessionKey(session)))?.from;
+      if (from === undefined || from > seq) this.violations.push(`${session}/${seq} is not decided, nor open (L3)`);
+    }
+  }
+
+  begin(process: Process, { session }: StartedTurn): void {
+    for (const other of this.processes) {
+      if (other === process || this.gone.has(other.worker) || !other.turns.active.has(session)) continue;
+      this.violations.push(`${session} runs at ${other.worker} and ${process.worker} (L1)`);
+    }
+  }
+}
+
+class Process {
+  isDead = false;
+  isReleasing = false;
+  mayStart = true;
+  readonly turns: ManualTurns;
+  readonly runner: LaneRunner;
+  private readonly clock: Clock;
+  private position = 0;
+  private catchUpAt = 0;
+  private start: LaneProgress = { read: 0, tail: 0, open: [] };
+  private isAwake = false;
+
+  constructor(
+    private readonly world: World,
+    readonly worker: string,
+  ) {
+    const { clock, records, holders, plan } = world;
+    this.clock = {
+      now: () => clock.now(),
+      monotonic: () => clock.monotonic(),
+      after: (delayMs, fn) => clock.after(delayMs, () => void (this.isDead || fn())),
+    };
+    this.turns = new ManualTurns((turn) => this.begin(turn), world.violations);
+    this.turns.policy = POLICY;
+    const store = new MemoryStore(records, () => {
+      return new Promise((resolve) => void this.clock.after(world.nextDelayMs(), resolve));
+    });
+    this.runner = makeRunner({
+      ...{ store, turns: this.turns, clock: this.clock, worker, holders, capacity: plan.capacity },
+      mayStart: () => this.mayStart,
+    });
+    this.runner.dropShard(0);
+  }
+
+  open(start: LaneProgress, crashedUpTo: number): void {
+    this.start = start;
+    this.position = 0;
+    this.catchUpAt = Math.max(this.world.inbox.length, start.read);
+    this.runner.openShard(0, { ...start, crashedUpTo });
+    if (this.catchUpAt === 0) this.runner.caughtUp(0);
+    this.wake();
+  }
+
+  wake(): void {
+    if (this.isAwake || this.isReleasing) return;
+    this.isAwake = true;
+    this.clock.after(this.world.nextDelayMs(), () => {
+      this.isAwake = false;
+      this.read();
+    });
+  }
+
+  /** The open lanes first, then the shard from where it was read to. */
+  private read(): void {
+    const { inbox } = this.world;
+    for (let i = 0; i < 3; i++) {
+      const entry = inbox[this.position];
+      if (entry === undefined || this.isReleasing) return;
+      const seq = ++this.position;
+      const from = this.start.open.find(({ session }) => session === laneId(sessionKey(entry.session)))?.from;
+      if (seq > this.start.read || (from !== undefined && from <= seq)) this.receive(seq);
+      if (seq === this.start.read) {
+        for (const session of SESSIONS) this.runner.receivedOpen(sessionKey(session));
+      }
+      if (seq === this.catchUpAt) this.runner.caughtUp(0);
+    }
+    this.wake();
+  }
+
+  private receive(seq: number): void {
+    const { session = '', kind } = this.world.inbox[seq - 1] ?? {};
+    const before = this.world.inbox.findIndex((entry) => entry.session === session) + 1;
+    const body = {
+      message: {},
+      broken: 'broken',
+      cancel: cancelOrder({ what: 'session' }),
+      'cancel one': cancelOrder({ what: 'message', seq: before }),
+    }[kind ?? 'message'];
+    this.runner.receive(sessionKey(session), rawMessage(seq, body));
+  }
+
+  private begin(turn: StartedTurn): void {
+    this.world.begin(this, turn);
+    const { lengthMs, kind } = this.world.nextTurn();
+    if (kind === 'hang') turn.signal.addEventListener('abort', () => this.clock.after(lengthMs % 30, () => turn.end()));
+    else this.clock.after(lengthMs, () => (kind === 'end' ? turn.end() : turn.fail('Chance')));
+  }
+}
+
+async function run(plan: Plan): Promise<World> {
+  const it = new World(plan);
+  await it.clock.advance(60_000);
+  await settled();
+  expect(it.violations).toEqual([]);
+  for (const { runner, isDead } of it.processes) if (!isDead) it.seen.discarded += runner.discarded;
+  for (const session of SESSIONS) {
+    const records = it.records.of(session);
+    const decided = records.flatMap(({ messages }) => messages.map(({ seq }) => seq));
+    const sent = it.inbox.flatMap((entry, i) => (entry.session === session ? [i + 1] : []));
+    expect(decided.toSorted((a, b) => a - b)).toEqual(sent);
+    const { head } = it.records.head(session);
+    expect([sent.filter((seq) => !isDecided(head, seq)), head.run]).toEqual([[], null]);
+    const handled = records.flatMap((record) =>
+      record.kind === 'turn' && record.status === 'succeeded' ? record.messages.map(({ seq }) => seq) : [],
+    );
+    expect(handled).toEqual(handled.toSorted((a, b) => a - b));
+    for (const { messages } of records) {
+      for (const { decision } of messages) if (decision === 'cancelled') it.seen.cancelled++;
+    }
+  }
+  return it;
+}
+
+it('L1 L3 L4 a shard goes from owner to owner: each message is decided once, at most one process that is there runs its session', async () => {
+  const seen = noneSeen();
+  const plan = moves('hand over', 'hand over', 'hand over', 'crash', 'lose', 'end a holder', 'save');
+  await fc.assert(
+    fc.asyncProperty(world(plan), async (chance) => {
+      const { seen: now } = await run(chance);
+      for (const what of Object.keys(seen) as (keyof typeof seen)[]) seen[what] += now[what];
+    }),
+    { numRuns: 1_500 },
+  );
+  for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(20);
+}, 60_000);
+
+it('L1 a handover costs nothing: no attempt, no crash, no result, and no turn runs twice', async () => {
+  await fc.assert(
+    fc.asyncProperty(world(moves('hand over', 'save')), async (chance) => {
+      const { records, processes, seen } = await run(chance);
+      expect(seen.discarded).toBe(0);
+      for (const session of SESSIONS) {
+        for (const { run: next } of records.of(session)) {
+          if (next === null) continue;
+          expect(next).toMatchObject({ crashes: 0 });
+          expect(next.attempt).toBe((next.failures ?? 0) + 1);
+        }
+      }
+      const attempts = processes.flatMap(({ turns }) =>
+        turns.started.map(({ batch }) => `${batch.runId} ${batch.attempt}`),
+      );
+      expect(new Set(attempts).size).toBe(attempts.length);
+    }),
+    { numRuns: 600 },
+  );
+}, 60_000);

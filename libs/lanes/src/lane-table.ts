@@ -1,0 +1,113 @@
+import type { SessionTokens } from '#contracts';
+import type { Lane, LaneHome } from './lane.js';
+
+/** A session with something undecided, as the next owner of its shard has to know it. */
+export interface OpenLane {
+  /** `<agentToken>.<sessionToken>` */
+  readonly session: string;
+  /** The lowest sequence of it that is not decided. */
+  readonly from: number;
+  /** The incarnation that still runs a turn of it. */
+  readonly holder?: string | undefined;
+  /** The session's last record when the hold began. */
+  readonly since?: number | undefined;
+}
+
+/** How far a shard is decided: everything up to `read`, but for the open lanes. */
+export interface LaneProgress {
+  readonly read: number;
+  /** Highest sequence of a record that is known here. */
+  readonly tail: number;
+  readonly open: readonly OpenLane[];
+}
+
+export interface LaneStart extends LaneProgress {
+  /** Up to this sequence a former owner that is gone may have begun turns; 0 = it handed the shard over. */
+  readonly crashedUpTo: number;
+}
+
+/** The lanes of a shard while this process owns it. */
+export class ShardLanes implements LaneHome {
+  state: LaneHome['state'] = 'open';
+  isCaughtUp = false;
+  private readonly lanes = new Map<string, Lane>();
+  /** Every lane that may have something undecided, and some that have not. */
+  private readonly unsettled = new Set<Lane>();
+  /** Everything of the shard up to here was received. */
+  readTo: number;
+  private tail: number;
+
+  constructor(
+    readonly shard: number,
+    readonly crashedUpTo: number,
+    { read, tail }: Pick<LaneStart, 'read' | 'tail'>,
+  ) {
+    this.readTo = read;
+    this.tail = tail;
+  }
+
+  find(id: string): Lane | undefined {
+    return this.lanes.get(id);
+  }
+
+  add(lane: Lane): void {
+    this.lanes.set(laneId(lane.key), lane);
+    this.unsettled.add(lane);
+  }
+
+  /** Something of the lane arrived. */
+  touch(lane: Lane): void {
+    this.unsettled.add(lane);
+  }
+
+  /** All messages of the shard up to here were received, or are known to be none. */
+  sawUpTo(seq: number): void {
+    if (seq > this.readTo) this.readTo = seq;
+  }
+
+  sawRecord(seq: number): void {
+    if (seq > this.tail) this.tail = seq;
+  }
+
+  get busy(): Lane[] {
+    return this.open.filter((lane) => lane.running !== undefined);
+  }
+
+  /** Lanes with something undecided. */
+  get open(): Lane[] {
+    const open: Lane[] = [];
+    for (const lane of this.unsettled) {
+      if (lane.undecidedFrom === undefined && lane.hold === undefined) this.unsettled.delete(lane);
+      else open.push(lane);
+    }
+    return open;
+  }
+
+  get all(): Iterable<Lane> {
+    return this.lanes.values();
+  }
+
+  /** `self` is named as the holder of what runs. */
+  progress(self?: string): LaneProgress {
+    const open = this.open.map((lane): OpenLane => {
+      const { hold, running, headSeq } = lane;
+      const session = laneId(lane.key);
+      const from = lane.undecidedFrom ?? this.readTo;
+      if (hold !== undefined) return { session, from, ...hold };
+      return running === undefined || self === undefined
+        ? { session, from }
+        : { session, from, holder: self, since: headSeq };
+    });
+    return { read: this.readTo, tail: this.tail, open };
+  }
+}
+
+export function laneId(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>): string {
+  return `${key.agentToken}.${key.sessionToken}`;
+}
+
+/** The session that an open lane of a shard names. */
+export function keyOfLane(id: string, shard: number): SessionTokens {
+  const dot = id.indexOf('.');
+  return { shard, agentToken: id.slice(0, dot), sessionToken: id.slice(dot + 1) };
+}

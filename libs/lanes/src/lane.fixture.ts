@@ -1,0 +1,54 @@
+import type { Head } from '#contracts';
+import { emptyHead } from './head.js';
+import type { InboxItem } from './inbox-item.js';
+import type { CutTurn } from './lane-recovery.js';
+import { Lane, type LaneHome, type LoadedHead } from './lane.js';
+
+/** For specs of lanes without a runner. */
+
+export const NOW = 1_000;
+export const key = { shard: 0, agentToken: 'main', sessionToken: 's' };
+export const HOME: LaneHome = { state: 'open' };
+
+export function item(seq: number, route = ''): InboxItem {
+  const message = { v: 1 as const, kind: 'message' as const, id: `m${seq}`, text: 'x' };
+  return { seq, id: message.id, storedAtMs: seq, content: { ok: true, message }, route };
+}
+
+export function broken(seq: number): InboxItem {
+  return { seq, id: `seq:${seq}`, storedAtMs: seq, content: { ok: false, problem: 'why' }, route: '' };
+}
+
+export function loaded(head: Partial<Head> = {}, seq = 7): LoadedHead {
+  return { head: { ...emptyHead(), ...head }, seq, stateSeq: 0 };
+}
+
+export function openLane(items: readonly InboxItem[], from = loaded()): Lane {
+  const lane = new Lane(key, HOME);
+  lane.open(from);
+  for (const each of items) lane.arrive(each);
+  return lane;
+}
+
+interface Crash {
+  readonly head?: LoadedHead;
+  readonly cut?: CutTurn;
+  readonly upTo?: number;
+}
+
+/** A lane whose former owner is gone without a word. */
+export function takenOver(items: readonly InboxItem[], { head = loaded(), cut, upTo = 100 }: Crash = {}): Lane {
+  const lane = openLane([], head);
+  lane.assumeCrash(cut, upTo, NOW);
+  for (const each of items) lane.arrive(each);
+  return lane;
+}
+
+/** Writes the note that has to stand before the next turn, as the runner would. */
+export function recordRun(lane: Lane): void {
+  const run = lane.runToRecord();
+  if (run === undefined) throw new Error('nothing to record');
+  lane.wrote(loaded({ ...lane.head, run }, lane.headSeq + 1));
+}
+
+export const seqsOf = (items: readonly InboxItem[] | undefined) => items?.map(({ seq }) => seq);

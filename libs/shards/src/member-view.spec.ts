@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest';
+import { ManualClock, ManualMembers } from './manual-ports.fixture.js';
+import { MemberView } from './member-view.js';
+import type { MemberValue } from './member.js';
+
+const TTL_MS = 10_000;
+
+const value = (incarnation: string, draining = false): MemberValue => ({ v: 1, incarnation, draining });
+const member = (incarnation: string, draining = false) => ({
+  id: incarnation.slice(0, incarnation.lastIndexOf('/')),
+  value: value(incarnation, draining),
+});
+
+function setUp(...incarnations: string[]) {
+  const clock = new ManualClock();
+  const store = new ManualMembers();
+  store.stored = incarnations.map((incarnation) => member(incarnation));
+  const heard = { changes: 0 };
+  const view = new MemberView(store, TTL_MS, clock, () => void heard.changes++);
+  return { clock, store, heard, view };
+}
+
+describe('a view of the members', () => {
+  it('is empty until somebody looks or is heard of', () => {
+    const { view } = setUp('a/1');
+    expect([view.assignable, view.seems('a/1'), view.hasOverdue]).toEqual([[], false, false]);
+  });
+
+  it('has whom a look found, with the incarnation that was seen last', async () => {
+    const { store, heard, view } = setUp('a/1', 'b/1');
+    await view.refresh();
+    expect(view.assignable).toEqual(['a', 'b']);
+    expect([view.seems('a/1'), view.seems('a/2'), view.seems('c/1')]).toEqual([true, false, false]);
+    store.stored = [member('a/2')];
+    await view.refresh();
+    expect(view.assignable).toEqual(['a']);
+    expect([view.seems('a/1'), view.seems('a/2'), view.seems('b/1')]).toEqual([false, true, false]);
+    // A look belongs to a round, which goes on with what it found.
+    expect(heard.changes).toBe(0);
+  });
+
+  it('leaves out who drains, from those that take shards and not from those that are there', async () => {
+    const { store, view } = setUp();
+    store.stored = [member('a/1'), member('b/1', true)];
+    await view.refresh();
+    expect(view.assignable).toEqual(['a']);
+    expect(view.seems('b/1')).toBe(true);
+  });
+
+  it('stays as it was when a look fails', async () => {
+    const { store, view } = setUp('a/1');
+    await view.refresh();
+    store.readAll = () => Promise.reject(new Error('away'));
+    await expect(view.refresh()).rejects.toThrow('away');
+    expect(view.assignable).toEqual(['a']);
+  });
+});
+
+describe('what a view hears', () => {
+  it('counts at once: who comes, drains, begins anew or goes, and each is told', async () => {
+    const { store, heard, view } = setUp('a/1');
+    await view.refresh();
+    store.tell('b', value('b/1'));
+    expect([view.assignable, heard.changes]).toEqual([['a', 'b'], 1]);
+    store.tell('b', value('b/1', true));
+    expect([view.assignable, heard.changes]).toEqual([['a'], 2]);
+    store.tell('a', value('a/2'));
+    expect([view.seems('a/1'), view.seems('a/2'), heard.changes]).toEqual([false, true, 3]);
+    store.tell('a', undefined);
+    expect([view.assignable, view.seems('a/2'), heard.changes]).toEqual([[], false, 4]);
+  });
+
+  it('is told only when it is news: renewals come all the time', async () => {
+    const { store, heard, view } = setUp('a/1');
+    await view.refresh();
+    store.tell('a', { ...value('a/1'), running: 3 });
+    store.tell('a', { ...value('a/1'), running: 4 });
+    store.tell('nobody', undefined);
+    expect(heard.changes).toBe(0);
+  });
+
+  it('counts no more when the view is closed', () => {
+    const { store, heard, view } = setUp();
+    view.close();
+    store.tell('a', value('a/1'));
+    expect([store.isHeard, view.assignable, heard.changes]).toEqual([false, [], 0]);
+  });
+});
+
+describe('a member is overdue', () => {
+  it('when it was not heard of for a whole time to live, and not before', async () => {
+    const { clock, store, view } = setUp();
+    store.tell('a', value('a/1'));
+    await clock.advance(TTL_MS - 1);
+    expect(view.hasOverdue).toBe(false);
+    await clock.advance(1);
+    expect(view.hasOverdue).toBe(true);
+  });
+
+  it('until it is heard of again', async () => {
+    const { clock, store, view } = setUp();
+    store.tell('a', value('a/1'));
+    await clock.advance(TTL_MS);
+    store.tell('a', value('a/1'));
+    expect(view.hasOverdue).toBe(false);
+    await clock.advance(TTL_MS);
+    expect(view.hasOverdue).toBe(true);
+  });
+
+  it('until it is removed, or a look finds that it has expired', async () => {
+    for (const isTold of [true, false]) {
+      const { clock, store, view } = setUp('a/1');
+      await view.refresh();
+      await clock.advance(TTL_MS);
+      expect(view.hasOverdue).toBe(true);
+      store.stored = [];
+      if (isTold) store.tell('a', undefined);
+      else await view.refresh();
+      expect(view.hasOverdue).toBe(false);
+    }
+  });
+
+  it('counted from the first look that found it, when it was never heard of', async () => {
+    const { clock, view } = setUp('a/1');
+    await view.refresh();
+    await clock.advance(TTL_MS - 1);
+    await view.refresh();
+    expect(view.hasOverdue).toBe(false);
+    await clock.advance(1);
+    expect(view.hasOverdue).toBe(true);
+    // That a look finds its key is no sign of life: it may be about to expire.
+    await view.refresh();
+    expect(view.hasOverdue).toBe(true);
+  });
+
+  it('by the clock that nobody sets', async () => {
+    const { clock, store, view } = setUp();
+    store.tell('a', value('a/1'));
+    clock.setWall(3_600_000);
+    expect(view.hasOverdue).toBe(false);
+    clock.setWall(-7_200_000);
+    await clock.advance(TTL_MS);
+    expect(view.hasOverdue).toBe(true);
+  });
+});

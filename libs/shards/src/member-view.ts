@@ -1,0 +1,62 @@
+import type { Clock } from '#contracts';
+import { assignable, type Member, type MemberValue } from './member.js';
+import type { MemberStore } from './shard-ports.js';
+
+/**
+ * Who else is there, as far as this process has heard: a picture to plan with, never a proof. Renewals are heard as they
+ * are published; who was not heard of for a whole time to live is looked for.
+ */
+export class MemberView {
+  private members = new Map<string, Member>();
+  private readonly heardAt = new Map<string, number>();
+  private readonly stopListening: () => void;
+
+  constructor(
+    private readonly store: MemberStore,
+    private readonly ttlMs: number,
+    private readonly clock: Clock,
+    /** Somebody came, went, drains, or began anew. */
+    private readonly onChange: () => void,
+  ) {
+    this.stopListening = store.onWrite((id, value) => this.hear(id, value));
+  }
+
+  async refresh(): Promise<void> {
+    const members = await this.store.readAll();
+    this.members = new Map(members.map((member) => [member.id, member]));
+    for (const id of [...this.heardAt.keys()]) if (!this.members.has(id)) this.heardAt.delete(id);
+    for (const { id } of members) if (!this.heardAt.has(id)) this.heardAt.set(id, this.clock.monotonic());
+  }
+
+  /** Ids of those that take shards. */
+  get assignable(): string[] {
+    return assignable([...this.members.values()]);
+  }
+
+  /** Whether this incarnation was seen last, and nothing after it. */
+  seems(incarnation: string): boolean {
+    return [...this.members.values()].some(({ value }) => value.incarnation === incarnation);
+  }
+
+  /** Somebody has not been heard of for so long that the broker may have forgotten it. */
+  get hasOverdue(): boolean {
+    const now = this.clock.monotonic();
+    return [...this.heardAt.values()].some((at) => now - at >= this.ttlMs);
+  }
+
+  close(): void {
+    this.stopListening();
+  }
+
+  private hear(id: string, value: MemberValue | undefined): void {
+    const known = this.members.get(id)?.value;
+    if (value === undefined) {
+      this.members.delete(id);
+      this.heardAt.delete(id);
+    } else {
+      this.members.set(id, { id, value });
+      this.heardAt.set(id, this.clock.monotonic());
+    }
+    if (known?.incarnation !== value?.incarnation || known?.draining !== value?.draining) this.onChange();
+  }
+}

@@ -1,0 +1,371 @@
+import { describe, expect, it } from 'vitest';
+import { Gate, settled } from './manual-ports.fixture.js';
+import { ALL, RENEW_MS, setUpKeeper, sharesOf, startedKeeper, TTL_MS } from './shard-keeper.fixture.js';
+
+const HEARD_MS = 10;
+const REFRESH_MS = 3_000;
+
+const begun = (keeper: { mayStart(shard: number): boolean }): number[] => ALL.filter((shard) => keeper.mayStart(shard));
+
+describe('work of a shard may begin', () => {
+  it('while the shard is ours, or its work is just beginning, and not otherwise (L4)', async () => {
+    const { broker, work, keeper } = setUpKeeper();
+    expect(begun(keeper)).toEqual([]);
+    broker.join('b/1');
+    work.opening.set(1, new Gate());
+    const acquiring = broker.hold('write');
+    void keeper.start();
+    await settled();
+    expect(begun(keeper)).toEqual([]);
+    acquiring.pass();
+    await settled();
+    expect(begun(keeper)).toEqual(sharesOf('a', 'a', 'b'));
+    expect(keeper.mayStart(99)).toBe(false);
+  });
+
+  it('not while it is being given away (L4)', async () => {
+    const { clock, broker, work, keeper } = await startedKeeper();
+    const [moved = 0] = sharesOf('b', 'a', 'b');
+    work.releasing.set(moved, new Gate());
+    broker.join('b/1');
+    await clock.advance(HEARD_MS);
+    expect(keeper.owned).toContain(moved);
+    expect(keeper.mayStart(moved)).toBe(false);
+  });
+
+  it('not when the process drains, from the first moment on', async () => {
+    const { keeper } = await startedKeeper();
+    void keeper.drain();
+    expect(begun(keeper)).toEqual([]);
+  });
+
+  it('not when the membership has lapsed by our own clock (L4)', async () => {
+    const { clock, keeper } = await startedKeeper();
+    clock.sleep(TTL_MS);
+    expect(begun(keeper)).toEqual([]);
+  });
+
+  it('not when another process runs under our id', async () => {
+    const { clock, broker, replacedBy, keeper } = await startedKeeper();
+    broker.join('a/2');
+    await clock.advance(RENEW_MS);
+    expect(replacedBy).toEqual(['a/2']);
+    expect(begun(keeper)).toEqual([]);
+  });
+});
+
+describe('after a lapse of our membership', () => {
+  it('nothing begins before each lease was written anew; then it goes on, and what we hold is looked at (L4)', async () => {
+    const { clock, broker, work, keeper } = await startedKeeper();
+    const before = new Map([...broker.leases].map(([shard, { revision }]) => [shard, revision]));
+    clock.sleep(TTL_MS);
+    const rewriting = broker.hold('write');
+    await clock.advance(RENEW_MS);
+    // We are a member again.
+    expect(work.calls).toEqual(['recheckHeld']);
+    expect(begun(keeper)).toEqual([]);
+    rewriting.pass();
+    await settled();
+    expect(begun(keeper)).toEqual(ALL);
+    expect(work.calls).toEqual(['recheckHeld', ...ALL.map((shard) => `goOn ${shard}`)]);
+    for (const [shard, { revision }] of broker.leases) expect(revision).toBeGreaterThan(before.get(shard) ?? 0);
+  });
+
+  it('what others took in the meantime is lost, and dropped; the rest goes on', async () => {
+    const { clock, broker, work, log, keeper } = await startedKeeper();
+    clock.sleep(TTL_MS);
+    broker.isHeard = false;
+    broker.lease(3, 'b/1');
+    await clock.advance(RENEW_MS);
+    expect(work.calls).toContain('drop 3');
+    expect(work.alive.has(3)).toBe(false);
+    expect(begun(keeper)).toEqual(ALL.filter((shard) => shard !== 3));
+    expect(broker.leases.get(3)?.lease.owner).toBe('b/1');
+    await clock.advance(RENEW_MS);
+    expect(log.lines.at(-1)).toMatchObject({ fields: { owned: ALL.length - 1, lost: 1 } });
+  });
+
+  it('a shard that is on its way to us is doubted too', async () => {
+    const { clock, broker, work, keeper } = setUpKeeper();
+    const opening = new Gate();
+    for (const shard of ALL) work.opening.set(shard, opening);
+    void keeper.start();
+    await settled();
+    clock.sleep(TTL_MS);
+    const rewriting = broker.hold('write');
+    await clock.advance(RENEW_MS);
+    opening.pass();
+    await settled();
+    expect(begun(keeper)).toEqual([]);
+    rewriting.pass();
+    await settled();
+    expect(begun(keeper)).toEqual(ALL);
+  });
+});
+
+describe('a lease of ours that seems to be written by somebody else', () => {
+  it('is written anew; when that stands, the word was of a write that was refused', async () => {
+    const { broker, work, keeper } = await startedKeeper();
+    const { revision = 0, lease } = broker.leases.get(3) ?? {};
+    if (lease !== undefined) broker.tellLease(3, { ...lease, owner: 'b/1' });
+    await settled();
+    expect(broker.leases.get(3)?.revision).toBeGreaterThan(revision);
+    expect(broker.leases.get(3)?.lease).toMatchObject({ owner: 'a/1' });
+    expect([keeper.mayStart(3), work.calls]).toEqual([true, []]);
+  });
+
+  it('is lost when that is refused: at once, and not with the next refresh', async () => {
+    const { broker, work, keeper } = await startedKeeper();
+    broker.lease(3, 'b/1');
+    await settled();
+    expect(work.calls).toEqual(['drop 3']);
+    expect([keeper.owned.includes(3), keeper.mayStart(3)]).toEqual([false, false]);
+  });
+
+  it('is not written anew for words of our own', async () => {
+    const { clock, broker } = await startedKeeper();
+    await clock.advance(HEARD_MS);
+    const { write } = broker.asked;
+    const { lease } = broker.leases.get(3) ?? {};
+    if (lease !== undefined) broker.tellLease(3, lease);
+    await clock.advance(HEARD_MS);
+    expect(broker.asked.write).toBe(write);
+  });
+});
+
+describe('progress', () => {
+  it('is written into the leases every few seconds', async () => {
+    const { clock, broker, work } = await startedKeeper();
+    work.reached = { read: 12, tail: 3, open: [] };
+    await clock.advance(REFRESH_MS - 1);
+    expect(broker.leases.get(5)?.lease.read).toBe(0);
+    await clock.advance(1);
+    expect([...broker.leases.values()].map(({ lease }) => lease.read)).toEqual(ALL.map(() => 12));
+    work.reached = { read: 13, tail: 3, open: [] };
+    work.sourceSeq = 13;
+    await clock.advance(REFRESH_MS);
+    expect(broker.leases.get(5)?.lease).toMatchObject({ owner: 'a/1', read: 13 });
+  });
+});
+
+describe('a source that was set back', () => {
+  it('lets nothing begin, and no keeper start, until it has what it once had', async () => {
+    const { clock, broker, work, log, keeper } = setUpKeeper();
+    broker.lease(3, null, { read: 40 });
+    work.sourceSeq = 39;
+    let isStarted = false;
+    void keeper.start().then(() => (isStarted = true));
+    await clock.advance(3 * RENEW_MS);
+    expect([isStarted, keeper.owned, begun(keeper)]).toEqual([false, [], []]);
+    // Once, and with what an operator does.
+    expect(log.of('error')).toHaveLength(1);
+    expect(log.of('error')[0]).toMatch(/found last sequence 39, wanted at least 40.*run the repair/s);
+    work.sourceSeq = 40;
+    await clock.advance(RENEW_MS);
+    expect([isStarted, keeper.owned, begun(keeper)]).toEqual([true, ALL, ALL]);
+    expect(log.of('info')).toContain('the source is as it should be again');
+  });
+
+  it('while shards are ours lets nothing begin in them, keeps them, and lets them go on when it is healed', async () => {
+    const { clock, broker, work, keeper } = await startedKeeper();
+    work.reached = { read: 12, tail: 0, open: [] };
+    work.sourceSeq = 12;
+    await clock.advance(REFRESH_MS);
+    work.sourceSeq = 5;
+    keeper.returned();
+    await clock.advance(HEARD_MS);
+    expect([keeper.owned, begun(keeper), work.calls]).toEqual([ALL, [], []]);
+    work.sourceSeq = 12;
+    await clock.advance(RENEW_MS);
+    expect(begun(keeper)).toEqual(ALL);
+    expect(work.calls).toEqual(ALL.map((shard) => `goOn ${shard}`));
+    expect(broker.shardsOf('a/1')).toEqual(ALL);
+  });
+
+  it('is known also by what was read of it here, whatever the leases say', async () => {
+    const { clock, work, keeper } = await startedKeeper();
+    work.highestRead = 7;
+    work.sourceSeq = 6;
+    keeper.returned();
+    await clock.advance(HEARD_MS);
+    expect(begun(keeper)).toEqual([]);
+    work.sourceSeq = 7;
+    await clock.advance(RENEW_MS);
+    expect(begun(keeper)).toEqual(ALL);
+  });
+
+  it('is not seen in one that goes on while we look: its end is read after what must be before it', async () => {
+    const { clock, broker, work, log, keeper } = await startedKeeper();
+    await clock.advance(HEARD_MS);
+    const reading = broker.hold('leases');
+    keeper.returned();
+    await clock.advance(HEARD_MS);
+    // Both go on while the leases are read.
+    work.sourceSeq = 50;
+    broker.lease(3, 'a/1', { read: 50 });
+    reading.pass();
+    await settled();
+    expect(log.of('error')).toEqual([]);
+    expect(begun(keeper)).toContain(0);
+  });
+
+  it('does not keep us from giving shards away', async () => {
+    const { clock, broker, work, keeper } = await startedKeeper();
+    work.highestRead = 7;
+    keeper.returned();
+    await clock.advance(HEARD_MS);
+    const draining = keeper.drain();
+    await settled();
+    await draining;
+    expect(broker.shardsOf(null)).toEqual(ALL);
+  });
+});
+
+describe('leases that were set back with everything else', () => {
+  it('are taken as they stand now: what we knew of them is worth nothing', async () => {
+    const { clock, broker, work, keeper } = await startedKeeper();
+    const ofLongAgo = new Map(broker.leases);
+    work.reached = { read: 0, tail: 12, open: [] };
+    await clock.advance(REFRESH_MS);
+    for (const [shard, { revision, lease }] of ofLongAgo) broker.leases.set(shard, { revision, lease });
+    keeper.returned();
+    work.reached = { read: 0, tail: 13, open: [] };
+    await clock.advance(REFRESH_MS + RENEW_MS);
+    expect(begun(keeper)).toEqual(ALL);
+  });
+
+  it('are made anew when none is left, as soon as there is something to write', async () => {
+    const { clock, broker, work, keeper } = await startedKeeper();
+    broker.leases.clear();
+    keeper.returned();
+    work.reached = { read: 0, tail: 13, open: [] };
+    await clock.advance(REFRESH_MS + RENEW_MS);
+    expect(broker.shardsOf('a/1')).toEqual(ALL);
+    expect(begun(keeper)).toEqual(ALL);
+  });
+});
+
+describe('a broker that is away', () => {
+  it('for a moment changes nothing: the next beat looks again', async () => {
+    const { clock, broker, keeper } = await startedKeeper();
+    broker.goAway();
+    keeper.interrupt();
+    await clock.advance(RENEW_MS + HEARD_MS);
+    expect(begun(keeper)).toEqual(ALL);
+    broker.join('b/1');
+    broker.comeBack();
+    keeper.returned();
+    await clock.advance(HEARD_MS);
+    expect(keeper.owned).toEqual(sharesOf('a', 'a', 'b'));
+  });
+
+  it('for longer than every time to live makes nobody take anything from the others who come back later', async () => {
+    const { clock, broker, keeper } = setUpKeeper();
+    broker.join('b/1');
+    const theirs = sharesOf('b', 'a', 'b');
+    for (const shard of theirs) broker.lease(shard, 'b/1');
+    await keeper.start();
+    await clock.advance(2 * TTL_MS);
+    broker.goAway();
+    keeper.interrupt();
+    await clock.advance(2 * TTL_MS);
+    broker.expire('a');
+    broker.expire('b');
+    broker.comeBack();
+    keeper.returned();
+    await clock.advance(TTL_MS - RENEW_MS);
+    expect(keeper.owned).toEqual(sharesOf('a', 'a', 'b'));
+    expect(broker.shardsOf('b/1')).toEqual(theirs);
+    broker.join('b/1');
+    await clock.advance(2 * TTL_MS);
+    expect(broker.shardsOf('b/1')).toEqual(theirs);
+  });
+
+  it('while a round reads lets that round do nothing', async () => {
+    const { clock, broker, keeper } = await startedKeeper();
+    await clock.advance(HEARD_MS);
+    const reading = broker.hold('source');
+    broker.join('b/1');
+    keeper.returned();
+    await clock.advance(HEARD_MS);
+    reading.fail(new Error('away'));
+    await settled();
+    expect(keeper.owned).toEqual(ALL);
+    broker.held.clear();
+    await clock.advance(RENEW_MS);
+    expect(keeper.owned).toEqual(sharesOf('a', 'a', 'b'));
+  });
+});
+
+describe('a keeper that drains', () => {
+  it('says so, gives everything away at once, busy or not, and takes nothing back', async () => {
+    const { clock, broker, work, keeper } = await startedKeeper();
+    for (const shard of ALL) work.busy.set(shard, 2);
+    const draining = keeper.drain();
+    await settled();
+    await draining;
+    expect(broker.members.get('a')).toMatchObject({ draining: true });
+    expect([keeper.owned, broker.shardsOf(null)]).toEqual([[], ALL]);
+    await clock.advance(2 * TTL_MS);
+    expect(keeper.owned).toEqual([]);
+  });
+
+  it('has drained when no shard is left, also of those that were on their way to us', async () => {
+    const { broker, work, keeper } = setUpKeeper();
+    work.opening.set(3, new Gate());
+    work.releasing.set(4, new Gate());
+    let isDrained = false;
+    void keeper.start();
+    await settled();
+    void keeper.drain().then(() => (isDrained = true));
+    await settled();
+    expect([isDrained, keeper.owned]).toEqual([false, [3, 4]]);
+    work.releasing.get(4)?.pass({ read: 0, tail: 0, open: [] });
+    await settled();
+    expect([isDrained, keeper.owned]).toEqual([false, [3]]);
+    work.opening.get(3)?.pass();
+    await settled();
+    expect([isDrained, keeper.owned]).toEqual([true, []]);
+    expect(broker.shardsOf(null)).toEqual(ALL);
+  });
+});
+
+describe('a keeper that is closed', () => {
+  it('is no member, hears nothing more and leaves no timer', async () => {
+    const { clock, broker, keeper } = await startedKeeper();
+    await clock.advance(HEARD_MS);
+    await keeper.close();
+    expect(broker.members.has('a')).toBe(false);
+    const asked = { ...broker.asked };
+    broker.join('b/1');
+    broker.lease(3, 'b/1');
+    keeper.returned();
+    expect(clock.waiting).toBe(0);
+    await clock.advance(10 * TTL_MS);
+    expect(broker.asked).toEqual(asked);
+  });
+
+  it.each(['members', 'leases', 'source', 'standing', 'put', 'write'] as const)(
+    'while an answer is on its way (%s) leaves no timer, and takes nothing more',
+    async (what) => {
+      const { clock, broker, keeper } = setUpKeeper();
+      broker.join('b/1');
+      const [wanted = 0] = sharesOf('a', 'a', 'b');
+      broker.lease(wanted, 'c/1');
+      const answer = broker.hold(what);
+      void keeper.start();
+      await clock.advance(what === 'put' ? 0 : RENEW_MS);
+      expect(broker.asked[what]).toBeGreaterThan(0);
+      const closing = keeper.close();
+      answer.pass();
+      await closing;
+      await settled();
+      expect(clock.waiting).toBe(0);
+      expect(broker.shardsOf('c/1')).toEqual([wanted]);
+      const { write } = broker.asked;
+      await clock.advance(2 * TTL_MS);
+      expect([clock.waiting, broker.asked.write]).toEqual([0, write]);
+      expect(broker.members.has('a')).toBe(false);
+    },
+  );
+});

@@ -1,0 +1,303 @@
+import type { Clock } from '#contracts';
+import type { Logger } from '#telemetry';
+import { assignShards } from './assignment.js';
+import { LeaseHandler, type Duty } from './lease-handler.js';
+import type { Lease, StoredLease } from './lease.js';
+import { memberIdOf } from './member.js';
+import { MemberView } from './member-view.js';
+import { Membership } from './membership.js';
+import type { LeaseStore, MemberStore, ShardWork } from './shard-ports.js';
+import { checkSource, describeRewound } from './source-check.js';
+import { nextStep, type ShardSituation } from './shard-step.js';
+
+/**
+ * Keeps this process' share of the shards: looks at who is there and who owns what, and takes, keeps and gives away
+ * shards until that is what the assignment says. Every change that is heard of, and a steady beat, begins another round;
+ * a round decides with `nextStep` alone, so that nothing depends on which of them came first.
+ */
+export interface ShardKeeperOptions {
+  readonly id: string;
+  readonly incarnation: string;
+  readonly shards: number;
+  readonly ttlMs: number;
+  readonly renewMs: number;
+  readonly members: MemberStore;
+  readonly leases: LeaseStore;
+  readonly work: ShardWork;
+  readonly clock: Clock;
+  readonly newWriteId: () => string;
+  readonly describe: () => Readonly<Record<string, unknown>>;
+  /** What an operator does when the source was set back. */
+  readonly repair: string;
+  /** Another process runs under our id: this one cannot go on. */
+  readonly onReplaced: (by: string) => void;
+  readonly log: Logger;
+}
+
+/** What is heard in one burst is looked at once. */
+const GATHER_MS = 5;
+/** While something is awaited that nobody will tell of: an expired key, the end of a turn. */
+const LOOK_MS = 200;
+/** How often progress is written into the leases. */
+const REFRESH_MS = 3_000;
+/** Leases are heard of as they are written; every so many beats they are read all the same. */
+const BEATS_PER_READ = 5;
+
+export class ShardKeeper {
+  private readonly duties: readonly Duty[];
+  private readonly handler: LeaseHandler;
+  private readonly membership: Membership;
+  private readonly view: MemberView;
+  private readonly leases = new Map<number, StoredLease>();
+  private readonly unwantedSince = new Map<number, number>();
+  private readonly cancels = new Map<string, () => void>();
+  private stopListening = (): void => {};
+  private isDraining = false;
+  private isClosed = false;
+  private isRewound = false;
+  private round: Promise<void> | undefined;
+  private mustRepeat = false;
+  private mustRead = true;
+  private beats = 0;
+  private toldOwned = 0;
+  private reportReady = (): void => {};
+
+  constructor(private readonly options: ShardKeeperOptions) {
+    const { shards, members, ttlMs, clock } = options;
+    this.duties = Array.from({ length: shards }, (_, shard): Duty => ({ shard, state: 'away', isCertain: true }));
+    this.handler = new LeaseHandler({ ...options, onLease: (shard, stored) => this.heardLease(shard, stored) });
+    this.membership = new Membership({ ...options, store: members, onReturn: () => this.doubtAll() });
+    this.view = new MemberView(members, ttlMs, clock, () => this.lookSoon());
+  }
+
+  /** Joins, and resolves when a first round was made on a source that is as it should be. */
+  async start(): Promise<void> {
+    const ready = new Promise<void>((resolve) => (this.reportReady = resolve));
+    this.stopListening = this.options.leases.onWrite((shard, lease) => this.hear(shard, lease));
+    await this.membership.join();
+    this.after('refresh', REFRESH_MS, () => this.refresh());
+    this.beat();
+    await ready;
+    await this.handler.whenQuiet();
+  }
+
+  /** Whether work of the shard may begin now (L4). */
+  mayStart(shard: number): boolean {
+    const duty = this.duties[shard];
+    if (duty?.lease === undefined || (duty.state !== 'owned' && duty.state !== 'opening')) return false;
+    return duty.isCertain && !this.isDraining && !this.isRewound && this.membership.isStanding;
+  }
+
+  get owned(): number[] {
+    return this.duties.filter(({ state }) => state !== 'away').map(({ shard }) => shard);
+  }
+
+  /** Whether a process is certainly gone: by the leader, and only when our own absence is out of the question. */
+  async isGone(incarnation: string): Promise<boolean> {
+    if (incarnation === this.options.incarnation) return false;
+    try {
+      const standing = await this.options.members.standing(memberIdOf(incarnation));
+      if (standing === incarnation) return false;
+      return standing !== undefined || this.membership.canJudge;
+    } catch {
+      return false;
+    }
+  }
+
+  /** The connection was lost. */
+  interrupt(): void {
+    this.membership.interrupt();
+  }
+
+  /** The connection is back: the source may be another one, and everything may have changed. */
+  returned(): void {
+    this.leases.clear();
+    this.mustRead = true;
+    this.lookSoon();
+  }
+
+  /** Gives every shard away; resolves when none is left. */
+  async drain(): Promise<void> {
+    this.isDraining = true;
+    await this.membership.drain();
+    do {
+      for (const duty of this.duties) if (duty.state === 'owned') this.handler.release(duty);
+      await this.handler.whenQuiet();
+    } while (this.owned.length > 0);
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    for (const cancel of this.cancels.values()) cancel();
+    this.stopListening();
+    this.view.close();
+    await this.membership.leave();
+  }
+
+  private beat(): void {
+    if (this.isClosed) return;
+    this.after('beat', this.options.renewMs, () => this.beat());
+    if (this.beats++ % BEATS_PER_READ === 0) this.mustRead = true;
+    void this.look();
+  }
+
+  private refresh(): void {
+    this.after('refresh', REFRESH_MS, () => this.refresh());
+    for (const duty of this.duties) void this.handler.refresh(duty);
+  }
+
+  private hear(shard: number, lease: Lease): void {
+    const duty = this.duties[shard];
+    if (duty === undefined || this.isClosed) return;
+    if (duty.state === 'away') {
+      if (this.leases.get(shard)?.lease.owner === lease.owner) return;
+      this.mustRead = true;
+      this.lookSoon();
+    } else if (lease.owner !== this.options.incarnation && lease.owner !== null) {
+      // Perhaps refused, perhaps not: our own next write tells.
+      void this.handler.confirm(duty);
+    }
+  }
+
+  /** While we said nothing, others may have taken what was ours: nothing begins before each lease was written anew. */
+  private doubtAll(): void {
+    for (const duty of this.duties) {
+      if (duty.state === 'away') continue;
+      duty.isCertain = false;
+      void this.handler.confirm(duty);
+    }
+    this.options.work.recheckHeld();
+  }
+
+  private heardLease(shard: number, stored: StoredLease | undefined): void {
+    if (stored === undefined) this.leases.delete(shard);
+    else this.keepLease(shard, stored);
+    this.lookSoon();
+  }
+
+  /** A read may be behind what our own writes told. */
+  private keepLease(shard: number, stored: StoredLease): void {
+    if (stored.revision >= (this.leases.get(shard)?.revision ?? 0)) this.leases.set(shard, stored);
+  }
+
+  private lookSoon(): void {
+    this.after('look', GATHER_MS, () => void this.look());
+  }
+
+  /** One round at a time; what changes during one begins another. */
+  private look(): Promise<void> {
+    this.mustRepeat = true;
+    this.round ??= this.rounds().finally(() => {
+      this.round = undefined;
+    });
+    return this.round;
+  }
+
+  private async rounds(): Promise<void> {
+    while (this.mustRepeat && !this.isClosed) {
+      this.mustRepeat = false;
+      try {
+        await this.makeRound();
+      } catch (error) {
+        // An outage; the next beat tries again.
+        this.mustRead = true;
+        this.options.log.debug({ error: String(error) }, 'cannot look after the shards now');
+        return;
+      }
+    }
+  }
+
+  private async makeRound(): Promise<void> {
+    const { id, shards } = this.options;
+    const isMember = this.membership.isStanding;
+    await this.view.refresh();
+    if (this.mustRead) await this.readLeases();
+    const assigned = this.view.assignable.filter((member) => member !== id);
+    const owners = assignShards(this.isDraining ? assigned : [...assigned, id], shards);
+    const judged = new Map<string, boolean>();
+    let isWaiting = this.view.hasOverdue;
+    for (const duty of this.duties) {
+      const situation = this.situationOf(duty, owners, judged);
+      let step = nextStep(situation);
+      if (step === 'judge') {
+        const owner = this.ownerOf(duty.shard) as string;
+        judged.set(owner, await this.isGone(owner));
+        step = nextStep(this.situationOf(duty, owners, judged));
+        if (step !== 'acquire') isWaiting = true;
+      }
+      if (step === 'acquire')
+        void this.handler.acquire(duty, this.leases.get(duty.shard), situation.owner !== 'nobody');
+      if (step === 'release') void this.handler.release(duty);
+      if (step === 'nothing' && situation.state === 'owned' && !situation.isAssignedToUs) isWaiting = true;
+      // Its owner is still there, or has just given it away: a missed word must not leave it to nobody for long.
+      if (step === 'nothing' && situation.state === 'away' && situation.isAssignedToUs) this.mustRead = true;
+    }
+    this.tellOwned();
+    if (isWaiting) this.after('wait', LOOK_MS, () => void this.look());
+    if (isMember && !this.isRewound) this.reportReady();
+  }
+
+  private tellOwned(): void {
+    const owned = this.duties.filter(({ state }) => state === 'owned').length;
+    if (owned === this.toldOwned) return;
+    this.toldOwned = owned;
+    this.options.log.info({ owned, of: this.options.shards, lost: this.handler.lost }, 'shards of this process');
+  }
+
+  private situationOf(duty: Duty, owners: readonly string[], judged: ReadonlyMap<string, boolean>): ShardSituation {
+    const { shard, state } = duty;
+    const { id, work, clock } = this.options;
+    const isAssignedToUs = owners[shard] === id;
+    if (state !== 'owned' || isAssignedToUs) this.unwantedSince.delete(shard);
+    else if (!this.unwantedSince.has(shard)) this.unwantedSince.set(shard, clock.monotonic());
+    return {
+      state,
+      isAssignedToUs,
+      hasAssignee: owners.length > 0,
+      owner: this.judge(this.ownerOf(shard), judged),
+      isDraining: this.isDraining,
+      mayAcquire: this.membership.isStanding && !this.isRewound,
+      running: state === 'owned' ? work.running(shard) : 0,
+      unwantedMs: clock.monotonic() - (this.unwantedSince.get(shard) ?? clock.monotonic()),
+    };
+  }
+
+  private judge(owner: string | null, judged: ReadonlyMap<string, boolean>): ShardSituation['owner'] {
+    if (owner === null || owner === this.options.incarnation) return 'nobody';
+    const isDead = judged.get(owner);
+    if (isDead !== undefined) return isDead ? 'dead' : 'alive';
+    return this.view.seems(owner) ? 'alive' : 'unsure';
+  }
+
+  private ownerOf(shard: number): string | null {
+    return this.leases.get(shard)?.lease.owner ?? null;
+  }
+
+  private async readLeases(): Promise<void> {
+    const { leases, work, log } = this.options;
+    this.mustRead = false;
+    const stored = await leases.readAll();
+    for (const [shard, lease] of stored) this.keepLease(shard, lease);
+    // After the marks: read before them, a sound source would look set back.
+    const { highestRead } = work;
+    const marks = [...this.leases.values()].map(({ lease }) => lease);
+    const check = checkSource(await work.lastSourceSeq(), marks, highestRead);
+    const wasRewound = this.isRewound;
+    this.isRewound = check.isRewound;
+    if (check.isRewound) {
+      this.mustRead = true;
+      if (!wasRewound)
+        log.error({ ...check }, `nothing begins. ${describeRewound('inbox', check)}: ${this.options.repair}`);
+    } else if (wasRewound) {
+      log.info({}, 'the source is as it should be again');
+      for (const shard of this.owned) work.goOn(shard);
+    }
+  }
+
+  /** One timer per purpose; the latest wish counts. */
+  private after(purpose: string, delayMs: number, fn: () => void): void {
+    this.cancels.get(purpose)?.();
+    if (this.isClosed) return;
+    this.cancels.set(purpose, this.options.clock.after(delayMs, fn));
+  }
+}

@@ -1,0 +1,21 @@
+import type { Clock } from '#contracts';
+
+/** A moment by two clocks: one stands still while the machine sleeps, the other may be set. */
+export interface Moment {
+  readonly wall: number;
+  readonly monotonic: number;
+}
+
+export function momentOf(clock: Clock): Moment {
+  return { wall: clock.now(), monotonic: clock.monotonic() };
+}
+
+/** At least so much time has passed by somebody's clock: for what must end in time, however the clocks behave (L4). */
+export function atMostElapsedMs(since: Moment, clock: Clock): number {
+  return Math.max(clock.now() - since.wall, clock.monotonic() - since.monotonic);
+}
+
+/** So much time has certainly passed: for what must not happen too early. */
+export function certainlyElapsedMs(since: Moment, clock: Clock): number {
+  return Math.min(clock.now() - since.wall, clock.monotonic() - since.monotonic);
+}
