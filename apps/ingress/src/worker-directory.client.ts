@@ -7,6 +7,10 @@ import { shardRanges } from './shard-ranges.js';
 const told = z.object({
   capacity: z.number().optional().catch(undefined),
   running: z.number().optional().catch(undefined),
+  /** Turns that wait for nothing but a slot. */
+  waiting: z.number().optional().catch(undefined),
+  /** Share of the time in which the event loop worked, 0 to 1. */
+  busy: z.number().optional().catch(undefined),
   leaked: z.number().optional().catch(undefined),
   discarded: z.number().optional().catch(undefined),
   version: z.string().optional().catch(undefined),

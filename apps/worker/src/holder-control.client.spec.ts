@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Names, type CancelTarget, type SessionAnswer } from '#contracts';
 import { BrokerConnection } from '#jetstream';
 import { silentLogger } from '#telemetry';
-import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
+import { expectNothingLeft, startBroker, startFaultProxy, until, type TestBroker } from '#testing';
 import { answerControl, HolderControl, type HeldTurns } from './holder-control.client.js';
 
 const names = new Names('lk', 16);
@@ -108,16 +108,25 @@ describe('a life of a worker', () => {
   });
 });
 
-describe('while the broker is away', () => {
+describe('without a connection', () => {
   it('nobody is there, nothing is known, and no cancel waits to be passed on long after it was meant', async () => {
     using life = await holder('a/1', running);
-    await broker.stop();
-    await until('both are down', () => !connection.isUp && !others.isUp);
-    control.passCancel('a/1', key, target);
-    expect(await control.running('a/1', key)).toBeUndefined();
-    await broker.restart();
-    await Promise.all([connection.whenUp(), others.whenUp()]);
-    await until('it answers again', () => control.isAlive('a/1'));
+    await using proxy = await startFaultProxy(broker.port);
+    const cut = await BrokerConnection.open({ url: proxy.url, name: 'cut off', log: silentLogger });
+    const cutOff = new HolderControl(cut, names, () => Promise.resolve(false));
+    proxy.cutAll();
+    await until('it is cut off', () => !cut.isUp);
+    // The client keeps only what is sent while it is just about to connect again.
+    while (!cut.isUp) {
+      cutOff.passCancel('a/1', key, target);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    // Whatever waited would be sent before this.
+    expect(await cutOff.isAlive('a/1')).toBe(true);
     expect(life.cancelled).toEqual([]);
+    await proxy.close();
+    await until('it is cut off for good', () => !cut.isUp);
+    expect([await cutOff.isAlive('a/1'), await cutOff.running('a/1', key)]).toEqual([false, undefined]);
+    await cut.close();
   });
 });

@@ -23,14 +23,13 @@ class ModelIntake implements ShardWork {
 
   async open(shard: number, start: ShardStart): Promise<void> {
     const { broker } = this.host.world;
-    let { tail } = start;
-    let crashedUpTo = 0;
+    let { tail, crash } = start;
     if (start.isCrash) {
       tail = await this.host.surely(() => broker.lastRecordSeq);
-      crashedUpTo = await this.host.surely(() => broker.inbox.length);
+      crash = { tail, upTo: await this.host.surely(() => broker.inbox.length) };
     }
     this.store.knownSeq = Math.max(this.store.knownSeq, tail);
-    this.lanes.openShard(shard, { ...start, tail, crashedUpTo });
+    this.lanes.openShard(shard, { ...start, tail, crash });
     this.positions.set(shard, start.read);
     void this.read(shard, start);
   }

@@ -31,15 +31,14 @@ export class ShardLanesWork implements ShardWork {
 
   async open(shard: number, start: ShardStart): Promise<void> {
     const { connection, names, lanes, log, knowTurnsUpTo, describe } = this.options;
-    let { tail } = start;
-    let crashedUpTo = 0;
+    let { tail, crash } = start;
     if (start.isCrash) {
       // What the dead owner wrote last is in no lease, and what it had read neither.
       tail = await this.surely(() => this.lastSeq(names.turnsStream));
-      crashedUpTo = await this.surely(() => this.lastSeq(names.inboxStream));
+      crash = { tail, upTo: await this.surely(() => this.lastSeq(names.inboxStream)) };
     }
     knowTurnsUpTo(tail);
-    lanes.openShard(shard, { ...start, tail, crashedUpTo });
+    lanes.openShard(shard, { ...start, tail, crash });
     const intake = new ShardIntake(shard, start, { ...this.options, log });
     const stopAnswering = answerSessionQuestions(connection, names, shard, (asked) => describe(asked, shard));
     this.intakes.set(shard, { intake, stopAnswering });

@@ -77,7 +77,7 @@ describe('head algebra', () => {
     // The property is about holes, and about a reader that is behind them: both must have come up.
     expect(seen.holes).toBeGreaterThan(20);
     expect(seen.behind).toBeGreaterThan(20);
-  });
+  }, 60_000);
 
   it('when all that was read is decided, there are no holes', () => {
     fc.assert(

@@ -68,6 +68,26 @@ describe('a session', () => {
     expect(runner.running).toBe(1);
   });
 
+  it('begins nothing between two records of its order, whenever a slot becomes free', async () => {
+    for (let ticks = 0; ticks < 40; ticks++) {
+      const { runner, store, receive, turn, started } = await running(1, { capacity: 1 });
+      for (let seq = 2; seq <= 900; seq++) runner.receive(sessionKey('b'), rawMessage(seq));
+      await settled();
+      const gate = Promise.withResolvers<void>();
+      const write = store.write.bind(store);
+      store.write = async (key, ...args) => {
+        if (key.sessionToken === 'b') await gate.promise;
+        return write(key, ...args);
+      };
+      await receive('b', 901, cancelOrder(WHOLE_SESSION));
+      turn('a').end();
+      for (let i = 0; i < ticks; i++) await Promise.resolve();
+      gate.resolve();
+      await settled();
+      expect([started('b'), runner.running]).toEqual([[], 0]);
+    }
+  });
+
   it('of any length is cancelled in records of a bounded size, all before the order', async () => {
     const { runner, records, cancel, decisions, end } = await running();
     const count = 2 * MAX_RECORD_MESSAGES + 200;
@@ -258,6 +278,7 @@ describe('an order', () => {
     const { signal } = turn('a');
     closed.add('write');
     await end('a');
+    void runner.releaseShard(0);
     runner.work.cancelHeld(sessionKey('a'), WHOLE_SESSION);
     await open();
     const now = clock.now();

@@ -214,12 +214,25 @@ describe('what ran in quarantine when the process ended', () => {
   it('does not run again when the process stops before its end is written', async () => {
     const { nextLife, records, decided } = await thirdLife(['a']);
     const write = records.write.bind(records);
-    records.write = () => ({ kind: 'abandoned' });
+    let asked = 0;
+    // Who asks without end is let through at last.
+    records.write = (...args) => (++asked > 50 ? write(...args) : { kind: 'abandoned' });
     const fourth = await nextLife();
     expect([fourth.turns.started, records.buried.length, decided('a')]).toEqual([[], 1, []]);
     records.write = write;
     const fifth = await nextLife();
     expect([fifth.turns.started, decided('a')]).toEqual([[], [[1, 'dead']]]);
+  });
+
+  it('is not begun, nor tried again and again, when the process stops before its note is written', async () => {
+    const { nextLife, records } = await thirdLife(['a', 'b']);
+    let asked = 0;
+    const write = records.write.bind(records);
+    // Who asks without end is let through at last.
+    records.write = (...args) => (++asked > 50 ? write(...args) : { kind: 'abandoned' });
+    const fourth = await nextLife();
+    expect(asked).toBeLessThanOrEqual(2);
+    expect(fourth.turns.started).toEqual([]);
   });
 
   it('is not what was handed back by a stop: it may run, alone, once more', async () => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { CancelTarget } from '#contracts';
-import { seqsOf, setUpHandoffs, WHOLE_SESSION } from './lane-handoff.fixture.js';
+import { seqsOf, setUpHandoffs, WHOLE_SESSION, type Process } from './lane-handoff.fixture.js';
 import { cancelOrder, decisionsOf } from './lane-process.fixture.js';
-import { sessionKey } from './lane-runner.fixture.js';
+import { rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
 
 describe('a cancel of a held session', () => {
   it('is passed to the holder again and again, until the record shows it', async () => {
@@ -53,6 +53,22 @@ describe('a cancel of a held session', () => {
     await clock.advance(5);
     expect(records.of('a')[0]).toMatchObject({ status: 'succeeded', messages: [{ seq: 1, decision: 'handled' }] });
     expect(decisionsOf(records.of('a')).at(-1)).toEqual([3, 'handled']);
+  });
+
+  it('for its run stops the held turn', async () => {
+    const { clock, records, heldByA } = setUpHandoffs();
+    const { a, b } = await heldByA();
+    const { runId } = a.turn('a').batch;
+    await b.receive('a', 2);
+    await b.receive('a', 3, cancelOrder({ what: 'run', runId }));
+    expect(a.turn('a').signal.aborted).toBe(true);
+    await a.end('a');
+    await clock.advance(5);
+    expect(decisionsOf(records.of('a'))).toEqual([
+      [1, 'cancelled'],
+      [3, 'handled'],
+    ]);
+    expect(seqsOf(b)).toEqual([[2]]);
   });
 
   it('for one message of the held batch cancels that one; the owner runs the others, as another run', async () => {
@@ -145,6 +161,42 @@ describe('what is handed on', () => {
     expect(b.turn('a').batch).toMatchObject({ attempt: 2, failures: 1 });
   });
 
+  it.each(['end', 'fail'] as const)(
+    'L3 nor in any moment of a turn that has its %s, unless a record is still to come',
+    async (how) => {
+      for (let ticks = 0; ticks < 30; ticks++) {
+        const { records, start } = setUpHandoffs();
+        const a = start('A/1');
+        await a.receive('a', 1);
+        void a[how]('a');
+        for (let i = 0; i < ticks; i++) await Promise.resolve();
+        const { open, tail } = await a.runner.releaseShard(0);
+        await settled();
+        const { seq } = records.head('a');
+        expect(seq).toBe(1);
+        const [lane] = open;
+        if (lane?.holder !== undefined) expect(lane).toEqual({ session: 'main.a', from: 1, holder: 'A/1', since: 0 });
+        else expect([open, tail]).toEqual([how === 'end' ? [] : [{ session: 'main.a', from: 1 }], 1]);
+      }
+    },
+  );
+
+  it('L4 a turn that begins behind its note is held, or does not begin, in whatever moment of it the shard is released', async () => {
+    for (let ticks = 0; ticks < 30; ticks++) {
+      const { start } = setUpHandoffs();
+      const dead = start('D/1');
+      await dead.receive('a', 1);
+      dead.kill();
+      const a = start('A/1', { isRecovery: true });
+      a.runner.receive(sessionKey('a'), rawMessage(1));
+      for (let i = 0; i < ticks; i++) await Promise.resolve();
+      const { open } = await a.runner.releaseShard(0);
+      await settled();
+      const hasBegun = a.turns.started.length === 1;
+      expect(open.map(({ holder }) => holder)).toEqual([hasBegun ? 'A/1' : undefined]);
+    }
+  });
+
   it('has the record that ended a hold in its tail: a lagging replica must not hide it from the next owner', async () => {
     const { clock, records, heldByA } = setUpHandoffs();
     const { a, b } = await heldByA();
@@ -152,6 +204,73 @@ describe('what is handed on', () => {
     await clock.advance(5);
     expect(records.head('a').seq).toBe(1);
     expect(b.runner.progress(0)).toEqual({ read: 1, tail: 1, open: [] });
+  });
+
+  it('L3 names no holder for a turn that another record has made worthless: it ends without a record of its own', async () => {
+    const { clock, records, start } = setUpHandoffs();
+    const zombie = start('Z/1');
+    await zombie.receive('a', 1);
+    const a = start('A/1');
+    for (const seq of [1, 2]) await a.receive('a', seq);
+    await zombie.end('a');
+    await a.receive('a', 3, 'rubbish');
+    expect([a.turn('a').seqs, decisionsOf(records.of('a')).length]).toEqual([[1], 2]);
+    const from = await a.runner.releaseShard(0);
+    expect(from.open).toEqual([{ session: 'main.a', from: expect.any(Number) }]);
+    const b = start('B/1', { from });
+    for (const seq of [1, 2, 3]) await b.receive('a', seq);
+    await clock.advance(5_000);
+    expect(seqsOf(b)).toEqual([[2]]);
+  });
+
+  it.each([
+    { title: 'waits for a slot', session: 'b', crashes: 1, capacity: 1 },
+    { title: 'waits for its quarantine', session: 'b', crashes: 2, capacity: 100 },
+    { title: 'was not looked up yet', session: 'b', crashes: 1, capacity: 100 },
+  ])('L4 that a dead owner may have begun a batch is not forgotten while it $title', async (lane) => {
+    const { clock, records, start } = setUpHandoffs();
+    const { capacity, crashes } = lane;
+    const receiveBoth = async (to: Process): Promise<void> => {
+      for (const [i, session] of ['a', 'b'].entries()) await to.receive(session, i + 1);
+    };
+    for (let life = 1; life <= crashes; life++) {
+      const dead = start(`D/${life}`, life === 1 ? {} : { isRecovery: true, crashedUpTo: 2 });
+      await receiveBoth(dead);
+      dead.kill();
+    }
+    const shut = lane.title.includes('looked up') ? ['head'] : [];
+    const b = start('B/1', { isRecovery: true, crashedUpTo: 2, capacity, shut });
+    await receiveBoth(b);
+    expect(b.turns.active.has('b')).toBe(false);
+    const c = start('C/1', { from: await b.runner.releaseShard(0) });
+    await receiveBoth(c);
+    if (crashes === 2) {
+      await b.end('a');
+      await clock.advance(5);
+    }
+    expect(c.turn('b').batch).toMatchObject({ attempt: crashes + 1, crashes, isQuarantined: crashes === 2 });
+    expect(records.of('b').at(-1)).toMatchObject({
+      kind: 'note',
+      worker: 'C/1',
+      run: { attempt: crashes + 1, crashes },
+    });
+  });
+
+  it('L4 nor that a batch ended its worker in quarantine: it does not run again', async () => {
+    const { records, start } = setUpHandoffs();
+    for (let life = 1; life <= 3; life++) {
+      const dead = start(`D/${life}`, life === 1 ? {} : { isRecovery: true, crashedUpTo: 1 });
+      await dead.receive('a', 1);
+      dead.kill();
+    }
+    const b = start('B/1', { isRecovery: true, crashedUpTo: 1, shut: ['bury'] });
+    await b.receive('a', 1);
+    b.kill();
+    const again = start('B/2', { isRecovery: true, crashedUpTo: 1, shut: ['head'] });
+    await again.receive('a', 1);
+    const c = start('C/1', { from: await again.runner.releaseShard(0) });
+    await c.receive('a', 1);
+    expect([c.turns.started, decisionsOf(records.of('a'))]).toEqual([[], [[1, 'dead']]]);
   });
 
   it('L1 waits for a note that is being written beside the turn, and holds from that note on', async () => {

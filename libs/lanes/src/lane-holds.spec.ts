@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { seqsOf, setUpHandoffs } from './lane-handoff.fixture.js';
-import { cancelOrder, decisionsOf } from './lane-process.fixture.js';
-import { settled } from './lane-runner.fixture.js';
+import { LaneHolds, type HoldEnd } from './lane-holds.js';
+import { cancelOrder, decisionsOf, setUpProcess } from './lane-process.fixture.js';
+import { NO_HOLDERS, sessionKey, settled } from './lane-runner.fixture.js';
+import { HOME } from './lane.fixture.js';
+import { Lane } from './lane.js';
 
 describe('a turn that runs when its shard is released', () => {
   it('L1 L5 ends and commits at its holder; the new owner starts everything else at once, and the rest behind it', async () => {
@@ -239,5 +242,55 @@ describe('a holder that is gone', () => {
     asked.length = 0;
     await clock.advance(5_000);
     expect(asked).toEqual([]);
+  });
+});
+
+describe('LaneHolds', () => {
+  function watching() {
+    const process = setUpProcess();
+    const { records, clock, store } = process;
+    const ends: HoldEnd[] = [];
+    let looks = 0;
+    const loadHead = store.loadHead.bind(store);
+    store.loadHead = (key) => {
+      looks++;
+      return loadHead(key);
+    };
+    const holds = new LaneHolds(store, NO_HOLDERS, clock, (_lane, end) => ends.push(end));
+    const lane = new Lane(sessionKey('a'), HOME);
+    lane.hold = { holder: 'w/0', since: 0 };
+    holds.watch(lane, lane.hold);
+    const record = (): void => {
+      const { head, seq } = records.head('a');
+      const note = { v: 1, kind: 'note', commitId: 'x', worker: 'w/0', ...head, messages: [] };
+      records.write('a', JSON.stringify(note), seq);
+    };
+    return { ...process, holds, lane, ends, record, looksSoFar: () => looks };
+  }
+
+  it('has one look on its way at a time, and tells the end once', async () => {
+    const { clock, ends, closed, open, record, looksSoFar } = watching();
+    closed.add('head');
+    record();
+    await clock.advance(5_000);
+    expect([looksSoFar(), ends]).toEqual([1, []]);
+    await open();
+    expect(ends).toMatchObject([{ loaded: { seq: 1 } }]);
+    record();
+    await clock.advance(5_000);
+    expect([looksSoFar(), ends.length]).toEqual([1, 1]);
+  });
+
+  it('tells nothing of what it has forgotten, though a look was on its way', async () => {
+    const { clock, ends, closed, open, record, holds, lane, looksSoFar } = watching();
+    closed.add('head');
+    record();
+    await clock.advance(5);
+    holds.forget(lane);
+    holds.forget(lane);
+    await open();
+    record();
+    await clock.advance(5_000);
+    expect([looksSoFar(), ends]).toEqual([1, []]);
   });
 });

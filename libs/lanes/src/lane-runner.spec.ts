@@ -439,4 +439,19 @@ describe('signs of a begun turn', () => {
     expect([...turns.active.keys()]).toEqual(['b', 'a']);
     expect(records.writes).toBe(0);
   });
+
+  it('is tried no more when its shard is gone', async () => {
+    const { runner, clock, store } = setUp();
+    let asked = 0;
+    store.loadHead = () => {
+      asked++;
+      return Promise.reject(new Error('damaged'));
+    };
+    runner.receive(sessionKey('a'), rawMessage(1));
+    await clock.advance(30_000);
+    expect(asked).toBe(2);
+    await runner.releaseShard(0);
+    await clock.advance(100_000);
+    expect(asked).toBe(2);
+  });
 });

@@ -84,7 +84,7 @@ export class LaneRunner {
 
   /** From here on the shard is ours. Of the open lanes, what lies at or below `read` is received like everything else. */
   openShard(shard: number, start: LaneStart): void {
-    const home = new ShardLanes(shard, start.crashedUpTo, start);
+    const home = new ShardLanes(shard, start.crashedUpTo ?? 0, start);
     this.shards.set(shard, home);
     for (const { session, from, holder, since } of start.open) {
       const lane = this.addLane(home, keyOfLane(session, shard));
@@ -169,6 +169,8 @@ export class LaneRunner {
       else if (home.busy.length > maxHeld) await this.turns.anyEnd();
       else break;
     }
+    // Another record has decided their batch: they come to nothing, and nobody is to wait for them.
+    for (const lane of home.busy) if (!lane.batchIsWhole) this.turns.discard(lane);
     const progress = home.progress(this.options.worker);
     this.close(home);
     return progress;
@@ -214,9 +216,8 @@ export class LaneRunner {
     const { store, clock, log } = this.options;
     const home = lane.home as ShardLanes;
     if (home.state === 'closed') return;
-    const mayBeCut = firstSeq <= home.crashedUpTo;
     try {
-      const reading = mayBeCut ? store.loadCutTurn(lane.key) : undefined;
+      const reading = home.mayBeCut(firstSeq, 0) ? store.loadCutTurn(lane.key) : undefined;
       const loaded = await store.loadHead(lane.key);
       const cut = await reading;
       // Given away in the meantime: nobody is to wait for it here.
@@ -224,7 +225,7 @@ export class LaneRunner {
       lane.open(loaded);
       home.sawRecord(loaded.seq);
       if (lane.hold !== undefined) this.holds.watch(lane, lane.hold);
-      else if (mayBeCut) lane.assumeCrash(cut, home.crashedUpTo, clock.now());
+      else if (home.mayBeCut(firstSeq, loaded.seq)) lane.assumeCrash(cut, home.begunUpTo, clock.now());
       // The reader may have been faster than the head: it will not say again that it has caught up.
       if (home.isCaughtUp) lane.giveUpOnMissing();
       this.drive(lane);
@@ -247,7 +248,8 @@ export class LaneRunner {
 
   /** Does the next thing that the lane needs. Called whenever something about it ended. */
   private drive(lane: Lane): void {
-    if (lane.home.state !== 'open' || !lane.isOpen || lane.writing !== undefined || lane.hold !== undefined) return;
+    if (lane.home.state !== 'open' || !lane.isOpen || lane.isStopped) return;
+    if (lane.writing !== undefined || lane.hold !== undefined) return;
     if (lane.isIncomplete) this.incomplete.add(lane);
     else if (this.incomplete.size > 0) this.incomplete.delete(lane);
     if (lane.backlog.controls.length > 0) return this.cancel(lane);

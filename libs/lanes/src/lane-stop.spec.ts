@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { decisionsOf, setUpProcess } from './lane-process.fixture.js';
+import type { LaneProgress } from './lane-table.js';
 import { rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
 
 describe('while it is in doubt whether the shard is ours', () => {
@@ -53,6 +54,20 @@ describe('while it is in doubt whether the shard is ours', () => {
     await settled();
     expect(turns.active.get('a')?.batch).toMatchObject({ attempt: 2, crashes: 1 });
     expect(records.of('a').length).toBe(1);
+  });
+
+  it('L4 nor does one whose shard is released in between: nobody holds it', async () => {
+    const first = setUpProcess();
+    const { records, clock } = first;
+    await first.receive('a', 1);
+    first.kill();
+    const { receive, closed, open, turns, runner } = setUpProcess({ records, clock, isRecovery: true });
+    closed.add('ack');
+    await receive('a', 1);
+    const released = runner.releaseShard(0);
+    await open();
+    expect((await released).open).toEqual([{ session: 'main.a', from: 1 }]);
+    expect([turns.started, runner.running]).toEqual([[], 0]);
   });
 
   it('rejections and cancels are still written: the broker judges them', async () => {
@@ -119,6 +134,26 @@ describe('a released shard', () => {
       ],
     });
     expect(turns.started.length).toBe(3);
+  });
+
+  it.each([0, 1, 2])('waits until no more than %i of its turns run, which are let go then', async (maxHeld) => {
+    const { runner, receive, end, turns } = setUpProcess({ capacity: 3 });
+    for (const [i, session] of ['a', 'b', 'c', 'd'].entries()) await receive(session, i + 1);
+    runner.openShard(1, { read: 0, tail: 0, open: [], crashedUpTo: 0 });
+    expect([runner.runningIn(0), runner.waiting]).toEqual([3, 1]);
+    let progress: LaneProgress | undefined;
+    void runner.releaseShard(0, maxHeld).then((released) => (progress = released));
+    await settled();
+    for (const session of ['a', 'b', 'c'].slice(0, 3 - maxHeld)) {
+      expect([progress, runner.waiting]).toEqual([undefined, 0]);
+      await end(session);
+    }
+    const held = ['main.a', 'main.b', 'main.c'].slice(3 - maxHeld);
+    expect(progress?.open.map(({ session, holder }) => [session, holder])).toEqual([
+      ...held.map((session) => [session, 'w/1']),
+      ['main.d', undefined],
+    ]);
+    expect([turns.started.length, runner.running]).toEqual([3, maxHeld]);
   });
 
   it('says what runs of it, and another shard goes on as if nothing had been', async () => {

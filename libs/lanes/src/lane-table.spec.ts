@@ -90,6 +90,20 @@ describe('progress', () => {
     expect(runner.progress(0)).toMatchObject({ tail: 3 });
   });
 
+  it('has in its tail the heads that were read, whoever wrote them', async () => {
+    const first = setUpProcess();
+    const { records, clock } = first;
+    await first.receive('a', 1);
+    await first.end('a');
+    await first.receive('b', 2);
+    await first.end('b');
+    const second = setUpProcess({ records, clock, from: { read: 2, tail: 0, open: [] } });
+    await second.receive('a', 3);
+    expect(second.runner.progress(0)?.tail).toBe(1);
+    await second.receive('b', 4);
+    expect(second.runner.progress(0)?.tail).toBe(2);
+  });
+
   it('L3 keeps an open lane open, from where it was, until what it had was received', async () => {
     const { runner, receive, end, clock } = setUpProcess({
       from: {

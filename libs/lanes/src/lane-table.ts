@@ -19,11 +19,13 @@ export interface LaneProgress {
   /** Highest sequence of a record that is known here. */
   readonly tail: number;
   readonly open: readonly OpenLane[];
+  /** An owner that is gone may have begun turns with messages up to `upTo`, in sessions that have no record behind `tail`. */
+  readonly crash?: { readonly upTo: number; readonly tail: number } | undefined;
 }
 
 export interface LaneStart extends LaneProgress {
-  /** Up to this sequence a former owner that is gone may have begun turns; 0 = it handed the shard over. */
-  readonly crashedUpTo: number;
+  /** Up to this sequence a former owner that is gone may have begun turns, whatever was written since; 0 = see `crash`. */
+  readonly crashedUpTo?: number;
 }
 
 /** The lanes of a shard while this process owns it. */
@@ -36,14 +38,16 @@ export class ShardLanes implements LaneHome {
   /** Everything of the shard up to here was received. */
   readTo: number;
   private tail: number;
+  private readonly crash: LaneProgress['crash'];
 
   constructor(
     readonly shard: number,
-    readonly crashedUpTo: number,
-    { read, tail }: Pick<LaneStart, 'read' | 'tail'>,
+    crashedUpTo: number,
+    { read, tail, crash }: Omit<LaneProgress, 'open'>,
   ) {
     this.readTo = read;
     this.tail = tail;
+    this.crash = crashedUpTo > 0 ? { upTo: crashedUpTo, tail: Number.MAX_SAFE_INTEGER } : crash;
   }
 
   find(id: string): Lane | undefined {
@@ -53,6 +57,16 @@ export class ShardLanes implements LaneHome {
   add(lane: Lane): void {
     this.lanes.set(laneId(lane.key), lane);
     this.unsettled.add(lane);
+  }
+
+  /** The highest sequence that an owner that is gone may have begun with; 0 = there is none. */
+  get begunUpTo(): number {
+    return this.crash?.upTo ?? 0;
+  }
+
+  /** Whether an owner that is gone may have begun turns of a session, by its first message and its last record. */
+  mayBeCut(firstSeq: number, headSeq: number): boolean {
+    return this.crash !== undefined && firstSeq <= this.crash.upTo && headSeq <= this.crash.tail;
   }
 
   /** Something of the lane arrived. */
@@ -94,11 +108,13 @@ export class ShardLanes implements LaneHome {
       const session = laneId(lane.key);
       const from = lane.undecidedFrom ?? this.readTo;
       if (hold !== undefined) return { session, from, ...hold };
-      return running === undefined || self === undefined
+      return running === undefined || self === undefined || !lane.batchIsWhole
         ? { session, from }
         : { session, from, holder: self, since: headSeq };
     });
-    return { read: this.readTo, tail: this.tail, open };
+    const { crash } = this;
+    const isUnfenced = crash !== undefined && open.some(({ from }) => from <= crash.upTo);
+    return { read: this.readTo, tail: this.tail, open, ...(isUnfenced ? { crash } : {}) };
   }
 }
 

@@ -32,6 +32,10 @@ describe('cut turn', () => {
     const lane = takenOver([item(1), item(2), item(3)], { head: loaded({ run }, 8), cut });
     expect([lane.runToRecord(), lane.retryAt, lane.canTake(NOW + 499)]).toEqual([undefined, NOW + 500, false]);
     expect(lane.take(NOW + 500)).toMatchObject({ runId: 'cut', attempt: 2, crashes: 0 });
+    // Nor one of another run: what the head has is what was to come.
+    const other = { ...run, runId: 'other' };
+    const another = takenOver([item(1), item(3)], { head: loaded({ run: other }), cut });
+    expect([another.runToRecord(), another.nextRun]).toEqual([undefined, other]);
     // Nor does a hint count that begins behind a record which is gone: the stream was restored from a backup.
     const restored = takenOver([item(1), item(3)], { head: loaded({}, 6), cut });
     expect(restored.runToRecord()).toMatchObject({ runId: makeRunId(key, [1, 3]), attempt: 2, crashes: 1 });

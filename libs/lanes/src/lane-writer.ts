@@ -114,6 +114,7 @@ export class LaneWriter {
         this.options.onRecord(lane);
         return 'lost';
       case 'abandoned':
+        lane.isStopped = true;
         return 'abandoned';
     }
   }

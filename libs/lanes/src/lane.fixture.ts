@@ -19,6 +19,13 @@ export function broken(seq: number): InboxItem {
   return { seq, id: `seq:${seq}`, storedAtMs: seq, content: { ok: false, problem: 'why' }, route: '' };
 }
 
+/** An order to cancel the session. */
+export function order(seq: number): InboxItem {
+  const target = { what: 'session' as const };
+  const message = { v: 1 as const, kind: 'control' as const, id: `m${seq}`, op: 'cancel' as const, target };
+  return { seq, id: message.id, storedAtMs: seq, content: { ok: true, message }, route: '' };
+}
+
 export function loaded(head: Partial<Head> = {}, seq = 7): LoadedHead {
   return { head: { ...emptyHead(), ...head }, seq, stateSeq: 0 };
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { makeRunId } from '#contracts';
 import { MAX_RECORD_MESSAGES } from './lane-backlog.js';
-import { broken, HOME, item, key, loaded, NOW, openLane, seqsOf } from './lane.fixture.js';
+import { broken, HOME, item, key, loaded, NOW, openLane, order, seqsOf } from './lane.fixture.js';
 import { Lane, type LoadedHead } from './lane.js';
 
 /** Takes a batch and commits it as the runner would. */
@@ -107,6 +107,14 @@ describe('cursor', () => {
     expect(lane.cursorAfter([])).toEqual({ upto: 10, done: [] });
   });
 
+  it('L3 passes over no order that is still to be carried out', () => {
+    const lane = openLane([item(1), order(2), item(3)]);
+    expect(lane.cursorAfter([1, 3])).toEqual({ upto: 1, done: [[3, 3]] });
+    lane.take(NOW);
+    expect(lane.cursorAfter([1, 3])).toEqual({ upto: 1, done: [[3, 3]] });
+    expect(lane.cursorAfter([1, 2, 3])).toEqual({ upto: 3, done: [] });
+  });
+
   it('passes over no message of the running batch', () => {
     const lane = openLane([item(1), item(2)]);
     lane.take(NOW);
@@ -136,9 +144,9 @@ describe('frozen batch', () => {
   it('L7 is given up on, under another runId, when the reader has caught up without it', () => {
     const lane = openLane([item(2), item(3)], loaded({ run }));
     lane.giveUpOnMissing();
-    expect(lane.isIncomplete).toBe(false);
+    expect([lane.isIncomplete, lane.runToRecord()]).toEqual([false, undefined]);
     const batch = lane.take(NOW);
-    expect(batch).toMatchObject({ runId: makeRunId(key, [2, 3]), attempt: 1 });
+    expect(batch).toMatchObject({ runId: makeRunId(key, [2, 3]), attempt: 1, crashes: 0 });
     // A note beside this turn still carries the old run: it must not come back.
     lane.goOnFrom(loaded({ run }, 8));
     lane.endTurn();

@@ -75,6 +75,8 @@ export class Lane {
   unreadFrom: number | undefined;
   hold: Hold | undefined;
   private isCondemned = false;
+  /** A record of it was given up, since the process stops: nothing of it begins any more. */
+  isStopped = false;
   /** A record is on its way; resolves when it has ended. Commits of a session go one after another. */
   writing: Promise<unknown> | undefined;
 

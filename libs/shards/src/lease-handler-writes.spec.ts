@@ -187,7 +187,7 @@ describe('a lease that is written anew', () => {
 
   it('of one shard does not wait for that of another', async () => {
     const { handler, duty, leases, work } = await owned();
-    const other: Duty = { shard: 4, state: 'away', isCertain: true };
+    const other: Duty = { shard: 4, state: 'away', isCertain: true, doubts: 0 };
     void handler.confirm(duty);
     await settled();
     handler.acquire(other, undefined, false);

@@ -30,7 +30,7 @@ export function setUpHandler() {
     newWriteId: () => `write-${++ids}`,
     onLease: (shard, stored) => void told.push([shard, stored]),
   });
-  const duty: Duty = { shard: 3, state: 'away', isCertain: true };
+  const duty: Duty = { shard: 3, state: 'away', isCertain: true, doubts: 0 };
   return { leases, work, log, told, handler, duty };
 }
 

@@ -47,7 +47,7 @@ describe('a shard is acquired', () => {
     handler.acquire(duty, left(null, 7), false);
     leases.last.conflict(left('b/1', 8));
     await handler.whenQuiet();
-    expect(duty).toEqual({ shard: 3, state: 'away', isCertain: true });
+    expect(duty).toEqual({ shard: 3, state: 'away', isCertain: true, doubts: 0 });
     expect(work.calls).toEqual([]);
     expect(told).toEqual([[3, left('b/1', 8)]]);
     // It was never ours.
@@ -87,7 +87,11 @@ describe('a shard is acquired', () => {
     leases.last.stand();
     await settled();
     work.opening.get(3)?.fail(new Error('a bug'));
+    await settled();
+    expect(leases.last.lease.owner).toBeNull();
+    leases.last.stand();
     await handler.whenQuiet();
+    expect(duty.state).toBe('away');
     expect(log.of('error')).toEqual(['a shard cannot be opened']);
   });
 });
@@ -268,7 +272,7 @@ describe('it is quiet', () => {
   it('when no shard is on its way, in any direction, also of those that began while somebody waited', async () => {
     const { handler, duty, leases } = await owned();
     let isQuiet = false;
-    const others = [4, 5].map((shard): Duty => ({ shard, state: 'away', isCertain: true }));
+    const others = [4, 5].map((shard): Duty => ({ shard, state: 'away', isCertain: true, doubts: 0 }));
     handler.release(duty);
     void handler.whenQuiet().then(() => (isQuiet = true));
     await settled();

@@ -9,6 +9,8 @@ export interface Duty {
   state: DutyState;
   /** False from a lapse of the membership on, until the lease was written anew. */
   isCertain: boolean;
+  /** Grows with every lapse: a write that was sent before the last one proves nothing. */
+  doubts: number;
   /** As we wrote it last. */
   lease?: StoredLease | undefined;
 }
@@ -87,6 +89,7 @@ export class LeaseHandler {
       await this.options.work.open(shard, { ...progress, isCrash });
     } catch (error) {
       this.options.log.error({ shard, error: String(error) }, 'a shard cannot be opened');
+      return this.giveBack(duty, progress);
     }
     if (duty.lease === undefined) {
       // Lost while it was opened: what has begun since is dropped as well.
@@ -96,6 +99,16 @@ export class LeaseHandler {
     duty.state = 'owned';
     // A lapse of the membership came in between.
     if (!duty.isCertain) await this.confirm(duty);
+  }
+
+  private async giveBack(duty: Duty, progress: ShardProgress): Promise<void> {
+    this.options.work.drop(duty.shard);
+    await this.inOrder(duty.shard, async () => {
+      if (duty.lease === undefined) return;
+      await this.write(duty.shard, { ...this.makeLease(progress), owner: null }, duty.lease.revision);
+    });
+    duty.lease = undefined;
+    duty.state = 'away';
   }
 
   private async giveUp(duty: Duty): Promise<void> {
@@ -115,10 +128,11 @@ export class LeaseHandler {
   private async rewrite(duty: Duty, progress: ShardProgress): Promise<void> {
     await this.inOrder(duty.shard, async () => {
       if (duty.lease === undefined || duty.state === 'releasing') return;
+      const { doubts } = duty;
       const written = await this.write(duty.shard, this.makeLease(progress), duty.lease.revision);
       if (written === undefined) return this.lose(duty);
       duty.lease = written;
-      if (duty.isCertain) return;
+      if (duty.isCertain || doubts !== duty.doubts) return;
       duty.isCertain = true;
       this.options.work.goOn(duty.shard);
     });
@@ -145,9 +159,17 @@ export class LeaseHandler {
     return undefined;
   }
 
-  private makeLease({ read, tail, open }: ShardProgress): Lease {
+  private makeLease({ read, tail, open, crash }: ShardProgress): Lease {
     const { newWriteId, incarnation } = this.options;
-    return { v: 1, writeId: newWriteId(), owner: incarnation, read, tail, open: [...open] };
+    return {
+      v: 1,
+      writeId: newWriteId(),
+      owner: incarnation,
+      read,
+      tail,
+      open: [...open],
+      ...(crash === undefined ? {} : { crash }),
+    };
   }
 
   private async inOrder(shard: number, write: () => Promise<void>): Promise<void> {
@@ -168,5 +190,6 @@ export class LeaseHandler {
 }
 
 function isSame(a: ShardProgress, b: ShardProgress): boolean {
-  return a.read === b.read && a.tail === b.tail && JSON.stringify(a.open) === JSON.stringify(b.open);
+  const rest = ({ open, crash }: ShardProgress): string => JSON.stringify([open, crash]);
+  return a.read === b.read && a.tail === b.tail && rest(a) === rest(b);
 }

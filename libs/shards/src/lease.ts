@@ -21,12 +21,19 @@ const openSession = z.object({
 });
 export type OpenSession = z.infer<typeof openSession>;
 
+/**
+ * A former owner ended without a word, and not everything that it may have begun is fenced yet: sessions with a sequence up
+ * to `upTo`, as long as nothing behind `tail` was written about them.
+ */
+const crash = z.object({ upTo: sequence, tail: sequence });
+
 /** How far a shard is decided. */
 export interface ShardProgress {
   readonly read: number;
   /** Highest sequence that the shard's owner wrote into the ledger, or inherited: a reader of it must not be behind. */
   readonly tail: number;
   readonly open: readonly OpenSession[];
+  readonly crash?: z.infer<typeof crash> | undefined;
 }
 
 const lease = z.object({
@@ -38,6 +45,7 @@ const lease = z.object({
   read: sequence,
   tail: sequence,
   open: z.array(openSession),
+  crash: crash.optional(),
 });
 export type Lease = z.infer<typeof lease>;
 
@@ -75,13 +83,14 @@ export const MAX_OPEN = 256;
  * The same progress in at most `MAX_OPEN` sessions. What is held is always named, since nothing else would tell; of the
  * rest those that wait longest, and for all others `read` goes down, so that they are found by reading.
  */
-export function withinBound({ read, tail, open }: ShardProgress): ShardProgress {
+export function withinBound({ open, ...progress }: ShardProgress): ShardProgress {
+  const { read } = progress;
   const below = open.filter(({ from, holder }) => holder !== undefined || from <= read);
-  if (below.length <= MAX_OPEN) return { read, tail, open: below };
+  if (below.length <= MAX_OPEN) return { ...progress, open: below };
   const held = below.filter(({ holder }) => holder !== undefined);
   const waiting = below.filter(({ holder }) => holder === undefined).toSorted((a, b) => a.from - b.from);
   const named = waiting.slice(0, Math.max(0, MAX_OPEN - held.length));
   const unnamed = waiting[named.length];
   const lowered = unnamed === undefined ? read : Math.min(read, unnamed.from - 1);
-  return { read: lowered, tail, open: [...held, ...named.filter(({ from }) => from <= lowered)] };
+  return { ...progress, read: lowered, open: [...held, ...named.filter(({ from }) => from <= lowered)] };
 }

@@ -142,4 +142,18 @@ describe('a member is overdue', () => {
     await clock.advance(TTL_MS);
     expect(view.hasOverdue).toBe(true);
   });
+
+  it('in so long: counted for who was not heard of the longest, and never when nobody is there', async () => {
+    const { clock, store, view } = setUp();
+    expect(view.overdueInMs).toBe(Number.POSITIVE_INFINITY);
+    store.tell('a', value('a/1'));
+    await clock.advance(400);
+    store.tell('b', value('b/1'));
+    expect(view.overdueInMs).toBe(TTL_MS - 400);
+    store.tell('a', value('a/1'));
+    expect(view.overdueInMs).toBe(TTL_MS);
+    store.tell('a', undefined);
+    await clock.advance(TTL_MS);
+    expect([view.overdueInMs, view.hasOverdue]).toEqual([0, true]);
+  });
 });

@@ -38,6 +38,11 @@ export class MemberView {
     return [...this.members.values()].some(({ value }) => value.incarnation === incarnation);
   }
 
+  /** How long until somebody is overdue, if it is not heard of before; Infinity when nobody is there. */
+  get overdueInMs(): number {
+    return Math.min(...this.heardAt.values()) + this.ttlMs - this.clock.monotonic();
+  }
+
   /** Somebody has not been heard of for so long that the broker may have forgotten it. */
   get hasOverdue(): boolean {
     const now = this.clock.monotonic();

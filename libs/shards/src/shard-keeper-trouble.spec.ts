@@ -45,6 +45,20 @@ describe('work of a shard may begin', () => {
     expect(begun(keeper)).toEqual([]);
   });
 
+  it('not when it was lost while its work was beginning (L4)', async () => {
+    const { broker, work, keeper } = setUpKeeper();
+    work.opening.set(3, new Gate());
+    void keeper.start();
+    await settled();
+    expect(begun(keeper)).toEqual(ALL);
+    broker.lease(3, 'b/1');
+    await settled();
+    expect(keeper.mayStart(3)).toBe(false);
+    work.opening.get(3)?.pass();
+    await settled();
+    expect([keeper.mayStart(3), keeper.owned.includes(3), work.alive.has(3)]).toEqual([false, false, false]);
+  });
+
   it('not when another process runs under our id', async () => {
     const { clock, broker, replacedBy, keeper } = await startedKeeper();
     broker.join('a/2');
@@ -83,6 +97,22 @@ describe('after a lapse of our membership', () => {
     expect(broker.leases.get(3)?.lease.owner).toBe('b/1');
     await clock.advance(RENEW_MS);
     expect(log.lines.at(-1)).toMatchObject({ fields: { owned: ALL.length - 1, lost: 1 } });
+  });
+
+  it('a write that was sent before it ended makes nothing certain, however late its answer comes (L4)', async () => {
+    const { clock, broker, work, keeper } = await startedKeeper();
+    work.reached = { read: 0, tail: 5, open: [] };
+    const before = broker.hold('write');
+    await clock.advance(REFRESH_MS);
+    clock.sleep(TTL_MS);
+    await clock.advance(RENEW_MS);
+    before.pass();
+    const after = broker.hold('write');
+    await settled();
+    expect(begun(keeper)).toEqual([]);
+    after.pass();
+    await settled();
+    expect(begun(keeper)).toEqual(ALL);
   });
 
   it('a shard that is on its way to us is doubted too', async () => {
@@ -291,81 +321,21 @@ describe('a broker that is away', () => {
     reading.fail(new Error('away'));
     await settled();
     expect(keeper.owned).toEqual(ALL);
-    broker.held.clear();
     await clock.advance(RENEW_MS);
     expect(keeper.owned).toEqual(sharesOf('a', 'a', 'b'));
   });
-});
 
-describe('a keeper that drains', () => {
-  it('says so, gives everything away at once, busy or not, and takes nothing back', async () => {
+  it('while a round reads leaves it to the next one to find what this one was to look for', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
-    for (const shard of ALL) work.busy.set(shard, 2);
-    const draining = keeper.drain();
-    await settled();
-    await draining;
-    expect(broker.members.get('a')).toMatchObject({ draining: true });
-    expect([keeper.owned, broker.shardsOf(null)]).toEqual([[], ALL]);
-    await clock.advance(2 * TTL_MS);
-    expect(keeper.owned).toEqual([]);
-  });
-
-  it('has drained when no shard is left, also of those that were on their way to us', async () => {
-    const { broker, work, keeper } = setUpKeeper();
-    work.opening.set(3, new Gate());
-    work.releasing.set(4, new Gate());
-    let isDrained = false;
-    void keeper.start();
-    await settled();
-    void keeper.drain().then(() => (isDrained = true));
-    await settled();
-    expect([isDrained, keeper.owned]).toEqual([false, [3, 4]]);
-    work.releasing.get(4)?.pass({ read: 0, tail: 0, open: [] });
-    await settled();
-    expect([isDrained, keeper.owned]).toEqual([false, [3]]);
-    work.opening.get(3)?.pass();
-    await settled();
-    expect([isDrained, keeper.owned]).toEqual([true, []]);
-    expect(broker.shardsOf(null)).toEqual(ALL);
-  });
-});
-
-describe('a keeper that is closed', () => {
-  it('is no member, hears nothing more and leaves no timer', async () => {
-    const { clock, broker, keeper } = await startedKeeper();
     await clock.advance(HEARD_MS);
-    await keeper.close();
-    expect(broker.members.has('a')).toBe(false);
-    const asked = { ...broker.asked };
-    broker.join('b/1');
-    broker.lease(3, 'b/1');
+    [work.highestRead, work.sourceSeq] = [7, 6];
+    const reading = broker.hold('source');
     keeper.returned();
-    expect(clock.waiting).toBe(0);
-    await clock.advance(10 * TTL_MS);
-    expect(broker.asked).toEqual(asked);
+    await clock.advance(HEARD_MS);
+    reading.fail(new Error('away'));
+    await settled();
+    expect(begun(keeper)).toEqual(ALL);
+    await clock.advance(RENEW_MS);
+    expect(begun(keeper)).toEqual([]);
   });
-
-  it.each(['members', 'leases', 'source', 'standing', 'put', 'write'] as const)(
-    'while an answer is on its way (%s) leaves no timer, and takes nothing more',
-    async (what) => {
-      const { clock, broker, keeper } = setUpKeeper();
-      broker.join('b/1');
-      const [wanted = 0] = sharesOf('a', 'a', 'b');
-      broker.lease(wanted, 'c/1');
-      const answer = broker.hold(what);
-      void keeper.start();
-      await clock.advance(what === 'put' ? 0 : RENEW_MS);
-      expect(broker.asked[what]).toBeGreaterThan(0);
-      const closing = keeper.close();
-      answer.pass();
-      await closing;
-      await settled();
-      expect(clock.waiting).toBe(0);
-      expect(broker.shardsOf('c/1')).toEqual([wanted]);
-      const { write } = broker.asked;
-      await clock.advance(2 * TTL_MS);
-      expect([clock.waiting, broker.asked.write]).toEqual([0, write]);
-      expect(broker.members.has('a')).toBe(false);
-    },
-  );
 });

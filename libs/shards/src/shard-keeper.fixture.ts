@@ -20,6 +20,8 @@ export class MemoryBroker {
   isHeard = true;
   /** What a replica that is behind answers to who looks for members. */
   replicaFinds: Member[] | undefined;
+  /** The same for who looks for leases. */
+  replicaHas: ReadonlyMap<number, StoredLease> | undefined;
   /** How often each thing was asked for. */
   readonly asked: Record<Asked, number> = { members: 0, leases: 0, standing: 0, put: 0, write: 0, source: 0 };
   /** Answers that are held up. */
@@ -50,7 +52,7 @@ export class MemoryBroker {
   hold(what: Asked): Gate {
     const gate = new Gate();
     this.held.set(what, gate);
-    const release = (): void => void this.held.delete(what);
+    const release = (): void => void (this.held.get(what) === gate && this.held.delete(what));
     gate.promise.then(release, release);
     return gate;
   }
@@ -113,7 +115,7 @@ class MemoryLeases implements LeaseStore {
 
   async readAll(): Promise<ReadonlyMap<number, StoredLease>> {
     await this.broker.pass('leases');
-    return new Map(this.broker.leases);
+    return new Map(this.broker.replicaHas ?? this.broker.leases);
   }
 
   async write(shard: number, lease: Lease, expected: number): Promise<LeaseWrite> {

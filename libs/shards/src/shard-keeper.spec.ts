@@ -44,6 +44,15 @@ describe('a keeper that starts', () => {
     expect(broker.leases.get(3)?.lease).toMatchObject({ ...progress, owner: 'a/1' });
   });
 
+  it('takes what its own lease names already: that is no crash', async () => {
+    const { broker, work, keeper } = setUpKeeper();
+    work.sourceSeq = 40;
+    broker.lease(3, 'a/1', { read: 40 });
+    await keeper.start();
+    expect(keeper.owned).toEqual(ALL);
+    expect(work.starts.get(3)).toMatchObject({ read: 40, isCrash: false });
+  });
+
   it('takes only its own share beside others', async () => {
     const { broker, work, keeper } = setUpKeeper();
     broker.join('b/1');
@@ -171,6 +180,20 @@ describe('what another one gave away', () => {
     expect(keeper.owned).toEqual([...OURS, MOVED].toSorted());
   });
 
+  it('is taken soon after it stands, though the word of it came before', async () => {
+    const { clock, broker, keeper } = await besideAnother();
+    broker.join('b/1', true);
+    await clock.advance(HEARD_MS);
+    const { lease } = broker.leases.get(MOVED) ?? {};
+    if (lease !== undefined) broker.tellLease(MOVED, { ...lease, owner: null });
+    await clock.advance(HEARD_MS);
+    expect(keeper.owned).not.toContain(MOVED);
+    broker.isHeard = false;
+    broker.lease(MOVED, null);
+    await clock.advance(30);
+    expect(keeper.owned).toContain(MOVED);
+  });
+
   it('is taken by the second beat when nobody heard of it', async () => {
     const { clock, broker, keeper } = await besideAnother();
     broker.isHeard = false;
@@ -187,6 +210,23 @@ describe('what another one gave away', () => {
     broker.leave('b');
     await clock.advance(HEARD_MS);
     expect(work.starts.get(MOVED)).toMatchObject({ read: 70, isCrash: false });
+  });
+
+  it('is known by our own writes: a read that is behind them changes nothing', async () => {
+    const { clock, broker, work, keeper } = await startedKeeper();
+    broker.replicaHas = new Map(broker.leases);
+    [work.reached, work.sourceSeq] = [{ read: 12, tail: 3, open: [] }, 12];
+    broker.join('b/1');
+    await clock.advance(HEARD_MS);
+    const reads = broker.asked.leases;
+    await clock.advance(TTL_MS);
+    expect(broker.asked.leases).toBeGreaterThan(reads);
+    const { write } = broker.asked;
+    broker.leave('b');
+    await clock.advance(HEARD_MS);
+    expect(keeper.owned).toEqual(ALL);
+    expect(broker.asked.write).toBe(write + THEIRS.length);
+    expect(work.starts.get(MOVED)).toMatchObject({ read: 12 });
   });
 
   it('is looked for every few beats, also when nothing is awaited', async () => {
@@ -244,6 +284,17 @@ describe('an owner that is not there any more', () => {
     expect(keeper.owned).toEqual(OURS);
     broker.expire('b');
     await clock.advance(250);
+    expect(keeper.owned).toEqual(ALL);
+  });
+
+  it('is missed as soon as its time to live is over, also between two beats', async () => {
+    const { clock, broker, keeper } = await besideAnother();
+    await clock.advance(TTL_MS - RENEW_MS + 500);
+    broker.join('b/1'); // Its last renewal, half a second behind a beat of ours.
+    await clock.advance(TTL_MS);
+    broker.expire('b');
+    expect(keeper.owned).toEqual(OURS);
+    await clock.advance(30);
     expect(keeper.owned).toEqual(ALL);
   });
 

@@ -38,6 +38,10 @@ export interface ShardKeeperOptions {
 const GATHER_MS = 5;
 /** While something is awaited that nobody will tell of: an expired key, the end of a turn. */
 const LOOK_MS = 200;
+/** A lease is heard of with its publish, a moment before it stands: so it is looked at again soon, once or twice. */
+const LOOK_AGAIN_MS = [10, 20, 50];
+/** The broker forgets a key some milliseconds after its time. */
+const EXPIRY_MS = 10;
 /** How often progress is written into the leases. */
 const REFRESH_MS = 3_000;
 /** Leases are heard of as they are written; every so many beats they are read all the same. */
@@ -57,6 +61,7 @@ export class ShardKeeper {
   private isRewound = false;
   private round: Promise<void> | undefined;
   private mustRepeat = false;
+  private lookAgainMs: number[] = [];
   private mustRead = true;
   private beats = 0;
   private toldOwned = 0;
@@ -64,7 +69,12 @@ export class ShardKeeper {
 
   constructor(private readonly options: ShardKeeperOptions) {
     const { shards, members, ttlMs, clock } = options;
-    this.duties = Array.from({ length: shards }, (_, shard): Duty => ({ shard, state: 'away', isCertain: true }));
+    this.duties = Array.from({ length: shards }, (_, shard): Duty => ({
+      shard,
+      state: 'away',
+      isCertain: true,
+      doubts: 0,
+    }));
     this.handler = new LeaseHandler({ ...options, onLease: (shard, stored) => this.heardLease(shard, stored) });
     this.membership = new Membership({ ...options, store: members, onReturn: () => this.doubtAll() });
     this.view = new MemberView(members, ttlMs, clock, () => this.lookSoon());
@@ -152,6 +162,7 @@ export class ShardKeeper {
     if (duty.state === 'away') {
       if (this.leases.get(shard)?.lease.owner === lease.owner) return;
       this.mustRead = true;
+      this.lookAgainMs = [...LOOK_AGAIN_MS];
       this.lookSoon();
     } else if (lease.owner !== this.options.incarnation && lease.owner !== null) {
       // Perhaps refused, perhaps not: our own next write tells.
@@ -164,6 +175,7 @@ export class ShardKeeper {
     for (const duty of this.duties) {
       if (duty.state === 'away') continue;
       duty.isCertain = false;
+      duty.doubts++;
       void this.handler.confirm(duty);
     }
     this.options.work.recheckHeld();
@@ -171,7 +183,7 @@ export class ShardKeeper {
 
   private heardLease(shard: number, stored: StoredLease | undefined): void {
     if (stored === undefined) this.leases.delete(shard);
-    else this.keepLease(shard, stored);
+    else this.leases.set(shard, stored);
     this.lookSoon();
   }
 
@@ -230,10 +242,18 @@ export class ShardKeeper {
       if (step === 'release') void this.handler.release(duty);
       if (step === 'nothing' && situation.state === 'owned' && !situation.isAssignedToUs) isWaiting = true;
       // Its owner is still there, or has just given it away: a missed word must not leave it to nobody for long.
-      if (step === 'nothing' && situation.state === 'away' && situation.isAssignedToUs) this.mustRead = true;
+      if (step === 'nothing' && situation.state === 'away' && situation.isAssignedToUs) {
+        this.mustRead = true;
+        isWaiting = true;
+      }
     }
     this.tellOwned();
-    if (isWaiting) this.after('wait', LOOK_MS, () => void this.look());
+    if (isWaiting) this.after('wait', this.lookAgainMs.shift() ?? LOOK_MS, () => void this.look());
+    // Not only with the next beat: sessions of who is gone wait for nothing else.
+    const { overdueInMs } = this.view;
+    if (overdueInMs > 0 && overdueInMs < this.options.renewMs) {
+      this.after('overdue', overdueInMs + EXPIRY_MS, () => void this.look());
+    }
     if (isMember && !this.isRewound) this.reportReady();
   }
 

@@ -15,7 +15,7 @@ export function atMostElapsedMs(since: Moment, clock: Clock): number {
   return Math.max(clock.now() - since.wall, clock.monotonic() - since.monotonic);
 }
 
-/** So much time has certainly passed: for what must not happen too early. */
+/** So much time has certainly passed: for what must not happen too early. The wall clock may have been set. */
 export function certainlyElapsedMs(since: Moment, clock: Clock): number {
-  return Math.min(clock.now() - since.wall, clock.monotonic() - since.monotonic);
+  return clock.monotonic() - since.monotonic;
 }
