@@ -18,6 +18,8 @@ export default defineConfig({
           name: 'unit',
           include: ['libs/**/*.spec.ts', 'apps/**/*.spec.ts'],
           exclude: ['**/node_modules/**', '**/dist/**'],
+          // Property tests run thousands of cases; on a busy machine that takes its time.
+          testTimeout: 60_000,
           globalSetup: ['test/global-setup.ts'],
         },
       },
