@@ -161,7 +161,7 @@ describe('a shard that was handed over', () => {
     await store(5, 5, 5);
     const open = [{ session: `main.${sessionOf(5).sessionToken}`, from: 1, holder: 'b/1', since: 2 }];
     await work.open(5, { read: 2, tail: 9, open, isCrash: false });
-    expect(lanes.starts.get(5)).toMatchObject({ read: 2, tail: 9, open, crashedUpTo: 0 });
+    expect(lanes.starts.get(5)).toEqual({ read: 2, tail: 9, open, isCrash: false, crash: undefined });
     expect(known).toEqual([9]);
     expect(reader.asked).toEqual([]);
     await until('it is read', () => lanes.calls.includes('receive 5 3'));
@@ -181,13 +181,20 @@ describe('a shard that was handed over', () => {
   });
 });
 
+it('a crash that nobody has fenced to its end is handed on with the shard', async () => {
+  const { lanes, work } = setUp();
+  const crash = { upTo: 7, tail: 3 };
+  await work.open(5, { ...HANDED_OVER, crash, isCrash: false });
+  expect(lanes.starts.get(5)).toMatchObject({ crash });
+});
+
 describe('a shard whose owner crashed', () => {
   it('begins behind all that it may have written, and all that it may have begun', async () => {
     const { lanes, known, work } = setUp();
     await store(5, 5, 6, 5);
     for (let i = 0; i < 2; i++) await channel.publish(names.turnsSubject(sessionOf(6)), '{}', {});
     await work.open(5, { ...HANDED_OVER, tail: 1, isCrash: true });
-    expect(lanes.starts.get(5)).toMatchObject({ read: 0, tail: 2, crashedUpTo: 4 });
+    expect(lanes.starts.get(5)).toMatchObject({ read: 0, tail: 2, crash: { upTo: 4, tail: 2 } });
     expect(known).toEqual([2]);
   });
 
@@ -199,7 +206,7 @@ describe('a shard whose owner crashed', () => {
     const opening = work.open(5, { ...HANDED_OVER, isCrash: true });
     await broker.restart();
     await opening;
-    expect(lanes.starts.get(5)).toMatchObject({ tail: 0, crashedUpTo: 1 });
+    expect(lanes.starts.get(5)).toMatchObject({ tail: 0, crash: { upTo: 1, tail: 0 } });
   }, 30_000);
 
   it('and all its others ask each end once', async () => {
@@ -214,7 +221,7 @@ describe('a shard whose owner crashed', () => {
     await first;
     await store(5, 6);
     await work.open(6, { ...HANDED_OVER, isCrash: true });
-    expect([lanes.starts.get(5), lanes.starts.get(6)]).toMatchObject([{ crashedUpTo: 0 }, { crashedUpTo: 2 }]);
+    expect([lanes.starts.get(5), lanes.starts.get(6)]).toMatchObject([{ crash: { upTo: 0 } }, { crash: { upTo: 2 } }]);
   });
 });
 

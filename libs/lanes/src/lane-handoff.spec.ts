@@ -95,7 +95,7 @@ describe('a cancel of a held session', () => {
   it('reaches the own held turn of a process that has the shard again', async () => {
     const { clock, records, heldByA } = setUpHandoffs();
     const { a, b } = await heldByA();
-    a.runner.openShard(0, { ...(await b.runner.releaseShard(0)), crashedUpTo: 0 });
+    a.runner.openShard(0, await b.runner.releaseShard(0));
     await a.receive('a', 1);
     await a.receive('a', 2, cancelOrder(WHOLE_SESSION));
     expect(a.turn('a').signal.aborted).toBe(true);
@@ -114,7 +114,7 @@ describe('a cancel of a held session', () => {
     await b.receive('a', 2, cancelOrder(WHOLE_SESSION));
     await a.end('a');
     await clock.advance(5);
-    a.runner.openShard(0, { ...(await b.runner.releaseShard(0)), crashedUpTo: 0 });
+    a.runner.openShard(0, await b.runner.releaseShard(0));
     await a.receive('a', 3);
     a.runner.work.cancelHeld(sessionKey('a'), WHOLE_SESSION);
     expect(a.turn('a').signal.aborted).toBe(false);
@@ -256,6 +256,31 @@ describe('what is handed on', () => {
     });
   });
 
+  it('L1 a crash that its successor has counted is counted once, however often the shard is handed over after that', async () => {
+    const { clock, records, start } = setUpHandoffs();
+    const dead = start('D/1');
+    for (const [i, session] of ['a', 'b', 'c'].entries()) await dead.receive(session, i + 1);
+    dead.kill();
+    const receiveAll = async (to: Process): Promise<void> => {
+      for (const [i, session] of ['a', 'b', 'c'].entries()) await to.receive(session, i + 1);
+    };
+    let owner = start('B/0', { isRecovery: true, crashedUpTo: 3, capacity: 2 });
+    await receiveAll(owner);
+    await owner.fail('a');
+    expect(owner.turn('c').batch).toMatchObject({ attempt: 2, crashes: 1 });
+    for (let i = 1; i <= 3; i++) {
+      const from = await owner.runner.releaseShard(0);
+      await owner.runner.work.handBackAll();
+      await clock.advance(5_000);
+      owner = start(`B/${i}`, { from });
+      await receiveAll(owner);
+      for (const session of ['a', 'b', 'c']) {
+        expect(records.of(session).at(-1)?.run).toMatchObject({ crashes: 1 });
+        expect(owner.turn(session).batch).toMatchObject({ attempt: i + 2, crashes: 1, isQuarantined: false });
+      }
+    }
+  });
+
   it('L4 nor that a batch ended its worker in quarantine: it does not run again', async () => {
     const { records, start } = setUpHandoffs();
     for (let life = 1; life <= 3; life++) {
@@ -305,7 +330,7 @@ describe('what is handed on', () => {
     const from = { read: 1, tail: 0, open: [{ session: 'main.a', from: 1, holder: 'A/1', since: 0 }] };
     const b = start('B/1', { from: { read: 0, tail: 0, open: [] } });
     b.closed.add('head');
-    b.runner.openShard(0, { ...from, crashedUpTo: 0 });
+    b.runner.openShard(0, from);
     expect(await b.runner.releaseShard(0)).toEqual(from);
     await b.open();
     await clock.advance(5_000);

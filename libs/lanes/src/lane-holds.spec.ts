@@ -122,7 +122,7 @@ describe('a turn that runs when its shard is released', () => {
   it('L1 comes back to its own holder, which waits for it as everybody does', async () => {
     const { clock, records, start, heldByA } = setUpHandoffs();
     const { a, b } = await heldByA();
-    a.runner.openShard(0, { ...(await b.runner.releaseShard(0)), crashedUpTo: 0 });
+    a.runner.openShard(0, await b.runner.releaseShard(0));
     for (const seq of [1, 2]) await a.receive('a', seq);
     await clock.advance(3_000);
     expect(seqsOf(a)).toEqual([[1]]);

@@ -4,6 +4,7 @@ import type { Clock } from '#contracts';
 import { isDecided } from './head.js';
 import type { Holders } from './lane-holds.js';
 import { cancelOrder } from './lane-process.fixture.js';
+import { QUARANTINE_CRASHES } from './lane-recovery.js';
 import type { LaneRunner } from './lane-runner.js';
 import {
   makeRunner,
@@ -104,7 +105,7 @@ class World {
       });
     }
     for (const { atMs: at, kind, back } of plan.moves) this.clock.after(at, () => this.move(kind, back));
-    this.clock.after(0, () => this.give(0, 0));
+    this.clock.after(0, () => this.give(0, false));
   }
 
   nextDelayMs(): number {
@@ -149,7 +150,7 @@ class World {
     this.owner = undefined;
     this.seen.handedOver++;
     this.seen.held += progress.open.filter(({ holder }) => holder !== undefined).length;
-    this.clock.after(this.nextDelayMs(), () => this.give(back, 0));
+    this.clock.after(this.nextDelayMs(), () => this.give(back, false));
   }
 
   private takeFrom(owner: Process, kind: 'crash' | 'lose'): void {
@@ -164,17 +165,19 @@ class World {
         void owner.runner.work.discardOverrun();
       });
     }
-    this.clock.after(40, () => this.give(99, this.inbox.length));
+    this.clock.after(40, () => this.give(99, true));
   }
 
-  private give(back: number, crashedUpTo: number): void {
+  private give(back: number, isCrash: boolean): void {
     const living = this.processes.filter(({ worker }) => !this.gone.has(worker));
     const former = living[back];
     const next = former ?? new Process(this, `w/${this.processes.length}`);
     if (former === undefined) this.processes.push(next);
     if (this.stored.open.some(({ holder }) => holder === next.worker)) this.seen.toItself++;
     this.owner = next;
-    next.open(this.stored, crashedUpTo);
+    const { tail } = this.records;
+    // Who takes over from one that is gone asks for the last record and the last message that there are.
+    next.open(isCrash ? { ...this.stored, tail, crash: { tail, upTo: this.inbox.length } } : this.stored);
   }
 
   /** Every entry that is written claims no more than is true. */
@@ -231,11 +234,11 @@ class Process {
     this.runner.dropShard(0);
   }
 
-  open(start: LaneProgress, crashedUpTo: number): void {
+  open(start: LaneProgress): void {
     this.start = start;
     this.position = 0;
     this.catchUpAt = Math.max(this.world.inbox.length, start.read);
-    this.runner.openShard(0, { ...start, crashedUpTo });
+    this.runner.openShard(0, start);
     if (this.catchUpAt === 0) this.runner.caughtUp(0);
     this.wake();
   }
@@ -303,6 +306,13 @@ async function run(plan: Plan): Promise<World> {
       record.kind === 'turn' && record.status === 'succeeded' ? record.messages.map(({ seq }) => seq) : [],
     );
     expect(handled).toEqual(handled.toSorted((a, b) => a - b));
+    for (const record of records) {
+      // Nobody is blamed for more ends than there were.
+      expect(record.run?.crashes ?? 0).toBeLessThanOrEqual(it.gone.size);
+      if (record.kind === 'turn' && record.error?.name === 'worker_crashed') {
+        expect(it.gone.size).toBeGreaterThan(QUARANTINE_CRASHES);
+      }
+    }
     for (const { messages } of records) {
       for (const { decision } of messages) if (decision === 'cancelled') it.seen.cancelled++;
     }

@@ -1,5 +1,6 @@
 import type { CancelTarget, Clock, SessionRecord } from '#contracts';
 import {
+  afterCrash,
   makeRunner,
   ManualClock,
   ManualTurns,
@@ -73,10 +74,10 @@ export function setUpProcess({
     monotonic: () => clock.monotonic(),
     after: (delayMs, fn) => clock.after(delayMs, () => void (isDead || fn())),
   };
-  const { isRecovery = false, ...parts } = options;
-  const crashedUpTo = isRecovery ? (options.crashedUpTo ?? Number.MAX_SAFE_INTEGER) : 0;
+  const { isRecovery = false, ...given } = options;
+  const parts = isRecovery ? { from: afterCrash(records, options.crashedUpTo), ...given } : given;
   const store = new MemoryStore(records, pass);
-  const runner = makeRunner({ ...parts, store, turns, clock: ownClock, crashedUpTo });
+  const runner = makeRunner({ ...parts, store, turns, clock: ownClock });
   const receive = async (session: string, seq: number, body: object | string = {}): Promise<void> => {
     runner.receive(sessionKey(session), rawMessage(seq, body));
     await settled();

@@ -5,6 +5,7 @@ import { decide, isDecided } from './head.js';
 import { QUARANTINE_CRASHES } from './lane-recovery.js';
 import type { LaneRunner } from './lane-runner.js';
 import {
+  afterCrash,
   makeRunner,
   ManualClock,
   ManualTurns,
@@ -204,8 +205,8 @@ class Process {
     const bury = store.bury.bind(store);
     store.bury = async (...args) => (await bury(...args)) && !this.isDead;
     const { capacity } = plan;
-    const crashedUpTo = world.crashes === 0 ? 0 : world.inbox.length;
-    this.runner = makeRunner({ store, turns, clock, capacity, random: () => world.nextRandom(), crashedUpTo });
+    const from = world.crashes === 0 ? {} : { from: afterCrash(records, world.inbox.length) };
+    this.runner = makeRunner({ store, turns, clock, capacity, random: () => world.nextRandom(), ...from });
     if (world.inbox.length === 0) this.runner.caughtUp(0);
     this.wake();
   }

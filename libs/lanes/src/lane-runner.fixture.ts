@@ -83,6 +83,11 @@ export class MemoryRecords {
   /** Writes that have come to the broker. */
   writes = 0;
 
+  /** Sequence of the last record of all sessions. */
+  get tail(): number {
+    return this.lastSeq;
+  }
+
   of(session: string): readonly SessionRecord[] {
     return this.stored(session).map(({ record }) => record);
   }
@@ -285,10 +290,14 @@ export interface RunnerParts {
   readonly worker?: string;
   readonly holders?: Holders;
   readonly mayStart?: (shard: number) => boolean;
-  /** Up to here a former owner of shard 0 may have begun turns. */
-  readonly crashedUpTo?: number;
-  /** What a former owner of shard 0 handed over. */
+  /** How far a former owner of shard 0 was. */
   readonly from?: LaneProgress;
+}
+
+/** What is known of shard 0 by who takes it over from one that is gone, which may have begun turns up to `upTo`. */
+export function afterCrash(records: MemoryRecords, upTo = Number.MAX_SAFE_INTEGER): LaneProgress {
+  const { tail } = records;
+  return { read: 0, tail, open: [], crash: { upTo, tail } };
 }
 
 export const NO_HOLDERS: Holders = { isGone: () => Promise.resolve(false), passCancel: () => {} };
@@ -296,12 +305,12 @@ export const NO_HOLDERS: Holders = { isGone: () => Promise.resolve(false), passC
 /** Owns shard 0. Without `random` the backoffs have no jitter. */
 export function makeRunner({ store, turns, clock, ...options }: RunnerParts): LaneRunner {
   const { capacity = 100, random = () => 0.5, worker = 'w/1', holders = NO_HOLDERS } = options;
-  const { mayStart = () => true, crashedUpTo = 0, from = { read: 0, tail: 0, open: [] } } = options;
+  const { mayStart = () => true, from = { read: 0, tail: 0, open: [] } } = options;
   const newCommitId = (): string => `commit-${++commits}`;
   const runner = new LaneRunner({
     ...{ store, turns, clock, capacity, random, newCommitId, worker, holders, mayStart },
     log: silentLogger,
   });
-  runner.openShard(0, { ...from, crashedUpTo });
+  runner.openShard(0, from);
   return runner;
 }

@@ -3,6 +3,7 @@ import type { SessionRecord } from '#contracts';
 import { emptyHead } from './head.js';
 import type { TurnRunner } from './lane-ports.js';
 import {
+  afterCrash,
   makeRunner,
   ManualClock,
   ManualTurns,
@@ -26,8 +27,8 @@ function setUp(options: { capacity?: number; isRecovery?: boolean; records?: Mem
     what === 'write' && gate.isClosed ? new Promise((resolve) => void gate.open.push(resolve)) : Promise.resolve(),
   );
   const { capacity = 100, isRecovery = false } = options;
-  const crashedUpTo = isRecovery ? Number.MAX_SAFE_INTEGER : 0;
-  const runner = makeRunner({ store, turns: options.turns ?? turns, clock, capacity, crashedUpTo });
+  const from = isRecovery ? { from: afterCrash(records) } : {};
+  const runner = makeRunner({ store, turns: options.turns ?? turns, clock, capacity, ...from });
   let lastSeq = 0;
   const send = async (session: string, body: object | string = {}, agent = 'main'): Promise<number> => {
     const seq = ++lastSeq;
@@ -416,7 +417,7 @@ describe('signs of a begun turn', () => {
     const records = new MemoryRecords();
     records.announce('a', { ...STARTED, runId: 'old', seqs: [1, 3] });
     const { runner, turn, turns, send } = setUp({ records, isRecovery: true });
-    runner.openShard(1, { read: 0, tail: 0, open: [], crashedUpTo: 0 });
+    runner.openShard(1, { read: 0, tail: 0, open: [] });
     await send('a');
     runner.caughtUp(1);
     await settled();

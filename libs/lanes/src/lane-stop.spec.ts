@@ -139,7 +139,7 @@ describe('a released shard', () => {
   it.each([0, 1, 2])('waits until no more than %i of its turns run, which are let go then', async (maxHeld) => {
     const { runner, receive, end, turns } = setUpProcess({ capacity: 3 });
     for (const [i, session] of ['a', 'b', 'c', 'd'].entries()) await receive(session, i + 1);
-    runner.openShard(1, { read: 0, tail: 0, open: [], crashedUpTo: 0 });
+    runner.openShard(1, { read: 0, tail: 0, open: [] });
     expect([runner.runningIn(0), runner.waiting]).toEqual([3, 1]);
     let progress: LaneProgress | undefined;
     void runner.releaseShard(0, maxHeld).then((released) => (progress = released));
@@ -158,7 +158,7 @@ describe('a released shard', () => {
 
   it('says what runs of it, and another shard goes on as if nothing had been', async () => {
     const { runner, receive, turns, records } = setUpProcess({ capacity: 1 });
-    runner.openShard(1, { read: 10, tail: 5, open: [], crashedUpTo: 0 });
+    runner.openShard(1, { read: 10, tail: 5, open: [] });
     await receive('a', 1);
     runner.receive({ ...sessionKey('other'), shard: 1 }, rawMessage(11));
     await settled();
