@@ -215,8 +215,11 @@ describe('what is handed on', () => {
     await zombie.end('a');
     await a.receive('a', 3, 'rubbish');
     expect([a.turn('a').seqs, decisionsOf(records.of('a')).length]).toEqual([[1], 2]);
+    const { signal } = a.turn('a');
     const from = await a.runner.releaseShard(0);
     expect(from.open).toEqual([{ session: 'main.a', from: expect.any(Number) }]);
+    // Nor does it go on beside what the next owner runs (L1).
+    expect([signal.aborted, a.turns.active.size, a.runner.discarded]).toEqual([true, 0, 1]);
     const b = start('B/1', { from });
     for (const seq of [1, 2, 3]) await b.receive('a', seq);
     await clock.advance(5_000);

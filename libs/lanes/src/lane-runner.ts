@@ -250,6 +250,11 @@ export class LaneRunner {
   private drive(lane: Lane): void {
     if (lane.home.state !== 'open' || !lane.isOpen || lane.isStopped) return;
     if (lane.writing !== undefined || lane.hold !== undefined) return;
+    if (lane.isContested && !this.options.mayStart(lane.key.shard)) {
+      this.doubtful.add(lane);
+      return;
+    }
+    lane.isContested = false;
     if (lane.isIncomplete) this.incomplete.add(lane);
     else if (this.incomplete.size > 0) this.incomplete.delete(lane);
     if (lane.backlog.controls.length > 0) return this.cancel(lane);

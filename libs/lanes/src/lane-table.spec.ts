@@ -104,6 +104,18 @@ describe('progress', () => {
     expect(second.runner.progress(0)?.tail).toBe(2);
   });
 
+  it('L4 tells of a crash as long as something that may have been begun before it is undecided', async () => {
+    const crash = { upTo: 2, tail: 7 };
+    const { runner, receive, end } = setUpProcess({ from: { read: 0, tail: 7, open: [], crash } });
+    for (const [i, session] of ['a', 'b', 'c'].entries()) await receive(session, i + 1);
+    expect(runner.progress(0)?.crash).toEqual(crash);
+    await end('b');
+    expect(runner.progress(0)?.crash).toEqual(crash);
+    await end('a');
+    expect(runner.progress(0)).toEqual({ read: 3, tail: 7, open: [{ session: 'main.c', from: 3 }] });
+    expect(runner.progress(0)).not.toHaveProperty('crash');
+  });
+
   it('L3 keeps an open lane open, from where it was, until what it had was received', async () => {
     const { runner, receive, end, clock } = setUpProcess({
       from: {

@@ -110,7 +110,7 @@ export class LaneWriter {
           { ...lane.key, seq: outcome.winner.seq },
           "another's record stands here, ours is discarded",
         );
-        lane.goOnFrom(outcome.winner);
+        lane.lost(outcome.winner);
         this.options.onRecord(lane);
         return 'lost';
       case 'abandoned':

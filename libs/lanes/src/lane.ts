@@ -77,6 +77,9 @@ export class Lane {
   private isCondemned = false;
   /** A record of it was given up, since the process stops: nothing of it begins any more. */
   isStopped = false;
+  /** Somebody else wrote where we meant to: nothing is written before it is certain again that the session is ours (L4). */
+  isContested = false;
+  private isOvertaken = false;
   /** A record is on its way; resolves when it has ended. Commits of a session go one after another. */
   writing: Promise<unknown> | undefined;
 
@@ -230,9 +233,10 @@ export class Lane {
     return this.batch;
   }
 
-  /** False when a record of somebody else decided a part of the running batch: its result must be discarded. */
+  /** False when a record of somebody else decided a part of the running batch, or fenced it: its result must be discarded. */
   get batchIsWhole(): boolean {
-    return this.batch !== undefined && this.batch.items.every((item) => !isDecided(this.head, item.seq));
+    if (this.batch === undefined || this.isOvertaken) return false;
+    return this.batch.items.every((item) => !isDecided(this.head, item.seq));
   }
 
   /** What a note beside the running turn says of it: the attempt that runs. */
@@ -261,6 +265,13 @@ export class Lane {
     Object.assign(this, { frozen, mustRecord, isCondemned });
   }
 
+  /** Another's record stands where ours was to stand. While a turn runs here nobody else writes, unless it was given up. */
+  lost(winner: LoadedHead): void {
+    this.isContested = true;
+    this.isOvertaken = this.batch !== undefined;
+    this.goOnFrom(winner);
+  }
+
   /** A record stands: its head is the truth. */
   goOnFrom(loaded: LoadedHead): void {
     this.current = loaded;
@@ -274,6 +285,7 @@ export class Lane {
   endTurn(): void {
     const items = this.batch?.items ?? [];
     this.batch = undefined;
+    this.isOvertaken = false;
     this.backlog.putBack(items.filter((item) => !isDecided(this.head, item.seq)));
     this.refreeze();
   }
