@@ -1,0 +1,31 @@
+import { checkBatches } from './checks/batches.js';
+import { checkChain } from './checks/chain.js';
+import { checkAccepted, checkDecidedOnce } from './checks/decided-once.js';
+import { checkLateCalls } from './checks/late-calls.js';
+import { checkOrder } from './checks/order.js';
+import { checkDead, checkHealthy, checkProbes } from './checks/others.js';
+import { checkResults } from './checks/results.js';
+import { checkSerialCalls } from './checks/serial-calls.js';
+import type { History, Violation } from './history.js';
+import { bySession } from './session-history.js';
+
+/** Every breach of an invariant that a history shows; none means that all of them held. */
+export function checkHistory(history: History): Violation[] {
+  const sessions = bySession(history);
+  return [
+    ...history.mishaps.map((says): Violation => ({ invariant: 'alive', says })),
+    ...checkAccepted(history),
+    ...sessions.flatMap((session) => [
+      ...checkDecidedOnce(session),
+      ...checkOrder(session),
+      ...checkChain(session),
+      ...checkBatches(session),
+      ...checkResults(session),
+    ]),
+    ...checkSerialCalls(history, sessions),
+    ...checkLateCalls(history),
+    ...checkProbes(history),
+    ...checkHealthy(history),
+    ...checkDead(history),
+  ];
+}

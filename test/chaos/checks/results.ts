@@ -1,0 +1,37 @@
+import type { Violation } from '../history.js';
+import { at, type SessionHistory } from '../session-history.js';
+
+/**
+ * L1: a turn that succeeded is one call of the agent, its own; its effects are there once. The agent names its call in the
+ * reply and counts turns in the session's state, so a result that was lost, doubled or another's shows.
+ */
+export function checkResults({ session, records, calls }: SessionHistory): Violation[] {
+  const found: Violation[] = [];
+  const says = (text: string, time: number): void =>
+    void found.push({ invariant: 'L1', says: text, session, at: time });
+  const byNumber = new Map(calls.map((call) => [call.n, call]));
+  let turns = 0;
+  for (const line of records) {
+    const { record } = line;
+    if (record.kind === 'turn' && record.status === 'succeeded') {
+      turns++;
+      const n = Number(record.sends[0]?.text?.replace('call ', ''));
+      const call = byNumber.get(n);
+      if (call?.runId !== record.runId || call.attempt !== record.attempt) {
+        says(
+          `${at(line)} is attempt ${record.attempt} of ${record.runId}, and has the result of call ${n}: ` + of(call),
+          line.at,
+        );
+      }
+    }
+    const counted = (record.state as { readonly turns: number } | undefined)?.turns ?? 0;
+    if (counted !== turns)
+      says(`${at(line)} is the session's turn ${turns}, and its state has counted ${counted}`, line.at);
+    if (counted !== turns) return found;
+  }
+  return found;
+}
+
+function of(call: { readonly runId: string; readonly attempt: number } | undefined): string {
+  return call === undefined ? 'none of this session' : `attempt ${call.attempt} of ${call.runId}`;
+}

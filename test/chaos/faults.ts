@@ -1,0 +1,153 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FaultProxy } from '#testing';
+import type { Brokers } from './brokers.js';
+import type { FaultLine } from './history.js';
+import { FAULT_TYPES, type FaultKind, type PlannedFault } from './plan.js';
+import type { Crew, Life, Seat } from './seats.js';
+
+/** What there is to break. */
+export interface Targets {
+  readonly crew: Crew;
+  readonly brokers: Brokers;
+}
+
+/** Together less than a time to live: nobody may be taken for dead then. */
+const RETURN_APART_MS = 400;
+
+type Doing = (targets: Targets, fault: PlannedFault) => Promise<void>;
+
+/** How each kind is done; it is over when what was broken works again. */
+const DOING: Readonly<Record<FaultKind, Doing>> = {
+  'kill worker': async ({ crew }, fault) => killAndStart(crew, seatOf(crew.workers, fault), fault),
+  'stop worker': async ({ crew }, fault) => stopAndStart(crew, seatOf(crew.workers, fault), fault),
+  'replace worker': async ({ crew }, fault) => {
+    const seat = seatOf(crew.workers, fault);
+    const former = lifeOf(seat);
+    await seat.start(true);
+    await crew.stop(former);
+  },
+  'pause worker briefly': pauseWorker,
+  'pause worker beyond its time': pauseWorker,
+  'pause worker, then kill it': async ({ crew }, fault) => {
+    const seat = seatOf(crew.workers, fault);
+    await pause(lifeOf(seat), fault.lastsMs, false);
+    await killAndStart(crew, seat, { ...fault, lastsMs: 0 });
+  },
+  'cut worker off': async ({ crew }, fault) => {
+    const link = linkOf(seatOf(crew.workers, fault));
+    link.dropFromClient();
+    link.dropFromServer();
+    await delay(fault.lastsMs);
+    link.heal();
+  },
+  'cut all workers off': async ({ crew }, { lastsMs }) => {
+    const links = crew.workers.map(linkOf);
+    for (const link of links) {
+      link.dropFromClient();
+      link.dropFromServer();
+    }
+    await delay(lastsMs);
+    for (const link of links) {
+      link.heal();
+      await delay(RETURN_APART_MS);
+    }
+  },
+  'lose answers to worker': async ({ crew }, fault) => loseAnswers(seatOf(crew.workers, fault), fault),
+  'lose answers to ingress': async ({ crew }, fault) => loseAnswers(seatOf(crew.ingresses, fault), fault),
+  'reset link of worker': async ({ crew }, fault) => linkOf(seatOf(crew.workers, fault)).cutAll(),
+  'kill ingress': async ({ crew }, fault) => killAndStart(crew, seatOf(crew.ingresses, fault), fault),
+  'stop ingress': async ({ crew }, fault) => stopAndStart(crew, seatOf(crew.ingresses, fault), fault),
+  'kill broker': async ({ brokers }, { target, lastsMs }) => {
+    const node = nodeOf(brokers, target);
+    await node.kill9();
+    await delay(lastsMs);
+    await node.restart();
+  },
+  'pause broker': async ({ brokers }, { target, lastsMs }) => {
+    const { pid } = nodeOf(brokers, target);
+    process.kill(pid, 'SIGSTOP');
+    await delay(lastsMs);
+    process.kill(pid, 'SIGCONT');
+  },
+};
+
+/** Does all faults at their times; resolves when the last one is healed. Those of one target wait for one another. */
+export async function inflict(
+  plan: readonly PlannedFault[],
+  targets: Targets,
+  say: (line: string) => void,
+): Promise<FaultLine[]> {
+  const start = Date.now();
+  const done: FaultLine[] = [];
+  const byTarget = new Map<string, Promise<void>>();
+  for (const fault of plan) {
+    await delay(Math.max(0, start + fault.at - Date.now()));
+    const target = `${FAULT_TYPES[fault.kind].of}-${fault.target}`;
+    const run = async (): Promise<void> => {
+      say(`${((Date.now() - start) / 1000).toFixed(1)} s: ${fault.kind} ${fault.target}, ${fault.lastsMs} ms`);
+      const line = { kind: fault.kind, target, from: Date.now(), to: Number.POSITIVE_INFINITY };
+      done.push(line);
+      const problem = await DOING[fault.kind](targets, fault).catch((error: unknown) => error);
+      if (problem !== undefined) targets.crew.mishaps.push(`${fault.kind} ${fault.target} did not heal: ${problem}`);
+      line.to = Date.now();
+    };
+    byTarget.set(target, (byTarget.get(target) ?? Promise.resolve()).then(run));
+  }
+  await Promise.all(byTarget.values());
+  return done;
+}
+
+async function pauseWorker({ crew }: Targets, fault: PlannedFault): Promise<void> {
+  await pause(lifeOf(seatOf(crew.workers, fault)), fault.lastsMs, true);
+}
+
+async function pause({ service, stopped }: Life, ms: number, goesOn: boolean): Promise<void> {
+  const span = { from: Date.now(), to: Number.POSITIVE_INFINITY };
+  stopped.push(span);
+  service.signal('SIGSTOP');
+  await delay(ms);
+  if (!goesOn) return;
+  service.signal('SIGCONT');
+  span.to = Date.now();
+}
+
+async function loseAnswers(seat: Seat, { lastsMs }: PlannedFault): Promise<void> {
+  const link = linkOf(seat);
+  link.dropFromServer();
+  await delay(lastsMs);
+  link.heal();
+}
+
+async function killAndStart(crew: Crew, seat: Seat, { lastsMs, isRenamed }: PlannedFault): Promise<void> {
+  await crew.kill(lifeOf(seat));
+  await delay(lastsMs);
+  await seat.start(isRenamed);
+}
+
+async function stopAndStart(crew: Crew, seat: Seat, { lastsMs, isRenamed }: PlannedFault): Promise<void> {
+  await crew.stop(lifeOf(seat));
+  await delay(lastsMs);
+  await seat.start(isRenamed);
+}
+
+function seatOf(seats: readonly Seat[], { target }: PlannedFault): Seat {
+  const seat = seats[target];
+  if (seat === undefined) throw new Error(`there is no seat ${target}`);
+  return seat;
+}
+
+function lifeOf({ current, role, target }: Seat): Life {
+  if (current === undefined) throw new Error(`nobody sits at ${role} ${target}`);
+  return current;
+}
+
+function linkOf({ link, role, target }: Seat): FaultProxy {
+  if (link === undefined) throw new Error(`${role} ${target} has no link that can be broken`);
+  return link;
+}
+
+function nodeOf({ nodes }: Brokers, target: number): Brokers['nodes'][number] {
+  const node = nodes[target];
+  if (node === undefined) throw new Error(`there is no broker ${target}`);
+  return node;
+}

@@ -1,0 +1,119 @@
+import type { CancelTarget, SessionRecord } from '#contracts';
+
+/**
+ * What happened in a run, as data: what was asked for, what the streams hold afterwards, what the agent saw, and what was
+ * done to the processes. All times are ms since the epoch, by the one clock of the machine.
+ */
+export interface History {
+  /** Of the membership of workers. */
+  readonly ttlMs: number;
+  readonly renewMs: number;
+  readonly accepted: readonly Accepted[];
+  /** By sequence. */
+  readonly inbox: readonly InboxLine[];
+  /** By sequence. */
+  readonly records: readonly RecordLine[];
+  readonly dead: readonly DeadLine[];
+  readonly starts: readonly StartLine[];
+  readonly calls: readonly Call[];
+  readonly lives: readonly LifeLine[];
+  readonly faults: readonly FaultLine[];
+  /** When nobody could see who renews a membership. */
+  readonly blind: readonly Span[];
+  /** What went wrong beside the invariants: a process that ended by itself, a part that did not heal. */
+  readonly mishaps: readonly string[];
+}
+
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A 202. */
+export interface Accepted {
+  readonly session: string;
+  readonly id: string;
+  readonly seq: number;
+  readonly duplicate: boolean;
+  readonly at: number;
+}
+
+export interface InboxLine {
+  readonly session: string;
+  readonly seq: number;
+  readonly id: string;
+  readonly at: number;
+  /** Empty = none. */
+  readonly thread: string;
+  /** Of an order to cancel; a message has none. */
+  readonly cancels?: CancelTarget;
+}
+
+export interface RecordLine {
+  readonly session: string;
+  readonly seq: number;
+  readonly at: number;
+  /** The sequence that its writer took for that of the session's last record. */
+  readonly expected: number;
+  readonly record: SessionRecord;
+}
+
+export interface DeadLine {
+  readonly session: string;
+  /** Of the message. */
+  readonly seq: number;
+}
+
+/** What a worker announced when it began a turn; not in an outage. */
+export interface StartLine {
+  readonly runId: string;
+  readonly attempt: number;
+  readonly incarnation: string;
+  /** By the clock of the worker. */
+  readonly at: number;
+}
+
+/** One request to the agent. */
+export interface Call {
+  /** Counts all calls; the answer names it. */
+  readonly n: number;
+  readonly session: string;
+  readonly runId: string;
+  readonly attempt: number;
+  readonly messages: readonly { readonly id: string; readonly seq: number }[];
+  /** Of everything that the agent got but attempt and deadline. */
+  readonly digest: string;
+  /** Which process asked. */
+  readonly life: string;
+  readonly startedAt: number;
+  readonly endedAt: number;
+  /** The caller closed the request; nobody waited for the answer any more. */
+  readonly isHungUp: boolean;
+}
+
+/** One process of a worker, from its start to its end. */
+export interface LifeLine {
+  readonly name: string;
+  readonly startedAt: number;
+  /** When it was killed, or had left; absent = to the end of the run. */
+  readonly endedAt?: number;
+  /** Known once it has joined. */
+  readonly incarnation?: string;
+  /** When its membership was seen to be renewed, ascending. */
+  readonly renewedAt: readonly number[];
+  readonly stopped: readonly Span[];
+}
+
+export interface FaultLine extends Span {
+  readonly kind: string;
+  readonly target: string;
+}
+
+/** What a run must never show, and what it found instead. */
+export interface Violation {
+  readonly invariant: 'L1' | 'L2' | 'L3' | 'L4' | 'L5' | 'L6' | 'L7' | 'alive';
+  readonly says: string;
+  /** Where and when it shows; absent when it is about no session. */
+  readonly session?: string;
+  readonly at?: number;
+}

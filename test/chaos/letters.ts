@@ -1,0 +1,67 @@
+import type { Dice } from './dice.js';
+import { sessionOf } from './sessions.js';
+
+/** One message that somebody wants to send, and what goes wrong with its sending. */
+export interface Letter {
+  readonly session: string;
+  readonly id: string;
+  /** How the agent behaves when it gets it: see agent.ts. */
+  readonly text: string;
+  readonly thread?: string;
+  /** The same again: at once to another ingress too, or a while after it was accepted. */
+  readonly again?: 'at once' | 'later';
+  /** It, or everything of its session, is cancelled a moment after it was accepted. */
+  readonly cancel?: 'message' | 'session';
+}
+
+const QUICK_SESSIONS = 120;
+/** Of these everybody writes at once. */
+const HOT_SESSIONS = 5;
+const SLOW_SESSIONS = 16;
+const FAILING_SESSIONS = 16;
+const THREADS = ['a', 'b', 'c'];
+
+/** All letters of a run, as long as somebody asks for the next one. Probes are numbered, so that each has its own session. */
+export function* letters(dice: Dice): Generator<Letter, never> {
+  for (let n = 1; ; n++) {
+    const id = `m${n}`;
+    const lot = dice.next();
+    if (lot < 0.03) yield { ...slow(dice), id };
+    else if (lot < 0.05) yield { ...failing(dice), id };
+    else if (lot < 0.06) yield { session: sessionOf('probe', n), id, text: 'quick' };
+    else yield { ...quick(dice), id };
+  }
+}
+
+type Content = Omit<Letter, 'id'>;
+
+function quick(dice: Dice): Content {
+  const n = dice.chance(0.3) ? dice.between(0, HOT_SESSIONS - 1) : dice.between(0, QUICK_SESSIONS - 1);
+  return { session: sessionOf('quick', n), text: 'quick', ...route(dice, n), ...again(dice) };
+}
+
+/** From shorter than the time to live of a worker to three times as long. */
+function slow(dice: Dice): Content {
+  const n = dice.between(0, SLOW_SESSIONS - 1);
+  const text = `slow ${dice.chance(0.7) ? dice.between(50, 1_500) : dice.between(1_500, 6_000)}`;
+  const lot = dice.next();
+  const cancel = lot < 0.1 ? ({ cancel: 'message' } as const) : lot < 0.13 ? ({ cancel: 'session' } as const) : {};
+  return { session: sessionOf('slow', n), text, ...route(dice, n), ...again(dice), ...cancel };
+}
+
+function failing(dice: Dice): Content {
+  const n = dice.between(0, FAILING_SESSIONS - 1);
+  const tries = dice.between(1, 2);
+  const text = dice.pick([`fail ${tries}`, 'fail 9', `later ${tries}`, 'refuse', `reset ${tries}`, 'silent 1']);
+  return { session: sessionOf('failing', n), text, ...route(dice, n), ...again(dice) };
+}
+
+/** Half of the sessions have several routes. */
+function route(dice: Dice, n: number): { thread?: string } {
+  return n % 2 === 0 ? {} : { thread: dice.pick(THREADS) };
+}
+
+function again(dice: Dice): Pick<Letter, 'again'> {
+  const lot = dice.next();
+  return lot < 0.03 ? { again: 'at once' } : lot < 0.06 ? { again: 'later' } : {};
+}

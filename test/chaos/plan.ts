@@ -1,0 +1,106 @@
+import type { Dice } from './dice.js';
+
+/**
+ * Every fault of a run, drawn before it begins. A target has one fault at a time; those of different targets overlap as
+ * chance wills.
+ */
+export interface PlannedFault {
+  /** ms from the start of the run. */
+  readonly at: number;
+  readonly kind: FaultKind;
+  /** Which worker, ingress or broker node, from 0. */
+  readonly target: number;
+  /** Until it goes on, or is started again. */
+  readonly lastsMs: number;
+  /** The process that takes the place of a worker has a name of its own. */
+  readonly isRenamed: boolean;
+}
+
+interface FaultType {
+  readonly of: 'worker' | 'ingress' | 'broker';
+  /** How often it is in the bag from which each round of faults is drawn. */
+  readonly weight: number;
+  readonly lastsMs: readonly [number, number];
+  /** Only with one node: of several a client knows the addresses, and goes around a broken link. */
+  readonly isOfLink?: true;
+}
+
+/** Times fit a membership of two seconds. To add a kind, add a row, and tell faults.ts how to do it. */
+export const FAULT_TYPES = {
+  'kill worker': { of: 'worker', weight: 2, lastsMs: [0, 4_000] },
+  'stop worker': { of: 'worker', weight: 2, lastsMs: [0, 1_500] },
+  /** SIGTERM, and the next one starts at once, as a rolling deploy does it. */
+  'replace worker': { of: 'worker', weight: 1, lastsMs: [0, 0] },
+  'pause worker briefly': { of: 'worker', weight: 1, lastsMs: [200, 1_300] },
+  'pause worker beyond its time': { of: 'worker', weight: 2, lastsMs: [2_500, 6_000] },
+  /** A zombie that never comes back. */
+  'pause worker, then kill it': { of: 'worker', weight: 1, lastsMs: [500, 4_000] },
+  /** Nothing gets through, and nobody is told. */
+  'cut worker off': { of: 'worker', weight: 1, lastsMs: [500, 6_000], isOfLink: true },
+  /** The broker stores and acknowledges, and the worker never hears of it. */
+  'lose answers to worker': { of: 'worker', weight: 1, lastsMs: [500, 6_000], isOfLink: true },
+  /** An outage from which one comes back after the other: the first must not take the last for dead. */
+  'cut all workers off': { of: 'broker', weight: 1, lastsMs: [2_500, 6_000], isOfLink: true },
+  'reset link of worker': { of: 'worker', weight: 1, lastsMs: [0, 0], isOfLink: true },
+  'lose answers to ingress': { of: 'ingress', weight: 1, lastsMs: [200, 3_000], isOfLink: true },
+  'kill ingress': { of: 'ingress', weight: 1, lastsMs: [0, 2_000] },
+  'stop ingress': { of: 'ingress', weight: 1, lastsMs: [0, 1_000] },
+  'kill broker': { of: 'broker', weight: 1, lastsMs: [100, 5_000] },
+  'pause broker': { of: 'broker', weight: 1, lastsMs: [300, 5_000] },
+} as const satisfies Record<string, FaultType>;
+export type FaultKind = keyof typeof FAULT_TYPES;
+
+export interface PlanSize {
+  readonly ms: number;
+  readonly workers: number;
+  readonly ingresses: number;
+  readonly nodes: number;
+}
+
+/** Within a minute each kind comes once. */
+const EVERY_MS = 3_500;
+/** Something should be there that faults can hurt, and time to heal. */
+const CALM_MS = 3_000;
+/** A process that was started again, or a broker node that catches up, is left alone for so long. */
+const REST_MS = { worker: 2_000, ingress: 1_000, broker: 5_000 } as const;
+
+export function planFaults(dice: Dice, { ms, workers, ingresses, nodes }: PlanSize): PlannedFault[] {
+  const counts = { worker: workers, ingress: ingresses, broker: nodes };
+  const busyUntil = new Map<string, number>();
+  let bag: FaultKind[] = [];
+  const faults: PlannedFault[] = [];
+  const end = ms - CALM_MS;
+  for (let slot = CALM_MS; slot < end; slot += EVERY_MS) {
+    if (bag.length === 0) bag = dice.shuffle(fullBag(nodes));
+    const kind = bag.pop() as FaultKind;
+    const { of, lastsMs }: FaultType = FAULT_TYPES[kind];
+    const wanted = slot + dice.between(0, EVERY_MS - 1);
+    const target = leastBusy(dice.shuffle(Array.from({ length: counts[of] }, (_, n) => n)), (n) =>
+      Math.max(wanted, busyUntil.get(keyOf(of, n)) ?? 0),
+    );
+    const at = Math.max(wanted, busyUntil.get(keyOf(of, target)) ?? 0);
+    const lasts = dice.between(...lastsMs);
+    const isRenamed = dice.chance(0.4);
+    if (at >= end) continue;
+    busyUntil.set(keyOf(of, target), at + lasts + REST_MS[of]);
+    faults.push({ at, kind, target, lastsMs: lasts, isRenamed });
+  }
+  return faults.toSorted((a, b) => a.at - b.at);
+}
+
+function fullBag(nodes: number): FaultKind[] {
+  const types: [string, FaultType][] = Object.entries(FAULT_TYPES);
+  return types.flatMap(([kind, { weight, isOfLink }]) =>
+    Array<FaultKind>(isOfLink && nodes > 1 ? 0 : weight).fill(kind as FaultKind),
+  );
+}
+
+/** The first of those that are free earliest. */
+function leastBusy(targets: readonly number[], freeAt: (target: number) => number): number {
+  return targets.reduce((best, target) => (freeAt(target) < freeAt(best) ? target : best));
+}
+
+/** Of a cluster one node at a time: with two away it is not there, and that is no news. */
+function keyOf(of: FaultType['of'], target: number): string {
+  return of === 'broker' ? of : `${of}-${target}`;
+}

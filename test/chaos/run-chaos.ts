@@ -1,0 +1,140 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { DEFAULT_SHARDS, Names } from '#contracts';
+import { startChaosAgent } from './agent.js';
+import { startBrokers } from './brokers.js';
+import { checkHistory } from './check-history.js';
+import { Dice } from './dice.js';
+import { inflict } from './faults.js';
+import type { History, LifeLine, Violation } from './history.js';
+import { watchMemberships, type MembershipWatch } from './membership-watch.js';
+import { planFaults } from './plan.js';
+import { StreamHistory } from './read-history.js';
+import { Crew, RENEW_MS, TTL_MS, type Life } from './seats.js';
+import { Traffic } from './traffic.js';
+import { watchWorkers } from './worker-watch.js';
+
+export interface ChaosOptions {
+  readonly minutes: number;
+  readonly seed: number;
+  /** Of the broker. */
+  readonly nodes: 1 | 3;
+  /** How many are sent in all, as far as faults let them through. */
+  readonly messages: number;
+  readonly say: (line: string) => void;
+}
+
+export interface ChaosResult {
+  readonly history: History;
+  readonly violations: readonly Violation[];
+  /** Results of zombies that their workers have thrown away. */
+  readonly discarded: number;
+  readonly failedStarts: readonly string[];
+}
+
+const WORKERS = 4;
+const INGRESSES = 2;
+/** How long what was held up may take once everything works again. */
+const HEALED_WITHIN_MS = 60_000;
+const LOOK_MS = 500;
+/** A zombie that still wanted to write would have done so by then. */
+const SETTLE_MS = 2 * TTL_MS;
+const MOST_NAMED = 5;
+
+/** Breaks everything for a while, lets it heal, and holds what happened against the invariants. */
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const { minutes, seed, nodes, messages, say } = options;
+  const ms = minutes * 60_000;
+  const dice = new Dice(seed);
+  const names = new Names('lk', DEFAULT_SHARDS);
+  // Chance for each part up front: how often one of them asks must not change the others.
+  const [faultDice, trafficDice, nodeDice] = [dice.fork(), dice.fork(), dice.fork()];
+  const plan = planFaults(faultDice, { ms, nodes, workers: WORKERS, ingresses: INGRESSES });
+
+  await using agent = await startChaosAgent();
+  await using brokers = await startBrokers(nodes);
+  await using crew = await Crew.start({
+    brokers,
+    workers: WORKERS,
+    ingresses: INGRESSES,
+    agentUrl: agent.urlFor,
+    dice: nodeDice,
+  });
+  const urls = brokers.nodes.map(({ url }) => url);
+  await using memberships = await watchMemberships(names, urls);
+  await using workers = watchWorkers(() => crew.urls);
+  const traffic = new Traffic({ dice: trafficDice, perSecond: messages / (ms / 1000), urls: () => crew.urls });
+  say(`seed ${seed}: ${plan.length} faults in ${minutes} min, ${nodes} broker node(s)`);
+
+  const [faults] = await Promise.all([inflict(plan, { crew, brokers }, say), traffic.run(ms)]);
+  const unsent = await traffic.end(HEALED_WITHIN_MS);
+  if (unsent > 0)
+    crew.mishaps.push(`${unsent} messages could not be sent within ${HEALED_WITHIN_MS} ms of the last fault`);
+  say(`sent: ${traffic.accepted.length} accepted; waiting until all are decided`);
+
+  await using streams = await StreamHistory.open(names, urls[0] ?? '');
+  await streams.readInbox();
+  await untilDecided(streams, crew);
+  await delay(SETTLE_MS);
+  // What they still write when they end counts like everything else.
+  await crew.stopAll();
+  await streams.readAll();
+  const { inbox, records, dead, starts } = streams;
+  const history: History = {
+    ...{ ttlMs: TTL_MS, renewMs: RENEW_MS, inbox, records, dead, starts, faults },
+    mishaps: [...crew.mishaps, ...traffic.refused],
+    accepted: traffic.accepted,
+    calls: agent.calls,
+    lives: livesOf(crew.lives, memberships),
+    blind: memberships.blind,
+  };
+  const { failedStarts } = crew;
+  return { history, violations: checkHistory(history), discarded: workers.discarded, failedStarts };
+}
+
+/** What is still undecided after that is told by the checks. */
+async function untilDecided(streams: StreamHistory, crew: Crew): Promise<void> {
+  const deadline = Date.now() + HEALED_WITHIN_MS;
+  for (;;) {
+    await streams.readRecords();
+    const undecided = streams.undecided();
+    if (undecided.length === 0) return;
+    if (Date.now() > deadline) return describeStuck(undecided, crew);
+    await delay(LOOK_MS);
+  }
+}
+
+/** What the services say of the sessions that do not go on: evidence for whoever looks into it. */
+async function describeStuck(undecided: StreamHistory['inbox'], crew: Crew): Promise<void> {
+  const sessions = [...new Set(undecided.map(({ session }) => session))];
+  for (const session of sessions.slice(0, MOST_NAMED)) {
+    const url = `${crew.urls[0]}/v1/agents/main/sessions/${encodeURIComponent(session)}`;
+    const answer = await fetch(url).then(
+      (response) => response.text(),
+      (error: unknown) => String(error),
+    );
+    crew.mishaps.push(`${session} does not go on: ${answer}`);
+  }
+}
+
+/** Which incarnation was which process: the one of its worker that was first seen in its time. */
+function livesOf(lives: readonly Life[], { renewals }: MembershipWatch): LifeLine[] {
+  const seen = [...renewals].map(([incarnation, renewedAt]) => ({
+    ...{ incarnation, renewedAt },
+    worker: incarnation.slice(0, incarnation.indexOf('/')),
+    firstAt: renewedAt[0] ?? 0,
+  }));
+  return lives.flatMap((life): LifeLine[] => {
+    const { name, worker, startedAt, endedAt, stopped } = life;
+    if (worker === undefined) return [];
+    const end = endedAt ?? Number.POSITIVE_INFINITY;
+    const own = seen.find((one) => one.worker === worker && one.firstAt >= startedAt && one.firstAt <= end);
+    const { incarnation, renewedAt } = own ?? { incarnation: undefined, renewedAt: [] };
+    return [
+      {
+        ...{ name, startedAt, stopped, renewedAt },
+        ...(endedAt === undefined ? {} : { endedAt }),
+        ...(incarnation === undefined ? {} : { incarnation }),
+      },
+    ];
+  });
+}

@@ -1,0 +1,149 @@
+import type { TurnRecord } from '#contracts';
+import type { History, LifeLine, RecordLine, Violation } from './history.js';
+import { rightHistory, runOf, STANDING, STOPPED } from './right-history.js';
+
+/** Each makes one thing of the right history wrong, and one check has to see it. To add a case, add a row. */
+export interface Sabotage {
+  readonly title: string;
+  readonly breaks: Violation['invariant'];
+  readonly history: History;
+}
+
+const right = rightHistory();
+const last = right.records.at(-1) as RecordLine;
+
+function sabotage(breaks: Violation['invariant'], title: string, change: Partial<History>): Sabotage {
+  return { breaks, title, history: { ...right, ...change } };
+}
+
+function records(seq: number, change: (record: TurnRecord) => Partial<TurnRecord>): Partial<History> {
+  return {
+    records: right.records.map((line) =>
+      line.seq === seq
+        ? { ...line, record: { ...line.record, ...change(line.record as TurnRecord) } as TurnRecord }
+        : line,
+    ),
+  };
+}
+
+function calls(n: number, change: Partial<History['calls'][number]>): Partial<History> {
+  return { calls: right.calls.map((call) => (call.n === n ? { ...call, ...change } : call)) };
+}
+
+function inbox(seq: number, change: Partial<History['inbox'][number]>): Partial<History> {
+  return { inbox: right.inbox.map((line) => (line.seq === seq ? { ...line, ...change } : line)) };
+}
+
+function lives(name: string, change: Partial<LifeLine>): Partial<History> {
+  return { lives: right.lives.map((life) => (life.name === name ? { ...life, ...change } : life)) };
+}
+
+const decided = (id: string, seq: number): TurnRecord['messages'] => [{ id, seq, decision: 'handled' }];
+
+export const SABOTAGES: readonly Sabotage[] = [
+  sabotage('L1', 'a message is decided by two records', {
+    records: [
+      ...right.records,
+      {
+        ...last,
+        seq: 11,
+        expected: 10,
+        record: { ...last.record, kind: 'note', messages: decided('m11', 11) } as never,
+      },
+    ],
+  }),
+  sabotage(
+    'L1',
+    'a cursor does not cover what is decided',
+    records(2, () => ({ done: [] })),
+  ),
+  sabotage(
+    'L1',
+    'a cursor covers what nothing has decided',
+    records(2, () => ({ upto: 3, done: [] })),
+  ),
+  sabotage(
+    'L1',
+    'a message is cancelled that nobody wanted to be',
+    inbox(8, { cancels: { what: 'message', seq: 99 } }),
+  ),
+  sabotage(
+    'L1',
+    'a record has the result of another call',
+    records(2, () => ({ sends: [{ kind: 'reply', text: 'call 3' }] })),
+  ),
+  sabotage(
+    'L1',
+    'a state has not counted a turn',
+    records(3, () => ({ state: { turns: 1 } })),
+  ),
+  sabotage(
+    'L1',
+    'a second turn runs while the holder of the first stands',
+    lives(STOPPED, {
+      stopped: [],
+      renewedAt: right.lives.find(({ name }) => name === STANDING)?.renewedAt ?? [],
+    }),
+  ),
+  sabotage('L1', 'a second turn runs in an outage in which nobody was seen', {
+    blind: [{ from: 1_500, to: 8_900 }],
+    lives: right.lives.map((life) => ({ ...life, renewedAt: life.renewedAt.filter((at) => at < 1_500 || at > 8_900) })),
+  }),
+  sabotage(
+    'L1',
+    'an id is stored twice without being dead',
+    records(5, () => ({ messages: decided('m5', 5) })),
+  ),
+  sabotage('L2', 'a younger message of a route is handled before an older one', inbox(2, { thread: 'a' })),
+  sabotage('L2', 'a route is served before that of the oldest message', {
+    records: right.records.map((line) => {
+      if (line.seq === 9)
+        return { ...line, record: { ...line.record, ...swapped(11), upto: 9, done: [[11, 11]] } as never };
+      return line.seq === 10 ? { ...line, record: { ...line.record, ...swapped(10) } as never } : line;
+    }),
+    calls: right.calls.map((call) => {
+      if (call.n === 8) return { ...call, ...swapped(11) };
+      return call.n === 9 ? { ...call, ...swapped(10) } : call;
+    }),
+  }),
+  sabotage('L3', 'a message is never decided', {
+    inbox: [...right.inbox, { session: 'slow:12', seq: 12, id: 'm12', at: 1_200, thread: '' }],
+  }),
+  sabotage('L3', 'a message that was accepted is not there', {
+    accepted: [...right.accepted, { session: 'slow:12', id: 'm12', seq: 12, duplicate: false, at: 1_200 }],
+  }),
+  sabotage('L3', 'a dead message is not kept', { dead: [] }),
+  sabotage('L4', 'a record was written on another than the last', {
+    records: right.records.map((line) => (line.seq === 3 ? { ...line, expected: 1 } : line)),
+  }),
+  sabotage(
+    'L4',
+    'a fenced attempt is recorded all the same',
+    records(2, () => ({
+      attempt: 1,
+      sends: [{ kind: 'reply', text: 'call 1' }],
+    })),
+  ),
+  sabotage('L4', 'a turn begins when the membership has ended', {
+    starts: [...right.starts, { runId: runOf('probe:4', 4), attempt: 1, incarnation: 'worker-0/1', at: 8_902 }],
+    calls: [
+      ...right.calls,
+      { ...(right.calls[3] as History['calls'][number]), n: 10, life: STOPPED, startedAt: 8_905, endedAt: 8_906 },
+    ],
+  }),
+  sabotage('L5', 'a quick question waits', {
+    accepted: right.accepted.map((line) => ({ ...line, at: line.at - 50_000 })),
+  }),
+  sabotage('L6', 'a healthy session fails', {
+    ...records(4, () => ({ status: 'failed', messages: [{ id: 'm4', seq: 4, decision: 'dead' }], state: undefined })),
+    dead: [...right.dead, { session: 'probe:4', seq: 4 }],
+  }),
+  sabotage('L7', 'a second attempt has fewer messages', calls(2, { messages: [{ id: 'm1', seq: 1 }] })),
+  sabotage('L7', 'a second attempt has another content', calls(2, { digest: 'another' })),
+  sabotage('alive', 'a process ends by itself', { mishaps: ['worker-0#1 ended by itself'] }),
+];
+
+/** One of the two messages of that session, in the place of the other. */
+function swapped(seq: 10 | 11): { runId: string; messages: TurnRecord['messages'] } {
+  return { runId: runOf('slow:10', seq), messages: decided(`m${seq}`, seq) };
+}

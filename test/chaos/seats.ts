@@ -1,0 +1,184 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  startFaultProxy,
+  startService,
+  tempDir,
+  type TempDir,
+  type FaultProxy,
+  type ProcessEnd,
+  type ServiceProcess,
+} from '#testing';
+import type { Brokers } from './brokers.js';
+import type { Dice } from './dice.js';
+import type { Span } from './history.js';
+
+export const TTL_MS = 2_000;
+export const RENEW_MS = 400;
+/** Longer than most slow turns, shorter than some: a stop hands those back. */
+const DRAIN_MS = 3_000;
+
+const SETTINGS = {
+  membership: { ttlMs: TTL_MS, renewMs: RENEW_MS },
+  drainMs: DRAIN_MS,
+  log: { level: 'warn' },
+  agents: { main: { turnTimeoutMs: 8_000, abortGraceMs: 1_000, backoffInitialMs: 200, backoffMaxMs: 2_000 } },
+};
+
+const MOST_STARTS = 5;
+
+/** One process, from its start to its end. */
+export interface Life {
+  readonly name: string;
+  readonly worker?: string;
+  readonly startedAt: number;
+  endedAt?: number;
+  readonly stopped: Span[];
+  readonly service: ServiceProcess;
+}
+
+/** The place of one process: when its process is gone, another one takes it. */
+export class Seat {
+  private generation = 0;
+  private names = 0;
+  current: Life | undefined;
+
+  constructor(
+    private readonly crew: Crew,
+    readonly role: 'worker' | 'ingress',
+    readonly target: number,
+    /** On its way to the broker; only when that has one node. */
+    readonly link: FaultProxy | undefined,
+  ) {}
+
+  /** Starts a process; its predecessor may still run when the name is a new one. */
+  async start(isRenamed = false): Promise<void> {
+    if (isRenamed) this.names++;
+    const id = `${this.role}-${this.target}${this.names === 0 ? '' : `-${this.names}`}`;
+    const name = `${id}#${++this.generation}`;
+    for (let tries = 1; ; tries++) {
+      try {
+        this.current = await this.crew.start(this.role, id, name, this.link?.url);
+        return;
+      } catch (error) {
+        // As whatever starts it would do: it may have met a broker that had no leader just then.
+        if (tries === MOST_STARTS) throw error;
+        this.crew.failedStarts.push(`${name}: ${String(error).trim().replaceAll('\n', ' | ')}`);
+      }
+    }
+  }
+}
+
+export interface CrewOptions {
+  readonly brokers: Brokers;
+  readonly workers: number;
+  readonly ingresses: number;
+  readonly agentUrl: (life: string) => string;
+  /** Picks the node that a process is told of. */
+  readonly dice: Dice;
+}
+
+/** All our processes: those that run, and what is known of those that ran. */
+export class Crew implements AsyncDisposable {
+  readonly lives: Life[] = [];
+  /** What ended though nobody ended it. */
+  readonly mishaps: string[] = [];
+  /** Processes that ended instead of getting ready, and were started again. */
+  readonly failedStarts: string[] = [];
+  readonly workers: Seat[] = [];
+  readonly ingresses: Seat[] = [];
+  private readonly expected = new Set<Life>();
+
+  private constructor(
+    private readonly options: CrewOptions,
+    private readonly dir: TempDir,
+  ) {}
+
+  static async start(options: CrewOptions): Promise<Crew> {
+    const dir = await tempDir('chaos');
+    const crew = new Crew(options, dir);
+    try {
+      const settings = { ...SETTINGS, nats: { replicas: options.brokers.nodes.length } };
+      await writeFile(join(dir.path, 'lanekeeper.json'), JSON.stringify(settings));
+      await crew.seat('worker', crew.workers, options.workers);
+      await crew.seat('ingress', crew.ingresses, options.ingresses);
+      for (const seat of crew.ingresses) await seat.start();
+      await Promise.all(crew.workers.map((seat) => seat.start()));
+      return crew;
+    } catch (error) {
+      await crew[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Where requests can go now. */
+  get urls(): string[] {
+    return this.ingresses.flatMap(({ current }) =>
+      current?.endedAt === undefined && current?.service.url !== undefined ? [current.service.url] : [],
+    );
+  }
+
+  private async seat(role: Seat['role'], seats: Seat[], count: number): Promise<void> {
+    const [node, ...more] = this.options.brokers.nodes;
+    for (let target = 0; target < count; target++) {
+      const link = node === undefined || more.length > 0 ? undefined : await startFaultProxy(node.port);
+      seats.push(new Seat(this, role, target, link));
+    }
+  }
+
+  async start(role: Seat['role'], id: string, name: string, linkUrl: string | undefined): Promise<Life> {
+    const { brokers, agentUrl, dice } = this.options;
+    const startedAt = Date.now();
+    const service = await startService({
+      args: [role],
+      cwd: this.dir.path,
+      env: {
+        LANEKEEPER_NATS_URL: linkUrl ?? dice.pick(brokers.nodes).url,
+        LANEKEEPER_HTTP_PORT: '0',
+        LANEKEEPER_CONFIG: join(this.dir.path, 'lanekeeper.json'),
+        ...(role === 'worker' ? { LANEKEEPER_WORKER_ID: id, LANEKEEPER_AGENT_URL: agentUrl(name) } : {}),
+      },
+    });
+    const life: Life = { name, startedAt, stopped: [], service, ...(role === 'worker' ? { worker: id } : {}) };
+    this.lives.push(life);
+    void service.exited.then((end) => {
+      life.endedAt ??= Date.now();
+      if (!this.expected.has(life))
+        this.mishaps.push(`${name} ended by itself (${describeEnd(end)}): ${tail(service)}`);
+    });
+    return life;
+  }
+
+  async kill(life: Life): Promise<void> {
+    this.expected.add(life);
+    life.endedAt = Date.now();
+    await life.service.killGroup9();
+  }
+
+  /** SIGTERM, and its end, which has to be a clean one. */
+  async stop(life: Life): Promise<void> {
+    this.expected.add(life);
+    const end = await life.service.stop().catch((error: unknown) => void this.mishaps.push(`${life.name}: ${error}`));
+    if (end !== undefined && end.code !== 0) {
+      this.mishaps.push(`${life.name} was told to stop and ended with ${describeEnd(end)}: ${tail(life.service)}`);
+    }
+  }
+
+  async stopAll(): Promise<void> {
+    await Promise.all(this.lives.filter(({ endedAt }) => endedAt === undefined).map((life) => this.stop(life)));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stopAll();
+    for (const { link } of [...this.workers, ...this.ingresses]) await link?.close();
+    await this.dir.remove();
+  }
+}
+
+function describeEnd({ code, signal }: ProcessEnd): string {
+  return signal === null ? `exit code ${code}` : signal;
+}
+
+function tail(service: ServiceProcess): string {
+  return service.output().trim().split('\n').slice(-5).join(' | ');
+}

@@ -1,0 +1,15 @@
+/** What a session is for stands in front of its key; how its agent behaves stands in the texts of its messages. */
+export type SessionKind = 'quick' | 'slow' | 'failing' | 'probe';
+
+export function sessionOf(kind: SessionKind, n: number): string {
+  return `${kind}:${n}`;
+}
+
+export function kindOf(session: string): SessionKind {
+  return session.slice(0, session.indexOf(':')) as SessionKind;
+}
+
+/** Whose agent always answers well and at once. */
+export function isHealthy(session: string): boolean {
+  return kindOf(session) === 'quick' || kindOf(session) === 'probe';
+}

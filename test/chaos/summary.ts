@@ -1,0 +1,49 @@
+import { probesDuringLongTurns } from './checks/others.js';
+import type { History } from './history.js';
+import type { ChaosResult } from './run-chaos.js';
+
+/** What was tried, for people: a run that did not hurt proves nothing. */
+export function summarize({ history, discarded, failedStarts }: Omit<ChaosResult, 'violations'>): [string, string][] {
+  const { accepted, inbox, records, calls, dead } = history;
+  const turns = records.filter(({ record }) => record.kind === 'turn').length;
+  const decisions = Map.groupBy(
+    records.flatMap(({ record }) => record.messages),
+    ({ decision }) => decision,
+  );
+  const count = (decision: 'handled' | 'dead' | 'cancelled'): number => decisions.get(decision)?.length ?? 0;
+  const runs = new Set(calls.map(({ runId }) => runId)).size;
+  const probes = calls.filter(({ session }) => session.startsWith('probe')).length;
+  return [
+    ['faults', faultsByKind(history)],
+    ['accepted', `${accepted.length}, of them ${accepted.filter(({ duplicate }) => duplicate).length} duplicates`],
+    ['stored in the inbox', `${inbox.length} of ${new Set(inbox.map(({ session }) => session)).size} sessions`],
+    ['records', `${turns} turns, ${records.length - turns} notes`],
+    [
+      'decided',
+      `${count('handled')} handled, ${count('dead')} dead (${dead.length} kept), ${count('cancelled')} cancelled`,
+    ],
+    ['calls of the agent', `${calls.length} for ${runs} runs: ${calls.length - runs} again`],
+    ['takeovers', `${takeovers(history)} sessions with a turn that was cut`],
+    ['results of zombies refused', String(discarded)],
+    ['starts that failed', failedStarts.length === 0 ? '0' : `${failedStarts.length}: ${failedStarts[0]}`],
+    ['probes', `${probesDuringLongTurns(history)} of ${probes} asked and answered while a long turn ran`],
+  ];
+}
+
+function faultsByKind({ faults }: History): string {
+  const counts = [...Map.groupBy(faults, ({ kind }) => kind)].map(([kind, { length }]) => `${length} × ${kind}`);
+  return `${faults.length}: ${counts.toSorted().join(', ')}`;
+}
+
+/** Notes that count one more crash than the record before them. */
+function takeovers({ records }: History): number {
+  let sum = 0;
+  for (const lines of Map.groupBy(records, ({ session }) => session).values()) {
+    lines.forEach(({ record }, i) => {
+      const before = lines[i - 1]?.record.run;
+      const known = before?.runId === record.run?.runId ? (before?.crashes ?? 0) : 0;
+      if (record.kind === 'note' && (record.run?.crashes ?? 0) > known) sum++;
+    });
+  }
+  return sum;
+}
