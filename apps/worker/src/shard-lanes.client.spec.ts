@@ -8,7 +8,7 @@ import {
   StreamReader,
   type StoredMessage,
 } from '#jetstream';
-import type { LaneProgress, LaneRunner, LaneStart } from '#lanes';
+import type { LaneProgress, LaneRunner } from '#lanes';
 import type { ShardStart } from '#shards';
 import { silentLogger, type Logger } from '#telemetry';
 import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
@@ -63,13 +63,13 @@ async function store(...shards: number[]): Promise<void> {
 /** Lanes that note what they are asked for; how far a shard is, they are told. */
 class RecordingLanes {
   readonly calls: string[] = [];
-  readonly starts = new Map<number, LaneStart>();
+  readonly starts = new Map<number, LaneProgress>();
   readonly read = new Map<number, number>();
   progressNow: LaneProgress | undefined = { read: 3, tail: 4, open: [{ session: 'main.s', from: 2 }] };
   overrun: () => Promise<void> = () => Promise.resolve();
   readonly work = { discardOverrun: () => this.overrun() };
 
-  openShard(shard: number, start: LaneStart): void {
+  openShard(shard: number, start: LaneProgress): void {
     this.calls.push(`open ${shard}`);
     this.starts.set(shard, start);
   }

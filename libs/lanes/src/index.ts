@@ -4,7 +4,7 @@ export type { Holders } from './lane-holds.js';
 export type { RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
 export type { CutTurn } from './lane-recovery.js';
 export { LaneRunner } from './lane-runner.js';
-export { keyOfLane, laneId, type LaneProgress, type LaneStart } from './lane-table.js';
+export { keyOfLane, laneId, type LaneProgress } from './lane-table.js';
 export type { LoadedHead } from './lane.js';
 export type { TurnOutcome } from './settlement.js';
 export type { TurnPolicy } from './turn-policy.js';

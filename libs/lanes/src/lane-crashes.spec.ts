@@ -175,6 +175,18 @@ describe('a process that only seemed to be gone', () => {
     expect(decisionsOf(records.of('a'))).toEqual([[1, 'handled']]);
   });
 
+  it('L4 that gets a record in after its successor asked for the last one is fenced all the same', async () => {
+    const first = setUpProcess();
+    const { records, clock } = first;
+    await first.receive('a', 1);
+    const second = setUpProcess({ records, clock, isRecovery: true, crashedUpTo: 2 });
+    await first.receive('a', 2, 'rubbish');
+    for (const seq of [1, 2]) await second.receive('a', seq);
+    expect(second.turn('a').batch).toMatchObject({ attempt: 2, crashes: 1 });
+    await first.end('a');
+    expect([first.runner.discarded, decisionsOf(records.of('a'))]).toEqual([1, [[2, 'rejected']]]);
+  });
+
   it('L1 that commits first has done it: its successor runs nothing of it again', async () => {
     const first = setUpProcess();
     const { records, clock } = first;

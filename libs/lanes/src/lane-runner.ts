@@ -6,7 +6,7 @@ import { describeLane } from './lane-description.js';
 import { LaneHolds, type HoldEnd, type Holders } from './lane-holds.js';
 import { Lane, type LaneHome } from './lane.js';
 import type { RecordStore, TurnRunner } from './lane-ports.js';
-import { keyOfLane, laneId, ShardLanes, type LaneProgress, type LaneStart } from './lane-table.js';
+import { keyOfLane, laneId, ShardLanes, type LaneProgress } from './lane-table.js';
 import { LaneWriter, type WriteResult } from './lane-writer.js';
 import { RetryTimers } from './retry-timers.js';
 import { RunningTurns } from './running-turns.js';
@@ -83,8 +83,8 @@ export class LaneRunner {
   }
 
   /** From here on the shard is ours. Of the open lanes, what lies at or below `read` is received like everything else. */
-  openShard(shard: number, start: LaneStart): void {
-    const home = new ShardLanes(shard, start.crashedUpTo ?? 0, start);
+  openShard(shard: number, start: LaneProgress): void {
+    const home = new ShardLanes(shard, start);
     this.shards.set(shard, home);
     for (const { session, from, holder, since } of start.open) {
       const lane = this.addLane(home, keyOfLane(session, shard));
@@ -113,7 +113,10 @@ export class LaneRunner {
 
   /** What an open lane had at or below the shard's `read` was received. */
   receivedOpen(key: SessionTokens): void {
-    const lane = this.shards.get(key.shard)?.find(laneId(key));
+    const home = this.shards.get(key.shard);
+    // What is not received any more, since the shard is being given away, is still to be read by the next owner.
+    if (home?.state !== 'open') return;
+    const lane = home.find(laneId(key));
     if (lane !== undefined) lane.unreadFrom = undefined;
   }
 
@@ -166,7 +169,7 @@ export class LaneRunner {
     for (;;) {
       const writes = home.open.flatMap(({ writing }) => (writing === undefined ? [] : [writing]));
       if (writes.length > 0) await Promise.all(writes);
-      else if (home.busy.length > maxHeld) await this.turns.anyEnd();
+      else if (home.busy.filter((lane) => this.turns.has(lane)).length > maxHeld) await this.turns.anyEnd();
       else break;
     }
     // Another record has decided their batch: they come to nothing, and nobody is to wait for them.

@@ -11,7 +11,7 @@ const EMPTY = { read: 0, tail: 0 };
 
 describe('a shard', () => {
   it('goes on from what it was handed over, and never back', () => {
-    const home = new ShardLanes(3, 0, { read: 40, tail: 9 });
+    const home = new ShardLanes(3, { read: 40, tail: 9 });
     expect([home.shard, home.progress()]).toEqual([3, { read: 40, tail: 9, open: [] }]);
     home.sawUpTo(39);
     home.sawRecord(8);
@@ -22,7 +22,7 @@ describe('a shard', () => {
   });
 
   it('has as open what is not decided, as long as it is not; a lane that got something again is open again', () => {
-    const home = new ShardLanes(0, 0, EMPTY);
+    const home = new ShardLanes(0, EMPTY);
     const lane = new Lane(sessionKey('a'), HOME);
     home.add(lane);
     lane.open(loaded({}, 1));
@@ -36,7 +36,7 @@ describe('a shard', () => {
   });
 
   it('has a held lane as open also when nothing of it is known, and names its holder whoever asks', () => {
-    const home = new ShardLanes(0, 0, { read: 7, tail: 0 });
+    const home = new ShardLanes(0, { read: 7, tail: 0 });
     const lane = new Lane(sessionKey('a'), HOME);
     home.add(lane);
     lane.hold = { holder: 'w/0', since: 4 };
@@ -46,7 +46,7 @@ describe('a shard', () => {
   });
 
   it('names who asks as the holder of what runs, and only then', () => {
-    const home = new ShardLanes(0, 0, EMPTY);
+    const home = new ShardLanes(0, EMPTY);
     const lane = new Lane(sessionKey('a'), HOME);
     home.add(lane);
     lane.open(loaded({}, 4));

@@ -23,11 +23,6 @@ export interface LaneProgress {
   readonly crash?: { readonly upTo: number; readonly tail: number } | undefined;
 }
 
-export interface LaneStart extends LaneProgress {
-  /** Up to this sequence a former owner that is gone may have begun turns, whatever was written since; 0 = see `crash`. */
-  readonly crashedUpTo?: number;
-}
-
 /** The lanes of a shard while this process owns it. */
 export class ShardLanes implements LaneHome {
   state: LaneHome['state'] = 'open';
@@ -39,15 +34,17 @@ export class ShardLanes implements LaneHome {
   readTo: number;
   private tail: number;
   private readonly crash: LaneProgress['crash'];
+  /** Up to this record nobody after the crash has written; who takes over itself knows that of whatever it finds. */
+  private readonly unfencedTail: number;
 
   constructor(
     readonly shard: number,
-    crashedUpTo: number,
     { read, tail, crash }: Omit<LaneProgress, 'open'>,
   ) {
     this.readTo = read;
     this.tail = tail;
-    this.crash = crashedUpTo > 0 ? { upTo: crashedUpTo, tail: Number.MAX_SAFE_INTEGER } : crash;
+    this.crash = crash;
+    this.unfencedTail = crash !== undefined && crash.tail < tail ? crash.tail : Number.MAX_SAFE_INTEGER;
   }
 
   find(id: string): Lane | undefined {
@@ -66,7 +63,7 @@ export class ShardLanes implements LaneHome {
 
   /** Whether an owner that is gone may have begun turns of a session, by its first message and its last record. */
   mayBeCut(firstSeq: number, headSeq: number): boolean {
-    return this.crash !== undefined && firstSeq <= this.crash.upTo && headSeq <= this.crash.tail;
+    return this.crash !== undefined && firstSeq <= this.crash.upTo && headSeq <= this.unfencedTail;
   }
 
   /** Something of the lane arrived. */
