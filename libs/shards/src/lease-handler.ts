@@ -184,8 +184,12 @@ export class LeaseHandler {
   }
 
   private follow(move: Promise<void>): void {
-    this.moves.add(move);
-    void move.finally(() => this.moves.delete(move));
+    const ended = move.catch((error: unknown) => {
+      // Only a bug comes here. Its shard stops; the process, and with it every other shard, goes on (L6).
+      this.options.log.error({ error: String(error) }, 'a move of a shard came to no end');
+    });
+    this.moves.add(ended);
+    void ended.finally(() => this.moves.delete(ended));
   }
 }
 

@@ -45,8 +45,7 @@ export class MemberView {
 
   /** Somebody has not been heard of for so long that the broker may have forgotten it. */
   get hasOverdue(): boolean {
-    const now = this.clock.monotonic();
-    return [...this.heardAt.values()].some((at) => now - at >= this.ttlMs);
+    return this.overdueInMs <= 0;
   }
 
   close(): void {
