@@ -2,6 +2,7 @@ import {
   HEADER,
   highestOfHead,
   parseRecord,
+  unreadableId,
   type Names,
   type SessionRecord,
   type SessionTokens,
@@ -116,7 +117,7 @@ export class SessionHistory {
     while (stored?.subject === subject) {
       const record = toRecord(stored);
       if (record !== undefined) yield record;
-      const before = Number(stored.header(HEADER.expectedLastSubjectSequence) || 0);
+      const before = previousRecordSeq(stored);
       stored = before > 0 && before < stored.seq ? await this.reader.message(turnsStream, before) : undefined;
     }
   }
@@ -148,6 +149,11 @@ export class SessionHistory {
   }
 }
 
+/** Each record's write was conditional on the one before it; 0 = it is the first. */
+export function previousRecordSeq(stored: StoredMessage): number {
+  return Number(stored.header(HEADER.expectedLastSubjectSequence) || 0);
+}
+
 function decides(record: SessionRecord, wanted: { seq: number } | { id: string }): boolean {
   return record.messages.some((message) => ('seq' in wanted ? message.seq === wanted.seq : message.id === wanted.id));
 }
@@ -172,5 +178,5 @@ function readIdAndKind(stored: StoredMessage): { id: string; isControl: boolean 
   } catch {
     // Decided `rejected` under this id.
   }
-  return { id: `seq:${stored.seq}`, isControl: false };
+  return { id: unreadableId(stored.seq), isControl: false };
 }

@@ -1,7 +1,8 @@
-import { HEADER, parseRecord, type Names, type SessionTokens } from '#contracts';
-import type { StoredMessage, StreamReader } from '#jetstream';
-import { isDecided } from '#lanes';
+import { parseRecord, unreadableId, type Names, type SessionTokens } from '#contracts';
+import type { StreamReader } from '#jetstream';
+import { isDecided, laneId } from '#lanes';
 import type { KeyLeaseStore, Lease } from '#shards';
+import { previousRecordSeq } from './session-history.client.js';
 
 type Judgement = 'decided' | 'undecided' | 'swallowed';
 
@@ -40,7 +41,7 @@ export class SwallowedEntries {
       const named = parsed.record.messages.find((message) => message.seq === seq);
       if (named !== undefined) return named.id === id || named.id === unreadableId(seq) ? 'decided' : 'swallowed';
       judgement = 'swallowed';
-      const before = previousOf(stored);
+      const before = previousRecordSeq(stored);
       if (before === 0) return judgement;
       stored = await this.reader.message(turnsStream, before);
     }
@@ -49,17 +50,7 @@ export class SwallowedEntries {
   }
 }
 
-/** What a worker that cannot read an entry calls it. */
-function unreadableId(seq: number): string {
-  return `seq:${seq}`;
-}
-
-/** Each record's write was conditional on the one before it. */
-function previousOf(stored: StoredMessage): number {
-  return Number(stored.header(HEADER.expectedLastSubjectSequence) || 0);
-}
-
 /** Whether the lease still leads a reader to the entry. */
-function isOpen({ read, open }: Lease, { sessionToken }: SessionTokens, seq: number): boolean {
-  return seq > read || open.some(({ session, from }) => from <= seq && session.endsWith(`.${sessionToken}`));
+function isOpen({ read, open }: Lease, key: SessionTokens, seq: number): boolean {
+  return seq > read || open.some(({ session, from }) => from <= seq && session === laneId(key));
 }

@@ -15,6 +15,7 @@ export {
   isMessageId,
   parseInboxEntry,
   sendMessageBody,
+  unreadableId,
   type CancelTarget,
   type ControlMessage,
   type InboxEntry,

@@ -28,6 +28,11 @@ const messageId = text(MAX_MESSAGE_ID_CHARS).refine((id) => !/\p{Cc}/u.test(id),
 
 const author = z.strictObject({ id: text(256), name: text(256).optional() });
 
+/** What an entry of the inbox is called whose own id cannot be read. */
+export function unreadableId(seq: number): string {
+  return `seq:${seq}`;
+}
+
 /** Whether a text may be a message's id, wherever it came from. */
 export function isMessageId(id: string): boolean {
   return messageId.safeParse(id).success;

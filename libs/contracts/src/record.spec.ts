@@ -12,7 +12,7 @@ const note: NoteRecord = {
     [14, 14],
     [16, 20],
   ],
-  run: { runId: 'r', seqs: [13, 15], attempt: 2, crashes: 1, notBefore: 1_000, laterSince: 900, holder: 'w/0' },
+  run: { runId: 'r', seqs: [13, 15], attempt: 2, crashes: 1, notBefore: 1_000, laterSince: 900 },
   stateSeq: 9,
   nextSequence: 4,
   children: { child: { at: 1 } },

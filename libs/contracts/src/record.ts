@@ -36,8 +36,6 @@ const runInWork = z.object({
   notBefore: z.number().optional(),
   /** Since when (ms since the epoch) the run is put off by "later" without an attempt in between. */
   laterSince: z.number().optional(),
-  /** Incarnation that runs it, when that is not the shard's owner. */
-  holder: z.string().optional(),
 });
 export type RunInWork = z.infer<typeof runInWork>;
 

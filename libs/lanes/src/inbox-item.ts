@@ -4,6 +4,7 @@ import {
   MAX_STORED_BYTES,
   decodeToken,
   parseInboxEntry,
+  unreadableId,
   type InboxEntry,
   type SessionTokens,
 } from '#contracts';
@@ -43,7 +44,7 @@ export function readInboxItem(raw: RawInboxMessage, tokenProblem: string | undef
     seq: raw.seq,
     storedAtMs: raw.storedAtMs,
     content,
-    id: content.ok ? content.message.id : `seq:${raw.seq}`,
+    id: content.ok ? content.message.id : unreadableId(raw.seq),
     route: content.ok && content.message.kind === 'message' ? routeOf(content.message) : '',
     ...(traceparent === '' ? {} : { traceparent }),
     ...(tracestate === '' ? {} : { tracestate }),
