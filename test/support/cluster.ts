@@ -20,6 +20,8 @@ export interface ListedWorker {
   readonly running: number;
   readonly discarded: number;
   readonly shards: number;
+  readonly lanes: number;
+  readonly waitingBytes: number;
 }
 
 export interface Cluster extends AsyncDisposable {

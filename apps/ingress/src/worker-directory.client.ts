@@ -9,6 +9,10 @@ const told = z.object({
   running: z.number().optional().catch(undefined),
   /** Turns that wait for nothing but a slot. */
   waiting: z.number().optional().catch(undefined),
+  /** Sessions that it has in memory; those with nothing to do leave after a while. */
+  lanes: z.number().optional().catch(undefined),
+  /** Bodies of waiting messages that it has in memory - bytes; of the others it only knows the sequence. */
+  waitingBytes: z.number().optional().catch(undefined),
   /** Share of the time in which the event loop worked, 0 to 1. */
   busy: z.number().optional().catch(undefined),
   leaked: z.number().optional().catch(undefined),

@@ -12,8 +12,8 @@ export class WorkersController {
   @ApiResponse({
     status: 200,
     description:
-      '{workers: [{worker, incarnation, draining, capacity, running, leaked, discarded, version, agents, startedAt, ' +
-      'shards, shardList?}], shards: {total, owned, unowned, held}}; sorted by worker',
+      '{workers: [{worker, incarnation, draining, capacity, running, waiting, lanes, waitingBytes, busy, leaked, discarded, ' +
+      'version, agents, startedAt, shards, shardList?}], shards: {total, owned, unowned, held}}; sorted by worker',
   })
   @ApiResponse({ status: 503, description: 'The broker is away; see Retry-After' })
   async list(): Promise<WorkerList> {

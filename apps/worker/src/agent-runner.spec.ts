@@ -15,7 +15,7 @@ type Item = TurnWork['batch']['items'][number];
 
 function item(seq: number, more: Partial<Item> = {}): Item {
   const message = { v: 1 as const, kind: 'message' as const, id: `m${seq}`, text: `t${seq}`, replyTo: 'https://a.b/' };
-  return { seq, id: message.id, storedAtMs: 1, content: { ok: true, message }, route: '', ...more };
+  return { seq, id: message.id, storedAtMs: 1, bytes: 1, content: { ok: true, message }, route: '', ...more };
 }
 
 const policy: TurnPolicy = {
@@ -25,6 +25,7 @@ const policy: TurnPolicy = {
   backoffInitialMs: 1,
   backoffMaxMs: 1,
   retryLaterMaxMs: 1,
+  laneBuffer: 512,
 };
 
 function makeWork(more: Partial<TurnWork> = {}): TurnWork {

@@ -27,6 +27,7 @@ const POLICY: TurnPolicy = {
   backoffInitialMs: 300,
   backoffMaxMs: 1_000,
   retryLaterMaxMs: 5_000,
+  laneBuffer: 2,
 };
 
 const atMs = fc.integer({ min: 0, max: FAULTS_UNTIL_MS });

@@ -138,6 +138,15 @@ export class ModelWorker {
     const holders: Holders = { isGone: (holder) => this.keeper.isGone(holder), passCancel: () => {} };
     this.lanes = new LaneRunner({
       ...{ store, holders, clock },
+      inbox: {
+        read: ({ sessionToken }, seqs) =>
+          this.host.surely(() => {
+            const isAsked = ({ session, seq }: ModelMessage): boolean => session === sessionToken && seqs.includes(seq);
+            return { messages: world.broker.inbox.filter(isAsked).map(toRaw), readTo: seqs.at(-1) ?? 0 };
+          }),
+      },
+      // So that lanes come and go, and most of what waits is read twice.
+      memory: { bodyBytes: 200, idleLanes: 1, idleBytes: 1_000, idleMs: 60_000 },
       turns: turns(this),
       newCommitId: () => `commit-${++ids}`,
       random: () => 0.5,

@@ -33,6 +33,8 @@ export interface RecordStoreOptions {
 /** A record that cannot be read holds its own session alone; it is tried again after this. */
 const UNREADABLE_RETRY_MS = 30_000;
 
+const NO_HEAD: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
+
 /** The lanes' store on JetStream: heads and hints by batched direct get, records by compare-and-set publish. */
 export class JetStreamRecordStore implements RecordStore {
   private readonly heads: LastMessageBatcher;
@@ -59,7 +61,7 @@ export class JetStreamRecordStore implements RecordStore {
 
   async loadHead(key: SessionTokens): Promise<LoadedHead> {
     const stored = await this.heads.last(this.options.names.turnsSubject(key));
-    return stored === undefined ? { head: emptyHead(), seq: 0, stateSeq: 0 } : this.readHead(stored);
+    return stored === undefined ? NO_HEAD : this.readHead(stored);
   }
 
   async loadCutTurn(key: SessionTokens): Promise<CutTurn | undefined> {
@@ -83,7 +85,7 @@ export class JetStreamRecordStore implements RecordStore {
       case 'lost':
         return this.readWinner(outcome.winner);
       case 'forgotten':
-        return { kind: 'lost', winner: { head: emptyHead(), seq: 0, stateSeq: 0 } };
+        return { kind: 'lost', winner: NO_HEAD };
       case 'abandoned':
         return outcome;
     }
@@ -126,11 +128,12 @@ export class JetStreamRecordStore implements RecordStore {
     const record = this.parse(stored);
     const { upto, done, run, nextSequence, children, relayed, state, stateSeq } = record;
     const head: Head = { upto, done, run, nextSequence, children, relayed, ...(state === undefined ? {} : { state }) };
-    if (stateSeq === undefined) return { head, seq: stored.seq, stateSeq: state === undefined ? 0 : stored.seq };
+    const { seq, data } = stored;
+    if (stateSeq === undefined) return { head, seq, stateSeq: state === undefined ? 0 : seq, bytes: data.length };
     const holder = await this.options.reader.message(this.options.names.turnsStream, stateSeq);
     if (holder === undefined)
       throw new UnreadableRecordError(stored.subject, stateSeq, 'the record with its state is gone');
-    return { head: { ...head, state: this.parse(holder).state }, seq: stored.seq, stateSeq };
+    return { head: { ...head, state: this.parse(holder).state }, seq, stateSeq, bytes: holder.data.length };
   }
 
   private parse(stored: StoredMessage): SessionRecord {

@@ -12,6 +12,7 @@ import { laneId, type LaneRunner } from '#lanes';
 import type { ShardStart } from '#shards';
 import { silentLogger } from '#telemetry';
 import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
+import { InboxLookup } from './inbox-lookup.client.js';
 import { ShardIntake } from './shard-intake.consumer.js';
 
 const SHARD = 5;
@@ -118,7 +119,8 @@ function setUp(start: Partial<ShardStart> = {}, isReplicated = false) {
   const reader = new FaultyReader(connection);
   const whole: ShardStart = { read: 0, tail: 0, open: [], isCrash: false, ...start };
   const intake = new ShardIntake(SHARD, whole, {
-    ...{ connection, reader, names, isReplicated },
+    ...{ connection, names },
+    lookup: new InboxLookup({ connection, reader, names, isReplicated, log: silentLogger }),
     lanes: lanes as unknown as LaneRunner,
     log: silentLogger,
   });

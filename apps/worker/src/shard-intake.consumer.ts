@@ -1,23 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Names, SessionTokens } from '#contracts';
-import {
-  ShardReader,
-  type BrokerConnection,
-  type ShardMessage,
-  type StoredMessage,
-  type StreamReader,
-} from '#jetstream';
+import type { Names } from '#contracts';
+import { ShardReader, type BrokerConnection, type ShardMessage } from '#jetstream';
 import { keyOfLane, laneId, type LaneRunner } from '#lanes';
 import type { ShardStart } from '#shards';
 import type { Logger } from '#telemetry';
+import type { InboxLookup } from './inbox-lookup.client.js';
 
 export interface ShardIntakeOptions {
   readonly connection: BrokerConnection;
-  readonly reader: StreamReader;
+  readonly lookup: InboxLookup;
   readonly names: Names;
   readonly lanes: LaneRunner;
-  /** With several replicas a direct get may be answered by one that is behind. */
-  readonly isReplicated: boolean;
   readonly log: Logger;
 }
 
@@ -93,9 +86,9 @@ export class ShardIntake {
     let seq = from;
     while (!this.isClosed && !connection.nc.isClosed()) {
       try {
-        for await (const stored of this.messagesOf(key, seq)) {
+        for await (const stored of this.options.lookup.messagesOf(key, seq)) {
           if (this.isClosed || stored.seq > this.start.read) break;
-          lanes.receive(key, toShardMessage(stored));
+          lanes.receive(key, stored);
           seq = stored.seq + 1;
         }
         break;
@@ -113,27 +106,7 @@ export class ShardIntake {
     this.tellCaughtUp();
   }
 
-  private async *messagesOf(key: SessionTokens, fromSeq: number): AsyncGenerator<StoredMessage> {
-    const { reader, names, isReplicated } = this.options;
-    const subject = names.inboxSubject(key);
-    if (!isReplicated) {
-      yield* reader.messagesOf(names.inboxStream, subject, fromSeq);
-      return;
-    }
-    for (let seq = fromSeq; ;) {
-      const stored = await reader.leaderNext(names.inboxStream, subject, seq);
-      if (stored === undefined) return;
-      yield stored;
-      seq = stored.seq + 1;
-    }
-  }
-
   private tellCaughtUp(): void {
     if (this.isReaderCaughtUp && this.fetching.size === 0) this.options.lanes.caughtUp(this.shard);
   }
-}
-
-function toShardMessage(stored: StoredMessage): ShardMessage {
-  const { subject, seq, data } = stored;
-  return { subject, seq, data, storedAtMs: stored.storedAtMs, header: (name) => stored.header(name) };
 }

@@ -12,6 +12,7 @@ import type { LaneProgress, LaneRunner } from '#lanes';
 import type { ShardStart } from '#shards';
 import { silentLogger, type Logger } from '#telemetry';
 import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
+import { InboxLookup } from './inbox-lookup.client.js';
 import { ShardLanesWork } from './shard-lanes.client.js';
 
 const HANDED_OVER: ShardStart = { read: 0, tail: 0, open: [], isCrash: false };
@@ -129,7 +130,7 @@ function setUp() {
   const work = new ShardLanesWork({
     ...{ connection, reader, names, log },
     lanes: lanes as unknown as LaneRunner,
-    isReplicated: false,
+    lookup: new InboxLookup({ connection, reader, names, isReplicated: false, log: silentLogger }),
     knowTurnsUpTo: (seq) => void known.push(seq),
     describe: async ({ sessionToken }, shard) => answerOf(`${shard}/${sessionToken}`),
   });

@@ -4,6 +4,7 @@ import type { BrokerConnection, StreamReader } from '#jetstream';
 import type { LaneRunner } from '#lanes';
 import type { ShardProgress, ShardStart, ShardWork } from '#shards';
 import type { Logger } from '#telemetry';
+import type { InboxLookup } from './inbox-lookup.client.js';
 import { answerSessionQuestions } from './session-rpc.consumer.js';
 import { ShardIntake } from './shard-intake.consumer.js';
 
@@ -12,7 +13,7 @@ export interface ShardLanesOptions {
   readonly reader: StreamReader;
   readonly names: Names;
   readonly lanes: LaneRunner;
-  readonly isReplicated: boolean;
+  readonly lookup: InboxLookup;
   /** Heads that are older than this are stale. */
   readonly knowTurnsUpTo: (seq: number) => void;
   readonly describe: (question: SessionQuestion, shard: number) => Promise<SessionAnswer>;

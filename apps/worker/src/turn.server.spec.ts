@@ -10,6 +10,7 @@ const LIMITS = {
   backoffInitialMs: 1,
   backoffMaxMs: 2,
   retryLaterMaxMs: 3,
+  laneBuffer: 512,
 };
 
 type Agents = Readonly<Record<string, Partial<AgentSettings>>>;

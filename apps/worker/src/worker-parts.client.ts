@@ -16,6 +16,7 @@ import type { Logger } from '#telemetry';
 import { AgentRunner, type BoundAgent } from './agent-runner.js';
 import { EventLoopLoad } from './event-loop-load.js';
 import { answerControl, HolderControl } from './holder-control.client.js';
+import { InboxLookup } from './inbox-lookup.client.js';
 import { InboxTrimmer } from './inbox-trimmer.client.js';
 import { JetStreamRecordStore } from './record-store.client.js';
 import { ShardLanesWork } from './shard-lanes.client.js';
@@ -33,6 +34,7 @@ export interface WorkerPartsOptions {
   readonly log: Logger;
 }
 
+const FORGET_IDLE_MS = 5_000;
 const GIVE_UP_MS = 1_000;
 
 /** Puts a worker together: lanes on records, shards on leases, and the two on each other. */
@@ -49,6 +51,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
     ...{ connection, reader, committer, names, isReplicated, log },
     keeper: publisher,
   });
+  const lookup = new InboxLookup({ connection, reader, names, isReplicated, log });
   const members = new KeyMemberStore(new KeyBucket(connection, channel, reader, names.membersBucket, log));
   const leases = new KeyLeaseStore(
     connection,
@@ -58,6 +61,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
   const holders: HolderControl = new HolderControl(connection, names, (holder) => keeper.isGone(holder));
   const lanes: LaneRunner = new LaneRunner({
     store,
+    inbox: lookup,
     holders,
     turns: new AgentRunner(agents),
     clock: systemClock,
@@ -69,7 +73,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
     log,
   });
   const work: ShardLanesWork = new ShardLanesWork({
-    ...{ connection, reader, names, lanes, isReplicated, log },
+    ...{ connection, reader, names, lanes, lookup, log },
     knowTurnsUpTo: (seq) => store.knowUpTo(seq),
     describe: (asked, shard) => describeSession(lanes, holders, asked, shard),
   });
@@ -84,6 +88,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
       capacity: settings.worker.capacity,
       running: lanes.running,
       waiting: lanes.waiting,
+      ...lanes.memory,
       busy: eventLoop.share(),
       leaked: lanes.leaked,
       discarded: lanes.discarded,
@@ -113,6 +118,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
         answerControl(connection, names, incarnation, held),
         connection.onDown(() => keeper.interrupt()),
         connection.onUp(() => keeper.returned()),
+        every(FORGET_IDLE_MS, () => lanes.forgetIdle()),
       ];
       await keeper.start();
       trimmer.start();
@@ -129,6 +135,11 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
       publisher.stop();
     },
   };
+}
+
+function every(periodMs: number, fn: () => void): () => void {
+  const timer = setInterval(fn, periodMs);
+  return () => clearInterval(timer);
 }
 
 /**

@@ -30,7 +30,6 @@ const LATER_AGENT_KEYS = [
   'debounceMs',
   'drop',
   'gapTimeoutMs',
-  'laneBuffer',
   'lockScope',
   'maxConcurrent',
   'maxConcurrentTotal',

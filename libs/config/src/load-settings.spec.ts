@@ -35,6 +35,7 @@ const LIMITS = {
   backoffInitialMs: 1_000,
   backoffMaxMs: 30_000,
   retryLaterMaxMs: 3_600_000,
+  laneBuffer: 512,
 };
 
 const POOL = { minWorkers: 1, maxWorkers: 5, idleTimeout: 60 };

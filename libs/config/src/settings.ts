@@ -118,6 +118,8 @@ const agent = group({
   backoffInitialMs: duration(0).optional(),
   /** Longest pause between attempts - ms - default 30000. */
   backoffMaxMs: duration(0).optional(),
+  /** How many waiting messages of a session are kept in memory; the rest is read again - messages - default 512. */
+  laneBuffer: integer(1, 100_000, 'a whole number of messages from 1 to 100000').optional(),
   /** How long in all a turn may be put off by "later" (429, 503, RetryLaterError) - ms - default 3600000 (1 h). */
   retryLaterMaxMs: duration(0).optional(),
 });
@@ -134,6 +136,7 @@ export interface AgentSettings {
   readonly backoffInitialMs: number;
   readonly backoffMaxMs: number;
   readonly retryLaterMaxMs: number;
+  readonly laneBuffer: number;
 }
 
 const AGENT_DEFAULTS: AgentSettings = {
@@ -143,6 +146,7 @@ const AGENT_DEFAULTS: AgentSettings = {
   backoffInitialMs: 1_000,
   backoffMaxMs: 30_000,
   retryLaterMaxMs: 3_600_000,
+  laneBuffer: 512,
 };
 
 const isPowerOfTwo = (value: number): boolean => (value & (value - 1)) === 0;

@@ -15,6 +15,8 @@ export interface InboxItem {
   readonly id: string;
   /** The broker's clock, ms since the epoch. */
   readonly storedAtMs: number;
+  /** Size of its body. */
+  readonly bytes: number;
   readonly content:
     { readonly ok: true; readonly message: InboxEntry } | { readonly ok: false; readonly problem: string };
   /** Where its answer goes. Messages of one route share a turn; routes take turns by their oldest message (L2). */
@@ -43,6 +45,7 @@ export function readInboxItem(raw: RawInboxMessage, tokenProblem: string | undef
   return {
     seq: raw.seq,
     storedAtMs: raw.storedAtMs,
+    bytes: raw.data.length,
     content,
     id: content.ok ? content.message.id : unreadableId(raw.seq),
     route: content.ok && content.message.kind === 'message' ? routeOf(content.message) : '',

@@ -1,7 +1,7 @@
 export { decide, emptyHead, isDecided } from './head.js';
 export { describeRun } from './lane-description.js';
 export type { Holders } from './lane-holds.js';
-export type { RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
+export type { InboxSource, InboxPart, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
 export type { CutTurn } from './lane-recovery.js';
 export { LaneRunner } from './lane-runner.js';
 export { keyOfLane, laneId, type LaneProgress } from './lane-table.js';

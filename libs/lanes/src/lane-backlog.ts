@@ -8,38 +8,136 @@ import type { InboxItem } from './inbox-item.js';
  */
 export const MAX_RECORD_MESSAGES = 500;
 
+/** What the bodies of waiting messages may take in one process, over all lanes - bytes. */
+export class BodyBudget {
+  private used = 0;
+
+  constructor(private readonly limitBytes: number) {}
+
+  get usedBytes(): number {
+    return this.used;
+  }
+  get isSpent(): boolean {
+    return this.used >= this.limitBytes;
+  }
+  change(bytes: number): void {
+    this.used += bytes;
+  }
+}
+
+/** One lane does not keep more than that, however small its share of the budget is. */
+const MAX_LANE_BYTES = 1024 * 1024;
+/** What a lane reads for its next turn when the budget is spent: its turn must come all the same. */
+const LOW_LANE_BYTES = 64 * 1024;
+
 /**
- * What was read of a session and is in no turn: messages that wait, what no turn can take, and orders to the lane. All
- * three are ascending by sequence, and nothing that the head has decided is among them.
+ * What was read of a session and is in no turn: messages that wait, what no turn can take, and orders to the lane. All are
+ * ascending by sequence, and nothing that the head has decided is among them.
+ *
+ * Messages are kept as a whole up to `laneBuffer` and to the budget of the process. Of what comes behind, only the
+ * sequences are kept (`beyond`), whatever it is: its lane reads it again when its turn comes. Orders are always kept, since
+ * they act when they come.
  */
 export class LaneBacklog {
   waiting: InboxItem[] = [];
   broken: InboxItem[] = [];
   controls: InboxItem[] = [];
+  /** Sequences above all that wait here as a whole. */
+  beyond: number[] = [];
+  /** Of `beyond`, what was read again for an order that means it. */
+  peeked: InboxItem[] = [];
   /** The highest sequence that was read, decided or not. */
   lastSeq = 0;
+  private bytes = 0;
+  private isClosed = false;
+
+  constructor(
+    private readonly budget: BodyBudget,
+    private readonly laneBuffer: number,
+  ) {}
 
   /** False when the item is known or decided. */
   arrive(item: InboxItem, head: Head): boolean {
     if (item.seq <= this.lastSeq) return false;
     this.lastSeq = item.seq;
     if (isDecided(head, item.seq)) return false;
-    this.listFor(item).push(item);
+    const list = this.listFor(item);
+    if (list !== this.controls && (this.beyond.length > 0 || this.isFull || this.budget.isSpent)) {
+      this.beyond.push(item.seq);
+      return true;
+    }
+    list.push(item);
+    this.countBytes(this.bytes + item.bytes);
     return true;
   }
 
   get depth(): number {
-    return this.waiting.length + this.broken.length;
+    return this.waiting.length + this.broken.length + this.beyond.length;
   }
 
   get isEmpty(): boolean {
-    return this.waiting.length === 0 && this.broken.length === 0 && this.controls.length === 0;
+    return this.depth === 0 && this.controls.length === 0;
   }
 
   /** The lowest sequence of what is here. */
   get oldestSeq(): number | undefined {
-    const seqs = [this.waiting[0]?.seq, this.broken[0]?.seq, this.controls[0]?.seq].filter((seq) => seq !== undefined);
-    return seqs.length === 0 ? undefined : Math.min(...seqs);
+    let oldest = this.waiting[0]?.seq ?? Number.POSITIVE_INFINITY;
+    for (const seq of [this.broken[0]?.seq, this.controls[0]?.seq, this.beyond[0]]) {
+      if (seq !== undefined && seq < oldest) oldest = seq;
+    }
+    return oldest === Number.POSITIVE_INFINITY ? undefined : oldest;
+  }
+
+  /**
+   * The sequences that have to be read again before a turn begins that needs everything up to `upTo` (0: as much as one turn
+   * sees); none when enough is here.
+   */
+  toRead(upTo: number): readonly number[] {
+    const [first] = this.beyond;
+    if (first === undefined) return [];
+    if (upTo >= first) return this.beyond.filter((seq) => seq <= upTo);
+    return this.waiting.length * 2 < this.laneBuffer ? this.beyond.slice(0, this.laneBuffer) : [];
+  }
+
+  get bytesPerRead(): number {
+    return this.budget.isSpent ? LOW_LANE_BYTES : MAX_LANE_BYTES;
+  }
+
+  /** What was read again: all that there still is of the first sequences of `beyond`, up to `readTo`. */
+  refill(items: readonly InboxItem[], readTo: number): void {
+    if (this.isClosed) return;
+    for (const item of items) this.listFor(item).push(item);
+    this.beyond = this.beyond.filter((seq) => seq > readTo);
+    this.peeked = this.peeked.filter(({ seq }) => seq > readTo);
+    this.recount();
+  }
+
+  /** What was read again of `seqs` for an order, up to `readTo`. They stay where they are; what is gone is forgotten. */
+  peek(seqs: readonly number[], items: readonly InboxItem[], readTo: number): void {
+    if (this.isClosed) return;
+    const found = new Set(items.map(({ seq }) => seq));
+    const gone = new Set(seqs.filter((seq) => seq <= readTo && !found.has(seq)));
+    if (gone.size > 0) this.beyond = this.beyond.filter((seq) => !gone.has(seq));
+    const beyond = new Set(this.beyond);
+    // Beside what an earlier part brought: an order to a whole run needs all of it at once.
+    const all = new Map([...this.peeked, ...items].map((item) => [item.seq, item]));
+    this.peeked = [...all.values()].filter(({ seq }) => beyond.has(seq));
+    this.recount();
+  }
+
+  /**
+   * Gives the bodies back; nothing is read again, and nothing comes back. The sequences stay: a turn that still runs when
+   * its session is given away has to know what lies beside it, or its record would pass over it.
+   */
+  close(): void {
+    this.isClosed = true;
+    const whole = [...this.waiting, ...this.broken, ...this.controls].map(({ seq }) => seq);
+    this.beyond = [...whole, ...this.beyond].toSorted((a, b) => a - b);
+    this.waiting = [];
+    this.broken = [];
+    this.controls = [];
+    this.peeked = [];
+    this.countBytes(0);
   }
 
   /** Items that no turn can take; a note has to reject them. No more of them than one record holds. */
@@ -54,14 +152,17 @@ export class LaneBacklog {
   take(items: readonly InboxItem[]): void {
     if (items.length === this.waiting.length) {
       this.waiting = [];
-      return;
+    } else {
+      const taken = new Set(items);
+      this.waiting = this.waiting.filter((item) => !taken.has(item));
     }
-    const taken = new Set(items);
-    this.waiting = this.waiting.filter((item) => !taken.has(item));
+    this.recount();
   }
 
   putBack(items: readonly InboxItem[]): void {
-    if (items.length > 0) this.waiting = [...items, ...this.waiting].toSorted((a, b) => a.seq - b.seq);
+    if (items.length === 0 || this.isClosed) return;
+    this.waiting = [...items, ...this.waiting].toSorted((a, b) => a.seq - b.seq);
+    this.recount();
   }
 
   dropDecided(head: Head): void {
@@ -69,6 +170,13 @@ export class LaneBacklog {
     if (this.waiting.length > 0) this.waiting = this.waiting.filter(isPending);
     if (this.broken.length > 0) this.broken = this.broken.filter(isPending);
     if (this.controls.length > 0) this.controls = this.controls.filter(isPending);
+    const [first] = this.beyond;
+    // Rarely, and then it is a long list: most records decide what lies before it.
+    if (first !== undefined && Math.max(head.upto, head.done.at(-1)?.[1] ?? 0) >= first) {
+      this.beyond = this.beyond.filter((seq) => !isDecided(head, seq));
+      this.peeked = this.peeked.filter(isPending);
+    }
+    this.recount();
   }
 
   /** Those of these sequences that wait here. */
@@ -92,11 +200,28 @@ export class LaneBacklog {
       .toSorted((a, b) => a - b);
     const merged: number[] = [];
     let next = 0;
-    for (const { seq } of this.waiting) {
+    for (const seq of [...this.waiting.map((item) => item.seq), ...this.beyond]) {
       while (next < others.length && (others[next] as number) < seq) merged.push(others[next++] as number);
       merged.push(seq);
     }
     return [...merged, ...others.slice(next)];
+  }
+
+  private get isFull(): boolean {
+    return this.waiting.length + this.broken.length >= this.laneBuffer || this.bytes >= MAX_LANE_BYTES;
+  }
+
+  private recount(): void {
+    let bytes = 0;
+    for (const list of [this.waiting, this.broken, this.controls, this.peeked]) {
+      for (const item of list) bytes += item.bytes;
+    }
+    this.countBytes(bytes);
+  }
+
+  private countBytes(bytes: number): void {
+    this.budget.change(bytes - this.bytes);
+    this.bytes = bytes;
   }
 
   private listFor({ content }: InboxItem): InboxItem[] {

@@ -7,6 +7,8 @@ import type { Lane } from './lane.js';
 export type CancelStep =
   /** A note: what waits is cancelled, and when nothing is left, the order is done. */
   | { readonly kind: 'note'; readonly messages: readonly MessageDecision[]; readonly endsRun: boolean }
+  /** What is meant was not kept: it has to be read again first. */
+  | { readonly kind: 'read'; readonly seqs: readonly number[] }
   /** The running turn is to be aborted; its record cancels these. */
   | { readonly kind: 'abort'; readonly seqs: readonly number[] };
 
@@ -17,11 +19,13 @@ export type CancelStep =
 export function nextCancelStep(lane: Lane): CancelStep | undefined {
   const [order] = lane.backlog.controls;
   if (order === undefined) return undefined;
-  const { queued, running, endsRun } = targetsOf(lane, order);
-  const cancelled = queued.slice(0, MAX_RECORD_MESSAGES - 1);
-  if (cancelled.length === 0 && running.length > 0) return { kind: 'abort', seqs: running };
-  const messages = cancelled.map(({ id, seq }): MessageDecision => ({ id, seq, decision: 'cancelled' }));
-  const isDone = cancelled.length === queued.length && running.length === 0;
+  const { queued, running, unread, endsRun } = targetsOf(lane, order);
+  // A run is cancelled as a whole: after the note that ends it, nothing says what else was in it.
+  const mustReadFirst = queued.length === 0 || orderOf(order).target.what === 'run';
+  if (unread.length > 0 && mustReadFirst) return { kind: 'read', seqs: unread.slice(0, MAX_RECORD_MESSAGES) };
+  if (queued.length === 0 && running.length > 0) return { kind: 'abort', seqs: running };
+  const messages = queued.slice(0, MAX_RECORD_MESSAGES).map(decisionOf);
+  const isDone = messages.length === queued.length && running.length === 0 && unread.length === 0;
   if (isDone) messages.push({ id: order.id, seq: order.seq, decision: 'handled' });
   return { kind: 'note', messages, endsRun };
 }
@@ -29,26 +33,33 @@ export function nextCancelStep(lane: Lane): CancelStep | undefined {
 interface Targets {
   readonly queued: readonly InboxItem[];
   readonly running: readonly number[];
+  /** Sequences of what is meant and was not kept. */
+  readonly unread: readonly number[];
   /** The run that waits for its next attempt loses messages: what is left of it is another run (L7). */
   readonly endsRun: boolean;
 }
 
 function targetsOf(lane: Lane, order: InboxItem): Targets {
   const { target } = orderOf(order);
-  const { nextRun, running } = lane;
+  const { nextRun, running, backlog } = lane;
   const frozen = new Set(nextRun?.seqs);
-  const isBefore = ({ seq }: InboxItem): boolean => seq < order.seq;
-  const queued = lane.backlog.waiting
-    .filter(isBefore)
-    .filter(({ seq }) => isMeant(target, seq, frozen.has(seq) ? nextRun?.runId : undefined));
+  const isWaitingTarget = (seq: number): boolean =>
+    seq < order.seq && isMeant(target, seq, frozen.has(seq) ? nextRun?.runId : undefined);
+  const queued = [...backlog.waiting, ...backlog.peeked].filter(({ seq }) => isWaitingTarget(seq));
+  const peeked = new Set(backlog.peeked.map(({ seq }) => seq));
   return {
     queued,
     running: (running?.items ?? [])
-      .filter(isBefore)
       .map(({ seq }) => seq)
-      .filter((seq) => isMeant(target, seq, running?.runId)),
+      .filter((seq) => seq < order.seq && isMeant(target, seq, running?.runId)),
+    unread: backlog.beyond.filter((seq) => isWaitingTarget(seq) && !peeked.has(seq)),
     endsRun: queued.some(({ seq }) => frozen.has(seq)),
   };
+}
+
+function decisionOf({ id, seq, content }: InboxItem): MessageDecision {
+  if (content.ok) return { id, seq, decision: 'cancelled' };
+  return { id, seq, decision: 'rejected', reason: content.problem };
 }
 
 /** `runId`: of the run that the message belongs to, if any. */

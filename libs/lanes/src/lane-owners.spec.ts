@@ -5,11 +5,12 @@ import { isDecided } from './head.js';
 import type { Holders } from './lane-holds.js';
 import { cancelOrder } from './lane-process.fixture.js';
 import { QUARANTINE_CRASHES } from './lane-recovery.js';
-import type { LaneRunner } from './lane-runner.js';
+import { MEMORY_LIMITS, type LaneRunner } from './lane-runner.js';
 import {
   makeRunner,
   ManualClock,
   ManualTurns,
+  MemoryInbox,
   MemoryRecords,
   MemoryStore,
   rawMessage,
@@ -33,6 +34,7 @@ const POLICY: TurnPolicy = {
   backoffInitialMs: 30,
   backoffMaxMs: 100,
   retryLaterMaxMs: 400,
+  laneBuffer: 512,
 };
 
 const atMs = fc.integer({ min: 0, max: 1_500 });
@@ -63,6 +65,8 @@ const world = (plan: ReturnType<typeof moves>) =>
       maxLength: 30,
     }),
     capacity: fc.integer({ min: 1, max: 4 }),
+    laneBuffer: fc.constantFrom(1, 2, 3, 512),
+    idleLanes: fc.constantFrom(0, 1, 10),
   });
 type Plan = ReturnType<typeof world> extends fc.Arbitrary<infer T> ? T : never;
 
@@ -223,13 +227,13 @@ class Process {
       after: (delayMs, fn) => clock.after(delayMs, () => void (this.isDead || fn())),
     };
     this.turns = new ManualTurns((turn) => this.begin(turn), world.violations);
-    this.turns.policy = POLICY;
-    const store = new MemoryStore(records, () => {
-      return new Promise((resolve) => void this.clock.after(world.nextDelayMs(), resolve));
-    });
+    this.turns.policy = { ...POLICY, laneBuffer: plan.laneBuffer };
+    const store = new MemoryStore(records, () => this.pass());
     this.runner = makeRunner({
       ...{ store, turns: this.turns, clock: this.clock, worker, holders, capacity: plan.capacity },
       mayStart: () => this.mayStart,
+      inbox: new MemoryInbox(() => this.pass()),
+      memory: { ...MEMORY_LIMITS, idleLanes: plan.idleLanes },
     });
     this.runner.dropShard(0);
   }
@@ -281,6 +285,10 @@ class Process {
     this.runner.receive(sessionKey(session), rawMessage(seq, body));
   }
 
+  private pass(): Promise<void> {
+    return new Promise((resolve) => void this.clock.after(this.world.nextDelayMs(), resolve));
+  }
+
   private begin(turn: StartedTurn): void {
     this.world.begin(this, turn);
     const { lengthMs, kind } = this.world.nextTurn();
@@ -291,7 +299,8 @@ class Process {
 
 async function run(plan: Plan): Promise<World> {
   const it = new World(plan);
-  await it.clock.advance(60_000);
+  // Each message may be a turn of its own, and each turn hang three times.
+  await it.clock.advance(400_000);
   await settled();
   expect(it.violations).toEqual([]);
   for (const { runner, isDead } of it.processes) if (!isDead) it.seen.discarded += runner.discarded;

@@ -1,4 +1,5 @@
 import type { DeadLetter, SessionTokens, TurnStartedEvent } from '#contracts';
+import type { RawInboxMessage } from './inbox-item.js';
 import type { CutTurn } from './lane-recovery.js';
 import type { Batch, LoadedHead } from './lane.js';
 import type { TurnOutcome } from './settlement.js';
@@ -31,6 +32,22 @@ export interface RecordStore {
   bury(key: SessionTokens, letters: readonly DeadLetter[]): Promise<boolean>;
   /** Unawaited and unacknowledged. */
   announce(key: SessionTokens, event: TurnStartedEvent): void;
+}
+
+export interface InboxPart {
+  readonly messages: readonly RawInboxMessage[];
+  /** Of the sequences that were asked for, those up to here were read. */
+  readonly readTo: number;
+}
+
+/** The inbox, for what a lane did not keep. */
+export interface InboxSource {
+  /**
+   * Those of these messages of the session that there still are, in order; by the leader where one is missing. Ends behind
+   * the message with which it reaches `maxBytes`. Waits through an outage; `undefined` when the process stops. Never
+   * rejects.
+   */
+  read(key: SessionTokens, seqs: readonly number[], maxBytes: number): Promise<InboxPart | undefined>;
 }
 
 export interface TurnWork {

@@ -4,6 +4,7 @@ import {
   makeRunner,
   ManualClock,
   ManualTurns,
+  type MemoryInbox,
   MemoryRecords,
   MemoryStore,
   POLICY,
@@ -13,6 +14,7 @@ import {
   type StartedTurn,
 } from './lane-runner.fixture.js';
 import type { Holders } from './lane-holds.js';
+import type { MemoryLimits } from './lane-runner.js';
 import type { LaneProgress } from './lane-table.js';
 import type { TurnPolicy } from './turn-policy.js';
 
@@ -23,6 +25,7 @@ export const RETRY_POLICY: TurnPolicy = {
   turnTimeoutMs: 10_000,
   abortGraceMs: 200,
   retryLaterMaxMs: 60_000,
+  laneBuffer: 512,
 };
 
 export interface ProcessOptions {
@@ -41,6 +44,9 @@ export interface ProcessOptions {
   readonly worker?: string;
   readonly holders?: Holders;
   readonly mayStart?: (shard: number) => boolean;
+  readonly inbox?: MemoryInbox;
+  readonly memory?: MemoryLimits;
+  readonly laneBuffer?: number;
 }
 
 /** One process: a runner in memory over records that may outlive it. */
@@ -50,7 +56,8 @@ export function setUpProcess({
   ...options
 }: ProcessOptions = {}) {
   const turns = new ManualTurns();
-  turns.policy = RETRY_POLICY;
+  const { laneBuffer = RETRY_POLICY.laneBuffer } = options;
+  turns.policy = { ...RETRY_POLICY, laneBuffer };
   /** While closed, what is asked for does not reach the broker. */
   const closed = new Set<string>(options.shut);
   const waiting: (() => void)[] = [];

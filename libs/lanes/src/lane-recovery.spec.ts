@@ -33,6 +33,7 @@ const POLICY: TurnPolicy = {
   backoffInitialMs: 30,
   backoffMaxMs: 100,
   retryLaterMaxMs: 400,
+  laneBuffer: 512,
 };
 
 interface Message {

@@ -9,12 +9,12 @@ import {
 import { silentLogger } from '#telemetry';
 import { emptyHead } from './head.js';
 import type { RawInboxMessage } from './inbox-item.js';
-import { LaneRunner } from './lane-runner.js';
+import { LaneRunner, MEMORY_LIMITS, type MemoryLimits } from './lane-runner.js';
 import type { CutTurn } from './lane-recovery.js';
 import type { LaneProgress } from './lane-table.js';
 import type { LoadedHead } from './lane.js';
 import type { Holders } from './lane-holds.js';
-import type { RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
+import type { InboxPart, InboxSource, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
 import type { TurnOutcome } from './settlement.js';
 import type { TurnPolicy } from './turn-policy.js';
 
@@ -194,6 +194,7 @@ export const POLICY: TurnPolicy = {
   backoffInitialMs: 1_000,
   backoffMaxMs: 30_000,
   retryLaterMaxMs: 60_000,
+  laneBuffer: 512,
 };
 
 export interface StartedTurn extends TurnWork {
@@ -292,12 +293,50 @@ export interface RunnerParts {
   readonly mayStart?: (shard: number) => boolean;
   /** How far a former owner of shard 0 was. */
   readonly from?: LaneProgress;
+  /** Keeps what the runner receives. */
+  readonly inbox?: MemoryInbox;
+  readonly memory?: MemoryLimits;
 }
 
 /** What is known of shard 0 by who takes it over from one that is gone, which may have begun turns up to `upTo`. */
 export function afterCrash(records: MemoryRecords, upTo = Number.MAX_SAFE_INTEGER): LaneProgress {
   const { tail } = records;
   return { read: 0, tail, open: [], crash: { upTo, tail } };
+}
+
+/** Has what was received, as the broker would. */
+export class MemoryInbox implements InboxSource {
+  readonly reads: (readonly number[])[] = [];
+  private readonly kept = new Map<string, RawInboxMessage>();
+
+  /** `pass` resolves when a reading comes through. */
+  constructor(private readonly pass: () => Promise<void> = () => Promise.resolve()) {}
+
+  keep({ sessionToken }: Pick<SessionTokens, 'sessionToken'>, raw: RawInboxMessage): void {
+    this.kept.set(`${sessionToken} ${raw.seq}`, raw);
+  }
+  remove(sessionToken: string, seq: number): void {
+    this.kept.delete(`${sessionToken} ${seq}`);
+  }
+
+  async read(
+    { sessionToken }: SessionTokens,
+    seqs: readonly number[],
+    maxBytes: number,
+  ): Promise<InboxPart | undefined> {
+    this.reads.push(seqs);
+    await this.pass();
+    const messages: RawInboxMessage[] = [];
+    let bytes = 0;
+    for (const seq of seqs) {
+      const raw = this.kept.get(`${sessionToken} ${seq}`);
+      if (raw === undefined) continue;
+      messages.push(raw);
+      bytes += raw.data.length;
+      if (bytes >= maxBytes) return { messages, readTo: seq };
+    }
+    return { messages, readTo: seqs.at(-1) ?? 0 };
+  }
 }
 
 export const NO_HOLDERS: Holders = { isGone: () => Promise.resolve(false), passCancel: () => {} };
@@ -307,10 +346,16 @@ export function makeRunner({ store, turns, clock, ...options }: RunnerParts): La
   const { capacity = 100, random = () => 0.5, worker = 'w/1', holders = NO_HOLDERS } = options;
   const { mayStart = () => true, from = { read: 0, tail: 0, open: [] } } = options;
   const newCommitId = (): string => `commit-${++commits}`;
+  const { inbox = new MemoryInbox(), memory = MEMORY_LIMITS } = options;
   const runner = new LaneRunner({
-    ...{ store, turns, clock, capacity, random, newCommitId, worker, holders, mayStart },
+    ...{ store, inbox, turns, clock, capacity, random, newCommitId, worker, holders, mayStart, memory },
     log: silentLogger,
   });
+  const receive = runner.receive.bind(runner);
+  runner.receive = (key, raw) => {
+    inbox.keep(key, raw);
+    receive(key, raw);
+  };
   runner.openShard(0, from);
   return runner;
 }

@@ -1,16 +1,18 @@
 import type { Clock, SessionAnswer, SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
 import { checkSessionTokens, readInboxItem, type RawInboxMessage } from './inbox-item.js';
-import { nextCancelStep } from './lane-cancel.js';
+import { IdleLanes, type IdleLimits } from './idle-lanes.js';
+import { BodyBudget, MAX_RECORD_MESSAGES } from './lane-backlog.js';
 import { describeLane } from './lane-description.js';
+import { LaneDriver } from './lane-driver.js';
 import { LaneHolds, type HoldEnd, type Holders } from './lane-holds.js';
-import { Lane, type LaneHome } from './lane.js';
-import type { RecordStore, TurnRunner } from './lane-ports.js';
+import { LaneLoader } from './lane-loader.js';
+import { Lane } from './lane.js';
+import type { InboxSource, RecordStore, TurnRunner } from './lane-ports.js';
+import { LaneRefill } from './lane-refill.js';
 import { keyOfLane, laneId, ShardLanes, type LaneProgress } from './lane-table.js';
-import { LaneWriter, type WriteResult } from './lane-writer.js';
-import { RetryTimers } from './retry-timers.js';
+import { LaneWriter } from './lane-writer.js';
 import { RunningTurns } from './running-turns.js';
-import { TurnSlots } from './turn-slots.js';
 
 /**
  * Runs the lanes of a worker: read -> lane -> take -> run -> settle -> commit. Every step is a part of its own; what is
@@ -23,6 +25,7 @@ import { TurnSlots } from './turn-slots.js';
 
 export interface LaneRunnerOptions {
   readonly store: RecordStore;
+  readonly inbox: InboxSource;
   readonly turns: TurnRunner;
   readonly holders: Holders;
   readonly clock: Clock;
@@ -35,43 +38,59 @@ export interface LaneRunnerOptions {
   readonly capacity: number;
   /** Whether this process certainly owns the shard now, by its own clock (L4). When it does again, `goOn` is called. */
   readonly mayStart: (shard: number) => boolean;
+  /** Default: `MEMORY_LIMITS`. */
+  readonly memory?: MemoryLimits;
   readonly log: Logger;
 }
 
-/** A head that cannot be read holds its own lane alone; it is tried again after this. */
-const HEAD_RETRY_MS = 30_000;
+export interface MemoryLimits extends IdleLimits {
+  /** For the bodies of waiting messages, over all lanes; what is beyond is read again when its turn comes. */
+  readonly bodyBytes: number;
+}
+
+export const MEMORY_LIMITS: MemoryLimits = {
+  bodyBytes: 64 * 1024 * 1024,
+  idleLanes: 10_000,
+  idleBytes: 64 * 1024 * 1024,
+  idleMs: 60_000,
+};
 
 export class LaneRunner {
   private readonly shards = new Map<number, ShardLanes>();
-  /** Lanes that wait for a slot. */
-  private readonly ready = new Set<Lane>();
-  /** Lanes that had their slot while it was in doubt whether their shard is ours. */
-  private readonly doubtful = new Set<Lane>();
-  /** Lanes whose frozen batch is not wholly read yet. */
-  private readonly incomplete = new Set<Lane>();
   private readonly writer: LaneWriter;
   private readonly turns: RunningTurns;
-  private readonly slots: TurnSlots;
-  private readonly retries: RetryTimers;
   private readonly holds: LaneHolds;
+  private readonly loader: LaneLoader;
+  private readonly driver: LaneDriver;
+  private readonly idle: IdleLanes;
+  private readonly bodies: BodyBudget;
 
   constructor(private readonly options: LaneRunnerOptions) {
     this.writer = new LaneWriter({
       ...options,
       onRecord: (lane) => this.shards.get(lane.key.shard)?.sawRecord(lane.headSeq),
     });
-    this.turns = new RunningTurns(options, this.writer);
-    this.slots = new TurnSlots(options.capacity);
-    this.retries = new RetryTimers(options.clock);
+    const refill = new LaneRefill(options.inbox);
+    const { memory = MEMORY_LIMITS } = options;
+    this.bodies = new BodyBudget(memory.bodyBytes);
+    this.idle = new IdleLanes(memory, options.clock, (lane) => this.forget(lane));
+    this.turns = new RunningTurns(options, this.writer, refill);
+    this.driver = new LaneDriver(options, this.writer, this.turns, refill, this.idle);
     this.holds = new LaneHolds(options.store, options.holders, options.clock, (lane, end) => this.unhold(lane, end));
+    this.loader = new LaneLoader(options, this.holds, (lane) => this.driver.drive(lane));
   }
 
   get running(): number {
     return this.turns.count;
   }
-  /** Lanes that wait for nothing but a slot. Those of a shard that was given away stand in the queue, and do not count. */
+  /** Lanes that wait for nothing but a slot. */
   get waiting(): number {
-    return [...this.ready].filter(({ home }) => home.state === 'open').length;
+    return this.driver.waiting;
+  }
+  /** Lanes in memory, and the bytes of the messages that wait in them. */
+  get memory(): { lanes: number; waitingBytes: number } {
+    const lanes = [...this.shards.values()].reduce((sum, { size }) => sum + size, 0);
+    return { lanes, waitingBytes: this.bodies.usedBytes };
   }
   /** Handlers that did not stop when they were asked to, since the start. */
   get leaked(): number {
@@ -90,7 +109,7 @@ export class LaneRunner {
       const lane = this.addLane(home, keyOfLane(session, shard));
       lane.unreadFrom = from;
       if (holder !== undefined && since !== undefined) lane.hold = { holder, since };
-      void this.load(lane, from);
+      void this.loader.load(lane, from);
     }
   }
 
@@ -101,14 +120,15 @@ export class LaneRunner {
     let lane = home.find(laneId(key));
     if (lane === undefined) {
       lane = this.addLane(home, key);
-      void this.load(lane, raw.seq);
+      void this.loader.load(lane, raw.seq);
     }
     const item = readInboxItem(raw, lane.tokenProblem);
     home.sawUpTo(raw.seq);
     if (!lane.arrive(item)) return;
     home.touch(lane);
+    this.idle.delete(lane);
     if (lane.hold !== undefined) this.holds.passCancels(lane);
-    if (lane.isOpen) this.drive(lane);
+    if (lane.isOpen) this.driver.drive(lane);
   }
 
   /** What an open lane had at or below the shard's `read` was received. */
@@ -125,11 +145,7 @@ export class LaneRunner {
     const home = this.shards.get(shard);
     if (home === undefined) return;
     home.isCaughtUp = true;
-    for (const lane of [...this.incomplete]) {
-      if (lane.home !== home) continue;
-      lane.giveUpOnMissing();
-      this.drive(lane);
-    }
+    this.driver.giveUpOnMissing(home);
   }
 
   /** There are no messages of the shard up to here but those that were received. */
@@ -151,11 +167,7 @@ export class LaneRunner {
 
   /** The shard is certainly ours (again): what waited for that goes on. */
   goOn(shard: number): void {
-    for (const lane of [...this.doubtful]) {
-      if (lane.key.shard !== shard) continue;
-      this.doubtful.delete(lane);
-      this.drive(lane);
-    }
+    this.driver.goOn(shard);
   }
 
   /**
@@ -187,6 +199,11 @@ export class LaneRunner {
     this.close(home);
   }
 
+  /** To be called now and then: lanes with nothing to do for long are forgotten. */
+  forgetIdle(): void {
+    this.idle.sweep();
+  }
+
   describe(key: Pick<SessionTokens, 'agentToken' | 'sessionToken' | 'shard'>): SessionAnswer {
     const lane = this.shards.get(key.shard)?.find(laneId(key));
     const startedAt = lane === undefined ? undefined : this.turns.startedAt(lane);
@@ -202,40 +219,25 @@ export class LaneRunner {
     home.state = 'closed';
     if (this.shards.get(home.shard) === home) this.shards.delete(home.shard);
     for (const lane of home.all) {
-      this.retries.cancel(lane);
+      this.driver.forget(lane);
       this.holds.forget(lane);
-      this.doubtful.delete(lane);
-      this.incomplete.delete(lane);
+      lane.backlog.close();
     }
+  }
+
+  /** It has nothing to do. Whatever still knows it must not wake it beside the one that takes its place. */
+  private forget(lane: Lane): void {
+    lane.isStopped = true;
+    this.driver.forget(lane);
+    (lane.home as ShardLanes).remove(lane);
   }
 
   private addLane(home: ShardLanes, key: SessionTokens): Lane {
-    const lane = new Lane(key, home, this.tokenProblem(key));
+    const tokenProblem = this.tokenProblem(key);
+    const laneBuffer = tokenProblem === undefined ? this.options.turns.policyOf(key).laneBuffer : MAX_RECORD_MESSAGES;
+    const lane = new Lane(key, home, tokenProblem, { budget: this.bodies, laneBuffer });
     home.add(lane);
     return lane;
-  }
-
-  private async load(lane: Lane, firstSeq: number): Promise<void> {
-    const { store, clock, log } = this.options;
-    const home = lane.home as ShardLanes;
-    if (home.state === 'closed') return;
-    try {
-      const reading = home.mayBeCut(firstSeq, 0) ? store.loadCutTurn(lane.key) : undefined;
-      const loaded = await store.loadHead(lane.key);
-      const cut = await reading;
-      // Given away in the meantime: nobody is to wait for it here.
-      if ((home as LaneHome).state === 'closed') return;
-      lane.open(loaded);
-      home.sawRecord(loaded.seq);
-      if (lane.hold !== undefined) this.holds.watch(lane, lane.hold);
-      else if (home.mayBeCut(firstSeq, loaded.seq)) lane.assumeCrash(cut, home.begunUpTo, clock.now());
-      // The reader may have been faster than the head: it will not say again that it has caught up.
-      if (home.isCaughtUp) lane.giveUpOnMissing();
-      this.drive(lane);
-    } catch (error) {
-      log.error({ ...lane.key, error: String(error) }, 'session waits: its last record cannot be read');
-      clock.after(HEAD_RETRY_MS, () => void this.load(lane, firstSeq));
-    }
   }
 
   private unhold(lane: Lane, { loaded, crash }: HoldEnd): void {
@@ -246,81 +248,7 @@ export class LaneRunner {
     home.sawRecord(loaded.seq);
     if (crash !== undefined) lane.assumeCrash(crash.cut, Number.MAX_SAFE_INTEGER, this.options.clock.now());
     if (home.isCaughtUp) lane.giveUpOnMissing();
-    this.drive(lane);
-  }
-
-  /** Does the next thing that the lane needs. Called whenever something about it ended. */
-  private drive(lane: Lane): void {
-    if (lane.home.state !== 'open' || !lane.isOpen || lane.isStopped) return;
-    if (lane.writing !== undefined || lane.hold !== undefined) return;
-    if (lane.isContested && !this.options.mayStart(lane.key.shard)) {
-      this.doubtful.add(lane);
-      return;
-    }
-    lane.isContested = false;
-    if (lane.isIncomplete) this.incomplete.add(lane);
-    else if (this.incomplete.size > 0) this.incomplete.delete(lane);
-    if (lane.backlog.controls.length > 0) return this.cancel(lane);
-    if (lane.backlog.broken.length > 0 && lane.toReject.length > 0) return this.follow(lane, this.reject(lane));
-    const now = this.options.clock.now();
-    this.retries.set(lane, lane.retryAt, now, () => this.drive(lane));
-    if (!lane.canTake(now) || this.ready.has(lane) || this.turns.has(lane)) return;
-    this.ready.add(lane);
-    this.slots.acquire(lane.oldestWaiting?.seq ?? 0, () => this.start(lane));
-  }
-
-  /** A write beside or between turns: when it is done, the lane goes on. */
-  private follow(lane: Lane, write: Promise<WriteResult>): void {
-    void write.then(
-      (result) => {
-        if (result !== 'abandoned') this.drive(lane);
-      },
-      (error: unknown) => this.options.log.error({ ...lane.key, error: String(error) }, 'a note failed'),
-    );
-  }
-
-  private cancel(lane: Lane): void {
-    const step = nextCancelStep(lane);
-    if (step?.kind === 'note') {
-      const run = step.endsRun ? null : undefined;
-      return this.follow(lane, this.writer.note(lane, step.messages, run));
-    }
-    // Its end drives the lane again.
-    if (step?.kind === 'abort') this.turns.cancel(lane, step.seqs);
-  }
-
-  private reject(lane: Lane): Promise<WriteResult> {
-    const messages = lane.toReject.map(({ id, seq, content }) => ({
-      id,
-      seq,
-      decision: 'rejected' as const,
-      reason: content.ok ? 'unknown reason' : content.problem,
-    }));
-    this.options.log.warn({ ...lane.key, seqs: messages.map(({ seq }) => seq) }, 'messages rejected');
-    return this.writer.note(lane, messages);
-  }
-
-  /** The lane has a slot. */
-  private start(lane: Lane): void {
-    this.ready.delete(lane);
-    // Between the wish for a slot and its grant a record may have changed the lane.
-    const isFree = lane.home.state === 'open' && lane.writing === undefined;
-    if (!isFree || lane.backlog.controls.length > 0 || !lane.canTake(this.options.clock.now())) {
-      this.slots.release();
-      this.drive(lane);
-      return;
-    }
-    if (!this.options.mayStart(lane.key.shard)) {
-      this.doubtful.add(lane);
-      this.slots.release();
-      return;
-    }
-    if (!this.turns.admits(lane)) return this.slots.release();
-    this.turns.start(lane, (waited) => {
-      this.slots.release();
-      this.drive(lane);
-      for (const other of waited) this.drive(other);
-    });
+    this.driver.drive(lane);
   }
 
   private tokenProblem(key: SessionTokens): string | undefined {

@@ -56,6 +56,17 @@ export class ShardLanes implements LaneHome {
     this.unsettled.add(lane);
   }
 
+  /** It has nothing to do; it comes anew when it has. */
+  remove(lane: Lane): void {
+    const id = laneId(lane.key);
+    if (this.lanes.get(id) === lane) this.lanes.delete(id);
+    this.unsettled.delete(lane);
+  }
+
+  get size(): number {
+    return this.lanes.size;
+  }
+
   /** The highest sequence that an owner that is gone may have begun with; 0 = there is none. */
   get begunUpTo(): number {
     return this.crash?.upTo ?? 0;

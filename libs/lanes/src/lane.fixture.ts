@@ -12,18 +12,18 @@ export const HOME: LaneHome = { state: 'open' };
 
 export function item(seq: number, route = ''): InboxItem {
   const message = { v: 1 as const, kind: 'message' as const, id: `m${seq}`, text: 'x' };
-  return { seq, id: message.id, storedAtMs: seq, content: { ok: true, message }, route };
+  return { seq, id: message.id, storedAtMs: seq, bytes: 1, content: { ok: true, message }, route };
 }
 
 export function broken(seq: number): InboxItem {
-  return { seq, id: `seq:${seq}`, storedAtMs: seq, content: { ok: false, problem: 'why' }, route: '' };
+  return { seq, id: `seq:${seq}`, storedAtMs: seq, bytes: 1, content: { ok: false, problem: 'why' }, route: '' };
 }
 
 /** An order to cancel the session. */
 export function order(seq: number): InboxItem {
   const target = { what: 'session' as const };
   const message = { v: 1 as const, kind: 'control' as const, id: `m${seq}`, op: 'cancel' as const, target };
-  return { seq, id: message.id, storedAtMs: seq, content: { ok: true, message }, route: '' };
+  return { seq, id: message.id, storedAtMs: seq, bytes: 1, content: { ok: true, message }, route: '' };
 }
 
 export function loaded(head: Partial<Head> = {}, seq = 7): LoadedHead {

@@ -1,7 +1,7 @@
 import { makeRunId, type Head, type RunInWork, type SessionTokens } from '#contracts';
 import { decide, emptyHead, isDecided, MAX_DONE_RANGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
-import { LaneBacklog, MAX_RECORD_MESSAGES } from './lane-backlog.js';
+import { BodyBudget, LaneBacklog, MAX_RECORD_MESSAGES } from './lane-backlog.js';
 import { cutRun, QUARANTINE_CRASHES, runAfterCrash, type CutTurn } from './lane-recovery.js';
 import { takeQueue } from './take-queue.js';
 
@@ -54,6 +54,15 @@ export interface LoadedHead {
   readonly seq: number;
   /** Sequence of the record that holds the state; 0 = there is no state. */
   readonly stateSeq: number;
+  /** About what it takes in memory; absent = next to nothing. */
+  readonly bytes?: number;
+}
+
+/** How much of its backlog a lane keeps as a whole. */
+export interface LaneBodies {
+  readonly budget: BodyBudget;
+  /** Messages. */
+  readonly laneBuffer: number;
 }
 
 /** Where a lane lives: the shard, as long as this process has it. */
@@ -61,8 +70,10 @@ export interface LaneHome {
   readonly state: 'open' | 'releasing' | 'closed';
 }
 
+const KEEP_ALL: LaneBodies = { budget: new BodyBudget(Number.POSITIVE_INFINITY), laneBuffer: Number.POSITIVE_INFINITY };
+
 export class Lane {
-  readonly backlog = new LaneBacklog();
+  readonly backlog: LaneBacklog;
   private isLoaded = false;
   private current: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
   private frozen: RunInWork | undefined;
@@ -88,7 +99,10 @@ export class Lane {
     readonly home: LaneHome,
     /** Why no message of this subject can be one of a session; looked at once, not with every message. */
     readonly tokenProblem?: string,
-  ) {}
+    bodies: LaneBodies = KEEP_ALL,
+  ) {
+    this.backlog = new LaneBacklog(bodies.budget, bodies.laneBuffer);
+  }
 
   get isOpen(): boolean {
     return this.isLoaded;
@@ -98,6 +112,9 @@ export class Lane {
   }
   get headSeq(): number {
     return this.current.seq;
+  }
+  get headBytes(): number {
+    return this.current.bytes ?? 0;
   }
   get stateSeq(): number {
     return this.current.stateSeq;
@@ -158,7 +175,13 @@ export class Lane {
 
   /** Waits for messages of a frozen batch that the reader has not handed over yet. */
   get isIncomplete(): boolean {
-    return this.frozen !== undefined && this.backlog.itemsOf(this.frozen.seqs).length < this.frozen.seqs.length;
+    if (this.frozen === undefined || this.toRead.length > 0) return false;
+    return this.backlog.itemsOf(this.frozen.seqs).length < this.frozen.seqs.length;
+  }
+
+  /** Sequences whose messages have to be read again before the next turn begins. */
+  get toRead(): readonly number[] {
+    return this.backlog.beyond.length === 0 ? [] : this.backlog.toRead(this.frozen?.seqs.at(-1) ?? 0);
   }
 
   /** The reader has handed over everything there was: what a frozen batch still lacks is gone from the inbox. */
@@ -179,7 +202,7 @@ export class Lane {
 
   canTake(now: number): boolean {
     if (!this.isLoaded || this.batch !== undefined || this.hold !== undefined) return false;
-    if (this.frozen === undefined) return this.backlog.waiting.length > 0;
+    if (this.frozen === undefined) return this.backlog.waiting.length > 0 || this.backlog.beyond.length > 0;
     return (this.frozen.notBefore ?? 0) <= now && !this.isIncomplete;
   }
 
@@ -248,9 +271,10 @@ export class Lane {
 
   /** The cursor after `seqs` are decided too. */
   cursorAfter(seqs: readonly number[]): Pick<Head, 'upto' | 'done'> {
-    // The common case, a session without a backlog: everything that was read is decided with this.
-    if (this.backlog.isEmpty && this.head.done.length === 0 && this.decidesBatch(seqs)) {
-      return { upto: seqs.at(-1) ?? this.head.upto, done: [] };
+    // The common case, and the only one for a long backlog: nothing that waits lies before the last of these.
+    const last = seqs.at(-1) ?? 0;
+    if (this.head.done.length === 0 && this.decidesBatch(seqs) && last < (this.backlog.oldestSeq ?? last + 1)) {
+      return { upto: last, done: [] };
     }
     return decide(this.head, seqs, this.backlog.undecided(this.batch?.items ?? [], this.head), this.backlog.lastSeq);
   }

@@ -51,7 +51,10 @@ export function draftNote(
     body: JSON.stringify(record),
     commitId: signature.commitId,
     messages: record.messages,
-    loadedAt: (seq) => ({ head, seq, stateSeq: refersToState ? stateSeq : state === undefined ? 0 : seq }),
+    loadedAt: (seq) => {
+      const kept = refersToState ? stateSeq : state === undefined ? 0 : seq;
+      return { head, seq, stateSeq: kept, bytes: jsonBytes(state) };
+    },
   };
 }
 
@@ -106,7 +109,12 @@ export function draftTurn(lane: Lane, batch: Batch, ending: Ending, times: TurnT
   if (bytes > MAX_RECORD_BYTES) {
     return tooLarge('record_too_large', `the turn's record has ${bytes} bytes, at most ${MAX_RECORD_BYTES} are kept`);
   }
-  const loadedAt = (seq: number): LoadedHead => ({ head, seq, stateSeq: head.state === undefined ? 0 : seq });
+  const loadedAt = (seq: number): LoadedHead => ({
+    head,
+    seq,
+    stateSeq: head.state === undefined ? 0 : seq,
+    bytes: ending.state === undefined ? lane.headBytes : stateBytes,
+  });
   return { ok: true, draft: { body, commitId: signature.commitId, messages, loadedAt } };
 }
 

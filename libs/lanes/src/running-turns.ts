@@ -3,6 +3,7 @@ import type { Logger } from '#telemetry';
 import { isMeant } from './lane-cancel.js';
 import { runOf, type Batch, type Lane } from './lane.js';
 import type { RecordStore, TurnRunner } from './lane-ports.js';
+import type { LaneRefill } from './lane-refill.js';
 import { laneId } from './lane-table.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
 import { Quarantine } from './quarantine.js';
@@ -12,7 +13,7 @@ import { TurnExecution, type ExecutedTurn } from './turn-execution.js';
 /**
  * The turns that run in this process, from the granted slot to the record that ends them:
  *
- *   record what has to stand before -> take -> execute -> settle -> commit
+ *   read again what was not kept -> record what has to stand before -> take -> execute -> settle -> commit
  *
  * A turn whose shard was given away in the meantime goes the same way to its record, and its lane ends there. One whose
  * shard was lost is discarded: its `Turn` is dead, and nothing of it is written.
@@ -42,6 +43,7 @@ export class RunningTurns {
   constructor(
     private readonly options: RunningTurnsOptions,
     private readonly writer: LaneWriter,
+    private readonly refill: LaneRefill,
   ) {}
 
   get count(): number {
@@ -74,6 +76,7 @@ export class RunningTurns {
     turn.done = this.run(lane, turn)
       .catch((error: unknown) => {
         // Only a bug comes here. Its session stops; the process, and with it every other session, goes on (L6).
+        lane.isStopped = true;
         this.options.log.error({ ...lane.key, error: String(error) }, 'a turn came to no end');
       })
       .finally(() => {
@@ -149,6 +152,7 @@ export class RunningTurns {
 
   private async run(lane: Lane, turn: RunningTurn): Promise<void> {
     const { turns, clock } = this.options;
+    if (lane.toRead.length > 0 && !(await this.readAgain(lane))) return;
     const first = lane.runToRecord();
     const batch = first === undefined ? lane.take(clock.now()) : await this.record(lane, first);
     if (batch === undefined) return;
@@ -172,16 +176,28 @@ export class RunningTurns {
     if ((await this.commit(lane, batch, executed)) === 'lost') this.countDiscarded(batch.runId);
   }
 
+  /** False when the lane cannot go on with its turn now; the end of this one drives it on. */
+  private async readAgain(lane: Lane): Promise<boolean> {
+    await this.refill.read(lane, lane.toRead);
+    // The rest of a frozen batch, or what came instead of messages that are gone, is read in another go.
+    if (lane.backlog.waiting.length === 0 || (lane.nextRun !== undefined && lane.toRead.length > 0)) return false;
+    return lane.writing === undefined && this.mayGoOn(lane);
+  }
+
+  /** Whether nothing came in between while something was awaited. */
+  private mayGoOn(lane: Lane): boolean {
+    const isOurs = lane.home.state === 'open' && !lane.isStopped && this.options.mayStart(lane.key.shard);
+    return isOurs && lane.backlog.controls.length === 0 && lane.canTake(this.options.clock.now());
+  }
+
   /** The batch, taken in the moment in which the record stands; undefined when the lane cannot go on with it. */
   private async record(lane: Lane, run: RunInWork): Promise<Batch | undefined> {
-    const { log, clock, mayStart } = this.options;
+    const { log, clock } = this.options;
     const { runId, attempt, crashes, quarantined = false } = run;
     log.warn({ runId, attempt, crashes, quarantined }, 'a turn runs again whose worker is gone');
     let batch: Batch | undefined;
     await this.writer.before(lane, run, () => {
-      const isOurs = lane.home.state === 'open' && mayStart(lane.key.shard);
-      const now = clock.now();
-      if (isOurs && lane.backlog.controls.length === 0 && lane.canTake(now)) batch = lane.take(now);
+      if (this.mayGoOn(lane)) batch = lane.take(clock.now());
       return batch !== undefined;
     });
     return batch;

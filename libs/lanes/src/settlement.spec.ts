@@ -13,6 +13,7 @@ const policy: TurnPolicy = {
   backoffInitialMs: 1_000,
   backoffMaxMs: 30_000,
   retryLaterMaxMs: 10_000,
+  laneBuffer: 512,
 };
 
 interface Given {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { backoffMs, type TurnPolicy } from './turn-policy.js';
 
-const limits = { turnTimeoutMs: 1, abortGraceMs: 1, maxAttempts: 3, retryLaterMaxMs: 1 };
+const limits = { turnTimeoutMs: 1, abortGraceMs: 1, maxAttempts: 3, retryLaterMaxMs: 1, laneBuffer: 512 };
 const policyOf = (backoffInitialMs: number, backoffMaxMs: number): TurnPolicy => ({
   ...limits,
   backoffInitialMs,

@@ -6,6 +6,8 @@ export interface TurnPolicy {
   readonly backoffInitialMs: number;
   readonly backoffMaxMs: number;
   readonly retryLaterMaxMs: number;
+  /** How many waiting messages of a session are kept as a whole - messages. */
+  readonly laneBuffer: number;
 }
 
 /** Turns that failed together must not come back together. */

@@ -1,0 +1,77 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Names, SessionTokens } from '#contracts';
+import type { BrokerConnection, StoredMessage, StreamReader } from '#jetstream';
+import type { InboxPart, InboxSource } from '#lanes';
+import type { Logger } from '#telemetry';
+
+export interface InboxLookupOptions {
+  readonly connection: BrokerConnection;
+  readonly reader: StreamReader;
+  readonly names: Names;
+  /** With several replicas a direct get may be answered by one that is behind. */
+  readonly isReplicated: boolean;
+  readonly log: Logger;
+}
+
+const RETRY_MS = 250;
+
+/** Messages of a session by their sequences, for lanes that did not keep them; and its older messages after a takeover. */
+export class InboxLookup implements InboxSource {
+  constructor(private readonly options: InboxLookupOptions) {}
+
+  async read(key: SessionTokens, seqs: readonly number[], maxBytes: number): Promise<InboxPart | undefined> {
+    const { connection, reader, names, log } = this.options;
+    const first = seqs[0] ?? 1;
+    while (!connection.nc.isClosed()) {
+      try {
+        const quick = reader.messagesOf(names.inboxStream, names.inboxSubject(key), first);
+        const part = await collect(quick, seqs, maxBytes);
+        if (part.messages.length === seqs.filter((seq) => seq <= part.readTo).length) return part;
+        // They were there: whether they still are, only the leader can tell.
+        return await collect(this.byLeader(key, first), seqs, maxBytes);
+      } catch (error) {
+        log.debug({ ...key, error: String(error) }, 'messages of a session are read again');
+        await connection.whenUp();
+        await delay(RETRY_MS);
+      }
+    }
+    return undefined;
+  }
+
+  /** All messages of a session from a sequence on. Rejects in an outage. */
+  async *messagesOf(key: SessionTokens, fromSeq: number): AsyncGenerator<StoredMessage> {
+    const { reader, names, isReplicated } = this.options;
+    if (isReplicated) yield* this.byLeader(key, fromSeq);
+    else yield* reader.messagesOf(names.inboxStream, names.inboxSubject(key), fromSeq);
+  }
+
+  private async *byLeader(key: SessionTokens, fromSeq: number): AsyncGenerator<StoredMessage> {
+    const { reader, names } = this.options;
+    for (let seq = fromSeq; ;) {
+      const stored = await reader.leaderNext(names.inboxStream, names.inboxSubject(key), seq);
+      if (stored === undefined) return;
+      yield stored;
+      seq = stored.seq + 1;
+    }
+  }
+}
+
+async function collect(
+  messages: AsyncGenerator<StoredMessage>,
+  seqs: readonly number[],
+  maxBytes: number,
+): Promise<InboxPart> {
+  const wanted = new Set(seqs);
+  const last = seqs.at(-1) ?? 0;
+  const found: StoredMessage[] = [];
+  let bytes = 0;
+  for await (const stored of messages) {
+    if (stored.seq > last) break;
+    if (!wanted.has(stored.seq)) continue;
+    found.push(stored);
+    bytes += stored.data.length;
+    if (bytes >= maxBytes) return { messages: found, readTo: stored.seq };
+    if (stored.seq === last) break;
+  }
+  return { messages: found, readTo: last };
+}
