@@ -47,7 +47,7 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
   });
   const topology = declareTopology(names, { replicas: settings.nats.replicas, dedupWindowMs: settings.dedup.windowMs });
   try {
-    await applyTopology(connection, topology, log);
+    await applyTopology(connection, topology, log, signal);
   } catch (error) {
     await connection.close();
     throw error;

@@ -6,6 +6,7 @@ export { KeyBucket, type KeyEntry, type KeyWrite } from './key-bucket.client.js'
 export { LastMessageBatcher } from './last-message-batcher.client.js';
 export { BrokerConnection } from './nats-connection.client.js';
 export { PatientPublisher } from './patient-publisher.publisher.js';
+export { untilJetStreamAnswers } from './patience.client.js';
 export { PublishChannel, type PublishOutcome } from './publish-channel.publisher.js';
 export { RecordCommitter, type CommitOutcome, type RecordWrite } from './record-commit.publisher.js';
 export { SERVER_ERROR } from './server-errors.js';
