@@ -1,3 +1,4 @@
+export { ConfirmedReader, type StreamLookup } from './confirmed-reader.client.js';
 export { aptSystem } from './embedded/apt-system.js';
 export { unpackDebianPackages } from './embedded/debian-package.js';
 export { EmbeddedBroker } from './embedded/embedded-broker.js';

@@ -5,8 +5,8 @@ import { BrokerAwayError } from './broker-away-error.js';
 import type { BrokerConnection } from './nats-connection.client.js';
 import { StreamReader } from './stream-reader.client.js';
 
-function readerWhoseLeaderFails(error: Error): StreamReader {
-  const fail = (): Promise<never> => Promise.reject(error);
+function readerWhoseLeaderFails(problem: Error): StreamReader {
+  const fail = (): Promise<never> => Promise.reject(problem);
   return new StreamReader({ jsm: { streams: { getMessage: fail, info: fail } } } as unknown as BrokerConnection);
 }
 
