@@ -35,6 +35,18 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
+      {
+        extends: true,
+        test: {
+          name: 'chaos',
+          include: ['test/chaos/**/*.spec.ts'],
+          globalSetup: ['test/global-setup.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 60_000,
+          // Last and alone: whatever else takes the cores would look like a fault of its own.
+          sequence: { groupOrder: 2 },
+        },
+      },
     ],
   },
 });

@@ -1,7 +1,10 @@
 import { decodeToken, HEADER, parseInboxEntry, parseRecord, parseTurnStarted, type Names } from '#contracts';
 import { BrokerConnection, StreamReader, type StoredMessage } from '#jetstream';
 import { createLogger } from '#telemetry';
+import { until } from '#testing';
 import type { DeadLine, InboxLine, RecordLine, StartLine } from './history.js';
+
+const READ_WITHIN_MS = 60_000;
 
 /** Reads what the streams hold; each call goes on where the one before ended. */
 export class StreamHistory implements AsyncDisposable {
@@ -83,16 +86,20 @@ export class StreamHistory implements AsyncDisposable {
   ): Promise<number> {
     const last = await this.reader.leaderLastSeq(stream);
     let next = from;
-    while (next <= last) {
-      for await (const stored of this.reader.messagesOf(stream, subject, next)) {
-        // What came behind it is read the next time: a replica may have it and not what is before it.
-        if (stored.seq > last) break;
-        next = stored.seq + 1;
-        take(stored);
-      }
-      // A replica that is behind does not have the end yet.
-      if (next <= last) await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    // A replica that is behind does not have the end yet.
+    await until(
+      `${stream} is read up to ${last}`,
+      async () => {
+        for await (const stored of this.reader.messagesOf(stream, subject, next)) {
+          // What came behind it is read the next time: a replica may have it and not what is before it.
+          if (stored.seq > last) break;
+          next = stored.seq + 1;
+          take(stored);
+        }
+        return next > last;
+      },
+      { timeoutMs: READ_WITHIN_MS },
+    );
     return last;
   }
 

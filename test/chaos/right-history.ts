@@ -3,13 +3,13 @@ import type { Call, History, InboxLine, RecordLine } from './history.js';
 
 /**
  * A small history in which everything is right, with a worker that is stopped in the middle of a turn, routes, a dead
- * message that is sent again, and a cancel. The checks are held against it, and against what sabotage makes of it.
+ * message that is sent again, a cancel of a turn that runs, and one of a turn whose call was never made. The checks are held against it, and against what sabotage makes of it.
  */
 
 export const STOPPED = 'worker-0#1';
 export const STANDING = 'worker-1#1';
 const names = new Names('lk', DEFAULT_SHARDS);
-const IDS = new Map([1, 2, 3, 4, 5, 6, 7, 10, 11].map((seq) => [seq, `m${seq}`] as const)).set(6, 'm5');
+const IDS = new Map([1, 2, 3, 4, 5, 6, 7, 10, 11, 13].map((seq) => [seq, `m${seq}`] as const)).set(6, 'm5');
 
 export function runOf(session: string, ...seqs: number[]): string {
   return makeRunId(names.sessionTokens('main', session), seqs);
@@ -75,6 +75,8 @@ export function rightHistory(): History {
       inbox('slow:7', 8, { id: 'cancel:8', cancels: { what: 'message', seq: 7 } }),
       inbox('slow:10', 10, { thread: 'b' }),
       inbox('slow:10', 11, { thread: 'a' }),
+      inbox('slow:13', 13),
+      inbox('slow:13', 14, { id: 'cancel:14', cancels: { what: 'session' } }),
     ],
     calls: [
       call(1, 'slow:1', [1, 3], 1_000, 9_000, { life: STOPPED, isHungUp: true }),
@@ -121,6 +123,19 @@ export function rightHistory(): History {
       }),
       line('slow:10', 9, 0, turn('slow:10', [10], 10, result(8, 1))),
       line('slow:10', 10, 9, turn('slow:10', [11], 11, result(9, 2))),
+      line(
+        'slow:13',
+        11,
+        0,
+        turn('slow:13', [13], 13, { status: 'cancelled', messages: [{ id: 'm13', seq: 13, decision: 'cancelled' }] }),
+      ),
+      line('slow:13', 12, 11, {
+        ...HEAD,
+        done: [],
+        kind: 'note',
+        upto: 14,
+        messages: [{ id: 'cancel:14', seq: 14, decision: 'handled' }],
+      }),
     ],
     dead: [{ session: 'failing:5', seq: 5 }],
     starts: [{ runId: cut.runId, attempt: 1, incarnation: 'worker-0/1', at: 990 }],

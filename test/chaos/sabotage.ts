@@ -10,7 +10,7 @@ export interface Sabotage {
 }
 
 const right = rightHistory();
-const last = right.records.at(-1) as RecordLine;
+const lastOfRoutes = right.records.findLast(({ session }) => session === 'slow:10') as RecordLine;
 
 function sabotage(breaks: Violation['invariant'], title: string, change: Partial<History>): Sabotage {
   return { breaks, title, history: { ...right, ...change } };
@@ -39,19 +39,31 @@ function lives(name: string, change: Partial<LifeLine>): Partial<History> {
 }
 
 const decided = (id: string, seq: number): TurnRecord['messages'] => [{ id, seq, decision: 'handled' }];
+type SessionRun = NonNullable<TurnRecord['run']>;
+const messagesOf = (...seqs: number[]): { id: string; seq: number }[] => seqs.map((seq) => ({ id: `m${seq}`, seq }));
+/** What in truth were two turns. */
+const both = {
+  runId: runOf('slow:10', 10, 11),
+  messages: messagesOf(10, 11).flatMap(({ id, seq }) => decided(id, seq)),
+};
 
 export const SABOTAGES: readonly Sabotage[] = [
   sabotage('L1', 'a message is decided by two records', {
     records: [
       ...right.records,
       {
-        ...last,
-        seq: 11,
+        ...lastOfRoutes,
+        seq: 20,
         expected: 10,
-        record: { ...last.record, kind: 'note', messages: decided('m11', 11) } as never,
+        record: { ...lastOfRoutes.record, kind: 'note', messages: decided('m11', 11) } as never,
       },
     ],
   }),
+  sabotage(
+    'L1',
+    'a record decides what the inbox does not have',
+    records(10, () => ({ messages: decided('m99', 11) })),
+  ),
   sabotage(
     'L1',
     'a cursor does not cover what is decided',
@@ -106,6 +118,18 @@ export const SABOTAGES: readonly Sabotage[] = [
       return call.n === 9 ? { ...call, ...swapped(10) } : call;
     }),
   }),
+  sabotage('L2', 'a turn mixes routes', {
+    records: right.records.flatMap((line) => {
+      if (line.seq !== 9) return line.seq === 10 ? [] : [line];
+      return [{ ...line, record: { ...line.record, ...both, upto: 11 } as never }];
+    }),
+    calls: right.calls.flatMap((call) => (call.n === 8 ? [{ ...call, ...both }] : call.n === 9 ? [] : [call])),
+  }),
+  sabotage('L2', 'a call is not in the order of the inbox', calls(7, { messages: messagesOf(8, 7) })),
+  sabotage('L2', 'a batch is not in the order of the inbox', {
+    records: right.records.map((line) => ({ ...line, record: inverted(line.record) as never })),
+    calls: right.calls.map(inverted),
+  }),
   sabotage('L3', 'a message is never decided', {
     inbox: [...right.inbox, { session: 'slow:12', seq: 12, id: 'm12', at: 1_200, thread: '' }],
   }),
@@ -124,6 +148,22 @@ export const SABOTAGES: readonly Sabotage[] = [
       sends: [{ kind: 'reply', text: 'call 1' }],
     })),
   ),
+  sabotage(
+    'L4',
+    'a record ends another run than the one in work',
+    records(1, ({ run }) => ({ run: { ...(run as SessionRun), runId: 'another' } })),
+  ),
+  sabotage('L4', 'a note goes back to an earlier attempt', {
+    records: right.records.flatMap((line) => {
+      if (line.seq === 2) return [{ ...line, expected: 1.5 }];
+      const note = (attempt: number) => ({ ...line.record, run: { ...(line.record.run as SessionRun), attempt } });
+      if (line.seq !== 1) return [line];
+      return [
+        { ...line, record: note(3) },
+        { ...line, seq: 1.5, expected: 1, record: note(2) },
+      ];
+    }),
+  }),
   sabotage('L4', 'a turn begins when the membership has ended', {
     starts: [...right.starts, { runId: runOf('probe:4', 4), attempt: 1, incarnation: 'worker-0/1', at: 8_902 }],
     calls: [
@@ -134,11 +174,22 @@ export const SABOTAGES: readonly Sabotage[] = [
   sabotage('L5', 'a quick question waits', {
     accepted: right.accepted.map((line) => ({ ...line, at: line.at - 50_000 })),
   }),
+  sabotage('L5', 'a quick question waits through faults for longer than they excuse', {
+    accepted: right.accepted.map((line) => ({ ...line, at: line.at - 50_000 })),
+    faults: [{ kind: 'pause worker beyond its time', target: 'worker-0', from: -60_000, to: 8_900 }],
+  }),
   sabotage('L6', 'a healthy session fails', {
     ...records(4, () => ({ status: 'failed', messages: [{ id: 'm4', seq: 4, decision: 'dead' }], state: undefined })),
     dead: [...right.dead, { session: 'probe:4', seq: 4 }],
   }),
   sabotage('L7', 'a second attempt has fewer messages', calls(2, { messages: [{ id: 'm1', seq: 1 }] })),
+  sabotage(
+    'L7',
+    'a note keeps other messages for the next attempt',
+    records(1, ({ run }) => ({ run: { ...(run as SessionRun), seqs: [1] } })),
+  ),
+  sabotage('L7', 'a record decides less than its call had', calls(3, { messages: messagesOf(2, 3) })),
+  sabotage('L7', 'a cancel decides what was not in its run', calls(7, { messages: messagesOf(99) })),
   sabotage('L7', 'a second attempt has another content', calls(2, { digest: 'another' })),
   sabotage('alive', 'a process ends by itself', { mishaps: ['worker-0#1 ended by itself'] }),
 ];
@@ -146,4 +197,14 @@ export const SABOTAGES: readonly Sabotage[] = [
 /** One of the two messages of that session, in the place of the other. */
 function swapped(seq: 10 | 11): { runId: string; messages: TurnRecord['messages'] } {
   return { runId: runOf('slow:10', seq), messages: decided(`m${seq}`, seq) };
+}
+
+/** Its batch from the youngest message to the oldest. */
+function inverted<T extends { readonly messages: readonly unknown[]; readonly run?: unknown }>(of: T): T {
+  const run = of.run as SessionRun | null | undefined;
+  return {
+    ...of,
+    messages: of.messages.toReversed(),
+    ...(run === null || run === undefined ? {} : { run: { ...run, seqs: run.seqs.toReversed() } }),
+  };
 }

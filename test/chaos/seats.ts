@@ -25,8 +25,6 @@ const SETTINGS = {
   agents: { main: { turnTimeoutMs: 8_000, abortGraceMs: 1_000, backoffInitialMs: 200, backoffMaxMs: 2_000 } },
 };
 
-const MOST_STARTS = 5;
-
 /** One process, from its start to its end. */
 export interface Life {
   readonly name: string;
@@ -56,16 +54,7 @@ export class Seat {
     if (isRenamed) this.names++;
     const id = `${this.role}-${this.target}${this.names === 0 ? '' : `-${this.names}`}`;
     const name = `${id}#${++this.generation}`;
-    for (let tries = 1; ; tries++) {
-      try {
-        this.current = await this.crew.start(this.role, id, name, this.link?.url);
-        return;
-      } catch (error) {
-        // As whatever starts it would do: it may have met a broker that had no leader just then.
-        if (tries === MOST_STARTS) throw error;
-        this.crew.failedStarts.push(`${name}: ${String(error).trim().replaceAll('\n', ' | ')}`);
-      }
-    }
+    this.current = await this.crew.start(this.role, id, name, this.link?.url);
   }
 }
 
@@ -83,8 +72,6 @@ export class Crew implements AsyncDisposable {
   readonly lives: Life[] = [];
   /** What ended though nobody ended it. */
   readonly mishaps: string[] = [];
-  /** Processes that ended instead of getting ready, and were started again. */
-  readonly failedStarts: string[] = [];
   readonly workers: Seat[] = [];
   readonly ingresses: Seat[] = [];
   private readonly expected = new Set<Life>();

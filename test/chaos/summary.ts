@@ -3,7 +3,7 @@ import type { History } from './history.js';
 import type { ChaosResult } from './run-chaos.js';
 
 /** What was tried, for people: a run that did not hurt proves nothing. */
-export function summarize({ history, discarded, failedStarts }: Omit<ChaosResult, 'violations'>): [string, string][] {
+export function summarize({ history, discarded }: Omit<ChaosResult, 'violations'>): [string, string][] {
   const { accepted, inbox, records, calls, dead } = history;
   const turns = records.filter(({ record }) => record.kind === 'turn').length;
   const decisions = Map.groupBy(
@@ -25,7 +25,6 @@ export function summarize({ history, discarded, failedStarts }: Omit<ChaosResult
     ['calls of the agent', `${calls.length} for ${runs} runs: ${calls.length - runs} again`],
     ['takeovers', `${takeovers(history)} sessions with a turn that was cut`],
     ['results of zombies refused', String(discarded)],
-    ['starts that failed', failedStarts.length === 0 ? '0' : `${failedStarts.length}: ${failedStarts[0]}`],
     ['probes', `${probesDuringLongTurns(history)} of ${probes} asked and answered while a long turn ran`],
   ];
 }

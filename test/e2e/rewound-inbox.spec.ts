@@ -3,35 +3,15 @@ import { join } from 'node:path';
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterEach, expect, it } from 'vitest';
-import { packageRoot } from '#config';
-import { expectNothingLeft, spawnOwned, startBroker, tempDir, until, type OwnedProcess } from '#testing';
+import { expectNothingLeft, startBroker, tempDir, until } from '#testing';
 import { ApiClient } from '../support/api-client.js';
+import { spawnCli, type Place } from '../support/built-program.js';
 import { startCluster, type Cluster } from '../support/cluster.js';
 import { expectDecidedOnceInOrder } from '../support/history-check.js';
 import { startUp } from '../support/lanekeeper-up.js';
 import { answerJson, startAgent } from '../support/recording-agent.js';
 
 afterEach(expectNothingLeft);
-
-interface Place {
-  readonly folder: string;
-  readonly env: NodeJS.ProcessEnv;
-}
-
-/** As a user does it, without waiting for a `ready` line. */
-function spawnCli(
-  { folder, env }: Place,
-  args: readonly string[],
-  more: NodeJS.ProcessEnv = {},
-): Promise<OwnedProcess> {
-  const root = packageRoot();
-  return spawnOwned({
-    command: join(root, 'node_modules/.bin/node'),
-    args: ['--enable-source-maps', join(root, 'dist/apps/cli/src/main.js'), ...args],
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env, ...more },
-    cwd: folder,
-  });
-}
 
 async function repair(place: Place, ...args: string[]): Promise<{ code: number | null; output: string }> {
   const command = await spawnCli(place, ['repair', 'inbox', ...args]);

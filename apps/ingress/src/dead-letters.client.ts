@@ -9,7 +9,7 @@ import {
   type Names,
   type SessionTokens,
 } from '#contracts';
-import type { BrokerConnection, StoredMessage, StreamReader } from '#jetstream';
+import type { BrokerConnection, StoredMessage, StreamLookup } from '#jetstream';
 import { isDecided } from '#lanes';
 import type { InboxPublisher, Stored } from './inbox.publisher.js';
 import type { SessionHistory } from './session-history.client.js';
@@ -40,7 +40,7 @@ interface FoundEntry extends DeadEntry {
 export class DeadLetters {
   constructor(
     private readonly connection: BrokerConnection,
-    private readonly reader: StreamReader,
+    private readonly lookup: StreamLookup,
     private readonly publisher: Pick<InboxPublisher, 'publish'>,
     private readonly history: SessionHistory,
     private readonly names: Names,
@@ -51,7 +51,7 @@ export class DeadLetters {
     const token = (text: string | undefined): string => (text === undefined ? '*' : encodeToken(text));
     const subject = `${this.names.namespace}.dead.*.${token(agent)}.${token(session)}.*`;
     const dead: DeadEntry[] = [];
-    for await (const stored of this.reader.messagesOf(this.names.deadStream, subject, after + 1)) {
+    for await (const stored of this.lookup.messagesOf(this.names.deadStream, subject, after + 1)) {
       const entry = this.read(stored);
       if (entry !== undefined && (await this.isDead(entry))) dead.push(entry);
       if (dead.length === limit) return { dead, next: stored.seq };
@@ -85,9 +85,7 @@ export class DeadLetters {
     if (parsed === undefined) return undefined;
     const { agentToken, sessionToken, seq } = parsed;
     const key = { agentToken, sessionToken, shard: shardOf(agentToken, sessionToken, this.names.shards) };
-    const subject = this.names.deadSubject(key, seq);
-    const { found } = await this.reader.lastPerSubject(this.names.deadStream, [subject]);
-    const stored = found.get(subject);
+    const stored = await this.lookup.last(this.names.deadStream, this.names.deadSubject(key, seq));
     const entry = stored === undefined ? undefined : this.read(stored);
     return entry !== undefined && (await this.isDead(entry)) ? entry : undefined;
   }
@@ -107,11 +105,12 @@ export class DeadLetters {
   }
 
   private async isDead({ key, letter: { seq } }: FoundEntry): Promise<boolean> {
+    // Before its decision is looked for: a record that comes in between says itself what it decides.
+    const last = await this.history.lastRecord(key);
     const decided = await this.history.decisionOf(key, { seq });
     const message = decided?.record.messages.find((candidate) => candidate.seq === seq);
     if (message !== undefined) return message.decision === 'dead';
     // Its record is trimmed: the entry is all that is left of it.
-    const last = await this.history.lastRecord(key);
     return last !== undefined && isDecided(last.record, seq);
   }
 

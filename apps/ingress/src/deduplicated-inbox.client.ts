@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { InboxEntry, Names, SessionTokens } from '#contracts';
-import type { StreamReader } from '#jetstream';
+import type { StreamLookup } from '#jetstream';
 import type { TraceContext } from '#telemetry';
 import type { InboxPublisher, Stored } from './inbox.publisher.js';
 import { brokerUnavailable, ProblemException } from './problem.exception.js';
@@ -13,7 +13,7 @@ import type { SessionHistory } from './session-history.client.js';
 export class DeduplicatedInbox {
   constructor(
     private readonly publisher: Pick<InboxPublisher, 'publish'>,
-    private readonly reader: StreamReader,
+    private readonly lookup: StreamLookup,
     private readonly history: SessionHistory,
     private readonly names: Names,
   ) {}
@@ -42,7 +42,7 @@ export class DeduplicatedInbox {
   }
 
   private async expectSameContent(seq: number, entry: InboxEntry): Promise<void> {
-    const stored = await this.reader.message(this.names.inboxStream, seq);
+    const stored = await this.lookup.message(this.names.inboxStream, seq);
     // Trimmed already: then nobody can tell any more.
     if (stored === undefined) return;
     let former: unknown;

@@ -23,7 +23,7 @@ beforeEach(async () => {
   const bucket = new KeyBucket(connection, channel, reader, names.shardsBucket, silentLogger);
   leases = new KeyLeaseStore(connection, bucket, names.shards);
   await makeStreams();
-  watch = new FloorWatch({ connection, reader, leases, names, log: silentLogger });
+  watch = new FloorWatch({ connection, reader, lookup: reader, leases, names, log: silentLogger });
 });
 
 afterEach(async () => {

@@ -1,5 +1,5 @@
 import type { Names } from '#contracts';
-import type { BrokerConnection, StreamReader } from '#jetstream';
+import type { BrokerConnection, StreamLookup, StreamReader } from '#jetstream';
 import { checkSource, describeRewound, highestMark, type LeaseStore, type SourceCheck } from '#shards';
 import type { Logger } from '#telemetry';
 import { recentlyDecided } from './recently-decided.client.js';
@@ -14,7 +14,8 @@ export const REPAIR_INBOX = 'run `lanekeeper repair inbox`';
 
 export interface FloorWatchOptions {
   readonly connection: BrokerConnection;
-  readonly reader: StreamReader;
+  readonly reader: Pick<StreamReader, 'leaderLastSeq'>;
+  readonly lookup: Pick<StreamLookup, 'messagesOf'>;
   readonly leases: Pick<LeaseStore, 'readAll' | 'onWrite'>;
   readonly names: Names;
   readonly log: Logger;
@@ -123,12 +124,12 @@ export class FloorWatch {
   }
 
   private async look(): Promise<SourceCheck> {
-    const { connection, reader, leases, names } = this.options;
+    const { connection, reader, lookup, leases, names } = this.options;
     await connection.whenUp();
     this.heard = 0;
     const stored = await leases.readAll();
     // Only when something has happened: it reads whole records.
-    if (this.current !== 'open') this.decided = await recentlyDecided(reader, names);
+    if (this.current !== 'open') this.decided = await recentlyDecided(reader, lookup, names);
     const lastSeq = await reader.leaderLastSeq(names.inboxStream);
     const progress = [...stored.values()].map(({ lease }) => lease);
     return checkSource(lastSeq, progress, this.decided);

@@ -1,6 +1,14 @@
 import type { Settings } from '#config';
 import type { Names } from '#contracts';
-import { applyTopology, BrokerConnection, declareTopology, KeyBucket, PublishChannel, StreamReader } from '#jetstream';
+import {
+  applyTopology,
+  BrokerConnection,
+  ConfirmedReader,
+  declareTopology,
+  KeyBucket,
+  PublishChannel,
+  StreamReader,
+} from '#jetstream';
 import { KeyLeaseStore } from '#shards';
 import type { Logger } from '#telemetry';
 import type { BrokerPulse } from './broker.indicator.js';
@@ -47,33 +55,35 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
   });
   const topology = declareTopology(names, { replicas: settings.nats.replicas, dedupWindowMs: settings.dedup.windowMs });
   try {
-    await applyTopology(connection, topology, log);
+    await applyTopology(connection, topology, log, signal);
   } catch (error) {
     await connection.close();
     throw error;
   }
   const channel = new PublishChannel(connection);
   const reader = new StreamReader(connection);
-  const history = new SessionHistory(reader, names);
+  const lookup = settings.nats.replicas > 1 ? new ConfirmedReader(reader) : reader;
+  const history = new SessionHistory(lookup, names);
   const bucket = (name: string): KeyBucket => new KeyBucket(connection, channel, reader, name, log);
   const leases = new KeyLeaseStore(connection, bucket(names.shardsBucket), names.shards);
-  const gate = new FloorWatch({ connection, reader, leases, names, log });
+  const gate = new FloorWatch({ connection, reader, lookup, leases, names, log });
   const publisher = new PastSwallowedPublisher(
     new InboxPublisher(connection, channel, names, log, gate),
-    new SwallowedEntries(reader, leases, names),
+    new SwallowedEntries(lookup, leases, names),
   );
   await gate.start();
   return {
     parts: {
       names,
       agents: Object.keys(settings.agents),
-      inbox: new DeduplicatedInbox(publisher, reader, history, names),
+      inbox: new DeduplicatedInbox(publisher, lookup, history, names),
       history,
       questions: new SessionQuestions(connection, names),
-      waiter: new TurnWaiter(connection, names, history),
+      // Looks again until the record is there, so it may be behind: any replica will do, which spares the leader.
+      waiter: new TurnWaiter(connection, names, new SessionHistory(reader, names)),
     },
     inbox: gate,
-    deadLetters: new DeadLetters(connection, reader, publisher, history, names),
+    deadLetters: new DeadLetters(connection, lookup, publisher, history, names),
     workers: new WorkerDirectory(bucket(names.membersBucket), leases, names.shards),
     pulse: {
       get isUp() {

@@ -1,5 +1,5 @@
 import { highestOfHead, parseRecord, type Names } from '#contracts';
-import type { StreamReader } from '#jetstream';
+import type { StreamLookup, StreamReader } from '#jetstream';
 
 /** Far enough back that it is nearly always the highest; a few requests, also when each record holds a large state. */
 const RECORDS_BACK = 64;
@@ -8,10 +8,14 @@ const RECORDS_BACK = 64;
  * The highest inbox sequence that the newest records speak of. A lease says it too, but a few seconds later: after a power
  * cut these may be all that tells of messages that the inbox has lost.
  */
-export async function recentlyDecided(reader: StreamReader, names: Names): Promise<number> {
+export async function recentlyDecided(
+  reader: Pick<StreamReader, 'leaderLastSeq'>,
+  lookup: Pick<StreamLookup, 'messagesOf'>,
+  names: Names,
+): Promise<number> {
   const from = (await reader.leaderLastSeq(names.turnsStream)) - RECORDS_BACK + 1;
   let highest = 0;
-  for await (const { data } of reader.messagesOf(names.turnsStream, `${names.namespace}.turns.>`, from)) {
+  for await (const { data } of lookup.messagesOf(names.turnsStream, `${names.namespace}.turns.>`, from)) {
     const parsed = parseRecord(Buffer.from(data).toString());
     if (parsed.ok) highest = Math.max(highest, highestOfHead(parsed.record));
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { HEADER, Names, type MessageDecision } from '#contracts';
-import type { StoredMessage, StreamReader } from '#jetstream';
+import { ConfirmedReader, type StoredMessage, type StreamLookup, type StreamReader } from '#jetstream';
 import { SessionHistory } from './session-history.client.js';
 
 const names = new Names('lk', 64);
@@ -20,8 +20,8 @@ const decided = (seq: number, decision: MessageDecision['decision'], id = `m${se
   decision,
 });
 
-/** A history of these records, each the successor of the one before, and these bodies in the inbox. */
-function historyOf(records: readonly Written[], inbox: Record<number, string> = {}): SessionHistory {
+/** Finds these records, each the successor of the one before, and these bodies in the inbox. */
+function lookupOf(records: readonly Written[], inbox: Record<number, string> = {}): StreamLookup {
   const stored = (subject: string, seq: number, text: string, headers: Record<string, string> = {}): StoredMessage => ({
     subject,
     seq,
@@ -37,11 +37,8 @@ function historyOf(records: readonly Written[], inbox: Record<number, string> = 
       [HEADER.expectedLastSubjectSequence]: String(i),
     });
   });
-  const reader: Partial<StreamReader> = {
-    lastPerSubject: (_stream, [subject = '']) => {
-      const last = turns.at(-1);
-      return Promise.resolve({ found: new Map(last === undefined ? [] : [[subject, last]]), upToSeq: undefined });
-    },
+  return {
+    last: () => Promise.resolve(turns.at(-1)),
     message: (stream, seq) =>
       Promise.resolve(
         stream === names.turnsStream
@@ -51,14 +48,37 @@ function historyOf(records: readonly Written[], inbox: Record<number, string> = 
             : stored(names.inboxSubject(key), seq, inbox[seq]),
       ),
     async *messagesOf(stream, subject, fromSeq) {
-      if (stream === names.turnsStream) yield* turns;
+      if (stream === names.turnsStream) yield* turns.slice(Math.max(0, fromSeq - 1));
       else
         for (const [seq, text] of Object.entries(inbox)) {
           if (Number(seq) >= fromSeq) yield stored(subject, Number(seq), text);
         }
     },
   };
-  return new SessionHistory(reader as StreamReader, names);
+}
+
+function historyOf(...stored: Parameters<typeof lookupOf>): SessionHistory {
+  return new SessionHistory(lookupOf(...stored), names);
+}
+
+/** What a history says whose replica has only the first so many records and inbox entries. */
+function confirmedOf(
+  { records, inbox }: { readonly records: readonly Written[]; readonly inbox: Record<number, string> },
+  behind: { readonly records: number; readonly upToSeq: number },
+): SessionHistory {
+  const replica = lookupOf(
+    records.slice(0, behind.records),
+    Object.fromEntries(Object.entries(inbox).filter(([seq]) => Number(seq) <= behind.upToSeq)),
+  );
+  const leader = lookupOf(records, inbox);
+  const reader: Pick<StreamReader, 'message' | 'messagesOf' | 'leaderLast' | 'leaderNext' | 'leaderMessage'> = {
+    message: replica.message,
+    messagesOf: replica.messagesOf,
+    leaderLast: leader.last,
+    leaderMessage: leader.message,
+    leaderNext: async (...asked) => (await leader.messagesOf(...asked).next()).value as StoredMessage | undefined,
+  };
+  return new SessionHistory(new ConfirmedReader(reader), names);
 }
 
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -142,6 +162,29 @@ describe('the end of a run', () => {
   it('is seen above the cursor, too', async () => {
     expect(await historyOf(records.slice(0, 2)).endOfRun(key, 'b', 3)).toMatchObject({ recordSeq: 2 });
     expect(await historyOf(records.slice(0, 2)).endOfRun(key, 'b', 5)).toBeUndefined();
+  });
+});
+
+describe('what a replica that is behind does not have', () => {
+  const all3 = [1, 2, 3].map((seq): Written => ({ kind: 'turn', upto: seq, messages: [decided(seq, 'handled')] }));
+  const inbox = Object.fromEntries(
+    [1, 2, 3, 4].map((seq) => [seq, body({ kind: 'message', id: `m${seq}`, text: 'x' })]),
+  );
+  const stored = { records: all3, inbox };
+
+  it.each([0, 1, 2, 3])('is found all the same, when it has %i of 3 records', async (records) => {
+    const history = confirmedOf(stored, { records, upToSeq: records });
+    expect(await all(history.pending(key))).toMatchObject([{ id: 'm4' }]);
+    expect(await history.decisionOf(key, { id: 'm3' })).toMatchObject({ recordSeq: 3 });
+    expect(await history.decisionOf(key, { seq: 2 })).toMatchObject({ recordSeq: 2 });
+    expect(await history.decisionOf(key, { id: 'm9' })).toBeUndefined();
+    expect(await history.records(key, 200)).toHaveLength(3);
+    expect(await history.storedAtMs(4)).toBe(4_500);
+  });
+
+  it('does not make what is decided pending again', async () => {
+    const history = confirmedOf(stored, { records: 1, upToSeq: 4 });
+    expect(await all(history.pending(key))).toHaveLength(1);
   });
 });
 

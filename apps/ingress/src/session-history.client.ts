@@ -8,7 +8,7 @@ import {
   type SessionTokens,
   type TurnRecord,
 } from '#contracts';
-import type { StoredMessage, StreamReader } from '#jetstream';
+import type { StoredMessage, StreamLookup } from '#jetstream';
 import { emptyHead, isDecided } from '#lanes';
 
 export interface StoredRecord {
@@ -34,17 +34,18 @@ interface UndecidedEntry extends PendingMessage {
 /** Up to here single steps back are cheaper than reading the whole history. */
 const STEPS_BACK = 32;
 
-/** Reads what the streams hold about a session. Needs no worker, so it answers also when none runs. */
+/**
+ * Reads what the streams hold about a session. Needs no worker, so it answers also when none runs. What it does not find
+ * is not there, or only not yet, as the lookup says that it reads with.
+ */
 export class SessionHistory {
   constructor(
-    private readonly reader: StreamReader,
+    private readonly lookup: StreamLookup,
     private readonly names: Names,
   ) {}
 
   async lastRecord(key: SessionTokens): Promise<StoredRecord | undefined> {
-    const subject = this.names.turnsSubject(key);
-    const { found } = await this.reader.lastPerSubject(this.names.turnsStream, [subject]);
-    const last = found.get(subject);
+    const last = await this.lookup.last(this.names.turnsStream, this.names.turnsSubject(key));
     return last === undefined ? undefined : toRecord(last);
   }
 
@@ -78,7 +79,7 @@ export class SessionHistory {
   async *undecided(key: SessionTokens): AsyncGenerator<UndecidedEntry> {
     const head = (await this.lastRecord(key))?.record ?? emptyHead();
     const subject = this.names.inboxSubject(key);
-    for await (const stored of this.reader.messagesOf(this.names.inboxStream, subject, head.upto + 1)) {
+    for await (const stored of this.lookup.messagesOf(this.names.inboxStream, subject, head.upto + 1)) {
       if (!isDecided(head, stored.seq)) {
         yield { seq: stored.seq, storedAtMs: stored.storedAtMs, ...readIdAndKind(stored) };
       }
@@ -106,19 +107,19 @@ export class SessionHistory {
 
   /** When an entry of the inbox was stored, ms since the epoch; `undefined` when it is trimmed. */
   async storedAtMs(seq: number): Promise<number | undefined> {
-    return (await this.reader.message(this.names.inboxStream, seq))?.storedAtMs;
+    return (await this.lookup.message(this.names.inboxStream, seq))?.storedAtMs;
   }
 
   /** All records, from the last one on: each names its predecessor, since its write was conditional on it. */
   async *newestFirst(key: SessionTokens): AsyncGenerator<StoredRecord> {
     const { turnsStream } = this.names;
     const subject = this.names.turnsSubject(key);
-    let stored = (await this.reader.lastPerSubject(turnsStream, [subject])).found.get(subject);
+    let stored = await this.lookup.last(turnsStream, subject);
     while (stored?.subject === subject) {
       const record = toRecord(stored);
       if (record !== undefined) yield record;
       const before = previousRecordSeq(stored);
-      stored = before > 0 && before < stored.seq ? await this.reader.message(turnsStream, before) : undefined;
+      stored = before > 0 && before < stored.seq ? await this.lookup.message(turnsStream, before) : undefined;
     }
   }
 
@@ -142,7 +143,7 @@ export class SessionHistory {
   }
 
   private async *allRecords(key: SessionTokens): AsyncGenerator<StoredRecord> {
-    for await (const stored of this.reader.messagesOf(this.names.turnsStream, this.names.turnsSubject(key), 1)) {
+    for await (const stored of this.lookup.messagesOf(this.names.turnsStream, this.names.turnsSubject(key), 1)) {
       const record = toRecord(stored);
       if (record !== undefined) yield record;
     }

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Names, type NoteRecord, type SequenceRange } from '#contracts';
-import type { StoredMessage, StreamReader } from '#jetstream';
+import type { StoredMessage, StreamLookup } from '#jetstream';
 import type { Lease, OpenSession, StoredLease } from '#shards';
 import { SwallowedEntries } from './swallowed-entries.client.js';
 
@@ -47,17 +47,17 @@ function leased(read: number, ...open: OpenSession[]): void {
 }
 
 function isSwallowed(seq: number, id = `m${seq}`): Promise<boolean> {
-  const reader = {
-    leaderLast: () => Promise.resolve(records.get(Math.max(0, ...records.keys()))),
+  const lookup = {
+    last: () => Promise.resolve(records.get(Math.max(0, ...records.keys()))),
     message: (_stream: string, wanted: number) => Promise.resolve(records.get(wanted)),
-  } as unknown as StreamReader;
+  } as unknown as StreamLookup;
   const leases = {
     read: () => {
       onLeaseRead();
       return Promise.resolve(lease);
     },
   };
-  return new SwallowedEntries(reader, leases, names).isSwallowed(key, seq, id);
+  return new SwallowedEntries(lookup, leases, names).isSwallowed(key, seq, id);
 }
 
 describe('an entry at a sequence that the session’s cursor has passed', () => {

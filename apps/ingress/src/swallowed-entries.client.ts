@@ -1,5 +1,5 @@
 import { parseRecord, unreadableId, type Names, type SessionTokens } from '#contracts';
-import type { StreamReader } from '#jetstream';
+import type { StreamLookup } from '#jetstream';
 import { isDecided, laneId } from '#lanes';
 import type { KeyLeaseStore, Lease } from '#shards';
 import { previousRecordSeq } from './session-history.client.js';
@@ -12,7 +12,7 @@ type Judgement = 'decided' | 'undecided' | 'swallowed';
  */
 export class SwallowedEntries {
   constructor(
-    private readonly reader: StreamReader,
+    private readonly lookup: StreamLookup,
     private readonly leases: Pick<KeyLeaseStore, 'read'>,
     private readonly names: Names,
   ) {}
@@ -27,11 +27,11 @@ export class SwallowedEntries {
     return (await this.judge(key, seq, id)) !== 'decided';
   }
 
-  /** Back to the record that moved the session's cursor over the sequence: it names what it decides. By the leader first. */
+  /** Back to the record that moved the session's cursor over the sequence: it names what it decides. */
   private async judge(key: SessionTokens, seq: number, id: string): Promise<Judgement> {
     const { turnsStream } = this.names;
     const subject = this.names.turnsSubject(key);
-    let stored = await this.reader.leaderLast(turnsStream, subject);
+    let stored = await this.lookup.last(turnsStream, subject);
     let judgement: Judgement = 'undecided';
     while (stored?.subject === subject) {
       const parsed = parseRecord(Buffer.from(stored.data).toString());
@@ -43,7 +43,7 @@ export class SwallowedEntries {
       judgement = 'swallowed';
       const before = previousRecordSeq(stored);
       if (before === 0) return judgement;
-      stored = await this.reader.message(turnsStream, before);
+      stored = await this.lookup.message(turnsStream, before);
     }
     // The record before is trimmed: it may have been the one.
     return judgement === 'swallowed' ? 'decided' : judgement;

@@ -1,6 +1,6 @@
 import type { Settings } from '#config';
 import type { Names } from '#contracts';
-import { applyTopology, BrokerConnection, declareTopology, PublishChannel } from '#jetstream';
+import { applyTopology, BrokerConnection, declareTopology, PublishChannel, untilJetStreamAnswers } from '#jetstream';
 import type { Logger } from '#telemetry';
 import type { BoundAgent } from './agent-runner.js';
 import type { WorkerParts } from './turn-intake.js';
@@ -34,8 +34,9 @@ export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<Wo
     ...(signal === undefined ? {} : { signal }),
   });
   const { replicas } = settings.nats;
+  const topology = declareTopology(names, { replicas, dedupWindowMs: settings.dedup.windowMs });
   try {
-    await applyTopology(connection, declareTopology(names, { replicas, dedupWindowMs: settings.dedup.windowMs }), log);
+    await applyTopology(connection, topology, log, signal);
   } catch (error) {
     await connection.close();
     throw error;
@@ -44,7 +45,11 @@ export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<Wo
   let fail: (error: Error) => void = () => {};
   const replaced = new Promise<Error>((resolve) => (fail = resolve));
   return {
-    makeParts: async (agents) => makeWorkerParts({ ...options, connection, channel, agents, onReplaced: fail }),
+    makeParts: async (agents) => {
+      const parts = makeWorkerParts({ ...options, connection, channel, agents, onReplaced: fail });
+      // Before it joins, it reads whether another one stands under its id; after that it waits by itself.
+      return { ...parts, join: () => untilJetStreamAnswers(() => parts.join(), { log, signal }) };
+    },
     failed: Promise.race([connection.lost(), replaced]),
     close: async () => {
       channel.close();

@@ -1,3 +1,4 @@
+export { ConfirmedReader, type StreamLookup } from './confirmed-reader.client.js';
 export { aptSystem } from './embedded/apt-system.js';
 export { unpackDebianPackages } from './embedded/debian-package.js';
 export { EmbeddedBroker } from './embedded/embedded-broker.js';
@@ -6,6 +7,7 @@ export { KeyBucket, type KeyEntry, type KeyWrite } from './key-bucket.client.js'
 export { LastMessageBatcher } from './last-message-batcher.client.js';
 export { BrokerConnection } from './nats-connection.client.js';
 export { PatientPublisher } from './patient-publisher.publisher.js';
+export { untilJetStreamAnswers } from './patience.client.js';
 export { PublishChannel, type PublishOutcome } from './publish-channel.publisher.js';
 export { RecordCommitter, type CommitOutcome, type RecordWrite } from './record-commit.publisher.js';
 export { SERVER_ERROR } from './server-errors.js';

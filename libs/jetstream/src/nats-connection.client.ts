@@ -4,12 +4,12 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { natsConnectOptions } from '#config';
 import { LanekeeperError, MAX_RECORD_BYTES } from '#contracts';
 import type { Logger } from '#telemetry';
+import { patiently } from './patience.client.js';
 
 /** Oldest server whose behaviour the protocol was measured on (batched direct get, per-message TTL, strict mode). */
 const OLDEST_SERVER: readonly [number, number] = [2, 12];
 
 const HEADER_ROOM_BYTES = 16 * 1024;
-const CONNECT_RETRY_MS = 500;
 const RECONNECT_WAIT_MS = 250;
 /** Two missed pings end a half-open connection; the default of two minutes would stall every lane for four. */
 const PING_INTERVAL_MS = 5_000;
@@ -113,37 +113,21 @@ export class BrokerConnection {
   }
 }
 
-async function connectPatiently(options: BrokerConnectionOptions): Promise<NatsConnection> {
-  let told = false;
-  for (;;) {
-    options.signal?.throwIfAborted();
-    try {
-      return await connect({
-        ...natsConnectOptions(options.url),
-        name: options.name,
-        maxReconnectAttempts: -1,
-        reconnectTimeWait: RECONNECT_WAIT_MS,
-        reconnectJitter: RECONNECT_WAIT_MS,
-        pingInterval: PING_INTERVAL_MS,
-      });
-    } catch (error) {
-      if (isAuthorization(error)) throw error;
-      if (!told) options.log.warn({ error: String(error) }, 'no broker yet, trying again until it answers');
-      told = true;
-      await pause(CONNECT_RETRY_MS, options.signal);
-    }
-  }
-}
-
-/** Wrong credentials do not heal by waiting. */
-function isAuthorization(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AuthorizationError';
-}
-
-async function pause(delayMs: number, signal: AbortSignal | undefined): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, delayMs);
-    signal?.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+async function connectPatiently({ url, name, log, signal }: BrokerConnectionOptions): Promise<NatsConnection> {
+  const options = {
+    ...natsConnectOptions(url),
+    name,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: RECONNECT_WAIT_MS,
+    reconnectJitter: RECONNECT_WAIT_MS,
+    pingInterval: PING_INTERVAL_MS,
+  };
+  return patiently(() => connect(options), {
+    // Wrong credentials do not heal by waiting.
+    mayPass: (error) => !(error instanceof Error && error.name === 'AuthorizationError'),
+    says: 'no broker yet, trying again until it answers',
+    log,
+    signal,
   });
 }
 

@@ -7,4 +7,6 @@ export const SERVER_ERROR = {
   /** The first publish of this message id is still being replicated: try again. */
   duplicateInProcess: 10158,
   streamNotFound: 10059,
+  /** The cluster, or the group of a stream, elects a leader or has too few nodes: try again. */
+  noLeader: 10008,
 } as const;

@@ -1,6 +1,8 @@
 import { createInbox, type Msg } from '@nats-io/transport-node';
 import { LanekeeperError } from '#contracts';
+import { BrokerAwayError } from './broker-away-error.js';
 import type { BrokerConnection } from './nats-connection.client.js';
+import { isUnanswered } from './patience.client.js';
 
 /** A message as it lies in a stream. */
 export interface StoredMessage {
@@ -29,7 +31,7 @@ const NO_RESPONDERS = 503;
 
 /**
  * Reads streams without a consumer. Direct gets may be answered by any replica, so they can be behind; `leader…` methods
- * ask the stream's leader and are the only ones that may judge a commit.
+ * ask the stream's leader and are the only ones that may judge a commit. Who gets no answer is told `BrokerAwayError`.
  */
 export class StreamReader {
   constructor(private readonly connection: BrokerConnection) {}
@@ -50,6 +52,11 @@ export class StreamReader {
       if (batch.leftOut === 0 || found.size === before) return { found, upToSeq };
       missing = missing.filter((subject) => !found.has(subject));
     }
+  }
+
+  /** The last message of one subject. */
+  async last(stream: string, subject: string): Promise<StoredMessage | undefined> {
+    return (await this.lastPerSubject(stream, [subject])).found.get(subject);
   }
 
   /** All messages of a subject from a sequence on, oldest first, fetched as the caller goes on. */
@@ -79,6 +86,11 @@ export class StreamReader {
     return this.leaderGet(stream, { last_by_subj: subject });
   }
 
+  /** The message of that sequence, by the leader. */
+  async leaderMessage(stream: string, seq: number): Promise<StoredMessage | undefined> {
+    return this.leaderGet(stream, { seq });
+  }
+
   /**
    * The first message that was stored at that time or later, by the broker's clock. From a replica that is behind it is the
    * right one or none.
@@ -94,15 +106,15 @@ export class StreamReader {
   }
 
   async leaderLastSeq(stream: string): Promise<number> {
-    const info = await this.connection.jsm.streams.info(stream);
+    const info = await answered(this.connection.jsm.streams.info(stream));
     return info.state.last_seq;
   }
 
   private async leaderGet(
     stream: string,
-    query: { seq: number; next_by_subj: string } | { last_by_subj: string },
+    query: { seq: number } | { seq: number; next_by_subj: string } | { last_by_subj: string },
   ): Promise<StoredMessage | undefined> {
-    const message = await this.connection.jsm.streams.getMessage(stream, query);
+    const message = await answered(this.connection.jsm.streams.getMessage(stream, query));
     if (message === null) return undefined;
     return {
       subject: message.subject,
@@ -142,10 +154,11 @@ export class StreamReader {
   }
 }
 
-/** A read that got no answer. Nothing is known; the caller asks again when the broker is back. */
-export class BrokerAwayError extends LanekeeperError {
-  constructor() {
-    super('broker_away', 'the broker did not answer a read: try again when the connection is back');
+async function answered<T>(request: Promise<T>): Promise<T> {
+  try {
+    return await request;
+  } catch (error) {
+    throw isUnanswered(error) ? new BrokerAwayError({ cause: error }) : error;
   }
 }
 

@@ -1,6 +1,7 @@
 import { JetStreamApiError, type StreamConfig } from '@nats-io/jetstream';
 import type { Logger } from '#telemetry';
 import type { BrokerConnection } from './nats-connection.client.js';
+import { isUnanswered, untilJetStreamAnswers } from './patience.client.js';
 import { SERVER_ERROR } from './server-errors.js';
 import type { StreamSpec } from './topology.js';
 import { diffStream } from './topology-diff.js';
@@ -9,12 +10,18 @@ import { StreamMismatchError } from './topology-error.js';
 /**
  * Makes the broker's streams look as declared: creates what is missing, updates what may change, and stops the start
  * with every difference at once when one cannot be reconciled. Any service may run it, also several at the same time.
+ * Waits for a broker that has no leader yet, until `signal` aborts.
  */
 export async function applyTopology(
   connection: BrokerConnection,
   specs: readonly StreamSpec[],
   log: Logger,
+  signal?: AbortSignal,
 ): Promise<void> {
+  await untilJetStreamAnswers(() => reconcile(connection, specs, log), { log, signal });
+}
+
+async function reconcile(connection: BrokerConnection, specs: readonly StreamSpec[], log: Logger): Promise<void> {
   const mismatches = [];
   for (const spec of specs) {
     const live = await findOrCreate(connection, spec, log);
@@ -44,13 +51,13 @@ async function findOrCreate(
     log.info({ stream: spec.name }, 'stream created');
     return undefined;
   } catch (error) {
-    if (error instanceof JetStreamApiError) {
-      // Somebody made it in between: then it is compared like any other.
-      const live = await jsm.streams.info(spec.name).catch(() => undefined);
-      if (live !== undefined) return live.config;
-      throw refusal(spec, 'the stream', config, error);
-    }
-    throw error;
+    if (!isRefusal(error)) throw error;
+    // Somebody made it in between: then it is compared like any other.
+    const live = await jsm.streams.info(spec.name).catch((problem: unknown) => {
+      if (isUnanswered(problem)) throw problem;
+    });
+    if (live !== undefined) return live.config;
+    throw refusal(spec, 'the stream', config, error);
   }
 }
 
@@ -65,9 +72,14 @@ async function update(
     await jsm.streams.update(spec.name, { ...live, ...changes } as Partial<StreamConfig>);
     log.info({ stream: spec.name, fields: Object.keys(changes) }, 'stream updated');
   } catch (error) {
-    if (error instanceof JetStreamApiError) throw refusal(spec, Object.keys(changes).join(', '), changes, error);
-    throw error;
+    if (!isRefusal(error)) throw error;
+    throw refusal(spec, Object.keys(changes).join(', '), changes, error);
   }
+}
+
+/** The broker has looked at it and does not want it. */
+function isRefusal(error: unknown): error is JetStreamApiError {
+  return error instanceof JetStreamApiError && !isUnanswered(error);
 }
 
 function refusal(spec: StreamSpec, field: string, wanted: unknown, cause: JetStreamApiError): StreamMismatchError {

@@ -15,13 +15,14 @@ export function checkOrder({ session, inbox, records, calls }: SessionHistory): 
     const batch = handled.map(({ seq }) => seq).filter((seq) => threads.has(seq));
     while (oldest < messages.length && decided.has(messages[oldest]?.seq ?? 0)) oldest++;
     const first = messages[oldest]?.seq;
-    const [least] = batch;
+    const sorted = batch.toSorted((a, b) => a - b);
+    const [least] = sorted;
     if (line.record.kind === 'turn' && least !== undefined && first !== least) {
       says(`${at(line)} begins with message ${least}, and ${first} was older and waited`, line.at);
     }
     const thread = threads.get(least ?? 0);
     if (batch.some((seq) => threads.get(seq) !== thread)) says(`${at(line)} mixes routes`, line.at);
-    const last = batch.at(-1) ?? 0;
+    const last = sorted.at(-1) ?? 0;
     for (const { seq } of line.record.messages) decided.add(seq);
     const passed = passedOver(
       messages,

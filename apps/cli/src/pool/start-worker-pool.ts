@@ -66,9 +66,10 @@ export async function startWorkerPool(options: StartWorkerPoolOptions): Promise<
     await connection.close();
   };
   const { replicas } = settings.nats;
+  const topology = declareTopology(names, { replicas, dedupWindowMs: settings.dedup.windowMs });
   try {
     // Streams of other settings end the start here, once and with one message, and not in each worker again and again.
-    await applyTopology(connection, declareTopology(names, { replicas, dedupWindowMs: settings.dedup.windowMs }), log);
+    await applyTopology(connection, topology, log, signal);
     await workers.start(signal);
   } catch (error) {
     await close();

@@ -1,0 +1,35 @@
+import { afterEach, expect, it } from 'vitest';
+import { loadSettings } from '#config';
+import { Names } from '#contracts';
+import { silentLogger, type Logger } from '#telemetry';
+import { expectNothingLeft, startBroker, startFaultProxy, until } from '#testing';
+import { openWorkerBroker } from './worker-broker.client.js';
+
+afterEach(expectNothingLeft);
+
+it('a worker that gets no answer when it looks who stands under its id waits, says so, and joins by itself', async () => {
+  await using broker = await startBroker();
+  await using link = await startFaultProxy(broker.port);
+  const told: string[] = [];
+  const log: Logger = { ...silentLogger, warn: (_fields, message) => void told.push(message) };
+  const worker = await openWorkerBroker({
+    settings: loadSettings({ env: {} }),
+    natsUrl: link.url,
+    names: new Names('lk', 64),
+    workerId: 'w',
+    incarnation: 'w/1',
+    log,
+  });
+  try {
+    const parts = await worker.makeParts(new Map());
+    link.dropFromServer();
+    const joining = parts.join();
+    await until('it says what it waits for', () => told.some((line) => line.startsWith('JetStream does not answer')));
+    link.heal();
+    await expect(joining).resolves.toBeUndefined();
+    await parts.giveShardsAway();
+    await parts.leave();
+  } finally {
+    await worker.close();
+  }
+});

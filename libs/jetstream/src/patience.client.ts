@@ -1,0 +1,51 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { JetStreamApiError } from '@nats-io/jetstream';
+import { TimeoutError } from '@nats-io/transport-node';
+import type { Logger } from '#telemetry';
+import { BrokerAwayError } from './broker-away-error.js';
+import { SERVER_ERROR } from './server-errors.js';
+
+export interface Patience {
+  /** Whether an error ends by itself; every other one is thrown. */
+  readonly mayPass: (error: unknown) => boolean;
+  /** What is waited for, for whoever reads the log: said once for each reason. */
+  readonly says: string;
+  readonly log: Logger;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const PAUSE_MS = 500;
+
+/** Repeats what a start needs until it can be had, however long that takes. */
+export async function patiently<T>(attempt: () => Promise<T>, { mayPass, says, log, signal }: Patience): Promise<T> {
+  let told: string | undefined;
+  for (;;) {
+    signal?.throwIfAborted();
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!mayPass(error)) throw error;
+      const reason = String(error);
+      if (reason !== told) log.warn({ error: reason }, says);
+      told = reason;
+    }
+    await delay(PAUSE_MS, undefined, signal === undefined ? {} : { signal });
+  }
+}
+
+/** Repeats requests to JetStream while it has no leader: in an election, or with too few nodes there. */
+export async function untilJetStreamAnswers<T>(
+  attempt: () => Promise<T>,
+  { log, signal }: Pick<Patience, 'log' | 'signal'>,
+): Promise<T> {
+  const says =
+    'JetStream does not answer yet (it elects a leader, or waits for more nodes), trying again until it does';
+  return patiently(attempt, { mayPass: isUnanswered, says, log, signal });
+}
+
+/** Nobody was there to answer a request: that says nothing about what was asked. */
+export function isUnanswered(error: unknown): boolean {
+  if (error instanceof TimeoutError || error instanceof BrokerAwayError) return true;
+  return error instanceof JetStreamApiError && error.code === SERVER_ERROR.noLeader;
+}
