@@ -176,6 +176,15 @@ describe('progress', () => {
     await clock.advance(REFRESH_MS);
     expect(broker.leases.get(5)?.lease).toMatchObject({ owner: 'a/1', read: 13 });
   });
+
+  it('is no reason for a round: who owns what stays as it is', async () => {
+    const { clock, broker, work } = await startedKeeper();
+    await clock.advance(RENEW_MS + HEARD_MS);
+    const { write, members } = broker.asked;
+    work.reached = { read: 12, tail: 3, open: [] };
+    await clock.advance(REFRESH_MS - RENEW_MS);
+    expect([broker.asked.write, broker.asked.members]).toEqual([write + ALL.length, members]);
+  });
 });
 
 describe('a source that was set back', () => {

@@ -75,7 +75,11 @@ export class ShardKeeper {
       isCertain: true,
       doubts: 0,
     }));
-    this.handler = new LeaseHandler({ ...options, onLease: (shard, stored) => this.heardLease(shard, stored) });
+    this.handler = new LeaseHandler({
+      ...options,
+      onWritten: (shard, stored) => this.wrote(shard, stored),
+      onRefused: (shard, found) => this.wasRefused(shard, found),
+    });
     this.membership = new Membership({ ...options, store: members, onReturn: () => this.doubtAll() });
     this.view = new MemberView(members, ttlMs, clock, () => this.lookSoon());
   }
@@ -181,9 +185,17 @@ export class ShardKeeper {
     this.options.work.recheckHeld();
   }
 
-  private heardLease(shard: number, stored: StoredLease | undefined): void {
-    if (stored === undefined) this.leases.delete(shard);
-    else this.leases.set(shard, stored);
+  /** Progress, which is most of what is written, changes nothing of who has to do what. */
+  private wrote(shard: number, stored: StoredLease): void {
+    const isMoved = this.ownerOf(shard) !== stored.lease.owner;
+    this.leases.set(shard, stored);
+    if (isMoved) this.lookSoon();
+  }
+
+  /** The shard is not ours, or not yet: also when its owner is who we thought, it is to be decided anew what to do. */
+  private wasRefused(shard: number, found: StoredLease | undefined): void {
+    if (found === undefined) this.leases.delete(shard);
+    else this.leases.set(shard, found);
     this.lookSoon();
   }
 
@@ -237,9 +249,8 @@ export class ShardKeeper {
         step = nextStep(this.situationOf(duty, owners, judged));
         if (step !== 'acquire') isWaiting = true;
       }
-      if (step === 'acquire')
-        void this.handler.acquire(duty, this.leases.get(duty.shard), situation.owner !== 'nobody');
-      if (step === 'release') void this.handler.release(duty);
+      if (step === 'acquire') this.handler.acquire(duty, this.leases.get(duty.shard), situation.owner !== 'nobody');
+      if (step === 'release') this.handler.release(duty);
       if (step === 'nothing' && situation.state === 'owned' && !situation.isAssignedToUs) isWaiting = true;
       // Its owner is still there, or has just given it away: a missed word must not leave it to nobody for long.
       if (step === 'nothing' && situation.state === 'away' && situation.isAssignedToUs) {
