@@ -1,6 +1,7 @@
 import { keyOfLane, LaneRunner, type Holders, type TurnRunner } from '#lanes';
 import { ShardKeeper, type ShardProgress, type ShardStart, type ShardWork } from '#shards';
 import { silentLogger } from '#telemetry';
+import { HolderVerdicts } from './holder-verdicts.js';
 import type { ModelMessage } from './ownership-broker.fixture.js';
 import { ModelHost, type ModelWorld } from './ownership-host.fixture.js';
 import { ModelLeases, ModelMembers, ModelStore } from './ownership-stores.fixture.js';
@@ -142,7 +143,8 @@ export class ModelWorker {
     this.host = new ModelHost(world);
     const { clock } = this.host;
     const store = new ModelStore(this.host);
-    const holders: Holders = { isGone: (holder) => this.keeper.isGone(holder), passCancel: () => {} };
+    const verdicts = new HolderVerdicts((holder) => this.keeper.isGone(holder), clock);
+    const holders: Holders = { isGone: (holder) => verdicts.isGone(holder), passCancel: () => {} };
     this.lanes = new LaneRunner({
       ...{ store, holders, clock },
       turns: turns(this),
