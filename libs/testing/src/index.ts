@@ -1,3 +1,4 @@
+export { connectedBroker, type ConnectedBroker } from './connected-broker.js';
 export { startFaultProxy, type FaultProxy } from './fault-proxy.js';
 export { expectNothingLeft } from './leak-check.js';
 export { ManualClock, settled } from './manual-clock.js';
