@@ -115,5 +115,10 @@ export default defineConfig({
         'typescript/no-explicit-any': 'off',
       },
     },
+    {
+      // They belong to specs, and use what specs use.
+      files: ['**/*.fixture.ts'],
+      rules: { 'no-restricted-imports': 'off' },
+    },
   ],
 });

@@ -2,27 +2,25 @@ import { DeliverPolicy } from '@nats-io/jetstream';
 import { headers } from '@nats-io/transport-node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Names } from '#contracts';
-import { applyTopology, BrokerConnection, declareTopology, SERVER_ERROR, StreamReader } from '#jetstream';
-import { silentLogger } from '#telemetry';
-import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
+import { SERVER_ERROR, type BrokerConnection, type StreamReader } from '#jetstream';
+import { connectedBroker, expectNothingLeft, until, type ConnectedBroker, type TestBroker } from '#testing';
 
 /** Facts about the server that the protocol leans on. When one of these fails, the design has to be looked at. */
 
 const names = new Names('lk', 64);
+let connected: ConnectedBroker;
 let broker: TestBroker;
 let connection: BrokerConnection;
 let reader: StreamReader;
 
 beforeEach(async () => {
-  broker = await startBroker();
-  connection = await BrokerConnection.open({ url: broker.url, name: 'facts', log: silentLogger });
-  reader = new StreamReader(connection);
-  await applyTopology(connection, declareTopology(names, { replicas: 1, dedupWindowMs: 60_000 }), silentLogger);
+  connected = await connectedBroker();
+  ({ broker, connection, reader } = connected);
+  await connected.makeStreams(names);
 });
 
 afterEach(async () => {
-  await connection.close();
-  await broker[Symbol.asyncDispose]();
+  await connected[Symbol.asyncDispose]();
   await expectNothingLeft();
 });
 

@@ -1,31 +1,27 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Names } from '#contracts';
-import { applyTopology, BrokerConnection, declareTopology, KeyBucket, PublishChannel, StreamReader } from '#jetstream';
-import { silentLogger } from '#telemetry';
-import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
+import type { BrokerConnection, KeyBucket } from '#jetstream';
+import { connectedBroker, expectNothingLeft, until, type ConnectedBroker, type TestBroker } from '#testing';
 
 /** Facts about keys with a time to live that ownership leans on. When one of these fails, the design has to be looked at. */
 
 const names = new Names('lk', 64);
 /** The shortest that the server can keep. */
 const TTL_MS = 1_000;
+let connected: ConnectedBroker;
 let broker: TestBroker;
 let connection: BrokerConnection;
-let channel: PublishChannel;
 let bucket: KeyBucket;
 
 beforeEach(async () => {
-  broker = await startBroker();
-  connection = await BrokerConnection.open({ url: broker.url, name: 'lease facts', log: silentLogger });
-  channel = new PublishChannel(connection);
-  await applyTopology(connection, declareTopology(names, { replicas: 1, dedupWindowMs: 60_000 }), silentLogger);
-  bucket = new KeyBucket(connection, channel, new StreamReader(connection), names.membersBucket, silentLogger);
+  connected = await connectedBroker();
+  ({ broker, connection } = connected);
+  await connected.makeStreams(names);
+  bucket = connected.bucket(names.membersBucket);
 });
 
 afterEach(async () => {
-  channel.close();
-  await connection.close();
-  await broker[Symbol.asyncDispose]();
+  await connected[Symbol.asyncDispose]();
   await expectNothingLeft();
 });
 

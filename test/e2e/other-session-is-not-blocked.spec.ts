@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import { expectNothingLeft, until } from '#testing';
 import { startUp } from '../support/lanekeeper-up.js';
@@ -8,8 +7,7 @@ afterEach(expectNothingLeft);
 it('topic B is answered while the long turn of topic A still runs (L5)', async () => {
   await using up = await startUp();
   await up.api.send('topic-a', { id: 'long', text: 'compare all models', data: { sleepMs: 3_000 } });
-  // Part of the promise, not a wait for something: B comes 100 ms after A.
-  await sleep(100);
+  await until('its turn runs', async () => (await up.api.session('topic-a')).state === 'running');
   const quick = await up.api.send('topic-b', { id: 'quick', text: 'what time is it?' }, { wait: '20s' });
   expect(quick).toMatchObject({ status: 200, body: { status: 'succeeded', replies: [{ text: 'what time is it?' }] } });
   const a = await up.api.session('topic-a');

@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Names, type NoteRecord, type SessionTokens } from '#contracts';
-import { applyTopology, BrokerConnection, declareTopology, KeyBucket, PublishChannel, StreamReader } from '#jetstream';
+import type { BrokerConnection, PublishChannel, StreamReader } from '#jetstream';
 import { KeyLeaseStore, type Lease } from '#shards';
-import { silentLogger } from '#telemetry';
-import { expectNothingLeft, startBroker, type TestBroker } from '#testing';
+import { connectedBroker, expectNothingLeft, type ConnectedBroker, type TestBroker } from '#testing';
 import { gatherEvidence, type InboxEvidence } from './inbox-evidence.client.js';
 import { BEYOND_THE_MARK, InboxRepair } from './inbox-repair.client.js';
 
 const names = new Names('lk', 16);
 const a = names.sessionTokens('main', 'a');
 const b = names.sessionTokens('main', 'b');
+let connected: ConnectedBroker;
 let broker: TestBroker;
 let connection: BrokerConnection;
 let channel: PublishChannel;
@@ -19,26 +19,17 @@ let leases: KeyLeaseStore;
 let repair: InboxRepair;
 
 beforeEach(async () => {
-  broker = await startBroker();
-  connection = await BrokerConnection.open({ url: broker.url, name: 'repair', log: silentLogger });
-  channel = new PublishChannel(connection);
-  reader = new StreamReader(connection);
-  const bucket = new KeyBucket(connection, channel, reader, names.shardsBucket, silentLogger);
-  leases = new KeyLeaseStore(connection, bucket, names.shards);
-  await makeStreams();
+  connected = await connectedBroker();
+  ({ broker, connection, channel, reader } = connected);
+  leases = new KeyLeaseStore(connection, connected.bucket(names.shardsBucket), names.shards);
+  await connected.makeStreams(names);
   repair = new InboxRepair({ connection, channel, reader, names, dedupWindowMs: 60_000 });
 });
 
 afterEach(async () => {
-  channel.close();
-  await connection.close();
-  await broker[Symbol.asyncDispose]();
+  await connected[Symbol.asyncDispose]();
   await expectNothingLeft();
 });
-
-async function makeStreams(): Promise<void> {
-  await applyTopology(connection, declareTopology(names, { replicas: 1, dedupWindowMs: 60_000 }), silentLogger);
-}
 
 async function publish(subject: string, body: string): Promise<number> {
   const outcome = await channel.publish(subject, body, {});
@@ -68,7 +59,7 @@ async function leaseAll(read: number): Promise<void> {
 /** As a stream that was made anew; `kept` messages of `a` are in it again, as from a backup. */
 async function setBack(kept = 0): Promise<void> {
   await connection.jsm.streams.delete(names.inboxStream);
-  await makeStreams();
+  await connected.makeStreams(names);
   for (let i = 0; i < kept; i++) await send(a);
 }
 

@@ -108,6 +108,18 @@ describe('a life of a worker', () => {
   });
 });
 
+describe('whether a holder is gone', () => {
+  it('is asked once for all lanes that wait for it', async () => {
+    const asked: string[] = [];
+    const asks = new HolderControl(others, names, async (holder) => {
+      asked.push(holder);
+      return false;
+    });
+    const answers = await Promise.all(Array.from({ length: 100 }, () => asks.isGone('a/1')));
+    expect([new Set(answers), asked]).toEqual([new Set([false]), ['a/1']]);
+  });
+});
+
 describe('without a connection', () => {
   it('nobody is there, nothing is known, and no cancel waits to be passed on long after it was meant', async () => {
     using life = await holder('a/1', running);

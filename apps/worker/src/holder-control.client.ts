@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import type { CancelTarget, Names, SessionAnswer, SessionTokens } from '#contracts';
+import { systemClock, type CancelTarget, type Names, type SessionAnswer, type SessionTokens } from '#contracts';
 import type { BrokerConnection } from '#jetstream';
 import type { Holders } from '#lanes';
+import { HolderVerdicts } from './holder-verdicts.js';
 
 /**
  * Requests between workers, by incarnation, on core NATS: what must last lies in the inbox, and what is lost here is
@@ -49,11 +50,19 @@ export function answerControl(
 
 /** This worker's side of such requests. */
 export class HolderControl implements Holders {
+  private readonly verdicts: HolderVerdicts;
+
   constructor(
     private readonly connection: BrokerConnection,
     private readonly names: Names,
-    readonly isGone: Holders['isGone'],
-  ) {}
+    isGone: Holders['isGone'],
+  ) {
+    this.verdicts = new HolderVerdicts(isGone, systemClock);
+  }
+
+  isGone(holder: string): Promise<boolean> {
+    return this.verdicts.isGone(holder);
+  }
 
   passCancel(holder: string, { agentToken, sessionToken }: SessionTokens, target: CancelTarget): void {
     if (!this.connection.isUp) return;

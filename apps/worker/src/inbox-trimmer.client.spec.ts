@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Names, systemClock } from '#contracts';
-import { applyTopology, BrokerConnection, declareTopology, KeyBucket, PublishChannel, StreamReader } from '#jetstream';
+import type { BrokerConnection, PublishChannel, StreamReader } from '#jetstream';
 import { KeyLeaseStore, type Lease } from '#shards';
 import { silentLogger } from '#telemetry';
-import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
+import { connectedBroker, expectNothingLeft, until, type ConnectedBroker, type TestBroker } from '#testing';
 import { InboxTrimmer, type InboxTrimmerOptions } from './inbox-trimmer.client.js';
 
 const names = new Names('lk', 16);
 const HOUR_MS = 3_600_000;
+let connected: ConnectedBroker;
 let broker: TestBroker;
 let connection: BrokerConnection;
 let channel: PublishChannel;
@@ -16,19 +17,14 @@ let reader: StreamReader;
 let leases: KeyLeaseStore;
 
 beforeEach(async () => {
-  broker = await startBroker();
-  connection = await BrokerConnection.open({ url: broker.url, name: 'trimmer', log: silentLogger });
-  channel = new PublishChannel(connection);
-  reader = new StreamReader(connection);
-  const bucket = new KeyBucket(connection, channel, reader, names.shardsBucket, silentLogger);
-  leases = new KeyLeaseStore(connection, bucket, names.shards);
-  await applyTopology(connection, declareTopology(names, { replicas: 1, dedupWindowMs: 60_000 }), silentLogger);
+  connected = await connectedBroker();
+  ({ broker, connection, channel, reader } = connected);
+  leases = new KeyLeaseStore(connection, connected.bucket(names.shardsBucket), names.shards);
+  await connected.makeStreams(names);
 });
 
 afterEach(async () => {
-  channel.close();
-  await connection.close();
-  await broker[Symbol.asyncDispose]();
+  await connected[Symbol.asyncDispose]();
   await expectNothingLeft();
 });
 

@@ -1,6 +1,7 @@
 import { keyOfLane, LaneRunner, type Holders, type TurnRunner } from '#lanes';
 import { ShardKeeper, type ShardProgress, type ShardStart, type ShardWork } from '#shards';
 import { silentLogger } from '#telemetry';
+import { HolderVerdicts } from './holder-verdicts.js';
 import type { ModelMessage } from './ownership-broker.fixture.js';
 import { ModelHost, type ModelWorld } from './ownership-host.fixture.js';
 import { ModelLeases, ModelMembers, ModelStore } from './ownership-stores.fixture.js';
@@ -11,9 +12,14 @@ export const SHARDS = 4;
 const TTL_MS = 2_000;
 const RENEW_MS = 500;
 
+/** One ownership of a shard: whatever still goes on of an earlier one has to see that it is over. */
+interface Reading {
+  position: number;
+}
+
 /** Reads shards into lanes, as the real intake does: open sessions by their subject, the rest in order. */
 class ModelIntake implements ShardWork {
-  private readonly positions = new Map<number, number>();
+  private readonly readings = new Map<number, Reading>();
 
   constructor(
     private readonly host: ModelHost,
@@ -30,8 +36,9 @@ class ModelIntake implements ShardWork {
     }
     this.store.knownSeq = Math.max(this.store.knownSeq, tail);
     this.lanes.openShard(shard, { ...start, tail, crash });
-    this.positions.set(shard, start.read);
-    void this.read(shard, start);
+    const reading = { position: start.read };
+    this.readings.set(shard, reading);
+    void this.read(shard, start, reading);
   }
 
   running(shard: number): number {
@@ -40,14 +47,16 @@ class ModelIntake implements ShardWork {
 
   async progress(shard: number): Promise<ShardProgress | undefined> {
     const { inbox } = this.host.world.broker;
-    const position = this.positions.get(shard);
-    if (position === undefined) return undefined;
+    const reading = this.readings.get(shard);
+    if (reading === undefined) return undefined;
+    const { position } = reading;
     try {
       const lastSeq = await this.host.call(() => inbox.length);
       const next = await this.host.call(() =>
         inbox.find((message) => message.shard === shard && message.seq > position),
       );
-      if (next === undefined && this.positions.get(shard) === position) this.lanes.sawNothingUpTo(shard, lastSeq);
+      if (this.readings.get(shard) !== reading) return undefined;
+      if (next === undefined && reading.position === position) this.lanes.sawNothingUpTo(shard, lastSeq);
     } catch {
       return undefined;
     }
@@ -55,12 +64,12 @@ class ModelIntake implements ShardWork {
   }
 
   async release(shard: number, maxHeld: number): Promise<ShardProgress> {
-    this.positions.delete(shard);
+    this.readings.delete(shard);
     return (await this.lanes.releaseShard(shard, maxHeld)) as ShardProgress;
   }
 
   drop(shard: number): void {
-    this.positions.delete(shard);
+    this.readings.delete(shard);
     this.lanes.dropShard(shard);
   }
 
@@ -73,16 +82,16 @@ class ModelIntake implements ShardWork {
   }
 
   get highestRead(): number {
-    return Math.max(0, ...this.positions.values());
+    return Math.max(0, ...[...this.readings.values()].map(({ position }) => position));
   }
 
   lastSourceSeq(): Promise<number> {
     return this.host.call(() => this.host.world.broker.inbox.length);
   }
 
-  private async read(shard: number, { read, open }: ShardStart): Promise<void> {
+  private async read(shard: number, { read, open }: ShardStart, reading: Reading): Promise<void> {
     const { inbox } = this.host.world.broker;
-    const isStillOurs = (): boolean => this.positions.has(shard);
+    const isStillOurs = (): boolean => this.readings.get(shard) === reading;
     for (const { session, from } of open) {
       const key = keyOfLane(session, shard);
       const older = await this.host.surely(() =>
@@ -93,13 +102,12 @@ class ModelIntake implements ShardWork {
       this.lanes.receivedOpen(key);
     }
     while (isStillOurs()) {
-      const position = this.positions.get(shard) ?? 0;
       const batch = await this.host.surely(() =>
-        inbox.filter((message) => message.shard === shard && message.seq > position).slice(0, 3),
+        inbox.filter((message) => message.shard === shard && message.seq > reading.position).slice(0, 3),
       );
-      if (!isStillOurs() || this.positions.get(shard) !== position) return;
+      if (!isStillOurs()) return;
       for (const message of batch) {
-        this.positions.set(shard, message.seq);
+        reading.position = message.seq;
         this.lanes.receive(keyOfLane(`main.${message.session}`, shard), toRaw(message));
       }
       if (batch.length === 0) {
@@ -135,7 +143,8 @@ export class ModelWorker {
     this.host = new ModelHost(world);
     const { clock } = this.host;
     const store = new ModelStore(this.host);
-    const holders: Holders = { isGone: (holder) => this.keeper.isGone(holder), passCancel: () => {} };
+    const verdicts = new HolderVerdicts((holder) => this.keeper.isGone(holder), clock);
+    const holders: Holders = { isGone: (holder) => verdicts.isGone(holder), passCancel: () => {} };
     this.lanes = new LaneRunner({
       ...{ store, holders, clock },
       inbox: {

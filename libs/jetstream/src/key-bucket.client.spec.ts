@@ -1,14 +1,19 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Names } from '#contracts';
 import { silentLogger, type Logger } from '#telemetry';
-import { expectNothingLeft, startBroker, startFaultProxy, until, type TestBroker } from '#testing';
+import {
+  connectedBroker,
+  expectNothingLeft,
+  startFaultProxy,
+  until,
+  type ConnectedBroker,
+  type TestBroker,
+} from '#testing';
 import { KeyBucket } from './key-bucket.client.js';
 import { BrokerConnection } from './nats-connection.client.js';
 import { PublishChannel, type PublishOutcome } from './publish-channel.publisher.js';
 import { SERVER_ERROR } from './server-errors.js';
 import { StreamReader } from './stream-reader.client.js';
-import { applyTopology } from './topology.client.js';
-import { declareTopology } from './topology.js';
 
 /** What the server does with keys is in test/e2e/lease-facts; here is what a bucket makes of its answers. */
 
@@ -112,25 +117,20 @@ describe('a write', () => {
 
 describe('a bucket of a real broker', () => {
   const names = new Names('lk', 64);
+  let connected: ConnectedBroker;
   let broker: TestBroker;
   let connection: BrokerConnection;
-  let channel: PublishChannel;
-  const bucketAt = (through: BrokerConnection, by: PublishChannel, name = names.shardsBucket): KeyBucket =>
-    new KeyBucket(through, by, new StreamReader(through), name, silentLogger);
   let bucket: KeyBucket;
 
   beforeAll(async () => {
-    broker = await startBroker();
-    connection = await BrokerConnection.open({ url: broker.url, name: 'keys', log: silentLogger });
-    channel = new PublishChannel(connection);
-    await applyTopology(connection, declareTopology(names, { replicas: 1, dedupWindowMs: 60_000 }), silentLogger);
-    bucket = bucketAt(connection, channel);
+    connected = await connectedBroker();
+    ({ broker, connection } = connected);
+    await connected.makeStreams(names);
+    bucket = connected.bucket(names.shardsBucket);
   });
 
   afterAll(async () => {
-    channel.close();
-    await connection.close();
-    await broker[Symbol.asyncDispose]();
+    await connected[Symbol.asyncDispose]();
     await expectNothingLeft();
   });
 
@@ -145,7 +145,7 @@ describe('a bucket of a real broker', () => {
   });
 
   it('keeps apart from others: the same key of another bucket is another key', async () => {
-    const other = bucketAt(connection, channel, names.membersBucket);
+    const other = connected.bucket(names.membersBucket);
     await bucket.write('same', 'a', { expected: 0 });
     expect(await other.read('same')).toBeUndefined();
     expect((await other.write('same', 'b', { expected: 0 })).kind).toBe('written');
@@ -154,7 +154,7 @@ describe('a bucket of a real broker', () => {
   });
 
   it('that is not there is unclear to write and an error to read: nobody may take that for an empty one', async () => {
-    const none = bucketAt(connection, channel, 'lk_none');
+    const none = connected.bucket('lk_none');
     expect(await none.write('k', 'v', { expected: 0 })).toEqual({ kind: 'unclear' });
     await expect(none.read('k')).rejects.toThrow();
     await expect(none.readMany(['*'])).rejects.toThrow();
@@ -180,8 +180,9 @@ describe('a bucket of a real broker', () => {
     await using proxy = await startFaultProxy(broker.port);
     const through = await BrokerConnection.open({ url: proxy.url, name: 'lossy', log: silentLogger });
     const lossy = new PublishChannel(through, { timeoutMs: 300 });
+    const bucketThrough = new KeyBucket(through, lossy, new StreamReader(through), names.shardsBucket, silentLogger);
     proxy.dropFromServer();
-    expect(await bucketAt(through, lossy).write('lost', 'mine', { expected: 0 })).toEqual({ kind: 'unclear' });
+    expect(await bucketThrough.write('lost', 'mine', { expected: 0 })).toEqual({ kind: 'unclear' });
     expect(await bucket.read('lost')).toMatchObject({ value: 'mine' });
     proxy.heal();
     await through.whenUp();

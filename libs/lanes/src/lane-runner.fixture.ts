@@ -25,46 +25,7 @@ export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Time passes only by `advance` and `runOut`. */
-export class ManualClock implements Clock {
-  private nowMs = 1_000;
-  private timers: { readonly at: number; readonly fn: () => void }[] = [];
-
-  now(): number {
-    return this.nowMs;
-  }
-
-  monotonic(): number {
-    return this.nowMs;
-  }
-
-  after(delayMs: number, fn: () => void): () => void {
-    const timer = { at: this.nowMs + delayMs, fn };
-    this.timers.push(timer);
-    return () => void (this.timers = this.timers.filter((other) => other !== timer));
-  }
-
-  async advance(ms: number): Promise<void> {
-    const until = this.nowMs + ms;
-    while (await this.fireNext(until));
-    this.nowMs = until;
-  }
-
-  /** Goes on until nothing waits for time any more. */
-  async runOut(): Promise<void> {
-    while (await this.fireNext(Number.POSITIVE_INFINITY));
-  }
-
-  private async fireNext(until: number): Promise<boolean> {
-    await settled();
-    const due = this.timers.filter(({ at }) => at <= until).toSorted((a, b) => a.at - b.at)[0];
-    if (due === undefined) return false;
-    this.timers = this.timers.filter((other) => other !== due);
-    this.nowMs = Math.max(this.nowMs, due.at);
-    due.fn();
-    return true;
-  }
-}
+export { ManualClock } from '#testing';
 
 interface StoredRecord {
   readonly seq: number;

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { settled } from '#testing';
 import type { Duty } from './lease-handler.js';
 import { further, held, left, owned, reached, setUpHandler } from './lease-handler.fixture.js';
 import { MAX_OPEN, type ShardProgress } from './lease.js';
-import { Gate, settled } from './manual-ports.fixture.js';
+import { Gate } from './manual-ports.fixture.js';
 
 describe('progress is written', () => {
   it('when it has changed, on top of what was written last', async () => {

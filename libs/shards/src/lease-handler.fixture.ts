@@ -23,12 +23,14 @@ export function setUpHandler() {
   const work = new ManualWork();
   const log = new ListLogger();
   const told: (readonly [number, StoredLease | undefined])[] = [];
+  const tell = (shard: number, stored: StoredLease | undefined): void => void told.push([shard, stored]);
   let ids = 0;
   const handler = new LeaseHandler({
     ...{ leases, work, log },
     incarnation: 'a/1',
     newWriteId: () => `write-${++ids}`,
-    onLease: (shard, stored) => void told.push([shard, stored]),
+    onWritten: tell,
+    onRefused: tell,
   });
   const duty: Duty = { shard: 3, state: 'away', isCertain: true, doubts: 0 };
   return { leases, work, log, told, handler, duty };

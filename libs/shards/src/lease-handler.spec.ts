@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { settled } from '#testing';
 import type { Duty } from './lease-handler.js';
 import { further, held, left, owned, reached, setUpHandler } from './lease-handler.fixture.js';
 import { MAX_OPEN } from './lease.js';
-import { Gate, settled } from './manual-ports.fixture.js';
+import { Gate } from './manual-ports.fixture.js';
 
 describe('a shard is acquired', () => {
   it('by one compare-and-set that names us and keeps where the last owner was', async () => {

@@ -21,8 +21,10 @@ export interface LeaseHandlerOptions {
   readonly work: ShardWork;
   readonly newWriteId: () => string;
   readonly log: Logger;
-  /** Told of what stands under a shard now. */
-  readonly onLease: (shard: number, stored: StoredLease | undefined) => void;
+  /** Ours stands under a shard now. */
+  readonly onWritten: (shard: number, stored: StoredLease) => void;
+  /** Somebody else wrote; `found` is what stands there now. */
+  readonly onRefused: (shard: number, found: StoredLease | undefined) => void;
 }
 
 /**
@@ -152,10 +154,10 @@ export class LeaseHandler {
     const outcome = await this.options.leases.write(shard, lease, expected);
     if (outcome.kind === 'written') {
       const stored = { revision: outcome.revision, lease };
-      this.options.onLease(shard, stored);
+      this.options.onWritten(shard, stored);
       return stored;
     }
-    if (outcome.kind === 'conflict') this.options.onLease(shard, outcome.found);
+    if (outcome.kind === 'conflict') this.options.onRefused(shard, outcome.found);
     return undefined;
   }
 

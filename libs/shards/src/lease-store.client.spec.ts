@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { settled } from '#testing';
 import { MemoryBucket, MemoryConnection } from './key-bucket.fixture.js';
 import { KeyLeaseStore } from './lease-store.client.js';
 import type { Lease } from './lease.js';
-import { Gate, settled } from './manual-ports.fixture.js';
+import { Gate } from './manual-ports.fixture.js';
 
 const lease = (writeId: string, owner: string | null = 'a/1'): Lease => ({
   ...{ v: 1, writeId, owner, read: 4, tail: 9, open: [] },

@@ -1,72 +1,9 @@
-import type { Clock } from '#contracts';
 import { silentLogger, type Logger } from '#telemetry';
 import type { Lease, ShardProgress, StoredLease } from './lease.js';
 import type { Member, MemberValue } from './member.js';
 import type { LeaseStore, LeaseWrite, MemberStore, MemberWrite, ShardStart, ShardWork } from './shard-ports.js';
 
-/** For specs: a clock, a broker and the work of shards that do nothing by themselves, so that every order can be tried. */
-
-/** Lets everything run that waits for nothing but promises. No time passes. */
-export function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Two clocks that drift apart only when they are told to. Timers go by the monotonic one. */
-export class ManualClock implements Clock {
-  private wallMs = 1_750_000_000_000;
-  private monotonicMs = 5_000;
-  private timers: { readonly at: number; readonly fn: () => void }[] = [];
-
-  now(): number {
-    return this.wallMs;
-  }
-
-  monotonic(): number {
-    return this.monotonicMs;
-  }
-
-  after(delayMs: number, fn: () => void): () => void {
-    const timer = { at: this.monotonicMs + delayMs, fn };
-    this.timers.push(timer);
-    return () => void (this.timers = this.timers.filter((other) => other !== timer));
-  }
-
-  /** How many timers wait. */
-  get waiting(): number {
-    return this.timers.length;
-  }
-
-  /** Somebody sets the wall clock. */
-  setWall(byMs: number): void {
-    this.wallMs += byMs;
-  }
-
-  /** The machine sleeps: the monotonic clock stands still, and no timer fires. */
-  sleep(ms: number): void {
-    this.wallMs += ms;
-  }
-
-  async advance(ms: number): Promise<void> {
-    const until = this.monotonicMs + ms;
-    while (await this.fireNext(until));
-    this.pass(until - this.monotonicMs);
-  }
-
-  private async fireNext(until: number): Promise<boolean> {
-    await settled();
-    const due = this.timers.filter(({ at }) => at <= until).toSorted((a, b) => a.at - b.at)[0];
-    if (due === undefined) return false;
-    this.timers = this.timers.filter((other) => other !== due);
-    this.pass(Math.max(0, due.at - this.monotonicMs));
-    due.fn();
-    return true;
-  }
-
-  private pass(ms: number): void {
-    this.monotonicMs += ms;
-    this.wallMs += ms;
-  }
-}
+/** For specs: a broker and the work of shards that do nothing by themselves, so that every order can be tried. */
 
 /** A promise that the spec settles. */
 export class Gate<T = void> {

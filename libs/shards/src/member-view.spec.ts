@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ManualClock, ManualMembers } from './manual-ports.fixture.js';
+import { ManualClock } from '#testing';
+import { ManualMembers } from './manual-ports.fixture.js';
 import { MemberView } from './member-view.js';
 import type { MemberValue } from './member.js';
 

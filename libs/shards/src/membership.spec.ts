@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ListLogger, ManualClock, ManualMembers, settled } from './manual-ports.fixture.js';
+import { ManualClock, settled } from '#testing';
+import { ListLogger, ManualMembers } from './manual-ports.fixture.js';
 import { Membership, type MembershipOptions } from './membership.js';
 
 const TTL_MS = 10_000;

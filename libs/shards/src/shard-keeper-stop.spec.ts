@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Gate, settled } from './manual-ports.fixture.js';
+import { settled } from '#testing';
+import { Gate } from './manual-ports.fixture.js';
 import { ALL, RENEW_MS, setUpKeeper, sharesOf, startedKeeper, TTL_MS } from './shard-keeper.fixture.js';
 
 const HEARD_MS = 10;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Gate, settled } from './manual-ports.fixture.js';
+import { settled } from '#testing';
+import { Gate } from './manual-ports.fixture.js';
 import { ALL, RENEW_MS, setUpKeeper, sharesOf, startedKeeper, TTL_MS } from './shard-keeper.fixture.js';
 
 const HEARD_MS = 10;
@@ -175,6 +176,15 @@ describe('progress', () => {
     work.sourceSeq = 13;
     await clock.advance(REFRESH_MS);
     expect(broker.leases.get(5)?.lease).toMatchObject({ owner: 'a/1', read: 13 });
+  });
+
+  it('is no reason for a round: who owns what stays as it is', async () => {
+    const { clock, broker, work } = await startedKeeper();
+    await clock.advance(RENEW_MS + HEARD_MS);
+    const { write, members } = broker.asked;
+    work.reached = { read: 12, tail: 3, open: [] };
+    await clock.advance(REFRESH_MS - RENEW_MS);
+    expect([broker.asked.write, broker.asked.members]).toEqual([write + ALL.length, members]);
   });
 });
 

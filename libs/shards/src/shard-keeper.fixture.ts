@@ -1,6 +1,7 @@
+import { ManualClock } from '#testing';
 import { assignShards } from './assignment.js';
 import type { Lease, ShardProgress, StoredLease } from './lease.js';
-import { Gate, ListLogger, ManualClock, ManualWork } from './manual-ports.fixture.js';
+import { Gate, ListLogger, ManualWork } from './manual-ports.fixture.js';
 import type { Member, MemberValue } from './member.js';
 import { ShardKeeper, type ShardKeeperOptions } from './shard-keeper.js';
 import type { LeaseStore, LeaseWrite, MemberStore, MemberWrite } from './shard-ports.js';

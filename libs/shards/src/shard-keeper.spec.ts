@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Gate, settled } from './manual-ports.fixture.js';
+import { settled } from '#testing';
+import { Gate } from './manual-ports.fixture.js';
 import { ALL, RENEW_MS, setUpKeeper, sharesOf, SHARDS, startedKeeper, TTL_MS } from './shard-keeper.fixture.js';
 
 /** Long enough for what was heard to be looked at. */
@@ -227,6 +228,21 @@ describe('what another one gave away', () => {
     expect(keeper.owned).toEqual(ALL);
     expect(broker.asked.write).toBe(write + THEIRS.length);
     expect(work.starts.get(MOVED)).toMatchObject({ read: 12 });
+  });
+
+  it('is taken at once also when it was given away once more than a look has found', async () => {
+    const { clock, broker, keeper } = await besideAnother();
+    broker.join('b/1', true);
+    await clock.advance(HEARD_MS);
+    broker.isHeard = false;
+    broker.lease(MOVED, null);
+    broker.replicaHas = new Map(broker.leases);
+    broker.lease(MOVED, null);
+    const { write } = broker.asked;
+    keeper.returned();
+    await clock.advance(2 * HEARD_MS);
+    // The first was refused.
+    expect([keeper.owned, broker.asked.write]).toEqual([[...OURS, MOVED].toSorted(), write + 2]);
   });
 
   it('is looked for every few beats, also when nothing is awaited', async () => {

@@ -2,12 +2,13 @@ import type { Clock } from '#contracts';
 import type { Logger } from '#telemetry';
 import { assignShards } from './assignment.js';
 import { LeaseHandler, type Duty } from './lease-handler.js';
+import { LeaseView } from './lease-view.js';
 import type { Lease, StoredLease } from './lease.js';
 import { memberIdOf } from './member.js';
 import { MemberView } from './member-view.js';
 import { Membership } from './membership.js';
 import type { LeaseStore, MemberStore, ShardWork } from './shard-ports.js';
-import { checkSource, describeRewound } from './source-check.js';
+import { describeRewound, type SourceCheck } from './source-check.js';
 import { nextStep, type ShardSituation } from './shard-step.js';
 
 /**
@@ -52,31 +53,34 @@ export class ShardKeeper {
   private readonly handler: LeaseHandler;
   private readonly membership: Membership;
   private readonly view: MemberView;
-  private readonly leases = new Map<number, StoredLease>();
+  private readonly leases: LeaseView;
   private readonly unwantedSince = new Map<number, number>();
   private readonly cancels = new Map<string, () => void>();
   private stopListening = (): void => {};
   private isDraining = false;
   private isClosed = false;
-  private isRewound = false;
   private round: Promise<void> | undefined;
   private mustRepeat = false;
   private lookAgainMs: number[] = [];
-  private mustRead = true;
   private beats = 0;
   private toldOwned = 0;
   private reportReady = (): void => {};
 
   constructor(private readonly options: ShardKeeperOptions) {
-    const { shards, members, ttlMs, clock } = options;
+    const { shards, members, leases, work, ttlMs, clock } = options;
     this.duties = Array.from({ length: shards }, (_, shard): Duty => ({
       shard,
       state: 'away',
       isCertain: true,
       doubts: 0,
     }));
-    this.handler = new LeaseHandler({ ...options, onLease: (shard, stored) => this.heardLease(shard, stored) });
+    this.handler = new LeaseHandler({
+      ...options,
+      onWritten: (shard, stored) => this.wrote(shard, stored),
+      onRefused: (shard, found) => this.wasRefused(shard, found),
+    });
     this.membership = new Membership({ ...options, store: members, onReturn: () => this.doubtAll() });
+    this.leases = new LeaseView({ store: leases, source: work, onSource: (check) => this.heardOfSource(check) });
     this.view = new MemberView(members, ttlMs, clock, () => this.lookSoon());
   }
 
@@ -95,7 +99,7 @@ export class ShardKeeper {
   mayStart(shard: number): boolean {
     const duty = this.duties[shard];
     if (duty?.lease === undefined || (duty.state !== 'owned' && duty.state !== 'opening')) return false;
-    return duty.isCertain && !this.isDraining && !this.isRewound && this.membership.isStanding;
+    return duty.isCertain && !this.isDraining && !this.leases.isSourceSetBack && this.membership.isStanding;
   }
 
   get owned(): number[] {
@@ -121,8 +125,7 @@ export class ShardKeeper {
 
   /** The connection is back: the source may be another one, and everything may have changed. */
   returned(): void {
-    this.leases.clear();
-    this.mustRead = true;
+    this.leases.forgetAll();
     this.lookSoon();
   }
 
@@ -147,7 +150,7 @@ export class ShardKeeper {
   private beat(): void {
     if (this.isClosed) return;
     this.after('beat', this.options.renewMs, () => this.beat());
-    if (this.beats++ % BEATS_PER_READ === 0) this.mustRead = true;
+    if (this.beats++ % BEATS_PER_READ === 0) this.leases.expectNews();
     void this.look();
   }
 
@@ -160,8 +163,8 @@ export class ShardKeeper {
     const duty = this.duties[shard];
     if (duty === undefined || this.isClosed) return;
     if (duty.state === 'away') {
-      if (this.leases.get(shard)?.lease.owner === lease.owner) return;
-      this.mustRead = true;
+      if (this.leases.of(shard)?.lease.owner === lease.owner) return;
+      this.leases.expectNews();
       this.lookAgainMs = [...LOOK_AGAIN_MS];
       this.lookSoon();
     } else if (lease.owner !== this.options.incarnation && lease.owner !== null) {
@@ -181,15 +184,17 @@ export class ShardKeeper {
     this.options.work.recheckHeld();
   }
 
-  private heardLease(shard: number, stored: StoredLease | undefined): void {
-    if (stored === undefined) this.leases.delete(shard);
-    else this.leases.set(shard, stored);
-    this.lookSoon();
+  /** Progress, which is most of what is written, changes nothing of who has to do what. */
+  private wrote(shard: number, stored: StoredLease): void {
+    const isMoved = this.leases.ownerOf(shard) !== stored.lease.owner;
+    this.leases.learn(shard, stored);
+    if (isMoved) this.lookSoon();
   }
 
-  /** A read may be behind what our own writes told. */
-  private keepLease(shard: number, stored: StoredLease): void {
-    if (stored.revision >= (this.leases.get(shard)?.revision ?? 0)) this.leases.set(shard, stored);
+  /** The shard is not ours, or not yet: also when its owner is who we thought, it is to be decided anew what to do. */
+  private wasRefused(shard: number, found: StoredLease | undefined): void {
+    this.leases.learn(shard, found);
+    this.lookSoon();
   }
 
   private lookSoon(): void {
@@ -212,7 +217,6 @@ export class ShardKeeper {
         await this.makeRound();
       } catch (error) {
         // An outage; the next beat tries again.
-        this.mustRead = true;
         this.options.log.debug({ error: String(error) }, 'cannot look after the shards now');
         return;
       }
@@ -223,7 +227,7 @@ export class ShardKeeper {
     const { id, shards } = this.options;
     const isMember = this.membership.isStanding;
     await this.view.refresh();
-    if (this.mustRead) await this.readLeases();
+    await this.leases.refresh();
     const assigned = this.view.assignable.filter((member) => member !== id);
     const owners = assignShards(this.isDraining ? assigned : [...assigned, id], shards);
     const judged = new Map<string, boolean>();
@@ -232,18 +236,17 @@ export class ShardKeeper {
       const situation = this.situationOf(duty, owners, judged);
       let step = nextStep(situation);
       if (step === 'judge') {
-        const owner = this.ownerOf(duty.shard) as string;
+        const owner = this.leases.ownerOf(duty.shard) as string;
         judged.set(owner, await this.isGone(owner));
         step = nextStep(this.situationOf(duty, owners, judged));
         if (step !== 'acquire') isWaiting = true;
       }
-      if (step === 'acquire')
-        void this.handler.acquire(duty, this.leases.get(duty.shard), situation.owner !== 'nobody');
-      if (step === 'release') void this.handler.release(duty);
+      if (step === 'acquire') this.handler.acquire(duty, this.leases.of(duty.shard), situation.owner !== 'nobody');
+      if (step === 'release') this.handler.release(duty);
       if (step === 'nothing' && situation.state === 'owned' && !situation.isAssignedToUs) isWaiting = true;
       // Its owner is still there, or has just given it away: a missed word must not leave it to nobody for long.
       if (step === 'nothing' && situation.state === 'away' && situation.isAssignedToUs) {
-        this.mustRead = true;
+        this.leases.expectNews();
         isWaiting = true;
       }
     }
@@ -254,7 +257,7 @@ export class ShardKeeper {
     if (overdueInMs > 0 && overdueInMs < this.options.renewMs) {
       this.after('overdue', overdueInMs + EXPIRY_MS, () => void this.look());
     }
-    if (isMember && !this.isRewound) this.reportReady();
+    if (isMember && !this.leases.isSourceSetBack) this.reportReady();
   }
 
   private tellOwned(): void {
@@ -274,9 +277,9 @@ export class ShardKeeper {
       state,
       isAssignedToUs,
       hasAssignee: owners.length > 0,
-      owner: this.judge(this.ownerOf(shard), judged),
+      owner: this.judge(this.leases.ownerOf(shard), judged),
       isDraining: this.isDraining,
-      mayAcquire: this.membership.isStanding && !this.isRewound,
+      mayAcquire: this.membership.isStanding && !this.leases.isSourceSetBack,
       running: state === 'owned' ? work.running(shard) : 0,
       unwantedMs: clock.monotonic() - (this.unwantedSince.get(shard) ?? clock.monotonic()),
     };
@@ -289,29 +292,13 @@ export class ShardKeeper {
     return this.view.seems(owner) ? 'alive' : 'unsure';
   }
 
-  private ownerOf(shard: number): string | null {
-    return this.leases.get(shard)?.lease.owner ?? null;
-  }
-
-  private async readLeases(): Promise<void> {
-    const { leases, work, log } = this.options;
-    this.mustRead = false;
-    const stored = await leases.readAll();
-    for (const [shard, lease] of stored) this.keepLease(shard, lease);
-    // After the marks: read before them, a sound source would look set back.
-    const { highestRead } = work;
-    const marks = [...this.leases.values()].map(({ lease }) => lease);
-    const check = checkSource(await work.lastSourceSeq(), marks, highestRead);
-    const wasRewound = this.isRewound;
-    this.isRewound = check.isRewound;
+  private heardOfSource(check: SourceCheck): void {
+    const { work, repair, log } = this.options;
     if (check.isRewound) {
-      this.mustRead = true;
-      if (!wasRewound)
-        log.error({ ...check }, `nothing begins. ${describeRewound('inbox', check)}: ${this.options.repair}`);
-    } else if (wasRewound) {
-      log.info({}, 'the source is as it should be again');
-      for (const shard of this.owned) work.goOn(shard);
+      return log.error({ ...check }, `nothing begins. ${describeRewound('inbox', check)}: ${repair}`);
     }
+    log.info({}, 'the source is as it should be again');
+    for (const shard of this.owned) work.goOn(shard);
   }
 
   /** One timer per purpose; the latest wish counts. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ManualClock } from './manual-ports.fixture.js';
+import { ManualClock } from '#testing';
 import { atMostElapsedMs, certainlyElapsedMs, momentOf } from './stopwatch.js';
 
 describe('what passed since a moment', () => {

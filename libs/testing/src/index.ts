@@ -1,5 +1,7 @@
+export { connectedBroker, type ConnectedBroker } from './connected-broker.js';
 export { startFaultProxy, type FaultProxy } from './fault-proxy.js';
 export { expectNothingLeft } from './leak-check.js';
+export { ManualClock, settled } from './manual-clock.js';
 export { startBroker, type TestBroker, type TestBrokerOptions } from './nats-broker.js';
 export { startBrokerCluster, type TestBrokerCluster, type TestBrokerNode } from './nats-cluster.js';
 export { spawnOwned, type OwnedProcess, type ProcessEnd } from './owned-process.js';

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { ManualClock } from '#testing';
 import { PoolSlot } from './pool-slot.js';
-import { ListLog, ManualClock, ManualWorker } from './pool.fixture.js';
+import { ListLog, ManualWorker } from './pool.fixture.js';
 
 function setUp() {
   const clock = new ManualClock();

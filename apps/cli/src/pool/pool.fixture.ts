@@ -5,44 +5,7 @@ import type { WorkerLoad } from './pool-size.js';
 import type { SlotEvents } from './pool-slot.js';
 import type { WorkerProcess } from './worker-process.js';
 
-/** For specs: time that passes by hand, and workers that are no processes. */
-
-export class ManualClock implements Clock {
-  private nowMs = 1_000;
-  private timers: { readonly at: number; readonly fn: () => void }[] = [];
-
-  now(): number {
-    return this.nowMs;
-  }
-
-  monotonic(): number {
-    return this.nowMs;
-  }
-
-  after(delayMs: number, fn: () => void): () => void {
-    const timer = { at: this.nowMs + delayMs, fn };
-    this.timers.push(timer);
-    return () => void (this.timers = this.timers.filter((other) => other !== timer));
-  }
-
-  async advance(ms: number): Promise<void> {
-    const until = this.nowMs + ms;
-    for (;;) {
-      await new Promise((resolve) => setImmediate(resolve));
-      const [due] = this.timers.filter(({ at }) => at <= until).toSorted((a, b) => a.at - b.at);
-      if (due === undefined) break;
-      this.timers = this.timers.filter((other) => other !== due);
-      this.nowMs = Math.max(this.nowMs, due.at);
-      due.fn();
-    }
-    this.nowMs = until;
-  }
-
-  /** Time passes, and nobody is there to see it: the process was stopped. */
-  standStill(ms: number): void {
-    this.nowMs += ms;
-  }
-}
+/** For specs: workers that are no processes. */
 
 /** A worker that does what the spec says. */
 export class ManualWorker implements WorkerProcess {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { ManualClock } from '#testing';
 import { PoolSlot } from './pool-slot.js';
-import { ListLog, ManualClock, ManualLoads, ManualWorker } from './pool.fixture.js';
+import { ListLog, ManualLoads, ManualWorker } from './pool.fixture.js';
 import { WorkerPool } from './worker-pool.js';
 
 const IDS = ['p-1', 'p-2', 'p-3'];

@@ -1,12 +1,17 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { expect } from 'vitest';
 import { Turn, type TurnStart } from '../turn.js';
 import { AgentConnections, callHttpAgent } from './http-agent.client.js';
 
 /** For specs: a real server on a free port as the agent, and turns that call it. */
 
-export type Answer = (response: ServerResponse, request: IncomingMessage, body: string) => void;
+export const JSON_TYPE = { 'content-type': 'application/json' };
+export const STREAM_TYPE = { 'content-type': 'text/event-stream' };
+export const TEXT_TYPE = { 'content-type': 'text/plain' };
+
+type Answer = (response: ServerResponse, request: IncomingMessage, body: string) => void;
 
 export function makeTurn(more: Partial<TurnStart> = {}): Turn {
   return new Turn({
@@ -23,7 +28,14 @@ export function makeTurn(more: Partial<TurnStart> = {}): Turn {
   });
 }
 
-export async function startAgent(answer: Answer, maxConnections = 16) {
+const started = new Set<() => Promise<void>>();
+
+/** For `afterEach`. */
+export async function closeAgents(): Promise<void> {
+  for (const close of [...started]) await close();
+}
+
+export async function agent(answer: Answer, maxConnections = 16) {
   const sockets = new Set<Socket>();
   const requests: { readonly request: IncomingMessage; readonly body: string }[] = [];
   const server = createServer((request, response) => {
@@ -43,17 +55,43 @@ export async function startAgent(answer: Answer, maxConnections = 16) {
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/turn`;
   const connections = new AgentConnections(maxConnections);
+  const close = async (): Promise<void> => {
+    started.delete(close);
+    await connections.close();
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+  };
+  started.add(close);
   return {
     url,
     /** All connections that were ever made. */
     sockets,
     requests,
     call: (turn = makeTurn(), secret?: string) => callHttpAgent(turn, { url, secret }, connections),
-    close: async () => {
-      await connections.close();
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
+    close,
   };
 }
+
+/** An agent that gives each request the same answer. */
+export const agentOf = (status: number, headers: Record<string, string>, body: string | Buffer = '') =>
+  agent((response) => response.writeHead(status, headers).end(body));
+
+/** Writes without end, as fast as it is taken; `written` says how much went out. */
+export function pour(response: ServerResponse, chunk: Buffer): { written: number } {
+  const count = { written: 0 };
+  const write = (): void => {
+    while (!response.destroyed) {
+      count.written += chunk.length;
+      if (!response.write(chunk)) return;
+    }
+  };
+  response.on('drain', write);
+  write();
+  return count;
+}
+
+export const unreachable = expect.objectContaining({
+  code: 'agent_unreachable',
+  message: expect.stringMatching(/is it up, and is its url right\?$/),
+});

@@ -1,0 +1,85 @@
+import type { StoredLease } from './lease.js';
+import type { LeaseStore, ShardWork } from './shard-ports.js';
+import { checkSource, type SourceCheck } from './source-check.js';
+
+export interface LeaseViewOptions {
+  readonly store: LeaseStore;
+  readonly source: Pick<ShardWork, 'highestRead' | 'lastSourceSeq'>;
+  /** The source was found set back, or is as it should be again. */
+  readonly onSource: (check: SourceCheck) => void;
+}
+
+/**
+ * Who owns what, and whether the source still has what the leases say it had: as far as this process has read, and
+ * written itself. What it does by this picture is a compare-and-set, so an old one costs a refusal and no more.
+ */
+export class LeaseView {
+  private readonly leases = new Map<number, StoredLease>();
+  private mustRead = true;
+  private isSetBack = false;
+
+  constructor(private readonly options: LeaseViewOptions) {}
+
+  /** Reads the leases when something was heard, or is awaited, since the last time. Rejects in an outage. */
+  async refresh(): Promise<void> {
+    if (!this.mustRead) return;
+    // Before it is asked: what is heard of while the answer is on its way may not be in it.
+    this.mustRead = false;
+    try {
+      await this.read();
+    } catch (error) {
+      this.mustRead = true;
+      throw error;
+    }
+  }
+
+  /** The next refresh reads. */
+  expectNews(): void {
+    this.mustRead = true;
+  }
+
+  /** The leases may have been set back with everything else: what was known of them is worth nothing. */
+  forgetAll(): void {
+    this.leases.clear();
+    this.mustRead = true;
+  }
+
+  /** What a write of our own told: it stands, or something else does, or nothing. */
+  learn(shard: number, stored: StoredLease | undefined): void {
+    if (stored === undefined) this.leases.delete(shard);
+    else this.leases.set(shard, stored);
+  }
+
+  of(shard: number): StoredLease | undefined {
+    return this.leases.get(shard);
+  }
+
+  /** Incarnation; null = nobody, as far as is known. */
+  ownerOf(shard: number): string | null {
+    return this.leases.get(shard)?.lease.owner ?? null;
+  }
+
+  /** By the last read: nothing may begin. */
+  get isSourceSetBack(): boolean {
+    return this.isSetBack;
+  }
+
+  private async read(): Promise<void> {
+    const { store, source, onSource } = this.options;
+    for (const [shard, stored] of await store.readAll()) this.keepNewer(shard, stored);
+    // After the marks: read before them, a sound source would look set back.
+    const { highestRead } = source;
+    const marks = [...this.leases.values()].map(({ lease }) => lease);
+    const check = checkSource(await source.lastSourceSeq(), marks, highestRead);
+    const wasSetBack = this.isSetBack;
+    this.isSetBack = check.isRewound;
+    // Nobody tells when it is healed.
+    if (check.isRewound) this.mustRead = true;
+    if (check.isRewound !== wasSetBack) onSource(check);
+  }
+
+  /** A read may be behind what our own writes told. */
+  private keepNewer(shard: number, stored: StoredLease): void {
+    if (stored.revision >= (this.leases.get(shard)?.revision ?? 0)) this.leases.set(shard, stored);
+  }
+}
