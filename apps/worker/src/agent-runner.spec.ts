@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { ROOT_CONTEXT, context, trace, type Context, type ContextManager } from '@opentelemetry/api';
 import { afterEach, describe, expect, it } from 'vitest';
 import { currentTurn, type Turn, type TurnHandler } from '#agents';
-import { LanekeeperError, RetryLaterError, TerminalError } from '#contracts';
+import { LanekeeperError, QUEUE_DEFAULTS, RetryLaterError, TerminalError } from '#contracts';
 import type { TurnPolicy, TurnWork } from '#lanes';
 import { AgentRunner, type BoundAgent } from './agent-runner.js';
 
@@ -49,7 +49,7 @@ function makeWork(more: Partial<TurnWork> = {}): TurnWork {
 }
 
 const bind = (handler: TurnHandler, more: Partial<BoundAgent> = {}): ReadonlyMap<string, BoundAgent> =>
-  new Map([['main', { handler, policy, isOutside: false, ...more }]]);
+  new Map([['main', { handler, policy, queueing: () => QUEUE_DEFAULTS, isOutside: false, ...more }]]);
 
 const run = (handler: TurnHandler, items: Item[] = [item(1)], state?: unknown, more: Partial<TurnWork> = {}) =>
   new AgentRunner(bind(handler)).run(
@@ -257,8 +257,8 @@ describe('AgentRunner', () => {
     const other = { ...policy, maxAttempts: 9 };
     const runner = new AgentRunner(
       new Map([
-        ['main', { handler: () => {}, policy, isOutside: false }],
-        ['far', { handler: () => {}, policy: other, isOutside: true }],
+        ['main', { handler: () => {}, policy, queueing: () => QUEUE_DEFAULTS, isOutside: false }],
+        ['far', { handler: () => {}, policy: other, queueing: () => QUEUE_DEFAULTS, isOutside: true }],
       ]),
     );
     const far = { ...key, agentToken: 'far' };

@@ -1,12 +1,23 @@
-import { LanekeeperError, RetryLaterError, TerminalError, type InboxMessage, type SessionTokens } from '#contracts';
+import {
+  LanekeeperError,
+  RetryLaterError,
+  TerminalError,
+  type InboxMessage,
+  type QueueSettings,
+  type SessionTokens,
+} from '#contracts';
 import { applyAnswer, runAsCurrentTurn, Turn, type TurnHandler, type TurnMessage } from '#agents';
 import type { TurnOutcome, TurnPolicy, TurnRunner, TurnWork } from '#lanes';
 import { runInTrace } from '#telemetry';
+
+/** What of a message may choose how it waits. */
+export type QueuedMessage = Pick<InboxMessage, 'channel' | 'strategy'>;
 
 /** An agent that can run: its handler and its limits. */
 export interface BoundAgent {
   readonly handler: TurnHandler;
   readonly policy: TurnPolicy;
+  readonly queueing: (message?: QueuedMessage) => QueueSettings;
   /** Runs outside this process, so that a crash of ours does not end its work. */
   readonly isOutside: boolean;
 }
@@ -21,6 +32,10 @@ export class AgentRunner implements TurnRunner {
 
   policyOf(key: SessionTokens): TurnPolicy {
     return this.agentOf(key).policy;
+  }
+
+  queueingOf(key: SessionTokens, message?: QueuedMessage): QueueSettings {
+    return this.agentOf(key).queueing(message);
   }
 
   runsOutside(key: SessionTokens): boolean {

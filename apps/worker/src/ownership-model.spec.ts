@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import TinyQueue from 'tinyqueue';
 import { expect, it } from 'vitest';
-import type { Clock, SessionRecord, SessionTokens } from '#contracts';
+import { QUEUE_DEFAULTS, type Clock, type SessionRecord, type SessionTokens } from '#contracts';
 import { isDecided, type TurnOutcome, type TurnPolicy, type TurnRunner, type TurnWork } from '#lanes';
 import { ModelBroker } from './ownership-broker.fixture.js';
 import type { ModelWorld } from './ownership-host.fixture.js';
@@ -29,6 +29,8 @@ const POLICY: TurnPolicy = {
   retryLaterMaxMs: 5_000,
   laneBuffer: 2,
 };
+
+const QUEUEING = { ...QUEUE_DEFAULTS, maxQueueSize: Number.POSITIVE_INFINITY };
 
 const atMs = fc.integer({ min: 0, max: FAULTS_UNTIL_MS });
 const durationMs = fc.integer({ min: 100, max: 7_000 });
@@ -214,6 +216,7 @@ class World implements ModelWorld {
     return {
       knows: () => true,
       policyOf: () => POLICY,
+      queueingOf: () => QUEUEING,
       runsOutside: ({ sessionToken }) => SESSIONS.indexOf(sessionToken) % 2 === 0,
       run: (work) => this.runTurn(worker, work),
     };

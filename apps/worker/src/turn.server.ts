@@ -1,7 +1,7 @@
 import { Server, type CustomTransportStrategy } from '@nestjs/microservices';
 import type { Turn, TurnHandler } from '#agents';
 import type { AgentSettings } from '#config';
-import { LanekeeperError } from '#contracts';
+import { LanekeeperError, QUEUE_DEFAULTS } from '#contracts';
 import type { BoundAgent } from './agent-runner.js';
 
 /** What the strategy starts and stops: reading, running and committing turns. */
@@ -63,7 +63,13 @@ export class TurnServer extends Server implements CustomTransportStrategy {
     for (const [agent, settings] of Object.entries(this.configured.agents)) {
       const handler = this.handlerOf(agent, settings);
       if (typeof handler === 'string') lacking.push(`agents.${agent}.handler: found no @OnTurn('${handler}')`);
-      else bound.set(agent, { handler, policy: settings, isOutside: settings.url !== undefined });
+      else
+        bound.set(agent, {
+          handler,
+          policy: settings,
+          queueing: () => QUEUE_DEFAULTS,
+          isOutside: settings.url !== undefined,
+        });
     }
     if (lacking.length > 0) {
       const known = [...this.messageHandlers.keys()].join(', ') || 'none';

@@ -32,6 +32,7 @@ export {
   type Head,
   type MessageDecision,
   type NoteRecord,
+  type NoteReply,
   type Reply,
   type RunInWork,
   type SequenceRange,
@@ -43,3 +44,14 @@ export type { SessionAnswer, SessionQuestion } from './session-status.js';
 export { shardOf } from './shard.js';
 export { MAX_SESSION_KEY_BYTES, decodeToken, encodeToken } from './tokens.js';
 export { parseTurnStarted, type TurnStartedEvent } from './turn-events.js';
+export {
+  FULL_QUEUE_POLICIES,
+  OVERFLOW_ACTIONS,
+  QUEUE_DEFAULTS,
+  STRATEGIES,
+  STRATEGY_ALIASES,
+  type FullQueuePolicy,
+  type OverflowAction,
+  type QueueSettings,
+  type StrategyName,
+} from './strategies.js';

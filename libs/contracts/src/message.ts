@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { closestName } from './closest-name.js';
 import type { InputProblem } from './errors.js';
+import { STRATEGIES } from './strategies.js';
 
 /**
  * The body that a sender gives, and what is stored of it. Stored messages carry `v` and `kind` on top; agent and session
@@ -44,6 +45,10 @@ const messageFields = {
   data: z.json().optional(),
   author: author.optional(),
   thread: text(512).optional(),
+  /** Where the thread is, as its platform names it: `telegram:-100`. What stands before the first colon is the platform. */
+  channel: text(512).optional(),
+  /** What becomes of this message when others overlap with it; its agent's strategy when absent. */
+  strategy: z.enum(STRATEGIES, `one of ${STRATEGIES.join(', ')}`).optional(),
   replyTo: z
     .url({ protocol: /^https?$/ })
     .max(2048)
@@ -125,7 +130,7 @@ function parseShallow<T>(parse: () => T): T | undefined {
 }
 
 /** Fields of later versions: refused by name today, since ignoring one would change what the sender asked for. */
-const NOT_YET = ['sequence', 'priority', 'strategy', 'task'];
+const NOT_YET = ['sequence', 'priority', 'task'];
 const KNOWN_FIELDS = Object.keys(messageFields);
 const AUTHOR_FIELDS = Object.keys(author.shape);
 

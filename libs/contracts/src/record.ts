@@ -78,7 +78,21 @@ const recordBase = head.extend({
   messages: z.array(messageDecision),
 });
 
-const noteRecord = recordBase.extend({ kind: z.literal('note') });
+/** What a sender is told whose message is decided without a turn. */
+const noteReply = reply.extend({
+  /** The message that it answers. */
+  seq: sequence,
+  /** Where that came from. */
+  thread: z.string().optional(),
+  replyTo: z.string().optional(),
+});
+export type NoteReply = z.infer<typeof noteReply>;
+
+const noteRecord = recordBase.extend({
+  kind: z.literal('note'),
+  /** Absent = nothing is said. */
+  sends: z.array(noteReply).optional(),
+});
 
 const turnRecord = recordBase.extend({
   kind: z.literal('turn'),

@@ -1,4 +1,4 @@
-import type { DeadLetter, SessionTokens, TurnStartedEvent } from '#contracts';
+import type { DeadLetter, InboxMessage, QueueSettings, SessionTokens, TurnStartedEvent } from '#contracts';
 import type { RawInboxMessage } from './inbox-item.js';
 import type { CutTurn } from './lane-recovery.js';
 import type { Batch, LoadedHead } from './lane.js';
@@ -67,6 +67,8 @@ export interface TurnRunner {
   knows(key: SessionTokens): boolean;
   /** The limits of the agent's turns. */
   policyOf(key: SessionTokens): TurnPolicy;
+  /** How a message waits and is taken; without one, how those of the agent do. */
+  queueingOf(key: SessionTokens, message?: Pick<InboxMessage, 'channel' | 'strategy'>): QueueSettings;
   /** True when the agent runs outside this process, so that a crash of ours does not end its work. */
   runsOutside(key: SessionTokens): boolean;
   /** Runs the handler. Never rejects. */

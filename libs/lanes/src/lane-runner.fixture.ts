@@ -1,7 +1,10 @@
 import {
   parseRecord,
+  QUEUE_DEFAULTS,
   type Clock,
   type DeadLetter,
+  type InboxMessage,
+  type QueueSettings,
   type SessionRecord,
   type SessionTokens,
   type TurnStartedEvent,
@@ -148,6 +151,9 @@ export class MemoryStore implements RecordStore {
 }
 
 /** One attempt and no time limit that a spec would meet by accident. */
+/** Drops nothing, so that a spec sees what the lane does with all it got. */
+export const UNBOUNDED: QueueSettings = { ...QUEUE_DEFAULTS, maxQueueSize: Number.POSITIVE_INFINITY };
+
 export const POLICY: TurnPolicy = {
   turnTimeoutMs: 300_000,
   abortGraceMs: 5_000,
@@ -175,6 +181,7 @@ export class ManualTurns implements TurnRunner {
   readonly active = new Map<string, StartedTurn>();
   isOutside = false;
   policy = POLICY;
+  queueing = UNBOUNDED;
 
   constructor(
     private readonly onStart: (turn: StartedTurn) => void = () => {},
@@ -185,6 +192,9 @@ export class ManualTurns implements TurnRunner {
     return key.agentToken === 'main';
   }
 
+  queueingOf(_key: SessionTokens, { strategy }: Pick<InboxMessage, 'strategy'> = {}): QueueSettings {
+    return strategy === undefined ? this.queueing : { ...this.queueing, strategy };
+  }
   policyOf(): TurnPolicy {
     return this.policy;
   }

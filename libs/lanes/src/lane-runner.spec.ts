@@ -12,6 +12,7 @@ import {
   POLICY,
   rawMessage,
   sessionKey,
+  UNBOUNDED,
   settled,
   type StartedTurn,
 } from './lane-runner.fixture.js';
@@ -147,7 +148,13 @@ describe('turns', () => {
       },
     ],
   ])('L6 a runner that %s fails its turn, and no other lane', async (_title, run) => {
-    const turns = { knows: () => true, policyOf: () => POLICY, runsOutside: () => false, run };
+    const turns = {
+      knows: () => true,
+      policyOf: () => POLICY,
+      queueingOf: () => UNBOUNDED,
+      runsOutside: () => false,
+      run,
+    };
     const { clock, send, records, runner } = setUp({ turns });
     await send('a');
     await send('b');

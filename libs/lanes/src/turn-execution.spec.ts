@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { QUEUE_DEFAULTS } from '#contracts';
 import {
   ManualClock,
   MemoryRecords,
@@ -29,6 +30,7 @@ function start({ isOutside = false, ownPolicy = policy } = {}) {
   const turns = {
     knows: () => true,
     policyOf: () => ownPolicy,
+    queueingOf: () => QUEUE_DEFAULTS,
     runsOutside: () => isOutside,
     run: (work: TurnWork) => {
       seen.work = work;
