@@ -15,7 +15,16 @@ type Item = TurnWork['batch']['items'][number];
 
 function item(seq: number, more: Partial<Item> = {}): Item {
   const message = { v: 1 as const, kind: 'message' as const, id: `m${seq}`, text: `t${seq}`, replyTo: 'https://a.b/' };
-  return { seq, id: message.id, storedAtMs: 1, bytes: 1, content: { ok: true, message }, route: '', ...more };
+  return {
+    seq,
+    id: message.id,
+    storedAtMs: 1,
+    bytes: 1,
+    queueing: QUEUE_DEFAULTS,
+    content: { ok: true, message },
+    route: '',
+    ...more,
+  };
 }
 
 const policy: TurnPolicy = {
@@ -39,6 +48,7 @@ function makeWork(more: Partial<TurnWork> = {}): TurnWork {
       isQuarantined: false,
       isCondemned: false,
       items: [item(1)],
+      summarized: 0,
     },
     state: undefined,
     deadline: 5_000,
@@ -54,7 +64,16 @@ const bind = (handler: TurnHandler, more: Partial<BoundAgent> = {}): ReadonlyMap
 const run = (handler: TurnHandler, items: Item[] = [item(1)], state?: unknown, more: Partial<TurnWork> = {}) =>
   new AgentRunner(bind(handler)).run(
     makeWork({
-      batch: { runId: 'r', attempt: 2, crashes: 0, failures: 0, isQuarantined: false, isCondemned: false, items },
+      batch: {
+        runId: 'r',
+        attempt: 2,
+        crashes: 0,
+        failures: 0,
+        isQuarantined: false,
+        isCondemned: false,
+        items,
+        summarized: 0,
+      },
       state,
       ...more,
     }),

@@ -55,3 +55,4 @@ export {
   type QueueSettings,
   type StrategyName,
 } from './strategies.js';
+export type { LaneEvent } from './lane-events.js';

@@ -6,6 +6,8 @@ import {
   parseInboxEntry,
   unreadableId,
   type InboxEntry,
+  type InboxMessage,
+  type QueueSettings,
   type SessionTokens,
 } from '#contracts';
 
@@ -21,6 +23,8 @@ export interface InboxItem {
     { readonly ok: true; readonly message: InboxEntry } | { readonly ok: false; readonly problem: string };
   /** Where its answer goes. Messages of one route share a turn; routes take turns by their oldest message (L2). */
   readonly route: string;
+  /** How it waits and is taken. */
+  readonly queueing: QueueSettings;
   readonly traceparent?: string;
   readonly tracestate?: string;
 }
@@ -32,13 +36,20 @@ export interface RawInboxMessage {
   header(name: string): string;
 }
 
+/** Without a message: how those of its agent wait. */
+export type QueueingOf = (message?: Pick<InboxMessage, 'channel' | 'strategy'>) => QueueSettings;
+
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * Reads what lies in the inbox. Anybody who may publish can put anything there, so this never throws: what cannot be a
  * message becomes an item with a problem, is decided `rejected`, and stops nothing.
  */
-export function readInboxItem(raw: RawInboxMessage, tokenProblem: string | undefined): InboxItem {
+export function readInboxItem(
+  raw: RawInboxMessage,
+  tokenProblem: string | undefined,
+  queueingOf: QueueingOf,
+): InboxItem {
   const content = tokenProblem === undefined ? readContent(raw.data) : { ok: false as const, problem: tokenProblem };
   const traceparent = raw.header('traceparent');
   const tracestate = traceparent === '' ? '' : raw.header('tracestate');
@@ -49,6 +60,7 @@ export function readInboxItem(raw: RawInboxMessage, tokenProblem: string | undef
     content,
     id: content.ok ? content.message.id : unreadableId(raw.seq),
     route: content.ok && content.message.kind === 'message' ? routeOf(content.message) : '',
+    queueing: content.ok && content.message.kind === 'message' ? queueingOf(content.message) : queueingOf(),
     ...(traceparent === '' ? {} : { traceparent }),
     ...(tracestate === '' ? {} : { tracestate }),
   };

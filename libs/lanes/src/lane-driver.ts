@@ -2,10 +2,11 @@ import type { Clock } from '#contracts';
 import type { Logger } from '#telemetry';
 import type { IdleLanes } from './idle-lanes.js';
 import { nextCancelStep } from './lane-cancel.js';
+import { nextDiscardStep, nextExpiryAt } from './lane-discards.js';
 import type { LaneRefill } from './lane-refill.js';
+import { LaneTimers } from './lane-timers.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
 import type { Lane } from './lane.js';
-import { RetryTimers } from './retry-timers.js';
 import type { RunningTurns } from './running-turns.js';
 import { TurnSlots } from './turn-slots.js';
 
@@ -29,7 +30,7 @@ export class LaneDriver {
   /** Lanes whose frozen batch is not wholly read yet. */
   private readonly incomplete = new Set<Lane>();
   private readonly slots: TurnSlots;
-  private readonly retries: RetryTimers;
+  private readonly timers: LaneTimers;
 
   constructor(
     private readonly options: LaneDriverOptions,
@@ -39,7 +40,7 @@ export class LaneDriver {
     private readonly idle: IdleLanes,
   ) {
     this.slots = new TurnSlots(options.capacity);
-    this.retries = new RetryTimers(options.clock);
+    this.timers = new LaneTimers(options.clock);
   }
 
   /** Lanes that wait for nothing but a slot. Those of a shard that was given away stand in the queue, and do not count. */
@@ -60,9 +61,15 @@ export class LaneDriver {
     else if (this.incomplete.size > 0) this.incomplete.delete(lane);
     if (lane.backlog.controls.length > 0) return this.cancel(lane);
     if (lane.backlog.broken.length > 0 && lane.toReject.length > 0) return this.follow(lane, this.reject(lane));
-    const now = this.options.clock.now();
-    this.retries.set(lane, lane.retryAt, now, () => this.drive(lane));
-    if (!lane.canTake(now)) {
+    const { clock } = this.options;
+    const now = clock.now();
+    const monotonicNow = clock.monotonic();
+    const canTake = lane.canTake(now);
+    lane.waitingClock.set(!canTake && lane.windowEndsAt !== undefined, monotonicNow);
+    if (this.discard(lane, now, monotonicNow)) return;
+    const wakeAt = earliest(lane.retryAt, lane.windowEndsAt, nextExpiryAt(lane, now, monotonicNow));
+    this.timers.set(lane, wakeAt, now, () => this.drive(lane));
+    if (!canTake) {
       if (lane.undecidedFrom === undefined && !this.ready.has(lane)) this.idle.add(lane);
       return;
     }
@@ -91,7 +98,7 @@ export class LaneDriver {
 
   /** The lane is not driven any more. */
   forget(lane: Lane): void {
-    this.retries.cancel(lane);
+    this.timers.cancel(lane);
     this.doubtful.delete(lane);
     this.incomplete.delete(lane);
     this.idle.delete(lane);
@@ -110,8 +117,7 @@ export class LaneDriver {
   private cancel(lane: Lane): void {
     const step = nextCancelStep(lane);
     if (step?.kind === 'note') {
-      const run = step.endsRun ? null : undefined;
-      return this.follow(lane, this.writer.note(lane, step.messages, run));
+      return this.follow(lane, this.writer.note(lane, step.messages, step.endsRun ? { run: null } : {}));
     }
     // Another reading of the lane drives it on too.
     if (step?.kind === 'read' && !this.refill.isReading(lane)) {
@@ -119,6 +125,17 @@ export class LaneDriver {
     }
     // Its end drives the lane again.
     if (step?.kind === 'abort') this.turns.cancel(lane, step.seqs);
+  }
+
+  /** True when something has to go first: what drives the lane on is its end. */
+  private discard(lane: Lane, now: number, monotonicNow: number): boolean {
+    const step = nextDiscardStep(lane, now, monotonicNow);
+    if (step?.kind === 'note') this.follow(lane, this.writer.note(lane, step.messages, { sends: step.sends }));
+    // Another reading of the lane drives it on too.
+    if (step?.kind === 'read' && !this.refill.isReading(lane)) {
+      void this.refill.peek(lane, step.seqs).then(() => this.drive(lane));
+    }
+    return step !== undefined;
   }
 
   private reject(lane: Lane): Promise<WriteResult> {
@@ -154,4 +171,9 @@ export class LaneDriver {
       for (const other of waited) this.drive(other);
     });
   }
+}
+
+function earliest(...times: readonly (number | undefined)[]): number | undefined {
+  const wanted = times.filter((at) => at !== undefined);
+  return wanted.length === 0 ? undefined : Math.min(...wanted);
 }

@@ -1,7 +1,8 @@
 import type { DeadLetter, InboxMessage, QueueSettings, SessionTokens, TurnStartedEvent } from '#contracts';
 import type { RawInboxMessage } from './inbox-item.js';
 import type { CutTurn } from './lane-recovery.js';
-import type { Batch, LoadedHead } from './lane.js';
+import type { Batch } from './batch.js';
+import type { LoadedHead } from './lane.js';
 import type { TurnOutcome } from './settlement.js';
 import type { TurnPolicy } from './turn-policy.js';
 

@@ -1,4 +1,4 @@
-import type { CancelTarget, Clock, SessionRecord } from '#contracts';
+import type { CancelTarget, Clock, LaneEvent, SessionRecord, SessionTokens } from '#contracts';
 import {
   afterCrash,
   makeRunner,
@@ -47,6 +47,7 @@ export interface ProcessOptions {
   readonly inbox?: MemoryInbox;
   readonly memory?: MemoryLimits;
   readonly laneBuffer?: number;
+  readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;
 }
 
 /** One process: a runner in memory over records that may outlive it. */

@@ -1,4 +1,3 @@
-import { readInboxItem } from './inbox-item.js';
 import type { InboxPart, InboxSource } from './lane-ports.js';
 import type { Lane } from './lane.js';
 
@@ -22,7 +21,7 @@ export class LaneRefill {
       const wanted = new Set(lane.backlog.beyond);
       const found = part.messages.filter(({ seq }) => wanted.has(seq));
       lane.backlog.refill(
-        found.map((raw) => readInboxItem(raw, lane.tokenProblem)),
+        found.map((raw) => lane.readItem(raw)),
         part.readTo,
       );
     });
@@ -31,7 +30,7 @@ export class LaneRefill {
   /** The same for an order that means these messages, wherever in the backlog they are. */
   peek(lane: Lane, seqs: readonly number[]): Promise<void> {
     return this.readPart(lane, seqs, ({ messages, readTo }) => {
-      const items = messages.map((raw) => readInboxItem(raw, lane.tokenProblem));
+      const items = messages.map((raw) => lane.readItem(raw));
       lane.backlog.peek(seqs, items, readTo);
     });
   }

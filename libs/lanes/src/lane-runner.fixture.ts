@@ -4,6 +4,7 @@ import {
   type Clock,
   type DeadLetter,
   type InboxMessage,
+  type LaneEvent,
   type QueueSettings,
   type SessionRecord,
   type SessionTokens,
@@ -267,6 +268,7 @@ export interface RunnerParts {
   /** Keeps what the runner receives. */
   readonly inbox?: MemoryInbox;
   readonly memory?: MemoryLimits;
+  readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;
 }
 
 /** What is known of shard 0 by who takes it over from one that is gone, which may have begun turns up to `upTo`. */
@@ -320,6 +322,7 @@ export function makeRunner({ store, turns, clock, ...options }: RunnerParts): La
   const { inbox = new MemoryInbox(), memory = MEMORY_LIMITS } = options;
   const runner = new LaneRunner({
     ...{ store, inbox, turns, clock, capacity, random, newCommitId, worker, holders, mayStart, memory },
+    ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
     log: silentLogger,
   });
   const receive = runner.receive.bind(runner);

@@ -1,13 +1,14 @@
-import type { Clock, SessionAnswer, SessionTokens } from '#contracts';
+import { QUEUE_DEFAULTS, type Clock, type LaneEvent, type SessionAnswer, type SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
-import { checkSessionTokens, readInboxItem, type RawInboxMessage } from './inbox-item.js';
+import { checkSessionTokens, type RawInboxMessage } from './inbox-item.js';
 import { IdleLanes, type IdleLimits } from './idle-lanes.js';
 import { BodyBudget, MAX_RECORD_MESSAGES } from './lane-backlog.js';
 import { describeLane } from './lane-description.js';
 import { LaneDriver } from './lane-driver.js';
+import { eventsOfArrival, eventsOfRecord, eventsOfTaking } from './lane-events.js';
 import { LaneHolds, type HoldEnd, type Holders } from './lane-holds.js';
 import { LaneLoader } from './lane-loader.js';
-import { Lane } from './lane.js';
+import { Lane, type LaneOptions } from './lane.js';
 import type { InboxSource, RecordStore, TurnRunner } from './lane-ports.js';
 import { LaneRefill } from './lane-refill.js';
 import { keyOfLane, laneId, ShardLanes, type LaneProgress } from './lane-table.js';
@@ -38,6 +39,8 @@ export interface LaneRunnerOptions {
   readonly capacity: number;
   /** Whether this process certainly owns the shard now, by its own clock (L4). When it does again, `goOn` is called. */
   readonly mayStart: (shard: number) => boolean;
+  /** Told of what happens to messages and turns, as it happens. */
+  readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;
   /** Default: `MEMORY_LIMITS`. */
   readonly memory?: MemoryLimits;
   readonly log: Logger;
@@ -68,16 +71,21 @@ export class LaneRunner {
   constructor(private readonly options: LaneRunnerOptions) {
     this.writer = new LaneWriter({
       ...options,
-      onRecord: (lane) => this.shards.get(lane.key.shard)?.sawRecord(lane.headSeq),
+      onRecord: (lane, written) => {
+        this.shards.get(lane.key.shard)?.sawRecord(lane.headSeq);
+        if (written !== undefined) this.tell(lane, eventsOfRecord(written, lane.backlog.depth));
+      },
     });
     const refill = new LaneRefill(options.inbox);
     const { memory = MEMORY_LIMITS } = options;
     this.bodies = new BodyBudget(memory.bodyBytes);
     this.idle = new IdleLanes(memory, options.clock, (lane) => this.forget(lane));
-    this.turns = new RunningTurns(options, this.writer, refill);
+    this.turns = new RunningTurns(options, this.writer, refill, (lane, batch) =>
+      this.tell(lane, eventsOfTaking(lane, batch)),
+    );
     this.driver = new LaneDriver(options, this.writer, this.turns, refill, this.idle);
     this.holds = new LaneHolds(options.store, options.holders, options.clock, (lane, end) => this.unhold(lane, end));
-    this.loader = new LaneLoader(options, this.holds, (lane) => this.driver.drive(lane));
+    this.loader = new LaneLoader(options, this.holds, (lane) => this.begin(lane));
   }
 
   get running(): number {
@@ -122,13 +130,18 @@ export class LaneRunner {
       lane = this.addLane(home, key);
       void this.loader.load(lane, raw.seq);
     }
-    const item = readInboxItem(raw, lane.tokenProblem);
+    const item = lane.readItem(raw);
     home.sawUpTo(raw.seq);
-    if (!lane.arrive(item)) return;
+    const now = this.options.clock.now();
+    if (!lane.arrive(item, now)) return;
     home.touch(lane);
     this.idle.delete(lane);
     if (lane.hold !== undefined) this.holds.passCancels(lane);
-    if (lane.isOpen) this.driver.drive(lane);
+    if (lane.isOpen) {
+      const events = eventsOfArrival(lane, item, lane.backlog.depth, now);
+      this.driver.drive(lane);
+      this.tell(lane, events);
+    }
   }
 
   /** What an open lane had at or below the shard's `read` was received. */
@@ -234,10 +247,28 @@ export class LaneRunner {
 
   private addLane(home: ShardLanes, key: SessionTokens): Lane {
     const tokenProblem = this.tokenProblem(key);
-    const laneBuffer = tokenProblem === undefined ? this.options.turns.policyOf(key).laneBuffer : MAX_RECORD_MESSAGES;
-    const lane = new Lane(key, home, tokenProblem, { budget: this.bodies, laneBuffer });
+    const { turns } = this.options;
+    const budget = this.bodies;
+    const options: LaneOptions =
+      tokenProblem === undefined
+        ? {
+            budget,
+            laneBuffer: turns.policyOf(key).laneBuffer,
+            queueingOf: (message) => turns.queueingOf(key, message),
+          }
+        : { budget, laneBuffer: MAX_RECORD_MESSAGES, queueingOf: () => QUEUE_DEFAULTS };
+    const lane = new Lane(key, home, tokenProblem, options);
     home.add(lane);
     return lane;
+  }
+
+  /** The lane knows its head. What came meanwhile is new, unless its shard is still being read again. */
+  private begin(lane: Lane): void {
+    const now = this.options.clock.now();
+    const isNew = (lane.home as ShardLanes).isCaughtUp && lane.hold === undefined;
+    const events = isNew ? lane.backlog.waiting.flatMap((item, i) => eventsOfArrival(lane, item, i + 1, now)) : [];
+    this.driver.drive(lane);
+    this.tell(lane, events);
   }
 
   private unhold(lane: Lane, { loaded, crash }: HoldEnd): void {
@@ -249,6 +280,10 @@ export class LaneRunner {
     if (crash !== undefined) lane.assumeCrash(crash.cut, Number.MAX_SAFE_INTEGER, this.options.clock.now());
     if (home.isCaughtUp) lane.giveUpOnMissing();
     this.driver.drive(lane);
+  }
+
+  private tell(lane: Lane, events: readonly LaneEvent[]): void {
+    for (const event of events) this.options.onEvent?.(lane.key, event);
   }
 
   private tokenProblem(key: SessionTokens): string | undefined {

@@ -27,7 +27,7 @@ describe('a shard', () => {
     home.add(lane);
     lane.open(loaded({}, 1));
     expect(home.open).toEqual([]);
-    lane.arrive(item(2));
+    lane.arrive(item(2), 0);
     expect(home.open).toEqual([]);
     home.touch(lane);
     expect(home.open).toEqual([lane]);
@@ -50,7 +50,7 @@ describe('a shard', () => {
     const lane = new Lane(sessionKey('a'), HOME);
     home.add(lane);
     lane.open(loaded({}, 4));
-    lane.arrive(item(2));
+    lane.arrive(item(2), 0);
     lane.take(0);
     expect(home.progress().open).toEqual([{ session: 'main.a', from: 2 }]);
     expect(home.progress('w/1').open).toEqual([{ session: 'main.a', from: 2, holder: 'w/1', since: 4 }]);

@@ -76,7 +76,7 @@ describe('after a crash', () => {
   it('L7 what is to be recorded is frozen, whatever arrives while the note is on its way', () => {
     const lane = takenOver([item(4)], { upTo: 4 });
     const first = lane.runToRecord();
-    lane.arrive(item(5));
+    lane.arrive(item(5), 0);
     expect(lane.runToRecord()).toEqual(first);
     recordRun(lane);
     expect(seqsOf(lane.take(NOW).items)).toEqual([4]);
@@ -97,7 +97,7 @@ describe('after a crash', () => {
     expect([lane.runToRecord(), lane.nextRun, lane.retryAt]).toEqual([undefined, waiting, NOW + 1]);
     lane.take(NOW + 1);
     lane.goOnFrom(loaded({ upto: 2 }, 8));
-    lane.endTurn();
+    lane.endTurn(0);
     expect(lane.runToRecord()).toBeUndefined();
     expect(lane.take(NOW)).toMatchObject({ attempt: 1, items: [{ seq: 3 }] });
   });

@@ -1,6 +1,7 @@
-import type { Clock, DeadLetter, MessageDecision, RunInWork } from '#contracts';
+import type { Clock, DeadLetter, MessageDecision, NoteReply, RunInWork, SessionRecord } from '#contracts';
 import type { Logger } from '#telemetry';
-import type { Batch, Lane } from './lane.js';
+import type { Batch } from './batch.js';
+import type { Lane } from './lane.js';
 import type { RecordStore, WriteOutcome } from './lane-ports.js';
 import { draftNote, draftTurn, type RecordDraft, type TurnTimes } from './record-draft.js';
 import { dead, type Ending } from './settlement.js';
@@ -14,8 +15,8 @@ export interface LaneWriterOptions {
   readonly newCommitId: () => string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Told of every record of a lane that stands. */
-  readonly onRecord: (lane: Lane) => void;
+  /** Told of every record of a lane that stands; `written` when it is ours. */
+  readonly onRecord: (lane: Lane, written?: SessionRecord) => void;
 }
 
 /**
@@ -25,12 +26,15 @@ export interface LaneWriterOptions {
 export class LaneWriter {
   constructor(private readonly options: LaneWriterOptions) {}
 
-  /** Writes a note about decisions, the run in work, or both. `run` undefined: as it is; null: there is none any more. */
-  note(lane: Lane, messages: readonly MessageDecision[], run?: RunInWork | null): Promise<WriteResult> {
-    return this.exclusively(lane, () => {
-      const draft = draftNote(lane, this.signature(), run === undefined ? { messages } : { messages, run });
-      return this.send(lane, draft, false);
-    });
+  /** Writes a note about decisions. `run` absent: the run in work stays as it is; null: there is none any more. */
+  note(
+    lane: Lane,
+    messages: readonly MessageDecision[],
+    more: { readonly run?: RunInWork | null; readonly sends?: readonly NoteReply[] } = {},
+  ): Promise<WriteResult> {
+    return this.exclusively(lane, () =>
+      this.send(lane, draftNote(lane, this.signature(), { messages, ...more }), false),
+    );
   }
 
   /**
@@ -95,7 +99,7 @@ export class LaneWriter {
     const result = this.apply(lane, draft, outcome);
     // In the same moment: a lane that still had a turn behind the record that ended it would be given away as held, and
     // its next owner would wait for a record that never comes.
-    if (endsTurn && result !== 'abandoned') lane.endTurn();
+    if (endsTurn && result !== 'abandoned') lane.endTurn(this.options.clock.now());
     return result;
   }
 
@@ -103,7 +107,7 @@ export class LaneWriter {
     switch (outcome.kind) {
       case 'won':
         lane.wrote(draft.loadedAt(outcome.seq));
-        this.options.onRecord(lane);
+        this.options.onRecord(lane, draft.record);
         return 'won';
       case 'lost':
         this.options.log.warn(

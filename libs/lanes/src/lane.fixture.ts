@@ -1,4 +1,4 @@
-import type { Head } from '#contracts';
+import { QUEUE_DEFAULTS, type Head } from '#contracts';
 import { emptyHead } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import type { CutTurn } from './lane-recovery.js';
@@ -12,18 +12,42 @@ export const HOME: LaneHome = { state: 'open' };
 
 export function item(seq: number, route = ''): InboxItem {
   const message = { v: 1 as const, kind: 'message' as const, id: `m${seq}`, text: 'x' };
-  return { seq, id: message.id, storedAtMs: seq, bytes: 1, content: { ok: true, message }, route };
+  return {
+    seq,
+    id: message.id,
+    storedAtMs: seq,
+    bytes: 1,
+    queueing: QUEUE_DEFAULTS,
+    content: { ok: true, message },
+    route,
+  };
 }
 
 export function broken(seq: number): InboxItem {
-  return { seq, id: `seq:${seq}`, storedAtMs: seq, bytes: 1, content: { ok: false, problem: 'why' }, route: '' };
+  return {
+    seq,
+    id: `seq:${seq}`,
+    storedAtMs: seq,
+    bytes: 1,
+    queueing: QUEUE_DEFAULTS,
+    content: { ok: false, problem: 'why' },
+    route: '',
+  };
 }
 
 /** An order to cancel the session. */
 export function order(seq: number): InboxItem {
   const target = { what: 'session' as const };
   const message = { v: 1 as const, kind: 'control' as const, id: `m${seq}`, op: 'cancel' as const, target };
-  return { seq, id: message.id, storedAtMs: seq, bytes: 1, content: { ok: true, message }, route: '' };
+  return {
+    seq,
+    id: message.id,
+    storedAtMs: seq,
+    bytes: 1,
+    queueing: QUEUE_DEFAULTS,
+    content: { ok: true, message },
+    route: '',
+  };
 }
 
 export function loaded(head: Partial<Head> = {}, seq = 7): LoadedHead {
@@ -33,7 +57,7 @@ export function loaded(head: Partial<Head> = {}, seq = 7): LoadedHead {
 export function openLane(items: readonly InboxItem[], from = loaded()): Lane {
   const lane = new Lane(key, HOME);
   lane.open(from);
-  for (const each of items) lane.arrive(each);
+  for (const each of items) lane.arrive(each, 0);
   return lane;
 }
 
@@ -47,7 +71,7 @@ interface Crash {
 export function takenOver(items: readonly InboxItem[], { head = loaded(), cut, upTo = 100 }: Crash = {}): Lane {
   const lane = openLane([], head);
   lane.assumeCrash(cut, upTo, NOW);
-  for (const each of items) lane.arrive(each);
+  for (const each of items) lane.arrive(each, 0);
   return lane;
 }
 

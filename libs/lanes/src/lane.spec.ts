@@ -8,7 +8,7 @@ import { Lane, type LoadedHead } from './lane.js';
 function runTurn(lane: Lane): number[] {
   const seqs = lane.take(NOW).items.map(({ seq }) => seq);
   lane.goOnFrom(loaded({ ...lane.head, ...lane.cursorAfter(seqs), run: null }, lane.headSeq + 1));
-  lane.endTurn();
+  lane.endTurn(0);
   return seqs;
 }
 
@@ -17,7 +17,7 @@ describe('queue', () => {
     const lane = openLane([item(1, 'a'), item(2, 'b'), item(3, 'a'), item(4, 'c'), item(5, 'b')]);
     const turns: number[][] = [];
     turns.push(runTurn(lane));
-    lane.arrive(item(6, 'a'));
+    lane.arrive(item(6, 'a'), 0);
     while (lane.canTake(NOW)) turns.push(runTurn(lane));
     expect(turns).toEqual([[1, 3], [2, 5], [4], [6]]);
     expect(lane.head).toMatchObject({ upto: 6, done: [] });
@@ -25,7 +25,7 @@ describe('queue', () => {
 
   it('L1 what is read twice, or decided already, does not arrive', () => {
     const lane = openLane([], loaded({ upto: 3, done: [[6, 8]] }));
-    expect([2, 3, 4, 4, 5, 7, 8, 9].map((seq) => lane.arrive(item(seq)))).toEqual([
+    expect([2, 3, 4, 4, 5, 7, 8, 9].map((seq) => lane.arrive(item(seq), 0))).toEqual([
       ...[false, false, true, false, true],
       ...[false, false, true],
     ]);
@@ -34,7 +34,7 @@ describe('queue', () => {
 
   it('L1 what came before the head was read, and the head has decided, is gone once it is open', () => {
     const lane = new Lane(key, HOME);
-    for (const seq of [1, 2, 3, 4]) lane.arrive(seq === 2 ? broken(seq) : item(seq));
+    for (const seq of [1, 2, 3, 4]) lane.arrive(seq === 2 ? broken(seq) : item(seq), 0);
     expect(lane.canTake(NOW)).toBe(false);
     lane.open(loaded({ upto: 3 }));
     expect(lane.toReject).toEqual([]);
@@ -49,7 +49,7 @@ describe('queue', () => {
   it('takes nothing while a turn runs, nor from an empty queue', () => {
     const lane = openLane([item(1)]);
     lane.take(NOW);
-    lane.arrive(item(2));
+    lane.arrive(item(2), 0);
     expect(lane.canTake(NOW)).toBe(false);
     expect(() => lane.take(NOW)).toThrow('nothing to take');
     expect(() => openLane([]).take(NOW)).toThrow('nothing to take');
@@ -101,9 +101,9 @@ describe('cursor', () => {
   it('L3 passes over no message that a new reader has not come to yet', () => {
     const lane = openLane([item(5)], loaded({ upto: 3, done: [[10, 10]] }));
     expect(runTurn(lane)).toEqual([5]);
-    expect(lane.arrive(item(7))).toBe(true);
+    expect(lane.arrive(item(7), 0)).toBe(true);
     expect(runTurn(lane)).toEqual([7]);
-    expect(lane.arrive(item(10))).toBe(false);
+    expect(lane.arrive(item(10), 0)).toBe(false);
     expect(lane.cursorAfter([])).toEqual({ upto: 10, done: [] });
   });
 
@@ -118,7 +118,7 @@ describe('cursor', () => {
   it('passes over no message of the running batch', () => {
     const lane = openLane([item(1), item(2)]);
     lane.take(NOW);
-    lane.arrive(broken(3));
+    lane.arrive(broken(3), 0);
     expect(lane.cursorAfter([3])).toEqual({ upto: 0, done: [[3, 3]] });
   });
 });
@@ -136,7 +136,7 @@ describe('frozen batch', () => {
   it('L7 waits until all of it is read', () => {
     const lane = openLane([item(1), item(2), item(3)], loaded({ run }));
     expect([lane.canTake(NOW), lane.isIncomplete]).toEqual([false, true]);
-    lane.arrive(item(4));
+    lane.arrive(item(4), 0);
     expect([lane.canTake(NOW), lane.isIncomplete]).toEqual([true, false]);
     expect(seqsOf(lane.take(NOW).items)).toEqual([2, 4]);
   });
@@ -149,7 +149,7 @@ describe('frozen batch', () => {
     expect(batch).toMatchObject({ runId: makeRunId(key, [2, 3]), attempt: 1, crashes: 0 });
     // A note beside this turn still carries the old run: it must not come back.
     lane.goOnFrom(loaded({ run }, 8));
-    lane.endTurn();
+    lane.endTurn(0);
     expect([lane.isIncomplete, lane.canTake(NOW)]).toEqual([false, true]);
   });
 
@@ -169,7 +169,7 @@ describe('hold', () => {
   const held = (from: LoadedHead): Lane => {
     const lane = new Lane(key, HOME);
     lane.hold = { holder: 'w/0', since: 7 };
-    lane.arrive(item(1));
+    lane.arrive(item(1), 0);
     lane.open(from);
     return lane;
   };
@@ -196,7 +196,7 @@ describe('undecidedFrom', () => {
     lane.take(NOW);
     expect(lane.undecidedFrom).toBe(4);
     lane.wrote(loaded({ upto: 4 }, 8));
-    lane.endTurn();
+    lane.endTurn(0);
     expect(lane.undecidedFrom).toBe(5);
     lane.unreadFrom = 2;
     expect(lane.undecidedFrom).toBe(2);
@@ -218,9 +218,9 @@ describe('lost commit', () => {
   it('L2 what it left undecided waits again in its place, before what came since', () => {
     const lane = openLane([item(1), item(2), item(3)]);
     lane.take(NOW);
-    lane.arrive(item(4));
+    lane.arrive(item(4), 0);
     lane.goOnFrom(loaded({ upto: 1, done: [[3, 3]] }, 8));
-    lane.endTurn();
+    lane.endTurn(0);
     expect(lane.headSeq).toBe(8);
     expect(runTurn(lane)).toEqual([2, 4]);
     expect(lane.head).toMatchObject({ upto: 4, done: [] });
@@ -231,7 +231,7 @@ describe('lost commit', () => {
     lane.take(NOW);
     lane.goOnFrom(loaded({ run: { runId: 'theirs', seqs: [1], attempt: 3, crashes: 0 } }, 8));
     expect(lane.batchIsWhole).toBe(true);
-    lane.endTurn();
+    lane.endTurn(0);
     expect(lane.take(NOW)).toMatchObject({ runId: 'theirs', attempt: 3, items: [{ seq: 1 }] });
   });
 });

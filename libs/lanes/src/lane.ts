@@ -1,9 +1,19 @@
-import { makeRunId, type Head, type RunInWork, type SessionTokens } from '#contracts';
+import {
+  makeRunId,
+  QUEUE_DEFAULTS,
+  type Head,
+  type QueueSettings,
+  type RunInWork,
+  type SessionTokens,
+} from '#contracts';
+import { makeBatch, runOf, type Batch } from './batch.js';
 import { decide, emptyHead, isDecided, MAX_DONE_RANGES } from './head.js';
-import type { InboxItem } from './inbox-item.js';
+import { readInboxItem, type InboxItem, type QueueingOf, type RawInboxMessage } from './inbox-item.js';
 import { BodyBudget, LaneBacklog, MAX_RECORD_MESSAGES } from './lane-backlog.js';
 import { cutRun, QUARANTINE_CRASHES, runAfterCrash, type CutTurn } from './lane-recovery.js';
-import { takeQueue } from './take-queue.js';
+import { takeBatch } from './take-batch.js';
+import { WaitingClock } from './waiting-clock.js';
+import { firstWindow } from './waiting-window.js';
 
 /**
  * The lane of one session: its queue and its state, as pure code. The runner does what the lane says and tells it how it
@@ -25,20 +35,6 @@ import { takeQueue } from './take-queue.js';
  * L7  A frozen batch runs only when all of it is there.
  */
 
-export interface Batch {
-  readonly runId: string;
-  readonly attempt: number;
-  readonly crashes: number;
-  readonly failures: number;
-  /** Since when it is put off by "later"; absent when its last attempt was a real one. */
-  readonly laterSince?: number;
-  /** Runs alone, since it may be what took two workers down. */
-  readonly isQuarantined: boolean;
-  /** It ended its worker while it ran alone: it does not run again, and ends dead. */
-  readonly isCondemned: boolean;
-  readonly items: readonly InboxItem[];
-}
-
 /** A turn that still runs at a process which does not own the session any more. */
 export interface Hold {
   /** Incarnation that runs it. */
@@ -58,11 +54,11 @@ export interface LoadedHead {
   readonly bytes?: number;
 }
 
-/** How much of its backlog a lane keeps as a whole. */
-export interface LaneBodies {
+export interface LaneOptions {
   readonly budget: BodyBudget;
-  /** Messages. */
+  /** How much of its backlog it keeps as a whole - messages. */
   readonly laneBuffer: number;
+  readonly queueingOf: QueueingOf;
 }
 
 /** Where a lane lives: the shard, as long as this process has it. */
@@ -70,7 +66,11 @@ export interface LaneHome {
   readonly state: 'open' | 'releasing' | 'closed';
 }
 
-const KEEP_ALL: LaneBodies = { budget: new BodyBudget(Number.POSITIVE_INFINITY), laneBuffer: Number.POSITIVE_INFINITY };
+const DEFAULTS: LaneOptions = {
+  budget: new BodyBudget(Number.POSITIVE_INFINITY),
+  laneBuffer: Number.POSITIVE_INFINITY,
+  queueingOf: () => QUEUE_DEFAULTS,
+};
 
 export class Lane {
   readonly backlog: LaneBacklog;
@@ -84,6 +84,16 @@ export class Lane {
   private maybeBegunUpTo = 0;
   /** Messages of it from here on may still have to be read for the first time. */
   unreadFrom: number | undefined;
+  /** When the last turn ended, as far as this process knows - ms since the epoch. What came before that came while it was busy. */
+  private busyUntil = 0;
+  /** By our own clock. */
+  private lastArrivalAt = 0;
+  /** The highest sequence of a message that had to wait when it came. */
+  queuedUpTo = 0;
+  /** Runs while the lane could begin, and does not. */
+  readonly waitingClock = new WaitingClock();
+  /** By `waitingClock`. */
+  private readonly knownAt = new WeakMap<InboxItem, number>();
   hold: Hold | undefined;
   private isCondemned = false;
   /** A record of it was given up, since the process stops: nothing of it begins any more. */
@@ -99,9 +109,13 @@ export class Lane {
     readonly home: LaneHome,
     /** Why no message of this subject can be one of a session; looked at once, not with every message. */
     readonly tokenProblem?: string,
-    bodies: LaneBodies = KEEP_ALL,
+    private readonly options: LaneOptions = DEFAULTS,
   ) {
-    this.backlog = new LaneBacklog(bodies.budget, bodies.laneBuffer);
+    this.backlog = new LaneBacklog(options.budget, options.laneBuffer);
+  }
+
+  readItem(raw: RawInboxMessage): InboxItem {
+    return readInboxItem(raw, this.tokenProblem, this.options.queueingOf);
   }
 
   get isOpen(): boolean {
@@ -141,8 +155,23 @@ export class Lane {
   }
 
   /** Takes a message that was read. False when it is known or decided. */
-  arrive(item: InboxItem): boolean {
-    return this.backlog.arrive(item, this.head);
+  arrive(item: InboxItem, now: number): boolean {
+    const isNew = this.backlog.arrive(item, this.head);
+    if (isNew) this.lastArrivalAt = now;
+    return isNew;
+  }
+
+  /** How messages wait that say nothing of their own. */
+  get ownQueueing(): QueueSettings {
+    return this.options.queueingOf();
+  }
+
+  /** How long the lane could have begun with it since it is known here. `now`: of a clock that never goes back. */
+  waitedMs(item: InboxItem, now: number): number {
+    const elapsedMs = this.waitingClock.elapsedMs(now);
+    const knownAt = this.knownAt.get(item) ?? elapsedMs;
+    this.knownAt.set(item, knownAt);
+    return elapsedMs - knownAt;
   }
 
   /** The head was read: from here on the lane may run, unless a former owner still does. */
@@ -202,8 +231,41 @@ export class Lane {
 
   canTake(now: number): boolean {
     if (!this.isLoaded || this.batch !== undefined || this.hold !== undefined) return false;
-    if (this.frozen === undefined) return this.backlog.waiting.length > 0 || this.backlog.beyond.length > 0;
-    return (this.frozen.notBefore ?? 0) <= now && !this.isIncomplete;
+    if (this.frozen !== undefined) return (this.frozen.notBefore ?? 0) <= now && !this.isIncomplete;
+    if (this.backlog.waiting.length === 0) return this.backlog.beyond.length > 0;
+    return (this.windowEndsAt ?? 0) <= now;
+  }
+
+  /** Time (ms since the epoch) at which the window of the next batch is over, while one is open. */
+  get windowEndsAt(): number | undefined {
+    const { waiting } = this.backlog;
+    const [oldest] = waiting;
+    if (oldest === undefined || this.batch !== undefined || this.frozen !== undefined || this.hold !== undefined) {
+      return undefined;
+    }
+    // What may have begun already does not wait again.
+    if (oldest.seq <= this.maybeBegunUpTo) return undefined;
+    const { endsAt } = firstWindow(waiting, oldest.queueing, this.busyUntil);
+    // The broker's clock may be ahead of ours by more than a window.
+    return endsAt === 0 ? undefined : Math.min(endsAt, this.lastArrivalAt + oldest.queueing.debounceMs);
+  }
+
+  /** A turn of it runs, waits for its next attempt, or may have begun before a crash: what comes now comes while it is busy. */
+  get isBusy(): boolean {
+    return this.batch !== undefined || this.frozen !== undefined || this.begunItems.length > 0;
+  }
+
+  /** What waits behind the run that is next, ascending; only these may be dropped or expire. */
+  get queued(): InboxItem[] {
+    const next = new Set(this.frozen?.seqs ?? this.begunItems.map(({ seq }) => seq));
+    return next.size === 0 ? this.backlog.waiting : this.backlog.waiting.filter(({ seq }) => !next.has(seq));
+  }
+
+  /** The batch that a dead owner may have begun without a sign. */
+  private get begunItems(): readonly InboxItem[] {
+    const oldest = this.oldestWaiting;
+    if (oldest === undefined || this.batch !== undefined || this.frozen !== undefined) return [];
+    return oldest.seq <= this.maybeBegunUpTo ? this.nextItems() : [];
   }
 
   /** The next batch is one of those that run one at a time. */
@@ -234,21 +296,7 @@ export class Lane {
     const items = this.nextItems();
     if (!this.canTake(now) || items.length === 0) throw new Error('nothing to take');
     const { frozen } = this;
-    this.batch = {
-      runId:
-        frozen?.runId ??
-        makeRunId(
-          this.key,
-          items.map(({ seq }) => seq),
-        ),
-      attempt: frozen?.attempt ?? 1,
-      crashes: frozen?.crashes ?? 0,
-      failures: frozen?.failures ?? 0,
-      isQuarantined: frozen?.quarantined === true,
-      isCondemned: this.isCondemned,
-      ...(frozen?.laterSince === undefined ? {} : { laterSince: frozen.laterSince }),
-      items,
-    };
+    this.batch = makeBatch(this.key, items, frozen, this.isCondemned);
     this.backlog.take(items);
     this.frozen = undefined;
     this.mustRecord = false;
@@ -306,8 +354,9 @@ export class Lane {
   }
 
   /** The turn is over. What no record decided waits again, in its old place. */
-  endTurn(): void {
+  endTurn(now: number): void {
     const items = this.batch?.items ?? [];
+    if (this.batch !== undefined) this.busyUntil = now;
     this.batch = undefined;
     this.isOvertaken = false;
     this.backlog.putBack(items.filter((item) => !isDecided(this.head, item.seq)));
@@ -328,13 +377,7 @@ export class Lane {
 
   private nextItems(): InboxItem[] {
     if (this.frozen !== undefined) return this.backlog.itemsOf(this.frozen.seqs);
-    const items = takeQueue(this.backlog.waiting);
+    const items = takeBatch(this.backlog.waiting, this.busyUntil);
     return items.slice(0, this.head.done.length < MAX_DONE_RANGES ? MAX_RECORD_MESSAGES : 1);
   }
-}
-
-/** The run of a batch, as a record keeps it. */
-export function runOf({ runId, attempt, crashes, failures, laterSince, items }: Batch): RunInWork {
-  const later = laterSince === undefined ? {} : { laterSince };
-  return { runId, seqs: items.map(({ seq }) => seq), attempt, crashes, failures, ...later };
 }

@@ -5,18 +5,21 @@ import {
   type Head,
   type MessageDecision,
   type NoteRecord,
+  type NoteReply,
   type RunInWork,
+  type SessionRecord,
   type TurnRecord,
 } from '#contracts';
 import type { InboxItem } from './inbox-item.js';
-import type { Batch, Lane, LoadedHead } from './lane.js';
+import { decisionAfterSuccess, type Batch } from './batch.js';
+import type { Lane, LoadedHead } from './lane.js';
 import type { Ending, TurnError } from './settlement.js';
 
 /** A record ready to be sent, and the head that the lane has when it is stored. */
 export interface RecordDraft {
   readonly body: string;
   readonly commitId: string;
-  readonly messages: readonly MessageDecision[];
+  readonly record: SessionRecord;
   /** The lane's head once the record stands at `seq`. */
   loadedAt(seq: number): LoadedHead;
 }
@@ -30,7 +33,11 @@ export interface Signature {
 export function draftNote(
   lane: Lane,
   signature: Signature,
-  change: { readonly messages: readonly MessageDecision[]; readonly run?: RunInWork | null },
+  change: {
+    readonly messages: readonly MessageDecision[];
+    readonly run?: RunInWork | null;
+    readonly sends?: readonly NoteReply[];
+  },
 ): RecordDraft {
   const head: Head = {
     ...lane.head,
@@ -45,12 +52,13 @@ export function draftNote(
     ...signature,
     ...(refersToState ? { ...withoutState, stateSeq: lane.stateSeq } : head),
     messages: [...change.messages],
+    ...(change.sends === undefined || change.sends.length === 0 ? {} : { sends: [...change.sends] }),
   };
   const { stateSeq } = lane;
   return {
     body: JSON.stringify(record),
     commitId: signature.commitId,
-    messages: record.messages,
+    record,
     loadedAt: (seq) => {
       const kept = refersToState ? stateSeq : state === undefined ? 0 : seq;
       return { head, seq, stateSeq: kept, bytes: jsonBytes(state) };
@@ -85,10 +93,10 @@ export function draftTurn(lane: Lane, batch: Batch, ending: Ending, times: TurnT
   const { status, sends, error, decision, reason, only } = ending;
   const items = only === undefined ? batch.items : batch.items.filter(({ seq }) => only.includes(seq));
   const head = headAfterTurn(lane, items, ending, stateText);
-  const messages = items.map(({ id, seq }) => ({
-    id,
-    seq,
-    decision,
+  const messages = items.map((item) => ({
+    id: item.id,
+    seq: item.seq,
+    decision: decision === 'handled' ? decisionAfterSuccess(batch, item) : decision,
     ...(reason === undefined ? {} : { reason }),
   }));
   const record: TurnRecord = {
@@ -115,7 +123,7 @@ export function draftTurn(lane: Lane, batch: Batch, ending: Ending, times: TurnT
     stateSeq: head.state === undefined ? 0 : seq,
     bytes: ending.state === undefined ? lane.headBytes : stateBytes,
   });
-  return { ok: true, draft: { body, commitId: signature.commitId, messages, loadedAt } };
+  return { ok: true, draft: { body, commitId: signature.commitId, record, loadedAt } };
 }
 
 /** The state that goes on in memory is the one of the record: the agent may still hold and change the value that it set. */

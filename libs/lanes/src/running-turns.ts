@@ -1,7 +1,8 @@
 import type { CancelTarget, Clock, RunInWork, SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
 import { isMeant } from './lane-cancel.js';
-import { runOf, type Batch, type Lane } from './lane.js';
+import { runOf, type Batch } from './batch.js';
+import type { Lane } from './lane.js';
 import type { RecordStore, TurnRunner } from './lane-ports.js';
 import type { LaneRefill } from './lane-refill.js';
 import { laneId } from './lane-table.js';
@@ -44,6 +45,7 @@ export class RunningTurns {
     private readonly options: RunningTurnsOptions,
     private readonly writer: LaneWriter,
     private readonly refill: LaneRefill,
+    private readonly onTaken: (lane: Lane, batch: Batch) => void,
   ) {}
 
   get count(): number {
@@ -156,6 +158,7 @@ export class RunningTurns {
     const first = lane.runToRecord();
     const batch = first === undefined ? lane.take(clock.now()) : await this.record(lane, first);
     if (batch === undefined) return;
+    this.onTaken(lane, batch);
     const { headSeq, head } = lane;
     if (batch.isCondemned) return this.condemn(lane, batch);
     const execution = new TurnExecution(lane.key, batch, head.state, headSeq, turns.policyOf(lane.key), this.options);
@@ -170,7 +173,7 @@ export class RunningTurns {
     if (execution.isAbandoned) return;
     if (!lane.batchIsWhole) {
       this.countDiscarded(batch.runId);
-      lane.endTurn();
+      lane.endTurn(clock.now());
       return;
     }
     if ((await this.commit(lane, batch, executed)) === 'lost') this.countDiscarded(batch.runId);

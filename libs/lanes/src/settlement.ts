@@ -1,5 +1,5 @@
 import type { Decision, Outcome, Reply } from '#contracts';
-import type { Batch } from './lane.js';
+import type { Batch } from './batch.js';
 import { backoffMs, type TurnPolicy } from './turn-policy.js';
 
 export interface TurnError {

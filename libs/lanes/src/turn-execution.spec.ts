@@ -38,8 +38,17 @@ function start({ isOutside = false, ownPolicy = policy } = {}) {
       return handler.promise;
     },
   };
-  const items = [3, 5].map((seq) => readInboxItem(rawMessage(seq), undefined));
-  const batch = { runId: 'r', attempt: 2, crashes: 0, failures: 1, isQuarantined: false, isCondemned: false, items };
+  const items = [3, 5].map((seq) => readInboxItem(rawMessage(seq), undefined, () => QUEUE_DEFAULTS));
+  const batch = {
+    runId: 'r',
+    attempt: 2,
+    crashes: 0,
+    failures: 1,
+    isQuarantined: false,
+    isCondemned: false,
+    items,
+    summarized: 0,
+  };
   const options = { store: new MemoryStore(records), turns, clock, worker: 'w/1' };
   const execution = new TurnExecution(sessionKey('a'), batch, 'state', 7, ownPolicy, options);
   const result = execution.run().then((executed) => (seen.executed = executed));

@@ -1,5 +1,5 @@
 import type { Clock, SessionTokens } from '#contracts';
-import type { Batch } from './lane.js';
+import type { Batch } from './batch.js';
 import type { RecordStore, TurnRunner, TurnWork } from './lane-ports.js';
 import type { TurnTimes } from './record-draft.js';
 import type { TurnOutcome } from './settlement.js';

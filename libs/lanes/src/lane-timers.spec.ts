@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { ManualClock, sessionKey } from './lane-runner.fixture.js';
 import { HOME } from './lane.fixture.js';
 import { Lane } from './lane.js';
-import { RetryTimers } from './retry-timers.js';
+import { LaneTimers } from './lane-timers.js';
 
 function setUp() {
   const clock = new ManualClock();
-  const timers = new RetryTimers(clock);
+  const timers = new LaneTimers(clock);
   const woken: string[] = [];
   const lanes = { a: new Lane(sessionKey('a'), HOME), b: new Lane(sessionKey('b'), HOME) };
   const set = (name: 'a' | 'b', inMs: number | undefined): void => {
@@ -16,7 +16,7 @@ function setUp() {
   return { clock, timers, lanes, woken, set };
 }
 
-describe('RetryTimers', () => {
+describe('LaneTimers', () => {
   it('wakes each lane at its time, once', async () => {
     const { clock, woken, set } = setUp();
     set('a', 200);
@@ -76,7 +76,7 @@ describe('RetryTimers', () => {
 
   it('may be set anew by the lane that it wakes', async () => {
     const clock = new ManualClock();
-    const timers = new RetryTimers(clock);
+    const timers = new LaneTimers(clock);
     const lane = new Lane(sessionKey('a'), HOME);
     const times: number[] = [];
     const wake = (): void => {

@@ -4,8 +4,8 @@ import type { Lane } from './lane.js';
 /** Node fires at once what lies further ahead than 31 bits of ms. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
 
-/** Wakes lanes that wait for a retry. At most one timer per lane, the latest wish counts. */
-export class RetryTimers {
+/** Wakes lanes at the time of a retry, the end of a window, or an expiry. At most one timer per lane, the latest wish counts. */
+export class LaneTimers {
   private readonly cancels = new Map<Lane, () => void>();
 
   constructor(private readonly clock: Clock) {}

@@ -1,0 +1,63 @@
+import type { Decision, Outcome } from './decisions.js';
+
+/**
+ * What happens to messages and turns of a session, as it happens: for logs, for readers of a session, for metrics. Names and
+ * fields of the Chat SDK where it has them. A record is the truth; an event tells of it once, and may be lost with its
+ * process.
+ */
+export type LaneEvent =
+  /** It has to wait: another turn runs, or others wait before it. `queueDepth` counts it. */
+  | {
+      readonly type: 'message-queued';
+      readonly messageId: string;
+      readonly threadId?: string;
+      readonly queueDepth: number;
+    }
+  /** What waited is taken by a turn; `messageId` is the latest of it. */
+  | {
+      readonly type: 'message-dequeued';
+      readonly messageId: string;
+      readonly threadId?: string;
+      readonly runId: string;
+      readonly skippedCount: number;
+    }
+  /** A quiet or fixed time begins with this message. */
+  | {
+      readonly type: 'message-debouncing';
+      readonly messageId: string;
+      readonly threadId?: string;
+      readonly debounceMs: number;
+    }
+  /** The quiet time begins anew with this message. */
+  | { readonly type: 'message-debounce-reset'; readonly messageId: string; readonly threadId?: string }
+  /** Decided without a turn. `queueDepth`: how many wait now. */
+  | {
+      readonly type: 'message-dropped' | 'message-expired' | 'message-cancelled' | 'message-rejected';
+      readonly messageId: string;
+      readonly seq: number;
+      readonly reason?: string;
+      readonly queueDepth: number;
+    }
+  /** Decided by a turn whose message came later. */
+  | {
+      readonly type: 'message-superseded' | 'message-skipped';
+      readonly droppedId: string;
+      readonly seq: number;
+      readonly runId: string;
+    }
+  | {
+      readonly type: 'turn-retrying';
+      readonly runId: string;
+      readonly attempt: number;
+      readonly notBefore?: number;
+      readonly error?: string;
+    }
+  /** Its record stands. */
+  | {
+      readonly type: 'turn-ended';
+      readonly runId: string;
+      readonly attempt: number;
+      readonly status: Outcome;
+      readonly messages: readonly { readonly id: string; readonly seq: number; readonly decision: Decision }[];
+      readonly error?: string;
+    };

@@ -1,0 +1,63 @@
+import { makeRunId, type Decision, type RunInWork, type SessionTokens } from '#contracts';
+import type { InboxItem } from './inbox-item.js';
+import { STRATEGY_TABLE } from './strategy-table.js';
+import { summarizedIn } from './take-batch.js';
+
+/** The messages of one run: fixed at its first call, the same for every attempt (L7). */
+export interface Batch {
+  readonly runId: string;
+  readonly attempt: number;
+  readonly crashes: number;
+  readonly failures: number;
+  /** Since when it is put off by "later"; absent when its last attempt was a real one. */
+  readonly laterSince?: number;
+  /** Runs alone, since it may be what took two workers down. */
+  readonly isQuarantined: boolean;
+  /** It ended its worker while it ran alone: it does not run again, and ends dead. */
+  readonly isCondemned: boolean;
+  readonly items: readonly InboxItem[];
+  /** The first so many items reach the agent as a summary only. */
+  readonly summarized: number;
+}
+
+/** `frozen`: the run that these items belong to, when they ran before. */
+export function makeBatch(
+  key: SessionTokens,
+  items: readonly InboxItem[],
+  frozen: RunInWork | undefined,
+  isCondemned: boolean,
+): Batch {
+  return {
+    runId:
+      frozen?.runId ??
+      makeRunId(
+        key,
+        items.map(({ seq }) => seq),
+      ),
+    attempt: frozen?.attempt ?? 1,
+    crashes: frozen?.crashes ?? 0,
+    failures: frozen?.failures ?? 0,
+    isQuarantined: frozen?.quarantined === true,
+    isCondemned,
+    ...(frozen?.laterSince === undefined ? {} : { laterSince: frozen.laterSince }),
+    items,
+    summarized: summarizedIn(items),
+  };
+}
+
+/** The run of a batch, as a record keeps it. */
+export function runOf({ runId, attempt, crashes, failures, laterSince, items }: Batch): RunInWork {
+  const later = laterSince === undefined ? {} : { laterSince };
+  return { runId, seqs: items.map(({ seq }) => seq), attempt, crashes, failures, ...later };
+}
+
+/**
+ * What a turn that came to a good end decides about one of its messages: those that were passed as a summary, or as what
+ * came before the latest, are told apart.
+ */
+export function decisionAfterSuccess({ items, summarized }: Batch, item: InboxItem): Decision {
+  if (items.indexOf(item) < summarized) return 'skipped';
+  const latest = items.at(-1);
+  const isSuperseded = latest !== item && STRATEGY_TABLE[item.queueing.strategy].take === 'latest';
+  return isSuperseded ? 'superseded' : 'handled';
+}

@@ -1,0 +1,32 @@
+import type { InboxItem } from './inbox-item.js';
+import { STRATEGY_TABLE } from './strategy-table.js';
+import { firstWindow } from './waiting-window.js';
+
+/**
+ * What the next turn gets of what waits (ascending by sequence, and so is the answer): the strategy of the oldest message
+ * decides, and only messages of its route come with it, so that nobody is answered in another one's thread (L2).
+ */
+export function takeBatch(waiting: readonly InboxItem[], busyUntil: number): InboxItem[] {
+  const [oldest] = waiting;
+  if (oldest === undefined) return [];
+  if (waiting.length === 1) return [oldest];
+  const { queueing } = oldest;
+  const { count } = firstWindow(waiting, queueing, busyUntil);
+  const { take } = STRATEGY_TABLE[queueing.strategy];
+  const ofRoute = waiting.slice(0, count).filter(({ route }) => route === oldest.route);
+  if (take !== 'one') return ofRoute;
+  // A queue that is too full gives its oldest messages to the next turn as a summary.
+  return ofRoute.slice(0, 1 + summarizedOf(waiting, queueing));
+}
+
+/** How many of the first messages of a batch a turn gets as a summary only. */
+export function summarizedIn(items: readonly InboxItem[]): number {
+  const queueing = items.at(-1)?.queueing;
+  if (queueing === undefined || queueing.onQueueFull !== 'summarize') return 0;
+  if (STRATEGY_TABLE[queueing.strategy].take === 'one') return items.length - 1;
+  return Math.max(0, items.length - queueing.maxQueueSize);
+}
+
+function summarizedOf(waiting: readonly InboxItem[], { onQueueFull, maxQueueSize }: InboxItem['queueing']): number {
+  return onQueueFull === 'summarize' ? Math.max(0, waiting.length - maxQueueSize) : 0;
+}
