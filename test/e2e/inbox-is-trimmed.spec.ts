@@ -71,6 +71,7 @@ it('a trimmed inbox is no reason to do anything twice, nor to forget where it wa
     await cluster.of('a').killGroup9();
     await cluster.broker.restart();
     await cluster.start('a');
+    await until('the ingress is ready', async () => (await cluster.api.get('/readyz')).status === 200);
     const after = await cluster.api.send('s', { id: 'after', text: 'x' }, { wait: '20s' });
     expect(after.body).toMatchObject({ seq: 21, status: 'succeeded' });
     const ids = [...Array.from({ length: 20 }, (_, i) => `m${i}`), 'after'];

@@ -5,7 +5,7 @@ import { afterEach, expect, it } from 'vitest';
 import { packageRoot } from '#config';
 import { expectNothingLeft, until } from '#testing';
 import { startCluster, type Cluster } from '../support/cluster.js';
-import { startAgent } from '../support/recording-agent.js';
+import { answerJson, startAgent } from '../support/recording-agent.js';
 
 afterEach(expectNothingLeft);
 
@@ -37,10 +37,12 @@ it('an operator sees who works, with which shards, over HTTP and on the command 
   ]);
   const all = body.workers.flatMap(({ shardList }: { shardList: string }) => shardsOf(shardList));
   expect(all.toSorted((x: number, y: number) => x - y)).toEqual(Array.from({ length: 64 }, (_, shard) => shard));
-  for (const { worker, incarnation, agents, version, leaked, discarded } of body.workers) {
+  for (const { worker, incarnation, agents, version, waiting, busy, leaked, discarded } of body.workers) {
     expect(incarnation).toMatch(new RegExp(`^${worker}/\\w+$`));
     expect(agents).toEqual(expect.arrayContaining(['main', 'echo']));
-    expect([typeof version, leaked, discarded]).toEqual(['string', 0, 0]);
+    expect([typeof version, waiting, leaked, discarded]).toEqual(['string', 0, 0, 0]);
+    expect(busy).toBeGreaterThanOrEqual(0);
+    expect(busy).toBeLessThanOrEqual(1);
   }
 
   expect(JSON.parse(await cli(cluster, '--json'))).toMatchObject({ shards: { owned: 64 } });
@@ -69,6 +71,23 @@ it('a worker that stops is seen draining, its session as held, and then no more'
   await closed;
   await until('it is gone', async () => (await cluster.listed()).length === 1);
   await cluster.balanced('a');
+});
+
+it('a worker whose slots are taken tells how many sessions wait for one', async () => {
+  const answers: (() => void)[] = [];
+  await using agent = await startAgent((_call, response) => void answers.push(() => answerJson(response, {})));
+  await using cluster = await startCluster(['a'], { agentUrl: agent.url, settings: { worker: { capacity: 1 } } });
+  for (const session of ['one', 'two', 'three']) await cluster.api.send(session, { id: session, text: session });
+  const isCounted = async (running: number, waiting: number) => {
+    const [a] = (await cluster.api.get('/v1/workers')).body.workers;
+    return a.running === running && a.waiting === waiting;
+  };
+  await until('one runs and two wait', () => isCounted(1, 2));
+  for (let turn = 1; turn <= 3; turn++) {
+    await agent.call(turn);
+    answers[turn - 1]?.();
+  }
+  await until('none waits any more', () => isCounted(0, 0));
 });
 
 it('without workers the list is empty, and every shard is nobody’s', async () => {
