@@ -19,12 +19,14 @@ import {
 } from '#jetstream';
 import { emptyHead, type CutTurn, type LoadedHead, type RecordStore, type WriteOutcome } from '#lanes';
 import type { Logger } from '#telemetry';
+import type { SessionEvents } from './session-events.publisher.js';
 
 export interface RecordStoreOptions {
   readonly connection: BrokerConnection;
   readonly reader: StreamReader;
   readonly committer: RecordCommitter;
   readonly keeper: PatientPublisher;
+  readonly events: SessionEvents;
   readonly names: Names;
   readonly isReplicated: boolean;
   readonly log: Logger;
@@ -101,9 +103,7 @@ export class JetStreamRecordStore implements RecordStore {
   }
 
   announce(key: SessionTokens, event: TurnStartedEvent): void {
-    const { connection, names } = this.options;
-    // A hint: without a broker it would only lie in the send buffer until long after its turn.
-    if (connection.isUp) connection.nc.publish(names.turnEventsSubject(key), JSON.stringify(event));
+    this.options.events.announce(key, event);
   }
 
   /**

@@ -19,6 +19,7 @@ import { answerControl, HolderControl } from './holder-control.client.js';
 import { InboxLookup } from './inbox-lookup.client.js';
 import { InboxTrimmer } from './inbox-trimmer.client.js';
 import { JetStreamRecordStore } from './record-store.client.js';
+import { SessionEvents } from './session-events.publisher.js';
 import { ShardLanesWork } from './shard-lanes.client.js';
 import type { WorkerParts } from './turn-intake.js';
 
@@ -47,8 +48,9 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
   const reader = new StreamReader(connection);
   const committer = new RecordCommitter(connection, channel, reader, names.turnsStream, log);
   const publisher = new PatientPublisher(connection, channel, log);
+  const events = new SessionEvents(connection, names, log);
   const store = new JetStreamRecordStore({
-    ...{ connection, reader, committer, names, isReplicated, log },
+    ...{ connection, reader, committer, names, isReplicated, events, log },
     keeper: publisher,
   });
   const lookup = new InboxLookup({ connection, reader, names, isReplicated, log });
@@ -70,6 +72,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
     worker: incarnation,
     capacity: settings.worker.capacity,
     mayStart: (shard) => keeper.mayStart(shard),
+    onEvent: (key, event) => events.tell(key, event, Date.now()),
     log,
   });
   const work: ShardLanesWork = new ShardLanesWork({

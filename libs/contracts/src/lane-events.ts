@@ -49,8 +49,8 @@ export type LaneEvent =
       readonly type: 'turn-retrying';
       readonly runId: string;
       readonly attempt: number;
+      /** ms since the epoch; absent = at once, its worker was gone. */
       readonly notBefore?: number;
-      readonly error?: string;
     }
   /** Its record stands. */
   | {

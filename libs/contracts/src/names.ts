@@ -68,6 +68,11 @@ export class Names {
     return `${this.namespace}.events.${key.shard}.${key.agentToken}.${key.sessionToken}.turn`;
   }
 
+  /** What happens to messages, apart from `turnEventsSubject`: its last event is the last word about a turn. */
+  messageEventsSubject(key: SessionTokens): string {
+    return `${this.namespace}.events.${key.shard}.${key.agentToken}.${key.sessionToken}.out`;
+  }
+
   deadSubject(key: SessionTokens, seq: number): string {
     return `${this.namespace}.dead.${key.shard}.${key.agentToken}.${key.sessionToken}.${seq}`;
   }

@@ -1,4 +1,4 @@
-import type { LaneEvent, MessageDecision, SessionRecord } from '#contracts';
+import type { LaneEvent, MessageDecision, RunInWork, SessionRecord } from '#contracts';
 import type { Batch } from './batch.js';
 import type { InboxItem } from './inbox-item.js';
 import type { Lane } from './lane.js';
@@ -6,7 +6,10 @@ import { STRATEGY_TABLE } from './strategy-table.js';
 
 /** The events of a record that stands: one for each message that a note decides, or was left behind by a turn. */
 export function eventsOfRecord(record: SessionRecord, queueDepth: number): LaneEvent[] {
-  if (record.kind === 'note') return record.messages.flatMap((message) => decidedByNote(message, queueDepth));
+  if (record.kind === 'note') {
+    if (record.messages.length === 0 && record.run !== null) return [retrying(record.run)];
+    return record.messages.flatMap((message) => decidedByNote(message, queueDepth));
+  }
   const { runId, attempt, status, messages, error } = record;
   const left = messages.flatMap(({ id, seq, decision }): LaneEvent[] =>
     decision === 'superseded' || decision === 'skipped'
@@ -43,6 +46,10 @@ export function eventsOfTaking(lane: Lane, { runId, items }: Batch): LaneEvent[]
   if (latest === undefined || latest.seq > lane.queuedUpTo) return [];
   const skippedCount = items.length - 1;
   return [{ type: 'message-dequeued', messageId: latest.id, ...threadOf(latest), runId, skippedCount }];
+}
+
+function retrying({ runId, attempt, notBefore }: RunInWork): LaneEvent {
+  return { ...{ type: 'turn-retrying', runId, attempt }, ...(notBefore === undefined ? {} : { notBefore }) };
 }
 
 function decidedByNote({ id, seq, decision, reason }: MessageDecision, queueDepth: number): LaneEvent[] {

@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { Clock } from '#contracts';
+import {
+  FULL_QUEUE_POLICIES,
+  OVERFLOW_ACTIONS,
+  STRATEGIES,
+  type Clock,
+  type LaneEvent,
+  type QueueSettings,
+  type SessionRecord,
+} from '#contracts';
 import { isDecided } from './head.js';
 import type { Holders } from './lane-holds.js';
 import { cancelOrder } from './lane-process.fixture.js';
@@ -49,6 +57,17 @@ const arrivals = fc.array(
   }),
   { minLength: 5, maxLength: 30 },
 );
+const queueing: fc.Arbitrary<QueueSettings> = fc.record({
+  strategy: fc.constantFrom(...STRATEGIES),
+  maxQueueSize: fc.constantFrom(1, 2, 4, Number.POSITIVE_INFINITY),
+  onQueueFull: fc.constantFrom(...FULL_QUEUE_POLICIES),
+  queueEntryTtlMs: fc.constantFrom(30, 90_000),
+  queueTimeoutMs: fc.constantFrom(undefined, undefined, 20, 700),
+  overflowAction: fc.constantFrom(...OVERFLOW_ACTIONS),
+  busyMessage: fc.constant('busy'),
+  debounceMs: fc.constantFrom(10, 50),
+  maxDebounceMs: fc.constantFrom(50, 120),
+});
 const moves = (...kinds: ('hand over' | 'crash' | 'lose' | 'end a holder' | 'save')[]) =>
   fc.array(fc.record({ atMs, kind: fc.constantFrom(...kinds), back: fc.nat({ max: 5 }) }), { maxLength: 8 });
 const world = (plan: ReturnType<typeof moves>) =>
@@ -67,6 +86,7 @@ const world = (plan: ReturnType<typeof moves>) =>
     capacity: fc.integer({ min: 1, max: 4 }),
     laneBuffer: fc.constantFrom(1, 2, 3, 512),
     idleLanes: fc.constantFrom(0, 1, 10),
+    queueing,
   });
 type Plan = ReturnType<typeof world> extends fc.Arbitrary<infer T> ? T : never;
 
@@ -79,16 +99,22 @@ const noneSeen = () => ({
   holders: 0,
   discarded: 0,
   cancelled: 0,
+  superseded: 0,
+  skipped: 0,
+  dropped: 0,
+  expired: 0,
 });
 
 class World {
   readonly clock = new ManualClock();
   readonly records = new MemoryRecords();
-  readonly inbox: { readonly session: string; readonly kind: Plan['arrivals'][number]['kind'] }[] = [];
+  readonly inbox: { readonly session: string; readonly kind: Plan['arrivals'][number]['kind']; readonly at: number }[] =
+    [];
   readonly processes: Process[] = [];
   readonly gone = new Set<string>();
   readonly violations: string[] = [];
   readonly seen = noneSeen();
+  readonly events: LaneEvent[] = [];
   readonly holders: Holders = {
     isGone: (holder) => Promise.resolve(this.gone.has(holder)),
     // Every second one does not arrive.
@@ -104,7 +130,7 @@ class World {
   constructor(readonly plan: Plan) {
     for (const { atMs: at, ...arrival } of plan.arrivals) {
       this.clock.after(at, () => {
-        this.inbox.push(arrival);
+        this.inbox.push({ ...arrival, at: this.clock.now() });
         this.owner?.wake();
       });
     }
@@ -228,10 +254,12 @@ class Process {
     };
     this.turns = new ManualTurns((turn) => this.begin(turn), world.violations);
     this.turns.policy = { ...POLICY, laneBuffer: plan.laneBuffer };
+    this.turns.queueing = plan.queueing;
     const store = new MemoryStore(records, () => this.pass());
     this.runner = makeRunner({
       ...{ store, turns: this.turns, clock: this.clock, worker, holders, capacity: plan.capacity },
       mayStart: () => this.mayStart,
+      onEvent: (_key, event) => void world.events.push(event),
       inbox: new MemoryInbox(() => this.pass()),
       memory: { ...MEMORY_LIMITS, idleLanes: plan.idleLanes },
     });
@@ -274,7 +302,7 @@ class Process {
   }
 
   private receive(seq: number): void {
-    const { session = '', kind } = this.world.inbox[seq - 1] ?? {};
+    const { session = '', kind, at = 0 } = this.world.inbox[seq - 1] ?? {};
     const before = this.world.inbox.findIndex((entry) => entry.session === session) + 1;
     const body = {
       message: {},
@@ -282,7 +310,7 @@ class Process {
       cancel: cancelOrder({ what: 'session' }),
       'cancel one': cancelOrder({ what: 'message', seq: before }),
     }[kind ?? 'message'];
-    this.runner.receive(sessionKey(session), rawMessage(seq, body));
+    this.runner.receive(sessionKey(session), { ...rawMessage(seq, body), storedAtMs: at });
   }
 
   private pass(): Promise<void> {
@@ -323,10 +351,31 @@ async function run(plan: Plan): Promise<World> {
       }
     }
     for (const { messages } of records) {
-      for (const { decision } of messages) if (decision === 'cancelled') it.seen.cancelled++;
+      for (const { decision } of messages) if (decision in it.seen) it.seen[decision as 'cancelled']++;
     }
   }
   return it;
+}
+
+/** Every decision as it was told: none is made without a word, and none is told twice. */
+function toldOf(events: readonly LaneEvent[]): string[] {
+  return events
+    .flatMap((event) => {
+      if (event.type === 'turn-ended') return event.messages.map(({ seq, decision }) => `${seq} ${decision}`);
+      return 'queueDepth' in event && 'seq' in event ? [`${event.seq} ${event.type.slice('message-'.length)}`] : [];
+    })
+    .toSorted();
+}
+
+function decidedIn(records: readonly SessionRecord[]): string[] {
+  return records
+    .flatMap(({ kind, messages }) =>
+      // An order's own decision is no news: what it did is.
+      messages.flatMap(({ seq, decision }) =>
+        kind === 'note' && decision === 'handled' ? [] : [`${seq} ${decision}`],
+      ),
+    )
+    .toSorted();
 }
 
 it('L1 L3 L4 a shard goes from owner to owner: each message is decided once, at most one process that is there runs its session', async () => {
@@ -345,7 +394,8 @@ it('L1 L3 L4 a shard goes from owner to owner: each message is decided once, at 
 it('L1 a handover costs nothing: no attempt, no crash, no result, and no turn runs twice', async () => {
   await fc.assert(
     fc.asyncProperty(world(moves('hand over', 'save')), async (chance) => {
-      const { records, processes, seen } = await run(chance);
+      const { records, processes, seen, events } = await run(chance);
+      expect(toldOf(events)).toEqual(decidedIn(SESSIONS.flatMap((session) => records.of(session))));
       expect(seen.discarded).toBe(0);
       for (const session of SESSIONS) {
         for (const { run: next } of records.of(session)) {

@@ -312,7 +312,8 @@ export class Lane {
 
   /** What a note beside the running turn says of it: the attempt that runs. */
   get runBesideNote(): RunInWork | null {
-    if (this.batch === undefined) return this.head.run;
+    // Of a batch that somebody else has decided nothing is left to say.
+    if (this.batch === undefined || !this.batchIsWhole) return this.head.run;
     const quarantined = this.batch.isQuarantined ? { quarantined: true as const } : {};
     return { ...runOf(this.batch), ...quarantined };
   }

@@ -1,0 +1,49 @@
+import { decodeToken, type LaneEvent, type Names, type SessionTokens, type TurnStartedEvent } from '#contracts';
+import type { BrokerConnection } from '#jetstream';
+import type { Logger } from '#telemetry';
+
+/** Turns that said that they began and never end here, as somebody else has ended them, must not fill the memory. */
+const MAX_ANNOUNCED = 10_000;
+
+/**
+ * Tells what happens in a session to whoever reads its events, unawaited: the records are the truth, and without a broker
+ * an event would only lie in the send buffer until long after what it tells.
+ */
+export class SessionEvents {
+  private readonly announced = new Set<string>();
+
+  constructor(
+    private readonly connection: BrokerConnection,
+    private readonly names: Names,
+    private readonly log: Logger,
+  ) {}
+
+  /** The last of these of a session is what its next owner learns of a turn that was cut. */
+  announce(key: SessionTokens, event: TurnStartedEvent): void {
+    this.announced.add(event.runId);
+    const [oldest] = this.announced;
+    if (this.announced.size > MAX_ANNOUNCED && oldest !== undefined) this.announced.delete(oldest);
+    this.publish(this.names.turnEventsSubject(key), event);
+  }
+
+  /**
+   * Of turns only those are told that said that they began: a quick one is its record alone, and an event for each would
+   * cost as much as the records.
+   */
+  tell(key: SessionTokens, event: LaneEvent, at: number): void {
+    if (event.type === 'turn-ended' && !this.announced.delete(event.runId)) return;
+    const isOfTurn = event.type === 'turn-ended' || event.type === 'turn-retrying';
+    const isLoss = event.type === 'message-dropped' || event.type === 'message-expired';
+    this.log[isLoss ? 'info' : 'debug']({ ...key, ...event }, event.type);
+    const { agentToken, sessionToken } = key;
+    const agent = decodeToken(agentToken) ?? agentToken;
+    const lockKey = decodeToken(sessionToken) ?? sessionToken;
+    // What is not about a turn must not hide the last word about one.
+    const subject = isOfTurn ? this.names.turnEventsSubject(key) : this.names.messageEventsSubject(key);
+    this.publish(subject, { ...event, agent, session: lockKey, lockKey, at });
+  }
+
+  private publish(subject: string, event: object): void {
+    if (this.connection.isUp) this.connection.nc.publish(subject, JSON.stringify(event));
+  }
+}

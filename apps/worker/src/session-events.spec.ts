@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { Names, parseTurnStarted, type LaneEvent, type SessionTokens } from '#contracts';
+import { applyTopology, BrokerConnection, declareTopology, StreamReader } from '#jetstream';
+import { silentLogger } from '#telemetry';
+import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
+import { SessionEvents } from './session-events.publisher.js';
+
+let names: Names;
+let broker: TestBroker;
+let connection: BrokerConnection;
+let reader: StreamReader;
+let key: SessionTokens;
+let events: SessionEvents;
+let namespaces = 0;
+
+beforeAll(async () => {
+  broker = await startBroker();
+  connection = await BrokerConnection.open({ url: broker.url, name: 'events', log: silentLogger });
+  reader = new StreamReader(connection);
+});
+
+beforeEach(async () => {
+  names = new Names(`n${++namespaces}`, 16);
+  await applyTopology(connection, declareTopology(names, { replicas: 1, dedupWindowMs: 60_000 }), silentLogger);
+  key = names.sessionTokens('main', 'a b');
+  events = new SessionEvents(connection, names, silentLogger);
+});
+
+afterAll(async () => {
+  await connection.close();
+  await broker[Symbol.asyncDispose]();
+  await expectNothingLeft();
+});
+
+const started = (runId: string) => ({
+  ...{ type: 'turn-started' as const, runId, attempt: 1, seqs: [1], headSeq: 0, at: 1, worker: 'w/1' },
+});
+const ended = (runId: string): LaneEvent => ({
+  type: 'turn-ended',
+  runId,
+  attempt: 1,
+  status: 'succeeded',
+  messages: [],
+});
+const dropped: LaneEvent = { type: 'message-dropped', messageId: 'm2', seq: 2, reason: 'busy', queueDepth: 0 };
+
+async function stored(count: number): Promise<Record<string, unknown>[]> {
+  await until(`${count} events are stored`, async () => (await reader.leaderLastSeq(names.eventsStream)) >= count);
+  const found: Record<string, unknown>[] = [];
+  for (let seq = 1; seq <= count; seq++) {
+    const message = await reader.message(names.eventsStream, seq);
+    found.push(JSON.parse(Buffer.from(message?.data ?? new Uint8Array()).toString()));
+  }
+  return found;
+}
+
+it('tells who reads a session what was decided, with its agent and session', async () => {
+  events.tell(key, dropped, 7);
+  expect(await stored(1)).toEqual([{ ...dropped, agent: 'main', session: 'a b', lockKey: 'a b', at: 7 }]);
+});
+
+it('tells the end of a turn once, and only of one that said that it began', async () => {
+  events.announce(key, started('long'));
+  for (const runId of ['quick', 'long', 'long']) events.tell(key, ended(runId), 7);
+  events.tell(key, dropped, 8);
+  expect((await stored(3)).map(({ type, runId }) => [type, runId])).toEqual([
+    ['turn-started', 'long'],
+    ['turn-ended', 'long'],
+    ['message-dropped', undefined],
+  ]);
+});
+
+it('leaves the last word about a turn to be found, whatever its messages do', async () => {
+  events.announce(key, started('cut'));
+  events.tell(key, dropped, 8);
+  await stored(2);
+  const last = await reader.leaderLast(names.eventsStream, names.turnEventsSubject(key));
+  expect(parseTurnStarted(Buffer.from(last?.data ?? new Uint8Array()).toString())).toMatchObject({ runId: 'cut' });
+});
