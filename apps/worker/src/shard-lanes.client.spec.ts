@@ -384,3 +384,19 @@ describe('the lanes', () => {
     expect([looks, warned]).toEqual([2, ['held turns were not seen to']]);
   });
 });
+
+it('a look at the end of a shard says nothing of it when it was lost and came back in the meantime', async () => {
+  const { lanes, reader, work } = setUp();
+  await store(5, 5, 6);
+  await work.open(5, HANDED_OVER);
+  await until('it is read', () => lanes.calls.includes('receive 5 2'));
+  reader.beforeNext = async () => {
+    work.drop(5);
+    // As the lease has it: written every few seconds only.
+    lanes.read.delete(5);
+    await work.open(5, HANDED_OVER);
+    lanes.calls.length = 0;
+  };
+  expect(await work.progress(5)).toBeUndefined();
+  expect(lanes.calls.filter((call) => call.startsWith('nothing'))).toEqual([]);
+});

@@ -52,8 +52,9 @@ export class ShardLanesWork implements ShardWork {
 
   async progress(shard: number): Promise<ShardProgress | undefined> {
     const { names, reader, lanes } = this.options;
-    const position = this.intakes.get(shard)?.intake.position;
-    if (position === undefined) return undefined;
+    const intake = this.intakes.get(shard)?.intake;
+    if (intake === undefined) return undefined;
+    const { position } = intake;
     // What an earlier look found empty is not looked at again.
     const read = Math.max(position, lanes.readTo(shard));
     try {
@@ -63,6 +64,8 @@ export class ShardLanesWork implements ShardWork {
       const isIdle =
         lastSeq > read &&
         (await reader.leaderNext(names.inboxStream, names.inboxShardFilter(shard), read + 1)) === undefined;
+      // Lost and taken again meanwhile: what we had read is not what is read now.
+      if (this.intakes.get(shard)?.intake !== intake) return undefined;
       if (isIdle) lanes.sawNothingUpTo(shard, lastSeq);
     } catch {
       return undefined;

@@ -294,3 +294,55 @@ describe('LaneHolds', () => {
     expect([looksSoFar(), ends]).toEqual([1, []]);
   });
 });
+
+it('L1 L4 a holder that is known to be gone is fenced by the next owner when this one had no slot for it', async () => {
+  const { clock, records, gone, start } = setUpHandoffs();
+  const a = start('A/1');
+  await a.receive('a', 1);
+  await clock.advance(60);
+  const from = await a.runner.releaseShard(0);
+  // Its only slot is taken.
+  const b = start('B/1', { from, capacity: 1 });
+  await b.receive('other', 3);
+  await b.receive('a', 1);
+  b.runner.receivedOpen(sessionKey('a'));
+  b.runner.caughtUp(0);
+  gone.add('A/1');
+  await clock.advance(2_000);
+  const next = await b.runner.releaseShard(0);
+  const c = start('C/1', { from: next });
+  await c.receive('a', 1);
+  c.runner.receivedOpen(sessionKey('a'));
+  c.runner.caughtUp(0);
+  await clock.advance(2_000);
+  expect(records.of('a')).toMatchObject([{ kind: 'note', run: { attempt: 2, crashes: 1 }, worker: 'C/1' }]);
+  expect(c.turn('a').batch).toMatchObject({ attempt: 2, crashes: 1 });
+  // It was not gone, after all.
+  await a.end('a');
+  expect(records.of('a').length).toBe(1);
+});
+
+it('L4 a process that may have lost its shard writes nothing when a hold of it ends', async () => {
+  const { clock, records, start } = setUpHandoffs();
+  const a = start('A/1');
+  await a.receive('a', 1);
+  await clock.advance(60);
+  const from = await a.runner.releaseShard(0);
+  let mayStart = true;
+  const b = start('B/1', { from, mayStart: () => mayStart });
+  await b.receive('a', 1);
+  b.runner.receivedOpen(sessionKey('a'));
+  b.runner.caughtUp(0);
+  await b.receive('a', 2, 'rubbish');
+  mayStart = false;
+  await a.end('a');
+  await clock.advance(2_000);
+  expect(records.of('a')).toMatchObject([{ kind: 'turn', worker: 'A/1' }]);
+  mayStart = true;
+  b.runner.goOn(0);
+  await clock.advance(100);
+  expect(decisionsOf(records.of('a'))).toEqual([
+    [1, 'handled'],
+    [2, 'rejected'],
+  ]);
+});

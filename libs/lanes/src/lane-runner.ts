@@ -273,8 +273,12 @@ export class LaneRunner {
 
   private unhold(lane: Lane, { loaded, crash }: HoldEnd): void {
     const home = lane.home as ShardLanes;
+    const { hold } = lane;
     lane.hold = undefined;
     lane.goOnFrom(loaded);
+    // It waited, perhaps beyond our membership: a note written now would look like the end of a hold to our successor.
+    lane.isContested = true;
+    if (crash !== undefined) lane.unfenced = hold;
     // The holder's record: the next owner must not take a head from before it, though no owner wrote it.
     home.sawRecord(loaded.seq);
     if (crash !== undefined) lane.assumeCrash(crash.cut, Number.MAX_SAFE_INTEGER, this.options.clock.now());

@@ -112,7 +112,8 @@ export class ShardLanes implements LaneHome {
   /** `self` is named as the holder of what runs. */
   progress(self?: string): LaneProgress {
     const open = this.open.map((lane): OpenLane => {
-      const { hold, running, headSeq } = lane;
+      const { running, headSeq } = lane;
+      const hold = lane.hold ?? (running === undefined ? lane.unfenced : undefined);
       const session = laneId(lane.key);
       const from = lane.undecidedFrom ?? this.readTo;
       if (hold !== undefined) return { session, from, ...hold };

@@ -207,6 +207,14 @@ describe('undecidedFrom', () => {
 });
 
 describe('lost commit', () => {
+  it('while nothing runs says nothing about the turn that comes next', () => {
+    const lane = openLane([]);
+    lane.lost(loaded({ upto: 0 }, 9));
+    lane.arrive(item(3));
+    lane.take(NOW);
+    expect(lane.batchIsWhole).toBe(true);
+  });
+
   it('L1 a batch of which another record decided a part is no longer whole', () => {
     const lane = openLane([item(1), item(2), item(3)]);
     lane.take(NOW);

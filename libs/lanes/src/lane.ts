@@ -95,6 +95,8 @@ export class Lane {
   /** By `waitingClock`. */
   private readonly knownAt = new WeakMap<InboxItem, number>();
   hold: Hold | undefined;
+  /** Its holder was given up for dead, and no record has fenced it yet: who gets the session before that has to do it. */
+  unfenced: Hold | undefined;
   private isCondemned = false;
   /** A record of it was given up, since the process stops: nothing of it begins any more. */
   isStopped = false;
@@ -348,6 +350,7 @@ export class Lane {
   /** A record stands: its head is the truth. */
   goOnFrom(loaded: LoadedHead): void {
     this.current = loaded;
+    this.unfenced = undefined;
     this.mustRecord = false;
     this.isCondemned = false;
     this.backlog.dropDecided(loaded.head);
