@@ -46,13 +46,18 @@ export { MAX_SESSION_KEY_BYTES, decodeToken, encodeToken } from './tokens.js';
 export { parseTurnStarted, type TurnStartedEvent } from './turn-events.js';
 export {
   FULL_QUEUE_POLICIES,
+  LATER_STRATEGIES,
   OVERFLOW_ACTIONS,
   QUEUE_DEFAULTS,
   STRATEGIES,
   STRATEGY_ALIASES,
+  hasQuietWindow,
+  longestWindowMs,
+  withStrategy,
   type FullQueuePolicy,
   type OverflowAction,
   type QueueSettings,
   type StrategyName,
 } from './strategies.js';
 export type { LaneEvent } from './lane-events.js';
+export { LOCK_SCOPES, type LockScope } from './lock-scope.js';

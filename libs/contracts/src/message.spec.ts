@@ -70,6 +70,7 @@ describe('checkSendMessageBody', () => {
     ['an empty thread', { text: 'x', thread: '' }, 'thread', 'an empty text'],
     ['a long thread', { text: 'x', thread: 'x'.repeat(513) }, 'thread', 'a text of 513 bytes'],
     ['a thread that is a number', { text: 'x', thread: 1 }, 'thread', 'the number 1'],
+    ['a strategy of a later version', { text: 'x', strategy: 'steer' }, 'strategy', 'a text of 5 bytes'],
     ['a replyTo that is no URL', { text: 'x', replyTo: 'SECRET' }, 'replyTo', 'a text of 6 bytes'],
     ['a replyTo of another protocol', { text: 'x', replyTo: 'ftp://SECRET' }, 'replyTo', 'a text of 12 bytes'],
     ['a script as replyTo', { text: 'x', replyTo: 'javascript:SECRET' }, 'replyTo', 'a text of 17 bytes'],
@@ -111,7 +112,7 @@ describe('checkSendMessageBody', () => {
     expect(problems).toMatchObject([{ found: 'an unknown field', wanted: 'one of id, name' }]);
   });
 
-  it.each(['task', 'strategy', 'priority', 'sequence'])('refuses %s of a later version by its name', (field) => {
+  it.each(['task', 'priority', 'sequence'])('refuses %s of a later version by its name', (field) => {
     expect(problemsOf({ text: 'x', [field]: 'SECRET' }).problems).toEqual([
       { field, found: 'a value', wanted: 'no such field in this version', remedy: `leave ${field} out` },
     ]);
