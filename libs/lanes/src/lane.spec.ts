@@ -210,7 +210,7 @@ describe('lost commit', () => {
   it('while nothing runs says nothing about the turn that comes next', () => {
     const lane = openLane([]);
     lane.lost(loaded({ upto: 0 }, 9));
-    lane.arrive(item(3));
+    lane.arrive(item(3), 0);
     lane.take(NOW);
     expect(lane.batchIsWhole).toBe(true);
   });

@@ -10,6 +10,7 @@ import {
   type SessionRecord,
   type TurnRecord,
 } from '#contracts';
+import { isDecided } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import { decisionAfterSuccess, type Batch } from './batch.js';
 import type { Lane, LoadedHead } from './lane.js';
@@ -39,11 +40,11 @@ export function draftNote(
     readonly sends?: readonly NoteReply[];
   },
 ): RecordDraft {
-  const head: Head = {
-    ...lane.head,
-    ...lane.cursorAfter(change.messages.map(({ seq }) => seq)),
-    run: change.run === undefined ? lane.runBesideNote : change.run,
-  };
+  const cursor = lane.cursorAfter(change.messages.map(({ seq }) => seq));
+  const run = change.run === undefined ? lane.runBesideNote : change.run;
+  // A run that has lost a message never comes again (L7): left in the head, it would stand there for ever.
+  const isOver = run?.seqs.some((seq) => isDecided(cursor, seq)) === true;
+  const head: Head = { ...lane.head, ...cursor, run: isOver ? null : run };
   const refersToState = head.state !== undefined && jsonBytes(head.state) > MAX_NOTE_STATE_BYTES;
   const { state, ...withoutState } = head;
   const record: NoteRecord = {
