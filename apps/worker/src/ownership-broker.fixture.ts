@@ -1,4 +1,4 @@
-import { parseRecord, type Head, type SessionRecord, type TurnStartedEvent } from '#contracts';
+import { parseRecord, type Head, type SessionRecord, type TurnStartedEvent, type StrategyName } from '#contracts';
 import { emptyHead, type LoadedHead } from '#lanes';
 import type { Lease, MemberValue, StoredLease } from '#shards';
 
@@ -9,6 +9,9 @@ export interface ModelMessage {
   readonly session: string;
   readonly shard: number;
   readonly route: string;
+  readonly strategy?: StrategyName | undefined;
+  /** When it was stored. */
+  readonly at: number;
 }
 
 interface StoredRecord {

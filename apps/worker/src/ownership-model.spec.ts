@@ -1,7 +1,16 @@
 import fc from 'fast-check';
 import TinyQueue from 'tinyqueue';
 import { expect, it } from 'vitest';
-import { QUEUE_DEFAULTS, type Clock, type SessionRecord, type SessionTokens } from '#contracts';
+import {
+  FULL_QUEUE_POLICIES,
+  OVERFLOW_ACTIONS,
+  STRATEGIES,
+  type Clock,
+  type Decision,
+  type QueueSettings,
+  type SessionRecord,
+  type SessionTokens,
+} from '#contracts';
 import { isDecided, type TurnOutcome, type TurnPolicy, type TurnRunner, type TurnWork } from '#lanes';
 import { ModelBroker } from './ownership-broker.fixture.js';
 import type { ModelWorld } from './ownership-host.fixture.js';
@@ -30,16 +39,30 @@ const POLICY: TurnPolicy = {
   laneBuffer: 2,
 };
 
-const QUEUEING = { ...QUEUE_DEFAULTS, maxQueueSize: Number.POSITIVE_INFINITY };
-
 const atMs = fc.integer({ min: 0, max: FAULTS_UNTIL_MS });
 const durationMs = fc.integer({ min: 100, max: 7_000 });
 const KINDS = ['join', 'join', 'kill', 'restart', 'drain', 'drain', 'freeze', 'disconnect', 'outage'] as const;
+const arrival = fc.record({
+  atMs,
+  session: fc.constantFrom(...SESSIONS),
+  route: fc.constantFrom(...ROUTES),
+  /** Mostly that of the agent. */
+  strategy: fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, fc.constantFrom(...STRATEGIES)),
+});
+const queueing: fc.Arbitrary<QueueSettings> = fc.record({
+  strategy: fc.constantFrom(...STRATEGIES),
+  maxQueueSize: fc.constantFrom(1, 2, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY),
+  onQueueFull: fc.constantFrom(...FULL_QUEUE_POLICIES),
+  queueEntryTtlMs: fc.constantFrom(400, 90_000),
+  queueTimeoutMs: fc.constantFrom(undefined, undefined, 1_000, 20_000),
+  overflowAction: fc.constantFrom(...OVERFLOW_ACTIONS),
+  busyMessage: fc.constant('busy'),
+  debounceMs: fc.constantFrom(50, 500),
+  maxDebounceMs: fc.constantFrom(500, 2_000),
+});
 const scenario = fc.record({
-  arrivals: fc.array(fc.record({ atMs, session: fc.constantFrom(...SESSIONS), route: fc.constantFrom(...ROUTES) }), {
-    minLength: 3,
-    maxLength: 20,
-  }),
+  arrivals: fc.array(arrival, { minLength: 3, maxLength: 20 }),
+  queueing,
   events: fc.array(fc.record({ atMs, kind: fc.constantFrom(...KINDS), pick: fc.nat({ max: 9 }), durationMs }), {
     maxLength: 8,
   }),
@@ -102,7 +125,18 @@ interface ActiveTurn {
   readonly startedAt: number;
 }
 
-const noneSeen = () => ({ takeovers: 0, heldTurns: 0, rerun: 0, discarded: 0, handedBack: 0, dead: 0, retried: 0 });
+/** Decisions that strategies make. */
+const left = () => ({ dropped: 0, expired: 0, superseded: 0, skipped: 0 });
+const noneSeen = () => ({
+  takeovers: 0,
+  heldTurns: 0,
+  rerun: 0,
+  discarded: 0,
+  handedBack: 0,
+  dead: 0,
+  retried: 0,
+  ...left(),
+});
 
 class World implements ModelWorld {
   readonly clock = new ModelClock();
@@ -125,9 +159,10 @@ class World implements ModelWorld {
     );
     for (const arrival of plan.arrivals) {
       const shard = SESSIONS.indexOf(arrival.session) % SHARDS;
-      const { session, route } = arrival;
+      const { session, route, strategy } = arrival;
       this.clock.after(arrival.atMs, () => {
-        this.broker.inbox.push({ seq: this.broker.inbox.length + 1, session, shard, route });
+        const seq = this.broker.inbox.length + 1;
+        this.broker.inbox.push({ seq, session, shard, route, strategy, at: this.clock.now() });
       });
     }
     for (const event of plan.events) this.clock.after(event.atMs, () => this.befall(event));
@@ -216,7 +251,7 @@ class World implements ModelWorld {
     return {
       knows: () => true,
       policyOf: () => POLICY,
-      queueingOf: () => QUEUEING,
+      queueingOf: (_key, { strategy = this.plan.queueing.strategy } = {}) => ({ ...this.plan.queueing, strategy }),
       runsOutside: ({ sessionToken }) => SESSIONS.indexOf(sessionToken) % 2 === 0,
       run: (work) => this.runTurn(worker, work),
     };
@@ -283,7 +318,7 @@ class World implements ModelWorld {
       const before = this.decided.get(seq);
       if (before !== undefined) this.violations.push(`message ${seq} is decided ${before} and ${decision} (L1)`);
       this.decided.set(seq, decision);
-      if (decision === 'dead') this.seen.dead++;
+      if (decision in this.seen) this.seen[decision as Decision & keyof typeof this.seen]++;
     }
     if (record.run !== null && record.kind === 'note') {
       const { notBefore, crashes } = record.run;

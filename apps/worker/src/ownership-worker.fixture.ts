@@ -118,10 +118,10 @@ class ModelIntake implements ShardWork {
   }
 }
 
-function toRaw({ seq, route }: ModelMessage) {
+function toRaw({ seq, route, strategy, at }: ModelMessage) {
   const thread = route === '' ? {} : { thread: route };
-  const body = JSON.stringify({ v: 1, kind: 'message', id: `m${seq}`, text: 'x', ...thread });
-  return { seq, storedAtMs: seq, data: Buffer.from(body), header: () => '' };
+  const body = JSON.stringify({ v: 1, kind: 'message', id: `m${seq}`, text: 'x', strategy, ...thread });
+  return { seq, storedAtMs: at, data: Buffer.from(body), header: () => '' };
 }
 
 let ids = 0;
