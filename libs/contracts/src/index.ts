@@ -6,10 +6,21 @@ export { LanekeeperError, RetryLaterError, TerminalError, describeProblem, type 
 export { highestOfHead } from './head-mark.js';
 export { HEADER } from './headers.js';
 export {
+  LOCK_SCOPES,
+  defaultLockScope,
+  platformOf,
+  sessionKeyFor,
+  type LockScope,
+  type Place,
+  type SessionChoice,
+} from './lock-scope.js';
+export {
   AGENT_NAME_PATTERN,
   MAX_MESSAGE_ID_CHARS,
   MAX_STORED_BYTES,
   MAX_TEXT_BYTES,
+  channelMessageBody,
+  checkChannelMessageBody,
   checkSendMessageBody,
   describeValue,
   isMessageId,
@@ -17,6 +28,7 @@ export {
   sendMessageBody,
   unreadableId,
   type CancelTarget,
+  type ChannelMessageBody,
   type ControlMessage,
   type InboxEntry,
   type InboxMessage,
