@@ -1,3 +1,4 @@
+import type { Provider } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
@@ -14,6 +15,8 @@ export interface StartIngressOptions {
   readonly settings: Settings;
   readonly natsUrl: string;
   readonly log: Logger;
+  /** Providers of your own: a `LOCK_SCOPE_RESOLVER`, and whatever it needs. */
+  readonly providers?: readonly Provider[];
   readonly signal?: AbortSignal;
 }
 
@@ -37,13 +40,13 @@ const MAX_PARAM_CHARS = 8_192;
 
 /** Starts the ingress role; resolves when it listens. */
 export async function startIngress(options: StartIngressOptions): Promise<RunningIngress> {
-  const { settings, log } = options;
+  const { settings, log, providers = [] } = options;
   const names = new Names(settings.namespace, settings.shards);
   const broker = await openIngressBroker({ ...options, names });
   let app: NestFastifyApplication | undefined;
   try {
     app = await NestFactory.create<NestFastifyApplication>(
-      IngressModule.register({ ...broker, log }),
+      IngressModule.register({ ...broker, log, providers, scopeOf: noScopeConfigured }),
       makeAdapter(),
       // Fastify's own JSON parser is kept: Nest's would also take form bodies, which no route of ours understands.
       { logger: new NestLogger(log), abortOnError: false, bodyParser: false },
@@ -70,6 +73,9 @@ export async function startIngress(options: StartIngressOptions): Promise<Runnin
     },
   };
 }
+
+/** No setting names a scope in this version: the platform decides. */
+const noScopeConfigured = (): undefined => undefined;
 
 function makeAdapter(): FastifyAdapter {
   return new FastifyAdapter({

@@ -27,6 +27,7 @@ export {
   parseInboxEntry,
   sendMessageBody,
   unreadableId,
+  type BodyProblems,
   type CancelTarget,
   type ChannelMessageBody,
   type ControlMessage,
