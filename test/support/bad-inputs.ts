@@ -317,6 +317,13 @@ export const BAD_STARTS: readonly BadStart[] = [
   yaml('an agent with two timeouts', 'agents: {main: {sessionTimeout: 1, turnTimeoutMs: 1000}}\n', /sessionTimeout/),
   yaml('an agent with no attempt', 'agents: {main: {maxAttempts: 0}}\n', /agents\.main\.maxAttempts/),
   yaml('an agent with a negative timeout', 'agents: {main: {turnTimeoutMs: -5}}\n', /agents\.main\.turnTimeoutMs/),
+  yaml(
+    'a strategy of a later version',
+    'agents: {main: {strategy: steer}}\n',
+    /agents\.main\.strategy.*later version/s,
+  ),
+  yaml('a window where none is', 'concurrency: {strategy: fifo, debounceMs: 5}\n', /concurrency\.debounceMs.*fifo/s),
+  yaml('a lock that is forced', 'onLockConflict: force\n', /onLockConflict.*two turns/s),
   yaml('two mistakes, both told', 'drainMs: -1\nshards: 3\n', /shards.*drainMs/s),
   { title: 'a command that is none', args: ['upp'], names: /upp/ },
   { title: 'an option that is none', args: ['up', '--fast'], names: /--fast/ },

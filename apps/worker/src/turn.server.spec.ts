@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { AgentSettings } from '#config';
+import { QUEUE_DEFAULTS } from '#contracts';
 import type { BoundAgent } from './agent-runner.js';
 import { TurnServer, type TurnIntake } from './turn.server.js';
 
@@ -12,6 +13,7 @@ const LIMITS = {
   retryLaterMaxMs: 3,
   laneBuffer: 512,
 };
+const QUEUEING = { queueing: QUEUE_DEFAULTS, channels: {} };
 
 type Agents = Readonly<Record<string, Partial<AgentSettings>>>;
 
@@ -33,7 +35,7 @@ class FakeIntake implements TurnIntake {
 /** A server with these handlers; each answers with its own name, and an outside agent with its url. */
 function setUp(agents: Agents, names: string[], intake = new FakeIntake()) {
   const server = new TurnServer(intake, {
-    agents: Object.fromEntries(Object.entries(agents).map(([name, own]) => [name, { ...LIMITS, ...own }])),
+    agents: Object.fromEntries(Object.entries(agents).map(([name, own]) => [name, { ...LIMITS, ...QUEUEING, ...own }])),
     callOutside: async (turn, { url, secret }) => [turn, url, secret],
   });
   for (const name of names) server.addHandler(name, async () => name);
@@ -73,6 +75,17 @@ describe('TurnServer', () => {
     expect(await intake.agents?.get('far')?.handler('turn' as never)).toEqual(['turn', 'http://b/', undefined]);
     expect(main).toMatchObject({ isOutside: true, policy: { ...LIMITS, maxAttempts: 9 } });
     expect(intake.agents?.get('research')).toMatchObject({ isOutside: false, policy: LIMITS });
+  });
+
+  it('messages of an agent wait as its settings say', async () => {
+    const queueing = { ...QUEUE_DEFAULTS, strategy: 'fifo' } as const;
+    const ofSlack = { ...QUEUE_DEFAULTS, strategy: 'drop' } as const;
+    const agents = { main: {}, research: { queueing, channels: { slack: { queueing: ofSlack } } } };
+    const { intake, listen } = setUp(agents, ['main', 'research']);
+    expect(await listen()).toBeUndefined();
+    expect(intake.agents?.get('main')?.queueing()).toEqual(QUEUE_DEFAULTS);
+    expect(intake.agents?.get('research')?.queueing()).toEqual(queueing);
+    expect(intake.agents?.get('research')?.queueing({ channel: 'slack:C1' })).toEqual(ofSlack);
   });
 
   it('refuses to start when agents lack their handlers, and names each and what there is', async () => {

@@ -1,7 +1,8 @@
 import { Server, type CustomTransportStrategy } from '@nestjs/microservices';
 import type { Turn, TurnHandler } from '#agents';
 import type { AgentSettings } from '#config';
-import { LanekeeperError, QUEUE_DEFAULTS } from '#contracts';
+import { LanekeeperError } from '#contracts';
+import { queueingOf } from './agent-queueing.js';
 import type { BoundAgent } from './agent-runner.js';
 
 /** What the strategy starts and stops: reading, running and committing turns. */
@@ -67,7 +68,7 @@ export class TurnServer extends Server implements CustomTransportStrategy {
         bound.set(agent, {
           handler,
           policy: settings,
-          queueing: () => QUEUE_DEFAULTS,
+          queueing: queueingOf(settings),
           isOutside: settings.url !== undefined,
         });
     }

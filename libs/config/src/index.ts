@@ -4,4 +4,5 @@ export { natsConnectOptions, redactUrl, type NatsConnectOptions } from './nats-u
 export { packageRoot, packageVersion } from './package-root.js';
 export { serviceUrl } from './service-url.js';
 export { SettingsError } from './settings-error.js';
-export { hostWorkerId, type AgentSettings, type Settings, type SettingsInput } from './settings.js';
+export type { AgentSettings } from './agent-settings.js';
+export { hostWorkerId, type Settings, type SettingsInput } from './settings.js';

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { InputProblem } from '#contracts';
+import { QUEUE_DEFAULTS, type InputProblem } from '#contracts';
 import { loadSettings, type LoadSettingsOptions } from './load-settings.js';
 import { SettingsError } from './settings-error.js';
 import type { Settings, SettingsInput } from './settings.js';
@@ -36,6 +36,8 @@ const LIMITS = {
   backoffMaxMs: 30_000,
   retryLaterMaxMs: 3_600_000,
   laneBuffer: 512,
+  queueing: QUEUE_DEFAULTS,
+  channels: {},
 };
 
 const POOL = { minWorkers: 1, maxWorkers: 5, idleTimeout: 60 };

@@ -4,7 +4,8 @@ import { SettingsError } from './settings-error.js';
 import { readSettingsFile } from './settings-file.js';
 import { checkLayer, dotted, mergeLayers, type SettingPath, type SettingsLayer } from './settings-layer.js';
 import { checkRules } from './settings-rules.js';
-import { resolveAgents, settingsSchema, type Settings, type SettingsInput } from './settings.js';
+import { resolveAgents } from './resolve-agents.js';
+import { settingsSchema, type CheckedSettings, type Settings, type SettingsInput } from './settings.js';
 
 export interface LoadSettingsOptions {
   /** Variables - default: those of this process, which are read nowhere else. */
@@ -34,7 +35,14 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
     ...checkRules(settings).map(({ path, ...rest }) => ({ field: nameOfSource(layers, path), ...rest })),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
-  return { ...settings, dataDir: resolve(cwd, settings.dataDir), agents: resolveAgents(settings.agents) };
+  return settle(settings, cwd);
+}
+
+/** Only what services need is left: spellings that agents' settings already answer for would be a second truth. */
+function settle(settings: CheckedSettings, cwd: string): Settings {
+  const { channels: _channels, concurrency: _concurrency, lockScope: _lockScope, ...others } = settings;
+  const { onLockConflict: _onLockConflict, agent: _agent, sessions: _sessions, ...rest } = others;
+  return { ...rest, dataDir: resolve(cwd, settings.dataDir), agents: resolveAgents(settings) };
 }
 
 /** Names a setting after the layer that decided it, so that people mend the right place. */

@@ -133,9 +133,10 @@ function duplicateKey(line: number): FileFault {
 function withoutEmptyGroups(values: Record<string, unknown>): Record<string, unknown> {
   const filled = { ...values };
   for (const name of GROUP_NAMES) if (filled[name] === null) filled[name] = {};
-  const agents = filled['agents'];
-  if (isGroup(agents)) {
-    filled['agents'] = Object.fromEntries(Object.entries(agents).map(([name, own]) => [name, own ?? {}]));
+  for (const record of ['agents', 'channels']) {
+    const named = filled[record];
+    if (!isGroup(named)) continue;
+    filled[record] = Object.fromEntries(Object.entries(named).map(([name, own]) => [name, own ?? {}]));
   }
   return filled;
 }

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { AGENT_NAME_PATTERN, closestName, describeValue, type InputProblem } from '#contracts';
 import { isLaterSetting } from './later-settings.js';
+import { PLATFORM_PATTERN } from './queue-fields.js';
 import { knownKeys, settingsSchema } from './settings.js';
 
 export type SettingPath = readonly PropertyKey[];
@@ -20,10 +21,12 @@ export interface CheckedLayer {
   readonly values: Record<string, unknown>;
 }
 
+const UNKNOWN_KEYS = 'unrecognized_keys';
+
 /** A layer is checked on its own, so that a bad value is reported also when a higher layer overrides it. */
 export function checkLayer(layer: SettingsLayer): CheckedLayer {
   const values: unknown = structuredClone(layer.values);
-  const issues = settingsSchema.safeParse(values, { reportInput: true }).error?.issues ?? [];
+  const issues = (settingsSchema.safeParse(values, { reportInput: true }).error?.issues ?? []).flatMap(inGroup);
   const problems = new Map<string, InputProblem>();
   for (const issue of issues) {
     for (const problem of toProblems(issue, layer)) {
@@ -32,13 +35,15 @@ export function checkLayer(layer: SettingsLayer): CheckedLayer {
   }
   if (!isGroup(values)) return { problems: [...problems.values()], values: {} };
   for (const issue of issues) {
-    if (issue.code === 'unrecognized_keys') for (const key of issue.keys) remove(values, [...issue.path, key]);
+    if (issue.code === UNKNOWN_KEYS) for (const key of issue.keys) remove(values, [...issue.path, key]);
     else remove(values, issue.path);
   }
-  // zod passes over this one key of a record in silence.
-  if (isGroup(values['agents']) && Object.hasOwn(values['agents'], '__proto__')) {
-    const problem = agentNameProblem(['agents', '__proto__'], layer);
-    problems.set(problem.field, problem);
+  for (const record of ['agents', 'channels']) {
+    // zod passes over this one key of a record in silence.
+    if (isGroup(values[record]) && Object.hasOwn(values[record], '__proto__')) {
+      const problem = nameProblem([record, '__proto__'], layer);
+      problems.set(problem.field, problem);
+    }
   }
   return { problems: [...problems.values()], values };
 }
@@ -69,9 +74,18 @@ export function dotted(path: SettingPath): string {
   return keys.join('.') || 'settings';
 }
 
+/** Of a setting that is a word or a group: what is wrong inside the group, when it is one. */
+function inGroup(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== 'invalid_union' || !isGroup(issue.input)) return [issue];
+  const inside = issue.errors.find((issues) =>
+    issues.some(({ code, path }) => code === UNKNOWN_KEYS || path.length > 0),
+  );
+  return inside?.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] })) ?? [issue];
+}
+
 function toProblems(issue: z.core.$ZodIssue, layer: SettingsLayer): InputProblem[] {
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKeyProblem(issue.path, key, layer));
-  if (issue.code === 'invalid_key') return [agentNameProblem(issue.path, layer)];
+  if (issue.code === UNKNOWN_KEYS) return issue.keys.map((key) => unknownKeyProblem(issue.path, key, layer));
+  if (issue.code === 'invalid_key') return [nameProblem(issue.path, layer)];
   return [
     {
       field: layer.nameOf(issue.path),
@@ -93,14 +107,22 @@ function unknownKeyProblem(path: SettingPath, key: string, layer: SettingsLayer)
     };
   }
   const known = knownKeys(path);
-  const close = closestName(key, known);
-  const remedy = close === undefined ? 'leave it out' : `did you mean ${dotted([...path, close])}?`;
+  const remedy = meant(path, key, known) ?? 'leave it out';
   return { field, found: 'an unknown setting', wanted: `one of ${known.join(', ')}`, remedy };
 }
 
-function agentNameProblem(path: SettingPath, layer: SettingsLayer): InputProblem {
-  const wanted = `agent names that match ${AGENT_NAME_PATTERN.source}`;
-  return { field: layer.nameOf(path), found: 'another name', wanted, remedy: 'rename the agent' };
+function meant(path: SettingPath, key: string, known: readonly string[]): string | undefined {
+  const isForAll = path.length === 0 || path[0] === 'agent';
+  // One that only agents have, above them: near names would only lead away from it.
+  if (isForAll && knownKeys(['agents', 'defaults']).includes(key)) return `did you mean agents.defaults.${key}?`;
+  const close = closestName(key, known);
+  return close === undefined ? undefined : `did you mean ${dotted([...path, close])}?`;
+}
+
+function nameProblem(path: SettingPath, layer: SettingsLayer): InputProblem {
+  const [pattern, what] = path[0] === 'agents' ? [AGENT_NAME_PATTERN, 'agent'] : [PLATFORM_PATTERN, 'platform'];
+  const wanted = `${what} names that match ${pattern.source}`;
+  return { field: layer.nameOf(path), found: 'another name', wanted, remedy: `rename the ${what}` };
 }
 
 const HARMLESS_TEXT = /^(-?\d{1,12}(\.\d{1,6})?|[A-Za-z][A-Za-z_-]{0,15})$/;

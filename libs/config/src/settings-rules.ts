@@ -1,5 +1,6 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { describeValue } from '#contracts';
+import { checkQueueing } from './queueing-rules.js';
 import type { CheckedSettings } from './settings.js';
 
 /** A problem that no single field's check can see; its path tells which setting to name. */
@@ -18,7 +19,7 @@ loopback.addAddress('::1', 'ipv6');
 export function checkRules(settings: CheckedSettings): RuleProblem[] {
   const rules = [
     ...[hostIsLoopback, agentHasOneRunner, agentHasOneTimeout, renewsInTime, keepsThroughWindow],
-    ...[poolHasRoom, poolHasWorkForAll],
+    ...[poolHasRoom, poolHasWorkForAll, checkQueueing],
   ];
   return rules.flatMap((rule) => rule(settings) ?? []);
 }

@@ -1,22 +1,26 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { AGENT_NAME_PATTERN, DEFAULT_SHARDS, NAMESPACE_PATTERN } from '#contracts';
+import { agent, type AgentSettings } from './agent-settings.js';
+import { LONGEST_DURATION_MS, group, integer, text } from './field-checks.js';
+import { guideAgent, guideConcurrency, guideSessions } from './guide-spelling.js';
 import { isNatsUrl } from './nats-url.js';
+import {
+  PLATFORM_PATTERN,
+  channel,
+  concurrency,
+  concurrencyOrStrategy,
+  lockScope,
+  onLockConflict,
+} from './queue-fields.js';
+import { placeOf } from './setting-places.js';
 
 /**
  * Every setting of this version. The text given to a field's check is what a problem report says was wanted.
  * All fields may be left out, so any single source (file, environment, options) can be checked on its own.
  */
 
-/** Node fires a timer at once when its delay does not fit in 31 bits, so no duration may come near that. */
-const LONGEST_DURATION_MS = 24 * 60 * 60 * 1000;
-
 const LONGEST_KEEP_MS = 365 * 24 * 60 * 60 * 1000;
-
-const integer = (min: number, max: number, wanted: string) => z.int(wanted).min(min, wanted).max(max, wanted);
-const text = (pattern: RegExp, wanted: string) => z.string(wanted).regex(pattern, wanted);
-const group = <S extends z.ZodRawShape>(shape: S) =>
-  z.strictObject(shape, `a group of settings (${Object.keys(shape).join(', ')})`);
 
 const http = group({
   /** Address to listen on: IP address or host name - default 127.0.0.1. Only loopback addresses in this version. */
@@ -89,66 +93,6 @@ const log = group({
     .default('info'),
 });
 
-const duration = (min: number) =>
-  integer(min, LONGEST_DURATION_MS, `whole milliseconds from ${min} to ${LONGEST_DURATION_MS}`);
-
-const agent = group({
-  /** Name of the `@OnTurn` handler - default: unset = the handler that has the agent's own name. */
-  handler: text(AGENT_NAME_PATTERN, 'a handler name: a-z 0-9 _ -, at most 64 characters').optional(),
-  /** Where the agent is called over HTTP - default: unset = a handler in the worker. */
-  url: z
-    .url({ protocol: /^https?$/, error: 'an http:// or https:// URL' })
-    .max(2048, 'a URL of at most 2048 characters')
-    .optional(),
-  /** Signs the requests to `url` (HMAC-SHA256) - default: unset = unsigned. */
-  secret: z.string('a text').min(16, 'at least 16 characters').max(1024, 'at most 1024 characters').optional(),
-  /** How long one attempt of a turn may last - ms - default 300000 (5 min). Then it is aborted. */
-  turnTimeoutMs: duration(10).optional(),
-  /** The same in seconds, under the name that OpenClaw has for it. */
-  sessionTimeout: z
-    .number('seconds')
-    .min(0.01, 'seconds from 0.01 to 86400')
-    .max(86_400, 'seconds from 0.01 to 86400')
-    .optional(),
-  /** How long an aborted handler may take to stop - ms - default 5000. Then the session goes on without it. */
-  abortGraceMs: duration(0).optional(),
-  /** Attempts until a turn is dead - default 3 - 1 = no retry. */
-  maxAttempts: integer(1, 1_000, 'a whole number from 1 to 1000').optional(),
-  /** Pause before the second attempt; doubles with each further one - ms - default 1000. */
-  backoffInitialMs: duration(0).optional(),
-  /** Longest pause between attempts - ms - default 30000. */
-  backoffMaxMs: duration(0).optional(),
-  /** How many waiting messages of a session are kept in memory; the rest is read again - messages - default 512. */
-  laneBuffer: integer(1, 100_000, 'a whole number of messages from 1 to 100000').optional(),
-  /** How long in all a turn may be put off by "later" (429, 503, RetryLaterError) - ms - default 3600000 (1 h). */
-  retryLaterMaxMs: duration(0).optional(),
-});
-type AgentInput = z.output<typeof agent>;
-
-/** An agent as services see it: defaults filled in. */
-export interface AgentSettings {
-  readonly handler?: string | undefined;
-  readonly url?: string | undefined;
-  readonly secret?: string | undefined;
-  readonly turnTimeoutMs: number;
-  readonly abortGraceMs: number;
-  readonly maxAttempts: number;
-  readonly backoffInitialMs: number;
-  readonly backoffMaxMs: number;
-  readonly retryLaterMaxMs: number;
-  readonly laneBuffer: number;
-}
-
-const AGENT_DEFAULTS: AgentSettings = {
-  turnTimeoutMs: 300_000,
-  abortGraceMs: 5_000,
-  maxAttempts: 3,
-  backoffInitialMs: 1_000,
-  backoffMaxMs: 30_000,
-  retryLaterMaxMs: 3_600_000,
-  laneBuffer: 512,
-};
-
 const isPowerOfTwo = (value: number): boolean => (value & (value - 1)) === 0;
 const SHARDS_WANTED = 'a power of two from 16 to 512';
 
@@ -166,6 +110,17 @@ export const settingsSchema = z.strictObject(
     agents: z
       .record(z.string().regex(AGENT_NAME_PATTERN), agent, 'a group of agents, each name with its settings')
       .prefault({}),
+    /** What messages of a platform have instead of their agent's, by what stands before the first colon of `channel`. */
+    channels: z
+      .record(z.string().regex(PLATFORM_PATTERN), channel, 'a group of platforms, each name with its settings')
+      .prefault({}),
+    /** For all agents, in the words of the Chat SDK. */
+    concurrency: concurrencyOrStrategy,
+    lockScope,
+    onLockConflict,
+    /** For all agents, in the words of the concurrency guide. */
+    agent: guideAgent.optional(),
+    sessions: guideSessions.optional(),
     worker: worker.prefault({}),
     membership: membership.prefault({}),
     gateway: gateway.prefault({}),
@@ -182,52 +137,42 @@ export const settingsSchema = z.strictObject(
 export type SettingsInput = z.input<typeof settingsSchema>;
 /** Settings as they were written, checked field by field. */
 export type CheckedSettings = z.output<typeof settingsSchema>;
+
+/** What decides how agents' messages wait; `agents` says it for each once it is settled. */
+type Spellings = 'agents' | 'channels' | 'concurrency' | 'lockScope' | 'onLockConflict' | 'agent' | 'sessions';
 /** Settled settings: `dataDir` is absolute, `agents` holds real agents only, each with its defaults. */
-export type Settings = Omit<CheckedSettings, 'agents'> & { readonly agents: Readonly<Record<string, AgentSettings>> };
+export type Settings = Omit<CheckedSettings, Spellings> & { readonly agents: Readonly<Record<string, AgentSettings>> };
 
-type Group = { readonly shape: object };
-const GROUPS: Readonly<Record<string, Group>> = { http, nats, worker, membership, gateway, inbox, dedup, log };
-/** By their paths. */
-const INNER_GROUPS: Readonly<Record<string, Group>> = { 'gateway.workerPool': workerPool };
+/** By their places. */
+const GROUPS: Readonly<Record<string, { readonly shape: object }>> = {
+  '': settingsSchema,
+  http,
+  nats,
+  worker,
+  membership,
+  gateway,
+  'gateway.workerPool': workerPool,
+  inbox,
+  dedup,
+  log,
+  'agents.*': agent,
+  'agents.*.concurrency': concurrency,
+  'channels.*': channel,
+  'channels.*.concurrency': concurrency,
+  concurrency,
+  agent: guideAgent,
+  'agent.concurrency': guideConcurrency,
+  sessions: guideSessions,
+};
 
-/** The names of groups, for readers that meet an empty one. */
-export const GROUP_NAMES: readonly string[] = [...Object.keys(GROUPS), 'agents'];
+/** The names of groups at the top, for readers that meet an empty one. */
+export const GROUP_NAMES: readonly string[] = Object.keys(settingsSchema.shape).filter(
+  (key) => key in GROUPS || `${key}.*` in GROUPS,
+);
 
-/** The keys that may stand at a path: the root for `[]`, else a group, one in a group, or one agent. */
+/** The keys that may stand at a path. */
 export function knownKeys(path: readonly PropertyKey[]): string[] {
-  if (path.length === 0) return Object.keys(settingsSchema.shape);
-  if (path[0] === 'agents') return Object.keys(agent.shape);
-  const groups = path.length === 1 ? GROUPS : INNER_GROUPS;
-  return Object.keys(groups[path.map(String).join('.')]?.shape ?? {});
-}
-
-/** Always there. What runs them: a handler of their own name, and for `main` without one the built-in echo. */
-const BUILT_IN_AGENTS: readonly string[] = ['main', 'echo'];
-
-/**
- * Configured agents, each filled up from `agents.defaults`, and the built-in ones where their name is not configured.
- * The answer has no prototype: `constructor` is a valid agent name, and a lookup must not find it by accident.
- */
-export function resolveAgents(configured: CheckedSettings['agents']): Settings['agents'] {
-  const { defaults = {}, ...named } = configured;
-  const resolved = Object.create(null) as Record<string, AgentSettings>;
-  for (const name of BUILT_IN_AGENTS) resolved[name] = resolveAgent(defaults, {});
-  for (const [name, own] of Object.entries(named)) resolved[name] = resolveAgent(defaults, own);
-  return resolved;
-}
-
-function resolveAgent(defaults: AgentInput, own: AgentInput): AgentSettings {
-  // What runs an agent is one choice: an agent's own handler is not combined with the defaults' url.
-  const { url: _url, secret: _secret, handler: _handler, ...rest } = defaults;
-  const base = own.handler === undefined && own.url === undefined ? defaults : rest;
-  return { ...AGENT_DEFAULTS, ...inMs(base), ...inMs(own) };
-}
-
-/** `sessionTimeout` under its other name, so that either overrides the defaults' other. */
-function inMs({ sessionTimeout, ...agentInput }: AgentInput): Omit<AgentInput, 'sessionTimeout'> {
-  return sessionTimeout === undefined
-    ? agentInput
-    : { turnTimeoutMs: Math.round(sessionTimeout * 1_000), ...agentInput };
+  return Object.keys(GROUPS[placeOf(path)]?.shape ?? {});
 }
 
 /** The name of this host, as a worker's name may have it. */

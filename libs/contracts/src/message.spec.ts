@@ -77,6 +77,7 @@ describe('checkSendMessageBody', () => {
     ['a long channel', { text: 'x', channel: 'x'.repeat(513) }, 'channel', 'a text of 513 bytes'],
     ['half a character in a channel', { text: 'x', channel: 'a:\ud800' }, 'channel', 'a text of 5 bytes'],
     ['a strategy that is none', { text: 'x', strategy: 'SECRET' }, 'strategy', 'a text of 6 bytes'],
+    ['a strategy of a later version', { text: 'x', strategy: 'steer' }, 'strategy', 'a text of 5 bytes'],
     ['a replyTo that is no URL', { text: 'x', replyTo: 'SECRET' }, 'replyTo', 'a text of 6 bytes'],
     ['a replyTo of another protocol', { text: 'x', replyTo: 'ftp://SECRET' }, 'replyTo', 'a text of 12 bytes'],
     ['a script as replyTo', { text: 'x', replyTo: 'javascript:SECRET' }, 'replyTo', 'a text of 17 bytes'],

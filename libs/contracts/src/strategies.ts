@@ -9,6 +9,9 @@ export type StrategyName = (typeof STRATEGIES)[number];
 /** Names of other systems. */
 export const STRATEGY_ALIASES: Readonly<Record<string, StrategyName>> = { followup: 'fifo' };
 
+/** Strategies of a later version, so that they can be refused by name. */
+export const LATER_STRATEGIES: readonly string[] = ['concurrent', 'interrupt', 'steer'];
+
 export const FULL_QUEUE_POLICIES = ['drop-oldest', 'drop-newest', 'summarize'] as const;
 export type FullQueuePolicy = (typeof FULL_QUEUE_POLICIES)[number];
 
@@ -44,3 +47,26 @@ export const QUEUE_DEFAULTS: QueueSettings = {
   debounceMs: 1_500,
   maxDebounceMs: 10_000,
 };
+
+/** A window that every message restarts; `maxDebounceMs` ends it. */
+export function hasQuietWindow(strategy: StrategyName): boolean {
+  return strategy === 'collect' || strategy === 'debounce';
+}
+
+/** The longest that a message waits for its window; 0 when the strategy has none. */
+export function longestWindowMs({ strategy, debounceMs, maxDebounceMs }: QueueSettings): number {
+  if (strategy === 'burst') return debounceMs;
+  return hasQuietWindow(strategy) ? maxDebounceMs : 0;
+}
+
+/**
+ * The settings for a message that names a strategy of its own. Windows were checked against the limits for the strategies
+ * that are configured, and for another one they may not fit: they give way, else its messages would expire while they wait.
+ */
+export function withStrategy(settings: QueueSettings, strategy: StrategyName): QueueSettings {
+  if (strategy === settings.strategy) return settings;
+  const shortestLimitMs = Math.min(settings.queueEntryTtlMs, settings.queueTimeoutMs ?? Number.POSITIVE_INFINITY);
+  const fits = (windowMs: number): number => Math.max(1, Math.min(windowMs, shortestLimitMs - 1));
+  const debounceMs = fits(settings.debounceMs);
+  return { ...settings, strategy, debounceMs, maxDebounceMs: fits(Math.max(debounceMs, settings.maxDebounceMs)) };
+}

@@ -1,0 +1,107 @@
+import { hasQuietWindow } from '#contracts';
+import {
+  settleLevels,
+  type ChoiceName,
+  type QueueChoices,
+  type QueueingLevel,
+  type QueueingPlan,
+  type WrittenChoice,
+} from './queueing-plan.js';
+import type { RuleProblem } from './settings-rules.js';
+
+/**
+ * Finds choices that decide nothing, because another one leaves them without a meaning: whoever wrote one expects
+ * something else than what would happen. One that is idle for some agents only may stand, as what agents have in common.
+ */
+export function findIdleChoices({ levels, cases }: QueueingPlan): RuleProblem[] {
+  return levels.flatMap((level) =>
+    level.flatMap((choice) => {
+      const reason = idleBeside(choice, level) ?? idleEverywhere(choice, cases);
+      if (reason === undefined) return [];
+      const { found, wanted, remedy } = reason;
+      return [{ path: choice.path, found, wanted, remedy }];
+    }),
+  );
+}
+
+interface IdleReason extends Omit<RuleProblem, 'path'> {
+  /** The choice that makes the other one idle. */
+  readonly because: ChoiceName;
+}
+
+/** Both stand in the same place, so no other agent can be meant. */
+function idleBeside({ name }: WrittenChoice, level: QueueingLevel): IdleReason | undefined {
+  const reason = whyIdle(name, settleLevels([level]).choices);
+  return level.some((other) => other.name === reason?.because) ? reason : undefined;
+}
+
+function idleEverywhere(choice: WrittenChoice, cases: QueueingPlan['cases']): IdleReason | undefined {
+  const reasons = cases
+    .filter(({ decidedBy }) => decidedBy.get(choice.name)?.written === choice)
+    .map(({ choices }) => whyIdle(choice.name, choices));
+  return reasons.every((reason) => reason !== undefined) ? reasons[0] : undefined;
+}
+
+function whyIdle(name: ChoiceName, choices: QueueChoices): IdleReason | undefined {
+  return WHY_IDLE[name]?.(choices);
+}
+
+const WHY_IDLE: Partial<Record<ChoiceName, (choices: QueueChoices) => IdleReason | undefined>> = {
+  debounceMs: ({ strategy }) =>
+    strategy === 'burst' || hasQuietWindow(strategy)
+      ? undefined
+      : idleByStrategy(`a window with strategy ${strategy}, which waits for none`, 'collect, debounce or burst'),
+  maxDebounceMs: ({ strategy }) =>
+    hasQuietWindow(strategy)
+      ? undefined
+      : idleByStrategy(`a cap on quiet windows with strategy ${strategy}, which has none`, 'collect or debounce'),
+  maxQueueSize: whyNothingWaits,
+  onQueueFull: (choices) => whyNothingWaits(choices) ?? whyNeverFull(choices),
+  queueEntryTtlMs: (choices) => whyNothingWaits(choices) ?? whyTimedOutBefore(choices),
+  busyMessage: ({ overflowAction }) =>
+    overflowAction !== 'silent'
+      ? undefined
+      : {
+          because: 'overflowAction',
+          found: 'a text with overflowAction silent, which says nothing',
+          wanted: 'no text, or overflowAction busy-message',
+          remedy: 'leave out one of the two',
+        },
+};
+
+function idleByStrategy(found: string, strategies: string): IdleReason {
+  return {
+    because: 'strategy',
+    found,
+    wanted: `strategy ${strategies} with it`,
+    remedy: `leave it out, or set strategy to ${strategies} in the same place`,
+  };
+}
+
+function whyNothingWaits({ strategy }: QueueChoices): IdleReason | undefined {
+  if (strategy !== 'drop') return undefined;
+  return idleByStrategy(
+    'a limit of waiting messages with strategy drop, with which none wait',
+    'queue, fifo, collect, debounce or burst',
+  );
+}
+
+function whyNeverFull({ maxQueueSize }: QueueChoices): IdleReason | undefined {
+  if (maxQueueSize !== Number.POSITIVE_INFINITY) return undefined;
+  return {
+    because: 'maxQueueSize',
+    found: 'a choice for a full queue with a maxQueueSize of "unlimited", which is never full',
+    wanted: 'a number as maxQueueSize with it',
+    remedy: 'leave it out, or set maxQueueSize to a number',
+  };
+}
+
+function whyTimedOutBefore({ queueEntryTtlMs, queueTimeoutMs }: QueueChoices): IdleReason | undefined {
+  if (queueTimeoutMs === undefined || queueTimeoutMs > queueEntryTtlMs) return undefined;
+  return {
+    because: 'queueTimeoutMs',
+    found: `${queueEntryTtlMs} with a queueTimeoutMs of ${queueTimeoutMs}, which always ends before`,
+    wanted: 'less than queueTimeoutMs',
+    remedy: `set it below ${queueTimeoutMs}, or leave it out`,
+  };
+}

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import {
+  LATER_STRATEGIES,
+  QUEUE_DEFAULTS,
+  STRATEGIES,
+  STRATEGY_ALIASES,
+  longestWindowMs,
+  withStrategy,
+  type StrategyName,
+} from './strategies.js';
+
+describe('the names', () => {
+  it('of other systems lead to strategies that there are', () => {
+    expect(STRATEGIES).toEqual(expect.arrayContaining(Object.values(STRATEGY_ALIASES)));
+  });
+
+  it('of later strategies are not those of today', () => {
+    const taken = new Set<string>([...STRATEGIES, ...Object.keys(STRATEGY_ALIASES)]);
+    expect(LATER_STRATEGIES.filter((name) => taken.has(name))).toEqual([]);
+  });
+});
+
+describe('the longest window', () => {
+  it.each<[StrategyName, number]>([
+    ['queue', 0],
+    ['fifo', 0],
+    ['drop', 0],
+    ['collect', 10_000],
+    ['debounce', 10_000],
+    ['burst', 1_500],
+  ])('of %s is %i ms', (strategy, windowMs) => {
+    expect(longestWindowMs({ ...QUEUE_DEFAULTS, strategy })).toBe(windowMs);
+  });
+});
+
+describe('a message with a strategy of its own', () => {
+  it('gets the very settings of its agent when that has the same strategy', () => {
+    expect(withStrategy(QUEUE_DEFAULTS, 'queue')).toBe(QUEUE_DEFAULTS);
+  });
+
+  it('gets every other field from its agent', () => {
+    const settings = { ...QUEUE_DEFAULTS, maxQueueSize: 3, busyMessage: 'later', debounceMs: 700 };
+    expect(withStrategy(settings, 'debounce')).toEqual({ ...settings, strategy: 'debounce' });
+  });
+
+  it.each([
+    ['queueEntryTtlMs', { queueEntryTtlMs: 1_000 }],
+    ['queueTimeoutMs', { queueTimeoutMs: 1_000 }],
+  ])('does not expire by %s in a window that nobody chose for it', (_limit, limits) => {
+    const { debounceMs, maxDebounceMs } = withStrategy({ ...QUEUE_DEFAULTS, ...limits }, 'debounce');
+    expect([debounceMs, maxDebounceMs]).toEqual([999, 999]);
+  });
+
+  it('is not started before the window that its agent has for bursts is over', () => {
+    const settings = { ...QUEUE_DEFAULTS, strategy: 'burst', debounceMs: 20_000 } as const;
+    expect(withStrategy(settings, 'collect')).toMatchObject({ debounceMs: 20_000, maxDebounceMs: 20_000 });
+  });
+});
