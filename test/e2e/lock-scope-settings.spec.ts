@@ -5,10 +5,7 @@ import { answerJson, startAgent, type AgentCall } from '../support/recording-age
 
 afterEach(expectNothingLeft);
 
-// Until the settings have `lockScope`, and `startIngress` hands it on as `scopeOf`.
-const whenConfigurable = it.skip;
-
-whenConfigurable('user scope: two users of one channel share nothing and do not wait for each other (L5)', async () => {
+it('user scope: two users of one channel share nothing and do not wait for each other (L5)', async () => {
   const { promise: opened, resolve: open } = Promise.withResolvers<void>();
   const authorOf = ({ messages }: AgentCall): string[] => messages.map(({ author }) => author?.id ?? '');
   await using agent = await startAgent(async (call, response, count) => {
@@ -37,19 +34,16 @@ whenConfigurable('user scope: two users of one channel share nothing and do not 
   expect(nobody).toMatchObject({ status: 422, body: { errors: [{ field: 'author.id' }] } });
 });
 
-whenConfigurable(
-  'what the settings say comes over the platform: an agent whose scope is the channel, but not on Telegram',
-  async () => {
-    const settings = { agents: { main: { lockScope: 'channel' } }, channels: { telegram: { lockScope: 'thread' } } };
-    await using cluster = await startCluster(['a'], { settings });
-    const { api } = cluster;
-    const sessionOf = async (channel: string): Promise<string> =>
-      (await api.sendByPlace({ channel, thread: '42', text: 'x' })).body.session;
-    expect(await sessionOf('slack:C1')).toBe('slack:C1');
-    expect(await sessionOf('telegram:-100')).toBe('telegram:-100:42');
-    await until('both are answered', async () => {
-      const states = await Promise.all(['slack:C1', 'telegram:-100:42'].map((session) => api.turns(session)));
-      return states.every(({ length }) => length === 1);
-    });
-  },
-);
+it('what the settings say comes over the platform: an agent whose scope is the channel, but not on Telegram', async () => {
+  const settings = { agents: { main: { lockScope: 'channel' } }, channels: { telegram: { lockScope: 'thread' } } };
+  await using cluster = await startCluster(['a'], { settings });
+  const { api } = cluster;
+  const sessionOf = async (channel: string): Promise<string> =>
+    (await api.sendByPlace({ channel, thread: '42', text: 'x' })).body.session;
+  expect(await sessionOf('slack:C1')).toBe('slack:C1');
+  expect(await sessionOf('telegram:-100')).toBe('telegram:-100:42');
+  await until('both are answered', async () => {
+    const states = await Promise.all(['slack:C1', 'telegram:-100:42'].map((session) => api.turns(session)));
+    return states.every(({ length }) => length === 1);
+  });
+});

@@ -10,6 +10,7 @@ import { openIngressBroker } from './ingress-broker.client.js';
 import { IngressModule } from './ingress.module.js';
 import { originProblem } from './request-origin.js';
 import { sendProblem, toProblem } from './problem.filter.js';
+import type { ScopeOf } from './session-choice.provider.js';
 
 export interface StartIngressOptions {
   readonly settings: Settings;
@@ -46,7 +47,7 @@ export async function startIngress(options: StartIngressOptions): Promise<Runnin
   let app: NestFastifyApplication | undefined;
   try {
     app = await NestFactory.create<NestFastifyApplication>(
-      IngressModule.register({ ...broker, log, providers, scopeOf: noScopeConfigured }),
+      IngressModule.register({ ...broker, log, providers, scopeOf: configuredScope(settings) }),
       makeAdapter(),
       // Fastify's own JSON parser is kept: Nest's would also take form bodies, which no route of ours understands.
       { logger: new NestLogger(log), abortOnError: false, bodyParser: false },
@@ -74,8 +75,11 @@ export async function startIngress(options: StartIngressOptions): Promise<Runnin
   };
 }
 
-/** No setting names a scope in this version: the platform decides. */
-const noScopeConfigured = (): undefined => undefined;
+/** What a platform's channels have of their own, else what the agent has. */
+const configuredScope =
+  ({ agents }: Settings): ScopeOf =>
+  (agent, platform) =>
+    (agents[agent]?.channels[platform] ?? agents[agent])?.lockScope;
 
 function makeAdapter(): FastifyAdapter {
   return new FastifyAdapter({
