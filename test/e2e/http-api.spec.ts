@@ -20,6 +20,7 @@ describe('the HTTP API', () => {
     expect(Object.keys(body.paths).toSorted()).toEqual([
       '/healthz',
       '/readyz',
+      '/v1/agents/{agent}/messages',
       '/v1/agents/{agent}/sessions/{session}',
       '/v1/agents/{agent}/sessions/{session}/cancel',
       '/v1/agents/{agent}/sessions/{session}/messages',
@@ -34,15 +35,21 @@ describe('the HTTP API', () => {
       '/v1/workers',
     ]);
     const post = body.paths['/v1/agents/{agent}/sessions/{session}/messages'].post;
-    expect(Object.keys(post.requestBody.content['application/json'].schema.properties).toSorted()).toEqual([
+    const bodyOf = (route: typeof post) => route.requestBody.content['application/json'].schema;
+    expect(Object.keys(bodyOf(post).properties).toSorted()).toEqual([
       'author',
+      'channel',
       'data',
       'id',
       'replyTo',
       'sentAt',
+      'strategy',
       'text',
       'thread',
     ]);
+    const byPlace = body.paths['/v1/agents/{agent}/messages'].post;
+    expect(bodyOf(byPlace).properties).toEqual(bodyOf(post).properties);
+    expect([bodyOf(post).required, bodyOf(byPlace).required]).toEqual([undefined, ['channel']]);
   });
 
   it('answers a failed turn as such, and goes on', async () => {
@@ -118,7 +125,7 @@ describe('the HTTP API', () => {
     ['another content type', { headers: { 'content-type': 'text/plain' }, body: 'hello' }, 415, /application\/json/],
     ['a form', { headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: 'text=x' }, 415, /json/],
     ['an unknown field', { headers: json, body: '{"txt":"x"}' }, 422, /did you mean text/],
-    ['a field of a later version', { headers: json, body: '{"text":"x","strategy":"drop"}' }, 422, /strategy/],
+    ['a field of a later version', { headers: json, body: '{"text":"x","priority":"high"}' }, 422, /priority/],
     ['a text that is too long', { headers: json, body: JSON.stringify({ text: 'x'.repeat(262_145) }) }, 413, /text/],
     ['a body that is too large', { headers: json, body: JSON.stringify({ data: 'x'.repeat(1_100_000) }) }, 413, /body/],
     [

@@ -28,6 +28,11 @@ export interface ApiAnswer {
   readonly body: any;
 }
 
+export interface SendOptions {
+  readonly wait?: string;
+  readonly headers?: Record<string, string>;
+}
+
 /** Talks to an ingress as any program would. */
 export class ApiClient {
   constructor(
@@ -39,16 +44,24 @@ export class ApiClient {
     return `${this.url}/v1/agents/${this.agent}/sessions/${encodeURIComponent(session)}`;
   }
 
-  async send(
-    session: string,
-    body: object,
-    options: { wait?: string; headers?: Record<string, string> } = {},
+  async send(session: string, body: object, options: SendOptions = {}): Promise<ApiAnswer> {
+    return this.post(`${this.path(session)}/messages`, body, options);
+  }
+
+  /** Leaves the session to the lock scope. */
+  async sendByPlace(
+    body: { channel: string; [field: string]: unknown },
+    options: SendOptions = {},
   ): Promise<ApiAnswer> {
-    const query = options.wait === undefined ? '' : `?wait=${options.wait}`;
+    return this.post(`${this.url}/v1/agents/${this.agent}/messages`, body, options);
+  }
+
+  private async post(url: string, body: object, { wait, headers }: SendOptions): Promise<ApiAnswer> {
+    const query = wait === undefined ? '' : `?wait=${wait}`;
     return read(
-      await fetch(`${this.path(session)}/messages${query}`, {
+      await fetch(`${url}${query}`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', ...options.headers },
+        headers: { 'content-type': 'application/json', ...headers },
         body: JSON.stringify(body),
       }),
     );

@@ -17,6 +17,7 @@ export interface BadRequest {
 
 const SESSION = '/v1/agents/main/sessions/s';
 const MESSAGES = `${SESSION}/messages`;
+const PLACES = '/v1/agents/main/messages';
 /** What a problem says of a run that is none. */
 const RUN_ID = /runId.*<agent>\.<session>\.<first seq>\.<hash>/;
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -24,6 +25,11 @@ const JSON_TYPE = { 'content-type': 'application/json' };
 /** A body with one wrong field. */
 function field(title: string, body: object, names: RegExp, status = 422): BadRequest {
   return { title, headers: JSON_TYPE, body: JSON.stringify(body), status, names };
+}
+
+/** Of a message that leaves its session to the lock scope. */
+function place(title: string, body: object, names: RegExp, status = 422): BadRequest {
+  return { ...field(`${title}, of a message by its place`, { text: 'x', ...body }, names, status), path: PLACES };
 }
 
 function raw(title: string, body: string | Uint8Array, names: RegExp, status = 400): BadRequest {
@@ -126,6 +132,10 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
   field('a thread that is a number', { text: 'x', thread: 7 }, /thread/),
   field('an empty thread', { text: 'x', thread: '' }, /thread/),
   field('a thread of 513 characters', { text: 'x', thread: long(513) }, /thread/),
+  field('a channel that is a number', { text: 'x', channel: 7 }, /channel/),
+  field('an empty channel', { text: 'x', channel: '' }, /channel/),
+  field('a channel of 513 characters', { text: 'x', channel: long(513) }, /channel/),
+  field('a strategy that is none', { text: 'x', strategy: 'later' }, /strategy.*queue, fifo/),
   field('a replyTo that is no URL', { text: 'x', replyTo: 'me' }, /replyTo/),
   field('a replyTo of another scheme', { text: 'x', replyTo: 'file:///etc/passwd' }, /replyTo/),
   field('a replyTo in javascript', { text: 'x', replyTo: 'javascript:alert(1)' }, /replyTo/),
@@ -135,6 +145,23 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
   field('a sentAt that is a word', { text: 'x', sentAt: 'yesterday' }, /sentAt/),
   field('a sentAt that is a day', { text: 'x', sentAt: '2026-11-21' }, /sentAt/),
   field('a sentAt that is no date', { text: 'x', sentAt: '2026-13-40T25:61:00Z' }, /sentAt/),
+
+  // A message that names no session.
+  place('no channel', {}, /channel: found nothing, wanted.*telegram:-100/),
+  place('a channel that is a number', { channel: 7 }, /channel: found the number 7/),
+  place('a channel without a platform', { channel: ':C1' }, /channel.*<platform>:<id>/),
+  place(
+    'a channel whose key is too long',
+    { channel: `a:${'é'.repeat(256)}` },
+    /channel: found a session key of 514 bytes/,
+  ),
+  place('a thread whose key is too long', { channel: 'slack:C1', thread: long(510) }, /thread: found a session key/),
+  place('a thread that is empty', { channel: 'slack:C1', thread: '' }, /thread/),
+  place('a misspelt channel', { chanel: 'slack:C1' }, /did you mean channel/),
+  { ...place('no agent of this name', { channel: 'a:1' }, /agent/, 404), path: '/v1/agents/nobody/messages' },
+  { ...place('an agent that is no name', { channel: 'a:1' }, /agent/, 400), path: '/v1/agents/A/messages' },
+  { ...place('a wait that is a word', { channel: 'a:1' }, /wait/, 400), path: `${PLACES}?wait=soon` },
+  path('the messages of an agent by GET', '/v1/agents/main/messages', /openapi/, 404, 'GET'),
 
   // Headers.
   header('an empty Idempotency-Key', 'idempotency-key', '', /Idempotency-Key/),

@@ -3,6 +3,14 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'nod
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 
+interface SeenMessage {
+  readonly id: string;
+  readonly text?: string;
+  readonly channel?: string;
+  readonly thread?: string;
+  readonly author?: { readonly id: string };
+}
+
 /** What an agent gets with each call, and when. */
 export interface AgentCall {
   readonly at: number;
@@ -13,8 +21,8 @@ export interface AgentCall {
   readonly session: string;
   readonly deadline: string;
   readonly state: unknown;
-  readonly message: { readonly id: string; readonly text?: string };
-  readonly messages: readonly { readonly id: string }[];
+  readonly message: SeenMessage;
+  readonly messages: readonly SeenMessage[];
   /** Resolves when the caller has closed the request before it was answered. */
   readonly closed: Promise<void>;
 }

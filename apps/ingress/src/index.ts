@@ -1,1 +1,7 @@
+export {
+  LOCK_SCOPE_RESOLVER,
+  type LockScopeResolver,
+  type PlaceOfMessage,
+  type ResolvedScope,
+} from './lock-scope-resolver.js';
 export { startIngress, type RunningIngress, type StartIngressOptions } from './start-ingress.js';

@@ -1,18 +1,21 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { HealthIndicatorService, TerminusModule } from '@nestjs/terminus';
 import type { Logger } from '#telemetry';
 import { BrokerIndicator, type BrokerPulse } from './broker.indicator.js';
 import { CancelService } from './cancel.provider.js';
+import { ChannelMessagesController } from './channel-messages.controller.js';
 import { DeadController } from './dead.controller.js';
 import { DeadLetterService } from './dead-letter.provider.js';
 import type { DeadLetters } from './dead-letters.client.js';
 import { HealthController } from './health.controller.js';
 import { InboxIndicator, type InboxPulse } from './inbox.indicator.js';
 import { IntakeService, type IntakeParts } from './intake.provider.js';
+import { LOCK_SCOPE_RESOLVER, type LockScopeResolver } from './lock-scope-resolver.js';
 import { MessagesController } from './messages.controller.js';
 import { ProblemFilter } from './problem.filter.js';
 import { RunsController } from './runs.controller.js';
+import { SessionChoice, type ScopeOf } from './session-choice.provider.js';
 import { SessionsController } from './sessions.controller.js';
 import { WorkerDirectory } from './worker-directory.client.js';
 import { WorkersController } from './workers.controller.js';
@@ -24,16 +27,21 @@ export interface IngressModuleOptions {
   readonly deadLetters: DeadLetters;
   readonly workers: WorkerDirectory;
   readonly log: Logger;
+  readonly scopeOf: ScopeOf;
+  /** The user's, such as a `LOCK_SCOPE_RESOLVER`, and whatever they need. */
+  readonly providers?: readonly Provider[];
 }
 
 @Module({})
 export class IngressModule {
-  static register({ parts, pulse, inbox, deadLetters, workers, log }: IngressModuleOptions): DynamicModule {
+  static register(options: IngressModuleOptions): DynamicModule {
+    const { parts, pulse, inbox, deadLetters, workers, log, scopeOf, providers = [] } = options;
     return {
       module: IngressModule,
       imports: [TerminusModule.forRoot({ logger: false })],
       controllers: [
         MessagesController,
+        ChannelMessagesController,
         SessionsController,
         RunsController,
         DeadController,
@@ -42,7 +50,16 @@ export class IngressModule {
       ],
       providers: [
         { provide: DeadLetterService, useFactory: () => new DeadLetterService(deadLetters) },
-        { provide: IntakeService, useFactory: () => new IntakeService(parts) },
+        {
+          provide: SessionChoice,
+          useFactory: (resolver?: LockScopeResolver) => new SessionChoice({ scopeOf, resolver, log }),
+          inject: [{ token: LOCK_SCOPE_RESOLVER, optional: true }],
+        },
+        {
+          provide: IntakeService,
+          useFactory: (choice: SessionChoice) => new IntakeService(parts, choice),
+          inject: [SessionChoice],
+        },
         { provide: CancelService, useFactory: () => new CancelService(parts) },
         {
           provide: BrokerIndicator,
@@ -56,6 +73,7 @@ export class IngressModule {
         },
         { provide: WorkerDirectory, useFactory: () => workers },
         { provide: APP_FILTER, useFactory: () => new ProblemFilter(log) },
+        ...providers,
       ],
     };
   }

@@ -1,26 +1,18 @@
 import { Injectable } from '@nestjs/common';
-import type { InboxMessage, Names, SessionAnswer, SessionTokens } from '#contracts';
-import type { TraceContext } from '#telemetry';
+import type { ChannelMessageBody, InboxMessage, Names, SessionAnswer } from '#contracts';
+import { readDecision } from './decided-message.js';
 import type { DeduplicatedInbox } from './deduplicated-inbox.client.js';
+import type { Stored } from './inbox.publisher.js';
+import { decidedStatus, pendingStatus, type MessageStatus } from './message-status.js';
 import { notFound, type ProblemException } from './problem.exception.js';
 import type { SessionPath } from './request-fields.js';
-import type { SessionHistory, StoredRecord } from './session-history.client.js';
+import { describeDecision, type SendAnswer } from './send-answer.js';
+import type { SendCall } from './send-call.js';
+import { SessionChoice } from './session-choice.provider.js';
+import type { SessionHistory } from './session-history.client.js';
 import type { SessionQuestions } from './session-questions.client.js';
 import { SessionKeys } from './session-keys.js';
 import type { TurnWaiter } from './turn-waiter.client.js';
-
-export interface SendAnswer {
-  readonly messageId: string;
-  readonly seq: number;
-  readonly duplicate: boolean;
-  /** From here on only when the turn was waited for and has ended. */
-  readonly runId?: string;
-  readonly status?: string;
-  readonly decision?: string;
-  readonly reason?: string;
-  readonly error?: { readonly name: string; readonly message: string };
-  readonly replies?: readonly { readonly text?: string | undefined; readonly data?: unknown }[];
-}
 
 export interface IntakeParts {
   readonly names: Names;
@@ -36,56 +28,62 @@ export interface IntakeParts {
 export class IntakeService {
   private readonly keys: SessionKeys;
 
-  constructor(private readonly parts: IntakeParts) {
+  constructor(
+    private readonly parts: IntakeParts,
+    private readonly choice: SessionChoice,
+  ) {
     this.keys = new SessionKeys(parts.names, parts.agents);
   }
 
-  async send(
-    path: SessionPath,
-    message: InboxMessage,
-    trace: TraceContext | undefined,
-    waitMs: number | undefined,
-    gone: AbortSignal,
-  ): Promise<SendAnswer> {
+  async send(path: SessionPath, call: SendCall): Promise<SendAnswer> {
     const key = this.keys.of(path);
+    const { message, trace, waitMs, gone } = call;
     const { inbox, waiter } = this.parts;
-    if (waitMs === undefined) {
-      return { messageId: message.id, ...(await inbox.store(key, message, trace)) };
-    }
+    if (waitMs === undefined) return tell(call, await inbox.store(key, message, trace));
     const watch = waiter.watch(key);
     try {
       const stored = await inbox.store(key, message, trace);
-      const answer = { messageId: message.id, ...stored };
-      const decided = await watch.decided(stored.seq, waitMs, gone);
-      return decided === undefined ? answer : { ...answer, ...describeDecision(decided, stored.seq) };
+      const { seq } = stored;
+      const decided = await watch.decided(seq, waitMs, gone);
+      if (decided === undefined) return tell(call, stored);
+      return { ...tell(call, stored), ...describeDecision(readDecision(decided, { seq })) };
     } finally {
       watch.close();
     }
   }
 
-  async messageStatus(path: SessionPath, messageId: string): Promise<object> {
+  async sendToChannel(
+    agent: string,
+    call: SendCall<InboxMessage & Pick<ChannelMessageBody, 'channel'>>,
+  ): Promise<SendAnswer> {
+    this.keys.expectAgent(agent);
+    const session = await this.choice.sessionOf(agent, call.message);
+    return { session, ...(await this.send({ agent, session }, call)) };
+  }
+
+  async messageStatus(path: SessionPath, messageId: string): Promise<{ messageId: string } & MessageStatus> {
     const key = this.keys.of(path);
+    const { history, questions } = this.parts;
     const before: number[] = [];
-    for await (const { id, seq, isControl } of this.parts.history.undecided(key)) {
+    for await (const { id, seq, isControl } of history.undecided(key)) {
       // An order waits for no message: it has no place among them.
       if (id === messageId && isControl) return { messageId, seq, disposition: 'queued' };
-      if (id === messageId) return { messageId, ...(await this.pendingStatus(key, seq, before)) };
+      if (id === messageId) {
+        const answer = await questions.ask(key);
+        // Its turn may have ended while the worker was asked, which then knows it no more; it does not wait again.
+        const decided = await history.decisionOf(key, { seq });
+        return {
+          messageId,
+          ...(decided === undefined
+            ? pendingStatus(seq, before, answer)
+            : decidedStatus(readDecision(decided, { seq }))),
+        };
+      }
       if (!isControl) before.push(seq);
     }
-    const decided = await this.parts.history.decisionOf(key, { id: messageId });
-    const message = decided?.record.messages.find(({ id }) => id === messageId);
-    if (decided === undefined || message === undefined) {
-      throw unknownMessage();
-    }
-    const { record } = decided;
-    return {
-      messageId,
-      seq: message.seq,
-      disposition: 'decided',
-      decision: message.decision,
-      ...(message.reason === undefined ? {} : { reason: message.reason }),
-      ...(record.kind === 'turn' ? { runId: record.runId } : {}),
-    };
+    const decided = await history.decisionOf(key, { id: messageId });
+    if (decided === undefined) throw unknownMessage();
+    return { messageId, ...decidedStatus(readDecision(decided, { id: messageId })) };
   }
 
   async session(path: SessionPath): Promise<object> {
@@ -121,17 +119,6 @@ export class IntakeService {
     const records = await this.parts.history.records(this.keys.of(path), limit);
     return { turns: records.map(({ record, recordSeq }) => ({ recordSeq, ...record })) };
   }
-
-  /** `before`: the undecided sequences before it. */
-  private async pendingStatus(key: SessionTokens, seq: number, before: readonly number[]): Promise<object> {
-    const answer = await this.parts.questions.ask(key);
-    const inRun = new Set(answer?.running?.seqs);
-    if (inRun.has(seq)) return { seq, disposition: 'running', runId: answer?.running?.runId };
-    const { retry } = answer ?? {};
-    if (retry?.seqs.includes(seq))
-      return { seq, disposition: 'waiting', runId: retry.runId, notBefore: retry.notBefore };
-    return { seq, disposition: 'queued', position: before.filter((other) => !inRun.has(other)).length + 1 };
-  }
 }
 
 export function unknownMessage(): ProblemException {
@@ -150,21 +137,6 @@ function stateOf(answer: SessionAnswer | undefined, depth: number): SessionAnswe
   }
 }
 
-function describeDecision({ record }: StoredRecord, seq: number): Partial<SendAnswer> {
-  const message = record.messages.find((candidate) => candidate.seq === seq);
-  const told = {
-    ...(message === undefined ? {} : { decision: message.decision }),
-    ...(message?.reason === undefined ? {} : { reason: message.reason }),
-  };
-  if (record.kind === 'note') return { ...told, status: message?.decision ?? 'rejected', replies: [] };
-  return {
-    ...told,
-    runId: record.runId,
-    status: record.status,
-    ...(record.error === undefined ? {} : { error: record.error }),
-    replies: record.sends.map(({ text, data }) => ({
-      ...(text === undefined ? {} : { text }),
-      ...(data === undefined ? {} : { data }),
-    })),
-  };
+function tell({ message, isIdMade }: SendCall, { seq, duplicate }: Stored): SendAnswer {
+  return { messageId: message.id, seq, duplicate: duplicate && !isIdMade };
 }

@@ -17,6 +17,10 @@ export interface SessionPath {
   readonly session: string;
 }
 
+export function readAgent(agent: string): string {
+  return readSessionPath(agent, 'any').agent;
+}
+
 export function readSessionPath(agent: string, session: string): SessionPath {
   const problems: InputProblem[] = [];
   if (!AGENT_NAME_PATTERN.test(agent)) {
@@ -68,7 +72,7 @@ export function readLimit(limit: unknown): number {
 /** A filter of a list; absent = all. */
 export function readOptionalAgent(agent: unknown): string | undefined {
   if (agent === undefined) return undefined;
-  return readSessionPath(oneText('agent', agent), 'any').agent;
+  return readAgent(oneText('agent', agent));
 }
 
 /** A filter of a list; absent = all. */

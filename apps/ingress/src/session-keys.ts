@@ -14,14 +14,17 @@ export class SessionKeys {
   }
 
   of({ agent, session }: SessionPath): SessionTokens {
-    if (!this.agents.has(agent)) {
-      const known = [...this.agents].join(', ');
-      throw notFound(
-        'agent',
-        `agent: found none of this name, wanted one of ${known}; add it under agents in the settings`,
-      );
-    }
+    this.expectAgent(agent);
     return this.names.sessionTokens(agent, session);
+  }
+
+  expectAgent(agent: string): void {
+    if (this.agents.has(agent)) return;
+    const known = [...this.agents].join(', ');
+    throw notFound(
+      'agent',
+      `agent: found none of this name, wanted one of ${known}; add it under agents in the settings`,
+    );
   }
 
   hasAgent(agent: string): boolean {

@@ -1,3 +1,4 @@
+import type { Provider } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
@@ -9,11 +10,14 @@ import { openIngressBroker } from './ingress-broker.client.js';
 import { IngressModule } from './ingress.module.js';
 import { originProblem } from './request-origin.js';
 import { sendProblem, toProblem } from './problem.filter.js';
+import type { ScopeOf } from './session-choice.provider.js';
 
 export interface StartIngressOptions {
   readonly settings: Settings;
   readonly natsUrl: string;
   readonly log: Logger;
+  /** Providers of your own: a `LOCK_SCOPE_RESOLVER`, and whatever it needs. */
+  readonly providers?: readonly Provider[];
   readonly signal?: AbortSignal;
 }
 
@@ -37,13 +41,13 @@ const MAX_PARAM_CHARS = 8_192;
 
 /** Starts the ingress role; resolves when it listens. */
 export async function startIngress(options: StartIngressOptions): Promise<RunningIngress> {
-  const { settings, log } = options;
+  const { settings, log, providers = [] } = options;
   const names = new Names(settings.namespace, settings.shards);
   const broker = await openIngressBroker({ ...options, names });
   let app: NestFastifyApplication | undefined;
   try {
     app = await NestFactory.create<NestFastifyApplication>(
-      IngressModule.register({ ...broker, log }),
+      IngressModule.register({ ...broker, log, providers, scopeOf: configuredScope(settings) }),
       makeAdapter(),
       // Fastify's own JSON parser is kept: Nest's would also take form bodies, which no route of ours understands.
       { logger: new NestLogger(log), abortOnError: false, bodyParser: false },
@@ -70,6 +74,12 @@ export async function startIngress(options: StartIngressOptions): Promise<Runnin
     },
   };
 }
+
+/** What a platform's channels have of their own, else what the agent has. */
+const configuredScope =
+  ({ agents }: Settings): ScopeOf =>
+  (agent, platform) =>
+    (agents[agent]?.channels[platform] ?? agents[agent])?.lockScope;
 
 function makeAdapter(): FastifyAdapter {
   return new FastifyAdapter({

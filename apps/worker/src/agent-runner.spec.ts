@@ -122,6 +122,33 @@ describe('AgentRunner', () => {
     });
   });
 
+  it('tells the agent where each message was said', async () => {
+    const message = {
+      ...{ v: 1 as const, kind: 'message' as const, id: 'm1', data: { a: 1 }, sentAt: '2026-01-05T12:00:00Z' },
+      ...{ channel: 'telegram:-100', thread: 'telegram:-100:42', author: { id: 'u' } },
+    };
+    let seen: unknown;
+    await run((turn) => void (seen = turn.messages), [item(1, { content: { ok: true, message } })]);
+    const { v: _v, kind: _kind, ...told } = message;
+    expect(seen).toEqual([{ ...told, seq: 1 }]);
+  });
+
+  it('sums up what a full queue summarized, and still hands it on', async () => {
+    const order = { v: 1 as const, kind: 'control' as const, id: 'c', op: 'cancel' as const };
+    const items = [
+      item(1),
+      item(2, { content: { ok: true, message: { ...order, target: { what: 'session' } } } }),
+      item(3),
+      item(4),
+    ];
+    const batch = { ...makeWork().batch, items, summarized: 3 };
+    let seen: unknown;
+    await run((turn) => void (seen = [turn.summary, turn.messages.map(({ seq }) => seq)]), items, undefined, { batch });
+    expect(seen).toEqual([{ count: 2, lines: ['t1', 't3'] }, [1, 3, 4]]);
+    await run((turn) => void (seen = turn.summary), items);
+    expect(seen).toBeUndefined();
+  });
+
   it.each<[string, () => unknown, { name: string; message: string }]>([
     ['an error', () => new TypeError('no'), { name: 'TypeError', message: 'no' }],
     ['an error of ours, by its code', () => new LanekeeperError('later', 'no'), { name: 'later', message: 'no' }],

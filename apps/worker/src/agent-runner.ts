@@ -74,6 +74,7 @@ function whatNext(error: unknown): { next?: 'never' | { laterMs: number } } {
 function makeTurn(work: TurnWork): Turn {
   const { key, batch, state, deadline } = work;
   const latest = batch.items.at(-1);
+  const summarized = batch.items.slice(0, batch.summarized).filter(isMessage).length;
   return new Turn({
     runId: batch.runId,
     attempt: batch.attempt,
@@ -82,6 +83,7 @@ function makeTurn(work: TurnWork): Turn {
     messages: batch.items.flatMap(({ seq, content }) =>
       content.ok && content.message.kind === 'message' ? [toTurnMessage(seq, content.message)] : [],
     ),
+    ...(summarized === 0 ? {} : { summarized }),
     state,
     deadline,
     get signal() {
@@ -97,14 +99,20 @@ function makeTurn(work: TurnWork): Turn {
   });
 }
 
+/** How many items of a batch, from the first on, are there because a full queue summarizes. */
+function isMessage({ content }: TurnWork['batch']['items'][number]): boolean {
+  return content.ok && content.message.kind === 'message';
+}
+
 /** A copy: what a handler does to its messages must not reach the next attempt of the same run (L7). */
-function toTurnMessage(seq: number, { id, text, data, author, thread, sentAt }: InboxMessage): TurnMessage {
+function toTurnMessage(seq: number, { id, text, data, author, channel, thread, sentAt }: InboxMessage): TurnMessage {
   return {
     id,
     seq,
     ...(text === undefined ? undefined : { text }),
     ...(data === undefined ? undefined : { data: structuredClone(data) }),
     ...(author === undefined ? undefined : { author: { ...author } }),
+    ...(channel === undefined ? undefined : { channel }),
     ...(thread === undefined ? undefined : { thread }),
     ...(sentAt === undefined ? undefined : { sentAt }),
   };

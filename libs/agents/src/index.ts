@@ -5,3 +5,4 @@ export { HandlerExplorer } from './handler-explorer.provider.js';
 export { AgentConnections, callHttpAgent } from './http/http-agent.client.js';
 export { OnTurn } from './on-turn.decorator.js';
 export { Turn, TurnOverError, type ReplyContent, type TurnMessage, type TurnState } from './turn.js';
+export type { TurnSummary } from './turn-summary.js';

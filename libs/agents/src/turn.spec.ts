@@ -18,6 +18,24 @@ describe('Turn', () => {
     expect(makeTurn().skipped).toEqual([]);
   });
 
+  it('sums up the messages that a full queue summarized', () => {
+    const messages = [1, 2, 3].map((seq) => ({ id: `m${seq}`, seq, text: `t${seq}` }));
+    const { signal } = new AbortController();
+    const start = {
+      runId: 'r',
+      attempt: 1,
+      agentToken: 'main',
+      sessionToken: 's',
+      messages,
+      state: 1,
+      deadline: 5,
+      signal,
+    };
+    expect(new Turn({ ...start, trace: undefined, summarized: 2 }).summary).toEqual({ count: 2, lines: ['t1', 't2'] });
+    expect(new Turn({ ...start, trace: undefined, summarized: 0 }).summary).toBeUndefined();
+    expect(makeTurn(messages).summary).toBeUndefined();
+  });
+
   it('names agent and session as people do', () => {
     expect(makeTurn()).toMatchObject({ agent: 'main', session: 'telegram:42', runId: 'r', attempt: 1 });
   });

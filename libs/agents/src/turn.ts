@@ -1,5 +1,6 @@
 import { LanekeeperError, decodeToken, describeValue, type InboxMessage, type Reply } from '#contracts';
 import type { TraceContext } from '#telemetry';
+import { summarize, type TurnSummary } from './turn-summary.js';
 
 /** What a reply may be: a text, or a text and/or any JSON. */
 export type ReplyContent = string | { readonly text?: string; readonly data?: unknown };
@@ -12,6 +13,8 @@ export interface TurnMessage {
   readonly text?: string;
   readonly data?: unknown;
   readonly author?: InboxMessage['author'];
+  /** As its platform names it: `telegram:-100`. */
+  readonly channel?: string;
   readonly thread?: string;
   readonly sentAt?: string;
 }
@@ -30,6 +33,8 @@ export interface TurnStart {
   readonly agentToken: string;
   readonly sessionToken: string;
   readonly messages: readonly TurnMessage[];
+  /** How many of them, from the first on, a full queue summarized - default 0. */
+  readonly summarized?: number;
   readonly state: unknown;
   /** ms since the epoch. */
   readonly deadline: number;
@@ -123,6 +128,12 @@ export class Turn {
   /** How many messages came since the last handler ran, the latest included. */
   get totalSinceLastHandler(): number {
     return this.messages.length;
+  }
+
+  /** What a full queue summarized of `messages`, whose first ones they are; `undefined` when nothing was too much. */
+  get summary(): TurnSummary | undefined {
+    const { summarized = 0 } = this.start;
+    return summarized > 0 ? summarize(this.messages.slice(0, summarized)) : undefined;
   }
 
   /** Says something to where the message came from. Sent when the turn is committed. */

@@ -6,17 +6,30 @@ export { LanekeeperError, RetryLaterError, TerminalError, describeProblem, type 
 export { highestOfHead } from './head-mark.js';
 export { HEADER } from './headers.js';
 export {
+  LOCK_SCOPES,
+  defaultLockScope,
+  platformOf,
+  sessionKeyFor,
+  type LockScope,
+  type Place,
+  type SessionChoice,
+} from './lock-scope.js';
+export {
   AGENT_NAME_PATTERN,
   MAX_MESSAGE_ID_CHARS,
   MAX_STORED_BYTES,
   MAX_TEXT_BYTES,
+  channelMessageBody,
+  checkChannelMessageBody,
   checkSendMessageBody,
   describeValue,
   isMessageId,
   parseInboxEntry,
   sendMessageBody,
   unreadableId,
+  type BodyProblems,
   type CancelTarget,
+  type ChannelMessageBody,
   type ControlMessage,
   type InboxEntry,
   type InboxMessage,
@@ -60,4 +73,3 @@ export {
   type StrategyName,
 } from './strategies.js';
 export type { LaneEvent } from './lane-events.js';
-export { LOCK_SCOPES, type LockScope } from './lock-scope.js';

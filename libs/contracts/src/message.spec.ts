@@ -3,6 +3,7 @@ import { describeProblem } from './errors.js';
 import {
   AGENT_NAME_PATTERN,
   MAX_TEXT_BYTES,
+  checkChannelMessageBody,
   checkSendMessageBody,
   describeValue,
   parseInboxEntry,
@@ -22,6 +23,8 @@ const full = {
   data: { a: [1, null, 'x'] },
   author: { id: 'u', name: 'N' },
   thread: 't',
+  channel: 'telegram:-100',
+  strategy: 'fifo' as const,
   replyTo: 'https://example.org/hook?x=1',
   sentAt: '2026-01-02T03:04:05.678+02:00',
 };
@@ -70,6 +73,10 @@ describe('checkSendMessageBody', () => {
     ['an empty thread', { text: 'x', thread: '' }, 'thread', 'an empty text'],
     ['a long thread', { text: 'x', thread: 'x'.repeat(513) }, 'thread', 'a text of 513 bytes'],
     ['a thread that is a number', { text: 'x', thread: 1 }, 'thread', 'the number 1'],
+    ['an empty channel', { text: 'x', channel: '' }, 'channel', 'an empty text'],
+    ['a long channel', { text: 'x', channel: 'x'.repeat(513) }, 'channel', 'a text of 513 bytes'],
+    ['half a character in a channel', { text: 'x', channel: 'a:\ud800' }, 'channel', 'a text of 5 bytes'],
+    ['a strategy that is none', { text: 'x', strategy: 'SECRET' }, 'strategy', 'a text of 6 bytes'],
     ['a strategy of a later version', { text: 'x', strategy: 'steer' }, 'strategy', 'a text of 5 bytes'],
     ['a replyTo that is no URL', { text: 'x', replyTo: 'SECRET' }, 'replyTo', 'a text of 6 bytes'],
     ['a replyTo of another protocol', { text: 'x', replyTo: 'ftp://SECRET' }, 'replyTo', 'a text of 12 bytes'],
@@ -134,6 +141,26 @@ describe('checkSendMessageBody', () => {
     });
     expect(problemsOf({ text, id: '' }).tooLarge).toBe(false);
     expect(problemsOf({ text, foo: 1 }).tooLarge).toBe(false);
+  });
+});
+
+describe('checkChannelMessageBody', () => {
+  it('takes what the other check takes, with a channel', () => {
+    expect(checkChannelMessageBody(full)).toEqual({ ok: true, body: full });
+    const { channel: _channel, ...without } = full;
+    expect(checkSendMessageBody(without)).toMatchObject({ ok: true });
+    expect(checkChannelMessageBody(without)).toMatchObject({
+      problems: [{ field: 'channel', found: 'nothing', wanted: expect.stringContaining('such as telegram:-100') }],
+    });
+  });
+
+  it('lists what is wrong beside it, and is too large only for size', () => {
+    const checked = checkChannelMessageBody({ id: '', txt: 'x' });
+    const fields = checked.ok ? [] : checked.problems.map(({ field }) => field);
+    expect(fields.toSorted()).toEqual(['channel', 'id', 'txt']);
+    const text = 'x'.repeat(MAX_TEXT_BYTES + 1);
+    expect(checkChannelMessageBody({ channel: 'a', text })).toMatchObject({ tooLarge: true });
+    expect(checkChannelMessageBody({ text })).toMatchObject({ tooLarge: false });
   });
 });
 

@@ -19,8 +19,12 @@ const utf8Length = (text: string): number => Buffer.byteLength(text);
 /** Unpaired surrogates have no UTF-8 form: they would be stored as another text than was sent. */
 const wellFormed = (text: string): boolean => text.isWellFormed();
 
-const text = (maxChars: number) =>
-  z.string().min(1).max(maxChars).refine(wellFormed, { message: 'well-formed Unicode, without lone surrogates' });
+const text = (maxChars: number, wanted?: string) =>
+  z
+    .string(wanted)
+    .min(1, wanted)
+    .max(maxChars)
+    .refine(wellFormed, { message: 'well-formed Unicode, without lone surrogates' });
 
 // Printable only: the id also stands in logs, URLs and headers, where a line break would forge a second line.
 const messageId = text(MAX_MESSAGE_ID_CHARS).refine((id) => !/\p{Cc}/u.test(id), {
@@ -68,6 +72,12 @@ export const sendMessageBody = z
     params: { tooLarge: true },
   });
 export type SendMessageBody = z.infer<typeof sendMessageBody>;
+
+/** Without a session in the path, the channel is what the session is found by. */
+export const channelMessageBody = sendMessageBody.safeExtend({
+  channel: text(512, 'where it was said, such as telegram:-100; only the session route needs none'),
+});
+export type ChannelMessageBody = z.infer<typeof channelMessageBody>;
 
 const inboxMessage = z.object({ v: z.literal(1), kind: z.literal('message'), ...messageFields });
 export type InboxMessage = z.infer<typeof inboxMessage>;
@@ -140,10 +150,18 @@ export interface BodyProblems {
   readonly tooLarge: boolean;
 }
 
-export function checkSendMessageBody(
-  body: unknown,
-): { ok: true; body: SendMessageBody } | ({ ok: false } & BodyProblems) {
-  const parsed = parseShallow(() => sendMessageBody.safeParse(body));
+type CheckedBody<Body> = { ok: true; body: Body } | ({ ok: false } & BodyProblems);
+
+export function checkSendMessageBody(body: unknown): CheckedBody<SendMessageBody> {
+  return checkBody(sendMessageBody, body);
+}
+
+export function checkChannelMessageBody(body: unknown): CheckedBody<ChannelMessageBody> {
+  return checkBody(channelMessageBody, body);
+}
+
+function checkBody<Body>(schema: z.ZodType<Body>, body: unknown): CheckedBody<Body> {
+  const parsed = parseShallow(() => schema.safeParse(body));
   if (parsed === undefined) {
     const problem = { field: 'data', found: 'a value nested too deeply', wanted: 'fewer levels of arrays and objects' };
     return { ok: false, problems: [problem], tooLarge: false };

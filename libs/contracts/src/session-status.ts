@@ -23,5 +23,7 @@ export interface SessionAnswer {
     readonly seqs: readonly number[];
     readonly notBefore: number;
   };
+  /** A quiet or fixed time in which nothing begins; over at `endsAt`, ms since the epoch. */
+  readonly window?: { readonly seqs: readonly number[]; readonly endsAt: number };
   readonly worker: string;
 }

@@ -16,7 +16,7 @@ export interface Batch {
   /** It ended its worker while it ran alone: it does not run again, and ends dead. */
   readonly isCondemned: boolean;
   readonly items: readonly InboxItem[];
-  /** The first so many items reach the agent as a summary only. */
+  /** The first so many items were too much for the queue: the agent gets a summary of them beside their texts. */
   readonly summarized: number;
 }
 

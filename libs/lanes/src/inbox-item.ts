@@ -89,7 +89,7 @@ function readContent(data: Uint8Array): InboxItem['content'] {
   }
 }
 
-function routeOf(message: InboxEntry & { kind: 'message' }): string {
-  if (message.thread === undefined && message.replyTo === undefined) return '';
-  return JSON.stringify([message.thread ?? null, message.replyTo ?? null]);
+function routeOf({ channel, thread, replyTo }: InboxEntry & { kind: 'message' }): string {
+  if (channel === undefined && thread === undefined && replyTo === undefined) return '';
+  return JSON.stringify([channel ?? null, thread ?? null, replyTo ?? null]);
 }

@@ -11,6 +11,7 @@ export function describeLane(
   const oldest = lane?.oldestWaiting;
   const depth = lane?.backlog.depth ?? 0;
   const retry = retryOf(lane);
+  const endsAt = lane?.windowEndsAt;
   const running = describeRun(lane, startedAt);
   return {
     state: stateOf(lane, depth),
@@ -18,6 +19,9 @@ export function describeLane(
     oldestMs: oldest === undefined ? null : Math.max(0, now - oldest.storedAtMs),
     ...(running === undefined ? {} : { running }),
     ...(retry === undefined ? {} : { retry }),
+    ...(endsAt === undefined || endsAt <= now || lane === undefined
+      ? {}
+      : { window: { seqs: lane.backlog.waiting.map(({ seq }) => seq), endsAt } }),
     worker: lane?.hold?.holder ?? worker,
   };
 }

@@ -12,7 +12,7 @@ function makeTurn(more: Partial<TurnStart> = {}): Turn {
     agentToken: 'main',
     sessionToken: 'telegram=3A42',
     messages: [
-      { id: 'm7', seq: 7, text: 'grüße 🙂', author: { id: 'u' }, thread: 't' },
+      { id: 'm7', seq: 7, text: 'grüße 🙂', author: { id: 'u' }, channel: 'c', thread: 't' },
       { id: 'm9', seq: 9, data: { a: [1] }, sentAt: '2026-01-05T12:00:00Z' },
     ],
     state: { n: 1 },
@@ -26,7 +26,7 @@ function makeTurn(more: Partial<TurnStart> = {}): Turn {
 describe('makeAgentRequest', () => {
   it('tells the agent all of the turn', () => {
     const [first, second] = [
-      { id: 'm7', seq: 7, text: 'grüße 🙂', author: { id: 'u' }, thread: 't' },
+      { id: 'm7', seq: 7, text: 'grüße 🙂', author: { id: 'u' }, channel: 'c', thread: 't' },
       { id: 'm9', seq: 9, data: { a: [1] }, sentAt: '2026-01-05T12:00:00Z' },
     ];
     expect(JSON.parse(makeAgentRequest(makeTurn(), undefined).body)).toEqual({
@@ -40,6 +40,12 @@ describe('makeAgentRequest', () => {
       state: { n: 1 },
       deadline: '2026-01-05T12:00:00.000Z',
     });
+  });
+
+  it('tells the agent what a full queue summarized, when there is something', () => {
+    const body = JSON.parse(makeAgentRequest(makeTurn({ summarized: 1 }), undefined).body) as object;
+    expect(body).toMatchObject({ summary: { count: 1, lines: ['grüße 🙂'] } });
+    expect(JSON.parse(makeAgentRequest(makeTurn(), undefined).body)).not.toHaveProperty('summary');
   });
 
   it.each([undefined, null])('a session without state has the state null: %s', (state) => {

@@ -13,6 +13,7 @@ export interface AgentRequest {
  */
 export function makeAgentRequest(turn: Turn, secret: string | undefined): AgentRequest {
   const state = turn.state.get();
+  const { summary } = turn;
   const body = JSON.stringify({
     runId: turn.runId,
     attempt: turn.attempt,
@@ -21,6 +22,7 @@ export function makeAgentRequest(turn: Turn, secret: string | undefined): AgentR
     message: turn.message,
     messages: turn.messages,
     skipped: turn.skipped,
+    ...(summary === undefined ? {} : { summary }),
     state: state ?? null,
     deadline: turn.deadline.toISOString(),
   });

@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import type { Decision, MessageDecision, NoteReply, Outcome } from '#contracts';
+import { readDecision } from './decided-message.js';
+import { describeDecision } from './send-answer.js';
+import type { StoredRecord } from './session-history.client.js';
+
+const sends = [
+  { kind: 'reply' as const, text: 'one' },
+  { kind: 'reply' as const, data: { a: 1 } },
+];
+const replies = [{ text: 'one' }, { data: { a: 1 } }];
+
+function stored(record: object): StoredRecord {
+  return { recordSeq: 1, storedAtMs: 1, record } as unknown as StoredRecord;
+}
+
+const turn = (messages: MessageDecision[], status: Outcome = 'succeeded', more: object = {}): StoredRecord =>
+  stored({ kind: 'turn', runId: 'run', status, sends, messages, ...more });
+const note = (messages: MessageDecision[], told?: NoteReply[]): StoredRecord =>
+  stored({ kind: 'note', messages, ...(told === undefined ? {} : { sends: told }) });
+const message = (seq: number, decision: Decision, reason?: string): MessageDecision => ({
+  ...{ id: `m${seq}`, seq, decision },
+  ...(reason === undefined ? {} : { reason }),
+});
+const answerOf = (record: StoredRecord, seq: number) => describeDecision(readDecision(record, { seq }));
+
+describe('a message that a turn took', () => {
+  it.each<Decision>(['handled', 'steered', 'skipped', 'superseded'])(
+    'and that is %s is answered by the turn, and told apart by its decision',
+    (decision) => {
+      const record = turn([message(1, decision), message(2, 'handled')]);
+      expect(answerOf(record, 1)).toEqual({ decision, status: 'succeeded', runId: 'run', replies });
+    },
+  );
+
+  it('is told why the turn failed', () => {
+    const error = { name: 'Error', message: 'no' };
+    const record = turn([message(1, 'dead', 'Error')], 'failed', { error, sends: [] });
+    const expected = { decision: 'dead', status: 'failed', reason: 'Error', runId: 'run', error, replies: [] };
+    expect(answerOf(record, 1)).toEqual(expected);
+  });
+
+  it.each<Decision>(['cancelled', 'interrupted'])('and that is %s says so of the turn', (decision) => {
+    const record = turn([message(1, decision)], decision as Outcome, { sends: [] });
+    expect(answerOf(record, 1)).toEqual({ decision, status: decision, runId: 'run', replies: [] });
+  });
+
+  it.each<Decision>(['dropped', 'expired', 'refused', 'rejected', 'duplicate'])(
+    'is not one that its record decides as %s: no reply of the turn is for it',
+    (decision) => {
+      const record = turn([message(1, decision), message(2, 'handled')]);
+      expect(answerOf(record, 1)).toEqual({ decision, status: decision, replies: [] });
+    },
+  );
+});
+
+describe('a message that a note decides', () => {
+  it('has its decision as status, and is told what the note sends for it alone', () => {
+    const told: NoteReply[] = [
+      { kind: 'reply', seq: 1, text: 'for one', thread: 't' },
+      { kind: 'reply', seq: 2, text: 'busy', data: { after: 5 }, replyTo: 'https://a.b/' },
+      { kind: 'reply', seq: 2, data: null },
+    ];
+    const record = note([message(1, 'expired'), message(2, 'dropped', 'queue-full')], told);
+    expect(answerOf(record, 2)).toEqual({
+      ...{ decision: 'dropped', status: 'dropped', reason: 'queue-full' },
+      replies: [{ text: 'busy', data: { after: 5 } }, { data: null }],
+    });
+    expect(answerOf(record, 1)).toEqual({ decision: 'expired', status: 'expired', replies: [{ text: 'for one' }] });
+  });
+
+  it('is told nothing when the note sends nothing', () => {
+    const nothing = { decision: 'rejected', status: 'rejected', reason: 'no JSON', replies: [] };
+    expect(answerOf(note([message(3, 'rejected', 'no JSON')]), 3)).toEqual(nothing);
+  });
+});

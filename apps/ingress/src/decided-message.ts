@@ -1,0 +1,37 @@
+import type { Decision, TurnRecord } from '#contracts';
+import type { StoredRecord } from './session-history.client.js';
+
+/** What a record says of one of its messages. */
+export interface DecidedMessage {
+  readonly seq: number;
+  readonly decision: Decision;
+  readonly reason?: string;
+  /** The turn that it was part of. */
+  readonly turn?: TurnRecord;
+  /** What its sender is told. */
+  readonly replies: readonly { readonly text?: string; readonly data?: unknown }[];
+}
+
+/** Never handed to a handler: a turn's record that decides such a message says nothing to its sender. */
+const BESIDE_EVERY_TURN: ReadonlySet<Decision> = new Set(['dropped', 'expired', 'refused', 'rejected', 'duplicate']);
+
+/**
+ * A turn answers all messages that it took: also one that it only had as `skipped`, or whose place a later one took, is
+ * answered by the turn's replies, and nobody else will answer it. What a note sends is for single messages.
+ */
+export function readDecision({ record }: StoredRecord, wanted: { seq: number } | { id: string }): DecidedMessage {
+  const message = record.messages.find(({ seq, id }) => ('seq' in wanted ? seq === wanted.seq : id === wanted.id));
+  if (message === undefined) throw new Error('the record was looked up by this message');
+  const { seq, decision, reason } = message;
+  const told = { seq, decision, ...(reason === undefined ? {} : { reason }) };
+  if (record.kind === 'note') {
+    const sends = record.sends?.filter((send) => send.seq === seq) ?? [];
+    return { ...told, replies: sends.map(toReply) };
+  }
+  if (BESIDE_EVERY_TURN.has(decision)) return { ...told, replies: [] };
+  return { ...told, turn: record, replies: record.sends.map(toReply) };
+}
+
+function toReply({ text, data }: { readonly text?: string | undefined; readonly data?: unknown }) {
+  return { ...(text === undefined ? {} : { text }), ...(data === undefined ? {} : { data }) };
+}

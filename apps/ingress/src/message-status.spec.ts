@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import type { SessionAnswer } from '#contracts';
+import { readDecision } from './decided-message.js';
+import { decidedStatus, pendingStatus } from './message-status.js';
+import type { StoredRecord } from './session-history.client.js';
+
+type Answer = Parameters<typeof pendingStatus>[2];
+const answer = (more: Partial<SessionAnswer> & { window?: object }): Answer =>
+  ({ state: 'running', depth: 0, oldestMs: null, worker: 'w/1', ...more }) as Answer;
+const running = { runId: 'r1', attempt: 1, seqs: [1, 2], startedAt: 1 };
+const retry = { runId: 'r2', attempt: 2, seqs: [1, 2], notBefore: 5_000 };
+
+describe('a message that is not decided', () => {
+  it('runs when the worker runs it', () => {
+    expect(pendingStatus(2, [1], answer({ running }))).toEqual({ seq: 2, disposition: 'running', runId: 'r1' });
+  });
+
+  it('has its place among those that wait: what runs is not before it', () => {
+    expect(pendingStatus(3, [1, 2], answer({ running }))).toEqual({ seq: 3, disposition: 'queued', position: 1 });
+    expect(pendingStatus(5, [1, 2, 3, 4], answer({ running }))).toMatchObject({ position: 3 });
+    expect(pendingStatus(5, [], answer({ running }))).toMatchObject({ position: 1 });
+  });
+
+  it('waits for the next attempt of its run, and what comes behind it is queued behind all of it', () => {
+    const waiting = { seq: 2, disposition: 'waiting', position: 2, runId: 'r2', notBefore: 5_000 };
+    expect(pendingStatus(2, [1], answer({ state: 'retrying', retry }))).toEqual(waiting);
+    const behind = pendingStatus(3, [1, 2], answer({ state: 'retrying', retry }));
+    expect(behind).toEqual({ seq: 3, disposition: 'queued', position: 3 });
+  });
+
+  it('waits for the end of its window, when the worker tells of one', () => {
+    const open = answer({ state: 'queued', window: { seqs: [4, 5], endsAt: 9_000 } });
+    expect(pendingStatus(5, [4], open)).toEqual({ seq: 5, disposition: 'waiting', position: 2, notBefore: 9_000 });
+    expect(pendingStatus(6, [4, 5], open)).toEqual({ seq: 6, disposition: 'queued', position: 3 });
+    const untimed = answer({ window: { seqs: [4] } });
+    expect(pendingStatus(4, [], untimed)).toEqual({ seq: 4, disposition: 'waiting', position: 1 });
+    expect(pendingStatus(4, [], answer({ window: {} }))).toMatchObject({ disposition: 'queued' });
+  });
+
+  it('is queued when no worker answers', () => {
+    expect(pendingStatus(7, [3], undefined)).toEqual({ seq: 7, disposition: 'queued', position: 2 });
+  });
+});
+
+describe('a message that is decided', () => {
+  const record = (more: object): StoredRecord =>
+    ({ recordSeq: 1, storedAtMs: 1, record: { sends: [], ...more } }) as unknown as StoredRecord;
+
+  it('names the run of its turn', () => {
+    const messages = [{ id: 'm4', seq: 4, decision: 'superseded' }];
+    const turn = record({ kind: 'turn', runId: 'r', status: 'succeeded', messages });
+    const told = { seq: 4, disposition: 'decided', decision: 'superseded', runId: 'r' };
+    expect(decidedStatus(readDecision(turn, { id: 'm4' }))).toEqual(told);
+  });
+
+  it.each(['dropped', 'expired', 'cancelled', 'rejected'])('by a note as %s has a reason and no run', (decision) => {
+    const note = record({ kind: 'note', messages: [{ id: 'm4', seq: 4, decision, reason: 'why' }] });
+    const told = { seq: 4, disposition: 'decided', decision, reason: 'why' };
+    expect(decidedStatus(readDecision(note, { id: 'm4' }))).toEqual(told);
+  });
+});

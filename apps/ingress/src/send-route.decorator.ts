@@ -1,0 +1,26 @@
+import { applyDecorators, HttpCode } from '@nestjs/common';
+import { ApiBody, ApiHeader, ApiOperation, ApiQuery, ApiResponse } from '@nestjs/swagger';
+import type { BodySchema } from './message-body.schema.js';
+
+const DECIDED =
+  'decision, status, reason?, runId?, error?, replies: [{text?, data?}]}. A turn answers all messages that it took: status, ' +
+  'runId and replies are the same for those that it handled and for those that are skipped or superseded in it, and ' +
+  'decision tells them apart. A message that was in no turn (dropped, expired, cancelled, refused, rejected) has its ' +
+  'decision as status and no runId; reason says why, and replies are what its sender is told, if anything';
+
+/** What the routes that send have in common. `more`: what their answers have beyond the others'. */
+export function SendRoute(summary: string, schema: BodySchema, more = ''): MethodDecorator {
+  return applyDecorators(
+    HttpCode(202),
+    ApiOperation({ summary }),
+    ApiQuery({ name: 'wait', required: false, description: 'Wait until it is decided, e.g. 30s (at most 10m)' }),
+    ApiHeader({ name: 'Idempotency-Key', required: false, description: 'The id, when the body has none' }),
+    ApiBody({ schema }),
+    ApiResponse({ status: 202, description: `{messageId, seq, duplicate${more}}` }),
+    ApiResponse({ status: 200, description: `{messageId, seq, duplicate${more}, ${DECIDED}` }),
+    ApiResponse({ status: 404, description: 'No agent of this name is configured' }),
+    ApiResponse({ status: 413, description: 'Text over 256 KiB, or the whole message over its limit' }),
+    ApiResponse({ status: 422, description: 'A field is wrong, or the id was used for another message' }),
+    ApiResponse({ status: 503, description: 'The broker is away or full; see Retry-After' }),
+  );
+}
