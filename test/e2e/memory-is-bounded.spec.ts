@@ -18,7 +18,7 @@ it('a worker keeps a few bodies of a long backlog, and each message is handled o
   });
   await using cluster = await startCluster(['a', 'b'], {
     agentUrl: agent.url,
-    settings: { agents: { main: { url: agent.url, laneBuffer: 8 } } },
+    settings: { agents: { main: { url: agent.url, laneBuffer: 8, maxQueueSize: 'unlimited' } } },
   });
   const { api } = cluster;
   // Each of a thread of its own, so that each is a turn of its own.

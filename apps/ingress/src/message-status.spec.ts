@@ -32,9 +32,6 @@ describe('a message that is not decided', () => {
     const open = answer({ state: 'queued', window: { seqs: [4, 5], endsAt: 9_000 } });
     expect(pendingStatus(5, [4], open)).toEqual({ seq: 5, disposition: 'waiting', position: 2, notBefore: 9_000 });
     expect(pendingStatus(6, [4, 5], open)).toEqual({ seq: 6, disposition: 'queued', position: 3 });
-    const untimed = answer({ window: { seqs: [4] } });
-    expect(pendingStatus(4, [], untimed)).toEqual({ seq: 4, disposition: 'waiting', position: 1 });
-    expect(pendingStatus(4, [], answer({ window: {} }))).toMatchObject({ disposition: 'queued' });
   });
 
   it('is queued when no worker answers', () => {
