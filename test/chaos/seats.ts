@@ -22,7 +22,16 @@ const SETTINGS = {
   membership: { ttlMs: TTL_MS, renewMs: RENEW_MS },
   drainMs: DRAIN_MS,
   log: { level: 'warn' },
-  agents: { main: { turnTimeoutMs: 8_000, abortGraceMs: 1_000, backoffInitialMs: 200, backoffMaxMs: 2_000 } },
+  // Its sessions get far more at once than a person would say, and nothing of it is to be dropped.
+  agents: {
+    main: {
+      maxQueueSize: 'unlimited',
+      turnTimeoutMs: 8_000,
+      abortGraceMs: 1_000,
+      backoffInitialMs: 200,
+      backoffMaxMs: 2_000,
+    },
+  },
 };
 
 /** One process, from its start to its end. */

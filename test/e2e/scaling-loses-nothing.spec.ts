@@ -45,7 +45,10 @@ it('1 to 4 to 1 workers under load: nothing lost, doubled or reordered, and no t
     if (call.message.id === 'long') endLong = () => answerJson(response, {});
     else setTimeout(() => answerJson(response, {}), 20);
   });
-  await using cluster = await startCluster(['a'], { agentUrl: agent.url });
+  await using cluster = await startCluster(['a'], {
+    agentUrl: agent.url,
+    settings: { agents: { defaults: { maxQueueSize: 'unlimited' } } },
+  });
   const senders = new Senders(cluster);
   for (const worker of ['b', 'c', 'd']) await cluster.start(worker);
   await cluster.balanced('a', 'b', 'c', 'd');
