@@ -5,10 +5,14 @@ import { format, resolveConfig } from 'prettier';
 import { packageRoot } from '#config';
 import { describeEnvironment } from './environment.js';
 import type { BenchOptions } from './options.js';
+import { measureGrowth } from './parts/growth.js';
+import { measureHotSession } from './parts/hot-session.js';
 import { measureIdle } from './parts/idle.js';
 import { measureIngress } from './parts/ingress.js';
 import { measureOwnership } from './parts/ownership.js';
+import { measureReplicas } from './parts/replicas.js';
 import { measureTurns } from './parts/turns.js';
+import { measureWorkers } from './parts/workers.js';
 import { othersLoad } from './quiet.js';
 import { toMarkdown, toRow, toTable, type Row } from './report.js';
 import type { Comparison } from './targets.js';
@@ -20,6 +24,10 @@ const PARTS: Readonly<Record<string, (options: BenchOptions) => Promise<Comparis
   ingress: measureIngress,
   idle: measureIdle,
   ownership: measureOwnership,
+  workers: measureWorkers,
+  replicas: measureReplicas,
+  'hot-session': measureHotSession,
+  growth: measureGrowth,
 };
 
 /** As workers have it by default. */
@@ -29,8 +37,11 @@ const program = new Command('bench')
   .description('Measures Lanekeeper beside baselines of the same run')
   .option('--only <parts>', `comma-separated, of ${Object.keys(PARTS).join(', ')}`, parts, Object.keys(PARTS))
   .option('--runs <n>', 'runs of each side; the median counts', count, 3)
-  .option('--messages <n>', 'messages of the part turns', count, 20_000)
+  .option('--messages <n>', 'messages of the parts turns, workers and replicas', count, 20_000)
   .option('--sessions <n>', 'sessions they belong to', count, 10_000)
+  .option('--growth-sessions <n>', 'the most sessions of the part growth', count, 1_000_000)
+  .option('--growth-turns <n>', 'turns that its figures are taken over', count, 60_000)
+  .option('--hot-messages <n>', 'messages of the hot session in the part hot-session', count, 20_000)
   .option('--ttl-ms <n>', 'time to live of a member in the part ownership', count, DEFAULT_TTL_MS)
   .option('--profile <folder>', 'write processor profiles of our services into it')
   .option('--write', 'write the table to docs/bench.md')
@@ -40,6 +51,9 @@ const given = program.opts<{
   runs: number;
   messages: number;
   sessions: number;
+  growthSessions: number;
+  growthTurns: number;
+  hotMessages: number;
   ttlMs: number;
   profile?: string;
   write?: boolean;

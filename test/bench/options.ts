@@ -3,6 +3,12 @@ import type { WorkSize } from './work.js';
 export interface BenchOptions extends WorkSize {
   /** How often each side of each part runs; the median counts. */
   readonly runs: number;
+  /** The most sessions of the part growth. */
+  readonly growthSessions: number;
+  /** Turns that each of its figures is taken over. */
+  readonly growthTurns: number;
+  /** Messages of the one session that has too many, in the part hot-session. */
+  readonly hotMessages: number;
   /** Time to live of a member in the part ownership - ms. */
   readonly ttlMs: number;
   /** Where profiles of our services are written; unset = none. */

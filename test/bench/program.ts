@@ -4,8 +4,10 @@ import { spawnOwned, type OwnedProcess } from '#testing';
 
 /** A process of the bench. It tells what happens by lines: a word, and what belongs to it. */
 export interface Program extends AsyncDisposable {
+  readonly pid: number;
   /** What follows the word on its first line; rejects when the program ends without it. */
   said(word: string): Promise<string>;
+  signal(signal: NodeJS.Signals): void;
   /** SIGTERM, and its end; one that fails at it is an error. */
   stop(): Promise<void>;
   kill9(): Promise<void>;
@@ -33,6 +35,8 @@ export async function startProgram(file: string, options: ProgramOptions): Promi
     cwd,
   });
   return {
+    pid: owned.pid,
+    signal: (signal) => owned.signal(signal),
     said: (word) => firstLine(owned, word, file),
     stop: async () => {
       const { code, signal } = await owned.stop();

@@ -10,10 +10,11 @@ export interface Row {
 
 const COLUMNS = ['part', 'ours', 'beside', 'theirs', 'ratio', 'target', ''];
 
-export function toRow({ target: name, ours, baseline }: Comparison): Row {
+export function toRow({ target: name, of, ours, baseline }: Comparison): Row {
   const target: Target = TARGETS[name];
   const lacking = [ours, baseline].find((figures) => 'notMeasured' in figures);
-  const head = [target.part, show(ours, target.unit), target.baseline, show(baseline, target.unit)];
+  const part = of === undefined ? target.part : `${target.part}, ${of}`;
+  const head = [part, show(ours, target.unit), target.baseline, show(baseline, target.unit)];
   if (lacking !== undefined || 'notMeasured' in ours || 'notMeasured' in baseline) {
     return { cells: [...head, '', bound(target), 'missed'], isMissed: true };
   }
@@ -62,8 +63,9 @@ function show(figures: Figures, unit: string): string {
 }
 
 function bound({ atLeast, atMost }: Limits): string {
-  if (atLeast !== undefined) return `at least ${atLeast}`;
-  return atMost === undefined ? 'none' : `at most ${atMost}`;
+  const round = (value: number): number => Math.round(value * 100) / 100;
+  if (atLeast !== undefined) return `at least ${round(atLeast)}`;
+  return atMost === undefined ? 'none' : `at most ${round(atMost)}`;
 }
 
 const WHAT_IT_MEASURES = `## What is measured
@@ -91,4 +93,23 @@ const WHAT_IT_MEASURES = `## What is measured
   begun. "No move": the same of as long a time just before. With turns of 50 ms, these and that of the turn before are in
   the wait, and some run while their shard moves. No message is lost or decided twice or out of order, and no turn of a
   session runs twice or beside another one: the bench ends with an error otherwise.
+- **workers**: one, two and four workers on one broker. Turns of 50 ms, of which each worker runs 50 at once, need no
+  processor: five seconds of work for each worker, and what more workers gain is their number. Turns that do nothing share
+  the processors with the broker and the publisher: what more workers gain is what the machine has left.
+- **replicas**: the work of the part turns, fed live, then 200 messages a second for five seconds, each timed from its publish
+  to its record in the hands of a reader. "One server": a write is acknowledged when it is stored, and synced later. "Each
+  write synced": \`sync_interval: always\`. Three servers of a cluster, all streams with three replicas, share this machine
+  and its disk; which of them leads a stream is theirs to say.
+- **beside a hot session**: 100 other sessions of its shard get a message every 4 ms in all, each timed from its publish to its
+  record, for 20 s. Then the hot session gets its messages, of 4 KiB each and each a turn of its own. "While its messages
+  come": sent meanwhile. Else: sent in another 20 s, begun when all of them were read, while its turns take 20 ms each.
+  "Objects of the worker": what is left of its heap and buffers after a full collection. "Peak": the most that the system
+  ever gave it, garbage included.
+- **growth**: a fresh broker and worker; each session gets a message and its turn. Then 60,000 more turns of these sessions
+  ("known"), in an order that jumps through the store; the same number for each size, of which the first half as many are
+  warm-up. Then memory, once the worker has forgotten what is idle. Then the worker is killed and started again under its id,
+  and when it is ready a session of each shard gets a message: from the start to the last of the 64 records. Last, 60,000
+  new sessions get their first turn. "Processor time": of worker and broker, per turn. "Collected": after a full
+  collection, which the bench asks for; Node collects only as it allocates, so that what is found in an idle worker tells how
+  much garbage its last work left ("as found"). The broker remembers the id of every message for 15 minutes.
 `;

@@ -1,10 +1,12 @@
 import { names, type BenchBroker } from './bench-broker.js';
-import { makeMessage } from './work.js';
+import { makeMessage, type Message } from './work.js';
 
 export interface SteadyLoadOptions {
-  readonly sessions: number;
+  readonly sessions: readonly string[];
   /** Each session gets a message so often. */
   readonly everyMs: number;
+  /** Told of every message just before it is sent. */
+  readonly onSend?: (session: string, message: Message) => void;
 }
 
 const TICK_MS = 2;
@@ -38,11 +40,16 @@ export class SteadyLoad implements AsyncDisposable {
   }
 
   private send(): void {
-    const { sessions, everyMs } = this.options;
-    const due = ((performance.now() - this.startedAt) * sessions) / everyMs;
+    const { sessions, everyMs, onSend } = this.options;
+    const due = ((performance.now() - this.startedAt) * sessions.length) / everyMs;
     for (; this.sent < due; this.sent++) {
-      const message = makeMessage(names, `session-${this.sent % sessions}`, this.sent);
-      const storing = this.broker.publish(message).catch((error: Error) => (this.failure ??= error));
+      const session = sessions[this.sent % sessions.length] as string;
+      const message = makeMessage(names, session, this.sent);
+      onSend?.(session, message);
+      const storing = this.broker.publish(message).then(
+        () => {},
+        (error: Error) => void (this.failure ??= error),
+      );
       const done = storing.then(() => void this.underWay.delete(done));
       this.underWay.add(done);
     }

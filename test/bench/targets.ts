@@ -22,6 +22,13 @@ const takeover = { baseline: 'time to live of a member', unit: 'ms' };
 /** What the design promises of a handoff, and what the same load waits while nothing moves. */
 const bound = { baseline: 'bound', unit: 'ms', atMost: 1 };
 const quiet = { baseline: 'no move', unit: 'ms' };
+/** A message every few milliseconds, and a reader of the records that tells when each is there. */
+const record = { baseline: 'the same without it', unit: 'µs' };
+const beforeHot = { baseline: 'before the hot session', unit: 'MiB' };
+const oneWorker = { baseline: 'one worker', unit: 'turns/s' };
+const thousand = { baseline: '1,000 sessions' };
+const processor = { ...thousand, unit: 'µs of processor time' };
+const memory = { ...thousand, unit: 'MiB' };
 const drain = { part: 'turns, full inbox', unit: 'turns/s' };
 
 export const TARGETS = {
@@ -45,6 +52,30 @@ export const TARGETS = {
   busyJoinQuiet: { ...quiet, part: 'a worker joins, turns of 50 ms, longest wait' },
   busyLeaveBound: { ...bound, part: 'a worker stops, turns of 50 ms, longest wait' },
   busyLeaveQuiet: { ...quiet, part: 'a worker stops, turns of 50 ms, longest wait' },
+  growthProcessor: { ...processor, part: 'a turn of a known session', atMost: 1.15 },
+  growthNewProcessor: { ...processor, part: 'the first turn of a session', atMost: 1.15 },
+  growthTurns: { ...thousand, part: 'turns of known sessions', unit: 'turns/s' },
+  growthNewTurns: { ...thousand, part: 'first turns of sessions', unit: 'turns/s' },
+  growthRestart: { ...thousand, part: 'kill -9, start, all shards answer', unit: 'ms' },
+  growthMemory: { ...memory, part: 'worker memory, all idle, collected', atMost: 1.1 },
+  growthFirst: { ...memory, part: 'worker memory, all idle, collected', baseline: 'before its first turn' },
+  growthLive: { ...memory, part: 'objects of the worker, all idle' },
+  growthFound: { ...memory, part: 'worker memory, all idle, as found' },
+  growthBroker: { ...memory, part: 'broker memory, with ids of 15 min' },
+  replicasTurns: { part: 'turns', baseline: 'one server', unit: 'turns/s' },
+  replicasWait: { part: 'message to its record, p50', baseline: 'one server', unit: 'µs' },
+  twoWaiting: { ...oneWorker, part: 'two workers, turns of 50 ms, 50 at once each', atLeast: 1.8 },
+  fourWaiting: { ...oneWorker, part: 'four workers, turns of 50 ms, 50 at once each', atLeast: 3.4 },
+  twoBusy: { ...oneWorker, part: 'two workers, turns that do nothing' },
+  fourBusy: { ...oneWorker, part: 'four workers, turns that do nothing' },
+  hotP50: { ...record, part: 'message to its record beside a hot session, p50', atMost: 1.5 },
+  hotP99: { ...record, part: 'message to its record beside a hot session, p99', atMost: 1.5 },
+  burstP50: { ...record, part: 'the same while its messages come, p50' },
+  burstP99: { ...record, part: 'the same while its messages come, p99' },
+  hotTurns: { part: 'turns of the hot session', baseline: 'one every 20 ms', unit: 'turns/s' },
+  hotLive: { ...beforeHot, part: 'objects of the worker', atMostAbove: 16 },
+  hotPeak: { ...beforeHot, part: 'worker memory, peak' },
+  hotAfter: { ...beforeHot, part: 'objects of the worker, all done' },
 } satisfies Record<string, Target>;
 
 export type TargetName = keyof typeof TARGETS;
@@ -54,6 +85,8 @@ export type Figures = readonly number[] | { readonly notMeasured: string };
 
 export interface Comparison {
   readonly target: TargetName;
+  /** What the figure is of, when a target has several. */
+  readonly of?: string;
   readonly ours: Figures;
   readonly baseline: Figures;
 }

@@ -7,6 +7,7 @@ export interface WorkSize {
 }
 
 export interface Message {
+  readonly id: string;
   readonly subject: string;
   readonly body: string;
   readonly headers: Record<string, string>;
@@ -22,17 +23,24 @@ export function warmupOf({ messages }: WorkSize): number {
   return Math.ceil(messages / 4);
 }
 
-export function makeMessage(names: Names, session: string, i: number, thread?: string): Message {
+/** Beyond what every message of the bench has. */
+export interface MessageOptions {
+  readonly thread?: string;
+  readonly text?: string;
+  readonly data?: object;
+}
+
+export function makeMessage(names: Names, session: string, i: number, options: MessageOptions = {}): Message {
   const key = names.sessionTokens('main', session);
+  const id = `m${i}`;
   const text = `message number ${i} of the bench, of a usual length`;
-  const body = JSON.stringify({ v: 1, kind: 'message', id: `m${i}`, text, thread });
-  const subject = names.ingestSubject(key);
-  return { subject, body, headers: { [HEADER.messageId]: dedupId(key, `m${i}`) } };
+  const body = JSON.stringify({ v: 1, kind: 'message', id, text, ...options });
+  return { id, subject: names.ingestSubject(key), body, headers: { [HEADER.messageId]: dedupId(key, id) } };
 }
 
 /** Messages of the sessions in turn. Each has a thread of its own: those of one thread would share a turn. */
 export function makeWork(names: Names, size: WorkSize): Work {
-  const make = (session: string, i: number): Message => makeMessage(names, session, i, `t${i}`);
+  const make = (session: string, i: number): Message => makeMessage(names, session, i, { thread: `t${i}` });
   return {
     warmup: Array.from({ length: warmupOf(size) }, (_, i) => make(`warm-${i}`, i)),
     messages: Array.from({ length: size.messages }, (_, i) => make(`session-${i % size.sessions}`, i)),

@@ -23,8 +23,16 @@ interface Ports {
   readonly monitor: number;
 }
 
-/** Nodes of one cluster on this machine, each with a store of its own that is synced with every write. */
-export async function startBrokerCluster(size = 3): Promise<TestBrokerCluster> {
+export interface TestBrokerClusterOptions {
+  /** Default: yes, since a cluster is there for what must outlast a power cut. */
+  readonly syncsEveryWrite?: boolean;
+}
+
+/** Nodes of one cluster on this machine, each with a store of its own. One alone is a broker without a cluster. */
+export async function startBrokerCluster(
+  size = 3,
+  { syncsEveryWrite = true }: TestBrokerClusterOptions = {},
+): Promise<TestBrokerCluster> {
   const binary = await findNatsServer({ env: hostEnv(), packageRoot: packageRoot(), log: console.error });
   const dir = await tempDir('cluster');
   const numbers = await freePorts(3 * size);
@@ -35,7 +43,7 @@ export async function startBrokerCluster(size = 3): Promise<TestBrokerCluster> {
   const lives: OwnedProcess[] = [];
   const start = async (n: number): Promise<void> => {
     const config = join(dir.path, `n${n}.conf`);
-    await writeFile(config, configOf(n, ports, join(dir.path, `store-${n}`)));
+    await writeFile(config, configOf(n, ports, join(dir.path, `store-${n}`), syncsEveryWrite));
     lives[n] = await spawnOwned({ command: binary, args: ['-c', config], env: {}, cwd: dir.path });
   };
   const stop = async (): Promise<void> => {
@@ -66,15 +74,16 @@ export async function startBrokerCluster(size = 3): Promise<TestBrokerCluster> {
 }
 
 /** Without `always` a write is on the disk a while after it was acknowledged, and a power cut takes it. */
-function configOf(n: number, all: readonly Ports[], storeDir: string): string {
+function configOf(n: number, all: readonly Ports[], storeDir: string, syncsEveryWrite: boolean): string {
+  const sync = syncsEveryWrite ? ', sync_interval: always' : '';
   const routes = all.map(({ route }) => `nats://127.0.0.1:${route}`);
   const { client, route, monitor } = all[n] ?? { client: 0, route: 0, monitor: 0 };
   return [
     `server_name: n${n}`,
     `listen: "127.0.0.1:${client}"`,
     `http: "127.0.0.1:${monitor}"`,
-    `jetstream { store_dir: ${JSON.stringify(storeDir)}, sync_interval: always }`,
-    `cluster { name: test, listen: "127.0.0.1:${route}", routes: ${JSON.stringify(routes)} }`,
+    `jetstream { store_dir: ${JSON.stringify(storeDir)}${sync} }`,
+    all.length === 1 ? '' : `cluster { name: test, listen: "127.0.0.1:${route}", routes: ${JSON.stringify(routes)} }`,
     '',
   ].join('\n');
 }

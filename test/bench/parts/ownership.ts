@@ -1,21 +1,14 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { tempDir, until } from '#testing';
-import { names, startBenchBroker, type BenchBroker } from '../bench-broker.js';
 import { readHistory, type DecidedMessage } from '../history.js';
 import type { BenchOptions } from '../options.js';
-import { startProgram, type Program } from '../program.js';
-import { untilQuiet } from '../quiet.js';
 import { median } from '../statistics.js';
 import { SteadyLoad } from '../steady-load.js';
 import type { Comparison } from '../targets.js';
+import { withWorkers, type Workers, type WorkersOptions } from '../workers.js';
 
-const SESSIONS = 200;
+const SESSIONS = Array.from({ length: 200 }, (_, i) => `session-${i}`);
 /** Renewals in one time to live, as by default: what is sent as often is not more than a session's queue takes. */
 const RENEWALS = 5;
-/** What a takeover may last beside the time to live, before a run is given up. */
-const TAKEOVER_PATIENCE_MS = 30_000;
 
 /** During a move: close enough that every session has a message in any stall worth the name. */
 const EVERY_MS = 250;
@@ -33,13 +26,6 @@ interface HandoffRun {
   readonly quietBeforeLeave: number;
 }
 
-interface Workers {
-  readonly broker: BenchBroker;
-  start(worker: string): Promise<Program>;
-  /** Resolves when exactly these own all shards, each its share. */
-  untilShared(...workers: string[]): Promise<void>;
-}
-
 /** How long sessions wait when the owner of their shards dies, joins or stops. */
 export async function measureOwnership(options: BenchOptions): Promise<Comparison[]> {
   const takeovers: (readonly number[])[] = [];
@@ -47,9 +33,10 @@ export async function measureOwnership(options: BenchOptions): Promise<Compariso
   const busy: HandoffRun[] = [];
   for (let run = 0; run < options.runs; run++) {
     options.say(`ownership, run ${run + 1} of ${options.runs}`);
-    takeovers.push(await withWorkers(options, 0, (workers) => takeOver(workers, options)));
-    idle.push(await withWorkers(options, 0, (workers) => handOver(workers, options)));
-    busy.push(await withWorkers(options, BUSY_TURN_MS, (workers) => handOver(workers, options)));
+    const stage = stageOf(options);
+    takeovers.push(await withWorkers(stage, (workers) => takeOver(workers, options)));
+    idle.push(await withWorkers(stage, (workers) => handOver(workers, options)));
+    busy.push(await withWorkers({ ...stage, turnMs: BUSY_TURN_MS }, (workers) => handOver(workers, options)));
   }
   const ttl = takeovers.map(() => options.ttlMs);
   const bound = takeovers.map(() => HANDOFF_BOUND_MS);
@@ -66,6 +53,10 @@ export async function measureOwnership(options: BenchOptions): Promise<Compariso
     { target: 'busyLeaveBound', ours: of(busy, 'leave'), baseline: bound },
     { target: 'busyLeaveQuiet', ours: of(busy, 'leave'), baseline: of(busy, 'quietBeforeLeave') },
   ];
+}
+
+function stageOf({ ttlMs, profileDir }: BenchOptions): WorkersOptions {
+  return { profileDir, settings: { membership: { ttlMs, renewMs: Math.floor(ttlMs / RENEWALS) } } };
 }
 
 /** Per session of the worker that is killed: from the kill to its first record by the other one. */
@@ -156,38 +147,4 @@ async function endOfMove(workers: Workers, beganAt: number, ...owners: string[])
   await workers.untilShared(...owners);
   await pause(Math.max(0, beganAt + AFTER_MS - Date.now()));
   return Date.now();
-}
-
-async function withWorkers<T>(
-  { ttlMs, profileDir }: BenchOptions,
-  turnMs: number,
-  measure: (workers: Workers) => Promise<T>,
-): Promise<T> {
-  await untilQuiet();
-  await using broker = await startBenchBroker();
-  await using folder = await tempDir('bench');
-  const config = join(folder.path, 'lanekeeper.json');
-  await writeFile(config, JSON.stringify({ membership: { ttlMs, renewMs: Math.floor(ttlMs / RENEWALS) } }));
-  const env = { LANEKEEPER_NATS_URL: broker.url, LANEKEEPER_CONFIG: config, LANEKEEPER_LOG_LEVEL: 'error' };
-  // Awaited: what is used here ends with this block.
-  return await measure({
-    broker,
-    start: async (worker) => {
-      const program = await startProgram('test/bench/programs/worker.js', {
-        ...{ cwd: folder.path, args: [String(turnMs)], profileDir },
-        env: { ...env, LANEKEEPER_WORKER_ID: worker },
-      });
-      await program.said('ready');
-      return program;
-    },
-    untilShared: async (...workers) => {
-      const least = Math.floor(names.shards / workers.length);
-      const isShared = async (): Promise<boolean> => {
-        const owned = await broker.owned();
-        const total = workers.reduce((sum, worker) => sum + (owned.get(worker) ?? 0), 0);
-        return total === names.shards && workers.every((worker) => (owned.get(worker) ?? 0) >= least);
-      };
-      await until(`${workers.join(' and ')} own all shards`, isShared, { timeoutMs: ttlMs + TAKEOVER_PATIENCE_MS });
-    },
-  });
 }

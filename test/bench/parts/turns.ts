@@ -1,6 +1,7 @@
 import { tempDir } from '#testing';
 import type { BenchOptions } from '../options.js';
 import { names, startBenchBroker, type BenchBroker } from '../bench-broker.js';
+import { runThrough, turnsPerSecond } from '../live-turns.js';
 import { startProgram, type Program } from '../program.js';
 import { untilQuiet } from '../quiet.js';
 import type { Comparison, Figures } from '../targets.js';
@@ -84,26 +85,22 @@ async function runOnStreams(
   { isFull, recordBytes }: { isFull: boolean; recordBytes: number },
 ): Promise<Side> {
   const { warmup, messages } = makeWork(names, options);
-  const { inboxStream, turnsStream } = names;
+  const { turnsStream } = names;
   const all = warmup.length + messages.length;
   await untilQuiet();
   await using broker = await startBenchBroker();
   await using folder = await tempDir('bench');
   if (isFull) for (const part of [warmup, messages]) await broker.feed(part);
   await using _program = await start(broker, folder.path, recordBytes);
-  if (!isFull) {
+  let perSecond: number;
+  if (isFull) {
+    await broker.untilStored(turnsStream, all);
+    const beganAtMs = await broker.storedAt(turnsStream, warmup.length);
+    perSecond = (messages.length * 1_000) / ((await broker.storedAt(turnsStream, all)) - beganAtMs);
+  } else {
     await broker.untilRead();
-    await broker.feed(warmup);
-    await broker.untilStored(turnsStream, warmup.length);
-    await broker.feed(messages);
+    await runThrough(broker, warmup, warmup.length);
+    perSecond = await turnsPerSecond(broker, messages, messages.length);
   }
-  await broker.untilStored(turnsStream, all);
-  const beganAt = isFull
-    ? await broker.storedAt(turnsStream, warmup.length)
-    : await broker.storedAt(inboxStream, warmup.length + 1);
-  const endedAt = await broker.storedAt(turnsStream, all);
-  return {
-    perSecond: (messages.length * 1_000) / (endedAt - beganAt),
-    recordBytes: await broker.bytesOf(turnsStream, all),
-  };
+  return { perSecond, recordBytes: await broker.bytesOf(turnsStream, all) };
 }
