@@ -16,7 +16,10 @@ export interface WorkersOptions {
   /** Turns at once, of each worker - default: as by default. */
   readonly capacity?: number;
   /** Beside the defaults. */
-  readonly settings?: { readonly membership?: { readonly ttlMs: number; readonly renewMs: number } };
+  readonly settings?: {
+    readonly membership?: { readonly ttlMs: number; readonly renewMs: number };
+    readonly agents?: object;
+  };
   /** Default: one server, as it is by default. */
   readonly servers?: ServerOptions;
   readonly profileDir?: string | undefined;
@@ -38,6 +41,9 @@ export interface Workers {
   untilShared(...workers: string[]): Promise<void>;
 }
 
+/** No part measures how messages are dropped. */
+const UNBOUNDED = { agents: { defaults: { maxQueueSize: 'unlimited' } } };
+
 /** Measures with workers of its own on a broker of its own; nothing of them is left behind. */
 export async function withWorkers<T>(options: WorkersOptions, measure: (workers: Workers) => Promise<T>): Promise<T> {
   const { turnMs = 0, capacity, settings = {}, servers, profileDir } = options;
@@ -45,7 +51,7 @@ export async function withWorkers<T>(options: WorkersOptions, measure: (workers:
   await using broker = await startBenchBroker(servers);
   await using folder = await tempDir('bench');
   const config = join(folder.path, 'lanekeeper.json');
-  await writeFile(config, JSON.stringify({ ...settings, nats: { replicas: servers?.replicas ?? 1 } }));
+  await writeFile(config, JSON.stringify({ ...UNBOUNDED, ...settings, nats: { replicas: servers?.replicas ?? 1 } }));
   const env = {
     LANEKEEPER_NATS_URL: broker.url,
     LANEKEEPER_CONFIG: config,

@@ -11,6 +11,8 @@ import { withWorkers, type Workers } from '../workers.js';
 
 const HOT = 'hot';
 const hotKey = names.sessionTokens('main', HOT);
+/** A turn for each message, and none of them is dropped. */
+const SETTINGS = { agents: { main: { strategy: 'fifo', maxQueueSize: 'unlimited' } } };
 /** So much text that bodies which are kept would show: 80 MiB for the 20,000 messages of a run as it is by default. */
 const TEXT = 'x'.repeat(4_096);
 const SLOW_TURN_MS = 20;
@@ -48,9 +50,10 @@ interface HotRun {
 /** What a session with a long backlog and a slow agent costs the others of its shard, and the worker. */
 export async function measureHotSession(options: BenchOptions): Promise<Comparison[]> {
   const runs: HotRun[] = [];
+  const { profileDir } = options;
   for (let run = 0; run < options.runs; run++) {
     options.say(`hot-session, run ${run + 1} of ${options.runs}`);
-    runs.push(await withWorkers({ profileDir: options.profileDir }, (workers) => overload(workers, options)));
+    runs.push(await withWorkers({ profileDir, settings: SETTINGS }, (workers) => overload(workers, options)));
   }
   const of = (what: keyof HotRun): number[] => runs.map((run) => run[what]);
   const waiting = `${options.hotMessages.toLocaleString('en')} messages waiting`;
@@ -112,11 +115,10 @@ async function waitsOfWindow(load: TimedLoad): Promise<number[]> {
   return load.waitsUs(beganAtMs, endedAtMs);
 }
 
-/** Each has a thread of its own: those of one thread would share a turn. */
 function* hotMessages(count: number): Generator<Message> {
   for (let i = 0; i < count; i++) {
     const data = i < SLOW_TURNS ? { sleepMs: SLOW_TURN_MS } : {};
-    yield makeMessage(names, HOT, i, { thread: `t${i}`, text: TEXT, data });
+    yield makeMessage(names, HOT, i, { text: TEXT, data });
   }
 }
 
