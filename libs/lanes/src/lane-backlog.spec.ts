@@ -62,7 +62,7 @@ describe('a backlog keeps', () => {
     expect(seqs()).toMatchObject({ waiting: [1], beyond: [2] });
     expect([budget.isSpent, backlog.bytesPerRead]).toEqual([true, 64 * KIB]);
     other.take(other.waiting);
-    expect([budget.usedBytes, backlog.bytesPerRead]).toEqual([100, 1024 * KIB]);
+    expect([budget.usedBytes, backlog.bytesPerRead]).toEqual([100, 256 * KIB]);
     backlog.dropDecided({ ...HEAD, upto: 1 });
     expect(budget.usedBytes).toBe(0);
   });

@@ -27,8 +27,10 @@ export class BodyBudget {
 
 /** One lane does not keep more than that, however small its share of the budget is. */
 const MAX_LANE_BYTES = 1024 * 1024;
-/** What a lane reads for its next turn when the budget is spent: its turn must come all the same. */
-const LOW_LANE_BYTES = 64 * 1024;
+/** What a lane reads again at a time: taken in at once, more would keep the other lanes waiting (L5). */
+const READ_BYTES = 256 * 1024;
+/** The same when the budget is spent: its turn must come all the same. */
+const LOW_READ_BYTES = 64 * 1024;
 
 /**
  * What was read of a session and is in no turn: messages that wait, what no turn can take, and orders to the lane. All are
@@ -100,7 +102,7 @@ export class LaneBacklog {
   }
 
   get bytesPerRead(): number {
-    return this.budget.isSpent ? LOW_LANE_BYTES : MAX_LANE_BYTES;
+    return this.budget.isSpent ? LOW_READ_BYTES : READ_BYTES;
   }
 
   /** What was read again: all that there still is of the first sequences of `beyond`, up to `readTo`. */

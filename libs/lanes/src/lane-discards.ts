@@ -3,6 +3,7 @@ import { overflowOf } from './full-queue.js';
 import type { InboxItem } from './inbox-item.js';
 import { MAX_RECORD_MESSAGES } from './lane-backlog.js';
 import type { Lane } from './lane.js';
+import { STRATEGY_TABLE } from './strategy-table.js';
 
 /** What has to go of what waits: the queue is too full, or it has waited too long. Asked again after each step. */
 export type DiscardStep =
@@ -16,7 +17,7 @@ const MAX_SENDS_BYTES = 128 * 1024;
 /** `now`: ms since the epoch, `monotonicNow`: of a clock that never goes back. */
 export function nextDiscardStep(lane: Lane, now: number, monotonicNow: number): DiscardStep | undefined {
   const { backlog } = lane;
-  if (backlog.waiting.length === 0 && backlog.beyond.length === 0) return undefined;
+  if (!mayDiscard(lane, monotonicNow)) return undefined;
   const reasons = reasonsToDiscard(lane, now, monotonicNow);
   if (reasons.size === 0) return undefined;
   const items = [...backlog.waiting, ...backlog.peeked].filter(({ seq }) => reasons.has(seq));
@@ -26,6 +27,7 @@ export function nextDiscardStep(lane: Lane, now: number, monotonicNow: number): 
 
 /** When the next message expires that waits now, ms since the epoch; undefined = none does. */
 export function nextExpiryAt(lane: Lane, now: number, monotonicNow: number): number | undefined {
+  if (!lane.isMixed && lane.ownQueueing.queueTimeoutMs === undefined && !lane.waitingClock.isRunning) return undefined;
   let next = Number.POSITIVE_INFINITY;
   for (const item of lane.queued) {
     const { queueTimeoutMs, queueEntryTtlMs } = item.queueing;
@@ -33,6 +35,15 @@ export function nextExpiryAt(lane: Lane, now: number, monotonicNow: number): num
     if (lane.waitingClock.isRunning) next = Math.min(next, now + queueEntryTtlMs - lane.waitedMs(item, monotonicNow));
   }
   return next === Number.POSITIVE_INFINITY ? undefined : next;
+}
+
+/** Asked at every step of every lane, and nearly always there is nothing: a long backlog must not be looked through for it. */
+function mayDiscard({ backlog, ownQueueing, isMixed, waitingClock }: Lane, monotonicNow: number): boolean {
+  const count = backlog.waiting.length + backlog.beyond.length;
+  if (count === 0 || isMixed) return count > 0;
+  const { queueTimeoutMs, queueEntryTtlMs } = ownQueueing;
+  const mayExpire = queueTimeoutMs !== undefined || waitingClock.elapsedMs(monotonicNow) >= queueEntryTtlMs;
+  return mayExpire || isBeyondLimit(count, ownQueueing);
 }
 
 function reasonsToDiscard(lane: Lane, now: number, monotonicNow: number): Map<number, string> {
@@ -43,19 +54,21 @@ function reasonsToDiscard(lane: Lane, now: number, monotonicNow: number): Map<nu
     if (reason !== undefined) reasons.set(item.seq, reason);
   }
   const { ownQueueing, backlog } = lane;
+  if (!mayOverflow(queued.length + backlog.beyond.length, queued, ownQueueing)) return reasons;
   const entries = [
     ...queued.filter(({ seq }) => !reasons.has(seq)),
     ...backlog.beyond.map((seq) => ({ seq, queueing: ownQueueing })),
   ];
-  if (!mayOverflow(entries.length, queued, ownQueueing)) return reasons;
   for (const { seq, reason } of overflowOf(entries, lane.isBusy)) reasons.set(seq, reason);
   return reasons;
 }
 
-/** Nearly always a queue is far from full, and a long one unlimited: neither is looked through. */
 function mayOverflow(count: number, queued: readonly InboxItem[], own: QueueSettings): boolean {
-  const limits = (queueing: QueueSettings): boolean => queueing.strategy === 'drop' || count > queueing.maxQueueSize;
-  return limits(own) || queued.some(({ queueing }) => queueing !== own && limits(queueing));
+  return isBeyondLimit(count, own) || queued.some(({ queueing }) => isBeyondLimit(count, queueing));
+}
+
+function isBeyondLimit(count: number, { strategy, maxQueueSize }: QueueSettings): boolean {
+  return STRATEGY_TABLE[strategy].busy === 'drop' || count > maxQueueSize;
 }
 
 function expiryOf(lane: Lane, item: InboxItem, now: number, monotonicNow: number): string | undefined {

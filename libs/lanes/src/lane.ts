@@ -88,6 +88,10 @@ export class Lane {
   private busyUntil = 0;
   /** By our own clock. */
   private lastArrivalAt = 0;
+  /** How messages wait that say nothing of their own. */
+  readonly ownQueueing: QueueSettings;
+  /** Some message of it waits otherwise. */
+  isMixed = false;
   /** The highest sequence of a message that had to wait when it came. */
   queuedUpTo = 0;
   /** Runs while the lane could begin, and does not. */
@@ -114,6 +118,7 @@ export class Lane {
     private readonly options: LaneOptions = DEFAULTS,
   ) {
     this.backlog = new LaneBacklog(options.budget, options.laneBuffer);
+    this.ownQueueing = options.queueingOf();
   }
 
   readItem(raw: RawInboxMessage): InboxItem {
@@ -159,13 +164,9 @@ export class Lane {
   /** Takes a message that was read. False when it is known or decided. */
   arrive(item: InboxItem, now: number): boolean {
     const isNew = this.backlog.arrive(item, this.head);
+    if (item.queueing !== this.ownQueueing) this.isMixed = true;
     if (isNew) this.lastArrivalAt = now;
     return isNew;
-  }
-
-  /** How messages wait that say nothing of their own. */
-  get ownQueueing(): QueueSettings {
-    return this.options.queueingOf();
   }
 
   /** How long the lane could have begun with it since it is known here. `now`: of a clock that never goes back. */
