@@ -52,15 +52,15 @@ export class LaneDriver {
   drive(lane: Lane): void {
     if (lane.home.state !== 'open' || !lane.isOpen || lane.isStopped) return;
     if (lane.writing !== undefined || lane.hold !== undefined) return;
-    if (lane.isContested && !this.options.mayStart(lane.key.shard)) {
-      this.doubtful.add(lane);
-      return;
-    }
+    if (lane.isContested && !this.isOurs(lane)) return;
     lane.isContested = false;
     if (lane.isIncomplete) this.incomplete.add(lane);
     else if (this.incomplete.size > 0) this.incomplete.delete(lane);
     if (lane.backlog.controls.length > 0) return this.cancel(lane);
-    if (lane.backlog.broken.length > 0 && lane.toReject.length > 0) return this.follow(lane, this.reject(lane));
+    if (lane.backlog.broken.length > 0 && lane.toReject.length > 0) {
+      if (this.isOurs(lane)) this.follow(lane, this.reject(lane));
+      return;
+    }
     const { clock } = this.options;
     const now = clock.now();
     const monotonicNow = clock.monotonic();
@@ -104,6 +104,16 @@ export class LaneDriver {
     this.idle.delete(lane);
   }
 
+  /**
+   * By our own clock (L4). A note of a process that has lost its shard would look to its successors like the end of a turn
+   * that still runs. What waits for that goes on when the shard is certainly ours again.
+   */
+  private isOurs(lane: Lane): boolean {
+    if (this.options.mayStart(lane.key.shard)) return true;
+    this.doubtful.add(lane);
+    return false;
+  }
+
   /** A write beside or between turns: when it is done, the lane goes on. */
   private follow(lane: Lane, write: Promise<WriteResult>): void {
     void write.then(
@@ -117,6 +127,7 @@ export class LaneDriver {
   private cancel(lane: Lane): void {
     const step = nextCancelStep(lane);
     if (step?.kind === 'note') {
+      if (!this.isOurs(lane)) return;
       return this.follow(lane, this.writer.note(lane, step.messages, step.endsRun ? { run: null } : {}));
     }
     // Another reading of the lane drives it on too.
@@ -130,7 +141,9 @@ export class LaneDriver {
   /** True when something has to go first: what drives the lane on is its end. */
   private discard(lane: Lane, now: number, monotonicNow: number): boolean {
     const step = nextDiscardStep(lane, now, monotonicNow);
-    if (step?.kind === 'note') this.follow(lane, this.writer.note(lane, step.messages, { sends: step.sends }));
+    if (step?.kind === 'note' && this.isOurs(lane)) {
+      this.follow(lane, this.writer.note(lane, step.messages, { sends: step.sends }));
+    }
     // Another reading of the lane drives it on too.
     if (step?.kind === 'read' && !this.refill.isReading(lane)) {
       void this.refill.peek(lane, step.seqs).then(() => this.drive(lane));
@@ -159,11 +172,7 @@ export class LaneDriver {
       this.drive(lane);
       return;
     }
-    if (!this.options.mayStart(lane.key.shard)) {
-      this.doubtful.add(lane);
-      this.slots.release();
-      return;
-    }
+    if (!this.isOurs(lane)) return this.slots.release();
     if (!this.turns.admits(lane)) return this.slots.release();
     this.turns.start(lane, (waited) => {
       this.slots.release();

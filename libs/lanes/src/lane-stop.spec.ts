@@ -70,11 +70,16 @@ describe('while it is in doubt whether the shard is ours', () => {
     expect([turns.started, runner.running]).toEqual([[], 0]);
   });
 
-  it('rejections and cancels are still written: the broker judges them', async () => {
-    const { receive, records, turns } = setUpProcess({ mayStart: () => false });
+  it('L4 nothing is written, as it could look like the end of a turn elsewhere; it is once that is certain', async () => {
+    let isOurs = false;
+    const { receive, records, turns, runner } = setUpProcess({ mayStart: () => isOurs });
     await receive('a', 1, 'rubbish');
     await receive('a', 2);
     await receive('a', 3, { kind: 'control', op: 'cancel', target: { what: 'session' } });
+    expect([turns.started, records.writes]).toEqual([[], 0]);
+    isOurs = true;
+    runner.goOn(0);
+    await settled();
     expect([turns.started, decisionsOf(records.of('a')).length]).toEqual([[], 3]);
   });
 

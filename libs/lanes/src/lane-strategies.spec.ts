@@ -389,3 +389,21 @@ it('a message may choose its own strategy', async () => {
   await end('a');
   expect(batches()).toEqual([[1], [2, 4]]);
 });
+
+it('L4 a process that is not certain of its shard decides nothing, and does so once it is', async () => {
+  let mayStart = true;
+  const { send, sendAll, decisions, runner } = setUp({ strategy: 'drop' }, { mayStart: () => mayStart });
+  await sendAll(1);
+  mayStart = false;
+  await sendAll(2, 3);
+  expect(decisions()).toEqual([]);
+  mayStart = true;
+  runner.goOn(0);
+  await settled();
+  expect(decisions()).toEqual([
+    [2, 'dropped'],
+    [3, 'dropped'],
+  ]);
+  await send(4);
+  expect(decisions().length).toBe(3);
+});

@@ -96,8 +96,8 @@ export class Lane {
   queuedUpTo = 0;
   /** Runs while the lane could begin, and does not. */
   readonly waitingClock = new WaitingClock();
-  /** By `waitingClock`. */
-  private readonly knownAt = new WeakMap<InboxItem, number>();
+  /** By `waitingClock`. Most lanes never ask. */
+  private knownAt: WeakMap<InboxItem, number> | undefined;
   hold: Hold | undefined;
   /** Its holder was given up for dead, and no record has fenced it yet: who gets the session before that has to do it. */
   unfenced: Hold | undefined;
@@ -172,6 +172,7 @@ export class Lane {
   /** How long the lane could have begun with it since it is known here. `now`: of a clock that never goes back. */
   waitedMs(item: InboxItem, now: number): number {
     const elapsedMs = this.waitingClock.elapsedMs(now);
+    this.knownAt ??= new WeakMap();
     const knownAt = this.knownAt.get(item) ?? elapsedMs;
     this.knownAt.set(item, knownAt);
     return elapsedMs - knownAt;

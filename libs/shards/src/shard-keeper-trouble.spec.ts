@@ -165,12 +165,13 @@ describe('a lease of ours that seems to be written by somebody else', () => {
 });
 
 describe('progress', () => {
-  it('is written into the leases every few seconds', async () => {
+  it('is written into the leases every few seconds, and not into all at once', async () => {
     const { clock, broker, work } = await startedKeeper();
     work.reached = { read: 12, tail: 3, open: [] };
-    await clock.advance(REFRESH_MS - 1);
-    expect(broker.leases.get(5)?.lease.read).toBe(0);
-    await clock.advance(1);
+    await clock.advance(REFRESH_MS / 2);
+    const written = [...broker.leases.values()].filter(({ lease }) => lease.read === 12).length;
+    expect(written).toBe(ALL.length / 2);
+    await clock.advance(REFRESH_MS / 2);
     expect([...broker.leases.values()].map(({ lease }) => lease.read)).toEqual(ALL.map(() => 12));
     work.reached = { read: 13, tail: 3, open: [] };
     work.sourceSeq = 13;
@@ -184,7 +185,8 @@ describe('progress', () => {
     const { write, members } = broker.asked;
     work.reached = { read: 12, tail: 3, open: [] };
     await clock.advance(REFRESH_MS - RENEW_MS);
-    expect([broker.asked.write, broker.asked.members]).toEqual([write + ALL.length, members]);
+    expect(broker.asked.write).toBeGreaterThan(write);
+    expect(broker.asked.members).toBe(members);
   });
 });
 

@@ -45,6 +45,8 @@ const LOOK_AGAIN_MS = [10, 20, 50];
 const EXPIRY_MS = 10;
 /** How often progress is written into the leases. */
 const REFRESH_MS = 3_000;
+/** All leases at once would keep the turns of that moment waiting. */
+const REFRESH_PARTS = 8;
 /** Leases are heard of as they are written; every so many beats they are read all the same. */
 const BEATS_PER_READ = 5;
 
@@ -89,7 +91,7 @@ export class ShardKeeper {
     const ready = new Promise<void>((resolve) => (this.reportReady = resolve));
     this.stopListening = this.options.leases.onWrite((shard, lease) => this.hear(shard, lease));
     await this.membership.join();
-    this.after('refresh', REFRESH_MS, () => this.refresh());
+    this.after('refresh', REFRESH_MS / REFRESH_PARTS, () => this.refresh(0));
     this.beat();
     await ready;
     await this.handler.whenQuiet();
@@ -154,9 +156,9 @@ export class ShardKeeper {
     void this.look();
   }
 
-  private refresh(): void {
-    this.after('refresh', REFRESH_MS, () => this.refresh());
-    for (const duty of this.duties) void this.handler.refresh(duty);
+  private refresh(part: number): void {
+    this.after('refresh', REFRESH_MS / REFRESH_PARTS, () => this.refresh((part + 1) % REFRESH_PARTS));
+    for (const duty of this.duties) if (duty.shard % REFRESH_PARTS === part) void this.handler.refresh(duty);
   }
 
   private hear(shard: number, lease: Lease): void {
