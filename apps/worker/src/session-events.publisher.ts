@@ -2,6 +2,14 @@ import { decodeToken, type LaneEvent, type Names, type SessionTokens, type TurnS
 import type { BrokerConnection } from '#jetstream';
 import type { Logger } from '#telemetry';
 
+/** What happens to a message before anything is decided about it. */
+const WAITING: ReadonlySet<LaneEvent['type']> = new Set([
+  'message-queued',
+  'message-dequeued',
+  'message-debouncing',
+  'message-debounce-reset',
+]);
+
 /** Turns that said that they began and never end here, as somebody else has ended them, must not fill the memory. */
 const MAX_ANNOUNCED = 10_000;
 
@@ -27,14 +35,16 @@ export class SessionEvents {
   }
 
   /**
-   * Of turns only those are told that said that they began: a quick one is its record alone, and an event for each would
-   * cost as much as the records.
+   * Stored is what was decided; that a message waits, and no more, is logged alone: an event for each of these would cost as
+   * much as the messages. Of turns only those are told that said that they began, for the same reason.
    */
   tell(key: SessionTokens, event: LaneEvent, at: number): void {
     if (event.type === 'turn-ended' && !this.announced.delete(event.runId)) return;
     const isOfTurn = event.type === 'turn-ended' || event.type === 'turn-retrying';
     const isLoss = event.type === 'message-dropped' || event.type === 'message-expired';
-    this.log[isLoss ? 'info' : 'debug']({ ...key, ...event }, event.type);
+    // One small object, since nearly always nobody reads it.
+    this.log[isLoss ? 'info' : 'debug']({ key, event }, event.type);
+    if (WAITING.has(event.type)) return;
     const { agentToken, sessionToken } = key;
     const agent = decodeToken(agentToken) ?? agentToken;
     const lockKey = decodeToken(sessionToken) ?? sessionToken;

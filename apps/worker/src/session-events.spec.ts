@@ -59,6 +59,12 @@ it('tells who reads a session what was decided, with its agent and session', asy
   expect(await stored(1)).toEqual([{ ...dropped, agent: 'main', session: 'a b', lockKey: 'a b', at: 7 }]);
 });
 
+it('stores nothing of a message that merely waits', async () => {
+  events.tell(key, { type: 'message-queued', messageId: 'm1', queueDepth: 1 }, 6);
+  events.tell(key, dropped, 7);
+  expect((await stored(1)).map(({ type }) => type)).toEqual(['message-dropped']);
+});
+
 it('tells the end of a turn once, and only of one that said that it began', async () => {
   events.announce(key, started('long'));
   for (const runId of ['quick', 'long', 'long']) events.tell(key, ended(runId), 7);
