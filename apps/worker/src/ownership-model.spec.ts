@@ -59,6 +59,8 @@ const queueing: fc.Arbitrary<QueueSettings> = fc.record({
   busyMessage: fc.constant('busy'),
   debounceMs: fc.constantFrom(50, 500),
   maxDebounceMs: fc.constantFrom(500, 2_000),
+  maxConcurrent: fc.constantFrom(1, 2, Number.POSITIVE_INFINITY),
+  gapTimeoutMs: fc.constantFrom(50, 2_000),
 });
 const scenario = fc.record({
   arrivals: fc.array(arrival, { minLength: 3, maxLength: 20 }),

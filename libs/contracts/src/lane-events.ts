@@ -45,6 +45,15 @@ export type LaneEvent =
       readonly seq: number;
       readonly runId: string;
     }
+  /** The numbers from `expected` on did not come in time: the lane goes on with `sequence`. */
+  | {
+      readonly type: 'message-gap';
+      readonly messageId: string;
+      readonly threadId?: string;
+      /** null = no number had come before. */
+      readonly expected: number | null;
+      readonly sequence: number;
+    }
   | {
       readonly type: 'turn-retrying';
       readonly runId: string;

@@ -53,6 +53,8 @@ const messageFields = {
   channel: text(512).optional(),
   /** What becomes of this message when others overlap with it; its agent's strategy when absent. */
   strategy: z.enum(STRATEGIES, `one of ${STRATEGIES.join(', ')}`).optional(),
+  /** Its place among the numbered messages of its session, without holes from 0 or 1 on; the lane keeps that order. */
+  sequence: z.int('a whole number from 0 on').nonnegative('a whole number from 0 on').optional(),
   replyTo: z
     .url({ protocol: /^https?$/ })
     .max(2048)
@@ -140,7 +142,7 @@ function parseShallow<T>(parse: () => T): T | undefined {
 }
 
 /** Fields of later versions: refused by name today, since ignoring one would change what the sender asked for. */
-const NOT_YET = ['sequence', 'priority', 'task'];
+const NOT_YET = ['priority', 'task'];
 const KNOWN_FIELDS = Object.keys(messageFields);
 const AUTHOR_FIELDS = Object.keys(author.shape);
 

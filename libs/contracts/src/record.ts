@@ -45,6 +45,10 @@ const head = z.object({
   /** Decided sequences above `upto`, ascending, apart from each other. */
   done: z.array(sequenceRange),
   run: runInWork.nullable(),
+  /** Runs of `concurrent` messages that failed, were cut or put off, and come again; first attempts are not told. Absent = none. */
+  runs: z.array(runInWork).optional(),
+  /** Incarnation that still runs other turns of the session, though its shard has another owner; it writes until they end. */
+  holder: z.string().optional(),
   /** What the agent keeps between turns; any JSON. Absent = nothing kept, or `stateSeq` says where it stands. */
   state: json.optional(),
   /** LK_TURNS sequence of the record that holds the state, when it is too large to repeat in a note. */

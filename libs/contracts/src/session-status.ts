@@ -23,6 +23,16 @@ export interface SessionAnswer {
     readonly seqs: readonly number[];
     readonly notBefore: number;
   };
+  /** Turns of `concurrent` messages: those that run, and those that come again (`notBefore`, ms since the epoch). */
+  readonly concurrent?: readonly {
+    readonly runId: string;
+    readonly attempt: number;
+    readonly seqs: readonly number[];
+    readonly startedAt?: number;
+    readonly notBefore?: number;
+  }[];
+  /** Numbered messages that came before the numbers in front of them; they wait until `endsAt` at the latest, ms since the epoch. */
+  readonly early?: { readonly seqs: readonly number[]; readonly endsAt: number };
   /** A quiet or fixed time in which nothing begins; over at `endsAt`, ms since the epoch. */
   readonly window?: { readonly seqs: readonly number[]; readonly endsAt: number };
   readonly worker: string;

@@ -3,14 +3,14 @@
  * users recognise them; the rows of the strategies stand in the lanes.
  */
 
-export const STRATEGIES = ['queue', 'fifo', 'collect', 'debounce', 'burst', 'drop'] as const;
+export const STRATEGIES = ['queue', 'fifo', 'collect', 'debounce', 'burst', 'drop', 'concurrent'] as const;
 export type StrategyName = (typeof STRATEGIES)[number];
 
 /** Names of other systems. */
 export const STRATEGY_ALIASES: Readonly<Record<string, StrategyName>> = { followup: 'fifo' };
 
 /** Strategies of a later version, so that they can be refused by name. */
-export const LATER_STRATEGIES: readonly string[] = ['concurrent', 'interrupt', 'steer'];
+export const LATER_STRATEGIES: readonly string[] = ['interrupt', 'steer'];
 
 export const FULL_QUEUE_POLICIES = ['drop-oldest', 'drop-newest', 'summarize'] as const;
 export type FullQueuePolicy = (typeof FULL_QUEUE_POLICIES)[number];
@@ -35,6 +35,10 @@ export interface QueueSettings {
   readonly debounceMs: number;
   /** The longest that a quiet window may last, however many messages come. */
   readonly maxDebounceMs: number;
+  /** How many turns of a session may run beside each other with `concurrent`; Infinity = as many as the lane can tell apart. */
+  readonly maxConcurrent: number;
+  /** How long a numbered message waits for the numbers before it. */
+  readonly gapTimeoutMs: number;
 }
 
 export const QUEUE_DEFAULTS: QueueSettings = {
@@ -46,6 +50,8 @@ export const QUEUE_DEFAULTS: QueueSettings = {
   busyMessage: 'I am busy and could not take this message. Please send it again in a moment.',
   debounceMs: 1_500,
   maxDebounceMs: 10_000,
+  maxConcurrent: Number.POSITIVE_INFINITY,
+  gapTimeoutMs: 2_000,
 };
 
 /** A window that every message restarts; `maxDebounceMs` ends it. */

@@ -1,6 +1,6 @@
 import { makeRunId, type Decision, type RunInWork, type SessionTokens } from '#contracts';
 import type { InboxItem } from './inbox-item.js';
-import { STRATEGY_TABLE } from './strategy-table.js';
+import { isParallel, STRATEGY_TABLE } from './strategy-table.js';
 import { summarizedIn } from './take-batch.js';
 
 /** The messages of one run: fixed at its first call, the same for every attempt (L7). */
@@ -15,6 +15,8 @@ export interface Batch {
   readonly isQuarantined: boolean;
   /** It ended its worker while it ran alone: it does not run again, and ends dead. */
   readonly isCondemned: boolean;
+  /** Other turns of the session run beside it (`concurrent`): it may merge into the state, and not set it. */
+  readonly isParallel: boolean;
   readonly items: readonly InboxItem[];
   /** The first so many items were too much for the queue: the agent gets a summary of them beside their texts. */
   readonly summarized: number;
@@ -39,6 +41,7 @@ export function makeBatch(
     failures: frozen?.failures ?? 0,
     isQuarantined: frozen?.quarantined === true,
     isCondemned,
+    isParallel: items.some(({ queueing }) => isParallel(queueing.strategy)),
     ...(frozen?.laterSince === undefined ? {} : { laterSince: frozen.laterSince }),
     items,
     summarized: summarizedIn(items),

@@ -25,6 +25,8 @@ export interface InboxItem {
   readonly route: string;
   /** How it waits and is taken. */
   readonly queueing: QueueSettings;
+  /** It came after the lane had gone on without its number. */
+  readonly isLate?: true;
   readonly traceparent?: string;
   readonly tracestate?: string;
 }

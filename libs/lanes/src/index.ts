@@ -6,5 +6,5 @@ export type { CutTurn } from './lane-recovery.js';
 export { LaneRunner } from './lane-runner.js';
 export { keyOfLane, laneId, type LaneProgress } from './lane-table.js';
 export type { LoadedHead } from './lane.js';
-export type { TurnOutcome } from './settlement.js';
+export type { StateChange, TurnOutcome } from './settlement.js';
 export type { TurnPolicy } from './turn-policy.js';

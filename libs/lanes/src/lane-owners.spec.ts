@@ -70,6 +70,8 @@ const queueing: fc.Arbitrary<QueueSettings> = fc.record({
   busyMessage: fc.constant('busy'),
   debounceMs: fc.constantFrom(10, 50),
   maxDebounceMs: fc.constantFrom(50, 120),
+  maxConcurrent: fc.constantFrom(1, 2, Number.POSITIVE_INFINITY),
+  gapTimeoutMs: fc.constantFrom(10, 80),
 });
 const moves = (...kinds: ('hand over' | 'crash' | 'lose' | 'end a holder' | 'save')[]) =>
   fc.array(fc.record({ atMs, kind: fc.constantFrom(...kinds), back: fc.nat({ max: 5 }) }), { maxLength: 8 });

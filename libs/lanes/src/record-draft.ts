@@ -79,7 +79,7 @@ export type TurnDraft =
 
 /** The record that ends a turn: cursor, effects, state and audit in one write. */
 export function draftTurn(lane: Lane, batch: Batch, ending: Ending, times: TurnTimes, signature: Signature): TurnDraft {
-  const value = ending.state?.value;
+  const value = stateAfter(lane.head, ending);
   const stateText = JSON.stringify(value) as string | undefined;
   if (value !== undefined && stateText === undefined) {
     return {
@@ -125,6 +125,12 @@ export function draftTurn(lane: Lane, batch: Batch, ending: Ending, times: TurnT
     bytes: ending.state === undefined ? lane.headBytes : stateBytes,
   });
   return { ok: true, draft: { body, commitId: signature.commitId, record, loadedAt } };
+}
+
+/** Throws what a merge throws. */
+function stateAfter({ state }: Head, { state: change }: Ending): unknown {
+  if (change === undefined) return undefined;
+  return 'merge' in change ? change.merge(structuredClone(state)) : change.value;
 }
 
 /** The state that goes on in memory is the one of the record: the agent may still hold and change the value that it set. */

@@ -7,13 +7,16 @@ export interface TurnError {
   readonly message: string;
 }
 
+/** What a turn makes of the session's state; `undefined` = there is none. A merge is made from what stands when the turn ends. */
+export type StateChange = { readonly value: unknown } | { readonly merge: (current: unknown) => unknown };
+
 /** How the handler of a turn came back. */
 export type TurnOutcome =
   | {
       readonly kind: 'succeeded';
       readonly replies: readonly Reply[];
-      /** Present when the turn set the state; `value` undefined clears it. */
-      readonly state?: { readonly value: unknown };
+      /** Present when the turn changes the state. */
+      readonly state?: StateChange;
     }
   | {
       readonly kind: 'failed';
@@ -34,7 +37,7 @@ export interface Ending {
   /** The messages that it decides; all of the batch when absent. The others run again, as another run (L7). */
   readonly only?: readonly number[];
   readonly sends: readonly Reply[];
-  readonly state?: { readonly value: unknown };
+  readonly state?: StateChange;
   readonly error?: TurnError;
 }
 

@@ -12,7 +12,7 @@ import type { StrategyName } from '#contracts';
 export interface StrategyRow {
   readonly window: 'none' | 'quiet' | 'fixed';
   readonly take: 'one' | 'route' | 'latest';
-  readonly busy: 'wait' | 'drop';
+  readonly busy: 'wait' | 'drop' | 'parallel';
 }
 
 export const STRATEGY_TABLE: Readonly<Record<StrategyName, StrategyRow>> = {
@@ -22,4 +22,10 @@ export const STRATEGY_TABLE: Readonly<Record<StrategyName, StrategyRow>> = {
   debounce: { window: 'quiet', take: 'latest', busy: 'wait' },
   burst: { window: 'fixed', take: 'route', busy: 'wait' },
   drop: { window: 'none', take: 'one', busy: 'drop' },
+  concurrent: { window: 'none', take: 'one', busy: 'parallel' },
 };
+
+/** Its messages run beside each other, and beside those that wait for their turn. */
+export function isParallel(strategy: StrategyName): boolean {
+  return STRATEGY_TABLE[strategy].busy === 'parallel';
+}

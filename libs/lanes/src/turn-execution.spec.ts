@@ -47,6 +47,7 @@ function start({ isOutside = false, ownPolicy = policy } = {}) {
     isQuarantined: false,
     isCondemned: false,
     items,
+    isParallel: false,
     summarized: 0,
   };
   const options = { store: new MemoryStore(records), turns, clock, worker: 'w/1' };
