@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Names, type CancelTarget, type SessionAnswer } from '#contracts';
+import { Names, type CancelTarget } from '#contracts';
 import { BrokerConnection } from '#jetstream';
 import { silentLogger } from '#telemetry';
 import { expectNothingLeft, startBroker, startFaultProxy, until, type TestBroker } from '#testing';
-import { answerControl, HolderControl, type HeldTurns } from './holder-control.client.js';
+import { answerControl, HolderControl, type HeldRuns, type HeldTurns } from './holder-control.client.js';
 
 const names = new Names('lk', 16);
 const key = { shard: 3, agentToken: 'main', sessionToken: 's' };
 const target: CancelTarget = { what: 'session' };
-const running: SessionAnswer['running'] = { runId: 'r1', attempt: 2, seqs: [4, 5], startedAt: 900 };
+const running: HeldRuns = { running: { runId: 'r1', attempt: 2, seqs: [4, 5], startedAt: 900 } };
 let broker: TestBroker;
 let connection: BrokerConnection;
 let others: BrokerConnection;
@@ -30,7 +30,7 @@ afterAll(async () => {
 });
 
 /** A holder that answers, until it is disposed of. */
-async function holder(incarnation: string, answer?: SessionAnswer['running']) {
+async function holder(incarnation: string, answer?: HeldRuns) {
   const asked: object[] = [];
   const cancelled: [object, CancelTarget][] = [];
   const held: HeldTurns = {

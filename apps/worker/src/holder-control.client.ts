@@ -24,8 +24,11 @@ type ControlRequest = z.infer<typeof request>;
 
 const ANSWER_WITHIN_MS = 500;
 
+/** The turns of a session that run at a process which does not own it. */
+export type HeldRuns = Pick<SessionAnswer, 'running' | 'concurrent'>;
+
 export interface HeldTurns {
-  running(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>): SessionAnswer['running'];
+  running(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>): HeldRuns | undefined;
   cancel(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>, target: CancelTarget): void;
 }
 
@@ -74,9 +77,9 @@ export class HolderControl implements Holders {
   async running(
     holder: string,
     { agentToken, sessionToken }: Pick<SessionTokens, 'agentToken' | 'sessionToken'>,
-  ): Promise<SessionAnswer['running']> {
+  ): Promise<HeldRuns | undefined> {
     const answer = await this.ask(holder, { ask: 'running', agentToken, sessionToken });
-    return (answer ?? undefined) as SessionAnswer['running'];
+    return (answer ?? undefined) as HeldRuns | undefined;
   }
 
   async isAlive(incarnation: string): Promise<boolean> {

@@ -10,12 +10,12 @@ import {
   type BrokerConnection,
   type PublishChannel,
 } from '#jetstream';
-import { describeRun, LaneRunner } from '#lanes';
+import { describeRuns, LaneRunner } from '#lanes';
 import { KeyLeaseStore, KeyMemberStore, ShardKeeper } from '#shards';
 import type { Logger } from '#telemetry';
 import { AgentRunner, type BoundAgent } from './agent-runner.js';
 import { EventLoopLoad } from './event-loop-load.js';
-import { answerControl, HolderControl } from './holder-control.client.js';
+import { answerControl, HolderControl, type HeldRuns } from './holder-control.client.js';
 import { InboxLookup } from './inbox-lookup.client.js';
 import { InboxTrimmer } from './inbox-trimmer.client.js';
 import { JetStreamRecordStore } from './record-store.client.js';
@@ -167,13 +167,12 @@ async function describeSession(
 ): Promise<SessionAnswer> {
   const answer = lanes.describe({ ...asked, shard });
   if (answer.state !== 'held') return answer;
-  const running = await holders.running(answer.worker, asked);
-  return running === undefined ? answer : { ...answer, running };
+  return { ...answer, ...(await holders.running(answer.worker, asked)) };
 }
 
-function describeHeld(lanes: LaneRunner, key: SessionQuestion): SessionAnswer['running'] {
+function describeHeld(lanes: LaneRunner, key: SessionQuestion): HeldRuns | undefined {
   const lane = lanes.work.find(key);
-  return lane === undefined ? undefined : describeRun(lane, lanes.work.startedAt(lane));
+  return lane === undefined ? undefined : describeRuns(lane, (run) => lanes.work.startedAt(run));
 }
 
 function idInUse(workerId: string, by: string): LanekeeperError {

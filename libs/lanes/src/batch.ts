@@ -1,6 +1,6 @@
 import { makeRunId, type Decision, type RunInWork, type SessionTokens } from '#contracts';
 import type { InboxItem } from './inbox-item.js';
-import { isParallel, STRATEGY_TABLE } from './strategy-table.js';
+import { STRATEGY_TABLE } from './strategy-table.js';
 import { summarizedIn } from './take-batch.js';
 
 /** The messages of one run: fixed at its first call, the same for every attempt (L7). */
@@ -28,6 +28,7 @@ export function makeBatch(
   items: readonly InboxItem[],
   frozen: RunInWork | undefined,
   isCondemned: boolean,
+  isParallel: boolean,
 ): Batch {
   return {
     runId:
@@ -41,7 +42,7 @@ export function makeBatch(
     failures: frozen?.failures ?? 0,
     isQuarantined: frozen?.quarantined === true,
     isCondemned,
-    isParallel: items.some(({ queueing }) => isParallel(queueing.strategy)),
+    isParallel,
     ...(frozen?.laterSince === undefined ? {} : { laterSince: frozen.laterSince }),
     items,
     summarized: summarizedIn(items),

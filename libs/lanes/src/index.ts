@@ -1,5 +1,5 @@
 export { decide, emptyHead, isDecided } from './head.js';
-export { describeRun } from './lane-description.js';
+export { describeRuns } from './lane-description.js';
 export type { Holders } from './lane-holds.js';
 export type { InboxSource, InboxPart, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
 export type { CutTurn } from './lane-recovery.js';

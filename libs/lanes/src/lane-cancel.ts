@@ -6,10 +6,10 @@ import type { Lane } from './lane.js';
 /** What the oldest order to a lane asks for now. It is repeated until nothing of it is left, and only then decided. */
 export type CancelStep =
   /** A note: what waits is cancelled, and when nothing is left, the order is done. */
-  | { readonly kind: 'note'; readonly messages: readonly MessageDecision[]; readonly endsRun: boolean }
+  | { readonly kind: 'note'; readonly messages: readonly MessageDecision[] }
   /** What is meant was not kept: it has to be read again first. */
   | { readonly kind: 'read'; readonly seqs: readonly number[] }
-  /** The running turn is to be aborted; its record cancels these. */
+  /** The turns that run them are to be aborted; their records cancel these. */
   | { readonly kind: 'abort'; readonly seqs: readonly number[] };
 
 /**
@@ -19,7 +19,7 @@ export type CancelStep =
 export function nextCancelStep(lane: Lane): CancelStep | undefined {
   const [order] = lane.backlog.controls;
   if (order === undefined) return undefined;
-  const { queued, running, unread, endsRun } = targetsOf(lane, order);
+  const { queued, running, unread } = targetsOf(lane, order);
   // A run is cancelled as a whole: after the note that ends it, nothing says what else was in it.
   const mustReadFirst = queued.length === 0 || orderOf(order).target.what === 'run';
   if (unread.length > 0 && mustReadFirst) return { kind: 'read', seqs: unread.slice(0, MAX_RECORD_MESSAGES) };
@@ -27,7 +27,7 @@ export function nextCancelStep(lane: Lane): CancelStep | undefined {
   const messages = queued.slice(0, MAX_RECORD_MESSAGES).map(decisionOf);
   const isDone = messages.length === queued.length && running.length === 0 && unread.length === 0;
   if (isDone) messages.push({ id: order.id, seq: order.seq, decision: 'handled' });
-  return { kind: 'note', messages, endsRun };
+  return { kind: 'note', messages };
 }
 
 interface Targets {
@@ -35,25 +35,22 @@ interface Targets {
   readonly running: readonly number[];
   /** Sequences of what is meant and was not kept. */
   readonly unread: readonly number[];
-  /** The run that waits for its next attempt loses messages: what is left of it is another run (L7). */
-  readonly endsRun: boolean;
 }
 
-function targetsOf(lane: Lane, order: InboxItem): Targets {
+function targetsOf({ backlog, serial, parallel, running }: Lane, order: InboxItem): Targets {
   const { target } = orderOf(order);
-  const { nextRun, running, backlog } = lane;
-  const frozen = new Set(nextRun?.seqs);
-  const isWaitingTarget = (seq: number): boolean =>
-    seq < order.seq && isMeant(target, seq, frozen.has(seq) ? nextRun?.runId : undefined);
+  const runOf = new Map<number, string>();
+  for (const { next } of [serial, ...parallel.frozen])
+    for (const seq of next?.seqs ?? []) runOf.set(seq, next?.runId ?? '');
+  const isWaitingTarget = (seq: number): boolean => seq < order.seq && isMeant(target, seq, runOf.get(seq));
   const queued = [...backlog.waiting, ...backlog.peeked].filter(({ seq }) => isWaitingTarget(seq));
   const peeked = new Set(backlog.peeked.map(({ seq }) => seq));
   return {
     queued,
-    running: (running?.items ?? [])
-      .map(({ seq }) => seq)
-      .filter((seq) => seq < order.seq && isMeant(target, seq, running?.runId)),
+    running: running.flatMap(({ batch }) =>
+      (batch?.items ?? []).map(({ seq }) => seq).filter((seq) => seq < order.seq && isMeant(target, seq, batch?.runId)),
+    ),
     unread: backlog.beyond.filter((seq) => isWaitingTarget(seq) && !peeked.has(seq)),
-    endsRun: queued.some(({ seq }) => frozen.has(seq)),
   };
 }
 

@@ -1,48 +1,60 @@
-import type { SessionAnswer } from '#contracts';
+import type { RunInWork, SessionAnswer } from '#contracts';
 import type { Lane } from './lane.js';
+import type { LaneRun } from './lane-run.js';
+
+/** When a run's turn began here, ms since the epoch; undefined when none is in work here. */
+export type StartOf = (run: LaneRun) => number | undefined;
 
 /** What a worker answers when it is asked about a session. `lane` is undefined for one that it has not seen. */
-export function describeLane(
-  lane: Lane | undefined,
-  startedAt: number | undefined,
-  now: number,
-  worker: string,
-): SessionAnswer {
-  const oldest = lane?.oldestWaiting;
-  const depth = lane?.backlog.depth ?? 0;
+export function describeLane(lane: Lane | undefined, startOf: StartOf, now: number, worker: string): SessionAnswer {
+  if (lane === undefined) return { state: 'idle', depth: 0, oldestMs: null, worker };
+  const { oldestWaiting: oldest, backlog, hold } = lane;
   const retry = retryOf(lane);
-  const endsAt = lane?.windowEndsAt;
-  const running = describeRun(lane, startedAt);
+  const endsAt = lane.serial.windowEndsAt;
   return {
-    state: stateOf(lane, depth),
-    depth,
+    state: stateOf(lane),
+    depth: backlog.depth,
     oldestMs: oldest === undefined ? null : Math.max(0, now - oldest.storedAtMs),
-    ...(running === undefined ? {} : { running }),
+    ...describeRuns(lane, startOf),
     ...(retry === undefined ? {} : { retry }),
-    ...(endsAt === undefined || endsAt <= now || lane === undefined
+    ...(endsAt === undefined || endsAt <= now
       ? {}
-      : { window: { seqs: lane.backlog.waiting.map(({ seq }) => seq), endsAt } }),
-    worker: lane?.hold?.holder ?? worker,
+      : { window: { seqs: lane.serialWaiting.map(({ seq }) => seq), endsAt } }),
+    worker: hold?.holder ?? worker,
   };
 }
 
-/** The turn of a lane that runs here, also when its shard is somebody else's. */
-export function describeRun(lane: Lane | undefined, startedAt: number | undefined): SessionAnswer['running'] {
-  const batch = lane?.running;
-  if (batch === undefined || startedAt === undefined) return undefined;
-  return { runId: batch.runId, attempt: batch.attempt, seqs: batch.items.map(({ seq }) => seq), startedAt };
+/** The turns of a lane that run here, also when its shard is somebody else's. */
+export function describeRuns(lane: Lane, startOf: StartOf): Pick<SessionAnswer, 'running' | 'concurrent'> {
+  const running = describeRun(lane.serial, startOf);
+  const concurrent = [
+    ...lane.parallel.running.flatMap((run) => describeRun(run, startOf) ?? []),
+    ...lane.parallel.frozen.flatMap(({ next }) => (next === undefined ? [] : [toCome(next)])),
+  ];
+  return { ...(running === undefined ? {} : { running }), ...(concurrent.length === 0 ? {} : { concurrent }) };
 }
 
-function stateOf(lane: Lane | undefined, depth: number): SessionAnswer['state'] {
-  if (lane?.hold !== undefined) return 'held';
-  if (lane?.running !== undefined) return 'running';
-  if (retryOf(lane) !== undefined) return 'retrying';
-  return depth > 0 ? 'queued' : 'idle';
+function describeRun(run: LaneRun, startOf: StartOf): SessionAnswer['running'] {
+  const startedAt = startOf(run);
+  if (run.batch === undefined || startedAt === undefined) return undefined;
+  const { runId, attempt, items } = run.batch;
+  return { runId, attempt, seqs: items.map(({ seq }) => seq), startedAt };
 }
 
-function retryOf(lane: Lane | undefined): SessionAnswer['retry'] {
-  const notBefore = lane?.retryAt;
-  if (notBefore === undefined || lane?.nextRun === undefined) return undefined;
-  const { runId, attempt, seqs } = lane.nextRun;
+function toCome({ runId, attempt, seqs, notBefore }: RunInWork): NonNullable<SessionAnswer['concurrent']>[number] {
+  return { runId, attempt, seqs, ...(notBefore === undefined ? {} : { notBefore }) };
+}
+
+function stateOf(lane: Lane): SessionAnswer['state'] {
+  if (lane.hold !== undefined) return 'held';
+  if (lane.running.length > 0) return 'running';
+  if (lane.serial.retryAt !== undefined || lane.parallel.retryAt !== undefined) return 'retrying';
+  return lane.backlog.depth > 0 ? 'queued' : 'idle';
+}
+
+function retryOf({ serial }: Lane): SessionAnswer['retry'] {
+  const notBefore = serial.retryAt;
+  if (notBefore === undefined || serial.next === undefined) return undefined;
+  const { runId, attempt, seqs } = serial.next;
   return { runId, attempt, seqs, notBefore };
 }

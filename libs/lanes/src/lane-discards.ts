@@ -3,6 +3,7 @@ import { overflowOf } from './full-queue.js';
 import type { InboxItem } from './inbox-item.js';
 import { MAX_RECORD_MESSAGES } from './lane-backlog.js';
 import type { Lane } from './lane.js';
+import { queueOf } from './lane-queue.js';
 import { STRATEGY_TABLE } from './strategy-table.js';
 
 /** What has to go of what waits: the queue is too full, or it has waited too long. Asked again after each step. */
@@ -29,10 +30,12 @@ export function nextDiscardStep(lane: Lane, now: number, monotonicNow: number): 
 export function nextExpiryAt(lane: Lane, now: number, monotonicNow: number): number | undefined {
   if (!lane.isMixed && lane.ownQueueing.queueTimeoutMs === undefined && !lane.waitingClock.isRunning) return undefined;
   let next = Number.POSITIVE_INFINITY;
-  for (const item of lane.queued) {
+  for (const item of queueOf(lane).items) {
     const { queueTimeoutMs, queueEntryTtlMs } = item.queueing;
     if (queueTimeoutMs !== undefined) next = Math.min(next, item.storedAtMs + queueTimeoutMs);
-    if (lane.waitingClock.isRunning) next = Math.min(next, now + queueEntryTtlMs - lane.waitedMs(item, monotonicNow));
+    if (lane.waitingClock.isRunning) {
+      next = Math.min(next, now + queueEntryTtlMs - lane.waitingClock.waitedMs(item, monotonicNow));
+    }
   }
   return next === Number.POSITIVE_INFINITY ? undefined : next;
 }
@@ -48,18 +51,18 @@ function mayDiscard({ backlog, ownQueueing, isMixed, waitingClock }: Lane, monot
 
 function reasonsToDiscard(lane: Lane, now: number, monotonicNow: number): Map<number, string> {
   const reasons = new Map<number, string>();
-  const { queued } = lane;
+  const { items: queued, beyond } = queueOf(lane);
   for (const item of queued) {
     const reason = expiryOf(lane, item, now, monotonicNow);
     if (reason !== undefined) reasons.set(item.seq, reason);
   }
-  const { ownQueueing, backlog } = lane;
-  if (!mayOverflow(queued.length + backlog.beyond.length, queued, ownQueueing)) return reasons;
+  const { ownQueueing } = lane;
+  if (!mayOverflow(queued.length + beyond.length, queued, ownQueueing)) return reasons;
   const entries = [
     ...queued.filter(({ seq }) => !reasons.has(seq)),
-    ...backlog.beyond.map((seq) => ({ seq, queueing: ownQueueing })),
+    ...beyond.map((seq) => ({ seq, queueing: ownQueueing })),
   ];
-  for (const { seq, reason } of overflowOf(entries, lane.isBusy)) reasons.set(seq, reason);
+  for (const { seq, reason } of overflowOf(entries, lane.serial.isBusy)) reasons.set(seq, reason);
   return reasons;
 }
 
@@ -74,7 +77,7 @@ function isBeyondLimit(count: number, { strategy, maxQueueSize }: QueueSettings)
 function expiryOf(lane: Lane, item: InboxItem, now: number, monotonicNow: number): string | undefined {
   const { queueTimeoutMs, queueEntryTtlMs } = item.queueing;
   if (queueTimeoutMs !== undefined && item.storedAtMs + queueTimeoutMs <= now) return 'queue-timeout';
-  return lane.waitedMs(item, monotonicNow) >= queueEntryTtlMs ? 'queue-entry-ttl' : undefined;
+  return lane.waitingClock.waitedMs(item, monotonicNow) >= queueEntryTtlMs ? 'queue-entry-ttl' : undefined;
 }
 
 function noteOf(items: readonly InboxItem[], reasons: ReadonlyMap<number, string>): DiscardStep {

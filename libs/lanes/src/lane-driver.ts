@@ -7,6 +7,7 @@ import type { LaneRefill } from './lane-refill.js';
 import { LaneTimers } from './lane-timers.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
 import type { Lane } from './lane.js';
+import type { LaneRun } from './lane-run.js';
 import type { RunningTurns } from './running-turns.js';
 import { TurnSlots } from './turn-slots.js';
 
@@ -25,6 +26,8 @@ export interface LaneDriverOptions {
 export class LaneDriver {
   /** Lanes that wait for a slot. */
   private readonly ready = new Set<Lane>();
+  /** Those that wait for a slot for a run beside the one in turn. */
+  private readonly readyBeside = new Set<Lane>();
   /** Lanes that had their slot while it was in doubt whether their shard is ours. */
   private readonly doubtful = new Set<Lane>();
   /** Lanes whose frozen batch is not wholly read yet. */
@@ -45,7 +48,8 @@ export class LaneDriver {
 
   /** Lanes that wait for nothing but a slot. Those of a shard that was given away stand in the queue, and do not count. */
   get waiting(): number {
-    return [...this.ready].filter(({ home }) => home.state === 'open').length;
+    const all = new Set([...this.ready, ...this.readyBeside]);
+    return [...all].filter(({ home }) => home.state === 'open').length;
   }
 
   /** Does the next thing that the lane needs. Called whenever something about it ended. */
@@ -64,18 +68,31 @@ export class LaneDriver {
     const { clock } = this.options;
     const now = clock.now();
     const monotonicNow = clock.monotonic();
-    const canTake = lane.canTake(now);
-    lane.waitingClock.set(!canTake && lane.windowEndsAt !== undefined, monotonicNow);
+    const canTake = lane.serial.canTake(now);
+    lane.waitingClock.set(!canTake && lane.serial.windowEndsAt !== undefined, monotonicNow);
     if (this.discard(lane, now, monotonicNow)) return;
-    const wakeAt = earliest(lane.retryAt, lane.windowEndsAt, nextExpiryAt(lane, now, monotonicNow));
+    const wakeAt = earliest(
+      lane.serial.retryAt,
+      lane.parallel.retryAt,
+      lane.serial.windowEndsAt,
+      nextExpiryAt(lane, now, monotonicNow),
+    );
     this.timers.set(lane, wakeAt, now, () => this.drive(lane));
+    this.driveParallel(lane, now);
     if (!canTake) {
-      if (lane.undecidedFrom === undefined && !this.ready.has(lane)) this.idle.add(lane);
+      if (lane.undecidedFrom === undefined && !this.isReady(lane)) this.idle.add(lane);
       return;
     }
-    if (this.ready.has(lane) || this.turns.has(lane)) return;
+    if (this.ready.has(lane) || this.turns.has(lane.serial)) return;
     this.ready.add(lane);
-    this.slots.acquire(lane.undecidedFrom ?? 0, () => this.start(lane));
+    this.slots.acquire(lane.undecidedFrom ?? 0, () => {
+      this.ready.delete(lane);
+      this.start(lane, lane.serial);
+    });
+  }
+
+  private isReady(lane: Lane): boolean {
+    return this.ready.has(lane) || this.readyBeside.has(lane);
   }
 
   /** The reader of these lanes' shard has handed over everything there was. */
@@ -126,14 +143,8 @@ export class LaneDriver {
 
   private cancel(lane: Lane): void {
     const step = nextCancelStep(lane);
-    if (step?.kind === 'note') {
-      if (!this.isOurs(lane)) return;
-      return this.follow(lane, this.writer.note(lane, step.messages, step.endsRun ? { run: null } : {}));
-    }
-    // Another reading of the lane drives it on too.
-    if (step?.kind === 'read' && !this.refill.isReading(lane)) {
-      void this.refill.peek(lane, step.seqs).then(() => this.drive(lane));
-    }
+    if (step?.kind === 'note' && this.isOurs(lane)) this.follow(lane, this.writer.note(lane, step.messages));
+    if (step?.kind === 'read') this.peek(lane, step.seqs);
     // Its end drives the lane again.
     if (step?.kind === 'abort') this.turns.cancel(lane, step.seqs);
   }
@@ -141,14 +152,15 @@ export class LaneDriver {
   /** True when something has to go first: what drives the lane on is its end. */
   private discard(lane: Lane, now: number, monotonicNow: number): boolean {
     const step = nextDiscardStep(lane, now, monotonicNow);
-    if (step?.kind === 'note' && this.isOurs(lane)) {
-      this.follow(lane, this.writer.note(lane, step.messages, { sends: step.sends }));
-    }
-    // Another reading of the lane drives it on too.
-    if (step?.kind === 'read' && !this.refill.isReading(lane)) {
-      void this.refill.peek(lane, step.seqs).then(() => this.drive(lane));
-    }
+    if (step?.kind === 'note' && this.isOurs(lane))
+      this.follow(lane, this.writer.note(lane, step.messages, step.sends));
+    if (step?.kind === 'read') this.peek(lane, step.seqs);
     return step !== undefined;
+  }
+
+  private peek(lane: Lane, seqs: readonly number[]): void {
+    // Another reading of the lane drives it on too.
+    if (!this.refill.isReading(lane)) void this.refill.peek(lane, seqs).then(() => this.drive(lane));
   }
 
   private reject(lane: Lane): Promise<WriteResult> {
@@ -162,22 +174,41 @@ export class LaneDriver {
     return this.writer.note(lane, messages);
   }
 
-  /** The lane has a slot. */
-  private start(lane: Lane): void {
-    this.ready.delete(lane);
+  /** Begins what may begin beside the run that is in turn. */
+  private driveParallel(lane: Lane, now: number): void {
+    if (!lane.hasParallel) return;
+    if (lane.toRead.length > 0 && !this.refill.isReading(lane)) {
+      void this.refill.read(lane, lane.toRead).then(() => this.drive(lane));
+    }
+    while (!this.readyBeside.has(lane) && lane.writing === undefined && this.nextBeside(lane, now) !== undefined) {
+      if (!this.isOurs(lane)) return;
+      this.readyBeside.add(lane);
+      this.slots.acquire(lane.undecidedFrom ?? 0, () => {
+        this.readyBeside.delete(lane);
+        this.start(lane, this.nextBeside(lane, this.options.clock.now()));
+      });
+    }
+  }
+
+  private nextBeside(lane: Lane, now: number): LaneRun | undefined {
+    for (const run of lane.parallel.startable(now)) if (!this.turns.has(run) && this.turns.mightAdmit(run)) return run;
+    return undefined;
+  }
+
+  /** The run has a slot. */
+  private start(lane: Lane, run: LaneRun | undefined): void {
     // Between the wish for a slot and its grant a record may have changed the lane.
-    const isFree = lane.home.state === 'open' && lane.writing === undefined;
-    if (!isFree || lane.backlog.controls.length > 0 || !lane.canTake(this.options.clock.now())) {
+    const isFree = lane.home.state === 'open' && lane.writing === undefined && lane.backlog.controls.length === 0;
+    if (!isFree || run?.canTake(this.options.clock.now()) !== true) {
       this.slots.release();
       this.drive(lane);
       return;
     }
-    if (!this.isOurs(lane)) return this.slots.release();
-    if (!this.turns.admits(lane)) return this.slots.release();
-    this.turns.start(lane, (waited) => {
+    if (!this.isOurs(lane) || !this.turns.admits(run)) return this.slots.release();
+    this.turns.start(run, (waited) => {
       this.slots.release();
       this.drive(lane);
-      for (const other of waited) this.drive(other);
+      for (const other of waited) this.drive(other.lane);
     });
   }
 }

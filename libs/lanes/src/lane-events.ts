@@ -1,13 +1,14 @@
-import type { LaneEvent, MessageDecision, RunInWork, SessionRecord } from '#contracts';
+import type { LaneEvent, MessageDecision, RunInWork } from '#contracts';
 import type { Batch } from './batch.js';
 import type { InboxItem } from './inbox-item.js';
 import type { Lane } from './lane.js';
-import { STRATEGY_TABLE } from './strategy-table.js';
+import type { RecordDraft } from './record-draft.js';
+import { isParallel, STRATEGY_TABLE } from './strategy-table.js';
 
 /** The events of a record that stands: one for each message that a note decides, or was left behind by a turn. */
-export function eventsOfRecord(record: SessionRecord, queueDepth: number): LaneEvent[] {
+export function eventsOfRecord({ record, next }: RecordDraft, queueDepth: number): LaneEvent[] {
   if (record.kind === 'note') {
-    if (record.messages.length === 0 && record.run !== null) return [retrying(record.run)];
+    if (next !== undefined) return [retrying(next)];
     return record.messages.flatMap((message) => decidedByNote(message, queueDepth));
   }
   const { runId, attempt, status, messages, error } = record;
@@ -28,22 +29,26 @@ export function eventsOfRecord(record: SessionRecord, queueDepth: number): LaneE
 export function eventsOfArrival(lane: Lane, item: InboxItem, queueDepth: number, now: number): LaneEvent[] {
   if (!item.content.ok || item.content.message.kind === 'control') return [];
   const message = { messageId: item.id, ...threadOf(item) };
-  if (lane.isBusy || queueDepth > 1) {
+  if (isParallel(item.queueing.strategy)) {
+    if (lane.parallelWaiting.length <= lane.parallel.roomFor(item)) return [];
+    lane.queuedUpTo = item.seq;
+    return [{ type: 'message-queued', ...message, queueDepth }];
+  }
+  const { isBusy } = lane.serial;
+  if (isBusy || queueDepth > 1) {
     lane.queuedUpTo = item.seq;
     const queued: LaneEvent = { type: 'message-queued', ...message, queueDepth };
-    return lane.isBusy || !isInQuietTime(lane, item)
-      ? [queued]
-      : [queued, { type: 'message-debounce-reset', ...message }];
+    return isBusy || !isInQuietTime(lane, item) ? [queued] : [queued, { type: 'message-debounce-reset', ...message }];
   }
-  const endsAt = lane.windowEndsAt;
+  const endsAt = lane.serial.windowEndsAt;
   if (endsAt === undefined || endsAt <= now) return [];
   return [{ type: 'message-debouncing', ...message, debounceMs: item.queueing.debounceMs }];
 }
 
 /** A turn takes what waited. */
-export function eventsOfTaking(lane: Lane, { runId, items }: Batch): LaneEvent[] {
+export function eventsOfTaking(lane: Lane, { runId, attempt, items }: Batch): LaneEvent[] {
   const latest = items.at(-1);
-  if (latest === undefined || latest.seq > lane.queuedUpTo) return [];
+  if (latest === undefined || attempt > 1 || latest.seq > lane.queuedUpTo) return [];
   const skippedCount = items.length - 1;
   return [{ type: 'message-dequeued', messageId: latest.id, ...threadOf(latest), runId, skippedCount }];
 }
@@ -71,7 +76,7 @@ function decidedByNote({ id, seq, decision, reason }: MessageDecision, queueDept
 }
 
 function isInQuietTime(lane: Lane, item: InboxItem): boolean {
-  return STRATEGY_TABLE[item.queueing.strategy].window === 'quiet' && lane.windowEndsAt !== undefined;
+  return STRATEGY_TABLE[item.queueing.strategy].window === 'quiet' && lane.serial.windowEndsAt !== undefined;
 }
 
 function threadOf({ content }: InboxItem): { threadId?: string } {

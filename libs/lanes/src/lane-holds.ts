@@ -1,7 +1,7 @@
 import type { Clock, CancelTarget, SessionTokens } from '#contracts';
 import { orderOf } from './lane-backlog.js';
 import type { CutTurn } from './lane-recovery.js';
-import type { Hold, Lane, LoadedHead } from './lane.js';
+import { isHoldOver, type Hold, type Lane, type LoadedHead } from './lane.js';
 import type { RecordStore } from './lane-ports.js';
 
 /** Whom the lanes ask about other processes. */
@@ -75,13 +75,13 @@ export class LaneHolds {
     this.watches.get(lane)?.();
   }
 
-  private async look(lane: Lane, { holder, since }: Hold): Promise<HoldEnd | undefined> {
+  private async look(lane: Lane, hold: Hold): Promise<HoldEnd | undefined> {
     const loaded = await this.store.loadHead(lane.key);
-    if (loaded.seq > since) return { loaded };
-    if (!(await this.holders.isGone(holder))) return undefined;
-    // Between the two looks it may have written its record and ended, as it should.
+    if (isHoldOver(hold, loaded)) return { loaded };
+    if (!(await this.holders.isGone(hold.holder))) return undefined;
+    // Between the two looks it may have written its last record and ended, as it should.
     const [last, cut] = await Promise.all([this.store.loadHead(lane.key), this.store.loadCutTurn(lane.key)]);
-    return last.seq > since ? { loaded: last } : { loaded: last, crash: { cut } };
+    return isHoldOver(hold, last) ? { loaded: last } : { loaded: last, crash: { cut } };
   }
 
   /** Told at once, and again until the record shows the effect. */

@@ -194,11 +194,12 @@ export class LaneRunner {
     for (;;) {
       const writes = home.open.flatMap(({ writing }) => (writing === undefined ? [] : [writing]));
       if (writes.length > 0) await Promise.all(writes);
-      else if (home.busy.filter((lane) => this.turns.has(lane)).length > maxHeld) await this.turns.anyEnd();
+      else if (home.busy.filter(({ running }) => running.some((run) => this.turns.has(run))).length > maxHeld)
+        await this.turns.anyEnd();
       else break;
     }
     // Another record has decided their batch: they come to nothing, and nobody is to wait for them.
-    for (const lane of home.busy) if (!lane.batchIsWhole) this.turns.discard(lane);
+    for (const { running } of home.busy) for (const run of running) if (!run.isWhole) this.turns.discard(run);
     const progress = home.progress(this.options.worker);
     this.close(home);
     return progress;
@@ -208,7 +209,7 @@ export class LaneRunner {
   dropShard(shard: number): void {
     const home = this.shards.get(shard);
     if (home === undefined) return;
-    for (const lane of home.busy) this.turns.discard(lane);
+    for (const { running } of home.busy) for (const run of running) this.turns.discard(run);
     this.close(home);
   }
 
@@ -219,8 +220,8 @@ export class LaneRunner {
 
   describe(key: Pick<SessionTokens, 'agentToken' | 'sessionToken' | 'shard'>): SessionAnswer {
     const lane = this.shards.get(key.shard)?.find(laneId(key));
-    const startedAt = lane === undefined ? undefined : this.turns.startedAt(lane);
-    return describeLane(lane, startedAt, this.options.clock.now(), this.options.worker);
+    const { clock, worker } = this.options;
+    return describeLane(lane, (run) => this.turns.startedAt(run), clock.now(), worker);
   }
 
   /** The turns that run here, of our shards and of those that were let go. */

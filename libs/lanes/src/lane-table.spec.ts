@@ -51,7 +51,7 @@ describe('a shard', () => {
     home.add(lane);
     lane.open(loaded({}, 4));
     lane.arrive(item(2), 0);
-    lane.take(0);
+    lane.serial.take(0);
     expect(home.progress().open).toEqual([{ session: 'main.a', from: 2 }]);
     expect(home.progress('w/1').open).toEqual([{ session: 'main.a', from: 2, holder: 'w/1', since: 4 }]);
     expect(home.busy).toEqual([lane]);

@@ -92,7 +92,7 @@ export class ShardLanes implements LaneHome {
   }
 
   get busy(): Lane[] {
-    return this.open.filter((lane) => lane.running !== undefined);
+    return this.open.filter(({ running }) => running.length > 0);
   }
 
   /** Lanes with something undecided. */
@@ -113,13 +113,13 @@ export class ShardLanes implements LaneHome {
   progress(self?: string): LaneProgress {
     const open = this.open.map((lane): OpenLane => {
       const { running, headSeq } = lane;
-      const hold = lane.hold ?? (running === undefined ? lane.unfenced : undefined);
+      const hold = lane.hold ?? (running.length === 0 ? lane.unfenced : undefined);
       const session = laneId(lane.key);
       const from = lane.undecidedFrom ?? this.readTo;
       if (hold !== undefined) return { session, from, ...hold };
-      return running === undefined || self === undefined || !lane.batchIsWhole
-        ? { session, from }
-        : { session, from, holder: self, since: headSeq };
+      return self !== undefined && running.some(({ isWhole }) => isWhole)
+        ? { session, from, holder: self, since: headSeq }
+        : { session, from };
     });
     const { crash } = this;
     const isUnfenced = crash !== undefined && open.some(({ from }) => from <= crash.upTo);

@@ -1,7 +1,8 @@
-import type { Clock, DeadLetter, MessageDecision, NoteReply, RunInWork, SessionRecord } from '#contracts';
+import type { Clock, DeadLetter, MessageDecision, NoteReply, RunInWork } from '#contracts';
 import type { Logger } from '#telemetry';
 import type { Batch } from './batch.js';
 import type { Lane } from './lane.js';
+import type { LaneRun } from './lane-run.js';
 import type { RecordStore, WriteOutcome } from './lane-ports.js';
 import { draftNote, draftTurn, type RecordDraft, type TurnTimes } from './record-draft.js';
 import { dead, type Ending } from './settlement.js';
@@ -16,7 +17,7 @@ export interface LaneWriterOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /** Told of every record of a lane that stands; `written` when it is ours. */
-  readonly onRecord: (lane: Lane, written?: SessionRecord) => void;
+  readonly onRecord: (lane: Lane, written?: RecordDraft) => void;
 }
 
 /**
@@ -26,57 +27,52 @@ export interface LaneWriterOptions {
 export class LaneWriter {
   constructor(private readonly options: LaneWriterOptions) {}
 
-  /** Writes a note about decisions. `run` absent: the run in work stays as it is; null: there is none any more. */
-  note(
-    lane: Lane,
-    messages: readonly MessageDecision[],
-    more: { readonly run?: RunInWork | null; readonly sends?: readonly NoteReply[] } = {},
-  ): Promise<WriteResult> {
-    return this.exclusively(lane, () =>
-      this.send(lane, draftNote(lane, this.signature(), { messages, ...more }), false),
-    );
+  /** Writes a note about decisions; the runs in work stay as they are. */
+  note(lane: Lane, messages: readonly MessageDecision[], sends: readonly NoteReply[] = []): Promise<WriteResult> {
+    return this.exclusively(lane, () => this.send(lane, draftNote(lane, this.signature(), { messages, sends })));
   }
 
   /**
    * Writes the note that has to stand before a batch runs, and begins it in the same moment, by `begin`. When that cannot
    * be any more, nothing may say that it ran alone: a later crash would be blamed on it.
    */
-  before(lane: Lane, run: RunInWork, begin: () => boolean): Promise<WriteResult> {
-    const note = (content: RunInWork): Promise<WriteResult> =>
-      this.send(lane, draftNote(lane, this.signature(), { messages: [], run: content }), false);
+  before(run: LaneRun, content: RunInWork, begin: () => boolean): Promise<WriteResult> {
+    const { lane } = run;
+    const note = (next: RunInWork): Promise<WriteResult> =>
+      this.send(lane, draftNote(lane, this.signature(), { run, next }));
     return this.exclusively(lane, async () => {
-      const result = await note(run);
-      if (result !== 'won' || begin() || run.quarantined !== true) return result;
-      const { quarantined: _not, ...unmarked } = run;
+      const result = await note(content);
+      if (result !== 'won' || begin() || content.quarantined !== true) return result;
+      const { quarantined: _not, ...unmarked } = content;
       return note(unmarked);
     });
   }
 
-  /** Writes the note that ends a turn's attempt: `run` is the one that comes next. */
-  again(lane: Lane, run: RunInWork): Promise<WriteResult> {
-    return this.exclusively(lane, () =>
-      this.send(lane, draftNote(lane, this.signature(), { messages: [], run }), true),
-    );
+  /** Writes the note that ends a turn's attempt: `next` is the one that comes then. */
+  again(run: LaneRun, next: RunInWork): Promise<WriteResult> {
+    const { lane } = run;
+    return this.exclusively(lane, () => this.send(lane, draftNote(lane, this.signature(), { run, next }), run));
   }
 
   /** Writes the record that ends a turn, and ends it. What does not fit into a record makes the turn a dead one. */
-  turn(lane: Lane, batch: Batch, wanted: Ending, times: TurnTimes): Promise<WriteResult> {
+  turn(run: LaneRun, batch: Batch, wanted: Ending, times: TurnTimes): Promise<WriteResult> {
+    const { lane } = run;
     return this.exclusively(lane, async () => {
-      const { draft, ending } = this.fit(lane, batch, wanted, times);
+      const { draft, ending } = this.fit(run, batch, wanted, times);
       if (ending.decision === 'dead') {
         const letters = deadLetters(batch, ending, times);
         if (!(await this.options.store.bury(lane.key, letters))) return 'abandoned';
       }
-      return this.send(lane, draft, true);
+      return this.send(lane, draft, run);
     });
   }
 
-  private fit(lane: Lane, batch: Batch, ending: Ending, times: TurnTimes): { draft: RecordDraft; ending: Ending } {
-    const wanted = draftTurn(lane, batch, ending, times, this.signature());
+  private fit(run: LaneRun, batch: Batch, ending: Ending, times: TurnTimes): { draft: RecordDraft; ending: Ending } {
+    const wanted = draftTurn(run, batch, ending, times, this.signature());
     if (wanted.ok) return { draft: wanted.draft, ending };
     this.options.log.warn({ runId: batch.runId, reason: wanted.error.message }, 'turn failed at its record');
     const instead = dead(wanted.error);
-    const fitting = draftTurn(lane, batch, instead, times, this.signature());
+    const fitting = draftTurn(run, batch, instead, times, this.signature());
     if (!fitting.ok) throw new Error(fitting.error.message);
     return { draft: fitting.draft, ending: instead };
   }
@@ -94,12 +90,12 @@ export class LaneWriter {
     }
   }
 
-  private async send(lane: Lane, draft: RecordDraft, endsTurn: boolean): Promise<WriteResult> {
+  private async send(lane: Lane, draft: RecordDraft, ends?: LaneRun): Promise<WriteResult> {
     const outcome = await this.options.store.write(lane.key, draft.body, draft.commitId, lane.headSeq);
     const result = this.apply(lane, draft, outcome);
     // In the same moment: a lane that still had a turn behind the record that ended it would be given away as held, and
     // its next owner would wait for a record that never comes.
-    if (endsTurn && result !== 'abandoned') lane.endTurn(this.options.clock.now());
+    if (result !== 'abandoned') ends?.end(this.options.clock.now());
     return result;
   }
 
@@ -107,7 +103,7 @@ export class LaneWriter {
     switch (outcome.kind) {
       case 'won':
         lane.wrote(draft.loadedAt(outcome.seq));
-        this.options.onRecord(lane, draft.record);
+        this.options.onRecord(lane, draft);
         return 'won';
       case 'lost':
         this.options.log.warn(

@@ -6,9 +6,9 @@ import { Lane, type LoadedHead } from './lane.js';
 
 /** Takes a batch and commits it as the runner would. */
 function runTurn(lane: Lane): number[] {
-  const seqs = lane.take(NOW).items.map(({ seq }) => seq);
+  const seqs = lane.serial.take(NOW).items.map(({ seq }) => seq);
   lane.goOnFrom(loaded({ ...lane.head, ...lane.cursorAfter(seqs), run: null }, lane.headSeq + 1));
-  lane.endTurn(0);
+  lane.serial.end(0);
   return seqs;
 }
 
@@ -18,7 +18,7 @@ describe('queue', () => {
     const turns: number[][] = [];
     turns.push(runTurn(lane));
     lane.arrive(item(6, 'a'), 0);
-    while (lane.canTake(NOW)) turns.push(runTurn(lane));
+    while (lane.serial.canTake(NOW)) turns.push(runTurn(lane));
     expect(turns).toEqual([[1, 3], [2, 5], [4], [6]]);
     expect(lane.head).toMatchObject({ upto: 6, done: [] });
   });
@@ -29,37 +29,37 @@ describe('queue', () => {
       ...[false, false, true, false, true],
       ...[false, false, true],
     ]);
-    expect(seqsOf(lane.take(NOW).items)).toEqual([4, 5, 9]);
+    expect(seqsOf(lane.serial.take(NOW).items)).toEqual([4, 5, 9]);
   });
 
   it('L1 what came before the head was read, and the head has decided, is gone once it is open', () => {
     const lane = new Lane(key, HOME);
     for (const seq of [1, 2, 3, 4]) lane.arrive(seq === 2 ? broken(seq) : item(seq), 0);
-    expect(lane.canTake(NOW)).toBe(false);
+    expect(lane.serial.canTake(NOW)).toBe(false);
     lane.open(loaded({ upto: 3 }));
     expect(lane.toReject).toEqual([]);
-    expect(seqsOf(lane.take(NOW).items)).toEqual([4]);
+    expect(seqsOf(lane.serial.take(NOW).items)).toEqual([4]);
   });
 
   it('names the batch by its messages', () => {
-    const batch = openLane([item(3), item(5)]).take(NOW);
+    const batch = openLane([item(3), item(5)]).serial.take(NOW);
     expect(batch).toMatchObject({ runId: makeRunId(key, [3, 5]), attempt: 1, crashes: 0 });
   });
 
   it('takes nothing while a turn runs, nor from an empty queue', () => {
     const lane = openLane([item(1)]);
-    lane.take(NOW);
+    lane.serial.take(NOW);
     lane.arrive(item(2), 0);
-    expect(lane.canTake(NOW)).toBe(false);
-    expect(() => lane.take(NOW)).toThrow('nothing to take');
-    expect(() => openLane([]).take(NOW)).toThrow('nothing to take');
+    expect(lane.serial.canTake(NOW)).toBe(false);
+    expect(() => lane.serial.take(NOW)).toThrow('nothing to take');
+    expect(() => openLane([]).serial.take(NOW)).toThrow('nothing to take');
   });
 
   it('what cannot be a message waits for its rejection, and no turn takes it', () => {
     const lane = openLane([item(1), broken(2), item(3)]);
     expect(seqsOf(lane.toReject)).toEqual([2]);
     expect(lane.backlog.depth).toBe(3);
-    expect(seqsOf(lane.take(NOW).items)).toEqual([1, 3]);
+    expect(seqsOf(lane.serial.take(NOW).items)).toEqual([1, 3]);
     expect(lane.backlog.depth).toBe(1);
   });
 
@@ -75,8 +75,10 @@ describe('queue', () => {
     const ranges = (count: number) =>
       Array.from({ length: count }, (_, i): [number, number] => [2 * i + 10, 2 * i + 10]);
     const items = [item(3_001), item(3_002), item(3_003)];
-    expect(seqsOf(openLane(items, loaded({ done: ranges(1_024) })).take(NOW).items)).toEqual([3_001]);
-    expect(seqsOf(openLane(items, loaded({ done: ranges(1_023) })).take(NOW).items)).toEqual([3_001, 3_002, 3_003]);
+    expect(seqsOf(openLane(items, loaded({ done: ranges(1_024) })).serial.take(NOW).items)).toEqual([3_001]);
+    expect(seqsOf(openLane(items, loaded({ done: ranges(1_023) })).serial.take(NOW).items)).toEqual([
+      3_001, 3_002, 3_003,
+    ]);
   });
 
   it('at the bound of done ranges it rejects only what moves `upto`: a record must not grow without end', () => {
@@ -110,14 +112,14 @@ describe('cursor', () => {
   it('L3 passes over no order that is still to be carried out', () => {
     const lane = openLane([item(1), order(2), item(3)]);
     expect(lane.cursorAfter([1, 3])).toEqual({ upto: 1, done: [[3, 3]] });
-    lane.take(NOW);
+    lane.serial.take(NOW);
     expect(lane.cursorAfter([1, 3])).toEqual({ upto: 1, done: [[3, 3]] });
     expect(lane.cursorAfter([1, 2, 3])).toEqual({ upto: 3, done: [] });
   });
 
   it('passes over no message of the running batch', () => {
     const lane = openLane([item(1), item(2)]);
-    lane.take(NOW);
+    lane.serial.take(NOW);
     lane.arrive(broken(3), 0);
     expect(lane.cursorAfter([3])).toEqual({ upto: 0, done: [[3, 3]] });
   });
@@ -128,40 +130,40 @@ describe('frozen batch', () => {
 
   it('L7 runs as the head has it, whatever else waits', () => {
     const lane = openLane([item(1), item(2), item(3), item(4), item(5)], loaded({ run }));
-    const batch = lane.take(NOW);
+    const batch = lane.serial.take(NOW);
     expect(batch).toMatchObject({ runId: 'r', attempt: 2, crashes: 1 });
     expect(seqsOf(batch.items)).toEqual([2, 4]);
   });
 
   it('L7 waits until all of it is read', () => {
     const lane = openLane([item(1), item(2), item(3)], loaded({ run }));
-    expect([lane.canTake(NOW), lane.isIncomplete]).toEqual([false, true]);
+    expect([lane.serial.canTake(NOW), lane.isIncomplete]).toEqual([false, true]);
     lane.arrive(item(4), 0);
-    expect([lane.canTake(NOW), lane.isIncomplete]).toEqual([true, false]);
-    expect(seqsOf(lane.take(NOW).items)).toEqual([2, 4]);
+    expect([lane.serial.canTake(NOW), lane.isIncomplete]).toEqual([true, false]);
+    expect(seqsOf(lane.serial.take(NOW).items)).toEqual([2, 4]);
   });
 
   it('L7 is given up on, under another runId, when the reader has caught up without it', () => {
     const lane = openLane([item(2), item(3)], loaded({ run }));
     lane.giveUpOnMissing();
-    expect([lane.isIncomplete, lane.runToRecord()]).toEqual([false, undefined]);
-    const batch = lane.take(NOW);
+    expect([lane.isIncomplete, lane.serial.toRecord()]).toEqual([false, undefined]);
+    const batch = lane.serial.take(NOW);
     expect(batch).toMatchObject({ runId: makeRunId(key, [2, 3]), attempt: 1, crashes: 0 });
     // A note beside this turn still carries the old run: it must not come back.
     lane.goOnFrom(loaded({ run }, 8));
-    lane.endTurn(0);
-    expect([lane.isIncomplete, lane.canTake(NOW)]).toEqual([false, true]);
+    lane.serial.end(0);
+    expect([lane.isIncomplete, lane.serial.canTake(NOW)]).toEqual([false, true]);
   });
 
   it('is not given up on when it is whole', () => {
     const lane = openLane([item(2), item(4), item(5)], loaded({ run }));
     lane.giveUpOnMissing();
-    expect(lane.take(NOW).runId).toBe('r');
+    expect(lane.serial.take(NOW).runId).toBe('r');
   });
 
   it('is over when a part of it is decided', () => {
     const lane = openLane([item(4), item(5)], loaded({ upto: 2, run }));
-    expect(lane.take(NOW).runId).toBe(makeRunId(key, [4, 5]));
+    expect(lane.serial.take(NOW).runId).toBe(makeRunId(key, [4, 5]));
   });
 });
 
@@ -176,16 +178,16 @@ describe('hold', () => {
 
   it('L1 nothing is taken while another process may run a turn, also no retry', () => {
     const lane = held(loaded({ run: { runId: 'r', seqs: [1], attempt: 2, crashes: 0, notBefore: 5 } }));
-    expect([lane.hold?.holder, lane.canTake(NOW), lane.retryAt]).toEqual(['w/0', false, undefined]);
-    expect(() => lane.take(NOW)).toThrow('nothing to take');
+    expect([lane.hold?.holder, lane.serial.canTake(NOW), lane.serial.retryAt]).toEqual(['w/0', false, undefined]);
+    expect(() => lane.serial.take(NOW)).toThrow('nothing to take');
   });
 
   it('is over when a later record stands, and when its holder is gone', () => {
     const over = held(loaded({}, 8));
-    expect([over.hold, over.canTake(NOW)]).toEqual([undefined, true]);
+    expect([over.hold, over.serial.canTake(NOW)]).toEqual([undefined, true]);
     const gone = held(loaded());
     gone.assumeCrash(undefined, 1, NOW);
-    expect([gone.hold, gone.runToRecord()?.attempt]).toEqual([undefined, 2]);
+    expect([gone.hold, gone.serial.toRecord()?.attempt]).toEqual([undefined, 2]);
   });
 });
 
@@ -193,10 +195,10 @@ describe('undecidedFrom', () => {
   it('is the lowest of what waits, is broken, runs, or may still have to be read', () => {
     const lane = openLane([item(4), broken(5)]);
     expect(lane.undecidedFrom).toBe(4);
-    lane.take(NOW);
+    lane.serial.take(NOW);
     expect(lane.undecidedFrom).toBe(4);
     lane.wrote(loaded({ upto: 4 }, 8));
-    lane.endTurn(0);
+    lane.serial.end(0);
     expect(lane.undecidedFrom).toBe(5);
     lane.unreadFrom = 2;
     expect(lane.undecidedFrom).toBe(2);
@@ -211,24 +213,24 @@ describe('lost commit', () => {
     const lane = openLane([]);
     lane.lost(loaded({ upto: 0 }, 9));
     lane.arrive(item(3), 0);
-    lane.take(NOW);
-    expect(lane.batchIsWhole).toBe(true);
+    lane.serial.take(NOW);
+    expect(lane.serial.isWhole).toBe(true);
   });
 
   it('L1 a batch of which another record decided a part is no longer whole', () => {
     const lane = openLane([item(1), item(2), item(3)]);
-    lane.take(NOW);
-    expect(lane.batchIsWhole).toBe(true);
+    lane.serial.take(NOW);
+    expect(lane.serial.isWhole).toBe(true);
     lane.goOnFrom(loaded({ done: [[2, 2]] }, 8));
-    expect(lane.batchIsWhole).toBe(false);
+    expect(lane.serial.isWhole).toBe(false);
   });
 
   it('L2 what it left undecided waits again in its place, before what came since', () => {
     const lane = openLane([item(1), item(2), item(3)]);
-    lane.take(NOW);
+    lane.serial.take(NOW);
     lane.arrive(item(4), 0);
     lane.goOnFrom(loaded({ upto: 1, done: [[3, 3]] }, 8));
-    lane.endTurn(0);
+    lane.serial.end(0);
     expect(lane.headSeq).toBe(8);
     expect(runTurn(lane)).toEqual([2, 4]);
     expect(lane.head).toMatchObject({ upto: 4, done: [] });
@@ -236,10 +238,10 @@ describe('lost commit', () => {
 
   it("L7 goes on with the other's run when its record names one", () => {
     const lane = openLane([item(1), item(2)]);
-    lane.take(NOW);
+    lane.serial.take(NOW);
     lane.goOnFrom(loaded({ run: { runId: 'theirs', seqs: [1], attempt: 3, crashes: 0 } }, 8));
-    expect(lane.batchIsWhole).toBe(true);
-    lane.endTurn(0);
-    expect(lane.take(NOW)).toMatchObject({ runId: 'theirs', attempt: 3, items: [{ seq: 1 }] });
+    expect(lane.serial.isWhole).toBe(true);
+    lane.serial.end(0);
+    expect(lane.serial.take(NOW)).toMatchObject({ runId: 'theirs', attempt: 3, items: [{ seq: 1 }] });
   });
 });

@@ -1,46 +1,42 @@
-import {
-  makeRunId,
-  QUEUE_DEFAULTS,
-  type Head,
-  type QueueSettings,
-  type RunInWork,
-  type SessionTokens,
-} from '#contracts';
-import { makeBatch, runOf, type Batch } from './batch.js';
-import { decide, emptyHead, isDecided, MAX_DONE_RANGES } from './head.js';
+import { QUEUE_DEFAULTS, type Head, type QueueSettings, type RunInWork, type SessionTokens } from '#contracts';
+import { decide, emptyHead, MAX_DONE_RANGES } from './head.js';
 import { readInboxItem, type InboxItem, type QueueingOf, type RawInboxMessage } from './inbox-item.js';
 import { BodyBudget, LaneBacklog, MAX_RECORD_MESSAGES } from './lane-backlog.js';
-import { cutRun, QUARANTINE_CRASHES, runAfterCrash, type CutTurn } from './lane-recovery.js';
-import { takeBatch } from './take-batch.js';
+import { cutRun, type CutTurn } from './lane-recovery.js';
+import type { LaneRun } from './lane-run.js';
+import { ParallelRuns } from './parallel-runs.js';
+import { SerialRun } from './serial-run.js';
+import { isParallel } from './strategy-table.js';
 import { WaitingClock } from './waiting-clock.js';
-import { firstWindow } from './waiting-window.js';
 
 /**
- * The lane of one session: its queue and its state, as pure code. The runner does what the lane says and tells it how it
- * went; the lane never waits, reads a clock or writes.
+ * The lane of one session: its queue, its head and its runs, as pure code. The runner does what the lane says and tells it
+ * how it went; the lane never waits, reads a clock or writes.
  *
- *   loading --open--> idle --take--> running --end--> idle
- *                      idle (frozen, notBefore) --time--> idle (frozen) --take--> running        a retry
- *   loading, idle --hold--> held --unhold--> idle      a turn of a former owner still runs; nothing is decided here
+ *   loading --open--> free --hold--> held --unhold--> free      held: a turn of a former owner still runs
+ *   loading --hold--> held
  *
- * Beside that at most one record is on its way (`writing`), a note also while a turn runs:
+ * While it is free its runs begin: one in turn (`serial`), and beside it those of `concurrent` messages (`parallel`); their
+ * states stand in `lane-run`. At most one record is on its way (`writing`), a note also while turns run:
  *
  *   written  the record stands; its head is the lane's head
  *   lost     another's record stands there; its head is the lane's head, and what we meant to decide is pending again
  *
- * L1  What the head has decided is never waiting. A batch of which another record decided a part is no longer whole, and
- *     its result is discarded.
+ * L1  What the head has decided is never waiting.
  * L2  `waiting` is ascending by sequence.
- * L4  What a dead owner may have begun runs only after a record that fences it (`runToRecord`).
- * L7  A frozen batch runs only when all of it is there.
  */
 
 /** A turn that still runs at a process which does not own the session any more. */
 export interface Hold {
   /** Incarnation that runs it. */
   readonly holder: string;
-  /** The session's last record when it was let go; a later one ends the hold. */
+  /** The session's last record when it was let go. */
   readonly since: number;
+}
+
+/** Whether the holder's turns are over: its last record says that no other one runs there. */
+export function isHoldOver({ holder, since }: Hold, { head, seq }: LoadedHead): boolean {
+  return seq > since && head.holder !== holder;
 }
 
 /** A head as it was read: the state is in it, wherever the record had it from. */
@@ -74,20 +70,14 @@ const DEFAULTS: LaneOptions = {
 
 export class Lane {
   readonly backlog: LaneBacklog;
+  readonly serial: SerialRun;
+  readonly parallel: ParallelRuns;
   private isLoaded = false;
   private current: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
-  private frozen: RunInWork | undefined;
-  private batch: Batch | undefined;
-  private mustRecord = false;
-  private incompleteRunId: string | undefined;
-  /** Of messages up to here a dead owner may have begun a turn that left no sign. */
-  private maybeBegunUpTo = 0;
   /** Messages of it from here on may still have to be read for the first time. */
   unreadFrom: number | undefined;
-  /** When the last turn ended, as far as this process knows - ms since the epoch. What came before that came while it was busy. */
-  private busyUntil = 0;
   /** By our own clock. */
-  private lastArrivalAt = 0;
+  lastArrivalAt = 0;
   /** How messages wait that say nothing of their own. */
   readonly ownQueueing: QueueSettings;
   /** Some message of it waits otherwise. */
@@ -96,17 +86,13 @@ export class Lane {
   queuedUpTo = 0;
   /** Runs while the lane could begin, and does not. */
   readonly waitingClock = new WaitingClock();
-  /** By `waitingClock`. Most lanes never ask. */
-  private knownAt: WeakMap<InboxItem, number> | undefined;
   hold: Hold | undefined;
   /** Its holder was given up for dead, and no record has fenced it yet: who gets the session before that has to do it. */
   unfenced: Hold | undefined;
-  private isCondemned = false;
-  /** A record of it was given up, since the process stops: nothing of it begins any more. */
+  /** Nothing of it begins any more: a record was given up since the process stops, a turn came to no end, or it is forgotten. */
   isStopped = false;
   /** Somebody else wrote where we meant to: nothing is written before it is certain again that the session is ours (L4). */
   isContested = false;
-  private isOvertaken = false;
   /** A record is on its way; resolves when it has ended. Commits of a session go one after another. */
   writing: Promise<unknown> | undefined;
 
@@ -119,6 +105,8 @@ export class Lane {
   ) {
     this.backlog = new LaneBacklog(options.budget, options.laneBuffer);
     this.ownQueueing = options.queueingOf();
+    this.serial = new SerialRun(this);
+    this.parallel = new ParallelRuns(this);
   }
 
   readItem(raw: RawInboxMessage): InboxItem {
@@ -140,12 +128,6 @@ export class Lane {
   get stateSeq(): number {
     return this.current.stateSeq;
   }
-  get running(): Batch | undefined {
-    return this.batch;
-  }
-  get nextRun(): RunInWork | undefined {
-    return this.frozen;
-  }
   get oldestWaiting(): InboxItem | undefined {
     return this.backlog.waiting[0];
   }
@@ -153,12 +135,40 @@ export class Lane {
     return this.backlog.toReject(this.head, this.undecidedFrom);
   }
 
+  /** The runs whose turns are in work, the one that runs in turn first. */
+  get running(): readonly LaneRun[] {
+    const { serial, parallel } = this;
+    if (parallel.isEmpty) return serial.batch === undefined ? [] : [serial];
+    return serial.batch === undefined ? parallel.running : [serial, ...parallel.running];
+  }
+
+  /** Some of its messages may run beside others. */
+  get hasParallel(): boolean {
+    return this.isMixed || isParallel(this.ownQueueing.strategy) || !this.parallel.isEmpty;
+  }
+  /** What waits its turn, ascending. */
+  get serialWaiting(): readonly InboxItem[] {
+    const { waiting } = this.backlog;
+    return this.hasParallel ? waiting.filter(({ queueing }) => !isParallel(queueing.strategy)) : waiting;
+  }
+  get parallelWaiting(): readonly InboxItem[] {
+    if (!this.hasParallel) return [];
+    return this.backlog.waiting.filter(({ queueing }) => isParallel(queueing.strategy));
+  }
+
   /** The lowest sequence of the session that may be undecided; `undefined` when there is none. */
   get undecidedFrom(): number | undefined {
-    const seqs = [this.unreadFrom, this.backlog.oldestSeq, this.batch?.items[0]?.seq].filter(
-      (seq) => seq !== undefined,
+    let lowest = Math.min(
+      this.unreadFrom ?? Number.POSITIVE_INFINITY,
+      this.backlog.oldestSeq ?? Number.POSITIVE_INFINITY,
     );
-    return seqs.length === 0 ? undefined : Math.min(...seqs);
+    for (const { batch } of this.running) lowest = Math.min(lowest, batch?.items[0]?.seq ?? lowest);
+    return lowest === Number.POSITIVE_INFINITY ? undefined : lowest;
+  }
+
+  /** How many messages a turn takes at most. At the bound of holes only what moves the cursor may be decided. */
+  get maxBatch(): number {
+    return this.head.done.length < MAX_DONE_RANGES ? MAX_RECORD_MESSAGES : 1;
   }
 
   /** Takes a message that was read. False when it is known or decided. */
@@ -169,19 +179,10 @@ export class Lane {
     return isNew;
   }
 
-  /** How long the lane could have begun with it since it is known here. `now`: of a clock that never goes back. */
-  waitedMs(item: InboxItem, now: number): number {
-    const elapsedMs = this.waitingClock.elapsedMs(now);
-    this.knownAt ??= new WeakMap();
-    const knownAt = this.knownAt.get(item) ?? elapsedMs;
-    this.knownAt.set(item, knownAt);
-    return elapsedMs - knownAt;
-  }
-
   /** The head was read: from here on the lane may run, unless a former owner still does. */
   open(loaded: LoadedHead): void {
     this.isLoaded = true;
-    if (this.hold !== undefined && loaded.seq > this.hold.since) this.hold = undefined;
+    if (this.hold !== undefined && isHoldOver(this.hold, loaded)) this.hold = undefined;
     this.goOnFrom(loaded);
   }
 
@@ -192,198 +193,77 @@ export class Lane {
   assumeCrash(cut: CutTurn | undefined, upTo: number, now: number): void {
     this.hold = undefined;
     const { head, headSeq } = this;
+    this.parallel.assumeCrash(upTo, now);
     const signOfIt = cutRun(cut, head, headSeq);
     // A retry whose time has not come was not running, and what comes behind it was not either.
     if (signOfIt === undefined && (head.run?.notBefore ?? 0) > now) return;
-    const begun = signOfIt ?? head.run;
-    if (begun === null) {
-      this.maybeBegunUpTo = upTo;
-      return;
-    }
-    const after = runAfterCrash(begun);
-    this.frozen = after.run;
-    this.isCondemned = after.isCondemned;
-    this.mustRecord = after.hasCrashed;
+    this.serial.assumeCrash(signOfIt ?? head.run, upTo);
   }
 
   /** Waits for messages of a frozen batch that the reader has not handed over yet. */
   get isIncomplete(): boolean {
-    if (this.frozen === undefined || this.toRead.length > 0) return false;
-    return this.backlog.itemsOf(this.frozen.seqs).length < this.frozen.seqs.length;
+    return this.serial.isIncomplete || (!this.parallel.isEmpty && this.parallel.isIncomplete);
   }
 
   /** Sequences whose messages have to be read again before the next turn begins. */
   get toRead(): readonly number[] {
-    return this.backlog.beyond.length === 0 ? [] : this.backlog.toRead(this.frozen?.seqs.at(-1) ?? 0);
+    return this.backlog.beyond.length === 0 ? [] : this.backlog.toRead(this.serial.next?.seqs.at(-1) ?? 0);
   }
 
   /** The reader has handed over everything there was: what a frozen batch still lacks is gone from the inbox. */
   giveUpOnMissing(): void {
-    if (!this.isIncomplete) return;
-    // Not the same messages any more, so not the same run (L7): what is left runs as a new batch.
-    this.incompleteRunId = this.frozen?.runId;
-    if (this.mustRecord) this.maybeBegunUpTo = Math.max(...(this.frozen?.seqs ?? []));
-    this.frozen = undefined;
-    this.mustRecord = false;
-    this.isCondemned = false;
-  }
-
-  /** Time (ms since the epoch) of the next attempt, while the lane waits for a retry. */
-  get retryAt(): number | undefined {
-    return this.batch === undefined && this.hold === undefined ? this.frozen?.notBefore : undefined;
-  }
-
-  canTake(now: number): boolean {
-    if (!this.isLoaded || this.batch !== undefined || this.hold !== undefined) return false;
-    if (this.frozen !== undefined) return (this.frozen.notBefore ?? 0) <= now && !this.isIncomplete;
-    if (this.backlog.waiting.length === 0) return this.backlog.beyond.length > 0;
-    return (this.windowEndsAt ?? 0) <= now;
-  }
-
-  /** Time (ms since the epoch) at which the window of the next batch is over, while one is open. */
-  get windowEndsAt(): number | undefined {
-    const { waiting } = this.backlog;
-    const [oldest] = waiting;
-    if (oldest === undefined || this.batch !== undefined || this.frozen !== undefined || this.hold !== undefined) {
-      return undefined;
-    }
-    // What may have begun already does not wait again.
-    if (oldest.seq <= this.maybeBegunUpTo) return undefined;
-    const { endsAt } = firstWindow(waiting, oldest.queueing, this.busyUntil);
-    // The broker's clock may be ahead of ours by more than a window.
-    return endsAt === 0 ? undefined : Math.min(endsAt, this.lastArrivalAt + oldest.queueing.debounceMs);
-  }
-
-  /** A turn of it runs, waits for its next attempt, or may have begun before a crash: what comes now comes while it is busy. */
-  get isBusy(): boolean {
-    return this.batch !== undefined || this.frozen !== undefined || this.begunItems.length > 0;
-  }
-
-  /** What waits behind the run that is next, ascending; only these may be dropped or expire. */
-  get queued(): InboxItem[] {
-    const next = new Set(this.frozen?.seqs ?? this.begunItems.map(({ seq }) => seq));
-    return next.size === 0 ? this.backlog.waiting : this.backlog.waiting.filter(({ seq }) => !next.has(seq));
-  }
-
-  /** The batch that a dead owner may have begun without a sign. */
-  private get begunItems(): readonly InboxItem[] {
-    const oldest = this.oldestWaiting;
-    if (oldest === undefined || this.batch !== undefined || this.frozen !== undefined) return [];
-    return oldest.seq <= this.maybeBegunUpTo ? this.nextItems() : [];
-  }
-
-  /** The next batch is one of those that run one at a time. */
-  get needsQuarantine(): boolean {
-    return this.frozen !== undefined && this.frozen.crashes >= QUARANTINE_CRASHES && !this.isCondemned;
-  }
-
-  /**
-   * The run that a note must make durable before its batch runs: it fences whoever may still run it, since a commit of
-   * theirs then meets another last record, and it counts the crash. `undefined`: nothing stands in the way.
-   */
-  runToRecord(): RunInWork | undefined {
-    const oldest = this.oldestWaiting;
-    if (this.frozen === undefined && oldest !== undefined && oldest.seq <= this.maybeBegunUpTo) {
-      const seqs = this.nextItems().map(({ seq }) => seq);
-      this.frozen = { runId: makeRunId(this.key, seqs), seqs, attempt: 2, crashes: 1 };
-      // One batch at a time: what waits behind it was not begun.
-      this.maybeBegunUpTo = 0;
-      this.mustRecord = true;
-    }
-    if (this.frozen === undefined || this.isCondemned) return undefined;
-    if (this.needsQuarantine && this.frozen.quarantined !== true) return { ...this.frozen, quarantined: true };
-    return this.mustRecord ? { ...this.frozen } : undefined;
-  }
-
-  /** Freezes the next batch and takes it out of the queue. Call only when `canTake`. */
-  take(now: number): Batch {
-    const items = this.nextItems();
-    if (!this.canTake(now) || items.length === 0) throw new Error('nothing to take');
-    const { frozen } = this;
-    this.batch = makeBatch(this.key, items, frozen, this.isCondemned);
-    this.backlog.take(items);
-    this.frozen = undefined;
-    this.mustRecord = false;
-    this.isCondemned = false;
-    return this.batch;
-  }
-
-  /** False when a record of somebody else decided a part of the running batch, or fenced it: its result must be discarded. */
-  get batchIsWhole(): boolean {
-    if (this.batch === undefined || this.isOvertaken) return false;
-    return this.batch.items.every((item) => !isDecided(this.head, item.seq));
-  }
-
-  /** What a note beside the running turn says of it: the attempt that runs. */
-  get runBesideNote(): RunInWork | null {
-    // Of a batch that somebody else has decided nothing is left to say.
-    if (this.batch === undefined || !this.batchIsWhole) return this.head.run;
-    const quarantined = this.batch.isQuarantined ? { quarantined: true as const } : {};
-    return { ...runOf(this.batch), ...quarantined };
+    this.serial.giveUpOnMissing();
+    this.parallel.giveUpOnMissing();
   }
 
   /** The cursor after `seqs` are decided too. */
   cursorAfter(seqs: readonly number[]): Pick<Head, 'upto' | 'done'> {
     // The common case, and the only one for a long backlog: nothing that waits lies before the last of these.
     const last = seqs.at(-1) ?? 0;
-    if (this.head.done.length === 0 && this.decidesBatch(seqs) && last < (this.backlog.oldestSeq ?? last + 1)) {
+    if (this.head.done.length === 0 && this.decidesAllThatRuns(seqs) && last < (this.backlog.oldestSeq ?? last + 1)) {
       return { upto: last, done: [] };
     }
-    return decide(this.head, seqs, this.backlog.undecided(this.batch?.items ?? [], this.head), this.backlog.lastSeq);
+    const inWork = this.running.flatMap(({ batch }) => batch?.items ?? []);
+    return decide(this.head, seqs, this.backlog.undecided(inWork, this.head), this.backlog.lastSeq);
   }
 
-  /** Our record stands. One that is not about the next batch does not stand for the one that is still to be written. */
+  /** What a record says of the runs; `about` is the one that it is about, `content` what comes of it. */
+  runsInRecord(about?: LaneRun, content?: RunInWork): Pick<Head, 'run' | 'runs'> {
+    const run = about === this.serial ? content : (this.serial.attemptInWork ?? this.head.run);
+    const runs = this.parallel.inRecord(about, content);
+    return { run: run ?? null, ...(runs.length === 0 ? {} : { runs }) };
+  }
+
+  /** Our record stands. */
   wrote(loaded: LoadedHead): void {
-    const { frozen, mustRecord, isCondemned } = this;
-    this.goOnFrom(loaded);
-    if (frozen === undefined || this.batch !== undefined || !(mustRecord || isCondemned)) return;
-    const isRecorded = loaded.head.run?.runId === frozen.runId && loaded.head.run.attempt === frozen.attempt;
-    if ((isRecorded && !isCondemned) || frozen.seqs.some((seq) => isDecided(loaded.head, seq))) return;
-    Object.assign(this, { frozen, mustRecord, isCondemned });
+    this.stand(loaded);
+    this.serial.followOwn(loaded.head.run);
+    this.parallel.follow();
   }
 
   /** Another's record stands where ours was to stand. While a turn runs here nobody else writes, unless it was given up. */
   lost(winner: LoadedHead): void {
     this.isContested = true;
-    this.isOvertaken = this.batch !== undefined;
+    for (const run of this.running) run.isOvertaken = true;
     this.goOnFrom(winner);
   }
 
   /** A record stands: its head is the truth. */
   goOnFrom(loaded: LoadedHead): void {
+    this.stand(loaded);
+    this.serial.follow(loaded.head.run);
+    this.parallel.follow();
+  }
+
+  private stand(loaded: LoadedHead): void {
     this.current = loaded;
     this.unfenced = undefined;
-    this.mustRecord = false;
-    this.isCondemned = false;
     this.backlog.dropDecided(loaded.head);
-    if (this.batch === undefined) this.refreeze();
   }
 
-  /** The turn is over. What no record decided waits again, in its old place. */
-  endTurn(now: number): void {
-    const items = this.batch?.items ?? [];
-    if (this.batch !== undefined) this.busyUntil = now;
-    this.batch = undefined;
-    this.isOvertaken = false;
-    this.backlog.putBack(items.filter((item) => !isDecided(this.head, item.seq)));
-    this.refreeze();
-  }
-
-  private decidesBatch(seqs: readonly number[]): boolean {
-    const items = this.batch?.items;
+  private decidesAllThatRuns(seqs: readonly number[]): boolean {
+    const [only, another] = this.running;
+    const items = another === undefined ? only?.batch?.items : undefined;
     return items?.length === seqs.length && items.every(({ seq }, i) => seq === seqs[i] && seq > this.head.upto);
-  }
-
-  private refreeze(): void {
-    const { run } = this.head;
-    const isOpenRun =
-      run !== null && run.runId !== this.incompleteRunId && run.seqs.every((seq) => !isDecided(this.head, seq));
-    this.frozen = isOpenRun ? { ...run } : undefined;
-  }
-
-  private nextItems(): InboxItem[] {
-    if (this.frozen !== undefined) return this.backlog.itemsOf(this.frozen.seqs);
-    const items = takeBatch(this.backlog.waiting, this.busyUntil);
-    return items.slice(0, this.head.done.length < MAX_DONE_RANGES ? MAX_RECORD_MESSAGES : 1);
   }
 }

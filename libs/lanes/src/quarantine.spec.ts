@@ -3,6 +3,7 @@ import { setUpProcess } from './lane-process.fixture.js';
 import { sessionKey } from './lane-runner.fixture.js';
 import { HOME } from './lane.fixture.js';
 import { Lane } from './lane.js';
+import type { LaneRun } from './lane-run.js';
 import { Quarantine } from './quarantine.js';
 
 /** A process that took over sessions which were in work when two workers ended; session i has message i + 1. */
@@ -25,11 +26,11 @@ async function setUp(sessions: readonly string[], capacity = 100) {
 }
 
 describe('Quarantine', () => {
-  const lane = (session: string): Lane => new Lane(sessionKey(session), HOME);
+  const run = (session: string): LaneRun => new Lane(sessionKey(session), HOME).serial;
 
   it('has one inside; who waited may try when it leaves, each once', () => {
     const quarantine = new Quarantine();
-    const [a, b, c] = [lane('a'), lane('b'), lane('c')];
+    const [a, b, c] = [run('a'), run('b'), run('c')];
     expect([a, a, b, c, b].map((each) => quarantine.enter(each))).toEqual([true, true, false, false, false]);
     expect(quarantine.leave(b)).toEqual([]);
     expect(quarantine.enter(c)).toBe(false);

@@ -1,26 +1,30 @@
-import type { Lane } from './lane.js';
+import type { LaneRun } from './lane-run.js';
 
 /**
  * One batch at a time, of those that may be what took two workers down. When the process ends now, it is clear which of
  * them it was; the innocent ones wait, and come through.
  */
 export class Quarantine {
-  private inside: Lane | undefined;
-  private readonly waiting = new Set<Lane>();
+  private inside: LaneRun | undefined;
+  private readonly waiting = new Set<LaneRun>();
 
-  /** False: not now; the lane is driven again when it is free. */
-  enter(lane: Lane): boolean {
-    if (this.inside !== undefined && this.inside !== lane) {
-      this.waiting.add(lane);
-      return false;
-    }
-    this.inside = lane;
+  /** False: not now; it is named when it may try again. */
+  enter(run: LaneRun): boolean {
+    if (!this.isFreeFor(run)) return false;
+    this.inside = run;
     return true;
   }
 
-  /** The answer is who waited and may try now. Safe to call for a lane that is not inside. */
-  leave(lane: Lane): readonly Lane[] {
-    if (this.inside !== lane) return [];
+  /** As `enter`, without going in. */
+  isFreeFor(run: LaneRun): boolean {
+    if (this.inside === undefined || this.inside === run) return true;
+    this.waiting.add(run);
+    return false;
+  }
+
+  /** The answer is who waited and may try now. Safe to call for a run that is not inside. */
+  leave(run: LaneRun): readonly LaneRun[] {
+    if (this.inside !== run) return [];
     this.inside = undefined;
     const waited = [...this.waiting];
     this.waiting.clear();

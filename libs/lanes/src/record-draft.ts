@@ -14,6 +14,7 @@ import { isDecided } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import { decisionAfterSuccess, type Batch } from './batch.js';
 import type { Lane, LoadedHead } from './lane.js';
+import type { LaneRun } from './lane-run.js';
 import type { Ending, TurnError } from './settlement.js';
 
 /** A record ready to be sent, and the head that the lane has when it is stored. */
@@ -21,6 +22,8 @@ export interface RecordDraft {
   readonly body: string;
   readonly commitId: string;
   readonly record: SessionRecord;
+  /** What comes of the run that a note is about. */
+  readonly next?: RunInWork;
   /** The lane's head once the record stands at `seq`. */
   loadedAt(seq: number): LoadedHead;
 }
@@ -30,21 +33,16 @@ export interface Signature {
   readonly commitId: string;
 }
 
-/** A note: decisions and the run in work, nothing else changes. */
-export function draftNote(
-  lane: Lane,
-  signature: Signature,
-  change: {
-    readonly messages: readonly MessageDecision[];
-    readonly run?: RunInWork | null;
-    readonly sends?: readonly NoteReply[];
-  },
-): RecordDraft {
-  const cursor = lane.cursorAfter(change.messages.map(({ seq }) => seq));
-  const run = change.run === undefined ? lane.runBesideNote : change.run;
-  // A run that has lost a message never comes again (L7): left in the head, it would stand there for ever.
-  const isOver = run?.seqs.some((seq) => isDecided(cursor, seq)) === true;
-  const head: Head = { ...lane.head, ...cursor, run: isOver ? null : run };
+/** What a note says: decisions, or what comes of a run. */
+export type NoteContent =
+  | { readonly messages: readonly MessageDecision[]; readonly sends: readonly NoteReply[] }
+  | { readonly run: LaneRun; readonly next: RunInWork };
+
+/** A note: decisions and the runs in work, nothing else changes. */
+export function draftNote(lane: Lane, signature: Signature, content: NoteContent): RecordDraft {
+  const { messages, sends } = 'run' in content ? { messages: [], sends: [] } : content;
+  const about = 'run' in content ? content : undefined;
+  const head = headAfter(lane, messages, signature, about);
   const refersToState = head.state !== undefined && jsonBytes(head.state) > MAX_NOTE_STATE_BYTES;
   const { state, ...withoutState } = head;
   const record: NoteRecord = {
@@ -52,14 +50,15 @@ export function draftNote(
     kind: 'note',
     ...signature,
     ...(refersToState ? { ...withoutState, stateSeq: lane.stateSeq } : head),
-    messages: [...change.messages],
-    ...(change.sends === undefined || change.sends.length === 0 ? {} : { sends: [...change.sends] }),
+    messages: [...messages],
+    ...(sends.length === 0 ? {} : { sends: [...sends] }),
   };
   const { stateSeq } = lane;
   return {
     body: JSON.stringify(record),
     commitId: signature.commitId,
     record,
+    ...(about === undefined ? {} : { next: about.next }),
     loadedAt: (seq) => {
       const kept = refersToState ? stateSeq : state === undefined ? 0 : seq;
       return { head, seq, stateSeq: kept, bytes: jsonBytes(state) };
@@ -78,8 +77,17 @@ export type TurnDraft =
   | { readonly ok: false; readonly error: TurnError };
 
 /** The record that ends a turn: cursor, effects, state and audit in one write. */
-export function draftTurn(lane: Lane, batch: Batch, ending: Ending, times: TurnTimes, signature: Signature): TurnDraft {
-  const value = stateAfter(lane.head, ending);
+export function draftTurn(
+  run: LaneRun,
+  batch: Batch,
+  ending: Ending,
+  times: TurnTimes,
+  signature: Signature,
+): TurnDraft {
+  const { lane } = run;
+  const after = stateAfter(lane.head, ending);
+  if (!after.ok) return after;
+  const { value } = after;
   const stateText = JSON.stringify(value) as string | undefined;
   if (value !== undefined && stateText === undefined) {
     return {
@@ -93,7 +101,7 @@ export function draftTurn(lane: Lane, batch: Batch, ending: Ending, times: TurnT
   }
   const { status, sends, error, decision, reason, only } = ending;
   const items = only === undefined ? batch.items : batch.items.filter(({ seq }) => only.includes(seq));
-  const head = headAfterTurn(lane, items, ending, stateText);
+  const head = headAfterTurn(run, items, ending, stateText, signature);
   const messages = items.map((item) => ({
     id: item.id,
     seq: item.seq,
@@ -127,19 +135,59 @@ export function draftTurn(lane: Lane, batch: Batch, ending: Ending, times: TurnT
   return { ok: true, draft: { body, commitId: signature.commitId, record, loadedAt } };
 }
 
-/** Throws what a merge throws. */
-function stateAfter({ state }: Head, { state: change }: Ending): unknown {
-  if (change === undefined) return undefined;
-  return 'merge' in change ? change.merge(structuredClone(state)) : change.value;
+function stateAfter(
+  { state }: Head,
+  { state: change }: Ending,
+): { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: TurnError } {
+  if (change === undefined) return { ok: true, value: undefined };
+  if (!('merge' in change)) return { ok: true, value: change.value };
+  try {
+    return { ok: true, value: change.merge(structuredClone(state)) };
+  } catch (error) {
+    return {
+      ok: false,
+      error: { name: 'merge_failed', message: `the function given to state.merge threw: ${String(error)}` },
+    };
+  }
 }
 
 /** The state that goes on in memory is the one of the record: the agent may still hold and change the value that it set. */
-function headAfterTurn(lane: Lane, items: readonly InboxItem[], ending: Ending, stateText: string | undefined): Head {
-  const cursor = lane.cursorAfter(items.map(({ seq }) => seq));
-  if (ending.state === undefined) return { ...lane.head, ...cursor, run: null };
-  const { state: _former, ...rest } = lane.head;
+function headAfterTurn(
+  run: LaneRun,
+  items: readonly InboxItem[],
+  ending: Ending,
+  stateText: string | undefined,
+  signature: Signature,
+): Head {
+  const head = headAfter(run.lane, items, signature, { run });
+  if (ending.state === undefined) return head;
+  const { state: _former, ...rest } = head;
   const value = stateText === undefined ? undefined : (JSON.parse(stateText) as Head['state']);
-  return { ...rest, ...cursor, run: null, ...(value === undefined ? {} : { state: value }) };
+  return { ...rest, ...(value === undefined ? {} : { state: value }) };
+}
+
+/** The head after these messages are decided too, and after what comes of a run. */
+function headAfter(
+  lane: Lane,
+  decided: readonly { readonly seq: number }[],
+  { worker }: Signature,
+  about?: { readonly run: LaneRun; readonly next?: RunInWork },
+): Head {
+  const { run: _run, runs: _runs, holder: _holder, ...rest } = lane.head;
+  const cursor = lane.cursorAfter(decided.map(({ seq }) => seq));
+  const { run, runs = [] } = lane.runsInRecord(about?.run, about?.next);
+  // A run that has lost a message never comes again (L7): left in the head, it would stand there for ever.
+  const isOpen = ({ seqs }: RunInWork): boolean => !seqs.some((seq) => isDecided(cursor, seq));
+  const left = runs.filter(isOpen);
+  // Who owns the shard now waits for the others too.
+  const isHeldOn = lane.home.state === 'closed' && lane.running.some((other) => other !== about?.run);
+  return {
+    ...rest,
+    ...cursor,
+    run: run !== null && isOpen(run) ? run : null,
+    ...(left.length === 0 ? {} : { runs: left }),
+    ...(isHeldOn ? { holder: worker } : {}),
+  };
 }
 
 function tooLarge(name: string, message: string): TurnDraft {

@@ -3,6 +3,7 @@ import type { Logger } from '#telemetry';
 import { isMeant } from './lane-cancel.js';
 import { runOf, type Batch } from './batch.js';
 import type { Lane } from './lane.js';
+import type { LaneRun } from './lane-run.js';
 import type { RecordStore, TurnRunner } from './lane-ports.js';
 import type { LaneRefill } from './lane-refill.js';
 import { laneId } from './lane-table.js';
@@ -36,7 +37,7 @@ interface RunningTurn {
 }
 
 export class RunningTurns {
-  private readonly turns = new Map<Lane, RunningTurn>();
+  private readonly turns = new Map<LaneRun, RunningTurn>();
   private readonly quarantine = new Quarantine();
   private leakedTurns = 0;
   private discardedTurns = 0;
@@ -58,62 +59,74 @@ export class RunningTurns {
     return this.discardedTurns;
   }
 
-  has(lane: Lane): boolean {
-    return this.turns.has(lane);
+  has(run: LaneRun): boolean {
+    return this.turns.has(run);
   }
 
-  startedAt(lane: Lane): number | undefined {
-    return this.turns.get(lane)?.execution?.startedAt;
+  /** ms since the epoch; undefined when it does not run here, or not yet. */
+  startedAt(run: LaneRun): number | undefined {
+    return this.turns.get(run)?.execution?.startedAt;
   }
 
   /** False: its kind runs one at a time, and another one does. `onEnd` names it when its turn has come. */
-  admits(lane: Lane): boolean {
-    return !lane.needsQuarantine || this.quarantine.enter(lane);
+  admits(run: LaneRun): boolean {
+    return !run.needsQuarantine || this.quarantine.enter(run);
   }
 
-  /** Runs the lane's next turn; call only for a lane that can take one. `onEnd` gets the lanes that waited for its end. */
-  start(lane: Lane, onEnd: (waited: readonly Lane[]) => void): void {
+  /** As `admits`, for one that has no slot yet. */
+  mightAdmit(run: LaneRun): boolean {
+    return !run.needsQuarantine || this.quarantine.isFreeFor(run);
+  }
+
+  /** Runs a run's next turn; call only for one that can take one. `onEnd` gets the runs that waited for its end. */
+  start(run: LaneRun, onEnd: (waited: readonly LaneRun[]) => void): void {
+    const { lane } = run;
     const turn: RunningTurn = { done: Promise.resolve() };
-    this.turns.set(lane, turn);
-    turn.done = this.run(lane, turn)
+    this.turns.set(run, turn);
+    turn.done = this.run(run, turn)
       .catch((error: unknown) => {
         // Only a bug comes here. Its session stops; the process, and with it every other session, goes on (L6).
         lane.isStopped = true;
         this.options.log.error({ ...lane.key, error: String(error) }, 'a turn came to no end');
       })
       .finally(() => {
-        this.turns.delete(lane);
-        onEnd(this.quarantine.leave(lane));
+        this.turns.delete(run);
+        onEnd(this.quarantine.leave(run));
       });
   }
 
+  /** Aborts what runs these messages of the lane. */
   cancel(lane: Lane, seqs: readonly number[]): void {
-    this.turns.get(lane)?.execution?.cancel(seqs);
+    for (const run of lane.running) {
+      const meant = (run.batch?.items ?? []).map(({ seq }) => seq).filter((seq) => seqs.includes(seq));
+      if (meant.length > 0) this.turns.get(run)?.execution?.cancel(meant);
+    }
   }
 
   /** For the owner of a session whose turn still runs here; nothing when it is ours again: then its own lane has the order. */
   cancelHeld(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>, target: CancelTarget): void {
     const lane = this.find(key);
     if (lane?.home.state === 'open') return;
-    const seqs = (lane?.running?.items ?? []).map(({ seq }) => seq);
-    const meant = seqs.filter((seq) => isMeant(target, seq, lane?.running?.runId));
+    const meant = (lane?.running ?? []).flatMap(({ batch }) =>
+      (batch?.items ?? []).map(({ seq }) => seq).filter((seq) => isMeant(target, seq, batch?.runId)),
+    );
     if (lane !== undefined && meant.length > 0) this.cancel(lane, meant);
   }
 
-  /** The lane of a session whose turn runs here, whoever owns its shard. */
+  /** The lane of a session of which a turn runs here, whoever owns its shard. */
   find(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>): Lane | undefined {
     const id = laneId(key);
-    for (const lane of this.turns.keys()) if (laneId(lane.key) === id && lane.running !== undefined) return lane;
+    for (const { lane, batch } of this.turns.keys()) if (batch !== undefined && laneId(lane.key) === id) return lane;
     return undefined;
   }
 
   /** Somebody else runs it again: its `Turn` is dead, and its result counts for nothing. */
-  discard(lane: Lane): void {
-    const execution = this.turns.get(lane)?.execution;
+  discard(run: LaneRun): void {
+    const execution = this.turns.get(run)?.execution;
     // Its result is on its way to the broker, which judges it.
     if (execution?.isRunning !== true) return;
     execution.abandon();
-    this.countDiscarded(lane.running?.runId);
+    this.countDiscarded(run.batch?.runId);
   }
 
   /**
@@ -121,11 +134,13 @@ export class RunningTurns {
    * given them up for dead and run them again.
    */
   async discardOverrun(): Promise<void> {
-    const letGo = [...this.turns.keys()].filter(({ home, running }) => home.state !== 'open' && running !== undefined);
+    const letGo = new Set<Lane>();
+    for (const { lane, batch } of this.turns.keys())
+      if (batch !== undefined && lane.home.state !== 'open') letGo.add(lane);
     await Promise.all(
-      letGo.map(async (lane) => {
+      [...letGo].map(async (lane) => {
         const { seq } = await this.options.store.loadHead(lane.key);
-        if (seq > lane.headSeq && lane.writing === undefined) this.discard(lane);
+        if (seq > lane.headSeq && lane.writing === undefined) for (const run of lane.running) this.discard(run);
       }),
     );
   }
@@ -143,24 +158,26 @@ export class RunningTurns {
   /** Aborts what still runs. A note hands the batch back, so that its next attempt waits for nobody and counts no crash. */
   async handBackAll(): Promise<void> {
     await Promise.all(
-      [...this.turns].map(async ([lane, { execution }]) => {
+      [...this.turns].map(async ([run, { execution }]) => {
         execution?.abandon();
-        await lane.writing;
-        const { running } = lane;
-        if (running !== undefined && lane.batchIsWhole) await this.writer.again(lane, nextAttempt(running));
+        // Those of one session go one after another.
+        while (run.lane.writing !== undefined) await run.lane.writing;
+        if (run.batch !== undefined && run.isWhole) await this.writer.again(run, nextAttempt(run.batch));
       }),
     );
   }
 
-  private async run(lane: Lane, turn: RunningTurn): Promise<void> {
+  private async run(run: LaneRun, turn: RunningTurn): Promise<void> {
     const { turns, clock } = this.options;
-    if (lane.toRead.length > 0 && !(await this.readAgain(lane))) return;
-    const first = lane.runToRecord();
-    const batch = first === undefined ? lane.take(clock.now()) : await this.record(lane, first);
+    const { lane } = run;
+    // Where runs are beside each other, the driver has read what they need.
+    if (!lane.hasParallel && lane.toRead.length > 0 && !(await this.readAgain(run))) return;
+    const first = run.toRecord();
+    const batch = first === undefined ? run.take(clock.now()) : await this.record(run, first);
     if (batch === undefined) return;
     this.onTaken(lane, batch);
     const { headSeq, head } = lane;
-    if (batch.isCondemned) return this.condemn(lane, batch);
+    if (batch.isCondemned) return this.condemn(run, batch);
     const execution = new TurnExecution(lane.key, batch, head.state, headSeq, turns.policyOf(lane.key), this.options);
     turn.execution = execution;
     const executed = await execution.run();
@@ -168,68 +185,71 @@ export class RunningTurns {
       this.leakedTurns++;
       this.options.log.warn({ runId: batch.runId, leaked: this.leakedTurns }, 'a handler ignores its abort');
     }
-    // A note of this lane may be on its way: its head is the one to go on from.
+    // Another record of this lane may be on its way: its head is the one to go on from.
     while (lane.writing !== undefined) await lane.writing;
     if (execution.isAbandoned) return;
-    if (!lane.batchIsWhole) {
+    if (!run.isWhole) {
       this.countDiscarded(batch.runId);
-      lane.endTurn(clock.now());
+      run.end(clock.now());
       return;
     }
-    if ((await this.commit(lane, batch, executed)) === 'lost') this.countDiscarded(batch.runId);
+    if ((await this.commit(run, batch, executed)) === 'lost') this.countDiscarded(batch.runId);
   }
 
   /** False when the lane cannot go on with its turn now; the end of this one drives it on. */
-  private async readAgain(lane: Lane): Promise<boolean> {
+  private async readAgain(run: LaneRun): Promise<boolean> {
+    const { lane } = run;
     await this.refill.read(lane, lane.toRead);
     // The rest of a frozen batch, or what came instead of messages that are gone, is read in another go.
-    if (lane.backlog.waiting.length === 0 || (lane.nextRun !== undefined && lane.toRead.length > 0)) return false;
-    return lane.writing === undefined && this.mayGoOn(lane);
+    if (lane.backlog.waiting.length === 0 || (run.next !== undefined && lane.toRead.length > 0)) return false;
+    return lane.writing === undefined && this.mayGoOn(run);
   }
 
   /** Whether nothing came in between while something was awaited. */
-  private mayGoOn(lane: Lane): boolean {
+  private mayGoOn(run: LaneRun): boolean {
+    const { lane } = run;
     const isOurs = lane.home.state === 'open' && !lane.isStopped && this.options.mayStart(lane.key.shard);
-    return isOurs && lane.backlog.controls.length === 0 && lane.canTake(this.options.clock.now());
+    return isOurs && lane.backlog.controls.length === 0 && run.canTake(this.options.clock.now());
   }
 
   /** The batch, taken in the moment in which the record stands; undefined when the lane cannot go on with it. */
-  private async record(lane: Lane, run: RunInWork): Promise<Batch | undefined> {
+  private async record(run: LaneRun, content: RunInWork): Promise<Batch | undefined> {
     const { log, clock } = this.options;
-    const { runId, attempt, crashes, quarantined = false } = run;
+    const { runId, attempt, crashes, quarantined = false } = content;
     log.warn({ runId, attempt, crashes, quarantined }, 'a turn runs again whose worker is gone');
     let batch: Batch | undefined;
-    await this.writer.before(lane, run, () => {
-      if (this.mayGoOn(lane)) batch = lane.take(clock.now());
+    await this.writer.before(run, content, () => {
+      if (this.mayGoOn(run)) batch = run.take(clock.now());
       return batch !== undefined;
     });
     return batch;
   }
 
-  private async condemn(lane: Lane, batch: Batch): Promise<void> {
+  private async condemn(run: LaneRun, batch: Batch): Promise<void> {
     const message = `it ended its worker ${batch.crashes + 1} times, the last time while it ran alone`;
     const at = this.options.clock.now();
-    await this.writer.turn(lane, batch, dead({ name: 'worker_crashed', message }), { startedAt: at, endedAt: at });
+    await this.writer.turn(run, batch, dead({ name: 'worker_crashed', message }), { startedAt: at, endedAt: at });
   }
 
-  private async commit(lane: Lane, batch: Batch, { outcome, times }: ExecutedTurn): Promise<WriteResult> {
+  private async commit(run: LaneRun, batch: Batch, { outcome, times }: ExecutedTurn): Promise<WriteResult> {
     const { clock, log, random, turns } = this.options;
-    const settlement = settle(outcome, batch, turns.policyOf(lane.key), clock.now(), random());
-    if (settlement.kind === 'end') return this.end(lane, batch, settlement, times);
+    const settlement = settle(outcome, batch, turns.policyOf(run.lane.key), clock.now(), random());
+    if (settlement.kind === 'end') return this.end(run, batch, settlement, times);
     const { attempt, failures, notBefore, laterSince, error } = settlement;
     log.warn({ runId: batch.runId, attempt, error: error.name, notBefore }, 'turn failed and runs again');
     const later = laterSince === undefined ? {} : { laterSince };
-    const { laterSince: _former, ...run } = runOf(batch);
-    return this.writer.again(lane, { ...run, attempt, failures, notBefore, ...later });
+    const { laterSince: _former, ...former } = runOf(batch);
+    return this.writer.again(run, { ...former, attempt, failures, notBefore, ...later });
   }
 
-  private async end(lane: Lane, batch: Batch, ending: Ending, times: ExecutedTurn['times']): Promise<WriteResult> {
+  private async end(run: LaneRun, batch: Batch, ending: Ending, times: ExecutedTurn['times']): Promise<WriteResult> {
     try {
-      return await this.writer.turn(lane, batch, ending, times);
+      return await this.writer.turn(run, batch, ending, times);
     } catch (error) {
       // A bug or a value that JSON cannot hold: the turn fails, the lane goes on.
       this.options.log.error({ runId: batch.runId, error: String(error) }, 'the record of a turn cannot be made');
-      return this.writer.turn(lane, batch, dead({ name: 'record_failed', message: String(error) }), times);
+      while (run.lane.writing !== undefined) await run.lane.writing;
+      return this.writer.turn(run, batch, dead({ name: 'record_failed', message: String(error) }), times);
     }
   }
 

@@ -19,6 +19,17 @@ export function takeBatch(waiting: readonly InboxItem[], busyUntil: number): Inb
   return ofRoute.slice(0, 1 + summarizedOf(waiting, queueing));
 }
 
+/**
+ * What the next of the turns gets that run beside each other: the oldest message, and with a queue that is too full more of
+ * its route as a summary. `room`: how many of those that wait may run at once, so that they are not too many.
+ */
+export function takeParallel(waiting: readonly InboxItem[], room: number): InboxItem[] {
+  const [oldest] = waiting;
+  if (oldest === undefined) return [];
+  const tooMany = summarizedOf(waiting.slice(room), oldest.queueing);
+  return waiting.filter(({ route }) => route === oldest.route).slice(0, 1 + tooMany);
+}
+
 /** How many of the first messages of a batch a turn gets as a summary only. */
 export function summarizedIn(items: readonly InboxItem[]): number {
   const queueing = items.at(-1)?.queueing;

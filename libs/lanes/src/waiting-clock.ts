@@ -6,6 +6,8 @@
 export class WaitingClock {
   private totalMs = 0;
   private runningSince: number | undefined;
+  /** When each was first asked for, by this clock. Most lanes never ask. */
+  private knownAt: WeakMap<object, number> | undefined;
 
   /** `now`: ms of a clock that never goes back. */
   set(isRunning: boolean, now: number): void {
@@ -24,5 +26,14 @@ export class WaitingClock {
 
   elapsedMs(now: number): number {
     return this.totalMs + (this.runningSince === undefined ? 0 : now - this.runningSince);
+  }
+
+  /** How long the lane could have begun with this message since it is known here. */
+  waitedMs(item: object, now: number): number {
+    const elapsedMs = this.elapsedMs(now);
+    this.knownAt ??= new WeakMap();
+    const knownAt = this.knownAt.get(item) ?? elapsedMs;
+    this.knownAt.set(item, knownAt);
+    return elapsedMs - knownAt;
   }
 }

@@ -1,0 +1,122 @@
+import type { RunInWork } from '#contracts';
+import { makeBatch, runOf, type Batch } from './batch.js';
+import { isDecided } from './head.js';
+import type { InboxItem } from './inbox-item.js';
+import type { Lane } from './lane.js';
+import { QUARANTINE_CRASHES } from './lane-recovery.js';
+
+/**
+ * One run of a lane, as pure code:
+ *
+ *   nothing --head, crash--> next --take--> running --end--> nothing, or next again (retry, hand-back)
+ *   nothing --take--> running
+ *
+ * `next` is a frozen batch: it has run before, or may have. `mustRecord` says that a note about it has to stand before it
+ * runs; `isCondemned` that it does not run at all, and ends dead.
+ *
+ * L1  A batch of which another record decided a part is no longer whole, and its result is discarded.
+ * L4  What a dead owner may have begun runs only after a record that fences it (`toRecord`).
+ * L7  A frozen batch runs only when all of it is there.
+ */
+export abstract class LaneRun {
+  next: RunInWork | undefined;
+  batch: Batch | undefined;
+  mustRecord = false;
+  isCondemned = false;
+  /** Another record stands where the record of this run was to stand. */
+  isOvertaken = false;
+
+  constructor(readonly lane: Lane) {}
+
+  /** Other runs of the session run beside it. */
+  abstract readonly isParallel: boolean;
+  /** What it would take of what waits, when nothing is frozen. */
+  protected abstract pick(): InboxItem[];
+  /** Whether it may begin with what it would pick. */
+  protected abstract mayBeginFresh(now: number): boolean;
+  /** The turn is over. */
+  abstract end(now: number): void;
+  /** Freezes what a dead owner may have begun without a sign, if that is next. */
+  protected abstract freezeBegun(): void;
+
+  /** Waits for messages of a frozen batch that the reader has not handed over yet. */
+  get isIncomplete(): boolean {
+    if (this.next === undefined || this.isAllHere(this.next)) return false;
+    const { waiting, beyond } = this.lane.backlog;
+    const known = new Set([...waiting.map(({ seq }) => seq), ...beyond]);
+    return this.next.seqs.some((seq) => !known.has(seq));
+  }
+
+  /** Time (ms since the epoch) of the next attempt, while it waits for a retry. */
+  get retryAt(): number | undefined {
+    return this.batch === undefined && this.lane.hold === undefined ? this.next?.notBefore : undefined;
+  }
+
+  canTake(now: number): boolean {
+    if (!this.lane.isOpen || this.lane.hold !== undefined || this.batch !== undefined) return false;
+    if (this.next === undefined) return this.mayBeginFresh(now);
+    if ((this.next.notBefore ?? 0) > now) return false;
+    // Lanes with parallel runs are read again before, and the others in the slot of their turn.
+    return this.lane.hasParallel ? this.isAllHere(this.next) : !this.isIncomplete;
+  }
+
+  /** It is one of those that run one at a time. */
+  get needsQuarantine(): boolean {
+    return this.next !== undefined && this.next.crashes >= QUARANTINE_CRASHES && !this.isCondemned;
+  }
+
+  /**
+   * What a note must make durable before it runs: it fences whoever may still run it, since a commit of theirs then meets
+   * another last record, and it counts the crash. `undefined`: nothing stands in the way.
+   */
+  toRecord(): RunInWork | undefined {
+    if (this.next === undefined) this.freezeBegun();
+    if (this.next === undefined || this.isCondemned) return undefined;
+    if (this.needsQuarantine && this.next.quarantined !== true) return { ...this.next, quarantined: true };
+    return this.mustRecord ? { ...this.next } : undefined;
+  }
+
+  /** Freezes its batch and takes it out of the queue. Call only when `canTake`. */
+  take(now: number): Batch {
+    const items = this.nextItems();
+    if (!this.canTake(now) || items.length === 0) throw new Error('nothing to take');
+    this.batch = makeBatch(this.lane.key, items, this.next, this.isCondemned, this.isParallel);
+    this.lane.backlog.take(items);
+    this.clear();
+    return this.batch;
+  }
+
+  /** False when a record of somebody else decided a part of the running batch, or fenced it: its result must be discarded. */
+  get isWhole(): boolean {
+    if (this.batch === undefined || this.isOvertaken) return false;
+    return this.batch.items.every(({ seq }) => !isDecided(this.lane.head, seq));
+  }
+
+  /** The attempt that runs, as a record beside it says it; `undefined` when nothing is left to say of it. */
+  get attemptInWork(): RunInWork | undefined {
+    if (this.batch === undefined || !this.isWhole) return undefined;
+    return { ...runOf(this.batch), ...(this.batch.isQuarantined ? { quarantined: true as const } : {}) };
+  }
+
+  /** The items that no record decided wait again, in their old place. */
+  protected putBack(): void {
+    const items = this.batch?.items ?? [];
+    this.batch = undefined;
+    this.isOvertaken = false;
+    this.lane.backlog.putBack(items.filter(({ seq }) => !isDecided(this.lane.head, seq)));
+  }
+
+  protected clear(): void {
+    this.next = undefined;
+    this.mustRecord = false;
+    this.isCondemned = false;
+  }
+
+  protected nextItems(): InboxItem[] {
+    return this.next === undefined ? this.pick() : this.lane.backlog.itemsOf(this.next.seqs);
+  }
+
+  private isAllHere({ seqs }: RunInWork): boolean {
+    return this.lane.backlog.itemsOf(seqs).length === seqs.length;
+  }
+}

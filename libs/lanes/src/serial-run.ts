@@ -1,0 +1,111 @@
+import { makeRunId, type RunInWork } from '#contracts';
+import { isDecided } from './head.js';
+import type { InboxItem } from './inbox-item.js';
+import { LaneRun } from './lane-run.js';
+import { runAfterCrash } from './lane-recovery.js';
+import { takeBatch } from './take-batch.js';
+import { firstWindow } from './waiting-window.js';
+
+/** The run of what waits its turn: at most one at a time (L1). Everything but `concurrent` goes through it. */
+export class SerialRun extends LaneRun {
+  override readonly isParallel = false;
+  /** Of messages up to here a dead owner may have begun a turn that left no sign. */
+  private maybeBegunUpTo = 0;
+  /** When the last turn ended, as far as this process knows - ms since the epoch. What came before that came while it was busy. */
+  private busyUntil = 0;
+  private incompleteRunId: string | undefined;
+
+  /** `begun`: the last that was said of its turn; null = nothing, it may have begun with messages up to `upTo`. */
+  assumeCrash(begun: RunInWork | null, upTo: number): void {
+    if (begun === null) {
+      this.maybeBegunUpTo = upTo;
+      return;
+    }
+    const after = runAfterCrash(begun);
+    this.next = after.run;
+    this.isCondemned = after.isCondemned;
+    this.mustRecord = after.hasCrashed;
+  }
+
+  /** The reader has handed over everything there was: what a frozen batch still lacks is gone from the inbox. */
+  giveUpOnMissing(): void {
+    if (!this.isIncomplete) return;
+    // Not the same messages any more, so not the same run (L7): what is left runs as a new batch.
+    this.incompleteRunId = this.next?.runId;
+    if (this.mustRecord) this.maybeBegunUpTo = Math.max(...(this.next?.seqs ?? []));
+    this.clear();
+  }
+
+  /** Time (ms since the epoch) at which the window of the next batch is over, while one is open. */
+  get windowEndsAt(): number | undefined {
+    const { serialWaiting } = this.lane;
+    const [oldest] = serialWaiting;
+    const isFree = this.batch === undefined && this.next === undefined && this.lane.hold === undefined;
+    // What may have begun already does not wait again.
+    if (oldest === undefined || !isFree || this.begunItems.length > 0) return undefined;
+    const { endsAt } = firstWindow(serialWaiting, oldest.queueing, this.busyUntil);
+    // The broker's clock may be ahead of ours by more than a window.
+    return endsAt === 0 ? undefined : Math.min(endsAt, this.lane.lastArrivalAt + oldest.queueing.debounceMs);
+  }
+
+  /** A turn runs, waits for its next attempt, or may have begun before a crash: what comes now comes while it is busy. */
+  get isBusy(): boolean {
+    return this.batch !== undefined || this.next !== undefined || this.begunItems.length > 0;
+  }
+
+  /** The sequences of the run that is next, if it has run or may have. */
+  get claimedSeqs(): readonly number[] {
+    return this.next?.seqs ?? this.begunItems.map(({ seq }) => seq);
+  }
+
+  /** Of a record that stands: what its head has of a run that is to come, unless it can never be whole again. */
+  follow(run: RunInWork | null): void {
+    if (this.batch !== undefined) return;
+    const { head } = this.lane;
+    const isOpen = run !== null && run.runId !== this.incompleteRunId && run.seqs.every((seq) => !isDecided(head, seq));
+    this.clear();
+    if (isOpen) this.next = { ...run };
+  }
+
+  /** As `follow`, for our own record: one that is not about the next batch does not stand for the one that is still to be written. */
+  followOwn(run: RunInWork | null): void {
+    const { next, mustRecord, isCondemned } = this;
+    this.follow(run);
+    if (next === undefined || this.batch !== undefined || !(mustRecord || isCondemned)) return;
+    const isRecorded = run?.runId === next.runId && run.attempt === next.attempt;
+    if ((isRecorded && !isCondemned) || next.seqs.some((seq) => isDecided(this.lane.head, seq))) return;
+    Object.assign(this, { next, mustRecord, isCondemned });
+  }
+
+  override end(now: number): void {
+    if (this.batch !== undefined) this.busyUntil = now;
+    this.putBack();
+    this.follow(this.lane.head.run);
+  }
+
+  protected override pick(): InboxItem[] {
+    const items = takeBatch(this.lane.serialWaiting, this.busyUntil);
+    return items.slice(0, this.lane.maxBatch);
+  }
+
+  protected override mayBeginFresh(now: number): boolean {
+    if (this.lane.serialWaiting.length > 0) return (this.windowEndsAt ?? 0) <= now;
+    return !this.lane.hasParallel && this.lane.backlog.beyond.length > 0;
+  }
+
+  protected override freezeBegun(): void {
+    const seqs = this.begunItems.map(({ seq }) => seq);
+    if (seqs.length === 0) return;
+    this.next = { runId: makeRunId(this.lane.key, seqs), seqs, attempt: 2, crashes: 1 };
+    // One batch at a time: what waits behind it was not begun.
+    this.maybeBegunUpTo = 0;
+    this.mustRecord = true;
+  }
+
+  /** The batch that a dead owner may have begun without a sign. */
+  private get begunItems(): readonly InboxItem[] {
+    if (this.maybeBegunUpTo === 0 || this.batch !== undefined || this.next !== undefined) return [];
+    const items = this.pick();
+    return items.some(({ seq }) => seq <= this.maybeBegunUpTo) ? items : [];
+  }
+}
