@@ -1,4 +1,4 @@
-import { parseRecord, type Head, type SessionRecord, type TurnStartedEvent, type StrategyName } from '#contracts';
+import { headOf, parseRecord, type SessionRecord, type TurnStartedEvent, type StrategyName } from '#contracts';
 import { emptyHead, type LoadedHead } from '#lanes';
 import type { Lease, MemberValue, StoredLease } from '#shards';
 
@@ -137,7 +137,5 @@ export class ModelBroker {
 
 function toHead(stored: StoredRecord | undefined): LoadedHead {
   if (stored === undefined) return { head: emptyHead(), seq: 0, stateSeq: 0 };
-  const { upto, done, run, nextSequence, children, relayed } = stored.record;
-  const head: Head = { upto, done, run, nextSequence, children, relayed };
-  return { head, seq: stored.seq, stateSeq: 0 };
+  return { head: headOf(stored.record), seq: stored.seq, stateSeq: 0 };
 }

@@ -1,4 +1,5 @@
 import {
+  headOf,
   parseRecord,
   parseTurnStarted,
   LanekeeperError,
@@ -126,8 +127,8 @@ export class JetStreamRecordStore implements RecordStore {
 
   private async readHead(stored: StoredMessage): Promise<LoadedHead> {
     const record = this.parse(stored);
-    const { upto, done, run, nextSequence, children, relayed, state, stateSeq } = record;
-    const head: Head = { upto, done, run, nextSequence, children, relayed, ...(state === undefined ? {} : { state }) };
+    const { state, stateSeq } = record;
+    const head: Head = { ...headOf(record), ...(state === undefined ? {} : { state }) };
     const { seq, data } = stored;
     if (stateSeq === undefined) return { head, seq, stateSeq: state === undefined ? 0 : seq, bytes: data.length };
     const holder = await this.options.reader.message(this.options.names.turnsStream, stateSeq);

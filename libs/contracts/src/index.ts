@@ -41,6 +41,7 @@ export {
   MAX_NOTE_STATE_BYTES,
   MAX_RECORD_BYTES,
   MAX_STATE_BYTES,
+  headOf,
   parseRecord,
   type Head,
   type MessageDecision,

@@ -116,6 +116,16 @@ export type NoteRecord = z.infer<typeof noteRecord>;
 export type TurnRecord = z.infer<typeof turnRecord>;
 export type SessionRecord = z.infer<typeof sessionRecord>;
 
+/** The head that a record carries. Its state may be elsewhere (`stateSeq`), and is not in it. */
+export function headOf(record: SessionRecord): Head {
+  const { upto, done, run, runs, holder, nextSequence, children, relayed } = record;
+  return {
+    ...{ upto, done, run, nextSequence, children, relayed },
+    ...(runs === undefined ? {} : { runs }),
+    ...(holder === undefined ? {} : { holder }),
+  };
+}
+
 /** Largest record that is written; a turn whose record would be larger fails with `record_too_large`. */
 export const MAX_RECORD_BYTES = 768 * 1024;
 /** Largest state that a turn may leave. */

@@ -162,7 +162,11 @@ export class LaneBacklog {
   }
 
   putBack(items: readonly InboxItem[]): void {
-    if (items.length === 0 || this.isClosed) return;
+    if (items.length === 0) return;
+    if (this.isClosed) {
+      this.beyond = [...items.map(({ seq }) => seq), ...this.beyond].toSorted((a, b) => a - b);
+      return;
+    }
     this.waiting = [...items, ...this.waiting].toSorted((a, b) => a.seq - b.seq);
     this.recount();
   }

@@ -48,7 +48,7 @@ function toCome({ runId, attempt, seqs, notBefore }: RunInWork): NonNullable<Ses
 function stateOf(lane: Lane): SessionAnswer['state'] {
   if (lane.hold !== undefined) return 'held';
   if (lane.running.length > 0) return 'running';
-  if (lane.serial.retryAt !== undefined || lane.parallel.retryAt !== undefined) return 'retrying';
+  if (lane.serial.retryAt !== undefined || lane.parallel.retriesAt.length > 0) return 'retrying';
   return lane.backlog.depth > 0 ? 'queued' : 'idle';
 }
 

@@ -71,12 +71,12 @@ export class LaneDriver {
     const canTake = lane.serial.canTake(now);
     lane.waitingClock.set(!canTake && lane.serial.windowEndsAt !== undefined, monotonicNow);
     if (this.discard(lane, now, monotonicNow)) return;
-    const wakeAt = earliest(
+    const wakeAt = nextAfter(now, [
       lane.serial.retryAt,
-      lane.parallel.retryAt,
+      ...lane.parallel.retriesAt,
       lane.serial.windowEndsAt,
       nextExpiryAt(lane, now, monotonicNow),
-    );
+    ]);
     this.timers.set(lane, wakeAt, now, () => this.drive(lane));
     this.driveParallel(lane, now);
     if (!canTake) {
@@ -213,7 +213,8 @@ export class LaneDriver {
   }
 }
 
-function earliest(...times: readonly (number | undefined)[]): number | undefined {
-  const wanted = times.filter((at) => at !== undefined);
-  return wanted.length === 0 ? undefined : Math.min(...wanted);
+/** What is past has been tried, and must not hide what is to come. */
+function nextAfter(now: number, times: readonly (number | undefined)[]): number | undefined {
+  const toCome = times.filter((at) => at !== undefined && at > now);
+  return toCome.length === 0 ? undefined : Math.min(...(toCome as number[]));
 }

@@ -53,6 +53,8 @@ const arrivals = fc.array(
   fc.record({
     atMs,
     session: fc.constantFrom(...SESSIONS),
+    /** Mostly that of the agent. */
+    strategy: fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, fc.constantFrom('queue', 'concurrent')),
     kind: fc.oneof(
       { weight: 6, arbitrary: fc.constant('message' as const) },
       { weight: 1, arbitrary: fc.constantFrom('broken' as const, 'cancel' as const, 'cancel one' as const) },
@@ -113,8 +115,7 @@ const noneSeen = () => ({
 class World {
   readonly clock = new ManualClock();
   readonly records = new MemoryRecords();
-  readonly inbox: { readonly session: string; readonly kind: Plan['arrivals'][number]['kind']; readonly at: number }[] =
-    [];
+  readonly inbox: (Omit<Plan['arrivals'][number], 'atMs'> & { readonly at: number })[] = [];
   readonly processes: Process[] = [];
   readonly gone = new Set<string>();
   readonly violations: string[] = [];
@@ -229,7 +230,7 @@ class World {
 
   begin(process: Process, { session }: StartedTurn): void {
     for (const other of this.processes) {
-      if (other === process || this.gone.has(other.worker) || !other.turns.active.has(session)) continue;
+      if (other === process || this.gone.has(other.worker) || other.turns.of(session).length === 0) continue;
       this.violations.push(`${session} runs at ${other.worker} and ${process.worker} (L1)`);
     }
   }
@@ -307,10 +308,10 @@ class Process {
   }
 
   private receive(seq: number): void {
-    const { session = '', kind, at = 0 } = this.world.inbox[seq - 1] ?? {};
+    const { session = '', kind, strategy, at = 0 } = this.world.inbox[seq - 1] ?? {};
     const before = this.world.inbox.findIndex((entry) => entry.session === session) + 1;
     const body = {
-      message: {},
+      message: strategy === undefined ? {} : { strategy },
       broken: 'broken',
       cancel: cancelOrder({ what: 'session' }),
       'cancel one': cancelOrder({ what: 'message', seq: before }),
@@ -344,13 +345,19 @@ async function run(plan: Plan): Promise<World> {
     expect(decided.toSorted((a, b) => a - b)).toEqual(sent);
     const { head } = it.records.head(session);
     expect([sent.filter((seq) => !isDecided(head, seq)), head.run]).toEqual([[], null]);
+    expect(head.runs).toBeUndefined();
+    const isInTurn = (seq: number): boolean => (it.inbox[seq - 1]?.strategy ?? plan.queueing.strategy) !== 'concurrent';
     const handled = records.flatMap((record) =>
-      record.kind === 'turn' && record.status === 'succeeded' ? record.messages.map(({ seq }) => seq) : [],
+      record.kind === 'turn' && record.status === 'succeeded'
+        ? record.messages.map(({ seq }) => seq).filter(isInTurn)
+        : [],
     );
     expect(handled).toEqual(handled.toSorted((a, b) => a - b));
     for (const record of records) {
       // Nobody is blamed for more ends than there were.
-      expect(record.run?.crashes ?? 0).toBeLessThanOrEqual(it.gone.size);
+      for (const { crashes } of [record.run, ...(record.runs ?? [])].filter((each) => each !== null)) {
+        expect(crashes).toBeLessThanOrEqual(it.gone.size);
+      }
       if (record.kind === 'turn' && record.error?.name === 'worker_crashed') {
         expect(it.gone.size).toBeGreaterThan(QUARANTINE_CRASHES);
       }
@@ -403,7 +410,7 @@ it('L1 a handover costs nothing: no attempt, no crash, no result, and no turn ru
       expect(toldOf(events)).toEqual(decidedIn(SESSIONS.flatMap((session) => records.of(session))));
       expect(seen.discarded).toBe(0);
       for (const session of SESSIONS) {
-        for (const { run: next } of records.of(session)) {
+        for (const next of records.of(session).flatMap((record) => [record.run, ...(record.runs ?? [])])) {
           if (next === null) continue;
           expect(next).toMatchObject({ crashes: 0 });
           expect(next.attempt).toBe((next.failures ?? 0) + 1);

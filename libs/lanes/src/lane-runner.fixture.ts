@@ -1,4 +1,5 @@
 import {
+  headOf,
   parseRecord,
   QUEUE_DEFAULTS,
   type Clock,
@@ -60,8 +61,8 @@ export class MemoryRecords {
   head(session: string): LoadedHead {
     const last = this.stored(session).at(-1);
     if (last === undefined) return { head: emptyHead(), seq: 0, stateSeq: 0 };
-    const { upto, done, run, nextSequence, children, relayed, state, stateSeq } = last.record;
-    const head = { upto, done, run, nextSequence, children, relayed };
+    const { state, stateSeq } = last.record;
+    const head = headOf(last.record);
     if (stateSeq === undefined) {
       return state === undefined
         ? { head, seq: last.seq, stateSeq: 0 }
@@ -178,7 +179,7 @@ export interface StartedTurn extends TurnWork {
  */
 export class ManualTurns implements TurnRunner {
   readonly started: StartedTurn[] = [];
-  /** Turns whose outcome still counts. */
+  /** Turns whose outcome still counts: by session, and those beside others by `<session>/<first sequence>`. */
   readonly active = new Map<string, StartedTurn>();
   isOutside = false;
   policy = POLICY;
@@ -188,6 +189,11 @@ export class ManualTurns implements TurnRunner {
     private readonly onStart: (turn: StartedTurn) => void = () => {},
     readonly violations: string[] = [],
   ) {}
+
+  /** The turns of a session whose outcome still counts. */
+  of(session: string): StartedTurn[] {
+    return [...this.active.values()].filter((turn) => turn.session === session);
+  }
 
   knows(key: SessionTokens): boolean {
     return key.agentToken === 'main';
@@ -206,13 +212,15 @@ export class ManualTurns implements TurnRunner {
 
   run(work: TurnWork): Promise<TurnOutcome> {
     const session = work.key.sessionToken;
-    if (this.active.has(session)) {
-      this.violations.push(`two turns of session ${session} at once (L1)`);
+    const place = work.batch.isParallel ? `${session}/${work.batch.items[0]?.seq}` : session;
+    const beside = this.of(session).filter(({ batch }) => batch.isParallel).length;
+    if (this.active.has(place) || (work.batch.isParallel && beside >= this.queueing.maxConcurrent)) {
+      this.violations.push(`too many turns of session ${session} at once (L1)`);
       throw new Error('two turns at once');
     }
     return new Promise((resolve) => {
       const leave = (): void => {
-        if (this.active.get(session) === turn) this.active.delete(session);
+        if (this.active.get(place) === turn) this.active.delete(place);
       };
       const finish = (outcome: TurnOutcome): void => {
         leave();
@@ -231,7 +239,7 @@ export class ManualTurns implements TurnRunner {
           finish({ kind: 'failed', error: { name, message: 'on purpose' }, ...(next === undefined ? {} : { next }) }),
       };
       work.onOver(leave);
-      this.active.set(session, turn);
+      this.active.set(place, turn);
       this.started.push(turn);
       this.onStart(turn);
     });

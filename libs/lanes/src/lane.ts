@@ -207,7 +207,9 @@ export class Lane {
 
   /** Sequences whose messages have to be read again before the next turn begins. */
   get toRead(): readonly number[] {
-    return this.backlog.beyond.length === 0 ? [] : this.backlog.toRead(this.serial.next?.seqs.at(-1) ?? 0);
+    if (this.backlog.beyond.length === 0) return [];
+    const upTo = this.serial.next?.seqs.at(-1) ?? 0;
+    return this.backlog.toRead(Math.max(upTo, ...this.parallel.frozen.map(({ next }) => next?.seqs.at(-1) ?? 0)));
   }
 
   /** The reader has handed over everything there was: what a frozen batch still lacks is gone from the inbox. */

@@ -80,9 +80,9 @@ export class ParallelRuns {
     return this.all.some((run) => run.isIncomplete);
   }
 
-  get retryAt(): number | undefined {
-    const times = this.all.flatMap(({ retryAt }) => retryAt ?? []);
-    return times.length === 0 ? undefined : Math.min(...times);
+  /** Times (ms since the epoch) of next attempts. */
+  get retriesAt(): readonly number[] {
+    return this.all.flatMap(({ retryAt }) => retryAt ?? []);
   }
 
   /** Every run that may begin now, the frozen ones first. */
