@@ -135,6 +135,42 @@ describe('AgentRunner', () => {
     expect(seen).toEqual([{ ...told, seq: 1 }]);
   });
 
+  it('tells the agent the number of a message, and which one came late', async () => {
+    const numbered = (seq: number, sequence: number, more: Partial<Item> = {}) =>
+      item(seq, {
+        content: { ok: true, message: { v: 1, kind: 'message', id: `m${seq}`, sequence } },
+        ...more,
+      });
+    let seen: unknown;
+    await run((turn) => void (seen = turn.messages), [numbered(1, 4), numbered(2, 0, { isLate: true }), item(3)]);
+    expect(seen).toEqual([
+      { id: 'm1', seq: 1, sequence: 4 },
+      { id: 'm2', seq: 2, sequence: 0, late: true },
+      { id: 'm3', seq: 3, text: 't3' },
+    ]);
+  });
+
+  it('hands a merge on to the commit', async () => {
+    const merge = (current: unknown) => [...((current ?? []) as number[]), 3];
+    const outcome = await run((turn) => turn.state.merge(merge), [item(1)], [1]);
+    if (outcome.kind !== 'succeeded' || outcome.state === undefined || !('merge' in outcome.state)) throw outcome;
+    expect(outcome.state.merge([1, 2])).toEqual([1, 2, 3]);
+  });
+
+  it.each<[string, TurnHandler]>([
+    ['that it sets', (turn) => turn.state.set(1)],
+    ['in its answer', () => ({ state: 1 })],
+  ])(
+    'L6 a turn beside others that wants to replace the state %s ends at once, and is not tried again',
+    async (_t, h) => {
+      const batch = { ...makeWork().batch, isParallel: true };
+      expect(await run(h, [item(1)], undefined, { batch })).toMatchObject({
+        ...{ kind: 'failed', next: 'never' },
+        error: { name: 'state_read_only', message: expect.stringContaining('other than concurrent') },
+      });
+    },
+  );
+
   it('sums up what a full queue summarized, and still hands it on', async () => {
     const order = { v: 1 as const, kind: 'control' as const, id: 'c', op: 'cancel' as const };
     const items = [

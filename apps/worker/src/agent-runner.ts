@@ -80,11 +80,12 @@ function makeTurn(work: TurnWork): Turn {
     attempt: batch.attempt,
     agentToken: key.agentToken,
     sessionToken: key.sessionToken,
-    messages: batch.items.flatMap(({ seq, content }) =>
-      content.ok && content.message.kind === 'message' ? [toTurnMessage(seq, content.message)] : [],
+    messages: batch.items.flatMap(({ seq, content, isLate }) =>
+      content.ok && content.message.kind === 'message' ? [toTurnMessage(seq, content.message, isLate)] : [],
     ),
     ...(summarized === 0 ? {} : { summarized }),
     state,
+    isParallel: batch.isParallel,
     deadline,
     get signal() {
       return work.signal;
@@ -105,7 +106,8 @@ function isMessage({ content }: TurnWork['batch']['items'][number]): boolean {
 }
 
 /** A copy: what a handler does to its messages must not reach the next attempt of the same run (L7). */
-function toTurnMessage(seq: number, { id, text, data, author, channel, thread, sentAt }: InboxMessage): TurnMessage {
+function toTurnMessage(seq: number, message: InboxMessage, isLate: true | undefined): TurnMessage {
+  const { id, text, data, author, channel, thread, sequence, sentAt } = message;
   return {
     id,
     seq,
@@ -114,6 +116,8 @@ function toTurnMessage(seq: number, { id, text, data, author, channel, thread, s
     ...(author === undefined ? undefined : { author: { ...author } }),
     ...(channel === undefined ? undefined : { channel }),
     ...(thread === undefined ? undefined : { thread }),
+    ...(sequence === undefined ? undefined : { sequence }),
+    ...(isLate === undefined ? undefined : { late: true as const }),
     ...(sentAt === undefined ? undefined : { sentAt }),
   };
 }

@@ -31,29 +31,32 @@ export class SessionEvents {
     this.announced.add(event.runId);
     const [oldest] = this.announced;
     if (this.announced.size > MAX_ANNOUNCED && oldest !== undefined) this.announced.delete(oldest);
-    this.publish(this.names.turnEventsSubject(key), event);
+    this.publish(this.names.turnEventsSubject(key), { ...event, ...sessionOf(key) });
   }
 
   /**
    * Stored is what was decided; that a message waits, and no more, is logged alone: an event for each of these would cost as
-   * much as the messages. Of turns only those are told that said that they began, for the same reason.
+   * much as the messages. Of turns that ended well only those are told that said that they began, for the same reason.
    */
   tell(key: SessionTokens, event: LaneEvent, at: number): void {
-    if (event.type === 'turn-ended' && !this.announced.delete(event.runId)) return;
+    if (event.type === 'turn-ended' && !this.announced.delete(event.runId) && event.status === 'succeeded') return;
     const isOfTurn = event.type === 'turn-ended' || event.type === 'turn-retrying';
     const isLoss = event.type === 'message-dropped' || event.type === 'message-expired';
     // One small object, since nearly always nobody reads it.
     this.log[isLoss ? 'info' : 'debug']({ key, event }, event.type);
     if (WAITING.has(event.type)) return;
-    const { agentToken, sessionToken } = key;
-    const agent = decodeToken(agentToken) ?? agentToken;
-    const lockKey = decodeToken(sessionToken) ?? sessionToken;
     // What is not about a turn must not hide the last word about one.
     const subject = isOfTurn ? this.names.turnEventsSubject(key) : this.names.messageEventsSubject(key);
-    this.publish(subject, { ...event, agent, session: lockKey, lockKey, at });
+    this.publish(subject, { ...event, ...sessionOf(key), at });
   }
 
   private publish(subject: string, event: object): void {
     if (this.connection.isUp) this.connection.nc.publish(subject, JSON.stringify(event));
   }
+}
+
+/** As people name it; `lockKey` is the Chat SDK's word. A token that names nothing is told as it is. */
+function sessionOf({ agentToken, sessionToken }: SessionTokens): { agent: string; session: string; lockKey: string } {
+  const session = decodeToken(sessionToken) ?? sessionToken;
+  return { agent: decodeToken(agentToken) ?? agentToken, session, lockKey: session };
 }

@@ -35,11 +35,11 @@ afterAll(async () => {
 const started = (runId: string) => ({
   ...{ type: 'turn-started' as const, runId, attempt: 1, seqs: [1], headSeq: 0, at: 1, worker: 'w/1' },
 });
-const ended = (runId: string): LaneEvent => ({
+const ended = (runId: string, status: 'succeeded' | 'failed' = 'succeeded'): LaneEvent => ({
   type: 'turn-ended',
   runId,
   attempt: 1,
-  status: 'succeeded',
+  status,
   messages: [],
 });
 const dropped: LaneEvent = { type: 'message-dropped', messageId: 'm2', seq: 2, reason: 'busy', queueDepth: 0 };
@@ -65,7 +65,17 @@ it('stores nothing of a message that merely waits', async () => {
   expect((await stored(1)).map(({ type }) => type)).toEqual(['message-dropped']);
 });
 
-it('tells the end of a turn once, and only of one that said that it began', async () => {
+it('says of which agent and session a turn is that began', async () => {
+  events.announce(key, started('long'));
+  expect(await stored(1)).toEqual([{ ...started('long'), agent: 'main', session: 'a b', lockKey: 'a b' }]);
+});
+
+it('tells the end of a turn that went wrong, however quick it was', async () => {
+  for (const status of ['succeeded', 'failed'] as const) events.tell(key, ended(`quick ${status}`, status), 7);
+  expect((await stored(1)).map(({ runId, session }) => [runId, session])).toEqual([['quick failed', 'a b']]);
+});
+
+it('tells the end of a turn once, and of one that went well only if it said that it began', async () => {
   events.announce(key, started('long'));
   for (const runId of ['quick', 'long', 'long']) events.tell(key, ended(runId), 7);
   events.tell(key, dropped, 8);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { describeValue, LanekeeperError } from '#contracts';
 import type { ReplyContent, Turn } from './turn.js';
+import { StateReadOnlyError } from './turn-state.js';
 
 /** What a handler may return. Nothing, a reply, or `{replies, state}` as over HTTP. */
 export type HandlerAnswer = void | undefined | null | string | { replies?: ReplyContent[]; state?: unknown };
@@ -24,7 +25,9 @@ export function applyAnswer(turn: Turn, answer: unknown): void {
     throw new AnswerError(`${issue?.path.join('.') || describeValue(answer)}: ${issue?.message}`);
   }
   for (const reply of parsed.data.replies ?? []) turn.reply(reply as ReplyContent);
-  if ('state' in parsed.data) turn.state.set(parsed.data.state);
+  if (!('state' in parsed.data)) return;
+  if (turn.isParallel) throw new StateReadOnlyError('answer');
+  turn.state.set(parsed.data.state);
 }
 
 export class AnswerError extends LanekeeperError {

@@ -63,31 +63,11 @@ describe('Turn', () => {
     },
   );
 
-  it('leaves a state only when it was set', () => {
-    expect(makeTurn([], { n: 1 }).finish()).toEqual({ replies: [] });
-    const turn = makeTurn([], { n: 1 });
-    turn.state.set({ n: 2 });
-    expect(turn.state.get()).toEqual({ n: 2 });
-    turn.state.set(undefined);
-    expect(turn.state.get()).toBeUndefined();
-    expect(turn.finish()).toEqual({ replies: [], state: { value: undefined } });
-  });
-
-  it('gives a copy of the state: what the lane goes on from changes by a commit alone', () => {
-    const kept = { list: [1] };
-    const turn = makeTurn([], kept);
-    const own = turn.state.get() as typeof kept;
-    own.list.push(2);
-    expect(kept).toEqual({ list: [1] });
-    expect(turn.state.get()).toBe(own);
-    turn.state.set(own);
-    expect(turn.state.get()).toBe(own);
-  });
-
   it.each<[string, (turn: Turn) => unknown]>([
     ['reply', (turn) => turn.reply('x')],
     ['state.get', (turn) => turn.state.get()],
     ['state.set', (turn) => turn.state.set(1)],
+    ['state.merge', (turn) => turn.state.merge(() => 1)],
   ])('L1 after its end %s throws, and changes nothing', (_title, call) => {
     const turn = makeTurn();
     const left = turn.finish();

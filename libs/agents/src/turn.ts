@@ -1,5 +1,6 @@
 import { LanekeeperError, decodeToken, describeValue, type InboxMessage, type Reply } from '#contracts';
 import type { TraceContext } from '#telemetry';
+import { OwnState, type StateChange, type TurnState } from './turn-state.js';
 import { summarize, type TurnSummary } from './turn-summary.js';
 
 /** What a reply may be: a text, or a text and/or any JSON. */
@@ -16,15 +17,11 @@ export interface TurnMessage {
   /** As its platform names it: `telegram:-100`. */
   readonly channel?: string;
   readonly thread?: string;
+  /** Its place among the numbered messages of its session, when its sender gave one. */
+  readonly sequence?: number;
+  /** It came after messages with higher numbers had been handled, since nobody waits for a number for ever. */
+  readonly late?: true;
   readonly sentAt?: string;
-}
-
-/** What the agent keeps between turns: any JSON up to 256 KiB, committed with the turn or not at all. */
-export interface TurnState {
-  /** A copy of the turn's own: a change to it counts only when it is set. */
-  get(): unknown;
-  /** `undefined` forgets it. */
-  set(value: unknown): void;
 }
 
 export interface TurnStart {
@@ -36,6 +33,8 @@ export interface TurnStart {
   /** How many of them, from the first on, a full queue summarized - default 0. */
   readonly summarized?: number;
   readonly state: unknown;
+  /** Other turns of the session run beside it: it may merge into the state, and not set it - default false. */
+  readonly isParallel?: boolean;
   /** ms since the epoch. */
   readonly deadline: number;
   readonly signal: AbortSignal;
@@ -67,10 +66,7 @@ export class Turn {
   readonly trace: TraceContext | undefined;
   private readonly start: TurnStart;
   private readonly replies: Reply[] = [];
-  private keptState: unknown;
-  private stateWasSet = false;
-  private ownsState = false;
-  private stateAccess: TurnState | undefined;
+  private ownState: OwnState | undefined;
   private isOver = false;
 
   constructor(start: TurnStart) {
@@ -81,26 +77,17 @@ export class Turn {
     this.messages = start.messages;
     this.trace = start.trace;
     this.start = start;
-    this.keptState = start.state;
   }
 
   /** Made when somebody asks: most short turns keep nothing. */
   get state(): TurnState {
-    this.stateAccess ??= {
-      get: () => {
-        this.alive();
-        // The lane goes on from its own: what a turn that fails did to the state must not stay.
-        if (!this.ownsState) this.keptState = structuredClone(this.keptState);
-        this.ownsState = true;
-        return this.keptState;
-      },
-      set: (value) => {
-        this.alive().keptState = value;
-        this.stateWasSet = true;
-        this.ownsState = true;
-      },
-    };
-    return this.stateAccess;
+    this.ownState ??= new OwnState(this.start.state, this.isParallel, () => void this.alive());
+    return this.ownState;
+  }
+
+  /** Other turns of the session run beside this one (strategy `concurrent`): `state` may be merged into, and not set. */
+  get isParallel(): boolean {
+    return this.start.isParallel === true;
   }
 
   /** When `signal` aborts at the latest. */
@@ -142,9 +129,10 @@ export class Turn {
   }
 
   /** Closes the turn and answers what it wants to leave. For the turn's runner, not for agents. */
-  finish(): { replies: readonly Reply[]; state?: { value: unknown } } {
+  finish(): { replies: readonly Reply[]; state?: StateChange } {
     this.isOver = true;
-    return { replies: this.replies, ...(this.stateWasSet ? { state: { value: this.keptState } } : {}) };
+    const state = this.ownState?.change();
+    return { replies: this.replies, ...(state === undefined ? {} : { state }) };
   }
 
   private alive(): this {

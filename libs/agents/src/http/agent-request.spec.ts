@@ -42,6 +42,12 @@ describe('makeAgentRequest', () => {
     });
   });
 
+  it('tells the agent the number of a message, and that it came late', () => {
+    const messages = [{ id: 'm1', seq: 1, sequence: 0, late: true as const }];
+    const { message } = JSON.parse(makeAgentRequest(makeTurn({ messages }), undefined).body) as { message: object };
+    expect(message).toEqual({ id: 'm1', seq: 1, sequence: 0, late: true });
+  });
+
   it('tells the agent what a full queue summarized, when there is something', () => {
     const body = JSON.parse(makeAgentRequest(makeTurn({ summarized: 1 }), undefined).body) as object;
     expect(body).toMatchObject({ summary: { count: 1, lines: ['grüße 🙂'] } });
