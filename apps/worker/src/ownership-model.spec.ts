@@ -124,6 +124,7 @@ class ModelClock implements Clock {
 interface ActiveTurn {
   readonly worker: ModelWorker;
   readonly runId: string;
+  readonly isParallel: boolean;
   readonly startedAt: number;
 }
 
@@ -137,6 +138,7 @@ const noneSeen = () => ({
   handedBack: 0,
   dead: 0,
   retried: 0,
+  beside: 0,
   ...left(),
 });
 
@@ -263,7 +265,8 @@ class World implements ModelWorld {
     const { key, batch } = work;
     const session = key.sessionToken;
     this.checkStart(worker, key, work);
-    const turn = { worker, runId: batch.runId, startedAt: this.clock.now() };
+    const { runId, isParallel } = batch;
+    const turn = { worker, runId, isParallel, startedAt: this.clock.now() };
     const turns = this.active.get(session) ?? [];
     this.active.set(session, [...turns, turn]);
     const leave = (): void => {
@@ -301,8 +304,14 @@ class World implements ModelWorld {
     if (owner !== worker.incarnation) {
       this.violations.push(`${name} begins at ${worker.incarnation}, the shard is of ${owner} (L4)`);
     }
-    for (const other of this.active.get(key.sessionToken) ?? []) {
+    const active = this.active.get(key.sessionToken) ?? [];
+    const beside = active.filter((other) => other.isParallel && other.worker === worker).length;
+    if (batch.isParallel && beside >= this.plan.queueing.maxConcurrent) {
+      this.violations.push(`${name} begins beside ${beside} others`);
+    }
+    for (const other of active) {
       if (!this.stands(other.worker, other.startedAt)) this.seen.takeovers++;
+      else if (other.worker === worker && (batch.isParallel || other.isParallel)) this.seen.beside++;
       else this.violations.push(`${name} begins while ${other.runId} runs at ${other.worker.incarnation} (L1)`);
     }
   }
@@ -338,7 +347,9 @@ class World implements ModelWorld {
     const owner = this.broker.leases.get(SESSIONS.indexOf(session) % SHARDS)?.lease.owner;
     if (owner !== record.worker) this.seen.heldTurns++;
     for (const { seq } of record.messages) {
-      const lane = `${session} ${this.broker.inbox[seq - 1]?.route ?? ''}`;
+      const { route = '', strategy = this.plan.queueing.strategy } = this.broker.inbox[seq - 1] ?? {};
+      if (strategy === 'concurrent') continue;
+      const lane = `${session} ${route}`;
       const last = this.lastHandled.get(lane) ?? 0;
       if (seq < last) this.violations.push(`message ${seq} of ${lane} is handled after ${last} (L2)`);
       this.lastHandled.set(lane, seq);

@@ -154,7 +154,8 @@ export class ModelStore implements RecordStore {
     return this.host.surely(() => true);
   }
 
-  announce({ sessionToken }: SessionTokens, event: TurnStartedEvent): void {
+  announce({ sessionToken }: SessionTokens, event: TurnStartedEvent, isParallel: boolean): void {
+    if (isParallel) return;
     void this.host.call(() => this.host.world.broker.announce(sessionToken, event)).catch(() => {});
   }
 }

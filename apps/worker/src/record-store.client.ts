@@ -103,8 +103,8 @@ export class JetStreamRecordStore implements RecordStore {
     return true;
   }
 
-  announce(key: SessionTokens, event: TurnStartedEvent): void {
-    this.options.events.announce(key, event);
+  announce(key: SessionTokens, event: TurnStartedEvent, isParallel: boolean): void {
+    this.options.events.announce(key, event, isParallel);
   }
 
   /**

@@ -26,12 +26,15 @@ export class SessionEvents {
     private readonly log: Logger,
   ) {}
 
-  /** The last of these of a session is what its next owner learns of a turn that was cut. */
-  announce(key: SessionTokens, event: TurnStartedEvent): void {
+  /** The last of these of a session is what its next owner learns of a turn that was cut; of those beside others it knows without. */
+  announce(key: SessionTokens, event: TurnStartedEvent, isParallel: boolean): void {
     this.announced.add(event.runId);
     const [oldest] = this.announced;
     if (this.announced.size > MAX_ANNOUNCED && oldest !== undefined) this.announced.delete(oldest);
-    this.publish(this.names.turnEventsSubject(key), { ...event, ...sessionOf(key) });
+    const { names } = this;
+    const concurrent = isParallel ? { concurrent: true } : {};
+    const subject = isParallel ? names.messageEventsSubject(key) : names.turnEventsSubject(key);
+    this.publish(subject, { ...event, ...sessionOf(key), ...concurrent });
   }
 
   /**
@@ -40,12 +43,12 @@ export class SessionEvents {
    */
   tell(key: SessionTokens, event: LaneEvent, at: number): void {
     if (event.type === 'turn-ended' && !this.announced.delete(event.runId) && event.status === 'succeeded') return;
-    const isOfTurn = event.type === 'turn-ended' || event.type === 'turn-retrying';
+    const isOfTurn = (event.type === 'turn-ended' || event.type === 'turn-retrying') && event.concurrent !== true;
     const isLoss = event.type === 'message-dropped' || event.type === 'message-expired';
     // One small object, since nearly always nobody reads it.
     this.log[isLoss ? 'info' : 'debug']({ key, event }, event.type);
     if (WAITING.has(event.type)) return;
-    // What is not about a turn must not hide the last word about one.
+    // What is not about a turn, or about one beside others, must not hide the last word about the one in turn.
     const subject = isOfTurn ? this.names.turnEventsSubject(key) : this.names.messageEventsSubject(key);
     this.publish(subject, { ...event, ...sessionOf(key), at });
   }

@@ -66,7 +66,7 @@ it('stores nothing of a message that merely waits', async () => {
 });
 
 it('says of which agent and session a turn is that began', async () => {
-  events.announce(key, started('long'));
+  events.announce(key, started('long'), false);
   expect(await stored(1)).toEqual([{ ...started('long'), agent: 'main', session: 'a b', lockKey: 'a b' }]);
 });
 
@@ -76,7 +76,7 @@ it('tells the end of a turn that went wrong, however quick it was', async () => 
 });
 
 it('tells the end of a turn once, and of one that went well only if it said that it began', async () => {
-  events.announce(key, started('long'));
+  events.announce(key, started('long'), false);
   for (const runId of ['quick', 'long', 'long']) events.tell(key, ended(runId), 7);
   events.tell(key, dropped, 8);
   expect((await stored(3)).map(({ type, runId }) => [type, runId])).toEqual([
@@ -87,7 +87,7 @@ it('tells the end of a turn once, and of one that went well only if it said that
 });
 
 it('leaves the last word about a turn to be found, whatever its messages do', async () => {
-  events.announce(key, started('cut'));
+  events.announce(key, started('cut'), false);
   events.tell(key, dropped, 8);
   await stored(2);
   const last = await reader.leaderLast(names.eventsStream, names.turnEventsSubject(key));

@@ -60,6 +60,8 @@ export type LaneEvent =
       readonly attempt: number;
       /** ms since the epoch; absent = at once, its worker was gone. */
       readonly notBefore?: number;
+      /** Other turns of the session run beside it. */
+      readonly concurrent?: true;
     }
   /** Its record stands. */
   | {
@@ -69,4 +71,6 @@ export type LaneEvent =
       readonly status: Outcome;
       readonly messages: readonly { readonly id: string; readonly seq: number; readonly decision: Decision }[];
       readonly error?: string;
+      /** Other turns of the session run beside it. */
+      readonly concurrent?: true;
     };

@@ -217,10 +217,14 @@ describe('a crash', () => {
     await first.receive('a', 1);
     await first.fail('a');
     const runId = first.started('a')[0]?.runId ?? '';
-    records.announce('a', {
-      ...{ type: 'turn-started', runId, seqs: [1], at: 1, worker: 'w/0', attempt: 1, headSeq: 0 },
-      ...hint,
-    });
+    records.announce(
+      'a',
+      {
+        ...{ type: 'turn-started', runId, seqs: [1], at: 1, worker: 'w/0', attempt: 1, headSeq: 0 },
+        ...hint,
+      },
+      false,
+    );
     const second = setUpProcess({ records, clock, isRecovery: true });
     await second.receive('a', 1);
     expect(second.answer()).toMatchObject({ state: 'retrying', retry: { runId, attempt: 2, notBefore: 2_000 } });

@@ -6,9 +6,10 @@ import type { RecordDraft } from './record-draft.js';
 import { isParallel, STRATEGY_TABLE } from './strategy-table.js';
 
 /** The events of a record that stands: one for each message that a note decides, or was left behind by a turn. */
-export function eventsOfRecord({ record, next }: RecordDraft, queueDepth: number): LaneEvent[] {
+export function eventsOfRecord({ record, next, isParallel: isBeside }: RecordDraft, queueDepth: number): LaneEvent[] {
+  const beside = isBeside === true ? { concurrent: true as const } : {};
   if (record.kind === 'note') {
-    if (next !== undefined) return [retrying(next)];
+    if (next !== undefined) return [{ ...retrying(next), ...beside }];
     return record.messages.flatMap((message) => decidedByNote(message, queueDepth));
   }
   const { runId, attempt, status, messages, error } = record;
@@ -21,6 +22,7 @@ export function eventsOfRecord({ record, next }: RecordDraft, queueDepth: number
   const ended: LaneEvent = {
     ...{ type: 'turn-ended', runId, attempt, status, messages: told },
     ...(error === undefined ? {} : { error: error.name }),
+    ...beside,
   };
   return [...left, ended];
 }
@@ -53,8 +55,8 @@ export function eventsOfTaking(lane: Lane, { runId, attempt, items }: Batch): La
   return [{ type: 'message-dequeued', messageId: latest.id, ...threadOf(latest), runId, skippedCount }];
 }
 
-function retrying({ runId, attempt, notBefore }: RunInWork): LaneEvent {
-  return { ...{ type: 'turn-retrying', runId, attempt }, ...(notBefore === undefined ? {} : { notBefore }) };
+function retrying({ runId, attempt, notBefore }: RunInWork): Extract<LaneEvent, { type: 'turn-retrying' }> {
+  return { ...{ type: 'turn-retrying' as const, runId, attempt }, ...(notBefore === undefined ? {} : { notBefore }) };
 }
 
 function decidedByNote({ id, seq, decision, reason }: MessageDecision, queueDepth: number): LaneEvent[] {

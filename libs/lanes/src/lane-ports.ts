@@ -31,8 +31,8 @@ export interface RecordStore {
    * they are stored; false when the process stops. Never rejects.
    */
   bury(key: SessionTokens, letters: readonly DeadLetter[]): Promise<boolean>;
-  /** Unawaited and unacknowledged. */
-  announce(key: SessionTokens, event: TurnStartedEvent): void;
+  /** Unawaited and unacknowledged. What runs beside others is not what `loadCutTurn` is to find: its batch is known without. */
+  announce(key: SessionTokens, event: TurnStartedEvent, isParallel: boolean): void;
 }
 
 export interface InboxPart {

@@ -85,9 +85,9 @@ export class MemoryRecords {
     return { kind: 'won', seq };
   }
 
-  announce(session: string, event: TurnStartedEvent): void {
+  announce(session: string, event: TurnStartedEvent, isParallel: boolean): void {
     this.announced.push(event);
-    this.cut.set(session, event);
+    if (!isParallel) this.cut.set(session, event);
   }
 
   bury(session: string, letters: readonly DeadLetter[]): void {
@@ -147,8 +147,8 @@ export class MemoryStore implements RecordStore {
     return this.records.watch(key.sessionToken, onHint);
   }
 
-  announce(key: SessionTokens, event: TurnStartedEvent): void {
-    this.records.announce(key.sessionToken, event);
+  announce(key: SessionTokens, event: TurnStartedEvent, isParallel: boolean): void {
+    this.records.announce(key.sessionToken, event, isParallel);
   }
 }
 

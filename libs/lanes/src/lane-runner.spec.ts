@@ -398,7 +398,7 @@ describe('signs of a begun turn', () => {
 
   it('L6 a batch whose messages are gone holds its lane only until the reader has caught up', async () => {
     const records = new MemoryRecords();
-    records.announce('a', { ...STARTED, runId: 'old', seqs: [1, 99] });
+    records.announce('a', { ...STARTED, runId: 'old', seqs: [1, 99] }, false);
     const { runner, turns, send, turn } = setUp({ records, isRecovery: true });
     await send('a');
     runner.caughtUp(3);
@@ -412,7 +412,7 @@ describe('signs of a begun turn', () => {
 
   it('L6 also when the reader had caught up before the head was read', async () => {
     const records = new MemoryRecords();
-    records.announce('a', { ...STARTED, runId: 'old', seqs: [1, 99] });
+    records.announce('a', { ...STARTED, runId: 'old', seqs: [1, 99] }, false);
     const { runner, turn } = setUp({ records, isRecovery: true });
     runner.receive(sessionKey('a'), rawMessage(1));
     runner.caughtUp(0);
@@ -422,7 +422,7 @@ describe('signs of a begun turn', () => {
 
   it('L7 the reader of another shard does not speak for it', async () => {
     const records = new MemoryRecords();
-    records.announce('a', { ...STARTED, runId: 'old', seqs: [1, 3] });
+    records.announce('a', { ...STARTED, runId: 'old', seqs: [1, 3] }, false);
     const { runner, turn, turns, send } = setUp({ records, isRecovery: true });
     runner.openShard(1, { read: 0, tail: 0, open: [] });
     await send('a');

@@ -24,6 +24,8 @@ export interface RecordDraft {
   readonly record: SessionRecord;
   /** What comes of the run that a note is about. */
   readonly next?: RunInWork;
+  /** It is about a run beside others. */
+  readonly isParallel?: boolean;
   /** The lane's head once the record stands at `seq`. */
   loadedAt(seq: number): LoadedHead;
 }
@@ -58,7 +60,7 @@ export function draftNote(lane: Lane, signature: Signature, content: NoteContent
     body: JSON.stringify(record),
     commitId: signature.commitId,
     record,
-    ...(about === undefined ? {} : { next: about.next }),
+    ...(about === undefined ? {} : { next: about.next, isParallel: about.run.isParallel }),
     loadedAt: (seq) => {
       const kept = refersToState ? stateSeq : state === undefined ? 0 : seq;
       return { head, seq, stateSeq: kept, bytes: jsonBytes(state) };
@@ -132,7 +134,8 @@ export function draftTurn(
     stateSeq: head.state === undefined ? 0 : seq,
     bytes: ending.state === undefined ? lane.headBytes : stateBytes,
   });
-  return { ok: true, draft: { body, commitId: signature.commitId, record, loadedAt } };
+  const { isParallel } = run;
+  return { ok: true, draft: { body, commitId: signature.commitId, record, isParallel, loadedAt } };
 }
 
 function stateAfter(

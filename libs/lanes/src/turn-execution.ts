@@ -143,16 +143,10 @@ export class TurnExecution implements TurnWork {
 
   private announce(): void {
     const { store, worker } = this.options;
-    const { runId, attempt, items } = this.batch;
-    store.announce(this.key, {
-      type: 'turn-started',
-      runId,
-      attempt,
-      seqs: items.map(({ seq }) => seq),
-      headSeq: this.headSeq,
-      at: this.startedAt,
-      worker,
-    });
+    const { runId, attempt, items, isParallel } = this.batch;
+    const seqs = items.map(({ seq }) => seq);
+    const { headSeq, startedAt: at } = this;
+    store.announce(this.key, { type: 'turn-started', runId, attempt, seqs, headSeq, at, worker }, isParallel);
   }
 }
 
