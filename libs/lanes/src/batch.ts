@@ -18,6 +18,8 @@ export interface Batch {
   /** Other turns of the session run beside it (`concurrent`): it may merge into the state, and not set it. */
   readonly isParallel: boolean;
   readonly items: readonly InboxItem[];
+  /** The lowest inbox sequence of it. */
+  readonly lowestSeq: number;
   /** The first so many items were too much for the queue: the agent gets a summary of them beside their texts. */
   readonly summarized: number;
 }
@@ -45,6 +47,7 @@ export function makeBatch(
     isParallel,
     ...(frozen?.laterSince === undefined ? {} : { laterSince: frozen.laterSince }),
     items,
+    lowestSeq: Math.min(...items.map(({ seq }) => seq)),
     summarized: summarizedIn(items),
   };
 }

@@ -106,7 +106,7 @@ describe('what was not kept', () => {
   });
 });
 
-it('a closed backlog keeps the sequences and gives the bytes back; nothing comes into it any more', () => {
+it('a closed backlog keeps the sequences and gives the bytes back; nothing is read into it any more', () => {
   const { backlog, arrive, upTo, seqs, budget } = setUp(3);
   upTo(2);
   arrive(broken(3), item(4), order(5));
@@ -118,7 +118,7 @@ it('a closed backlog keeps the sequences and gives the bytes back; nothing comes
   backlog.putBack(taken);
   backlog.refill([item(2)], 2);
   backlog.peek([3], [item(3)], 3);
-  expect([seqs().beyond, backlog.peeked, budget.usedBytes]).toEqual([[2, 3, 4, 5], [], 0]);
+  expect([seqs().beyond, backlog.peeked, budget.usedBytes]).toEqual([[1, 2, 3, 4, 5], [], 0]);
 });
 
 it('knows every sequence that is not decided, in order, wherever it has it', () => {

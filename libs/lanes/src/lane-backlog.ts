@@ -1,6 +1,8 @@
 import type { ControlMessage, Head } from '#contracts';
 import { isDecided, MAX_DONE_RANGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
+import { ReleaseOrder } from './release-order.js';
+import { numberOf, type Gap } from './reorder-buffer.js';
 
 /**
  * A record decides at most this many messages. Their ids alone may have 768 bytes each: without a bound, the backlog of an
@@ -33,8 +35,9 @@ const READ_BYTES = 256 * 1024;
 const LOW_READ_BYTES = 64 * 1024;
 
 /**
- * What was read of a session and is in no turn: messages that wait, what no turn can take, and orders to the lane. All are
- * ascending by sequence, and nothing that the head has decided is among them.
+ * What was read of a session and is in no turn: messages that wait, in the order in which they may be handled; what no turn
+ * can take, and orders to the lane, ascending by sequence. Nothing that the head has decided is among them. Numbered messages
+ * that came before their time (`early`) do not wait yet.
  *
  * Messages are kept as a whole up to `laneBuffer` and to the budget of the process. Of what comes behind, only the
  * sequences are kept (`beyond`), whatever it is: its lane reads it again when its turn comes. Orders are always kept, since
@@ -52,6 +55,10 @@ export class LaneBacklog {
   lastSeq = 0;
   private bytes = 0;
   private isClosed = false;
+  /** Until the head is known, nobody knows which number is due. */
+  private nextNumber: number | null | undefined;
+  /** Only where numbered messages came. */
+  private order: ReleaseOrder | undefined;
 
   constructor(
     private readonly budget: BodyBudget,
@@ -68,13 +75,60 @@ export class LaneBacklog {
       this.beyond.push(item.seq);
       return true;
     }
-    list.push(item);
+    this.add(item);
     this.countBytes(this.bytes + item.bytes);
     return true;
   }
 
+  /** The head is known: `next` is the number that is due. */
+  begin(next: number | null): void {
+    this.nextNumber = next;
+    if (!this.waiting.some((item) => numberOf(item) !== undefined)) return;
+    const all = this.waiting;
+    this.waiting = [];
+    for (const item of all) this.add(item);
+  }
+
+  /** Numbered messages that came before their time, ascending by number. */
+  get early(): readonly InboxItem[] {
+    return this.order?.early ?? [];
+  }
+
+  /** A record says which number is due. */
+  follow(next: number | null): void {
+    this.nextNumber = next;
+    if (this.order !== undefined) this.waiting.push(...this.order.raise(next));
+  }
+
+  /** When the wait of an early message is over, by the clock of `giveUpGaps`. */
+  gapEndsAt(now: number): number | undefined {
+    return this.order?.endsAt(now);
+  }
+
+  /** Goes on without the numbers that early messages have waited for long enough, or that there is no room to wait for. */
+  giveUpGaps(now: number): readonly Gap[] {
+    if (this.order === undefined) return [];
+    const { released, gaps } = this.order.giveUp(now, this.isFullOfEarly);
+    this.waiting.push(...released);
+    return gaps;
+  }
+
+  /** There is no room to wait for a number any longer. */
+  get isFullOfEarly(): boolean {
+    return this.earlyCount >= this.laneBuffer;
+  }
+
+  /** The number that is due for whoever reads what is left after `decided`; `inWork` is what was taken out for turns. */
+  nextNumberAfter(decided: readonly number[], inWork: readonly InboxItem[], head: Head): number | null {
+    if (this.order === undefined) return head.nextSequence;
+    const gone = new Set(decided);
+    return this.order.nextAfter(
+      [...this.waiting, ...inWork].filter(({ seq }) => !gone.has(seq) && !isDecided(head, seq)),
+    );
+  }
+
   get depth(): number {
-    return this.waiting.length + this.broken.length + this.beyond.length;
+    return this.waiting.length + this.earlyCount + this.broken.length + this.beyond.length;
   }
 
   get isEmpty(): boolean {
@@ -84,6 +138,8 @@ export class LaneBacklog {
   /** The lowest sequence of what is here. */
   get oldestSeq(): number | undefined {
     let oldest = this.waiting[0]?.seq ?? Number.POSITIVE_INFINITY;
+    if (this.order !== undefined)
+      for (const { seq } of [...this.waiting, ...this.early]) oldest = Math.min(oldest, seq);
     for (const seq of [this.broken[0]?.seq, this.controls[0]?.seq, this.beyond[0]]) {
       if (seq !== undefined && seq < oldest) oldest = seq;
     }
@@ -108,7 +164,7 @@ export class LaneBacklog {
   /** What was read again: all that there still is of the first sequences of `beyond`, up to `readTo`. */
   refill(items: readonly InboxItem[], readTo: number): void {
     if (this.isClosed) return;
-    for (const item of items) this.listFor(item).push(item);
+    for (const item of items) this.add(item);
     this.beyond = this.beyond.filter((seq) => seq > readTo);
     this.peeked = this.peeked.filter(({ seq }) => seq > readTo);
     this.recount();
@@ -133,7 +189,8 @@ export class LaneBacklog {
    */
   close(): void {
     this.isClosed = true;
-    const whole = [...this.waiting, ...this.broken, ...this.controls].map(({ seq }) => seq);
+    this.order?.unsee(this.waiting);
+    const whole = [...this.waiting, ...this.early, ...this.broken, ...this.controls].map(({ seq }) => seq);
     this.beyond = [...whole, ...this.beyond].toSorted((a, b) => a - b);
     this.waiting = [];
     this.broken = [];
@@ -164,16 +221,18 @@ export class LaneBacklog {
   putBack(items: readonly InboxItem[]): void {
     if (items.length === 0) return;
     if (this.isClosed) {
+      this.order?.unsee(items);
       this.beyond = [...items.map(({ seq }) => seq), ...this.beyond].toSorted((a, b) => a - b);
       return;
     }
-    this.waiting = [...items, ...this.waiting].toSorted((a, b) => a.seq - b.seq);
+    this.waiting = [...items, ...this.waiting].toSorted(this.order?.compare ?? bySequence);
     this.recount();
   }
 
   dropDecided(head: Head): void {
     const isPending = (item: InboxItem): boolean => !isDecided(head, item.seq);
     if (this.waiting.length > 0) this.waiting = this.waiting.filter(isPending);
+    this.order?.forget((seq) => isDecided(head, seq));
     if (this.broken.length > 0) this.broken = this.broken.filter(isPending);
     if (this.controls.length > 0) this.controls = this.controls.filter(isPending);
     const [first] = this.beyond;
@@ -188,6 +247,7 @@ export class LaneBacklog {
   /** Those of these sequences that wait here. */
   itemsOf(seqs: readonly number[]): InboxItem[] {
     const wanted = new Set(seqs);
+    if (this.order !== undefined) return this.waiting.filter(({ seq }) => wanted.has(seq));
     const last = Math.max(...wanted);
     const items: InboxItem[] = [];
     // `waiting` is ascending: behind the last that is wanted nothing of it follows, however long the backlog is.
@@ -200,13 +260,15 @@ export class LaneBacklog {
 
   /** Every sequence that is not decided, ascending; `batch` is what was taken out for a turn. */
   undecided(batch: readonly InboxItem[], head: Head): number[] {
-    const others = [...this.broken, ...this.controls, ...batch]
+    const ordered = this.order === undefined ? [] : [...this.waiting, ...this.early];
+    const others = [...this.broken, ...this.controls, ...ordered, ...batch]
       .map(({ seq }) => seq)
       .filter((seq) => !isDecided(head, seq))
       .toSorted((a, b) => a - b);
     const merged: number[] = [];
     let next = 0;
-    for (const seq of [...this.waiting.map((item) => item.seq), ...this.beyond]) {
+    const ascending = this.order === undefined ? this.waiting.map((item) => item.seq) : [];
+    for (const seq of [...ascending, ...this.beyond]) {
       while (next < others.length && (others[next] as number) < seq) merged.push(others[next++] as number);
       merged.push(seq);
     }
@@ -214,12 +276,14 @@ export class LaneBacklog {
   }
 
   private get isFull(): boolean {
-    return this.waiting.length + this.broken.length >= this.laneBuffer || this.bytes >= MAX_LANE_BYTES;
+    return (
+      this.waiting.length + this.earlyCount + this.broken.length >= this.laneBuffer || this.bytes >= MAX_LANE_BYTES
+    );
   }
 
   private recount(): void {
     let bytes = 0;
-    for (const list of [this.waiting, this.broken, this.controls, this.peeked]) {
+    for (const list of [this.waiting, this.early, this.broken, this.controls, this.peeked]) {
       for (const item of list) bytes += item.bytes;
     }
     this.countBytes(bytes);
@@ -230,10 +294,26 @@ export class LaneBacklog {
     this.bytes = bytes;
   }
 
+  private add(item: InboxItem): void {
+    const list = this.listFor(item);
+    const isNumbered = this.nextNumber !== undefined && list === this.waiting && numberOf(item) !== undefined;
+    if (isNumbered) this.order ??= new ReleaseOrder(this.nextNumber ?? null, this.waiting.at(-1)?.seq ?? 0);
+    if (list === this.waiting && this.order !== undefined) list.push(...this.order.admit(item));
+    else list.push(item);
+  }
+
+  private get earlyCount(): number {
+    return this.order?.earlyCount ?? 0;
+  }
+
   private listFor({ content }: InboxItem): InboxItem[] {
     if (!content.ok) return this.broken;
     return content.message.kind === 'control' ? this.controls : this.waiting;
   }
+}
+
+function bySequence(one: InboxItem, other: InboxItem): number {
+  return one.seq - other.seq;
 }
 
 /** The order that an item of `controls` carries. */

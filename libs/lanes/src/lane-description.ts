@@ -11,6 +11,7 @@ export function describeLane(lane: Lane | undefined, startOf: StartOf, now: numb
   const { oldestWaiting: oldest, backlog, hold } = lane;
   const retry = retryOf(lane);
   const endsAt = lane.serial.windowEndsAt;
+  const gapEndsAt = lane.gapEndsAt(now);
   return {
     state: stateOf(lane),
     depth: backlog.depth,
@@ -20,6 +21,7 @@ export function describeLane(lane: Lane | undefined, startOf: StartOf, now: numb
     ...(endsAt === undefined || endsAt <= now
       ? {}
       : { window: { seqs: lane.serialWaiting.map(({ seq }) => seq), endsAt } }),
+    ...(gapEndsAt === undefined ? {} : { early: { seqs: backlog.early.map(({ seq }) => seq), endsAt: gapEndsAt } }),
     worker: hold?.holder ?? worker,
   };
 }

@@ -21,7 +21,7 @@ export function nextDiscardStep(lane: Lane, now: number, monotonicNow: number): 
   if (!mayDiscard(lane, monotonicNow)) return undefined;
   const reasons = reasonsToDiscard(lane, now, monotonicNow);
   if (reasons.size === 0) return undefined;
-  const items = [...backlog.waiting, ...backlog.peeked].filter(({ seq }) => reasons.has(seq));
+  const items = [...backlog.waiting, ...backlog.early, ...backlog.peeked].filter(({ seq }) => reasons.has(seq));
   if (items.length === 0) return { kind: 'read', seqs: [...reasons.keys()].slice(0, MAX_RECORD_MESSAGES) };
   return noteOf(items, reasons);
 }
@@ -42,7 +42,7 @@ export function nextExpiryAt(lane: Lane, now: number, monotonicNow: number): num
 
 /** Asked at every step of every lane, and nearly always there is nothing: a long backlog must not be looked through for it. */
 function mayDiscard({ backlog, ownQueueing, isMixed, waitingClock }: Lane, monotonicNow: number): boolean {
-  const count = backlog.waiting.length + backlog.beyond.length;
+  const count = backlog.waiting.length + backlog.early.length + backlog.beyond.length;
   if (count === 0 || isMixed) return count > 0;
   const { queueTimeoutMs, queueEntryTtlMs } = ownQueueing;
   const mayExpire = queueTimeoutMs !== undefined || waitingClock.elapsedMs(monotonicNow) >= queueEntryTtlMs;

@@ -4,10 +4,12 @@ import type { IdleLanes } from './idle-lanes.js';
 import { nextCancelStep } from './lane-cancel.js';
 import { nextDiscardStep, nextExpiryAt } from './lane-discards.js';
 import type { LaneRefill } from './lane-refill.js';
+import type { ShardLanes } from './lane-table.js';
 import { LaneTimers } from './lane-timers.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
+import type { Gap } from './reorder-buffer.js';
 import type { RunningTurns } from './running-turns.js';
 import { TurnSlots } from './turn-slots.js';
 
@@ -20,6 +22,8 @@ export interface LaneDriverOptions {
   /** How many turns run at once. */
   readonly capacity: number;
   readonly mayStart: (shard: number) => boolean;
+  /** Told of numbers that a lane goes on without. */
+  readonly onGap: (lane: Lane, gaps: readonly Gap[]) => void;
   readonly log: Logger;
 }
 
@@ -68,6 +72,9 @@ export class LaneDriver {
     const { clock } = this.options;
     const now = clock.now();
     const monotonicNow = clock.monotonic();
+    if (lane.gapEndsAt(now) !== undefined || lane.backlog.isFullOfEarly) {
+      this.options.onGap(lane, lane.backlog.giveUpGaps(now));
+    }
     const canTake = lane.serial.canTake(now);
     lane.waitingClock.set(!canTake && lane.serial.windowEndsAt !== undefined, monotonicNow);
     if (this.discard(lane, now, monotonicNow)) return;
@@ -75,6 +82,7 @@ export class LaneDriver {
       lane.serial.retryAt,
       ...lane.parallel.retriesAt,
       lane.serial.windowEndsAt,
+      lane.gapEndsAt(now),
       nextExpiryAt(lane, now, monotonicNow),
     ]);
     this.timers.set(lane, wakeAt, now, () => this.drive(lane));
@@ -96,12 +104,14 @@ export class LaneDriver {
   }
 
   /** The reader of these lanes' shard has handed over everything there was. */
-  giveUpOnMissing(home: Lane['home']): void {
+  giveUpOnMissing(home: ShardLanes): void {
     for (const lane of [...this.incomplete]) {
       if (lane.home !== home) continue;
       lane.giveUpOnMissing();
       this.drive(lane);
     }
+    // From now on they wait for their numbers by the clock.
+    for (const lane of home.open) if (lane.backlog.early.length > 0) this.drive(lane);
   }
 
   /** The shard is certainly ours (again): what waited for that goes on. */

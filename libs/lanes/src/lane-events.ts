@@ -3,6 +3,7 @@ import type { Batch } from './batch.js';
 import type { InboxItem } from './inbox-item.js';
 import type { Lane } from './lane.js';
 import type { RecordDraft } from './record-draft.js';
+import { numberOf, type Gap } from './reorder-buffer.js';
 import { isParallel, STRATEGY_TABLE } from './strategy-table.js';
 
 /** The events of a record that stands: one for each message that a note decides, or was left behind by a turn. */
@@ -31,6 +32,10 @@ export function eventsOfRecord({ record, next, isParallel: isBeside }: RecordDra
 export function eventsOfArrival(lane: Lane, item: InboxItem, queueDepth: number, now: number): LaneEvent[] {
   if (!item.content.ok || item.content.message.kind === 'control') return [];
   const message = { messageId: item.id, ...threadOf(item) };
+  if (lane.backlog.early.includes(item)) {
+    lane.queuedUpTo = item.seq;
+    return [{ type: 'message-queued', ...message, queueDepth }];
+  }
   if (isParallel(item.queueing.strategy)) {
     if (lane.parallelWaiting.length <= lane.parallel.roomFor(item)) return [];
     lane.queuedUpTo = item.seq;
@@ -45,6 +50,13 @@ export function eventsOfArrival(lane: Lane, item: InboxItem, queueDepth: number,
   const endsAt = lane.serial.windowEndsAt;
   if (endsAt === undefined || endsAt <= now) return [];
   return [{ type: 'message-debouncing', ...message, debounceMs: item.queueing.debounceMs }];
+}
+
+/** The lane goes on without the numbers that did not come. */
+export function eventsOfGaps(gaps: readonly Gap[]): LaneEvent[] {
+  return gaps.map(({ expected, item }) => ({
+    ...{ type: 'message-gap', messageId: item.id, ...threadOf(item), expected, sequence: numberOf(item) ?? 0 },
+  }));
 }
 
 /** A turn takes what waited. */

@@ -4,7 +4,6 @@ import { isParallel } from './strategy-table.js';
 
 /** What waits of a lane and may be dropped or expire. */
 export interface LaneQueue {
-  /** Ascending by sequence. */
   readonly items: readonly InboxItem[];
   /** The same of what is not kept as a whole. */
   readonly beyond: readonly number[];
@@ -17,13 +16,15 @@ export interface LaneQueue {
 export function queueOf(lane: Lane): LaneQueue {
   const { backlog, serial, parallel } = lane;
   const claimed = new Set(serial.claimedSeqs);
+  const { early } = backlog;
+  const waiting = early.length === 0 ? backlog.waiting : [...backlog.waiting, ...early];
   if (!lane.hasParallel) {
-    const items = claimed.size === 0 ? backlog.waiting : backlog.waiting.filter(({ seq }) => !claimed.has(seq));
+    const items = claimed.size === 0 ? waiting : waiting.filter(({ seq }) => !claimed.has(seq));
     return { items, beyond: backlog.beyond };
   }
   for (const { next } of parallel.frozen) for (const seq of next?.seqs ?? []) claimed.add(seq);
   let room: number | undefined;
-  const items = backlog.waiting.filter((item) => {
+  const items = waiting.filter((item) => {
     if (claimed.has(item.seq)) return false;
     if (!isParallel(item.queueing.strategy)) return true;
     if (parallel.mayHaveBegun(item.seq)) return false;

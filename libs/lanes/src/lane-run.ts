@@ -42,8 +42,8 @@ export abstract class LaneRun {
   /** Waits for messages of a frozen batch that the reader has not handed over yet. */
   get isIncomplete(): boolean {
     if (this.next === undefined || this.isAllHere(this.next)) return false;
-    const { waiting, beyond } = this.lane.backlog;
-    const known = new Set([...waiting.map(({ seq }) => seq), ...beyond]);
+    const { waiting, early, beyond } = this.lane.backlog;
+    const known = new Set([...[...waiting, ...early].map(({ seq }) => seq), ...beyond]);
     return this.next.seqs.some((seq) => !known.has(seq));
   }
 

@@ -5,7 +5,7 @@ import { IdleLanes, type IdleLimits } from './idle-lanes.js';
 import { BodyBudget, MAX_RECORD_MESSAGES } from './lane-backlog.js';
 import { describeLane } from './lane-description.js';
 import { LaneDriver } from './lane-driver.js';
-import { eventsOfArrival, eventsOfRecord, eventsOfTaking } from './lane-events.js';
+import { eventsOfArrival, eventsOfGaps, eventsOfRecord, eventsOfTaking } from './lane-events.js';
 import { LaneHolds, type HoldEnd, type Holders } from './lane-holds.js';
 import { LaneLoader } from './lane-loader.js';
 import { Lane, type LaneOptions } from './lane.js';
@@ -83,7 +83,13 @@ export class LaneRunner {
     this.turns = new RunningTurns(options, this.writer, refill, (lane, batch) =>
       this.tell(lane, eventsOfTaking(lane, batch)),
     );
-    this.driver = new LaneDriver(options, this.writer, this.turns, refill, this.idle);
+    this.driver = new LaneDriver(
+      { ...options, onGap: (lane, gaps) => this.tell(lane, eventsOfGaps(gaps)) },
+      this.writer,
+      this.turns,
+      refill,
+      this.idle,
+    );
     this.holds = new LaneHolds(options.store, options.holders, options.clock, (lane, end) => this.unhold(lane, end));
     this.loader = new LaneLoader(options, this.holds, (lane) => this.begin(lane));
   }

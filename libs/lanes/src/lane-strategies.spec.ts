@@ -1,33 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { LaneEvent, QueueSettings } from '#contracts';
-import { decisionsOf, setUpProcess, type ProcessOptions } from './lane-process.fixture.js';
 import { rawMessage, sessionKey, settled, UNBOUNDED } from './lane-runner.fixture.js';
-
-/** Session a under these settings; messages are stored when they arrive. */
-function setUp(queueing: Partial<QueueSettings>, options: ProcessOptions = {}) {
-  const events: LaneEvent[] = [];
-  const process = setUpProcess({ ...options, onEvent: (_key, event) => void events.push(event) });
-  process.turns.queueing = { ...UNBOUNDED, ...queueing };
-  const { clock, runner, turns, records } = process;
-  runner.caughtUp(0);
-  const send = async (seq: number, body: object = {}): Promise<void> => {
-    runner.receive(sessionKey('a'), { ...rawMessage(seq, body), storedAtMs: clock.now() });
-    await settled();
-  };
-  const sendAll = async (...seqs: number[]): Promise<void> => {
-    for (const seq of seqs) await send(seq);
-  };
-  const batches = () => turns.started.map(({ seqs }) => [...seqs]);
-  const running = () => turns.active.get('a')?.seqs;
-  const decisions = () => decisionsOf(records.of('a'));
-  const told = () => events.map((event) => event.type);
-  const sends = () => records.of('a').flatMap((record) => (record.kind === 'note' ? (record.sends ?? []) : []));
-  return { ...process, send, sendAll, batches, running, decisions, events, told, sends };
-}
+import { setUpSession } from './lane-strategies.fixture.js';
 
 describe('queue', () => {
   it('runs the first at once, and then all that waits of one route', async () => {
-    const { sendAll, batches, end, decisions } = setUp({ strategy: 'queue' });
+    const { sendAll, batches, end, decisions } = setUpSession({ strategy: 'queue' });
     await sendAll(1, 2, 3, 4);
     await end('a');
     await end('a');
@@ -36,7 +13,7 @@ describe('queue', () => {
   });
 
   it('keeps the threads apart: each is answered in its own, and none is lost (D4)', async () => {
-    const { send, batches, end } = setUp({ strategy: 'queue' });
+    const { send, batches, end } = setUpSession({ strategy: 'queue' });
     await send(1);
     for (const [seq, thread] of [
       [2, 'x'],
@@ -51,7 +28,7 @@ describe('queue', () => {
   });
 
   it('goes on behind a turn that failed for good (D3)', async () => {
-    const { sendAll, fail, turns, decisions, end } = setUp({ strategy: 'queue' });
+    const { sendAll, fail, turns, decisions, end } = setUpSession({ strategy: 'queue' });
     turns.policy = { ...turns.policy, maxAttempts: 1 };
     await sendAll(1, 2, 3);
     await fail('a');
@@ -65,7 +42,7 @@ describe('queue', () => {
 });
 
 it('fifo gives each message a turn of its own, in order', async () => {
-  const { sendAll, batches, end } = setUp({ strategy: 'fifo' });
+  const { sendAll, batches, end } = setUpSession({ strategy: 'fifo' });
   await sendAll(1, 2, 3);
   for (let i = 0; i < 3; i++) await end('a');
   expect(batches()).toEqual([[1], [2], [3]]);
@@ -73,7 +50,7 @@ it('fifo gives each message a turn of its own, in order', async () => {
 
 describe('collect', () => {
   it('waits for quiet, and takes all', async () => {
-    const { send, batches, clock } = setUp({ strategy: 'collect', debounceMs: 100, maxDebounceMs: 1_000 });
+    const { send, batches, clock } = setUpSession({ strategy: 'collect', debounceMs: 100, maxDebounceMs: 1_000 });
     await send(1);
     await clock.advance(60);
     await send(2);
@@ -84,7 +61,7 @@ describe('collect', () => {
   });
 
   it('waits for quiet after a turn too', async () => {
-    const { sendAll, send, batches, clock, end } = setUp({
+    const { sendAll, send, batches, clock, end } = setUpSession({
       strategy: 'collect',
       debounceMs: 100,
       maxDebounceMs: 1_000,
@@ -105,7 +82,7 @@ describe('debounce', () => {
   const debounce = { strategy: 'debounce', debounceMs: 100, maxDebounceMs: 250 } as const;
 
   it('begins anew with each message; the latest runs, and has the earlier ones with it', async () => {
-    const { send, batches, clock, end, decisions, events } = setUp(debounce);
+    const { send, batches, clock, end, decisions, events } = setUpSession(debounce);
     for (const seq of [1, 2]) {
       await send(seq);
       await clock.advance(60);
@@ -130,7 +107,7 @@ describe('debounce', () => {
   });
 
   it('is not put off for longer than the longest time', async () => {
-    const { send, batches, clock } = setUp(debounce);
+    const { send, batches, clock } = setUpSession(debounce);
     for (let seq = 1; seq <= 6; seq++) {
       await send(seq);
       await clock.advance(50);
@@ -139,7 +116,7 @@ describe('debounce', () => {
   });
 
   it('supersedes no message of another thread', async () => {
-    const { send, batches, clock, end, decisions } = setUp(debounce);
+    const { send, batches, clock, end, decisions } = setUpSession(debounce);
     await send(1, { thread: 'x' });
     await send(2, { thread: 'y' });
     await send(3, { thread: 'x' });
@@ -155,7 +132,7 @@ describe('debounce', () => {
   });
 
   it('of what was read again comes to the same batches', async () => {
-    const { runner, batches, clock, end } = setUp(debounce);
+    const { runner, batches, clock, end } = setUpSession(debounce);
     const now = clock.now();
     for (const [seq, ageMs] of [
       [1, 1_000],
@@ -176,7 +153,7 @@ describe('burst', () => {
   const burst = { strategy: 'burst', debounceMs: 100 } as const;
 
   it('waits a fixed time from the first message', async () => {
-    const { send, batches, clock } = setUp(burst);
+    const { send, batches, clock } = setUpSession(burst);
     await send(1);
     await clock.advance(60);
     await send(2);
@@ -185,7 +162,7 @@ describe('burst', () => {
   });
 
   it('has no second window for what came while the turn ran', async () => {
-    const { send, sendAll, batches, clock, end } = setUp(burst);
+    const { send, sendAll, batches, clock, end } = setUpSession(burst);
     await send(1);
     await clock.advance(100);
     await sendAll(2, 3);
@@ -202,7 +179,7 @@ describe('burst', () => {
 
 describe('drop', () => {
   it('takes what comes when nothing runs; whoever comes then is told', async () => {
-    const { send, sendAll, batches, end, decisions, sends, events } = setUp({ strategy: 'drop' });
+    const { send, sendAll, batches, end, decisions, sends, events } = setUpSession({ strategy: 'drop' });
     await sendAll(1, 2);
     await send(3, { thread: 't', replyTo: 'https://a.b/' });
     expect(decisions()).toEqual([
@@ -225,7 +202,7 @@ describe('drop', () => {
   });
 
   it('drops also while the first one waits for a slot, or for its next attempt', async () => {
-    const { send, sendAll, receive, end, fail, decisions, clock } = setUp({ strategy: 'drop' }, { capacity: 1 });
+    const { send, sendAll, receive, end, fail, decisions, clock } = setUpSession({ strategy: 'drop' }, { capacity: 1 });
     await receive('b', 1);
     await sendAll(2, 3);
     expect(decisions()).toEqual([[3, 'dropped']]);
@@ -242,7 +219,7 @@ describe('drop', () => {
   });
 
   it('says nothing when it is to be silent', async () => {
-    const { sendAll, sends, decisions } = setUp({ strategy: 'drop', overflowAction: 'silent' });
+    const { sendAll, sends, decisions } = setUpSession({ strategy: 'drop', overflowAction: 'silent' });
     await sendAll(1, 2);
     expect([decisions(), sends()]).toEqual([[[2, 'dropped']], []]);
   });
@@ -252,7 +229,7 @@ describe('a full queue', () => {
   const full = { strategy: 'queue', maxQueueSize: 2 } as const;
 
   it('drops its oldest, and tells who is dropped', async () => {
-    const { sendAll, decisions, sends, end, batches } = setUp({ ...full, onQueueFull: 'drop-oldest' });
+    const { sendAll, decisions, sends, end, batches } = setUpSession({ ...full, onQueueFull: 'drop-oldest' });
     await sendAll(1, 2, 3, 4, 5);
     expect(decisions()).toEqual([
       [2, 'dropped'],
@@ -264,7 +241,7 @@ describe('a full queue', () => {
   });
 
   it('drops the newest', async () => {
-    const { sendAll, decisions, end, batches } = setUp({ ...full, onQueueFull: 'drop-newest' });
+    const { sendAll, decisions, end, batches } = setUpSession({ ...full, onQueueFull: 'drop-newest' });
     await sendAll(1, 2, 3, 4, 5);
     expect(decisions()).toEqual([
       [4, 'dropped'],
@@ -275,7 +252,7 @@ describe('a full queue', () => {
   });
 
   it('hands on what is too much as a summary, and loses nothing', async () => {
-    const { sendAll, decisions, end, turn } = setUp({ ...full, onQueueFull: 'summarize' });
+    const { sendAll, decisions, end, turn } = setUpSession({ ...full, onQueueFull: 'summarize' });
     await sendAll(1, 2, 3, 4, 5);
     await end('a');
     expect(turn('a')).toMatchObject({ seqs: [2, 3, 4, 5], batch: { summarized: 2 } });
@@ -290,7 +267,11 @@ describe('a full queue', () => {
   });
 
   it('with one turn a message, gives the too much to the next turn', async () => {
-    const { sendAll, end, turn, batches } = setUp({ strategy: 'fifo', maxQueueSize: 2, onQueueFull: 'summarize' });
+    const { sendAll, end, turn, batches } = setUpSession({
+      strategy: 'fifo',
+      maxQueueSize: 2,
+      onQueueFull: 'summarize',
+    });
     await sendAll(1, 2, 3, 4, 5);
     await end('a');
     expect(turn('a')).toMatchObject({ seqs: [2, 3, 4], batch: { summarized: 2 } });
@@ -300,7 +281,7 @@ describe('a full queue', () => {
   });
 
   it('decides about messages that were not kept as well', async () => {
-    const { sendAll, decisions } = setUp(
+    const { sendAll, decisions } = setUpSession(
       { strategy: 'queue', maxQueueSize: 4, onQueueFull: 'drop-newest' },
       { laneBuffer: 2 },
     );
@@ -312,7 +293,7 @@ describe('a full queue', () => {
   });
 
   it('never drops the batch of a retry', async () => {
-    const { sendAll, fail, decisions, clock, end } = setUp({ ...full, onQueueFull: 'drop-oldest' });
+    const { sendAll, fail, decisions, clock, end } = setUpSession({ ...full, onQueueFull: 'drop-oldest' });
     await sendAll(1);
     await fail('a');
     await sendAll(2, 3, 4);
@@ -325,7 +306,7 @@ describe('a full queue', () => {
 
 describe('waiting too long', () => {
   it('does not begin while the session is served: two minutes expire nothing (D7)', async () => {
-    const { sendAll, clock, end, decisions, turns } = setUp({ strategy: 'queue', queueEntryTtlMs: 90_000 });
+    const { sendAll, clock, end, decisions, turns } = setUpSession({ strategy: 'queue', queueEntryTtlMs: 90_000 });
     turns.policy = { ...turns.policy, turnTimeoutMs: 300_000 };
     await sendAll(1, 2);
     await clock.advance(120_000);
@@ -338,7 +319,7 @@ describe('waiting too long', () => {
   });
 
   it('by the clock on the wall ends with a word to the sender, also while a turn runs', async () => {
-    const { sendAll, clock, decisions, sends, end, events, running } = setUp({
+    const { sendAll, clock, decisions, sends, end, events, running } = setUpSession({
       strategy: 'queue',
       queueTimeoutMs: 5_000,
     });
@@ -364,7 +345,7 @@ describe('waiting too long', () => {
   });
 
   it('counts only while the lane could begin', async () => {
-    const { sendAll, send, clock, decisions, batches } = setUp({
+    const { sendAll, send, clock, decisions, batches } = setUpSession({
       strategy: 'collect',
       debounceMs: 400,
       maxDebounceMs: 10_000,
@@ -381,7 +362,7 @@ describe('waiting too long', () => {
 });
 
 it('a message may choose its own strategy', async () => {
-  const { send, sendAll, decisions, batches, end } = setUp({ strategy: 'queue' });
+  const { send, sendAll, decisions, batches, end } = setUpSession({ strategy: 'queue' });
   await sendAll(1, 2);
   await send(3, { strategy: 'drop' });
   await send(4, { strategy: 'fifo' });
@@ -392,7 +373,7 @@ it('a message may choose its own strategy', async () => {
 
 it('L4 a process that is not certain of its shard decides nothing, and does so once it is', async () => {
   let mayStart = true;
-  const { send, sendAll, decisions, runner } = setUp({ strategy: 'drop' }, { mayStart: () => mayStart });
+  const { send, sendAll, decisions, runner } = setUpSession({ strategy: 'drop' }, { mayStart: () => mayStart });
   await sendAll(1);
   mayStart = false;
   await sendAll(2, 3);

@@ -23,7 +23,7 @@ import { WaitingClock } from './waiting-clock.js';
  *   lost     another's record stands there; its head is the lane's head, and what we meant to decide is pending again
  *
  * L1  What the head has decided is never waiting.
- * L2  `waiting` is ascending by sequence.
+ * L2  `waiting` is in the order in which messages may be handled: that of the inbox, or of their numbers.
  */
 
 /** A turn that still runs at a process which does not own the session any more. */
@@ -60,6 +60,8 @@ export interface LaneOptions {
 /** Where a lane lives: the shard, as long as this process has it. */
 export interface LaneHome {
   readonly state: 'open' | 'releasing' | 'closed';
+  /** Everything that was stored when reading began was received. */
+  readonly isCaughtUp: boolean;
 }
 
 const DEFAULTS: LaneOptions = {
@@ -162,7 +164,7 @@ export class Lane {
       this.unreadFrom ?? Number.POSITIVE_INFINITY,
       this.backlog.oldestSeq ?? Number.POSITIVE_INFINITY,
     );
-    for (const { batch } of this.running) lowest = Math.min(lowest, batch?.items[0]?.seq ?? lowest);
+    for (const { batch } of this.running) lowest = Math.min(lowest, batch?.lowestSeq ?? lowest);
     return lowest === Number.POSITIVE_INFINITY ? undefined : lowest;
   }
 
@@ -182,6 +184,7 @@ export class Lane {
   /** The head was read: from here on the lane may run, unless a former owner still does. */
   open(loaded: LoadedHead): void {
     this.isLoaded = true;
+    this.backlog.begin(loaded.head.nextSequence);
     if (this.hold !== undefined && isHoldOver(this.hold, loaded)) this.hold = undefined;
     this.goOnFrom(loaded);
   }
@@ -208,8 +211,8 @@ export class Lane {
   /** Sequences whose messages have to be read again before the next turn begins. */
   get toRead(): readonly number[] {
     if (this.backlog.beyond.length === 0) return [];
-    const upTo = this.serial.next?.seqs.at(-1) ?? 0;
-    return this.backlog.toRead(Math.max(upTo, ...this.parallel.frozen.map(({ next }) => next?.seqs.at(-1) ?? 0)));
+    const upTo = Math.max(0, ...[this.serial, ...this.parallel.frozen].flatMap(({ next }) => next?.seqs ?? []));
+    return this.backlog.toRead(upTo);
   }
 
   /** The reader has handed over everything there was: what a frozen batch still lacks is gone from the inbox. */
@@ -219,14 +222,22 @@ export class Lane {
   }
 
   /** The cursor after `seqs` are decided too. */
-  cursorAfter(seqs: readonly number[]): Pick<Head, 'upto' | 'done'> {
-    // The common case, and the only one for a long backlog: nothing that waits lies before the last of these.
-    const last = seqs.at(-1) ?? 0;
-    if (this.head.done.length === 0 && this.decidesAllThatRuns(seqs) && last < (this.backlog.oldestSeq ?? last + 1)) {
-      return { upto: last, done: [] };
-    }
+  cursorAfter(seqs: readonly number[]): Pick<Head, 'upto' | 'done' | 'nextSequence'> {
     const inWork = this.running.flatMap(({ batch }) => batch?.items ?? []);
-    return decide(this.head, seqs, this.backlog.undecided(inWork, this.head), this.backlog.lastSeq);
+    const nextSequence = this.backlog.nextNumberAfter(seqs, inWork, this.head);
+    // The common case, and the only one for a long backlog: nothing that waits lies before the last of these.
+    const last = Math.max(0, ...seqs);
+    if (this.head.done.length === 0 && this.decidesAllThatRuns(seqs) && last < (this.backlog.oldestSeq ?? last + 1)) {
+      return { upto: last, done: [], nextSequence };
+    }
+    const undecided = this.backlog.undecided(inWork, this.head);
+    return { ...decide(this.head, seqs, undecided, this.backlog.lastSeq), nextSequence };
+  }
+
+  /** When the wait of a numbered message for those before it is over, by the clock of `giveUpGaps`; undefined = nobody waits. */
+  gapEndsAt(now: number): number | undefined {
+    // Until everything was read, what is waited for may be on its way.
+    return this.home.isCaughtUp && this.backlog.beyond.length === 0 ? this.backlog.gapEndsAt(now) : undefined;
   }
 
   /** What a record says of the runs; `about` is the one that it is about, `content` what comes of it. */
@@ -261,6 +272,7 @@ export class Lane {
     this.current = loaded;
     this.unfenced = undefined;
     this.backlog.dropDecided(loaded.head);
+    this.backlog.follow(loaded.head.nextSequence);
   }
 
   private decidesAllThatRuns(seqs: readonly number[]): boolean {

@@ -108,7 +108,7 @@ export function draftTurn(
     id: item.id,
     seq: item.seq,
     decision: decision === 'handled' ? decisionAfterSuccess(batch, item) : decision,
-    ...(reason === undefined ? {} : { reason }),
+    ...(reason === undefined ? lateness(item) : { reason }),
   }));
   const record: TurnRecord = {
     v: 1,
@@ -136,6 +136,11 @@ export function draftTurn(
   });
   const { isParallel } = run;
   return { ok: true, draft: { body, commitId: signature.commitId, record, isParallel, loadedAt } };
+}
+
+/** Its sender is to know that what came behind it was handled before. */
+function lateness({ isLate }: InboxItem): { reason?: string } {
+  return isLate === true ? { reason: 'late-sequence' } : {};
 }
 
 function stateAfter(

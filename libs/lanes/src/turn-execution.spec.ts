@@ -48,6 +48,7 @@ function start({ isOutside = false, ownPolicy = policy } = {}) {
     isCondemned: false,
     items,
     isParallel: false,
+    lowestSeq: 1,
     summarized: 0,
   };
   const options = { store: new MemoryStore(records), turns, clock, worker: 'w/1' };

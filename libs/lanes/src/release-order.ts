@@ -1,0 +1,86 @@
+import type { InboxItem } from './inbox-item.js';
+import { numberOf, ReorderBuffer, type Gap } from './reorder-buffer.js';
+
+/**
+ * The order in which the messages of a session may be handled: that of the inbox, but where messages have numbers. A place
+ * never changes, so that what is put back after a failed turn comes to where it was.
+ */
+export class ReleaseOrder {
+  private readonly buffer: ReorderBuffer;
+  /** Where it is another one than that of the inbox. */
+  private readonly places = new WeakMap<InboxItem, number>();
+  /** The lowest number that was released and is still waiting where nobody can see it any more. */
+  private lowestUnseen = Number.POSITIVE_INFINITY;
+
+  /** `lastPlace`: the highest sequence that came before, in the order of the inbox. */
+  constructor(
+    next: number | null,
+    private lastPlace: number,
+  ) {
+    this.buffer = new ReorderBuffer(next);
+  }
+
+  get early(): readonly InboxItem[] {
+    return this.buffer.items;
+  }
+  get earlyCount(): number {
+    return this.buffer.size;
+  }
+
+  /** Takes a message; the answer is what may go on now, in its order. */
+  admit(item: InboxItem): readonly InboxItem[] {
+    const number = numberOf(item);
+    return this.place(number === undefined ? [item] : this.buffer.admit(item, number));
+  }
+
+  raise(next: number | null): readonly InboxItem[] {
+    return this.place(this.buffer.raise(next));
+  }
+
+  endsAt(now: number): number | undefined {
+    return this.buffer.endsAt(now);
+  }
+
+  giveUp(now: number, isFull: boolean): { readonly released: readonly InboxItem[]; readonly gaps: readonly Gap[] } {
+    const { released, gaps } = this.buffer.giveUp(now, isFull);
+    return { released: this.place(released), gaps };
+  }
+
+  forget(isDecided: (seq: number) => boolean): void {
+    this.buffer.forget(isDecided);
+  }
+
+  readonly compare = (one: InboxItem, other: InboxItem): number => this.placeOf(one) - this.placeOf(other);
+
+  /** These wait on, but nobody here will see them again. */
+  unsee(waiting: readonly InboxItem[]): void {
+    this.lowestUnseen = Math.min(this.lowestUnseen, lowestNumber(waiting));
+  }
+
+  /**
+   * The number from which whoever reads the session again has to count: no higher than one that is released and not decided,
+   * else it would come to them as late. null = the count has not begun.
+   */
+  nextAfter(undecided: readonly InboxItem[]): number | null {
+    const { nextNumber } = this.buffer;
+    return nextNumber === null ? null : Math.min(nextNumber, this.lowestUnseen, lowestNumber(undecided));
+  }
+
+  private place(released: readonly InboxItem[]): readonly InboxItem[] {
+    for (const item of released) {
+      this.lastPlace = Math.max(this.lastPlace + 1, item.seq);
+      if (this.lastPlace !== item.seq) this.places.set(item, this.lastPlace);
+    }
+    return released;
+  }
+
+  private placeOf(item: InboxItem): number {
+    return this.places.get(item) ?? item.seq;
+  }
+}
+
+function lowestNumber(items: readonly InboxItem[]): number {
+  return Math.min(
+    ...items.map((item) => (item.isLate === true ? undefined : numberOf(item)) ?? Number.POSITIVE_INFINITY),
+  );
+}

@@ -1,0 +1,129 @@
+import type { InboxItem } from './inbox-item.js';
+
+/**
+ * Puts the numbered messages of a session into the order of their numbers. Pure: whoever has it says what time it is.
+ *
+ *   not counting --0 or 1--> counting
+ *   not counting --another number, and its wait is over--> counting from there
+ *   counting:  the next number   is released, and what it was waited for with it
+ *              a higher one      is early: it waits until the gap closes, or `gapTimeoutMs` at the most
+ *              a lower one       is late: it is released at once, marked
+ *
+ * L2  What is released is ascending by number, apart from what is marked late.
+ */
+export interface Gap {
+  /** The first number that did not come; null = the count had not begun. */
+  readonly expected: number | null;
+  /** What the lane goes on with. */
+  readonly item: InboxItem;
+}
+
+interface Early {
+  readonly number: number;
+  readonly item: InboxItem;
+  /** Since when it is asked for, by the clock of whoever asks; undefined = not yet. */
+  knownAt: number | undefined;
+}
+
+/** The number of a message; undefined when it has none. */
+export function numberOf({ content }: InboxItem): number | undefined {
+  return content.ok && content.message.kind === 'message' ? content.message.sequence : undefined;
+}
+
+export class ReorderBuffer {
+  /** Ascending by number. */
+  private early: Early[] = [];
+  /** Numbers ahead whose messages were decided while they were early: nobody waits for them. */
+  private readonly passed = new Set<number>();
+
+  /** `next`: the number that is due; null = the count has not begun. */
+  constructor(private next: number | null) {}
+
+  get nextNumber(): number | null {
+    return this.next;
+  }
+
+  /** What is early, ascending by number. */
+  get items(): readonly InboxItem[] {
+    return this.early.map(({ item }) => item);
+  }
+
+  get size(): number {
+    return this.early.length;
+  }
+
+  /** Takes a message; the answer is what may go on now, in its order. */
+  admit(item: InboxItem, number: number): InboxItem[] {
+    const { next } = this;
+    if (next === null ? number > 1 : number > next) {
+      const at = this.early.findIndex((other) => other.number > number);
+      this.early.splice(at === -1 ? this.early.length : at, 0, { number, item, knownAt: undefined });
+      return [];
+    }
+    if (next !== null && number < next) return [late(item)];
+    this.next = number + 1;
+    return [item, ...this.ready()];
+  }
+
+  /** A record says that the count is further: what is early and below comes late. */
+  raise(next: number | null): InboxItem[] {
+    if (next === null || (this.next !== null && next <= this.next)) return [];
+    this.next = next;
+    return this.ready();
+  }
+
+  /** When somebody has waited long enough; undefined when nobody waits. `now`: the clock of `giveUp`. */
+  endsAt(now: number): number | undefined {
+    let endsAt: number | undefined;
+    for (const each of this.early) {
+      each.knownAt ??= now;
+      endsAt = Math.min(endsAt ?? Number.POSITIVE_INFINITY, each.knownAt + each.item.queueing.gapTimeoutMs);
+    }
+    return endsAt;
+  }
+
+  /** Goes on with whoever has waited long enough, and with all before it. `isFull`: with the first in any case. */
+  giveUp(now: number, isFull: boolean): { readonly released: InboxItem[]; readonly gaps: Gap[] } {
+    const released: InboxItem[] = [];
+    const gaps: Gap[] = [];
+    const isDue = ({ knownAt = now, item }: Early): boolean => knownAt + item.queueing.gapTimeoutMs <= now;
+    for (let upTo = isFull ? 0 : this.early.findLastIndex(isDue); upTo >= 0; upTo = this.early.findLastIndex(isDue)) {
+      const first = this.early[0] as Early;
+      gaps.push({ expected: this.next, item: first.item });
+      this.next = first.number;
+      released.push(...this.ready());
+    }
+    return { released, gaps };
+  }
+
+  /** These were decided without being released. */
+  forget(isDecided: (seq: number) => boolean): void {
+    const decided = this.early.filter(({ item }) => isDecided(item.seq));
+    if (decided.length === 0) return;
+    for (const { number } of decided) this.passed.add(number);
+    this.early = this.early.filter(({ item }) => !isDecided(item.seq));
+  }
+
+  private ready(): InboxItem[] {
+    const released: InboxItem[] = [];
+    for (;;) {
+      if (this.next !== null && this.passed.delete(this.next)) {
+        this.next++;
+        continue;
+      }
+      const [first] = this.early;
+      if (first === undefined || this.next === null || first.number > this.next) return released;
+      this.early.shift();
+      if (first.number < this.next) {
+        released.push(late(first.item));
+        continue;
+      }
+      released.push(first.item);
+      this.next++;
+    }
+  }
+}
+
+function late(item: InboxItem): InboxItem {
+  return { ...item, isLate: true };
+}
