@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import { afterEach, expect, it } from 'vitest';
 import { Names } from '#contracts';
 import { BrokerConnection } from '#jetstream';
@@ -6,7 +5,8 @@ import { silentLogger } from '#telemetry';
 import { expectNothingLeft, until } from '#testing';
 import { ApiClient } from '../support/api-client.js';
 import { startCluster, type Cluster } from '../support/cluster.js';
-import { answerJson, answerStatus, startAgent, type RecordingAgent } from '../support/recording-agent.js';
+import { startHoldingAgent, type HoldingAgent } from '../support/holding-agent.js';
+import { answerJson, answerStatus } from '../support/recording-agent.js';
 import {
   decisionsOf,
   eventsIn,
@@ -26,7 +26,6 @@ afterEach(expectNothingLeft);
  */
 
 const names = new Names('lk', 64);
-const SESSION = 'a chat: ü';
 /** Long enough for three requests on a busy machine. */
 const DEBOUNCE = { debounceMs: 1_500, maxDebounceMs: 8_000 };
 
@@ -40,21 +39,18 @@ const agentsAt = (url: string): object => ({
   oldest: { url, maxQueueSize: 1 },
   silent: { url, maxQueueSize: 1, onQueueFull: 'drop-newest', overflowAction: 'silent' },
   summary: { url, maxQueueSize: 1, onQueueFull: 'summarize' },
-  impatient: { url, queueTimeoutMs: 200, queueEntryTtlMs: 100 },
+  impatient: { url, queueTimeoutMs: 1_000, queueEntryTtlMs: 500 },
   hasty: { url, turnTimeoutMs: 200 },
 });
 
 it('every decision of every record is told by one event, and no event tells of a decision without a record', async () => {
-  const held = new Map<string, ServerResponse>();
-  await using agent = await startAgent(({ message, attempt, runId }, response) => {
-    const { text = '' } = message;
-    if (text === 'hold') held.set(runId.split('.')[0] ?? '', response);
-    else if (text === 'refuse') answerStatus(response, 404);
+  await using agent = await startHoldingAgent(({ message: { text }, attempt }, response) => {
+    if (text === 'refuse') answerStatus(response, 404);
     else if (text === 'fail' || (text === 'stumble' && attempt === 1)) answerStatus(response, 500);
     else if (text !== 'hang') answerJson(response, { replies: ['done'] });
   });
   await using cluster = await startCluster(['w'], { settings: { agents: agentsAt(agent.url) } });
-  const expected = await makeTraffic(cluster, agent, held);
+  const expected = await makeTraffic(cluster, agent);
   // What it still has to say is sent before it ends.
   await cluster.of('w').stop();
 
@@ -79,32 +75,32 @@ it('every decision of every record is told by one event, and no event tells of a
 });
 
 /** Every way in which a message can end today; answers how many end in which. */
-async function makeTraffic(cluster: Cluster, agent: RecordingAgent, held: Map<string, ServerResponse>) {
+async function makeTraffic(cluster: Cluster, agent: HoldingAgent) {
   const of = (name: string) => {
     const api = new ApiClient(cluster.ingress.url ?? '', name);
+    const session = `a chat with ${name}: ü`;
     const send = (id: string, text = 'x', wait?: string) =>
-      api.send(SESSION, { id, text }, wait === undefined ? {} : { wait });
+      api.send(session, { id, text }, wait === undefined ? {} : { wait });
     const hold = async (...behind: string[]) => {
-      await send('hold', 'hold');
-      await until(`the turn of ${name} runs`, () => held.has(name));
+      await agent.hold(api, session);
       for (const id of behind) await send(id);
     };
     const letGo = (count: number) => {
-      answerJson(held.get(name) as ServerResponse, {});
-      return api.decided(SESSION, count);
+      agent.letGo(session);
+      return api.decided(session, count);
     };
-    return { api, send, hold, letGo };
+    return { api, session, send, hold, letGo };
   };
   const queue = async () => {
-    const { send, hold, letGo, api } = of('queue');
+    const { send, hold, letGo, api, session } = of('queue');
     await hold('a', 'b', 'c');
-    const cancelled = await post(`${api.path(SESSION)}/messages/b/cancel?wait=20s`);
+    const cancelled = await post(`${api.path(session)}/messages/b/cancel?wait=20s`);
     expect(cancelled).toMatchObject({ cancelled: [{ id: 'b' }] });
     await letGo(5);
     for (const text of ['refuse', 'fail', 'stumble']) await send(text, text, '20s');
     const hung = send('hang', 'hang', '20s');
     await until('it hangs', () => agent.calls.some(({ message }) => message.text === 'hang'));
-    await post(`${api.path(SESSION)}/cancel?wait=20s`);
+    await post(`${api.path(session)}/cancel?wait=20s`);
     expect((await hung).body.decision).toBe('cancelled');
   };
   const overflow = async (name: string, count: number) => {
@@ -113,9 +109,9 @@ async function makeTraffic(cluster: Cluster, agent: RecordingAgent, held: Map<st
     await letGo(count);
   };
   const together = async (name: string) => {
-    const { send, api } = of(name);
+    const { send, api, session } = of(name);
     for (const id of ['a', 'b', 'c']) await send(id);
-    await api.decided(SESSION, 3);
+    await api.decided(session, 3);
   };
   const impatient = async () => {
     const { hold, letGo, send } = of('impatient');
