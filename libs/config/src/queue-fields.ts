@@ -1,24 +1,10 @@
 import { z } from 'zod';
-import {
-  FULL_QUEUE_POLICIES,
-  LATER_STRATEGIES,
-  LOCK_SCOPES,
-  OVERFLOW_ACTIONS,
-  STRATEGIES,
-  STRATEGY_ALIASES,
-} from '#contracts';
+import { FULL_QUEUE_POLICIES, LOCK_SCOPES, OVERFLOW_ACTIONS, STRATEGY_WORDS, wantedStrategy } from '#contracts';
 import { duration, group, integer } from './field-checks.js';
 
 /** What may be said about messages that overlap: by an agent, by a channel, and for all agents in the words of others. */
 
-const WORDS_OF_STRATEGIES = [...STRATEGIES, ...Object.keys(STRATEGY_ALIASES)];
-
-function wantedStrategy({ input }: { input?: unknown }): string {
-  const wanted = `one of ${WORDS_OF_STRATEGIES.join(', ')}`;
-  return LATER_STRATEGIES.includes(String(input)) ? `${wanted}: ${String(input)} comes in a later version` : wanted;
-}
-
-const strategy = z.enum(WORDS_OF_STRATEGIES, { error: wantedStrategy });
+const strategy = z.enum(STRATEGY_WORDS, { error: wantedStrategy });
 
 const QUEUE_SIZE_WANTED = 'a whole number of messages from 1 to 100000, or "unlimited"';
 const queueSize = z.union([integer(1, 100_000, QUEUE_SIZE_WANTED), z.literal('unlimited')], QUEUE_SIZE_WANTED);
