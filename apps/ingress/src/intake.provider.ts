@@ -17,7 +17,7 @@ import type { TurnWaiter } from './turn-waiter.client.js';
 export interface IntakeParts {
   readonly names: Names;
   readonly agents: readonly string[];
-  readonly inbox: DeduplicatedInbox;
+  readonly inbox: Pick<DeduplicatedInbox, 'store'>;
   readonly history: SessionHistory;
   readonly questions: SessionQuestions;
   readonly waiter: TurnWaiter;

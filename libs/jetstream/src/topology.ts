@@ -87,7 +87,11 @@ export function declareTopology(names: Names, settings: TopologySettings): Strea
 
 /** A number is free again when the broker has forgotten the id of its message. */
 function numbers(names: Names, settings: TopologySettings): StreamSpec {
-  const spec = bucket(names.numbersBucket, 'Numbers that messages have used, each with the id of its message', settings);
+  const spec = bucket(
+    names.numbersBucket,
+    'Numbers that messages have used, each with the id of its message',
+    settings,
+  );
   const max_age = toNanos(settings.dedupWindowMs);
   // The server refuses a max_age below its window for ids; nothing is written there under one.
   return { ...spec, adjustable: { ...spec.adjustable, max_age, duplicate_window: max_age } };
