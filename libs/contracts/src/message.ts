@@ -56,7 +56,14 @@ const messageFields = {
   /** What becomes of this message when others overlap with it; its agent's strategy when absent. */
   strategy: z.enum(STRATEGIES, `one of ${STRATEGIES.join(', ')}`).optional(),
   /** Its place among the numbered messages of its session, without holes from 0 or 1 on; the lane keeps that order. */
-  sequence: z.int(SEQUENCE_WANTED).nonnegative(SEQUENCE_WANTED).optional(),
+  sequence: z
+    .int(SEQUENCE_WANTED)
+    .nonnegative(SEQUENCE_WANTED)
+    .describe(
+      'Its place among the numbered messages of its session, from 0 or 1 on without holes. One that comes early waits ' +
+        'gapTimeoutMs for those before it. A number belongs to one id: give an id with it',
+    )
+    .optional(),
   replyTo: z
     .url({ protocol: /^https?$/ })
     .max(2048)
