@@ -41,7 +41,7 @@ const queueFields = {
   maxDebounceMs: duration(1).optional(),
   /** How many turns of a session run at once with concurrent - turns, or "unlimited" = 256 - default unlimited. */
   maxConcurrent: concurrent.optional(),
-  /** How long a message with a `sequence` waits for the numbers before it - ms - default 2000. Then it goes first. */
+  /** How long a message with a `sequence` waits for the numbers before it - ms - default 2000. Then it runs without them. */
   gapTimeoutMs: duration(1).optional(),
 };
 
