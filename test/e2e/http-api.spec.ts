@@ -43,6 +43,7 @@ describe('the HTTP API', () => {
       'id',
       'replyTo',
       'sentAt',
+      'sequence',
       'strategy',
       'text',
       'thread',

@@ -54,6 +54,18 @@ it('streams are created as declared, and what drifted and may change is put righ
   expect(config).toMatchObject({ allow_direct: true, max_age: 24 * 3_600 * 1e9 });
 });
 
+it('another window for ids holds from the next start on, longer or shorter, also for numbers', async () => {
+  for (const windowMs of [60_000, 5_000, 900_000]) {
+    await writeFile(join(dir.path, 'lanekeeper.yaml'), `dedup: {windowMs: ${windowMs}}\n`);
+    await (await startWorker()).stop();
+    const [inbox, numbers] = await withManager((jsm) =>
+      Promise.all(['LK_INBOX', 'KV_lk_numbers'].map(async (stream) => (await jsm.streams.info(stream)).config)),
+    );
+    expect(inbox).toMatchObject({ duplicate_window: windowMs * 1e6 });
+    expect(numbers).toMatchObject({ max_age: windowMs * 1e6 });
+  }
+});
+
 it('a difference that cannot be reconciled stops the start: stream, field, wanted, found, remedy', async () => {
   await withManager(async (jsm) => {
     await jsm.streams.add({
@@ -87,6 +99,6 @@ it('two namespaces share a broker', async () => {
   expect(one.pid).not.toBe(two.pid);
   const streams = await withManager(async (jsm) => (await jsm.streams.names().next()).toSorted());
   const kinds = ['DEAD', 'EVENTS', 'INBOX', 'TURNS'];
-  const buckets = ['lk', 'other'].flatMap((ns) => [`KV_${ns}_members`, `KV_${ns}_shards`]);
+  const buckets = ['lk', 'other'].flatMap((ns) => [`KV_${ns}_members`, `KV_${ns}_numbers`, `KV_${ns}_shards`]);
   expect(streams).toEqual([...buckets, ...['LK', 'OTHER'].flatMap((ns) => kinds.map((kind) => `${ns}_${kind}`))]);
 });

@@ -167,10 +167,21 @@ describe('of a message', () => {
 
 describe('of a run', () => {
   const retrying = answerOf('retrying', { retry: { runId: runOf(3), attempt: 2, seqs: [3], notBefore: 1 } });
+  /** The first one runs, the others come again. */
+  const several = (...seqs: number[]) =>
+    answerOf('running', {
+      concurrent: seqs.map((seq, i) => ({
+        ...{ runId: runOf(seq), attempt: 1, seqs: [seq] },
+        ...(i === 0 ? { startedAt: 1 } : { notBefore: 1 }),
+      })),
+    });
   it.each<[string, World]>([
     ['runs', { answer: running(3) }],
     ['is held', { answer: { ...running(3), state: 'held' } }],
     ['waits for its next attempt', { answer: retrying }],
+    ['runs beside others', { answer: several(3, 2) }],
+    ['waits for its next attempt beside others', { answer: several(2, 3) }],
+    ['runs beside others, of which its new worker does not know yet', { answer: several(1, 2), pending: [1, 2, 3] }],
     ['may be anything, since nobody has its shard', { pending: [3] }],
     ['was cut, of which its new worker knows nothing yet', { answer: answerOf('queued'), pending: [3] }],
     ['is held by somebody who does not say what he runs', { answer: answerOf('held'), pending: [3] }],
@@ -184,6 +195,7 @@ describe('of a run', () => {
     ['of another form', 'r-1', {}],
     ['of an agent that is none', 'nobody.s.3.0123456789', {}],
     ['whose batch waits behind another run', runOf(4), { answer: running(3), pending: [3, 4] }],
+    ['that never was beside others', runOf(9), { answer: several(1, 2), pending: [1, 2, 3] }],
     ['that never was', runOf(9), { answer: answerOf('idle') }],
     ['whose messages ran in another one', runOf(3, 4), { records: [record(1, [decided(3, 'handled')], runOf(3))] }],
   ])('%s is 404 and says what one looks like', async (_title, runId, world) => {

@@ -84,8 +84,11 @@ export class CancelService {
     answer: SessionAnswer | undefined,
   ): Promise<boolean> {
     if (answer === undefined) return true;
-    const known = answer.running?.runId ?? answer.retry?.runId;
-    if (known !== undefined) return known === runId;
+    const { running, retry, concurrent } = answer;
+    const known = [running, retry, ...(concurrent ?? [])].flatMap((run) => run?.runId ?? []);
+    if (known.includes(runId)) return true;
+    // Where turns run one at a time there is no other beside it.
+    if (known.length > 0 && concurrent === undefined) return false;
     // A worker that has just taken the session over may not know yet what was cut; but its messages wait.
     for await (const { seq } of this.parts.history.pending(key)) if (seq >= firstSeq) return seq === firstSeq;
     return false;

@@ -1,45 +1,35 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Names, type NoteRecord } from '#contracts';
-import { applyTopology, BrokerConnection, declareTopology, KeyBucket, PublishChannel, StreamReader } from '#jetstream';
+import type { BrokerConnection } from '#jetstream';
 import { KeyLeaseStore, type Lease } from '#shards';
 import { silentLogger } from '#telemetry';
-import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
+import { connectedBroker, expectNothingLeft, until, type ConnectedBroker } from '#testing';
 import { FloorWatch } from './floor-watch.client.js';
 
 const names = new Names('lk', 16);
-let broker: TestBroker;
+let connected: ConnectedBroker;
 let connection: BrokerConnection;
-let channel: PublishChannel;
-let reader: StreamReader;
 let leases: KeyLeaseStore;
 let watch: FloorWatch;
 
 beforeEach(async () => {
-  broker = await startBroker();
-  connection = await BrokerConnection.open({ url: broker.url, name: 'floor watch', log: silentLogger });
-  channel = new PublishChannel(connection);
-  reader = new StreamReader(connection);
-  const bucket = new KeyBucket(connection, channel, reader, names.shardsBucket, silentLogger);
-  leases = new KeyLeaseStore(connection, bucket, names.shards);
-  await makeStreams();
+  connected = await connectedBroker();
+  ({ connection } = connected);
+  leases = new KeyLeaseStore(connection, connected.bucket(names.shardsBucket), names.shards);
+  await connected.makeStreams(names);
+  const { reader } = connected;
   watch = new FloorWatch({ connection, reader, lookup: reader, leases, names, log: silentLogger });
 });
 
 afterEach(async () => {
   watch.stop();
-  channel.close();
-  await connection.close();
-  await broker[Symbol.asyncDispose]();
+  await connected[Symbol.asyncDispose]();
   await expectNothingLeft();
 });
 
-async function makeStreams(): Promise<void> {
-  await applyTopology(connection, declareTopology(names, { replicas: 1, dedupWindowMs: 60_000 }), silentLogger);
-}
-
 async function store(count: number): Promise<void> {
-  for (let i = 0; i < count; i++) await channel.publish('lk.in.main.s', '{}', {});
+  for (let i = 0; i < count; i++) await connected.channel.publish('lk.in.main.s', '{}', {});
 }
 
 async function lease(shard: number, read: number): Promise<void> {
@@ -62,14 +52,15 @@ async function record(upto: number): Promise<void> {
     relayed: {},
     messages: [],
   };
-  const outcome = await channel.publish(names.turnsSubject(names.sessionTokens('main', 's')), JSON.stringify(note), {});
+  const subject = names.turnsSubject(names.sessionTokens('main', 's'));
+  const outcome = await connected.channel.publish(subject, JSON.stringify(note), {});
   expect(outcome.kind).toBe('stored');
 }
 
 /** As after a backup was restored, or a stream made anew. */
 async function setBack(): Promise<void> {
   await connection.jsm.streams.delete(names.inboxStream);
-  await makeStreams();
+  await connected.makeStreams(names);
 }
 
 const soon = (): number => performance.now() + 10_000;
@@ -117,7 +108,7 @@ describe('a watch', () => {
     connection.onDown(() => states.push(watch.state));
     // Of the same event, a listener after the watch's own: whoever publishes now finds it shut.
     connection.onUp(() => states.push(watch.state));
-    await broker.restart();
+    await connected.broker.restart();
     expect(await until('it is open', async () => (await watch.admit(soon())) === 'open')).toBe(true);
     expect(states).toEqual(['unchecked', 'unchecked']);
   });
@@ -143,11 +134,11 @@ describe('a watch', () => {
 
   it('that waits for a broker answers at once that it has seen nothing', async () => {
     await watch.start();
-    await broker.stop();
+    await connected.broker.stop();
     await until('the loss is noticed', () => !connection.isUp);
     expect(await watch.admit(soon())).toBe('unchecked');
     expect(watch.problem).toMatch(/not looked at/);
-    await broker.restart();
+    await connected.broker.restart();
     await connection.whenUp();
     expect(await watch.admit(soon())).toBe('open');
   });

@@ -1,6 +1,7 @@
 import { dedupId, HEADER, MAX_STORED_BYTES, type InboxEntry, type Names, type SessionTokens } from '#contracts';
 import { SERVER_ERROR, type BrokerConnection, type PublishChannel, type PublishOutcome } from '#jetstream';
 import type { Logger, TraceContext } from '#telemetry';
+import { PATIENCE_MS, pauseForBroker } from './broker-pause.client.js';
 import { REPAIR_INBOX, type FloorWatch } from './floor-watch.client.js';
 import { brokerUnavailable, inboxRewound, inputProblem, type ProblemException } from './problem.exception.js';
 
@@ -13,10 +14,6 @@ export interface Published extends Stored {
   /** An earlier try of this very call got no clear answer: it may be what this is a duplicate of. */
   readonly wasUnclear: boolean;
 }
-
-/** How long a publish without a clear answer is tried again before the sender is told 503. */
-const PATIENCE_MS = 5_000;
-const PAUSE_MS = 25;
 
 /**
  * Stores messages, and orders to lanes, in LK_INBOX. It answers only after the broker acknowledged (L3); the broker stores
@@ -63,7 +60,7 @@ export class InboxPublisher {
       }
       if (!isWorthRepeating(outcome) || performance.now() >= deadline) throw this.refusal(outcome, entry);
       wasUnclear ||= outcome.kind === 'unknown';
-      await this.pause(deadline);
+      await pauseForBroker(this.connection, deadline);
     }
   }
 
@@ -98,18 +95,6 @@ export class InboxPublisher {
       outcome.kind === 'unknown' ? 'The broker did not acknowledge it' : 'The broker is away',
       messageId,
     );
-  }
-
-  private async pause(deadline: number): Promise<void> {
-    const leftMs = Math.max(0, deadline - performance.now());
-    let cancel = (): void => {};
-    const over = new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, leftMs);
-      cancel = () => clearTimeout(timer);
-    });
-    await Promise.race([this.connection.whenUp(), over]);
-    cancel();
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
 }
 

@@ -18,6 +18,8 @@ import { FloorWatch } from './floor-watch.client.js';
 import type { InboxPulse } from './inbox.indicator.js';
 import { InboxPublisher } from './inbox.publisher.js';
 import type { IntakeParts } from './intake.provider.js';
+import { MessageNumbers } from './message-numbers.client.js';
+import { NumberedInbox } from './numbered-inbox.client.js';
 import { PastSwallowedPublisher } from './past-swallowed.publisher.js';
 import { SessionHistory } from './session-history.client.js';
 import { SessionQuestions } from './session-questions.client.js';
@@ -76,7 +78,10 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
     parts: {
       names,
       agents: Object.keys(settings.agents),
-      inbox: new DeduplicatedInbox(publisher, lookup, history, names),
+      inbox: new NumberedInbox(
+        new DeduplicatedInbox(publisher, lookup, history, names),
+        new MessageNumbers(connection, bucket(names.numbersBucket), names),
+      ),
       history,
       questions: new SessionQuestions(connection, names),
       // Looks again until the record is there, so it may be behind: any replica will do, which spares the leader.

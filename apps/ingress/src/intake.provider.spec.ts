@@ -62,3 +62,44 @@ describe('what became of a message', () => {
     await expect(statusIn({ undecided }, 'nobody')).rejects.toThrow(ProblemException);
   });
 });
+
+describe('what a session is doing', () => {
+  function sessionIn(seqs: readonly number[], answer?: SessionAnswer) {
+    const history = {
+      async *pending() {
+        for (const seq of seqs) yield { seq, id: `m${seq}`, storedAtMs: Date.now() };
+      },
+      lastTurn: () => Promise.resolve(undefined),
+    };
+    const questions = { ask: () => Promise.resolve(answer) };
+    const parts = { names: new Names('lk', 64), agents: ['main'], history, questions };
+    return new IntakeService(parts as unknown as IntakeParts, {} as SessionChoice).session(path);
+  }
+  const beside = { runId: 'c1', attempt: 1, seqs: [2], startedAt: 1 };
+  const again = { runId: 'c2', attempt: 2, seqs: [3], notBefore: 9_000 };
+  const answering = (more: object) => ({ ...running(1), running: undefined, ...more }) as unknown as SessionAnswer;
+
+  it('shows the turns that run beside each other, and does not count their messages as waiting', async () => {
+    const concurrent = [beside, again];
+    const told = await sessionIn([2, 3, 4], answering({ concurrent }));
+    expect(told).toMatchObject({ state: 'running', depth: 2, concurrent });
+    expect(told).not.toHaveProperty('running');
+    const both = { ...running(1), concurrent };
+    expect(await sessionIn([1, 2, 3, 4], both)).toMatchObject({ state: 'running', depth: 2, concurrent });
+  });
+
+  it('runs when any of its turns runs, and only then', async () => {
+    const one = answering({ state: 'retrying', concurrent: [beside] });
+    expect(await sessionIn([2, 3], one)).toMatchObject({ state: 'running', depth: 1 });
+    expect(await sessionIn([2], { ...one, state: 'queued' })).toMatchObject({ state: 'running', depth: 0 });
+    expect(await sessionIn([2], { ...one, state: 'held' })).toMatchObject({ state: 'held' });
+    const none = answering({ state: 'retrying', concurrent: [again] });
+    expect(await sessionIn([3], none)).toMatchObject({ state: 'retrying', depth: 1 });
+  });
+
+  it('shows nothing of concurrent turns where there are none', async () => {
+    expect(await sessionIn([1, 2], running(1))).not.toHaveProperty('concurrent');
+    expect(await sessionIn([], undefined)).toMatchObject({ state: 'idle', depth: 0, oldestMs: null });
+    expect(await sessionIn([5], undefined)).toMatchObject({ state: 'queued', depth: 1 });
+  });
+});

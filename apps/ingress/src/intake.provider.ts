@@ -3,7 +3,7 @@ import type { ChannelMessageBody, InboxMessage, Names, SessionAnswer } from '#co
 import { readDecision } from './decided-message.js';
 import type { DeduplicatedInbox } from './deduplicated-inbox.client.js';
 import type { Stored } from './inbox.publisher.js';
-import { decidedStatus, pendingStatus, type MessageStatus } from './message-status.js';
+import { decidedStatus, pendingStatus, runningSeqs, type MessageStatus } from './message-status.js';
 import { notFound, type ProblemException } from './problem.exception.js';
 import type { SessionPath } from './request-fields.js';
 import { describeDecision, type SendAnswer } from './send-answer.js';
@@ -17,7 +17,7 @@ import type { TurnWaiter } from './turn-waiter.client.js';
 export interface IntakeParts {
   readonly names: Names;
   readonly agents: readonly string[];
-  readonly inbox: DeduplicatedInbox;
+  readonly inbox: Pick<DeduplicatedInbox, 'store'>;
   readonly history: SessionHistory;
   readonly questions: SessionQuestions;
   readonly waiter: TurnWaiter;
@@ -90,7 +90,7 @@ export class IntakeService {
     const key = this.keys.of(path);
     const { history, questions } = this.parts;
     const [answer, lastTurn] = await Promise.all([questions.ask(key), history.lastTurn(key)]);
-    const inRun = new Set(answer?.running?.seqs);
+    const inRun = runningSeqs(answer);
     let depth = 0;
     let oldestMs: number | null = null;
     for await (const { seq, storedAtMs } of history.pending(key)) {
@@ -101,11 +101,12 @@ export class IntakeService {
     return {
       agent: path.agent,
       session: path.session,
-      state: stateOf(answer, depth),
+      state: stateOf(answer, depth, inRun.size > 0),
       depth,
       oldestMs,
       ...(answer?.running === undefined ? {} : { running: answer.running }),
       ...(answer?.retry === undefined ? {} : { retry: answer.retry }),
+      ...(answer?.concurrent === undefined ? {} : { concurrent: answer.concurrent }),
       ...(lastTurn === undefined
         ? {}
         : { lastTurn: { runId: lastTurn.runId, status: lastTurn.status, endedAt: lastTurn.endedAt } }),
@@ -126,13 +127,15 @@ export function unknownMessage(): ProblemException {
 }
 
 /** Whether something runs or waits for a retry only a worker knows; what merely waits is seen in the streams. */
-function stateOf(answer: SessionAnswer | undefined, depth: number): SessionAnswer['state'] {
+function stateOf(answer: SessionAnswer | undefined, depth: number, isRunning: boolean): SessionAnswer['state'] {
   switch (answer?.state) {
     case 'running':
     case 'held':
-    case 'retrying':
       return answer.state;
+    case 'retrying':
+      return isRunning ? 'running' : 'retrying';
     default:
+      if (isRunning) return 'running';
       return depth > 0 ? 'queued' : 'idle';
   }
 }

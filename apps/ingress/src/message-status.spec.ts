@@ -34,6 +34,36 @@ describe('a message that is not decided', () => {
     expect(pendingStatus(6, [4, 5], open)).toEqual({ seq: 6, disposition: 'queued', position: 3 });
   });
 
+  describe('beside turns that run at once', () => {
+    const concurrent = [
+      { runId: 'c1', attempt: 1, seqs: [1], startedAt: 1 },
+      { runId: 'c2', attempt: 2, seqs: [2], notBefore: 7_000 },
+      { runId: 'c3', attempt: 1, seqs: [4], startedAt: 2 },
+    ];
+    const several = answer({ concurrent });
+
+    it('runs in its own one, or waits for its next attempt', () => {
+      expect(pendingStatus(1, [], several)).toEqual({ seq: 1, disposition: 'running', runId: 'c1' });
+      expect(pendingStatus(4, [1, 2, 3], several)).toEqual({ seq: 4, disposition: 'running', runId: 'c3' });
+      const waiting = { disposition: 'waiting', position: 1, runId: 'c2', notBefore: 7_000 };
+      expect(pendingStatus(2, [1], several)).toEqual({ seq: 2, ...waiting });
+    });
+
+    it('has only those before it that wait', () => {
+      expect(pendingStatus(5, [1, 2, 3, 4], several)).toEqual({ seq: 5, disposition: 'queued', position: 3 });
+      const both = answer({ concurrent, running: { ...running, seqs: [3] } });
+      expect(pendingStatus(5, [1, 2, 3, 4], both)).toEqual({ seq: 5, disposition: 'queued', position: 2 });
+      expect(pendingStatus(3, [1, 2], both)).toEqual({ seq: 3, disposition: 'running', runId: 'r1' });
+    });
+  });
+
+  it('waits for the numbers before its own, and says so', () => {
+    const early = answer({ state: 'queued', early: { seqs: [4, 5], endsAt: 9_000 } });
+    const waiting = { disposition: 'waiting', position: 2, notBefore: 9_000, reason: 'sequence-gap' };
+    expect(pendingStatus(5, [4], early)).toEqual({ seq: 5, ...waiting });
+    expect(pendingStatus(6, [4, 5], early)).toEqual({ seq: 6, disposition: 'queued', position: 3 });
+  });
+
   it('is queued when no worker answers', () => {
     expect(pendingStatus(7, [3], undefined)).toEqual({ seq: 7, disposition: 'queued', position: 2 });
   });

@@ -11,6 +11,8 @@ export type MessageStatus = { readonly seq: number } & (
       readonly runId?: string;
       /** Its turn does not start before: ms since the epoch. */
       readonly notBefore?: number;
+      /** Why it waits, where nothing else tells. */
+      readonly reason?: 'sequence-gap';
     }
   | { readonly disposition: 'running'; readonly runId: string }
   | {
@@ -30,15 +32,30 @@ export function pendingStatus(
   before: readonly number[],
   answer: SessionAnswer | undefined,
 ): MessageStatus {
-  const { running, retry, window } = answer ?? {};
-  if (running?.seqs.includes(seq)) return { seq, disposition: 'running', runId: running.runId };
-  const inRun = new Set(running?.seqs);
+  const { retry, early, window, concurrent = [] } = answer ?? {};
+  const running = runningTurns(answer).find(({ seqs }) => seqs.includes(seq));
+  if (running !== undefined) return { seq, disposition: 'running', runId: running.runId };
+  const inRun = runningSeqs(answer);
   const position = before.filter((other) => !inRun.has(other)).length + 1;
-  if (retry?.seqs.includes(seq)) {
-    return { seq, disposition: 'waiting', position, runId: retry.runId, notBefore: retry.notBefore };
+  const again = [retry, ...concurrent].find((run) => run?.seqs.includes(seq) === true);
+  if (again?.notBefore !== undefined) {
+    return { seq, disposition: 'waiting', position, runId: again.runId, notBefore: again.notBefore };
+  }
+  if (early?.seqs.includes(seq)) {
+    return { seq, disposition: 'waiting', position, notBefore: early.endsAt, reason: 'sequence-gap' };
   }
   if (window?.seqs.includes(seq)) return { seq, disposition: 'waiting', position, notBefore: window.endsAt };
   return { seq, disposition: 'queued', position };
+}
+
+/** The messages of all turns that run: none of them waits. */
+export function runningSeqs(answer: SessionAnswer | undefined): ReadonlySet<number> {
+  return new Set(runningTurns(answer).flatMap(({ seqs }) => seqs));
+}
+
+function runningTurns({ running, concurrent = [] }: Partial<SessionAnswer> = {}) {
+  const beside = concurrent.filter(({ notBefore }) => notBefore === undefined);
+  return running === undefined ? beside : [running, ...beside];
 }
 
 export function decidedStatus({ seq, decision, reason, turn }: DecidedMessage): MessageStatus {

@@ -41,8 +41,8 @@ export class MessagesController {
   @ApiResponse({
     status: 200,
     description:
-      '{messageId, seq, disposition, …}: queued {position}; waiting = for a retry or the end of a window {position, ' +
-      'notBefore?, runId?}; running {runId}; decided {decision, reason?, runId?}. position is its place among the messages ' +
+      '{messageId, seq, disposition, …}: queued {position}; waiting = for a retry, the end of a window or the ' +
+      'numbers before its own (reason sequence-gap) {position, notBefore?, runId?, reason?}; running {runId}; decided {decision, reason?, runId?}. position is its place among the messages ' +
       'that wait, from 1; times are ms since the epoch',
   })
   @ApiResponse({ status: 404, description: 'No message with this id is stored for this session' })

@@ -20,7 +20,12 @@ export function SendRoute(summary: string, schema: BodySchema, more = ''): Metho
     ApiResponse({ status: 200, description: `{messageId, seq, duplicate${more}, ${DECIDED}` }),
     ApiResponse({ status: 404, description: 'No agent of this name is configured' }),
     ApiResponse({ status: 413, description: 'Text over 256 KiB, or the whole message over its limit' }),
-    ApiResponse({ status: 422, description: 'A field is wrong, or the id was used for another message' }),
+    ApiResponse({
+      status: 422,
+      description:
+        'A field is wrong (invalid-body), the id was used for another content (idempotency-mismatch), or the sequence for ' +
+        'another message (sequence-used)',
+    }),
     ApiResponse({ status: 503, description: 'The broker is away or full; see Retry-After' }),
   );
 }

@@ -21,7 +21,9 @@ export class SessionsController {
   @ApiOperation({ summary: 'What a session is doing' })
   @ApiResponse({
     status: 200,
-    description: '{state, depth, oldestMs, running?, retry?, lastTurn?, worker?, tasks, locks}',
+    description:
+      '{state, depth, oldestMs, running?, retry?, concurrent?: [{runId, attempt, seqs, startedAt?, notBefore?}], lastTurn?, ' +
+      'worker?, tasks, locks}. concurrent: turns beside each other; those with notBefore come again then (ms since the epoch)',
   })
   async session(@Param('agent') agent: string, @Param('session') session: string): Promise<object> {
     return this.intake.session(readSessionPath(agent, session));

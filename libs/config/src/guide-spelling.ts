@@ -1,11 +1,12 @@
 import { z } from 'zod';
-import { duration, group } from './field-checks.js';
+import { duration, group, integer } from './field-checks.js';
+import { MAX_CONCURRENT } from './queue-fields.js';
 
 /** The groups `agent` and `sessions` in the words of the concurrency guide for agents; they hold for all agents. */
 
 export const guideConcurrency = group({
-  /** One turn of a session at a time is what Lanekeeper is for, so no other number would be true. */
-  max_concurrent_per_session: z.literal(1, '1: the turns of a session never overlap').optional(),
+  /** `maxConcurrent`; more than 1 also means `strategy: concurrent`. */
+  max_concurrent_per_session: integer(1, MAX_CONCURRENT, `a whole number from 1 to ${MAX_CONCURRENT}`).optional(),
   /** `queueTimeoutMs`. */
   queue_timeout_ms: duration(1).optional(),
   /** `overflowAction: busy-message`. */

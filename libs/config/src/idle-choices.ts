@@ -1,5 +1,6 @@
 import { hasQuietWindow } from '#contracts';
 import {
+  GUIDE_WORD,
   settleLevels,
   type ChoiceName,
   type QueueChoices,
@@ -16,7 +17,9 @@ import type { RuleProblem } from './settings-rules.js';
 export function findIdleChoices({ levels, cases }: QueueingPlan): RuleProblem[] {
   return levels.flatMap((level) =>
     level.flatMap((choice) => {
-      const reason = idleBeside(choice, level) ?? idleEverywhere(choice, cases);
+      // The guide's 1 is what all other strategies do anyway.
+      const isTrue = choice.path.at(-1) === GUIDE_WORD && choice.value === 1;
+      const reason = isTrue ? undefined : (idleBeside(choice, level) ?? idleEverywhere(choice, cases));
       if (reason === undefined) return [];
       const { found, wanted, remedy } = reason;
       return [{ path: choice.path, found, wanted, remedy }];
@@ -55,6 +58,17 @@ const WHY_IDLE: Partial<Record<ChoiceName, (choices: QueueChoices) => IdleReason
     hasQuietWindow(strategy)
       ? undefined
       : idleByStrategy(`a cap on quiet windows with strategy ${strategy}, which has none`, 'collect or debounce'),
+  maxConcurrent: ({ strategy }) =>
+    strategy === 'concurrent'
+      ? undefined
+      : idleByStrategy(
+          `a limit of turns of one session at once with strategy ${strategy}, which runs one after another`,
+          'concurrent',
+        ),
+  gapTimeoutMs: ({ gapTimeoutMs, queueTimeoutMs }) =>
+    queueTimeoutMs === undefined || queueTimeoutMs > gapTimeoutMs
+      ? undefined
+      : whyEndsBefore(gapTimeoutMs, queueTimeoutMs),
   maxQueueSize: whyNothingWaits,
   onQueueFull: (choices) => whyNothingWaits(choices) ?? whyNeverFull(choices),
   queueEntryTtlMs: (choices) => whyNothingWaits(choices) ?? whyTimedOutBefore(choices),
@@ -82,7 +96,7 @@ function whyNothingWaits({ strategy }: QueueChoices): IdleReason | undefined {
   if (strategy !== 'drop') return undefined;
   return idleByStrategy(
     'a limit of waiting messages with strategy drop, with which none wait',
-    'queue, fifo, collect, debounce or burst',
+    'queue, fifo, collect, debounce, burst or concurrent',
   );
 }
 
@@ -98,9 +112,13 @@ function whyNeverFull({ maxQueueSize }: QueueChoices): IdleReason | undefined {
 
 function whyTimedOutBefore({ queueEntryTtlMs, queueTimeoutMs }: QueueChoices): IdleReason | undefined {
   if (queueTimeoutMs === undefined || queueTimeoutMs > queueEntryTtlMs) return undefined;
+  return whyEndsBefore(queueEntryTtlMs, queueTimeoutMs);
+}
+
+function whyEndsBefore(waitMs: number, queueTimeoutMs: number): IdleReason {
   return {
     because: 'queueTimeoutMs',
-    found: `${queueEntryTtlMs} with a queueTimeoutMs of ${queueTimeoutMs}, which always ends before`,
+    found: `${waitMs} with a queueTimeoutMs of ${queueTimeoutMs}, which always ends before`,
     wanted: 'less than queueTimeoutMs',
     remedy: `set it below ${queueTimeoutMs}, or leave it out`,
   };

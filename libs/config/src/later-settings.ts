@@ -5,8 +5,6 @@ import { placeOf } from './setting-places.js';
  * configuration look as if it limited or protected something.
  */
 
-const LATER_QUEUE_KEYS = ['gapTimeoutMs', 'maxConcurrent'];
-
 /** By the place of their group. */
 const LATER_KEYS: Readonly<Record<string, readonly string[]>> = {
   '': [
@@ -24,7 +22,6 @@ const LATER_KEYS: Readonly<Record<string, readonly string[]>> = {
     'workspace',
   ],
   'agents.*': [
-    ...LATER_QUEUE_KEYS,
     'maxConcurrentTotal',
     'rateLimitStrategy',
     'sessionConcurrency',
@@ -33,10 +30,6 @@ const LATER_KEYS: Readonly<Record<string, readonly string[]>> = {
     'toolTimeoutMs',
     'workspace',
   ],
-  'agents.*.concurrency': LATER_QUEUE_KEYS,
-  'channels.*': LATER_QUEUE_KEYS,
-  'channels.*.concurrency': LATER_QUEUE_KEYS,
-  concurrency: LATER_QUEUE_KEYS,
   agent: ['deadlock_detection', 'tool_call_timeout_ms'],
   'agent.concurrency': ['max_concurrent_total'],
   dedup: ['fallback'],

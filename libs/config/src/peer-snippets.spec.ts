@@ -26,6 +26,7 @@ function refusedIn(name: string): Record<string, string> {
 const FOR_ALL = { queueing: QUEUE_DEFAULTS };
 const LOADED: Record<string, object> = {
   'chat-sdk-queue.json5': FOR_ALL,
+  'chat-sdk-concurrent.json5': { queueing: { ...QUEUE_DEFAULTS, strategy: 'concurrent' } },
   'chat-sdk-debounce.json5': { queueing: { ...QUEUE_DEFAULTS, strategy: 'debounce', debounceMs: 1_500 } },
   'chat-sdk-lock-scope.json5': { ...FOR_ALL, lockScope: 'thread' },
   'chat-sdk-lock-scope-channel.json5': { ...FOR_ALL, lockScope: 'channel' },
@@ -36,9 +37,6 @@ const LOADED: Record<string, object> = {
 
 const LATER = 'a setting of a later version, none: not in this version yet';
 const REFUSED: Record<string, Record<string, string>> = {
-  'chat-sdk-concurrent.json5': {
-    concurrency: expect.stringContaining('"concurrent", one of queue, fifo, collect, debounce, burst, drop'),
-  },
   'guide-concurrency-limits.yaml': { 'agent.concurrency.max_concurrent_total': LATER },
   'guide-deadlock-detection.yaml': { 'agent.tool_call_timeout_ms': LATER, 'agent.deadlock_detection': LATER },
   'openclaw-session-concurrency.json5': { 'agents.defaults.sessionConcurrency': LATER },
@@ -79,7 +77,7 @@ describe('is refused for its settings of a later version only', () => {
     [
       'guide-concurrency-limits.yaml',
       ({ agent }) => delete agent?.concurrency?.['max_concurrent_total'],
-      { queueing: { ...QUEUE_DEFAULTS, queueTimeoutMs: 30_000 } },
+      { queueing: { ...QUEUE_DEFAULTS, maxConcurrent: 1, queueTimeoutMs: 30_000 } },
     ],
     [
       'openclaw-example-configuration.json5',

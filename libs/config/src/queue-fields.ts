@@ -1,27 +1,18 @@
 import { z } from 'zod';
-import {
-  FULL_QUEUE_POLICIES,
-  LATER_STRATEGIES,
-  LOCK_SCOPES,
-  OVERFLOW_ACTIONS,
-  STRATEGIES,
-  STRATEGY_ALIASES,
-} from '#contracts';
+import { FULL_QUEUE_POLICIES, LOCK_SCOPES, OVERFLOW_ACTIONS, STRATEGY_WORDS, wantedStrategy } from '#contracts';
 import { duration, group, integer } from './field-checks.js';
 
 /** What may be said about messages that overlap: by an agent, by a channel, and for all agents in the words of others. */
 
-const WORDS_OF_STRATEGIES = [...STRATEGIES, ...Object.keys(STRATEGY_ALIASES)];
-
-function wantedStrategy({ input }: { input?: unknown }): string {
-  const wanted = `one of ${WORDS_OF_STRATEGIES.join(', ')}`;
-  return LATER_STRATEGIES.includes(String(input)) ? `${wanted}: ${String(input)} comes in a later version` : wanted;
-}
-
-const strategy = z.enum(WORDS_OF_STRATEGIES, { error: wantedStrategy });
+const strategy = z.enum(STRATEGY_WORDS, { error: wantedStrategy });
 
 const QUEUE_SIZE_WANTED = 'a whole number of messages from 1 to 100000, or "unlimited"';
 const queueSize = z.union([integer(1, 100_000, QUEUE_SIZE_WANTED), z.literal('unlimited')], QUEUE_SIZE_WANTED);
+
+/** As many as a lane runs beside each other; "unlimited" is no more. */
+export const MAX_CONCURRENT = 256;
+const CONCURRENT_WANTED = `a whole number of turns from 1 to ${MAX_CONCURRENT}, or "unlimited" (which is ${MAX_CONCURRENT})`;
+const concurrent = z.union([integer(1, MAX_CONCURRENT, CONCURRENT_WANTED), z.literal('unlimited')], CONCURRENT_WANTED);
 
 const BUSY_MESSAGE_WANTED = 'a text of 1 to 4000 characters';
 
@@ -48,6 +39,10 @@ const queueFields = {
   debounceMs: duration(1).optional(),
   /** Longest wait for that quiet, however many messages come - ms - default 10000; at least `debounceMs`. */
   maxDebounceMs: duration(1).optional(),
+  /** How many turns of a session run at once with concurrent - turns, or "unlimited" = 256 - default unlimited. */
+  maxConcurrent: concurrent.optional(),
+  /** How long a message with a `sequence` waits for the numbers before it - ms - default 2000. Then it runs without them. */
+  gapTimeoutMs: duration(1).optional(),
 };
 
 /** The Chat SDK's `concurrency` in its long form. */

@@ -85,6 +85,8 @@ const CHOICE_NAMES: readonly ChoiceName[] = [
   'busyMessage',
   'debounceMs',
   'maxDebounceMs',
+  'maxConcurrent',
+  'gapTimeoutMs',
   'lockScope',
 ];
 
@@ -101,6 +103,7 @@ const CHOICE_OF_WORD: ReadonlyMap<string, ChoiceName> = new Map<string, ChoiceNa
 
 const VALUE_OF_WORD: Partial<Record<ChoiceName, Readonly<Record<string, unknown>>>> = {
   strategy: STRATEGY_ALIASES,
+  maxConcurrent: { unlimited: Number.POSITIVE_INFINITY },
   maxQueueSize: { unlimited: Number.POSITIVE_INFINITY },
   onQueueFull: { old: 'drop-oldest', new: 'drop-newest' },
   overflowAction: { return_busy_message: 'busy-message' },
@@ -113,11 +116,20 @@ function choicesOf(values: object | undefined, path: readonly string[]): Written
     if (word === 'concurrency') {
       return typeof value === 'string' ? [written('strategy', value, here)] : choicesOf(value as object, here);
     }
+    if (word === GUIDE_WORD && value !== undefined) return ofGuide(value as number, here);
     const name = CHOICE_OF_WORD.get(word);
     // A rule refuses this one; it is no strategy.
     const isForce = word === 'onLockConflict' && value === 'force';
     return name === undefined || value === undefined || isForce ? [] : [written(name, value, here)];
   });
+}
+
+export const GUIDE_WORD = 'max_concurrent_per_session';
+
+/** There it is no strategy of its own: who wants several turns of a session at once says no more than how many. */
+function ofGuide(turns: number, here: WrittenPath): WrittenChoice[] {
+  const limit = written('maxConcurrent', turns, here);
+  return turns === 1 ? [limit] : [limit, written('strategy', 'concurrent', here)];
 }
 
 function written(name: ChoiceName, value: unknown, path: WrittenPath): WrittenChoice {

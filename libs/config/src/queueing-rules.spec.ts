@@ -141,6 +141,19 @@ describe('two words for one setting', () => {
       { 'agent.concurrency.queue_timeout_ms': 'concurrency.queueTimeoutMs beside it' },
     ],
     [
+      'more than one turn of the guide and a strategy',
+      { concurrency: 'queue', agent: { concurrency: { max_concurrent_per_session: 2 } } },
+      { 'agent.concurrency.max_concurrent_per_session': 'concurrency beside it' },
+    ],
+    [
+      'the limit of the guide and of the Chat SDK',
+      {
+        concurrency: { strategy: 'concurrent', maxConcurrent: 2 },
+        agent: { concurrency: { max_concurrent_per_session: 1 } },
+      },
+      { 'agent.concurrency.max_concurrent_per_session': 'concurrency.maxConcurrent beside it' },
+    ],
+    [
       'the guide and lockScope',
       { lockScope: 'thread', sessions: { id_source: 'user_id' } },
       { 'sessions.id_source': 'lockScope beside it' },
@@ -153,6 +166,7 @@ describe('two words for one setting', () => {
 
 describe('a setting that would do nothing', () => {
   const agent = (main: NonNullable<SettingsInput['agents']>[string]): SettingsInput => ({ agents: { main } });
+  const guide = (turns: number): SettingsInput => ({ agent: { concurrency: { max_concurrent_per_session: turns } } });
   it.each<[string, SettingsInput, string[]]>([
     ['a window of queue', agent({ strategy: 'queue', debounceMs: 5 }), ['agents.main.debounceMs']],
     ['a window of fifo', agent({ strategy: 'fifo', debounceMs: 5 }), ['agents.main.debounceMs']],
@@ -168,6 +182,29 @@ describe('a setting that would do nothing', () => {
     ['a limit after a shorter one', agent({ queueEntryTtlMs: 9, queueTimeoutMs: 9 }), ['agents.main.queueEntryTtlMs']],
     ['the default limit after a shorter one', agent({ queueTimeoutMs: 9 }), []],
     ['a text that is not said', agent({ overflowAction: 'silent', busyMessage: 'no' }), ['agents.main.busyMessage']],
+    ['a window of concurrent', agent({ strategy: 'concurrent', debounceMs: 5 }), ['agents.main.debounceMs']],
+    ['a queue of concurrent holds what is above its limit', agent({ strategy: 'concurrent', maxQueueSize: 5 }), []],
+    ['a limit of turns at once of fifo', agent({ strategy: 'fifo', maxConcurrent: 5 }), ['agents.main.maxConcurrent']],
+    ['no limit of turns at once of queue', agent({ maxConcurrent: 'unlimited' }), ['agents.main.maxConcurrent']],
+    ['a limit of turns at once of concurrent', agent({ strategy: 'concurrent', maxConcurrent: 1 }), []],
+    [
+      'a limit of turns at once is something when a channel uses it',
+      { agents: { defaults: { maxConcurrent: 5 } }, channels: { slack: { strategy: 'concurrent' } } },
+      [],
+    ],
+    ['the guide’s one turn at once, which is so anyway', guide(1), []],
+    [
+      'more turns of the guide, which every agent overrides',
+      { ...guide(2), agents: { main: { strategy: 'queue' }, echo: { strategy: 'fifo' } } },
+      ['agent.concurrency.max_concurrent_per_session'],
+    ],
+    ['a wait for a gap with any strategy', agent({ strategy: 'drop', gapTimeoutMs: 5 }), []],
+    [
+      'a wait for a gap after a shorter one',
+      agent({ gapTimeoutMs: 9, queueTimeoutMs: 9 }),
+      ['agents.main.gapTimeoutMs'],
+    ],
+    ['a wait for a gap before a longer one', agent({ gapTimeoutMs: 8, queueTimeoutMs: 9 }), []],
     ['inside concurrency', { concurrency: { debounceMs: 5 } }, ['concurrency.debounceMs']],
     [
       'with what its agent inherits',

@@ -64,6 +64,33 @@ describe('how messages of main wait', () => {
     ['concurrency at the root below its own', 'concurrency: drop\nagents: {main: {strategy: queue}}', {}],
     ['onLockConflict: drop', 'onLockConflict: drop', { strategy: 'drop' }],
     ['onLockConflict: drop of its own', 'agents: {main: {onLockConflict: drop}}', { strategy: 'drop' }],
+    ['the Chat SDK’s concurrent', 'concurrency: concurrent', { strategy: 'concurrent' }],
+    [
+      'the Chat SDK’s concurrent with a limit',
+      'concurrency: {strategy: concurrent, maxConcurrent: 3}',
+      { strategy: 'concurrent', maxConcurrent: 3 },
+    ],
+    [
+      'concurrent without a limit over one of the defaults',
+      'agents: {defaults: {strategy: concurrent, maxConcurrent: 3}, main: {maxConcurrent: unlimited}}',
+      { strategy: 'concurrent' },
+    ],
+    ['how long a gap is waited for', 'agents: {main: {gapTimeoutMs: 500}}', { gapTimeoutMs: 500 }],
+    [
+      'one turn of a session in the words of the guide',
+      'agent: {concurrency: {max_concurrent_per_session: 1}}',
+      { maxConcurrent: 1 },
+    ],
+    [
+      'several turns of a session in the words of the guide',
+      'agent: {concurrency: {max_concurrent_per_session: 3}}',
+      { strategy: 'concurrent', maxConcurrent: 3 },
+    ],
+    [
+      'the limit of the guide for a strategy of its own',
+      'agent: {concurrency: {max_concurrent_per_session: 1}}\nagents: {main: {strategy: concurrent}}',
+      { strategy: 'concurrent', maxConcurrent: 1 },
+    ],
     [
       'words of a busy message stay as they are',
       'agents: {main: {busyMessage: unlimited, queueTimeoutMs: 1}}',
@@ -115,6 +142,13 @@ describe('channels', () => {
   });
 });
 
+it('channels may be concurrent, each with a limit of its own', () => {
+  const { main } = load('channels: {slack: {concurrency: {strategy: concurrent, maxConcurrent: 2, gapTimeoutMs: 9}}}');
+  expect(main?.queueing).toEqual(QUEUE_DEFAULTS);
+  const slack = { strategy: 'concurrent', maxConcurrent: 2, gapTimeoutMs: 9 };
+  expect(main?.channels['slack']?.queueing).toEqual({ ...QUEUE_DEFAULTS, ...slack });
+});
+
 describe('lockScope', () => {
   it.each<[string, string | undefined]>([
     ['', undefined],
@@ -136,7 +170,7 @@ describe('a bad field', () => {
         field: 'agents.main.strategy',
         found: '"steer"',
         wanted: expect.stringMatching(
-          /^one of queue, fifo, collect, debounce, burst, drop, followup: steer comes in a later version$/,
+          /^one of queue, fifo, collect, debounce, burst, drop, concurrent, followup: steer comes in a later version$/,
         ),
       },
     ],
@@ -145,16 +179,26 @@ describe('a bad field', () => {
       { wanted: expect.stringContaining('interrupt comes in a later version') },
     ],
     ['agents: {main: {strategy: latest}}', { wanted: expect.stringMatching(/followup$/) }],
+    ['concurrency: steer', { field: 'concurrency', wanted: expect.stringContaining('steer comes in a later version') }],
     [
-      'concurrency: concurrent',
-      { field: 'concurrency', wanted: expect.stringContaining('concurrent comes in a later version') },
-    ],
-    [
-      'concurrency: {strategy: concurrent}',
+      'concurrency: {strategy: interrupt}',
       { field: 'concurrency.strategy', wanted: expect.stringContaining('later version') },
     ],
     ['concurrency: 3', { field: 'concurrency', found: 'the number 3' }],
-    ['concurrency: {maxConcurrent: 3}', { field: 'concurrency.maxConcurrent', ...later }],
+    [
+      'concurrency: {maxConcurrent: 3}',
+      {
+        field: 'concurrency.maxConcurrent',
+        found: 'a limit of turns of one session at once with strategy queue, which runs one after another',
+      },
+    ],
+    [
+      'concurrency: {strategy: concurrent, maxConcurrent: 257}',
+      { field: 'concurrency.maxConcurrent', wanted: expect.stringContaining('1 to 256, or "unlimited"') },
+    ],
+    ['concurrency: {strategy: concurrent, maxConcurrent: 0}', { found: 'the number 0' }],
+    ['agents: {main: {strategy: concurrent, maxConcurrent: many}}', { found: '"many"' }],
+    ['agents: {main: {sessionConcurrency: 3}}', { field: 'agents.main.sessionConcurrency', ...later }],
     [
       'agents: {main: {concurrency: {maxQueueSizes: 3}}}',
       { field: 'agents.main.concurrency.maxQueueSizes', remedy: 'did you mean agents.main.concurrency.maxQueueSize?' },
@@ -163,8 +207,9 @@ describe('a bad field', () => {
       'channels: {slack: {concurrency: {strategy: fifo, debounceMs: "1s"}}}',
       { field: 'channels.slack.concurrency.debounceMs', found: 'a text of 2 bytes' },
     ],
-    ['agents: {main: {gapTimeoutMs: 3}}', { field: 'agents.main.gapTimeoutMs', ...later }],
-    ['channels: {slack: {maxConcurrent: 3}}', { field: 'channels.slack.maxConcurrent', ...later }],
+    ['agents: {main: {gapTimeoutMs: 0}}', { field: 'agents.main.gapTimeoutMs', found: 'the number 0' }],
+    ['agents: {main: {gapTimeoutMs: "2s"}}', { field: 'agents.main.gapTimeoutMs', found: 'a text of 2 bytes' }],
+    ['channels: {slack: {maxConcurrent: 1.5}}', { field: 'channels.slack.maxConcurrent' }],
     ['channels: {slack: {handler: echo}}', { field: 'channels.slack.handler', found: 'an unknown setting' }],
     [
       'channels: {slack: {stratgy: fifo}}',
@@ -208,8 +253,8 @@ describe('a bad field', () => {
     ['lockScope: topic', { field: 'lockScope', wanted: 'one of thread, channel, user' }],
     ['sessions: {isolation: shared}', { field: 'sessions.isolation', wanted: expect.stringContaining('strict') }],
     [
-      'agent: {concurrency: {max_concurrent_per_session: 2}}',
-      { field: 'agent.concurrency.max_concurrent_per_session', wanted: expect.stringContaining('never overlap') },
+      'agent: {concurrency: {max_concurrent_per_session: 0}}',
+      { field: 'agent.concurrency.max_concurrent_per_session', wanted: 'a whole number from 1 to 256' },
     ],
     ['agent: {concurrency: {queue_timeout: 2}}', { remedy: 'did you mean agent.concurrency.queue_timeout_ms?' }],
   ])('%s', (yaml, expected) => {

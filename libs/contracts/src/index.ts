@@ -60,13 +60,14 @@ export { MAX_SESSION_KEY_BYTES, decodeToken, encodeToken } from './tokens.js';
 export { parseTurnStarted, type TurnStartedEvent } from './turn-events.js';
 export {
   FULL_QUEUE_POLICIES,
-  LATER_STRATEGIES,
   OVERFLOW_ACTIONS,
   QUEUE_DEFAULTS,
   STRATEGIES,
   STRATEGY_ALIASES,
+  STRATEGY_WORDS,
   hasQuietWindow,
   longestWindowMs,
+  wantedStrategy,
   withStrategy,
   type FullQueuePolicy,
   type OverflowAction,

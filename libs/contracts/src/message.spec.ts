@@ -25,6 +25,7 @@ const full = {
   thread: 't',
   channel: 'telegram:-100',
   strategy: 'fifo' as const,
+  sequence: 7,
   replyTo: 'https://example.org/hook?x=1',
   sentAt: '2026-01-02T03:04:05.678+02:00',
 };
@@ -39,6 +40,8 @@ describe('checkSendMessageBody', () => {
     ['an author without name', { text: 'x', author: { id: 'u' } }],
     ['ids of any script and of the full length', { text: 'x', id: 'é'.repeat(256) }],
     ['the largest text', { text: 'é'.repeat(MAX_TEXT_BYTES / 2) }],
+    ['the first numbers', { text: 'x', sequence: 0 }],
+    ['the last number', { text: 'x', sequence: Number.MAX_SAFE_INTEGER }],
     ['UTC', { text: 'x', sentAt: '2026-01-02T03:04:05Z' }],
   ])('takes %s, unchanged', (_title, body) => expect(checkSendMessageBody(body)).toEqual({ ok: true, body }));
 
@@ -78,6 +81,13 @@ describe('checkSendMessageBody', () => {
     ['half a character in a channel', { text: 'x', channel: 'a:\ud800' }, 'channel', 'a text of 5 bytes'],
     ['a strategy that is none', { text: 'x', strategy: 'SECRET' }, 'strategy', 'a text of 6 bytes'],
     ['a strategy of a later version', { text: 'x', strategy: 'steer' }, 'strategy', 'a text of 5 bytes'],
+    ['a strategy that is an object', { text: 'x', strategy: { toString: 1 } }, 'strategy', 'an object'],
+    ['a negative number', { text: 'x', sequence: -1 }, 'sequence', 'the number -1'],
+    ['a number with a fraction', { text: 'x', sequence: 1.5 }, 'sequence', 'the number 1.5'],
+    ['a number that is not exact', { text: 'x', sequence: 2 ** 53 }, 'sequence', 'the number 9007199254740992'],
+    ['a number without end', { text: 'x', sequence: Number.POSITIVE_INFINITY }, 'sequence', 'the number Infinity'],
+    ['a number in a text', { text: 'x', sequence: '7' }, 'sequence', 'a text of 1 bytes'],
+    ['no number', { text: 'x', sequence: null }, 'sequence', 'null'],
     ['a replyTo that is no URL', { text: 'x', replyTo: 'SECRET' }, 'replyTo', 'a text of 6 bytes'],
     ['a replyTo of another protocol', { text: 'x', replyTo: 'ftp://SECRET' }, 'replyTo', 'a text of 12 bytes'],
     ['a script as replyTo', { text: 'x', replyTo: 'javascript:SECRET' }, 'replyTo', 'a text of 17 bytes'],
@@ -119,7 +129,25 @@ describe('checkSendMessageBody', () => {
     expect(problems).toMatchObject([{ found: 'an unknown field', wanted: 'one of id, name' }]);
   });
 
-  it.each(['task', 'priority', 'sequence'])('refuses %s of a later version by its name', (field) => {
+  it.each(['steer', 'interrupt'])('says of strategy %s that it comes in a later version', (strategy) => {
+    const { problems } = problemsOf({ text: 'x', strategy });
+    expect(problems[0]?.wanted).toMatch(/^one of queue, fifo.* followup: \w+ comes in a later version$/);
+    expect(problems[0]?.wanted).toContain(strategy);
+  });
+
+  it('reads the words of others for a strategy as ours, so that either is the same message', () => {
+    const body = { text: 'x', strategy: 'fifo' };
+    expect(checkSendMessageBody({ text: 'x', strategy: 'followup' })).toEqual({ ok: true, body });
+    const place = { ...body, channel: 'slack:C1' };
+    expect(checkChannelMessageBody({ ...place, strategy: 'followup' })).toEqual({ ok: true, body: place });
+  });
+
+  it('says which numbers there are', () => {
+    const { problems } = problemsOf({ text: 'x', sequence: -1 });
+    expect(problems[0]?.wanted).toBe('a whole number from 0 to 9007199254740991');
+  });
+
+  it.each(['task', 'priority'])('refuses %s of a later version by its name', (field) => {
     expect(problemsOf({ text: 'x', [field]: 'SECRET' }).problems).toEqual([
       { field, found: 'a value', wanted: 'no such field in this version', remedy: `leave ${field} out` },
     ]);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { closestName } from './closest-name.js';
 import type { InputProblem } from './errors.js';
-import { STRATEGIES } from './strategies.js';
+import { STRATEGIES, strategyOf, STRATEGY_WORDS, wantedStrategy } from './strategies.js';
 
 /**
  * The body that a sender gives, and what is stored of it. Stored messages carry `v` and `kind` on top; agent and session
@@ -43,6 +43,8 @@ export function isMessageId(id: string): boolean {
   return messageId.safeParse(id).success;
 }
 
+const SEQUENCE_WANTED = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
+
 const messageFields = {
   id: messageId,
   text: z.string().refine(wellFormed, { message: 'well-formed Unicode, without lone surrogates' }).optional(),
@@ -54,7 +56,14 @@ const messageFields = {
   /** What becomes of this message when others overlap with it; its agent's strategy when absent. */
   strategy: z.enum(STRATEGIES, `one of ${STRATEGIES.join(', ')}`).optional(),
   /** Its place among the numbered messages of its session, without holes from 0 or 1 on; the lane keeps that order. */
-  sequence: z.int('a whole number from 0 on').nonnegative('a whole number from 0 on').optional(),
+  sequence: z
+    .int(SEQUENCE_WANTED)
+    .nonnegative(SEQUENCE_WANTED)
+    .describe(
+      'Its place among the numbered messages of its session, from 0 or 1 on without holes. One that comes early waits ' +
+        'gapTimeoutMs for those before it. A number belongs to one id: give an id with it',
+    )
+    .optional(),
   replyTo: z
     .url({ protocol: /^https?$/ })
     .max(2048)
@@ -62,8 +71,11 @@ const messageFields = {
   sentAt: z.iso.datetime({ offset: true }).optional(),
 };
 
+/** Stored is our own name of it: who sends a message again may use the other word for the same. */
+const strategyWord = z.enum(STRATEGY_WORDS, { error: wantedStrategy }).transform(strategyOf);
+
 export const sendMessageBody = z
-  .strictObject({ ...messageFields, id: messageId.optional() })
+  .strictObject({ ...messageFields, id: messageId.optional(), strategy: strategyWord.optional() })
   .refine((body) => body.text !== undefined || body.data !== undefined, {
     path: ['text'],
     message: 'a text or data',

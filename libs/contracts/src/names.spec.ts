@@ -24,6 +24,7 @@ describe('Names', () => {
     expect(names.turnEventsSubject(key)).toBe(`lk.events.${shard}.main.telegram=3A-100=3A42.turn`);
     expect(names.inboxShardFilter(7)).toBe('lk.inbox.7.>');
     expect(names.shardRpcSubject(7)).toBe('lk.rpc.shard.7');
+    expect(names.numberKey(key, 7)).toBe('main.telegram=3A-100=3A42.7');
   });
 
   it('reads a session back from the subjects of both streams, also a token that is none', () => {

@@ -27,6 +27,8 @@ export class Names {
   readonly membersBucket: string;
   /** Key-value bucket of leases: `<shard>`. */
   readonly shardsBucket: string;
+  /** Key-value bucket of the numbers that messages have used: `numberKey`. */
+  readonly numbersBucket: string;
 
   constructor(
     readonly namespace: string,
@@ -39,6 +41,7 @@ export class Names {
     this.deadStream = `${prefix}_DEAD`;
     this.membersBucket = `${namespace}_members`;
     this.shardsBucket = `${namespace}_shards`;
+    this.numbersBucket = `${namespace}_numbers`;
   }
 
   sessionTokens(agent: string, session: string): SessionTokens {
@@ -75,6 +78,11 @@ export class Names {
 
   deadSubject(key: SessionTokens, seq: number): string {
     return `${this.namespace}.dead.${key.shard}.${key.agentToken}.${key.sessionToken}.${seq}`;
+  }
+
+  /** Under it the bucket of numbers keeps the id of the message that has used `sequence`. */
+  numberKey(key: SessionTokens, sequence: number): string {
+    return `${key.agentToken}.${key.sessionToken}.${sequence}`;
   }
 
   /** Answered by the shard's owner. */

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import {
-  LATER_STRATEGIES,
   QUEUE_DEFAULTS,
   STRATEGIES,
   STRATEGY_ALIASES,
   longestWindowMs,
+  strategyOf,
+  wantedStrategy,
   withStrategy,
   type StrategyName,
 } from './strategies.js';
@@ -14,9 +15,17 @@ describe('the names', () => {
     expect(STRATEGIES).toEqual(expect.arrayContaining(Object.values(STRATEGY_ALIASES)));
   });
 
-  it('of later strategies are not those of today', () => {
-    const taken = new Set<string>([...STRATEGIES, ...Object.keys(STRATEGY_ALIASES)]);
-    expect(LATER_STRATEGIES.filter((name) => taken.has(name))).toEqual([]);
+  it('of our own are what they mean, and followup is fifo', () => {
+    expect(STRATEGIES.map(strategyOf)).toEqual(STRATEGIES);
+    expect(strategyOf('followup')).toBe('fifo');
+  });
+
+  it('are all told to who names none, and of a later one that it is to come', () => {
+    const all = 'one of queue, fifo, collect, debounce, burst, drop, concurrent, followup';
+    const others = ['latest', 'queue', 7, null, undefined, { toString: 1 }];
+    for (const input of others) expect(wantedStrategy({ input })).toBe(all);
+    for (const input of ['steer', 'interrupt'])
+      expect(wantedStrategy({ input })).toBe(`${all}: ${input} comes in a later version`);
   });
 });
 
@@ -28,6 +37,7 @@ describe('the longest window', () => {
     ['collect', 10_000],
     ['debounce', 10_000],
     ['burst', 1_500],
+    ['concurrent', 0],
   ])('of %s is %i ms', (strategy, windowMs) => {
     expect(longestWindowMs({ ...QUEUE_DEFAULTS, strategy })).toBe(windowMs);
   });

@@ -9,8 +9,23 @@ export type StrategyName = (typeof STRATEGIES)[number];
 /** Names of other systems. */
 export const STRATEGY_ALIASES: Readonly<Record<string, StrategyName>> = { followup: 'fifo' };
 
+/** What people may write for a strategy. */
+export const STRATEGY_WORDS: readonly string[] = [...STRATEGIES, ...Object.keys(STRATEGY_ALIASES)];
+
 /** Strategies of a later version, so that they can be refused by name. */
-export const LATER_STRATEGIES: readonly string[] = ['interrupt', 'steer'];
+const LATER_STRATEGIES: readonly string[] = ['interrupt', 'steer'];
+
+/** What is wanted instead of a word that is no strategy. */
+export function wantedStrategy({ input }: { readonly input?: unknown }): string {
+  const wanted = `one of ${STRATEGY_WORDS.join(', ')}`;
+  const isLater = typeof input === 'string' && LATER_STRATEGIES.includes(input);
+  return isLater ? `${wanted}: ${input} comes in a later version` : wanted;
+}
+
+/** Our own name of one of the words. */
+export function strategyOf(word: string): StrategyName {
+  return STRATEGY_ALIASES[word] ?? (word as StrategyName);
+}
 
 export const FULL_QUEUE_POLICIES = ['drop-oldest', 'drop-newest', 'summarize'] as const;
 export type FullQueuePolicy = (typeof FULL_QUEUE_POLICIES)[number];

@@ -81,7 +81,20 @@ export function declareTopology(names: Names, settings: TopologySettings): Strea
     },
     bucket(names.membersBucket, 'Live processes: one key each, gone when it is not renewed', settings),
     bucket(names.shardsBucket, 'Leases of shards: who owns each, and up to where it is decided', settings),
+    numbers(names, settings),
   ];
+}
+
+/** A number is free again when the broker has forgotten the id of its message. */
+function numbers(names: Names, settings: TopologySettings): StreamSpec {
+  const spec = bucket(
+    names.numbersBucket,
+    'Numbers that messages have used, each with the id of its message',
+    settings,
+  );
+  const max_age = toNanos(settings.dedupWindowMs);
+  // The server refuses a max_age below its window for ids; nothing is written there under one.
+  return { ...spec, adjustable: { ...spec.adjustable, max_age, duplicate_window: max_age } };
 }
 
 /** A key-value bucket with one value per key, in the form that every client of the server knows. */

@@ -1,0 +1,35 @@
+import type { InboxEntry, SessionTokens } from '#contracts';
+import type { TraceContext } from '#telemetry';
+import type { DeduplicatedInbox } from './deduplicated-inbox.client.js';
+import type { Stored } from './inbox.publisher.js';
+import type { MessageNumbers } from './message-numbers.client.js';
+import { ProblemException } from './problem.exception.js';
+
+/**
+ * Stores entries like the inbox itself, a numbered message only after it has claimed its number. Who dies in between leaves
+ * a number without a message, and the message's repetition goes on with it.
+ */
+export class NumberedInbox implements Pick<DeduplicatedInbox, 'store'> {
+  constructor(
+    private readonly inbox: Pick<DeduplicatedInbox, 'store'>,
+    private readonly numbers: Pick<MessageNumbers, 'claim' | 'release'>,
+  ) {}
+
+  async store(key: SessionTokens, entry: InboxEntry, trace: TraceContext | undefined): Promise<Stored> {
+    if (entry.kind === 'control' || entry.sequence === undefined) return this.inbox.store(key, entry, trace);
+    const message = { id: entry.id, sequence: entry.sequence };
+    const claim = await this.numbers.claim(key, message);
+    try {
+      return await this.inbox.store(key, entry, trace);
+    } catch (error) {
+      // It will never be stored like this, and a number that nobody has would refuse the message that is right to have it.
+      if (isRefusal(error)) await this.numbers.release(key, message, claim);
+      throw error;
+    }
+  }
+}
+
+/** Of the sender's fault: certainly not stored. After a 503 it may be, and its repetition will ask for the number. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof ProblemException && error.problem.status < 500;
+}
