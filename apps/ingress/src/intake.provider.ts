@@ -107,6 +107,8 @@ export class IntakeService {
       ...(answer?.running === undefined ? {} : { running: answer.running }),
       ...(answer?.retry === undefined ? {} : { retry: answer.retry }),
       ...(answer?.concurrent === undefined ? {} : { concurrent: answer.concurrent }),
+      ...(answer?.window === undefined ? {} : { window: answer.window }),
+      ...(answer?.early === undefined ? {} : { early: answer.early }),
       ...(lastTurn === undefined
         ? {}
         : { lastTurn: { runId: lastTurn.runId, status: lastTurn.status, endedAt: lastTurn.endedAt } }),

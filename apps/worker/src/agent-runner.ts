@@ -1,4 +1,5 @@
 import {
+  describeThrown,
   LanekeeperError,
   RetryLaterError,
   TerminalError,
@@ -53,7 +54,7 @@ export class AgentRunner implements TurnRunner {
       return { kind: 'succeeded', ...turn.finish() };
     } catch (error) {
       turn.finish();
-      return { kind: 'failed', error: describeError(error), ...whatNext(error) };
+      return { kind: 'failed', error: describeThrown(error), ...whatNext(error) };
     }
   }
 
@@ -120,24 +121,4 @@ function toTurnMessage(seq: number, message: InboxMessage, isLate: true | undefi
     ...(isLate === undefined ? undefined : { late: true as const }),
     ...(sentAt === undefined ? undefined : { sentAt }),
   };
-}
-
-const MAX_NAME_CHARS = 100;
-const MAX_ERROR_CHARS = 2_000;
-
-/** Anything may be thrown, also what has no text or throws when asked for it; the record keeps two bounded texts. */
-function describeError(error: unknown): { name: string; message: string } {
-  try {
-    const { name, message } = error instanceof Error ? error : { name: 'Error', message: String(error) };
-    return {
-      name: bounded(error instanceof LanekeeperError ? error.code : name, MAX_NAME_CHARS, 'Error'),
-      message: bounded(message, MAX_ERROR_CHARS, ''),
-    };
-  } catch {
-    return { name: 'Error', message: 'what the handler threw cannot be described' };
-  }
-}
-
-function bounded(value: unknown, maxChars: number, fallback: string): string {
-  return typeof value === 'string' ? value.slice(0, maxChars).toWellFormed() : fallback;
 }

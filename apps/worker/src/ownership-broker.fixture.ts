@@ -10,6 +10,8 @@ export interface ModelMessage {
   readonly shard: number;
   readonly route: string;
   readonly strategy?: StrategyName | undefined;
+  readonly order?: 'all' | 'one' | undefined;
+  readonly sequence?: number | undefined;
   /** When it was stored. */
   readonly at: number;
 }

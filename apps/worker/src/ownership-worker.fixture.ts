@@ -118,9 +118,14 @@ class ModelIntake implements ShardWork {
   }
 }
 
-function toRaw({ seq, route, strategy, at }: ModelMessage) {
+function toRaw({ seq, route, strategy, sequence, order, at }: ModelMessage) {
   const thread = route === '' ? {} : { thread: route };
-  const body = JSON.stringify({ v: 1, kind: 'message', id: `m${seq}`, text: 'x', strategy, ...thread });
+  const target = order === 'all' ? { what: 'session' } : { what: 'message', seq: seq - 1 };
+  const content =
+    order === undefined
+      ? { kind: 'message', text: 'x', strategy, sequence, ...thread }
+      : { kind: 'control', op: 'cancel', target };
+  const body = JSON.stringify({ v: 1, id: `m${seq}`, ...content });
   return { seq, storedAtMs: at, data: Buffer.from(body), header: () => '' };
 }
 

@@ -41,6 +41,7 @@ const ended = (runId: string, status: 'succeeded' | 'failed' = 'succeeded'): Lan
   attempt: 1,
   status,
   messages: [],
+  queueDepth: 0,
 });
 const dropped: LaneEvent = { type: 'message-dropped', messageId: 'm2', seq: 2, reason: 'busy', queueDepth: 0 };
 

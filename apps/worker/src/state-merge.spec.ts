@@ -67,7 +67,7 @@ it.each<[string, () => unknown, string]>([
     () => {
       throw Object.create(null);
     },
-    'threw .*object',
+    'threw .*described',
   ],
   ['answers what JSON cannot hold', () => ({ n: 1n }), 'JSON cannot hold'],
   ['answers a promise', () => Promise.resolve({}), 'answered a promise'],

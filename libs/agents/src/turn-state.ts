@@ -1,4 +1,4 @@
-import { LanekeeperError, TerminalError } from '#contracts';
+import { describeThrown, LanekeeperError, TerminalError } from '#contracts';
 
 /** Gets the state that stands, and answers what it becomes; `undefined` forgets it. */
 export type StateMerge = (current: unknown) => unknown;
@@ -96,18 +96,9 @@ function applyAll(merges: readonly StateMerge[], current: unknown): unknown {
     return merges.reduce((state, fn) => applyMerge(fn, state), current);
   } catch (cause) {
     if (cause instanceof StateMergeError) throw cause;
-    throw new StateMergeError(`the function threw for the state at the commit (${describe(cause)})`, { cause });
-  }
-}
-
-const MAX_WHY_CHARS = 500;
-
-/** Anything may be thrown, also what throws when it is asked for its text. */
-function describe(thrown: unknown): string {
-  try {
-    return String(thrown).slice(0, MAX_WHY_CHARS);
-  } catch {
-    return `a ${typeof thrown}`;
+    throw new StateMergeError(`the function threw for the state at the commit (${describeThrown(cause).message})`, {
+      cause,
+    });
   }
 }
 

@@ -3,6 +3,7 @@ export { closestName } from './closest-name.js';
 export { makeDeadId, parseDeadId, parseDeadLetter, type DeadLetter } from './dead-letter.js';
 export { DECISIONS, OUTCOMES, type Decision, type Outcome } from './decisions.js';
 export { LanekeeperError, RetryLaterError, TerminalError, describeProblem, type InputProblem } from './errors.js';
+export { describeThrown } from './thrown.js';
 export { highestOfHead } from './head-mark.js';
 export { HEADER } from './headers.js';
 export {

@@ -1,4 +1,5 @@
-import type { Decision, Outcome } from './decisions.js';
+import type { Outcome } from './decisions.js';
+import type { MessageDecision } from './record.js';
 
 /**
  * What happens to messages and turns of a session, as it happens: for logs, for readers of a session, for metrics. Names and
@@ -44,6 +45,7 @@ export type LaneEvent =
       readonly droppedId: string;
       readonly seq: number;
       readonly runId: string;
+      readonly queueDepth: number;
     }
   /** The numbers from `expected` on did not come in time: the lane goes on with `sequence`. */
   | {
@@ -69,7 +71,9 @@ export type LaneEvent =
       readonly runId: string;
       readonly attempt: number;
       readonly status: Outcome;
-      readonly messages: readonly { readonly id: string; readonly seq: number; readonly decision: Decision }[];
+      readonly messages: readonly MessageDecision[];
+      /** How many wait now. */
+      readonly queueDepth: number;
       readonly error?: string;
       /** Other turns of the session run beside it. */
       readonly concurrent?: true;

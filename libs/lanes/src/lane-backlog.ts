@@ -97,7 +97,23 @@ export class LaneBacklog {
   /** A record says which number is due. */
   follow(next: number | null): void {
     this.nextNumber = next;
-    if (this.order !== undefined) this.waiting.push(...this.order.raise(next));
+    if (this.order === undefined) return;
+    // While another process had the session it went on without them, and nobody here could know.
+    if (next !== null) this.waiting = this.order.markLate(this.waiting, next);
+    this.waiting.push(...this.order.raise(next));
+  }
+
+  /** A run of these has begun before, so their numbers were due: they wait no more, and what is below them is late. */
+  begun(seqs: readonly number[], isParallel: boolean): void {
+    const { order } = this;
+    if (order === undefined) return;
+    const numbers = [...this.waiting, ...this.early]
+      .flatMap((item) => (seqs.includes(item.seq) && item.isLate !== true ? (numberOf(item) ?? []) : []))
+      .toSorted((a, b) => a - b);
+    const [lowest] = numbers;
+    if (lowest === undefined) return;
+    if (!isParallel) this.waiting = order.markLate(this.waiting, lowest);
+    for (const number of numbers) this.waiting.push(...order.raise(number));
   }
 
   /** When the wait of an early message is over, by the clock of `giveUpGaps`. */
@@ -226,6 +242,8 @@ export class LaneBacklog {
       return;
     }
     this.waiting = [...items, ...this.waiting].toSorted(this.order?.compare ?? bySequence);
+    if (typeof this.nextNumber === 'number')
+      this.waiting = this.order?.markLate(this.waiting, this.nextNumber) ?? this.waiting;
     this.recount();
   }
 

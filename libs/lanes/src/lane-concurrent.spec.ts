@@ -112,7 +112,7 @@ describe('concurrent', () => {
     };
     turns.active.get(place(1))?.end({ state: { merge } });
     await settled();
-    expect(records.of('a').at(-1)).toMatchObject({ status: 'failed', error: { name: 'merge_failed' } });
+    expect(records.of('a').at(-1)).toMatchObject({ status: 'failed', error: { name: 'Error', message: 'no list' } });
     expect(runningAll()).toEqual([2]);
   });
 

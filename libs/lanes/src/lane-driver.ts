@@ -76,12 +76,14 @@ export class LaneDriver {
       this.options.onGap(lane, lane.backlog.giveUpGaps(now));
     }
     const canTake = lane.serial.canTake(now);
-    lane.waitingClock.set(!canTake && lane.serial.windowEndsAt !== undefined, monotonicNow);
+    const { windowEndsAt } = lane.serial;
+    const isWaiting = !canTake && windowEndsAt !== undefined;
+    lane.waitingClock.set(isWaiting ? monotonicNow + windowEndsAt - now : undefined, monotonicNow);
     if (this.discard(lane, now, monotonicNow)) return;
     const wakeAt = nextAfter(now, [
       lane.serial.retryAt,
       ...lane.parallel.retriesAt,
-      lane.serial.windowEndsAt,
+      windowEndsAt,
       lane.gapEndsAt(now),
       nextExpiryAt(lane, now, monotonicNow),
     ]);

@@ -16,12 +16,11 @@ export function eventsOfRecord({ record, next, isParallel: isBeside }: RecordDra
   const { runId, attempt, status, messages, error } = record;
   const left = messages.flatMap(({ id, seq, decision }): LaneEvent[] =>
     decision === 'superseded' || decision === 'skipped'
-      ? [{ type: `message-${decision}`, droppedId: id, seq, runId }]
+      ? [{ type: `message-${decision}`, droppedId: id, seq, runId, queueDepth }]
       : [],
   );
-  const told = messages.map(({ id, seq, decision }) => ({ id, seq, decision }));
   const ended: LaneEvent = {
-    ...{ type: 'turn-ended', runId, attempt, status, messages: told },
+    ...{ type: 'turn-ended', runId, attempt, status, messages, queueDepth },
     ...(error === undefined ? {} : { error: error.name }),
     ...beside,
   };

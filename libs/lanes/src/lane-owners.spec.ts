@@ -55,6 +55,8 @@ const arrivals = fc.array(
     session: fc.constantFrom(...SESSIONS),
     /** Mostly that of the agent. */
     strategy: fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, fc.constantFrom('queue', 'concurrent')),
+    /** Some sessions number their messages: this far from where it was sent a message arrives. */
+    shift: fc.constantFrom(0, 0, 0, 1, 2, -1),
     kind: fc.oneof(
       { weight: 6, arbitrary: fc.constant('message' as const) },
       { weight: 1, arbitrary: fc.constantFrom('broken' as const, 'cancel' as const, 'cancel one' as const) },
@@ -94,6 +96,7 @@ const world = (plan: ReturnType<typeof moves>) =>
     laneBuffer: fc.constantFrom(1, 2, 3, 512),
     idleLanes: fc.constantFrom(0, 1, 10),
     queueing,
+    numbered: fc.subarray([...SESSIONS]),
   });
 type Plan = ReturnType<typeof world> extends fc.Arbitrary<infer T> ? T : never;
 
@@ -110,12 +113,16 @@ const noneSeen = () => ({
   skipped: 0,
   dropped: 0,
   expired: 0,
+  late: 0,
 });
 
 class World {
   readonly clock = new ManualClock();
   readonly records = new MemoryRecords();
-  readonly inbox: (Omit<Plan['arrivals'][number], 'atMs'> & { readonly at: number })[] = [];
+  readonly inbox: (Omit<Plan['arrivals'][number], 'atMs' | 'shift'> & {
+    readonly at: number;
+    readonly sequence: number | undefined;
+  })[] = [];
   readonly processes: Process[] = [];
   readonly gone = new Set<string>();
   readonly violations: string[] = [];
@@ -134,14 +141,25 @@ class World {
   private picks = { delay: 0, length: 0, end: 0 };
 
   constructor(readonly plan: Plan) {
-    for (const { atMs: at, ...arrival } of plan.arrivals) {
+    for (const { atMs: at, shift, ...arrival } of plan.arrivals) {
       this.clock.after(at, () => {
-        this.inbox.push({ ...arrival, at: this.clock.now() });
+        const sequence = this.nextNumber(arrival.session, shift);
+        this.inbox.push({ ...arrival, sequence, at: this.clock.now() });
         this.owner?.wake();
       });
     }
     for (const { atMs: at, kind, back } of plan.moves) this.clock.after(at, () => this.move(kind, back));
     this.clock.after(0, () => this.give(0, false));
+  }
+
+  /** Dense, but for what overtakes: then a number stays out, and comes with a later message or never. */
+  private nextNumber(session: string, shift: number): number | undefined {
+    if (!this.plan.numbered.includes(session)) return undefined;
+    const used = new Set(this.inbox.filter((entry) => entry.session === session).map(({ sequence }) => sequence));
+    let number = 1;
+    while (used.has(number)) number++;
+    while (shift !== 0 && used.has(number + Math.abs(shift))) number++;
+    return number + Math.abs(shift);
   }
 
   nextDelayMs(): number {
@@ -308,10 +326,10 @@ class Process {
   }
 
   private receive(seq: number): void {
-    const { session = '', kind, strategy, at = 0 } = this.world.inbox[seq - 1] ?? {};
+    const { session = '', kind, strategy, sequence, at = 0 } = this.world.inbox[seq - 1] ?? {};
     const before = this.world.inbox.findIndex((entry) => entry.session === session) + 1;
     const body = {
-      message: strategy === undefined ? {} : { strategy },
+      message: { ...(strategy === undefined ? {} : { strategy }), ...(sequence === undefined ? {} : { sequence }) },
       broken: 'broken',
       cancel: cancelOrder({ what: 'session' }),
       'cancel one': cancelOrder({ what: 'message', seq: before }),
@@ -349,10 +367,14 @@ async function run(plan: Plan): Promise<World> {
     const isInTurn = (seq: number): boolean => (it.inbox[seq - 1]?.strategy ?? plan.queueing.strategy) !== 'concurrent';
     const handled = records.flatMap((record) =>
       record.kind === 'turn' && record.status === 'succeeded'
-        ? record.messages.map(({ seq }) => seq).filter(isInTurn)
+        ? record.messages.filter(({ seq, reason }) => isInTurn(seq) && reason !== 'late-sequence')
         : [],
     );
-    expect(handled).toEqual(handled.toSorted((a, b) => a - b));
+    it.seen.late += records
+      .flatMap(({ messages }) => messages)
+      .filter(({ reason }) => reason === 'late-sequence').length;
+    const order = handled.map(({ seq }) => it.inbox[seq - 1]?.sequence ?? seq);
+    expect(order).toEqual(order.toSorted((a, b) => a - b));
     for (const record of records) {
       // Nobody is blamed for more ends than there were.
       for (const { crashes } of [record.run, ...(record.runs ?? [])].filter((each) => each !== null)) {
@@ -374,7 +396,7 @@ function toldOf(events: readonly LaneEvent[]): string[] {
   return events
     .flatMap((event) => {
       if (event.type === 'turn-ended') return event.messages.map(({ seq, decision }) => `${seq} ${decision}`);
-      return 'queueDepth' in event && 'seq' in event ? [`${event.seq} ${event.type.slice('message-'.length)}`] : [];
+      return 'messageId' in event && 'seq' in event ? [`${event.seq} ${event.type.slice('message-'.length)}`] : [];
     })
     .toSorted();
 }

@@ -41,10 +41,7 @@ export abstract class LaneRun {
 
   /** Waits for messages of a frozen batch that the reader has not handed over yet. */
   get isIncomplete(): boolean {
-    if (this.next === undefined || this.isAllHere(this.next)) return false;
-    const { waiting, early, beyond } = this.lane.backlog;
-    const known = new Set([...[...waiting, ...early].map(({ seq }) => seq), ...beyond]);
-    return this.next.seqs.some((seq) => !known.has(seq));
+    return this.lacks() === 'not handed over';
   }
 
   /** Time (ms since the epoch) of the next attempt, while it waits for a retry. */
@@ -56,8 +53,9 @@ export abstract class LaneRun {
     if (!this.lane.isOpen || this.lane.hold !== undefined || this.batch !== undefined) return false;
     if (this.next === undefined) return this.mayBeginFresh(now);
     if ((this.next.notBefore ?? 0) > now) return false;
+    const lacks = this.lacks();
     // Lanes with parallel runs are read again before, and the others in the slot of their turn.
-    return this.lane.hasParallel ? this.isAllHere(this.next) : !this.isIncomplete;
+    return lacks === 'nothing' || (lacks === 'not kept' && !this.lane.hasParallel);
   }
 
   /** It is one of those that run one at a time. */
@@ -116,7 +114,15 @@ export abstract class LaneRun {
     return this.next === undefined ? this.pick() : this.lane.backlog.itemsOf(this.next.seqs);
   }
 
-  private isAllHere({ seqs }: RunInWork): boolean {
-    return this.lane.backlog.itemsOf(seqs).length === seqs.length;
+  /** What stands in the way of a frozen batch; an early message is waited for by its number. */
+  private lacks(): 'nothing' | 'not kept' | 'early' | 'not handed over' {
+    const { backlog } = this.lane;
+    const here = new Set(backlog.itemsOf(this.next?.seqs ?? []).map(({ seq }) => seq));
+    const lacking = (this.next?.seqs ?? []).filter((seq) => !here.has(seq));
+    if (lacking.length === 0) return 'nothing';
+    const early = new Set(backlog.early.map(({ seq }) => seq));
+    const notKept = new Set(backlog.beyond);
+    if (lacking.some((seq) => !early.has(seq) && !notKept.has(seq))) return 'not handed over';
+    return lacking.some((seq) => early.has(seq)) ? 'early' : 'not kept';
   }
 }

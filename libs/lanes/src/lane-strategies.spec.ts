@@ -305,6 +305,27 @@ describe('a full queue', () => {
 });
 
 describe('waiting too long', () => {
+  it('stands still when the process does, and while a record waits for the broker', async () => {
+    const window = { strategy: 'collect', debounceMs: 1_000, maxDebounceMs: 1_000, queueEntryTtlMs: 5_000 } as const;
+    const stopped = setUpSession(window);
+    await stopped.send(1);
+    stopped.clock.standStill(600_000);
+    await stopped.clock.advance(1);
+    await stopped.end('a');
+    expect(stopped.decisions()).toEqual([[1, 'handled']]);
+    const cutOff = setUpSession(window);
+    await cutOff.send(1);
+    cutOff.closed.add('write');
+    cutOff.runner.receive(sessionKey('a'), rawMessage(2, 'broken'));
+    await cutOff.clock.advance(600_000);
+    await cutOff.open();
+    await cutOff.end('a');
+    expect(cutOff.decisions()).toEqual([
+      [2, 'rejected'],
+      [1, 'handled'],
+    ]);
+  });
+
   it('does not begin while the session is served: two minutes expire nothing (D7)', async () => {
     const { sendAll, clock, end, decisions, turns } = setUpSession({ strategy: 'queue', queueEntryTtlMs: 90_000 });
     turns.policy = { ...turns.policy, turnTimeoutMs: 300_000 };

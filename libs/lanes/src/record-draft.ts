@@ -1,4 +1,5 @@
 import {
+  describeThrown,
   MAX_NOTE_STATE_BYTES,
   MAX_RECORD_BYTES,
   MAX_STATE_BYTES,
@@ -152,10 +153,7 @@ function stateAfter(
   try {
     return { ok: true, value: change.merge(structuredClone(state)) };
   } catch (error) {
-    return {
-      ok: false,
-      error: { name: 'merge_failed', message: `the function given to state.merge threw: ${String(error)}` },
-    };
+    return { ok: false, error: describeThrown(error) };
   }
 }
 

@@ -1,5 +1,5 @@
 import type { InboxItem } from './inbox-item.js';
-import { numberOf, ReorderBuffer, type Gap } from './reorder-buffer.js';
+import { markedLate, numberOf, ReorderBuffer, type Gap } from './reorder-buffer.js';
 
 /**
  * The order in which the messages of a session may be handled: that of the inbox, but where messages have numbers. A place
@@ -35,6 +35,18 @@ export class ReleaseOrder {
 
   raise(next: number | null): readonly InboxItem[] {
     return this.place(this.buffer.raise(next));
+  }
+
+  /** The count went on to `next` without these: what was released below it keeps its place, marked. */
+  markLate(waiting: InboxItem[], next: number): InboxItem[] {
+    const isPassed = (item: InboxItem): boolean => item.isLate !== true && (numberOf(item) ?? next) < next;
+    if (!waiting.some(isPassed)) return waiting;
+    return waiting.map((item) => {
+      if (!isPassed(item)) return item;
+      const late = markedLate(item);
+      this.places.set(late, this.placeOf(item));
+      return late;
+    });
   }
 
   endsAt(now: number): number | undefined {

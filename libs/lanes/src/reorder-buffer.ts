@@ -60,7 +60,7 @@ export class ReorderBuffer {
       this.early.splice(at === -1 ? this.early.length : at, 0, { number, item, knownAt: undefined });
       return [];
     }
-    if (next !== null && number < next) return [late(item)];
+    if (next !== null && number < next) return [markedLate(item)];
     this.next = number + 1;
     return [item, ...this.ready()];
   }
@@ -115,7 +115,7 @@ export class ReorderBuffer {
       if (first === undefined || this.next === null || first.number > this.next) return released;
       this.early.shift();
       if (first.number < this.next) {
-        released.push(late(first.item));
+        released.push(markedLate(first.item));
         continue;
       }
       released.push(first.item);
@@ -124,6 +124,6 @@ export class ReorderBuffer {
   }
 }
 
-function late(item: InboxItem): InboxItem {
+export function markedLate(item: InboxItem): InboxItem {
   return { ...item, isLate: true };
 }

@@ -1,4 +1,4 @@
-import type { CancelTarget, Clock, RunInWork, SessionTokens } from '#contracts';
+import { describeThrown, type CancelTarget, type Clock, type RunInWork, type SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
 import { isMeant } from './lane-cancel.js';
 import { runOf, type Batch } from './batch.js';
@@ -247,9 +247,10 @@ export class RunningTurns {
       return await this.writer.turn(run, batch, ending, times);
     } catch (error) {
       // A bug or a value that JSON cannot hold: the turn fails, the lane goes on.
-      this.options.log.error({ runId: batch.runId, error: String(error) }, 'the record of a turn cannot be made');
+      const { message } = describeThrown(error);
+      this.options.log.error({ runId: batch.runId, error: message }, 'the record of a turn cannot be made');
       while (run.lane.writing !== undefined) await run.lane.writing;
-      return this.writer.turn(run, batch, dead({ name: 'record_failed', message: String(error) }), times);
+      return this.writer.turn(run, batch, dead({ name: 'record_failed', message }), times);
     }
   }
 

@@ -5,27 +5,27 @@
  */
 export class WaitingClock {
   private totalMs = 0;
-  private runningSince: number | undefined;
+  private running: { readonly since: number; readonly until: number } | undefined;
   /** When each was first asked for, by this clock. Most lanes never ask. */
   private knownAt: WeakMap<object, number> | undefined;
 
-  /** `now`: ms of a clock that never goes back. */
-  set(isRunning: boolean, now: number): void {
-    if (isRunning === (this.runningSince !== undefined)) return;
-    if (this.runningSince === undefined) {
-      this.runningSince = now;
-    } else {
-      this.totalMs += now - this.runningSince;
-      this.runningSince = undefined;
-    }
+  /**
+   * Lets it run until then, or stand still. It stops by itself: a process that comes too late to its lane, since it was
+   * stopped or waits for the broker, must not count that time. Both in ms of a clock that never goes back.
+   */
+  set(until: number | undefined, now: number): void {
+    if (until === undefined && this.running === undefined) return;
+    this.totalMs = this.elapsedMs(now);
+    this.running = until === undefined ? undefined : { since: now, until };
   }
 
   get isRunning(): boolean {
-    return this.runningSince !== undefined;
+    return this.running !== undefined;
   }
 
   elapsedMs(now: number): number {
-    return this.totalMs + (this.runningSince === undefined ? 0 : now - this.runningSince);
+    if (this.running === undefined) return this.totalMs;
+    return this.totalMs + Math.max(0, Math.min(now, this.running.until) - this.running.since);
   }
 
   /** How long the lane could have begun with this message since it is known here. */
