@@ -160,6 +160,8 @@ class World implements ModelWorld {
   private readonly starts = new Map<string, number>();
   private readonly decided = new Map<number, string>();
   private readonly lastHandled = new Map<string, number>();
+  /** Messages that a turn was told to be late. */
+  private readonly late = new Set<number>();
   private readonly counters = { delay: 0, lag: 0, length: 0, end: 0, names: 0 };
 
   constructor(private readonly plan: Scenario) {
@@ -308,6 +310,7 @@ class World implements ModelWorld {
   private checkStart(worker: ModelWorker, key: SessionTokens, { batch }: TurnWork): void {
     const { runId, items, attempt, crashes } = batch;
     const seqs = items.map(({ seq }) => seq).join();
+    for (const { seq, isLate } of items) if (isLate === true) this.late.add(seq);
     const known = this.batches.get(runId) ?? seqs;
     if (known !== seqs) this.violations.push(`${runId} had ${known} and has ${seqs} (L7)`);
     this.batches.set(runId, seqs);
@@ -363,11 +366,11 @@ class World implements ModelWorld {
     }
     const owner = this.broker.leases.get(SESSIONS.indexOf(session) % SHARDS)?.lease.owner;
     if (owner !== record.worker) this.seen.heldTurns++;
-    for (const { seq, reason } of record.messages) {
+    for (const { seq } of record.messages) {
       const { route = '', strategy = this.plan.queueing.strategy, sequence } = this.broker.inbox[seq - 1] ?? {};
       // What was cancelled was chosen by its sender, and not by its place.
       if (strategy === 'concurrent' || record.status === 'cancelled') continue;
-      if (reason === 'late-sequence') {
+      if (this.late.has(seq)) {
         this.seen.late++;
         continue;
       }

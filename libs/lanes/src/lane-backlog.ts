@@ -262,10 +262,14 @@ export class LaneBacklog {
     this.recount();
   }
 
-  /** Those of these sequences that wait here. */
+  /** Those of these sequences that wait here, in the order in which they are asked for. */
   itemsOf(seqs: readonly number[]): InboxItem[] {
     const wanted = new Set(seqs);
-    if (this.order !== undefined) return this.waiting.filter(({ seq }) => wanted.has(seq));
+    if (this.order !== undefined) {
+      // They may have come to other places since: a frozen batch keeps the order of its first call (L7).
+      const found = new Map(this.waiting.flatMap((item) => (wanted.has(item.seq) ? [[item.seq, item]] : [])));
+      return seqs.flatMap((seq) => found.get(seq) ?? []);
+    }
     const last = Math.max(...wanted);
     const items: InboxItem[] = [];
     // `waiting` is ascending: behind the last that is wanted nothing of it follows, however long the backlog is.
