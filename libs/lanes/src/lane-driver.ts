@@ -72,6 +72,7 @@ export class LaneDriver {
     const { clock } = this.options;
     const now = clock.now();
     const monotonicNow = clock.monotonic();
+    lane.releaseBegun();
     if (lane.gapEndsAt(now) !== undefined || lane.backlog.isFullOfEarly) {
       this.options.onGap(lane, lane.backlog.giveUpGaps(now));
     }

@@ -178,7 +178,6 @@ export class Lane {
     const isNew = this.backlog.arrive(item, this.head);
     if (item.queueing !== this.ownQueueing) this.isMixed = true;
     if (isNew) this.lastArrivalAt = now;
-    this.releaseBegun();
     return isNew;
   }
 
@@ -202,7 +201,6 @@ export class Lane {
     // A retry whose time has not come was not running, and what comes behind it was not either.
     if (signOfIt === undefined && (head.run?.notBefore ?? 0) > now) return;
     this.serial.assumeCrash(signOfIt ?? head.run, upTo);
-    this.releaseBegun();
   }
 
   /** Waits for messages of a frozen batch that the reader has not handed over yet. */
@@ -268,11 +266,10 @@ export class Lane {
     this.stand(loaded);
     this.serial.follow(loaded.head.run);
     this.parallel.follow();
-    this.releaseBegun();
   }
 
-  /** Of numbered messages: what is to run again does not wait for the numbers before it. */
-  private releaseBegun(): void {
+  /** Of numbered messages: what is to run again does not wait for the numbers before it. To be called before anything is taken. */
+  releaseBegun(): void {
     if (this.serial.next !== undefined) this.backlog.begun(this.serial.next.seqs, false);
     for (const { next } of this.parallel.frozen) this.backlog.begun(next?.seqs ?? [], true);
   }
