@@ -103,8 +103,8 @@ export class LaneBacklog {
     this.waiting.push(...this.order.raise(next));
   }
 
-  /** A run of these has begun before, so their numbers were due: they wait no more, and what is below them is late. */
-  begun(seqs: readonly number[], isParallel: boolean): void {
+  /** A turn of these has begun before, so their numbers were due: they wait no more, and what is below them is late. */
+  begun(seqs: readonly number[]): void {
     const { order } = this;
     if (order === undefined) return;
     const numbers = [...this.waiting, ...this.early]
@@ -112,7 +112,7 @@ export class LaneBacklog {
       .toSorted((a, b) => a - b);
     const [lowest] = numbers;
     if (lowest === undefined) return;
-    if (!isParallel) this.waiting = order.markLate(this.waiting, lowest);
+    this.waiting = order.markLate(this.waiting, lowest);
     for (const number of numbers) this.waiting.push(...order.raise(number));
   }
 

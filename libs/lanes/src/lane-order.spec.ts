@@ -64,6 +64,19 @@ describe('numbered messages', () => {
     expect(batches()).toEqual([[2]]);
   });
 
+  it('of concurrent ones hold nobody up, and wait for nobody', async () => {
+    const { send, end, batches, turns } = setUpSession(FIFO);
+    await send(1, { sequence: 1 });
+    await send(2, { sequence: 4, strategy: 'concurrent' });
+    await send(3, { sequence: 3 });
+    await send(4, { sequence: 2, strategy: 'concurrent' });
+    await end('a');
+    await send(5, { sequence: 5 });
+    await end('a');
+    expect(batches()).toEqual([[1], [2], [4], [3], [5]]);
+    expect(turns.started.every(({ batch }) => batch.items.every(({ isLate }) => isLate !== true))).toBe(true);
+  });
+
   it('come back to their place when their turn fails', async () => {
     const { send, fail, end, batches, clock } = setUpSession(FIFO);
     await send(1, { sequence: 2 });

@@ -270,8 +270,7 @@ export class Lane {
 
   /** Of numbered messages: what is to run again does not wait for the numbers before it. To be called before anything is taken. */
   releaseBegun(): void {
-    if (this.serial.next !== undefined) this.backlog.begun(this.serial.next.seqs, false);
-    for (const { next } of this.parallel.frozen) this.backlog.begun(next?.seqs ?? [], true);
+    if (this.serial.next !== undefined) this.backlog.begun(this.serial.next.seqs);
   }
 
   private stand(loaded: LoadedHead): void {

@@ -1,4 +1,5 @@
 import type { InboxItem } from './inbox-item.js';
+import { isParallel } from './strategy-table.js';
 import { markedLate, numberOf, ReorderBuffer, type Gap } from './reorder-buffer.js';
 
 /**
@@ -30,7 +31,10 @@ export class ReleaseOrder {
   /** Takes a message; the answer is what may go on now, in its order. */
   admit(item: InboxItem): readonly InboxItem[] {
     const number = numberOf(item);
-    return this.place(number === undefined ? [item] : this.buffer.admit(item, number));
+    if (number === undefined) return this.place([item]);
+    // What runs beside others has no order; its number is seen all the same.
+    if (isParallel(item.queueing.strategy)) return this.place([item, ...this.buffer.pass(number)]);
+    return this.place(this.buffer.admit(item, number));
   }
 
   raise(next: number | null): readonly InboxItem[] {
@@ -39,7 +43,7 @@ export class ReleaseOrder {
 
   /** The count went on to `next` without these: what was released below it keeps its place, marked. */
   markLate(waiting: InboxItem[], next: number): InboxItem[] {
-    const isPassed = (item: InboxItem): boolean => item.isLate !== true && (numberOf(item) ?? next) < next;
+    const isPassed = (item: InboxItem): boolean => (orderNumberOf(item) ?? next) < next;
     if (!waiting.some(isPassed)) return waiting;
     return waiting.map((item) => {
       if (!isPassed(item)) return item;
@@ -92,7 +96,10 @@ export class ReleaseOrder {
 }
 
 function lowestNumber(items: readonly InboxItem[]): number {
-  return Math.min(
-    ...items.map((item) => (item.isLate === true ? undefined : numberOf(item)) ?? Number.POSITIVE_INFINITY),
-  );
+  return Math.min(...items.map((item) => orderNumberOf(item) ?? Number.POSITIVE_INFINITY));
+}
+
+/** The number by which it is in its place; undefined when its place has nothing to do with a number. */
+function orderNumberOf(item: InboxItem): number | undefined {
+  return item.isLate === true || isParallel(item.queueing.strategy) ? undefined : numberOf(item);
 }

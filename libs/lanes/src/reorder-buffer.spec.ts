@@ -68,6 +68,18 @@ describe('the count', () => {
   });
 });
 
+it('a number whose message waits for nobody is seen: those behind it do not wait for it', () => {
+  const buffer = new ReorderBuffer(null);
+  expect([told(buffer.pass(2)), told(buffer.pass(1)), buffer.nextNumber]).toEqual([[], [], 3]);
+  admit(buffer, 5);
+  expect([told(buffer.pass(4)), told(buffer.pass(3)), buffer.nextNumber, told(buffer.pass(1))]).toEqual([
+    [],
+    ['5'],
+    6,
+    [],
+  ]);
+});
+
 describe('the wait for a gap', () => {
   it('is over for each message by its own time, and for all before it', () => {
     const buffer = new ReorderBuffer(1);

@@ -33,7 +33,7 @@ export function numberOf({ content }: InboxItem): number | undefined {
 export class ReorderBuffer {
   /** Ascending by number. */
   private early: Early[] = [];
-  /** Numbers ahead whose messages were decided while they were early: nobody waits for them. */
+  /** Numbers ahead whose messages run beside others, or were decided while they were early: nobody waits for them. */
   private readonly passed = new Set<number>();
 
   /** `next`: the number that is due; null = the count has not begun. */
@@ -63,6 +63,15 @@ export class ReorderBuffer {
     if (next !== null && number < next) return [markedLate(item)];
     this.next = number + 1;
     return [item, ...this.ready()];
+  }
+
+  /** A number has come, and its message waits for nobody: those behind it need not wait for it. */
+  pass(number: number): InboxItem[] {
+    const { next } = this;
+    if (next !== null && number < next) return [];
+    this.passed.add(number);
+    if (next === null && number <= 1) this.next = number;
+    return this.ready();
   }
 
   /** A record says that the count is further: what is early and below comes late. */
