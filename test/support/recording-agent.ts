@@ -9,6 +9,7 @@ interface SeenMessage {
   readonly channel?: string;
   readonly thread?: string;
   readonly author?: { readonly id: string };
+  readonly late?: boolean;
 }
 
 /** What an agent gets with each call, and when. */

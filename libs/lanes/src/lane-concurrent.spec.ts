@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { cancelOrder } from './lane-process.fixture.js';
-import { sessionKey, settled } from './lane-runner.fixture.js';
+import { rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
 import { setUpSession } from './lane-strategies.fixture.js';
 import { MAX_PARALLEL_RUNS } from './parallel-runs.js';
 
@@ -124,7 +124,7 @@ describe('concurrent', () => {
 });
 
 describe('concurrent turns whose worker is gone', () => {
-  const crashed = async () => {
+  const crashed = async (readAtOnce = false) => {
     const first = setUpSession({ ...CONCURRENT, maxConcurrent: 2 });
     await first.sendAll(1, 2, 3);
     first.kill();
@@ -133,7 +133,8 @@ describe('concurrent turns whose worker is gone', () => {
       { ...CONCURRENT, maxConcurrent: 2 },
       { records, clock, isRecovery: true, crashedUpTo: 3 },
     );
-    await second.sendAll(1, 2, 3);
+    if (readAtOnce) for (const seq of [1, 2]) second.runner.receive(sessionKey('a'), rawMessage(seq));
+    await second.sendAll(...(readAtOnce ? [3] : [1, 2, 3]));
     second.runner.caughtUp(0);
     return second;
   };
@@ -151,6 +152,12 @@ describe('concurrent turns whose worker is gone', () => {
     ]);
     await end(place(1));
     expect(turns.started.at(-1)?.batch).toMatchObject({ attempt: 1, crashes: 0, items: [{ seq: 3 }] });
+  });
+
+  it('run again all at once, though one note is for all of them', async () => {
+    const { records, runningAll } = await crashed(true);
+    expect(runningAll().toSorted()).toEqual([1, 2]);
+    expect(records.of('a')).toHaveLength(1);
   });
 
   it('are waited for by the next owner until the last of them has its record', async () => {

@@ -80,8 +80,12 @@ export class LaneRunner {
     const { memory = MEMORY_LIMITS } = options;
     this.bodies = new BodyBudget(memory.bodyBytes);
     this.idle = new IdleLanes(memory, options.clock, (lane) => this.forget(lane));
-    this.turns = new RunningTurns(options, this.writer, refill, (lane, batch) =>
-      this.tell(lane, eventsOfTaking(lane, batch)),
+    this.turns = new RunningTurns(
+      options,
+      this.writer,
+      refill,
+      (lane, batch) => this.tell(lane, eventsOfTaking(lane, batch)),
+      (lane) => this.driver.drive(lane),
     );
     this.driver = new LaneDriver(
       { ...options, onGap: (lane, gaps) => this.tell(lane, eventsOfGaps(gaps)) },

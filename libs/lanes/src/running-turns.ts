@@ -47,6 +47,8 @@ export class RunningTurns {
     private readonly writer: LaneWriter,
     private readonly refill: LaneRefill,
     private readonly onTaken: (lane: Lane, batch: Batch) => void,
+    /** The lane could write nothing else for a while, and now it can. */
+    private readonly onRecorded: (lane: Lane) => void,
   ) {}
 
   get count(): number {
@@ -176,6 +178,7 @@ export class RunningTurns {
     const batch = first === undefined ? run.take(clock.now()) : await this.record(run, first);
     if (batch === undefined) return;
     this.onTaken(lane, batch);
+    if (first !== undefined) this.onRecorded(lane);
     const { headSeq, head } = lane;
     if (batch.isCondemned) return this.condemn(run, batch);
     const execution = new TurnExecution(lane.key, batch, head.state, headSeq, turns.policyOf(lane.key), this.options);
