@@ -190,9 +190,9 @@ class World implements ModelWorld {
   private nextNumber(session: string, shift: number): number | undefined {
     if (!this.plan.numbered.includes(session)) return undefined;
     const used = new Set(this.broker.inbox.filter((each) => each.session === session).map(({ sequence }) => sequence));
-    let number = 1;
-    while (used.has(number) || (shift > 0 && used.has(number + shift))) number++;
-    return number + shift;
+    let free = 1;
+    while (used.has(free) || used.has(free + shift)) free++;
+    return free + shift;
   }
 
   nextDelayMs(): number {

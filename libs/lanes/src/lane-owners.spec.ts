@@ -156,10 +156,10 @@ class World {
   private nextNumber(session: string, shift: number): number | undefined {
     if (!this.plan.numbered.includes(session)) return undefined;
     const used = new Set(this.inbox.filter((entry) => entry.session === session).map(({ sequence }) => sequence));
-    let number = 1;
-    while (used.has(number)) number++;
-    while (shift !== 0 && used.has(number + Math.abs(shift))) number++;
-    return number + Math.abs(shift);
+    const ahead = Math.abs(shift);
+    let free = 1;
+    while (used.has(free) || used.has(free + ahead)) free++;
+    return free + ahead;
   }
 
   nextDelayMs(): number {
