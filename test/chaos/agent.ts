@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Call } from './history.js';
+import { isConcurrent } from './sessions.js';
 
 /**
  * The agent outside of all processes: it records every call and behaves as the messages say.
@@ -97,7 +98,9 @@ function behave({ messages, state }: Question, nth: number, call: OpenCall, resp
     response.writeHead(status, headers).end(body);
   };
   const succeed = (): void => {
-    const answer = { replies: [`call ${call.n}`], state: { turns: (state?.turns ?? 0) + 1 } };
+    // Beside others a turn may not replace the state.
+    const kept = isConcurrent(call.session) ? {} : { state: { turns: (state?.turns ?? 0) + 1 } };
+    const answer = { replies: [`call ${call.n}`], ...kept };
     finish(200, { 'content-type': 'application/json' }, JSON.stringify(answer));
   };
   if (word === 'slow') return void setTimeout(succeed, Number(value));

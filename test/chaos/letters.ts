@@ -8,6 +8,7 @@ export interface Letter {
   /** How the agent behaves when it gets it: see agent.ts. */
   readonly text: string;
   readonly thread?: string;
+  readonly strategy?: 'concurrent';
   /** The same again: at once to another ingress too, or a while after it was accepted. */
   readonly again?: 'at once' | 'later';
   /** It, or everything of its session, is cancelled a moment after it was accepted. */
@@ -19,6 +20,7 @@ const QUICK_SESSIONS = 120;
 const HOT_SESSIONS = 5;
 const SLOW_SESSIONS = 16;
 const FAILING_SESSIONS = 16;
+const CONCURRENT_SESSIONS = 8;
 const THREADS = ['a', 'b', 'c'];
 
 /** All letters of a run, as long as somebody asks for the next one. Probes are numbered, so that each has its own session. */
@@ -29,6 +31,7 @@ export function* letters(dice: Dice): Generator<Letter, never> {
     if (lot < 0.03) yield { ...slow(dice), id };
     else if (lot < 0.05) yield { ...failing(dice), id };
     else if (lot < 0.06) yield { session: sessionOf('probe', n), id, text: 'quick' };
+    else if (lot < 0.1) yield { ...beside(dice), id };
     else yield { ...quick(dice), id };
   }
 }
@@ -54,6 +57,15 @@ function failing(dice: Dice): Content {
   const tries = dice.between(1, 2);
   const text = dice.pick([`fail ${tries}`, 'fail 9', `later ${tries}`, 'refuse', `reset ${tries}`, 'silent 1']);
   return { session: sessionOf('failing', n), text, ...route(dice, n), ...again(dice) };
+}
+
+/** Several of one session at once, each as quick, slow or failing as any other. */
+function beside(dice: Dice): Content {
+  const n = dice.between(0, CONCURRENT_SESSIONS - 1);
+  const lot = dice.next();
+  const { text, cancel } = lot < 0.5 ? quick(dice) : lot < 0.85 ? slow(dice) : failing(dice);
+  const order = cancel === undefined ? {} : { cancel };
+  return { session: sessionOf('beside', n), text, strategy: 'concurrent', ...again(dice), ...order };
 }
 
 /** Half of the sessions have several routes. */

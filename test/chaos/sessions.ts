@@ -1,5 +1,5 @@
 /** What a session is for stands in front of its key; how its agent behaves stands in the texts of its messages. */
-export type SessionKind = 'quick' | 'slow' | 'failing' | 'probe';
+export type SessionKind = 'quick' | 'slow' | 'failing' | 'probe' | 'beside';
 
 export function sessionOf(kind: SessionKind, n: number): string {
   return `${kind}:${n}`;
@@ -7,6 +7,11 @@ export function sessionOf(kind: SessionKind, n: number): string {
 
 export function kindOf(session: string): SessionKind {
   return session.slice(0, session.indexOf(':')) as SessionKind;
+}
+
+/** Whose messages run beside each other. */
+export function isConcurrent(session: string): boolean {
+  return kindOf(session) === 'beside';
 }
 
 /** Whose agent always answers well and at once. */

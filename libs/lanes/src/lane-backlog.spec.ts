@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { emptyHead, isDecided } from './head.js';
-import { BodyBudget, LaneBacklog } from './lane-backlog.js';
+import { BodyBudget } from './body-budget.js';
+import { LaneBacklog } from './lane-backlog.js';
 import { broken, item, order } from './lane.fixture.js';
 
 const HEAD = emptyHead();

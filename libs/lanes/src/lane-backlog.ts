@@ -1,5 +1,6 @@
 import type { ControlMessage, Head } from '#contracts';
 import { isDecided, MAX_DONE_RANGES } from './head.js';
+import type { BodyBudget } from './body-budget.js';
 import type { InboxItem } from './inbox-item.js';
 import { ReleaseOrder } from './release-order.js';
 import { numberOf, type Gap } from './reorder-buffer.js';
@@ -9,23 +10,6 @@ import { numberOf, type Gap } from './reorder-buffer.js';
  * outage would make a batch whose record, even that of its failure, is too large to be written.
  */
 export const MAX_RECORD_MESSAGES = 500;
-
-/** What the bodies of waiting messages may take in one process, over all lanes - bytes. */
-export class BodyBudget {
-  private used = 0;
-
-  constructor(private readonly limitBytes: number) {}
-
-  get usedBytes(): number {
-    return this.used;
-  }
-  get isSpent(): boolean {
-    return this.used >= this.limitBytes;
-  }
-  change(bytes: number): void {
-    this.used += bytes;
-  }
-}
 
 /** One lane does not keep more than that, however small its share of the budget is. */
 const MAX_LANE_BYTES = 1024 * 1024;

@@ -25,12 +25,7 @@ import type { TurnPolicy } from './turn-policy.js';
 
 /** For specs: a broker, a clock and an agent in memory, so that every order of events can be tried by hand. */
 
-/** Lets everything run that waits for nothing but promises. No time passes. */
-export function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-export { ManualClock } from '#testing';
+export { ManualClock, settled } from '#testing';
 
 interface StoredRecord {
   readonly seq: number;

@@ -1,7 +1,8 @@
 import { QUEUE_DEFAULTS, type Head, type QueueSettings, type RunInWork, type SessionTokens } from '#contracts';
 import { decide, emptyHead, MAX_DONE_RANGES } from './head.js';
 import { readInboxItem, type InboxItem, type QueueingOf, type RawInboxMessage } from './inbox-item.js';
-import { BodyBudget, LaneBacklog, MAX_RECORD_MESSAGES } from './lane-backlog.js';
+import { BodyBudget } from './body-budget.js';
+import { LaneBacklog, MAX_RECORD_MESSAGES } from './lane-backlog.js';
 import { cutRun, type CutTurn } from './lane-recovery.js';
 import type { LaneRun } from './lane-run.js';
 import { ParallelRuns } from './parallel-runs.js';

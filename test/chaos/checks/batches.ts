@@ -28,7 +28,9 @@ export function checkBatches({ session, records, calls }: SessionHistory): Viola
   }
   for (const line of records) {
     const { record } = line;
-    if (record.run !== null) compare(record.run.runId, record.run.seqs, at(line), line.at);
+    for (const run of [record.run, ...(record.runs ?? [])]) {
+      if (run !== null) compare(run.runId, run.seqs, at(line), line.at);
+    }
     if (record.kind !== 'turn') continue;
     const seqs = record.messages.map(({ seq }) => seq);
     // A cancel may end a part of a batch; the rest of it runs as another run.

@@ -1,5 +1,6 @@
 import type { Violation } from '../history.js';
 import { at, type SessionHistory } from '../session-history.js';
+import { isConcurrent } from '../sessions.js';
 
 /**
  * L1: a turn that succeeded is one call of the agent, its own; its effects are there once. The agent names its call in the
@@ -24,6 +25,7 @@ export function checkResults({ session, records, calls }: SessionHistory): Viola
         );
       }
     }
+    if (isConcurrent(session)) continue;
     const counted = (record.state as { readonly turns: number } | undefined)?.turns ?? 0;
     if (counted !== turns)
       says(`${at(line)} is the session's turn ${turns}, and its state has counted ${counted}`, line.at);

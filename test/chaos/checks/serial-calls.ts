@@ -2,6 +2,7 @@ import { beginningsOf } from '../beginnings.js';
 import type { Call, History, LifeLine, Violation } from '../history.js';
 import { membershipsOf, wasJustStopped } from '../memberships.js';
 import type { SessionHistory } from '../session-history.js';
+import { isConcurrent } from '../sessions.js';
 
 /** The agent sees that its caller has hung up a moment after the next call may come. */
 const HANG_UP_SEEN_MS = 250;
@@ -16,6 +17,8 @@ export function checkSerialCalls(history: History, sessions: readonly SessionHis
         if (later.startedAt >= call.endedAt) break;
         if (call.isHungUp && later.startedAt >= call.endedAt - HANG_UP_SEEN_MS) break;
         if (isExcused(call, later)) continue;
+        // Beside each other, but at one worker.
+        if (isConcurrent(session) && call.life === later.life && call.runId !== later.runId) continue;
         found.push({ invariant: 'L1', says: describe(session, call, later), session, at: later.startedAt });
       }
     });

@@ -1,0 +1,343 @@
+import fc from 'fast-check';
+import {
+  FULL_QUEUE_POLICIES,
+  OVERFLOW_ACTIONS,
+  STRATEGIES,
+  type Clock,
+  type LaneEvent,
+  type QueueSettings,
+} from '#contracts';
+import { isDecided } from './head.js';
+import type { Holders } from './lane-holds.js';
+import { cancelOrder } from './lane-process.fixture.js';
+import { MEMORY_LIMITS, type LaneRunner } from './lane-runner.js';
+import {
+  makeRunner,
+  ManualClock,
+  ManualTurns,
+  MemoryInbox,
+  MemoryRecords,
+  MemoryStore,
+  rawMessage,
+  sessionKey,
+  type StartedTurn,
+} from './lane-runner.fixture.js';
+import { laneId, type LaneProgress } from './lane-table.js';
+import type { TurnPolicy } from './turn-policy.js';
+
+/**
+ * A shard that goes from process to process by chance: handed over while turns run, lost by one that goes on, left behind
+ * by one that is gone, and back again; while holders end too, turns fail, and cancels come.
+ */
+
+export const SESSIONS = ['a', 'b', 'c'];
+const POLICY: TurnPolicy = {
+  turnTimeoutMs: 3_000,
+  abortGraceMs: 20,
+  maxAttempts: 3,
+  backoffInitialMs: 30,
+  backoffMaxMs: 100,
+  retryLaterMaxMs: 400,
+  laneBuffer: 512,
+};
+
+const atMs = fc.integer({ min: 0, max: 1_500 });
+const arrivals = fc.array(
+  fc.record({
+    atMs,
+    session: fc.constantFrom(...SESSIONS),
+    /** Mostly that of the agent. */
+    strategy: fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, fc.constantFrom('queue', 'concurrent')),
+    /** Some sessions number their messages: this far from where it was sent a message arrives. */
+    shift: fc.constantFrom(0, 0, 0, 1, 2, -1),
+    kind: fc.oneof(
+      { weight: 6, arbitrary: fc.constant('message' as const) },
+      { weight: 1, arbitrary: fc.constantFrom('broken' as const, 'cancel' as const, 'cancel one' as const) },
+    ),
+  }),
+  { minLength: 5, maxLength: 30 },
+);
+const queueing: fc.Arbitrary<QueueSettings> = fc.record({
+  strategy: fc.constantFrom(...STRATEGIES),
+  maxQueueSize: fc.constantFrom(1, 2, 4, Number.POSITIVE_INFINITY),
+  onQueueFull: fc.constantFrom(...FULL_QUEUE_POLICIES),
+  queueEntryTtlMs: fc.constantFrom(30, 90_000),
+  queueTimeoutMs: fc.constantFrom(undefined, undefined, 20, 700),
+  overflowAction: fc.constantFrom(...OVERFLOW_ACTIONS),
+  busyMessage: fc.constant('busy'),
+  debounceMs: fc.constantFrom(10, 50),
+  maxDebounceMs: fc.constantFrom(50, 120),
+  maxConcurrent: fc.constantFrom(1, 2, Number.POSITIVE_INFINITY),
+  gapTimeoutMs: fc.constantFrom(10, 80),
+});
+export const moves = (...kinds: ('hand over' | 'crash' | 'lose' | 'end a holder' | 'save')[]) =>
+  fc.array(fc.record({ atMs, kind: fc.constantFrom(...kinds), back: fc.nat({ max: 5 }) }), { maxLength: 8 });
+export const world = (plan: ReturnType<typeof moves>) =>
+  fc.record({
+    arrivals,
+    moves: plan,
+    delays: fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 15 })), { minLength: 1, maxLength: 30 }),
+    lengths: fc.array(fc.oneof(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max: 1_500 })), {
+      minLength: 1,
+      maxLength: 30,
+    }),
+    ends: fc.array(fc.constantFrom('end' as const, 'end' as const, 'end' as const, 'fail' as const, 'hang' as const), {
+      minLength: 1,
+      maxLength: 30,
+    }),
+    capacity: fc.integer({ min: 1, max: 4 }),
+    laneBuffer: fc.constantFrom(1, 2, 3, 512),
+    idleLanes: fc.constantFrom(0, 1, 10),
+    queueing,
+    numbered: fc.subarray([...SESSIONS]),
+  });
+export type Plan = ReturnType<typeof world> extends fc.Arbitrary<infer T> ? T : never;
+
+export const noneSeen = () => ({
+  handedOver: 0,
+  held: 0,
+  toItself: 0,
+  crashed: 0,
+  lost: 0,
+  holders: 0,
+  discarded: 0,
+  cancelled: 0,
+  superseded: 0,
+  skipped: 0,
+  dropped: 0,
+  expired: 0,
+  late: 0,
+});
+
+export class World {
+  readonly clock = new ManualClock();
+  readonly records = new MemoryRecords();
+  readonly inbox: (Omit<Plan['arrivals'][number], 'atMs' | 'shift'> & {
+    readonly at: number;
+    readonly sequence: number | undefined;
+  })[] = [];
+  readonly processes: Process[] = [];
+  readonly gone = new Set<string>();
+  readonly violations: string[] = [];
+  readonly seen = noneSeen();
+  readonly events: LaneEvent[] = [];
+  readonly holders: Holders = {
+    isGone: (holder) => Promise.resolve(this.gone.has(holder)),
+    // Every second one does not arrive.
+    passCancel: (holder, key, target) => {
+      if (this.nextDelayMs() % 2 === 0) this.processOf(holder)?.runner.work.cancelHeld(key, target);
+    },
+  };
+  /** What the shard's entry says. */
+  private stored: LaneProgress = { read: 0, tail: 0, open: [] };
+  private owner: Process | undefined;
+  private picks = { delay: 0, length: 0, end: 0 };
+
+  constructor(readonly plan: Plan) {
+    for (const { atMs: at, shift, ...arrival } of plan.arrivals) {
+      this.clock.after(at, () => {
+        const sequence = this.nextNumber(arrival.session, shift);
+        this.inbox.push({ ...arrival, sequence, at: this.clock.now() });
+        this.owner?.wake();
+      });
+    }
+    for (const { atMs: at, kind, back } of plan.moves) this.clock.after(at, () => this.move(kind, back));
+    this.clock.after(0, () => this.give(0, false));
+  }
+
+  /** Dense, but for what overtakes: then a number stays out, and comes with a later message or never. */
+  private nextNumber(session: string, shift: number): number | undefined {
+    if (!this.plan.numbered.includes(session)) return undefined;
+    const used = new Set(this.inbox.filter((entry) => entry.session === session).map(({ sequence }) => sequence));
+    const ahead = Math.abs(shift);
+    let free = 1;
+    while (used.has(free) || used.has(free + ahead)) free++;
+    return free + ahead;
+  }
+
+  nextDelayMs(): number {
+    return this.plan.delays[this.picks.delay++ % this.plan.delays.length] ?? 0;
+  }
+  nextTurn(): { readonly lengthMs: number; readonly kind: Plan['ends'][number] } {
+    const { lengths, ends } = this.plan;
+    return {
+      lengthMs: lengths[this.picks.length++ % lengths.length] ?? 0,
+      kind: ends[this.picks.end++ % ends.length] ?? 'end',
+    };
+  }
+
+  private processOf(worker: string): Process | undefined {
+    return this.processes.find((process) => process.worker === worker);
+  }
+
+  private move(kind: Plan['moves'][number]['kind'], back: number): void {
+    const { owner } = this;
+    if (kind === 'end a holder') {
+      const holder = this.processes.find(
+        (each) => each !== owner && !this.gone.has(each.worker) && each.turns.active.size > 0,
+      );
+      if (holder === undefined) return;
+      holder.isDead = true;
+      this.gone.add(holder.worker);
+      this.seen.holders++;
+    } else if (owner === undefined) return;
+    else if (kind === 'save') this.save(owner.runner.progress(0));
+    else if (kind === 'hand over') void this.handOver(owner, back);
+    else this.takeFrom(owner, kind);
+  }
+
+  private async handOver(owner: Process, back: number): Promise<void> {
+    if (owner.isReleasing) return;
+    owner.isReleasing = true;
+    const progress = await owner.runner.releaseShard(0);
+    // It may have been lost in the meantime.
+    if (this.owner !== owner) return;
+    owner.isReleasing = false;
+    this.save(progress);
+    this.owner = undefined;
+    this.seen.handedOver++;
+    this.seen.held += progress.open.filter(({ holder }) => holder !== undefined).length;
+    this.clock.after(this.nextDelayMs(), () => this.give(back, false));
+  }
+
+  private takeFrom(owner: Process, kind: 'crash' | 'lose'): void {
+    this.owner = undefined;
+    this.gone.add(owner.worker);
+    owner.mayStart = false;
+    this.seen[kind === 'crash' ? 'crashed' : 'lost']++;
+    if (kind === 'crash') owner.isDead = true;
+    else {
+      this.clock.after(this.nextDelayMs() * 10, () => {
+        owner.runner.dropShard(0);
+        void owner.runner.work.discardOverrun();
+      });
+    }
+    this.clock.after(40, () => this.give(99, true));
+  }
+
+  private give(back: number, isCrash: boolean): void {
+    const living = this.processes.filter(({ worker }) => !this.gone.has(worker));
+    const former = living[back];
+    const next = former ?? new Process(this, `w/${this.processes.length}`);
+    if (former === undefined) this.processes.push(next);
+    if (this.stored.open.some(({ holder }) => holder === next.worker)) this.seen.toItself++;
+    this.owner = next;
+    const { tail } = this.records;
+    // Who takes over from one that is gone asks for the last record and the last message that there are.
+    next.open(isCrash ? { ...this.stored, tail, crash: { tail, upTo: this.inbox.length } } : this.stored);
+  }
+
+  /** Every entry that is written claims no more than is true. */
+  private save(progress: LaneProgress | undefined): void {
+    if (progress === undefined) return;
+    this.stored = progress;
+    for (const [i, { session }] of this.inbox.entries()) {
+      const seq = i + 1;
+      if (seq > progress.read || isDecided(this.records.head(session).head, seq)) continue;
+      const from = progress.open.find((lane) => lane.session === laneId(sessionKey(session)))?.from;
+      if (from === undefined || from > seq) this.violations.push(`${session}/${seq} is not decided, nor open (L3)`);
+    }
+  }
+
+  begin(process: Process, { session }: StartedTurn): void {
+    for (const other of this.processes) {
+      if (other === process || this.gone.has(other.worker) || other.turns.of(session).length === 0) continue;
+      this.violations.push(`${session} runs at ${other.worker} and ${process.worker} (L1)`);
+    }
+  }
+}
+
+class Process {
+  isDead = false;
+  isReleasing = false;
+  mayStart = true;
+  readonly turns: ManualTurns;
+  readonly runner: LaneRunner;
+  private readonly clock: Clock;
+  private position = 0;
+  private catchUpAt = 0;
+  private start: LaneProgress = { read: 0, tail: 0, open: [] };
+  private isAwake = false;
+
+  constructor(
+    private readonly world: World,
+    readonly worker: string,
+  ) {
+    const { clock, records, holders, plan } = world;
+    this.clock = {
+      now: () => clock.now(),
+      monotonic: () => clock.monotonic(),
+      after: (delayMs, fn) => clock.after(delayMs, () => void (this.isDead || fn())),
+    };
+    this.turns = new ManualTurns((turn) => this.begin(turn), world.violations);
+    this.turns.policy = { ...POLICY, laneBuffer: plan.laneBuffer };
+    this.turns.queueing = plan.queueing;
+    const store = new MemoryStore(records, () => this.pass());
+    this.runner = makeRunner({
+      ...{ store, turns: this.turns, clock: this.clock, worker, holders, capacity: plan.capacity },
+      mayStart: () => this.mayStart,
+      onEvent: (_key, event) => void world.events.push(event),
+      inbox: new MemoryInbox(() => this.pass()),
+      memory: { ...MEMORY_LIMITS, idleLanes: plan.idleLanes },
+    });
+    this.runner.dropShard(0);
+  }
+
+  open(start: LaneProgress): void {
+    this.start = start;
+    this.position = 0;
+    this.catchUpAt = Math.max(this.world.inbox.length, start.read);
+    this.runner.openShard(0, start);
+    if (this.catchUpAt === 0) this.runner.caughtUp(0);
+    this.wake();
+  }
+
+  wake(): void {
+    if (this.isAwake || this.isReleasing) return;
+    this.isAwake = true;
+    this.clock.after(this.world.nextDelayMs(), () => {
+      this.isAwake = false;
+      this.read();
+    });
+  }
+
+  /** The open lanes first, then the shard from where it was read to. */
+  private read(): void {
+    const { inbox } = this.world;
+    for (let i = 0; i < 3; i++) {
+      const entry = inbox[this.position];
+      if (entry === undefined || this.isReleasing) return;
+      const seq = ++this.position;
+      const from = this.start.open.find(({ session }) => session === laneId(sessionKey(entry.session)))?.from;
+      if (seq > this.start.read || (from !== undefined && from <= seq)) this.receive(seq);
+      if (seq === this.start.read) {
+        for (const session of SESSIONS) this.runner.receivedOpen(sessionKey(session));
+      }
+      if (seq === this.catchUpAt) this.runner.caughtUp(0);
+    }
+    this.wake();
+  }
+
+  private receive(seq: number): void {
+    const { session = '', kind, strategy, sequence, at = 0 } = this.world.inbox[seq - 1] ?? {};
+    const before = this.world.inbox.findIndex((entry) => entry.session === session) + 1;
+    const body = {
+      message: { ...(strategy === undefined ? {} : { strategy }), ...(sequence === undefined ? {} : { sequence }) },
+      broken: 'broken',
+      cancel: cancelOrder({ what: 'session' }),
+      'cancel one': cancelOrder({ what: 'message', seq: before }),
+    }[kind ?? 'message'];
+    this.runner.receive(sessionKey(session), { ...rawMessage(seq, body), storedAtMs: at });
+  }
+
+  private pass(): Promise<void> {
+    return new Promise((resolve) => void this.clock.after(this.world.nextDelayMs(), resolve));
+  }
+
+  private begin(turn: StartedTurn): void {
+    this.world.begin(this, turn);
+    const { lengthMs, kind } = this.world.nextTurn();
+    if (kind === 'hang') turn.signal.addEventListener('abort', () => this.clock.after(lengthMs % 30, () => turn.end()));
+    else this.clock.after(lengthMs, () => (kind === 'end' ? turn.end() : turn.fail('Chance')));
+  }
+}
