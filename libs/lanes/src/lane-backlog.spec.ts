@@ -107,6 +107,11 @@ describe('what was not kept', () => {
   });
 });
 
+const numbered = (sequence: number) => ({
+  ok: true as const,
+  message: { v: 1 as const, kind: 'message' as const, id: `n${sequence}`, text: 'x', sequence },
+});
+
 it('a closed backlog keeps the sequences and gives the bytes back; nothing is read into it any more', () => {
   const { backlog, arrive, upTo, seqs, budget } = setUp(3);
   upTo(2);
@@ -120,6 +125,16 @@ it('a closed backlog keeps the sequences and gives the bytes back; nothing is re
   backlog.refill([item(2)], 2);
   backlog.peek([3], [item(3)], 3);
   expect([seqs().beyond, backlog.peeked, budget.usedBytes]).toEqual([[1, 2, 3, 4, 5], [], 0]);
+});
+
+it('a closed backlog keeps what was early as a sequence too, once, and counts no byte of it again', () => {
+  const { backlog, arrive, seqs, budget } = setUp(10);
+  backlog.begin(1);
+  arrive({ ...item(1), content: numbered(2) }, { ...item(2), content: numbered(3) });
+  expect([backlog.early.length, backlog.depth]).toEqual([2, 2]);
+  backlog.close();
+  backlog.dropDecided({ ...HEAD, upto: 1 });
+  expect([seqs().beyond, backlog.undecided([], { ...HEAD, upto: 1 }), budget.usedBytes]).toEqual([[2], [2], 0]);
 });
 
 it('knows every sequence that is not decided, in order, wherever it has it', () => {

@@ -119,11 +119,11 @@ export class LaneBacklog {
   }
 
   /** The number that is due for whoever reads what is left after `decided`; `inWork` is what was taken out for turns. */
-  nextNumberAfter(decided: readonly number[], inWork: readonly InboxItem[], head: Head): number | null {
+  nextNumberAfter(decided: readonly number[], inWork: () => readonly InboxItem[], head: Head): number | null {
     if (this.order === undefined) return head.nextSequence;
     const gone = new Set(decided);
     return this.order.nextAfter(
-      [...this.waiting, ...inWork].filter(({ seq }) => !gone.has(seq) && !isDecided(head, seq)),
+      [...this.waiting, ...inWork()].filter(({ seq }) => !gone.has(seq) && !isDecided(head, seq)),
     );
   }
 
@@ -193,6 +193,7 @@ export class LaneBacklog {
     const whole = [...this.waiting, ...this.early, ...this.broken, ...this.controls].map(({ seq }) => seq);
     this.beyond = [...whole, ...this.beyond].toSorted((a, b) => a - b);
     this.waiting = [];
+    this.order?.forget(() => true);
     this.broken = [];
     this.controls = [];
     this.peeked = [];

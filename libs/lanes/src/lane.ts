@@ -224,14 +224,13 @@ export class Lane {
 
   /** The cursor after `seqs` are decided too. */
   cursorAfter(seqs: readonly number[]): Pick<Head, 'upto' | 'done' | 'nextSequence'> {
-    const inWork = this.running.flatMap(({ batch }) => batch?.items ?? []);
-    const nextSequence = this.backlog.nextNumberAfter(seqs, inWork, this.head);
+    const nextSequence = this.backlog.nextNumberAfter(seqs, () => this.itemsInWork, this.head);
     // The common case, and the only one for a long backlog: nothing that waits lies before the last of these.
     const last = Math.max(0, ...seqs);
     if (this.head.done.length === 0 && this.decidesAllThatRuns(seqs) && last < (this.backlog.oldestSeq ?? last + 1)) {
       return { upto: last, done: [], nextSequence };
     }
-    const undecided = this.backlog.undecided(inWork, this.head);
+    const undecided = this.backlog.undecided(this.itemsInWork, this.head);
     return { ...decide(this.head, seqs, undecided, this.backlog.lastSeq), nextSequence };
   }
 
@@ -244,8 +243,8 @@ export class Lane {
   /** What a record says of the runs; `about` is the one that it is about, `content` what comes of it. */
   runsInRecord(about?: LaneRun, content?: RunInWork): Pick<Head, 'run' | 'runs'> {
     const run = about === this.serial ? content : (this.serial.attemptInWork ?? this.head.run);
-    const runs = this.parallel.inRecord(about, content);
-    return { run: run ?? null, ...(runs.length === 0 ? {} : { runs }) };
+    const runs = this.parallel.isEmpty ? [] : this.parallel.inRecord(about, content);
+    return runs.length === 0 ? { run: run ?? null } : { run: run ?? null, runs };
   }
 
   /** Our record stands. */
@@ -272,6 +271,10 @@ export class Lane {
   /** Of numbered messages: what is to run again does not wait for the numbers before it. To be called before anything is taken. */
   releaseBegun(): void {
     if (this.serial.next !== undefined) this.backlog.begun(this.serial.next.seqs);
+  }
+
+  private get itemsInWork(): InboxItem[] {
+    return this.running.flatMap(({ batch }) => batch?.items ?? []);
   }
 
   private stand(loaded: LoadedHead): void {
