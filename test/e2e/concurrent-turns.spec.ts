@@ -85,6 +85,18 @@ describe('messages of strategy concurrent', () => {
     expect(records.map(({ messages }) => messages[0]?.id)).toEqual(['bad', 'good']);
   });
 
+  it('are cancelled one by one', async () => {
+    const api = new ApiClient(cluster.ingress.url ?? '', 'side');
+    for (const id of ['c1', 'c2']) await api.send('c', { id, text: id });
+    await Promise.all(['c1 1', 'c2 1'].map(runs));
+    const response = await fetch(`${api.path('c')}/messages/c1/cancel?wait=20s`, { method: 'POST' });
+    expect(await response.json()).toMatchObject({ cancelled: [{ id: 'c1' }] });
+    await agent.calls.find(({ message }) => message.id === 'c1')?.closed;
+    expect((await api.message('c', 'c2')).body).toMatchObject({ disposition: 'running' });
+    await answer('c2 1');
+    await until('both are decided', async () => (await api.message('c', 'c2')).body.decision === 'handled');
+  });
+
   it('L1 L3 run again when their worker is killed, as what they were, and are decided once', async () => {
     const api = new ApiClient(cluster.ingress.url ?? '', 'side');
     const ids = ['k1', 'k2', 'k3'];
