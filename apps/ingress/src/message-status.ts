@@ -54,7 +54,7 @@ export function runningSeqs(answer: SessionAnswer | undefined): ReadonlySet<numb
 }
 
 function runningTurns({ running, concurrent = [] }: Partial<SessionAnswer> = {}) {
-  const beside = concurrent.filter(({ notBefore }) => notBefore === undefined);
+  const beside = concurrent.filter(({ startedAt }) => startedAt !== undefined);
   return running === undefined ? beside : [running, ...beside];
 }
 

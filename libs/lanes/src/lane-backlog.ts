@@ -91,8 +91,11 @@ export class LaneBacklog {
   begun(seqs: readonly number[]): void {
     const { order } = this;
     if (order === undefined) return;
-    const numbers = [...this.waiting, ...this.early]
-      .flatMap((item) => (seqs.includes(item.seq) && item.isLate !== true ? (numberOf(item) ?? []) : []))
+    const items = [...this.waiting, ...this.early].filter(({ seq }) => seqs.includes(seq));
+    // As long as some of them are on their way, nobody knows which number was the first.
+    if (items.length < seqs.length) return;
+    const numbers = items
+      .flatMap((item) => (item.isLate === true ? [] : (numberOf(item) ?? [])))
       .toSorted((a, b) => a - b);
     const [lowest] = numbers;
     if (lowest === undefined) return;
@@ -265,21 +268,33 @@ export class LaneBacklog {
     return items;
   }
 
-  /** Every sequence that is not decided, ascending; `batch` is what was taken out for a turn. */
-  undecided(batch: readonly InboxItem[], head: Head): number[] {
+  /** Every sequence up to `upTo` that is not decided, ascending; `batch` is what was taken out for turns. */
+  undecided(batch: readonly InboxItem[], head: Head, upTo = Number.POSITIVE_INFINITY): number[] {
     const ordered = this.order === undefined ? [] : [...this.waiting, ...this.early];
     const others = [...this.broken, ...this.controls, ...ordered, ...batch]
       .map(({ seq }) => seq)
-      .filter((seq) => !isDecided(head, seq))
+      .filter((seq) => seq <= upTo && !isDecided(head, seq))
       .toSorted((a, b) => a - b);
     const merged: number[] = [];
     let next = 0;
-    const ascending = this.order === undefined ? this.waiting.map((item) => item.seq) : [];
-    for (const seq of [...ascending, ...this.beyond]) {
+    const add = (seq: number): void => {
       while (next < others.length && (others[next] as number) < seq) merged.push(others[next++] as number);
       merged.push(seq);
+    };
+    for (const { seq } of this.order === undefined ? this.waiting : []) {
+      if (seq > upTo) break;
+      add(seq);
+    }
+    for (const seq of this.beyond) {
+      if (seq > upTo) break;
+      add(seq);
     }
     return [...merged, ...others.slice(next)];
+  }
+
+  /** One more is kept as a whole. */
+  get hasRoom(): boolean {
+    return !this.isFull && !this.budget.isSpent;
   }
 
   private get isFull(): boolean {

@@ -3,7 +3,7 @@ import type { InboxItem } from './inbox-item.js';
 import { MAX_RECORD_MESSAGES, orderOf } from './lane-backlog.js';
 import type { Lane } from './lane.js';
 
-/** What the oldest order to a lane asks for now. It is repeated until nothing of it is left, and only then decided. */
+/** What the orders to a lane ask for now. It is asked again until nothing of them is left. */
 export type CancelStep =
   /** A note: what waits is cancelled, and when nothing is left, the order is done. */
   | { readonly kind: 'note'; readonly messages: readonly MessageDecision[] }
@@ -13,21 +13,29 @@ export type CancelStep =
   | { readonly kind: 'abort'; readonly seqs: readonly number[] };
 
 /**
- * Queued first, then what runs: a turn that ends in between leaves nothing behind that begins again. The order itself is
- * decided last, so that a takeover on the way finds it and goes on.
+ * Queued first, then what runs: a turn that ends in between leaves nothing behind that begins again. An order is decided
+ * last, so that a takeover on the way finds it and goes on. One that waits for the end of turns keeps no other one waiting.
  */
 export function nextCancelStep(lane: Lane): CancelStep | undefined {
-  const [order] = lane.backlog.controls;
-  if (order === undefined) return undefined;
-  const { queued, running, unread } = targetsOf(lane, order);
-  // A run is cancelled as a whole: after the note that ends it, nothing says what else was in it.
-  const mustReadFirst = queued.length === 0 || orderOf(order).target.what === 'run';
-  if (unread.length > 0 && mustReadFirst) return { kind: 'read', seqs: unread.slice(0, MAX_RECORD_MESSAGES) };
-  if (queued.length === 0 && running.length > 0) return { kind: 'abort', seqs: running };
-  const messages = queued.slice(0, MAX_RECORD_MESSAGES).map(decisionOf);
-  const isDone = messages.length === queued.length && running.length === 0 && unread.length === 0;
-  if (isDone) messages.push({ id: order.id, seq: order.seq, decision: 'handled' });
-  return { kind: 'note', messages };
+  // What a dead owner may have begun is known by its run only when it is frozen.
+  lane.serial.freezeBegun();
+  lane.parallel.freezeBegun();
+  const aborted: number[] = [];
+  for (const order of lane.backlog.controls) {
+    const { queued, running, unread } = targetsOf(lane, order);
+    // A run is cancelled as a whole: after the note that ends it, nothing says what else was in it.
+    const mustReadFirst = queued.length === 0 || orderOf(order).target.what === 'run';
+    if (unread.length > 0 && mustReadFirst) return { kind: 'read', seqs: unread.slice(0, MAX_RECORD_MESSAGES) };
+    if (queued.length === 0 && running.length > 0) {
+      aborted.push(...running);
+      continue;
+    }
+    const messages = queued.slice(0, MAX_RECORD_MESSAGES).map(decisionOf);
+    const isDone = messages.length === queued.length && running.length === 0 && unread.length === 0;
+    if (isDone) messages.push({ id: order.id, seq: order.seq, decision: 'handled' });
+    return { kind: 'note', messages };
+  }
+  return aborted.length === 0 ? undefined : { kind: 'abort', seqs: aborted };
 }
 
 interface Targets {

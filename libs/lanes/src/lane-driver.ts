@@ -11,6 +11,7 @@ import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
 import type { Gap } from './reorder-buffer.js';
 import type { RunningTurns } from './running-turns.js';
+import { isParallel } from './strategy-table.js';
 import { TurnSlots } from './turn-slots.js';
 
 /**
@@ -64,7 +65,7 @@ export class LaneDriver {
     lane.isContested = false;
     if (lane.isIncomplete) this.incomplete.add(lane);
     else if (this.incomplete.size > 0) this.incomplete.delete(lane);
-    if (lane.backlog.controls.length > 0) return this.cancel(lane);
+    if (lane.backlog.controls.length > 0 && this.cancel(lane)) return;
     if (lane.backlog.broken.length > 0 && lane.toReject.length > 0) {
       if (this.isOurs(lane)) this.follow(lane, this.reject(lane));
       return;
@@ -76,18 +77,20 @@ export class LaneDriver {
     if (lane.gapEndsAt(now) !== undefined || lane.backlog.isFullOfEarly) {
       this.options.onGap(lane, lane.backlog.giveUpGaps(now));
     }
-    const canTake = lane.serial.canTake(now);
+    // Of orders that wait for the end of turns nothing else of the lane is meant; but nothing in turn begins before they are done.
+    const canTake = lane.backlog.controls.length === 0 && lane.serial.canTake(now);
     const { windowEndsAt } = lane.serial;
     const isWaiting = !canTake && windowEndsAt !== undefined;
     lane.waitingClock.set(isWaiting ? monotonicNow + windowEndsAt - now : undefined, monotonicNow);
     if (this.discard(lane, now, monotonicNow)) return;
-    const wakeAt = nextAfter(now, [
+    const wakeAt = nextAfter(
+      now,
       lane.serial.retryAt,
-      ...lane.parallel.retriesAt,
+      nextAfter(now, ...lane.parallel.retriesAt),
       windowEndsAt,
       lane.gapEndsAt(now),
       nextExpiryAt(lane, now, monotonicNow),
-    ]);
+    );
     this.timers.set(lane, wakeAt, now, () => this.drive(lane));
     this.driveParallel(lane, now);
     if (!canTake) {
@@ -108,13 +111,11 @@ export class LaneDriver {
 
   /** The reader of these lanes' shard has handed over everything there was. */
   giveUpOnMissing(home: ShardLanes): void {
-    for (const lane of [...this.incomplete]) {
-      if (lane.home !== home) continue;
+    for (const lane of home.open) {
       lane.giveUpOnMissing();
-      this.drive(lane);
+      // Of numbered messages from now on the clock is asked.
+      if (this.incomplete.has(lane) || lane.backlog.early.length > 0) this.drive(lane);
     }
-    // From now on they wait for their numbers by the clock.
-    for (const lane of home.open) if (lane.backlog.early.length > 0) this.drive(lane);
   }
 
   /** The shard is certainly ours (again): what waited for that goes on. */
@@ -154,12 +155,15 @@ export class LaneDriver {
     );
   }
 
-  private cancel(lane: Lane): void {
+  /** True when something has to go first: what drives the lane on is its end. */
+  private cancel(lane: Lane): boolean {
     const step = nextCancelStep(lane);
     if (step?.kind === 'note' && this.isOurs(lane)) this.follow(lane, this.writer.note(lane, step.messages));
     if (step?.kind === 'read') this.peek(lane, step.seqs);
-    // Its end drives the lane again.
-    if (step?.kind === 'abort') this.turns.cancel(lane, step.seqs);
+    if (step?.kind !== 'abort') return true;
+    // Their ends drive the lane again. What is not meant, and waits for nobody, goes on meanwhile.
+    this.turns.cancel(lane, step.seqs);
+    return false;
   }
 
   /** True when something has to go first: what drives the lane on is its end. */
@@ -190,16 +194,28 @@ export class LaneDriver {
   /** Begins what may begin beside the run that is in turn. */
   private driveParallel(lane: Lane, now: number): void {
     if (!lane.hasParallel) return;
-    if (lane.toRead.length > 0 && !this.refill.isReading(lane)) {
+    if (needsReading(lane) && !this.refill.isReading(lane)) {
       void this.refill.read(lane, lane.toRead).then(() => this.drive(lane));
+    }
+    const unfenced = lane.parallel.unrecorded.find((run) => !this.turns.mightAdmit(run));
+    if (unfenced?.next !== undefined && this.isOurs(lane)) {
+      // It waits for the quarantine, and nobody else may begin before a record fences who may still run it (L4).
+      return this.follow(
+        lane,
+        this.writer.before(unfenced, unfenced.next, () => true),
+      );
     }
     while (!this.readyBeside.has(lane) && lane.writing === undefined && this.nextBeside(lane, now) !== undefined) {
       if (!this.isOurs(lane)) return;
       this.readyBeside.add(lane);
+      let isAsking = true;
       this.slots.acquire(lane.undecidedFrom ?? 0, () => {
         this.readyBeside.delete(lane);
         this.start(lane, this.nextBeside(lane, this.options.clock.now()));
+        // Nobody asks for the next one any more.
+        if (!isAsking) this.drive(lane);
       });
+      isAsking = false;
     }
   }
 
@@ -211,8 +227,9 @@ export class LaneDriver {
   /** The run has a slot. */
   private start(lane: Lane, run: LaneRun | undefined): void {
     // Between the wish for a slot and its grant a record may have changed the lane.
-    const isFree = lane.home.state === 'open' && lane.writing === undefined && lane.backlog.controls.length === 0;
-    if (!isFree || run?.canTake(this.options.clock.now()) !== true) {
+    const isFree = lane.home.state === 'open' && lane.writing === undefined;
+    const isInTime = run?.isParallel === true || lane.backlog.controls.length === 0;
+    if (!isFree || !isInTime || run?.canTake(this.options.clock.now()) !== true) {
       this.slots.release();
       this.drive(lane);
       return;
@@ -226,8 +243,19 @@ export class LaneDriver {
   }
 }
 
+/** Whether a lane with runs beside each other can do nothing more, or less than it may, with what is kept of it. */
+function needsReading(lane: Lane): boolean {
+  const { backlog, serial, parallel, ownQueueing } = lane;
+  if (lane.toRead.length === 0) return false;
+  if ([serial, ...parallel.frozen].some((run) => run.isNotKept)) return true;
+  const isSerialIdle = serial.batch === undefined && lane.serialWaiting.length === 0;
+  if (isSerialIdle && !isParallel(ownQueueing.strategy)) return true;
+  return !parallel.hasFresh && parallel.roomFor(ownQueueing) > 0 && (backlog.waiting.length === 0 || backlog.hasRoom);
+}
+
 /** What is past has been tried, and must not hide what is to come. */
-function nextAfter(now: number, times: readonly (number | undefined)[]): number | undefined {
-  const toCome = times.filter((at) => at !== undefined && at > now);
-  return toCome.length === 0 ? undefined : Math.min(...(toCome as number[]));
+function nextAfter(now: number, ...times: readonly (number | undefined)[]): number | undefined {
+  let next: number | undefined;
+  for (const at of times) if (at !== undefined && at > now && at < (next ?? Number.POSITIVE_INFINITY)) next = at;
+  return next;
 }

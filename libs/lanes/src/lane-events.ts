@@ -6,12 +6,15 @@ import type { RecordDraft } from './record-draft.js';
 import { numberOf, type Gap } from './reorder-buffer.js';
 import { isParallel, STRATEGY_TABLE } from './strategy-table.js';
 
+/** Other turns of the session run beside it. */
+const CONCURRENT = { concurrent: true as const };
+
 /** The events of a record that stands: one for each message that a note decides, or was left behind by a turn. */
-export function eventsOfRecord({ record, next, isParallel: isBeside }: RecordDraft, queueDepth: number): LaneEvent[] {
-  const beside = isBeside === true ? { concurrent: true as const } : {};
+export function eventsOfRecord({ record, again, isParallel: isBeside }: RecordDraft, queueDepth: number): LaneEvent[] {
+  const beside = isBeside === true ? CONCURRENT : {};
   if (record.kind === 'note') {
-    if (next !== undefined) return [{ ...retrying(next), ...beside }];
-    return record.messages.flatMap((message) => decidedByNote(message, queueDepth));
+    const retries = again.map((run) => ({ ...retrying(run), ...(run.runId === record.run?.runId ? {} : CONCURRENT) }));
+    return [...retries, ...record.messages.flatMap((message) => decidedByNote(message, queueDepth))];
   }
   const { runId, attempt, status, messages, error } = record;
   const left = messages.flatMap(({ id, seq, decision }): LaneEvent[] =>
@@ -24,7 +27,7 @@ export function eventsOfRecord({ record, next, isParallel: isBeside }: RecordDra
     ...(error === undefined ? {} : { error: error.name }),
     ...beside,
   };
-  return [...left, ended];
+  return [...again.map((run) => ({ ...retrying(run), ...CONCURRENT })), ...left, ended];
 }
 
 /** A message came and does not run at once. */
@@ -36,7 +39,7 @@ export function eventsOfArrival(lane: Lane, item: InboxItem, queueDepth: number,
     return [{ type: 'message-queued', ...message, queueDepth }];
   }
   if (isParallel(item.queueing.strategy)) {
-    if (lane.parallelWaiting.length <= lane.parallel.roomFor(item)) return [];
+    if (lane.parallelWaiting.length <= lane.parallel.roomFor(item.queueing)) return [];
     lane.queuedUpTo = item.seq;
     return [{ type: 'message-queued', ...message, queueDepth }];
   }

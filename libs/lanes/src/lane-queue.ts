@@ -28,9 +28,10 @@ export function queueOf(lane: Lane): LaneQueue {
     if (claimed.has(item.seq)) return false;
     if (!isParallel(item.queueing.strategy)) return true;
     if (parallel.mayHaveBegun(item.seq)) return false;
-    room ??= parallel.roomFor(item);
+    room ??= parallel.roomFor(item.queueing);
     return room-- <= 0;
   });
-  const isBeyondNext = isParallel(lane.ownQueueing.strategy);
-  return { items, beyond: isBeyondNext ? backlog.beyond.slice(Math.max(0, room ?? 0)) : backlog.beyond };
+  if (!isParallel(lane.ownQueueing.strategy)) return { items, beyond: backlog.beyond };
+  room ??= parallel.roomFor(lane.ownQueueing);
+  return { items, beyond: backlog.beyond.slice(Math.max(0, room)) };
 }

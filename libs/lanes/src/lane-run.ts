@@ -37,11 +37,16 @@ export abstract class LaneRun {
   /** The turn is over. */
   abstract end(now: number): void;
   /** Freezes what a dead owner may have begun without a sign, if that is next. */
-  protected abstract freezeBegun(): void;
+  abstract freezeBegun(): void;
 
   /** Waits for messages of a frozen batch that the reader has not handed over yet. */
   get isIncomplete(): boolean {
-    return this.lacks() === 'not handed over';
+    return this.next !== undefined && this.lacks() === 'not handed over';
+  }
+
+  /** Messages of a frozen batch have to be read again. */
+  get isNotKept(): boolean {
+    return this.next !== undefined && this.lacks() === 'not kept';
   }
 
   /** Time (ms since the epoch) of the next attempt, while it waits for a retry. */
@@ -68,7 +73,7 @@ export abstract class LaneRun {
    * another last record, and it counts the crash. `undefined`: nothing stands in the way.
    */
   toRecord(): RunInWork | undefined {
-    if (this.next === undefined) this.freezeBegun();
+    this.freezeBegun();
     if (this.next === undefined || this.isCondemned) return undefined;
     if (this.needsQuarantine && this.next.quarantined !== true) return { ...this.next, quarantined: true };
     return this.mustRecord ? { ...this.next } : undefined;

@@ -85,6 +85,7 @@ export class Lane {
   readonly ownQueueing: QueueSettings;
   /** Some message of it waits otherwise. */
   isMixed = false;
+  private sawParallel: boolean;
   /** The highest sequence of a message that had to wait when it came. */
   queuedUpTo = 0;
   /** Runs while the lane could begin, and does not. */
@@ -108,6 +109,7 @@ export class Lane {
   ) {
     this.backlog = new LaneBacklog(options.budget, options.laneBuffer);
     this.ownQueueing = options.queueingOf();
+    this.sawParallel = isParallel(this.ownQueueing.strategy);
     this.serial = new SerialRun(this);
     this.parallel = new ParallelRuns(this);
   }
@@ -147,7 +149,7 @@ export class Lane {
 
   /** Some of its messages may run beside others. */
   get hasParallel(): boolean {
-    return this.isMixed || isParallel(this.ownQueueing.strategy) || !this.parallel.isEmpty;
+    return this.sawParallel || !this.parallel.isEmpty;
   }
   /** What waits its turn, ascending. */
   get serialWaiting(): readonly InboxItem[] {
@@ -177,7 +179,10 @@ export class Lane {
   /** Takes a message that was read. False when it is known or decided. */
   arrive(item: InboxItem, now: number): boolean {
     const isNew = this.backlog.arrive(item, this.head);
-    if (item.queueing !== this.ownQueueing) this.isMixed = true;
+    if (item.queueing !== this.ownQueueing) {
+      this.isMixed = true;
+      this.sawParallel ||= isParallel(item.queueing.strategy);
+    }
     if (isNew) this.lastArrivalAt = now;
     return isNew;
   }
@@ -230,7 +235,9 @@ export class Lane {
     if (this.head.done.length === 0 && this.decidesAllThatRuns(seqs) && last < (this.backlog.oldestSeq ?? last + 1)) {
       return { upto: last, done: [], nextSequence };
     }
-    const undecided = this.backlog.undecided(this.itemsInWork, this.head);
+    // What lies above all that is decided changes nothing, and may be a long backlog.
+    const upTo = Math.max(last, this.head.done.at(-1)?.[1] ?? 0);
+    const undecided = this.backlog.undecided(this.itemsInWork, this.head, upTo);
     return { ...decide(this.head, seqs, undecided, this.backlog.lastSeq), nextSequence };
   }
 

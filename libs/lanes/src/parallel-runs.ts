@@ -1,4 +1,4 @@
-import { makeRunId, type RunInWork } from '#contracts';
+import { makeRunId, type QueueSettings, type RunInWork } from '#contracts';
 import type { Batch } from './batch.js';
 import { isDecided, MAX_DONE_RANGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
@@ -12,6 +12,8 @@ import { takeParallel } from './take-batch.js';
  * every record of the session.
  */
 export const MAX_PARALLEL_RUNS = 256;
+/** With so many that come again nothing fresh begins: an agent that is away must not fill every record with them. */
+const MAX_AGAIN = 64;
 
 /** A run beside others: one message, or as many as a full queue makes of it. It is there once, for one batch. */
 export class ParallelRun extends LaneRun {
@@ -46,7 +48,7 @@ export class ParallelRun extends LaneRun {
     return this.pick().length > 0;
   }
 
-  protected override freezeBegun(): void {
+  override freezeBegun(): void {
     // `ParallelRuns` has frozen what may have begun.
   }
 }
@@ -57,8 +59,8 @@ export class ParallelRun extends LaneRun {
  */
 export class ParallelRuns {
   private all: ParallelRun[] = [];
-  /** Of messages up to here a dead owner may have begun runs that left no sign; so many of them are known by now. */
-  private maybeBegun = { upTo: 0, known: 0 };
+  /** Of messages up to here a dead owner may have begun runs that left no sign; so many of them were found by now. */
+  private maybeBegun = { upTo: 0, found: 0 };
   private readonly incompleteRunIds = new Set<string>();
 
   constructor(private readonly lane: Lane) {}
@@ -93,15 +95,29 @@ export class ParallelRuns {
     for (const run of this.frozen) {
       if (!run.canTake(now) || !this.mayMakeHole(run.next?.seqs[0])) continue;
       const first = lane.backlog.itemsOf(run.next?.seqs ?? [])[0];
-      if (first !== undefined && this.running.length < limitOf(first)) yield run;
+      if (first !== undefined && this.running.length < limitOf(first.queueing)) yield run;
     }
+    if (this.unrecorded.length > 0) return;
     const fresh = this.freshItems();
     if (fresh.length > 0 && this.mayMakeHole(fresh[0]?.seq)) yield new ParallelRun(lane, this, fresh);
   }
 
   /** How many waiting messages may run now: they wait for nothing but a slot. */
-  roomFor(item: InboxItem): number {
-    return Math.max(0, Math.min(limitOf(item) - this.running.length, MAX_PARALLEL_RUNS - this.all.length));
+  roomFor(queueing: QueueSettings): number {
+    const running = this.running.length;
+    const again = this.all.length - running;
+    if (again >= MAX_AGAIN) return 0;
+    return Math.max(0, Math.min(limitOf(queueing) - running, MAX_PARALLEL_RUNS - this.all.length));
+  }
+
+  /** Some message waits that could be a run. */
+  get hasFresh(): boolean {
+    return this.unclaimed.length > 0;
+  }
+
+  /** Those that a dead owner may have begun, and of which no record says so yet: nothing fresh begins before (L4). */
+  get unrecorded(): readonly ParallelRun[] {
+    return this.all.filter(({ mustRecord, isCondemned }) => mustRecord && !isCondemned);
   }
 
   /** The run is in work: from here on it counts. */
@@ -126,7 +142,7 @@ export class ParallelRuns {
       frozen.isCondemned = after?.isCondemned ?? false;
       return frozen;
     });
-    this.maybeBegun = { upTo, known: this.all.filter(({ mustRecord }) => mustRecord).length };
+    this.maybeBegun = { upTo, found: 0 };
   }
 
   /** The reader has handed over everything there was. */
@@ -178,11 +194,11 @@ export class ParallelRuns {
   }
 
   /** One for each message that a dead owner may have begun without a sign, as far as they are here. */
-  private freezeBegun(): void {
+  freezeBegun(): void {
     while (this.maybeBegun.upTo > 0) {
       const [first] = this.unclaimed;
       if (first === undefined || !this.mayHaveBegun(first.seq) || this.all.length >= MAX_PARALLEL_RUNS) return;
-      if (this.maybeBegun.known >= limitOf(first)) {
+      if (this.maybeBegun.found >= limitOf(first.queueing)) {
         // More of them never ran beside each other.
         this.maybeBegun.upTo = 0;
         return;
@@ -191,7 +207,7 @@ export class ParallelRuns {
       run.next = { runId: makeRunId(this.lane.key, [first.seq]), seqs: [first.seq], attempt: 2, crashes: 1 };
       run.mustRecord = true;
       this.all.push(run);
-      this.maybeBegun.known++;
+      this.maybeBegun.found++;
     }
   }
 
@@ -199,7 +215,7 @@ export class ParallelRuns {
   private freshItems(): readonly InboxItem[] {
     const waiting = this.unclaimed;
     const [first] = waiting;
-    const room = first === undefined ? 0 : this.roomFor(first);
+    const room = first === undefined ? 0 : this.roomFor(first.queueing);
     return room === 0 ? [] : takeParallel(waiting, room).slice(0, this.lane.maxBatch);
   }
 
@@ -220,6 +236,6 @@ function comesAgain({ attempt, crashes, failures = 0, laterSince }: RunInWork): 
   return attempt > 1 || crashes > 0 || failures > 0 || laterSince !== undefined;
 }
 
-function limitOf({ queueing }: InboxItem): number {
-  return Math.min(queueing.maxConcurrent, MAX_PARALLEL_RUNS);
+function limitOf({ maxConcurrent }: QueueSettings): number {
+  return Math.min(maxConcurrent, MAX_PARALLEL_RUNS);
 }

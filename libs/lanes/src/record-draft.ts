@@ -23,8 +23,8 @@ export interface RecordDraft {
   readonly body: string;
   readonly commitId: string;
   readonly record: SessionRecord;
-  /** What comes of the run that a note is about. */
-  readonly next?: RunInWork;
+  /** The runs whose next attempt it makes known: that of the run it is about, and others that were cut. */
+  readonly again: readonly RunInWork[];
   /** It is about a run beside others. */
   readonly isParallel?: boolean;
   /** The lane's head once the record stands at `seq`. */
@@ -61,7 +61,8 @@ export function draftNote(lane: Lane, signature: Signature, content: NoteContent
     body: JSON.stringify(record),
     commitId: signature.commitId,
     record,
-    ...(about === undefined ? {} : { next: about.next, isParallel: about.run.isParallel }),
+    again: [...(about === undefined ? [] : [about.next]), ...cutBeside(lane, about?.run)],
+    ...(about === undefined ? {} : { isParallel: about.run.isParallel }),
     loadedAt: (seq) => {
       const kept = refersToState ? stateSeq : state === undefined ? 0 : seq;
       return { head, seq, stateSeq: kept, bytes: jsonBytes(state) };
@@ -136,7 +137,10 @@ export function draftTurn(
     bytes: ending.state === undefined ? lane.headBytes : stateBytes,
   });
   const { isParallel } = run;
-  return { ok: true, draft: { body, commitId: signature.commitId, record, isParallel, loadedAt } };
+  return {
+    ok: true,
+    draft: { body, commitId: signature.commitId, record, isParallel, again: cutBeside(lane, run), loadedAt },
+  };
 }
 
 /** Its sender is to know that what came behind it was handled before. */
@@ -172,6 +176,12 @@ function headAfterTurn(
   return { ...rest, ...(value === undefined ? {} : { state: value }) };
 }
 
+/** Runs of which it is the first record to say that they were cut. */
+function cutBeside(lane: Lane, about: LaneRun | undefined): RunInWork[] {
+  if (lane.parallel.isEmpty) return [];
+  return lane.parallel.unrecorded.flatMap((run) => (run === about ? [] : (run.next ?? [])));
+}
+
 /** The head after these messages are decided too, and after what comes of a run. */
 function headAfter(
   lane: Lane,
@@ -186,7 +196,7 @@ function headAfter(
   const isOpen = ({ seqs }: RunInWork): boolean => !seqs.some((seq) => isDecided(cursor, seq));
   const left = runs.filter(isOpen);
   // Who owns the shard now waits for the others too.
-  const isHeldOn = lane.home.state === 'closed' && lane.running.some((other) => other !== about?.run);
+  const isHeldOn = lane.home.state === 'closed' && lane.running.some((other) => other !== about?.run && other.isWhole);
   return {
     ...rest,
     ...cursor,

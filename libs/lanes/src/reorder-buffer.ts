@@ -18,6 +18,9 @@ export interface Gap {
   readonly item: InboxItem;
 }
 
+/** So many numbers are remembered that came out of their order. */
+const MAX_PASSED = 1_024;
+
 interface Early {
   readonly number: number;
   readonly item: InboxItem;
@@ -113,8 +116,16 @@ export class ReorderBuffer {
     this.early = this.early.filter(({ item }) => !isDecided(item.seq));
   }
 
+  /** Nobody may ever come for them: the count goes on behind the first that was too many. */
+  private forgetPassed(): void {
+    const sorted = [...this.passed].toSorted((a, b) => a - b);
+    if (this.early.length === 0) this.next = Math.max(this.next ?? 0, (sorted.at(-1) ?? 0) + 1);
+    for (const number of sorted) if (this.early.length === 0 || number < (this.next ?? 0)) this.passed.delete(number);
+  }
+
   private ready(): InboxItem[] {
     const released: InboxItem[] = [];
+    if (this.passed.size > MAX_PASSED) this.forgetPassed();
     for (;;) {
       if (this.next !== null && this.passed.delete(this.next)) {
         this.next++;

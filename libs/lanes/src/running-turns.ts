@@ -212,7 +212,8 @@ export class RunningTurns {
   private mayGoOn(run: LaneRun): boolean {
     const { lane } = run;
     const isOurs = lane.home.state === 'open' && !lane.isStopped && this.options.mayStart(lane.key.shard);
-    return isOurs && lane.backlog.controls.length === 0 && run.canTake(this.options.clock.now());
+    const mayBegin = run.isParallel || lane.backlog.controls.length === 0;
+    return isOurs && mayBegin && run.canTake(this.options.clock.now());
   }
 
   /** The batch, taken in the moment in which the record stands; undefined when the lane cannot go on with it. */

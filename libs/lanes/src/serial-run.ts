@@ -93,7 +93,8 @@ export class SerialRun extends LaneRun {
     return !this.lane.hasParallel && this.lane.backlog.beyond.length > 0;
   }
 
-  protected override freezeBegun(): void {
+  override freezeBegun(): void {
+    if (this.maybeBegunUpTo === 0) return;
     const seqs = this.begunItems.map(({ seq }) => seq);
     if (seqs.length === 0) return;
     this.next = { runId: makeRunId(this.lane.key, seqs), seqs, attempt: 2, crashes: 1 };
