@@ -13,4 +13,5 @@ it('the highest sequence of a head is where it has come to, a hole above it, or 
   expect(highestOfHead({ upto: 7, done, run: null })).toBe(20);
   expect(highestOfHead({ upto: 7, done: [], run })).toBe(12);
   expect(highestOfHead({ upto: 7, done, run: { ...run, seqs: [21] } })).toBe(21);
+  expect(highestOfHead({ upto: 7, done, run, runs: [{ ...run, seqs: [30] }] })).toBe(30);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { cancelOrder } from './lane-process.fixture.js';
-import { rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
+import { settled } from './lane-runner.fixture.js';
 import { setUpSession } from './lane-strategies.fixture.js';
 import { MAX_PARALLEL_RUNS } from './parallel-runs.js';
 
@@ -116,79 +116,64 @@ describe('concurrent', () => {
     expect(runningAll()).toEqual([2]);
   });
 
+  it('takes every slot that is free, also when it comes late', async () => {
+    const { receive, end, runningAll } = setUpSession(CONCURRENT, { capacity: 2 });
+    await receive('b', 1, { strategy: 'queue' });
+    await receive('c', 2, { strategy: 'queue' });
+    await receive('a', 3);
+    await receive('a', 4);
+    await end('b');
+    expect(runningAll()).toEqual([3]);
+    await end('c');
+    expect(runningAll()).toEqual([3, 4]);
+  });
+
+  it('begins beside a turn that ends because it is cancelled', async () => {
+    const { sendAll, send, turns, runningAll } = setUpSession(CONCURRENT);
+    await sendAll(1, 2);
+    await send(3, cancelOrder({ what: 'message', seq: 1 }));
+    await send(4, cancelOrder({ what: 'message', seq: 2 }));
+    await send(5);
+    expect([1, 2].map((seq) => turns.active.get(place(seq))?.signal.aborted)).toEqual([true, true]);
+    expect(runningAll()).toEqual([1, 2, 5]);
+  });
+
+  it('keeps no more in memory than any other lane', async () => {
+    const text = 'x'.repeat(200_000);
+    const { receive, runner } = setUpSession({ ...CONCURRENT, maxConcurrent: 1 });
+    for (let seq = 1; seq <= 30; seq++) await receive('a', seq, { text });
+    expect(runner.memory.waitingBytes).toBeLessThan(3_000_000);
+    const mixed = setUpSession({ strategy: 'queue' });
+    await mixed.receive('a', 1, { text, strategy: 'fifo' });
+    for (let seq = 2; seq <= 30; seq++) await mixed.receive('a', seq, { text });
+    expect(mixed.runner.memory.waitingBytes).toBeLessThan(3_000_000);
+  });
+
+  it('drops nothing that may run now, though it was not kept', async () => {
+    const memory = { bodyBytes: 0, idleLanes: 100, idleBytes: 1_000_000, idleMs: 1_000_000 };
+    const { sendAll, open, decisions, runningAll } = setUpSession(
+      { ...CONCURRENT, maxQueueSize: 2 },
+      { shut: ['head'], memory },
+    );
+    await sendAll(1, 2, 3, 4, 5);
+    await open();
+    await settled();
+    expect([decisions(), runningAll()]).toEqual([[], [1, 2, 3, 4, 5]]);
+  });
+
+  it('begins nothing fresh while too many wait for another attempt', async () => {
+    const { send, fail, runningAll } = setUpSession(CONCURRENT, { capacity: 1_000 });
+    for (let seq = 1; seq <= 64; seq++) {
+      await send(seq);
+      await fail(place(seq));
+    }
+    await send(65);
+    expect(runningAll()).toEqual([]);
+  });
+
   it('has no more than so many in work, whatever the setting', async () => {
     const { sendAll, runningAll } = setUpSession(CONCURRENT, { capacity: 1_000 });
     await sendAll(...Array.from({ length: MAX_PARALLEL_RUNS + 3 }, (_, i) => i + 1));
     expect(runningAll()).toHaveLength(MAX_PARALLEL_RUNS);
-  });
-});
-
-describe('concurrent turns whose worker is gone', () => {
-  const crashed = async (readAtOnce = false) => {
-    const first = setUpSession({ ...CONCURRENT, maxConcurrent: 2 });
-    await first.sendAll(1, 2, 3);
-    first.kill();
-    const { records, clock } = first;
-    const second = setUpSession(
-      { ...CONCURRENT, maxConcurrent: 2 },
-      { records, clock, isRecovery: true, crashedUpTo: 3 },
-    );
-    if (readAtOnce) for (const seq of [1, 2]) second.runner.receive(sessionKey('a'), rawMessage(seq));
-    await second.sendAll(...(readAtOnce ? [3] : [1, 2, 3]));
-    second.runner.caughtUp(0);
-    return second;
-  };
-
-  it('L4 run again behind one note that fences it and counts the crash of each; what only waited is not blamed', async () => {
-    const { records, runningAll, turns, end } = await crashed();
-    expect(runningAll()).toEqual([1, 2]);
-    const counted = records
-      .of('a')
-      .at(-1)
-      ?.runs?.map(({ seqs, attempt, crashes }) => [seqs, attempt, crashes]);
-    expect(counted).toEqual([
-      [[1], 2, 1],
-      [[2], 2, 1],
-    ]);
-    await end(place(1));
-    expect(turns.started.at(-1)?.batch).toMatchObject({ attempt: 1, crashes: 0, items: [{ seq: 3 }] });
-  });
-
-  it('run again all at once, though one note is for all of them', async () => {
-    const { records, runningAll } = await crashed(true);
-    expect(runningAll().toSorted()).toEqual([1, 2]);
-    expect(records.of('a')).toHaveLength(1);
-  });
-
-  it('are waited for by the next owner until the last of them has its record', async () => {
-    const holder = setUpSession(CONCURRENT, { worker: 'old' });
-    await holder.sendAll(1, 2);
-    const { records, clock } = holder;
-    const next = setUpSession(CONCURRENT, { records, clock, worker: 'new', from: await holder.runner.releaseShard(0) });
-    await next.sendAll(1, 2, 3);
-    await holder.end(place(2));
-    expect(records.of('a').at(-1)).toMatchObject({ done: [[2, 2]], holder: 'old' });
-    await clock.advance(5_000);
-    expect([next.batches(), next.runner.describe(sessionKey('a')).state]).toEqual([[], 'held']);
-    await holder.fail(place(1));
-    expect(records.of('a').at(-1)?.holder).toBeUndefined();
-    await clock.advance(2_000);
-    expect(next.runningAll()).toEqual([3, 1]);
-    expect(next.turns.started.map(({ batch }) => [batch.attempt, batch.failures])).toEqual([
-      [1, 0],
-      [2, 1],
-    ]);
-  });
-
-  it('are handed back one after another when the worker stops', async () => {
-    const { sendAll, runner, records } = setUpSession(CONCURRENT);
-    await sendAll(1, 2, 3);
-    await runner.releaseShard(0);
-    await runner.work.handBackAll();
-    expect(records.of('a').map(({ runs, holder }) => [runs?.length, holder])).toEqual([
-      [1, 'w/1'],
-      [2, 'w/1'],
-      [3, undefined],
-    ]);
   });
 });

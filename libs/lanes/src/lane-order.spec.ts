@@ -88,6 +88,24 @@ describe('numbered messages', () => {
     expect(batches()).toEqual([[2], [2], [1]]);
   });
 
+  it('are not late because a batch of them that failed is read again one after another', async () => {
+    const first = setUpSession({ ...FIFO, strategy: 'queue' });
+    await first.send(1);
+    await first.send(2, { sequence: 2 });
+    await first.send(3, { sequence: 1 });
+    await first.end('a');
+    await first.fail('a');
+    const { records, clock } = first;
+    const from = await first.runner.releaseShard(0);
+    const next = setUpSession({ ...FIFO, strategy: 'queue' }, { records, clock, from, isRecovery: true });
+    await next.send(2, { sequence: 2 });
+    await next.send(3, { sequence: 1 });
+    next.runner.caughtUp(0);
+    await clock.advance(2_000);
+    expect(next.running()).toEqual([3, 2]);
+    expect(next.turns.started.at(-1)?.batch.items.map(({ isLate }) => isLate)).toEqual([undefined, undefined]);
+  });
+
   it('L3 keep their order over a restart, though what is missing is still to be read', async () => {
     const first = setUpSession(FIFO);
     await first.send(1, { sequence: 2 });
