@@ -86,7 +86,7 @@ export class LaneDriver {
     const wakeAt = nextAfter(
       now,
       lane.serial.retryAt,
-      nextAfter(now, ...lane.parallel.retriesAt),
+      lane.parallel.isEmpty ? undefined : nextAfter(now, ...lane.parallel.retriesAt),
       windowEndsAt,
       lane.gapEndsAt(now),
       nextExpiryAt(lane, now, monotonicNow),

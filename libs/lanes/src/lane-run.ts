@@ -128,6 +128,7 @@ export abstract class LaneRun {
     const early = new Set(backlog.early.map(({ seq }) => seq));
     const notKept = new Set(backlog.beyond);
     if (lacking.some((seq) => !early.has(seq) && !notKept.has(seq))) return 'not handed over';
-    return lacking.some((seq) => early.has(seq)) ? 'early' : 'not kept';
+    // In this order: what is early is released when all of the batch has been read again.
+    return lacking.some((seq) => notKept.has(seq)) ? 'not kept' : 'early';
   }
 }

@@ -65,6 +65,8 @@ export interface LaneHome {
   readonly isCaughtUp: boolean;
 }
 
+const NONE: readonly LaneRun[] = [];
+
 const DEFAULTS: LaneOptions = {
   budget: new BodyBudget(Number.POSITIVE_INFINITY),
   laneBuffer: Number.POSITIVE_INFINITY,
@@ -74,6 +76,7 @@ const DEFAULTS: LaneOptions = {
 export class Lane {
   readonly backlog: LaneBacklog;
   readonly serial: SerialRun;
+  private readonly serialAlone: readonly LaneRun[];
   readonly parallel: ParallelRuns;
   private isLoaded = false;
   private current: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
@@ -111,6 +114,7 @@ export class Lane {
     this.ownQueueing = options.queueingOf();
     this.sawParallel = isParallel(this.ownQueueing.strategy);
     this.serial = new SerialRun(this);
+    this.serialAlone = [this.serial];
     this.parallel = new ParallelRuns(this);
   }
 
@@ -143,7 +147,8 @@ export class Lane {
   /** The runs whose turns are in work, the one that runs in turn first. */
   get running(): readonly LaneRun[] {
     const { serial, parallel } = this;
-    if (parallel.isEmpty) return serial.batch === undefined ? [] : [serial];
+    // Asked at every step of every lane.
+    if (parallel.isEmpty) return serial.batch === undefined ? NONE : this.serialAlone;
     return serial.batch === undefined ? parallel.running : [serial, ...parallel.running];
   }
 

@@ -203,6 +203,7 @@ export class RunningTurns {
   private async readAgain(run: LaneRun): Promise<boolean> {
     const { lane } = run;
     await this.refill.read(lane, lane.toRead);
+    lane.releaseBegun();
     // The rest of a frozen batch, or what came instead of messages that are gone, is read in another go.
     if (lane.backlog.waiting.length === 0 || (run.next !== undefined && lane.toRead.length > 0)) return false;
     return lane.writing === undefined && this.mayGoOn(run);
