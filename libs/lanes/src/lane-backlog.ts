@@ -91,16 +91,18 @@ export class LaneBacklog {
   begun(seqs: readonly number[]): void {
     const { order } = this;
     if (order === undefined) return;
-    const items = [...this.waiting, ...this.early].filter(({ seq }) => seqs.includes(seq));
+    const known = new Map([...this.waiting, ...this.early].map((item) => [item.seq, item]));
     // As long as some of them are on their way, nobody knows which number was the first.
-    if (items.length < seqs.length) return;
-    const numbers = items
-      .flatMap((item) => (item.isLate === true ? [] : (numberOf(item) ?? [])))
-      .toSorted((a, b) => a - b);
-    const [lowest] = numbers;
-    if (lowest === undefined) return;
-    this.waiting = order.markLate(this.waiting, lowest);
-    for (const number of numbers) this.waiting.push(...order.raise(number));
+    if (seqs.some((seq) => !known.has(seq))) return;
+    const numbers = seqs.flatMap((seq) => {
+      const item = known.get(seq);
+      return item === undefined || item.isLate === true ? [] : (numberOf(item) ?? []);
+    });
+    const [first] = numbers;
+    if (first === undefined) return;
+    // In the order of the batch: what stands behind a higher number came late then, and does now.
+    this.waiting = order.markLate(this.waiting, first);
+    for (const number of numbers) if (number >= first) this.waiting.push(...order.raise(number));
   }
 
   /** When the wait of an early message is over, by the clock of `giveUpGaps`. */

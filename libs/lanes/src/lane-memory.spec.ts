@@ -3,6 +3,7 @@ import type { CancelTarget } from '#contracts';
 import { MEMORY_LIMITS } from './lane-runner.js';
 import { cancelOrder, decisionsOf, setUpProcess, type ProcessOptions } from './lane-process.fixture.js';
 import { MemoryInbox, rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
+import { setUpSession } from './lane-strategies.fixture.js';
 
 /** Session a has messages 1 to `count`, each of a thread of its own, so that each is a turn. `inbox.gate` holds reads up. */
 async function hot(count: number, options: ProcessOptions = {}) {
@@ -38,6 +39,25 @@ async function hot(count: number, options: ProcessOptions = {}) {
 
 const handled = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, i) => [from + i, 'handled'] as const);
+
+it('L6 who needs a reading while another one is under way waits for that, and the process goes on', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const inbox = new MemoryInbox(() => promise);
+  const { sendAll, closed, open, end, batches } = setUpSession({ strategy: 'drop' }, { inbox, laneBuffer: 1 });
+  await sendAll(1);
+  closed.add('write');
+  // The note that drops 2 is under way, so that 3 is not kept; then it is looked at, to be dropped too.
+  await sendAll(2, 3);
+  await open();
+  expect(inbox.reads).toEqual([[3]]);
+  // Now nobody is busy any more, and 3 may run.
+  await end('a');
+  expect(inbox.reads).toEqual([[3]]);
+  resolve();
+  await settled();
+  await settled();
+  expect(batches()).toEqual([[1], [3]]);
+});
 
 describe('a long backlog', () => {
   it('keeps a few messages as a whole, and each is handled once and in order all the same (L2)', async () => {

@@ -3,7 +3,7 @@ import type { Lane } from './lane.js';
 
 /** Reads messages of a lane again whose bodies it did not keep. One reading per lane at a time. */
 export class LaneRefill {
-  private readonly reading = new Set<Lane>();
+  private readonly reading = new Map<Lane, Promise<void>>();
 
   constructor(private readonly inbox: InboxSource) {}
 
@@ -35,15 +35,19 @@ export class LaneRefill {
     });
   }
 
-  private async readPart(lane: Lane, seqs: readonly number[], take: (part: InboxPart) => void): Promise<void> {
-    if (seqs.length === 0 || this.reading.has(lane)) return;
-    this.reading.add(lane);
-    try {
-      const part = await this.inbox.read(lane.key, seqs, lane.backlog.bytesPerRead);
-      if (part === undefined) lane.isStopped = true;
-      else take(part);
-    } finally {
-      this.reading.delete(lane);
-    }
+  /** While another one is under way, that one is waited for: who asks again at once would spin, and nothing else would run. */
+  private readPart(lane: Lane, seqs: readonly number[], take: (part: InboxPart) => void): Promise<void> {
+    if (seqs.length === 0) return Promise.resolve();
+    const underWay = this.reading.get(lane);
+    if (underWay !== undefined) return underWay;
+    const reading = this.inbox
+      .read(lane.key, seqs, lane.backlog.bytesPerRead)
+      .then((part) => {
+        if (part === undefined) lane.isStopped = true;
+        else take(part);
+      })
+      .finally(() => this.reading.delete(lane));
+    this.reading.set(lane, reading);
+    return reading;
   }
 }
