@@ -104,10 +104,18 @@ async function makeTraffic(cluster: Cluster, agent: HoldingAgent) {
     await post(`${api.path(session)}/cancel?wait=20s`);
     expect((await hung).body.decision).toBe('cancelled');
   };
-  const overflow = async (name: string, count: number) => {
-    const { hold, letGo } = of(name);
+  const overflow = async (name: string) => {
+    const { api, session, hold, letGo } = of(name);
     await hold('a', 'b', 'c');
-    await letGo(count);
+    // It is dropped while the turn runs, and then all that came before it was read.
+    await api.send(session, { id: 'd', text: 'x', strategy: 'drop' }, { wait: '20s' });
+    await letGo(5);
+  };
+  const beside = async () => {
+    const { api, session, hold, letGo } = of('beside');
+    await hold('a', 'b', 'c');
+    await api.decided(session, 2);
+    await letGo(4);
   };
   const together = async (name: string) => {
     const { send, api, session } = of(name);
@@ -129,7 +137,8 @@ async function makeTraffic(cluster: Cluster, agent: HoldingAgent) {
   };
   await Promise.all([
     ...[queue(), impatient(), rubbish(), together('debounce'), together('burst')],
-    ...['fifo', 'dropping', 'oldest', 'silent', 'summary', 'beside'].map((name) => overflow(name, 4)),
+    ...['fifo', 'dropping', 'oldest', 'silent', 'summary'].map(overflow),
+    beside(),
     of('hasty').send('hang', 'hang', '20s'),
   ]);
   return {
@@ -137,7 +146,7 @@ async function makeTraffic(cluster: Cluster, agent: HoldingAgent) {
     handled: 4 + 3 + 4 + 1 + 1 + 2 + 2 + 2 + 1 + 2,
     dead: 3,
     cancelled: 2,
-    dropped: 3 + 2 + 2 + 2,
+    dropped: 3 + 2 + 2 + 5 + 2,
     skipped: 2,
     superseded: 2,
     expired: 1,
