@@ -1,6 +1,7 @@
 export { systemClock, type Clock } from './clock.js';
 export { closestName } from './closest-name.js';
 export { makeDeadId, parseDeadId, parseDeadLetter, type DeadLetter } from './dead-letter.js';
+export { describeValue } from './describe-value.js';
 export { DECISIONS, OUTCOMES, type Decision, type Outcome } from './decisions.js';
 export { LanekeeperError, RetryLaterError, TerminalError, describeProblem, type InputProblem } from './errors.js';
 export { describeThrown } from './thrown.js';
@@ -23,7 +24,6 @@ export {
   channelMessageBody,
   checkChannelMessageBody,
   checkSendMessageBody,
-  describeValue,
   isMessageId,
   parseInboxEntry,
   sendMessageBody,
@@ -34,6 +34,7 @@ export {
   type ControlMessage,
   type InboxEntry,
   type InboxMessage,
+  type MessageTask,
   type SendMessageBody,
 } from './message.js';
 export { dedupId } from './message-id.js';
@@ -45,6 +46,7 @@ export {
   headOf,
   parseRecord,
   type Head,
+  type HeldTask,
   type MessageDecision,
   type NoteRecord,
   type NoteReply,
@@ -76,3 +78,40 @@ export {
   type StrategyName,
 } from './strategies.js';
 export type { LaneEvent } from './lane-events.js';
+export {
+  STALE_POLICIES,
+  TASK_DEFAULTS,
+  TASK_LIMITS,
+  TASK_STATES,
+  acquireRequest,
+  approveRequest,
+  endRequest,
+  releaseRequest,
+  renewRequest,
+  type AcquireAnswer,
+  type AcquireRequest,
+  type ApproveAnswer,
+  type ApproveRequest,
+  type EndAnswer,
+  type EndRequest,
+  type NotHeld,
+  type ReleaseAnswer,
+  type ReleaseRequest,
+  type RenewAnswer,
+  type RenewRequest,
+  type StalePolicy,
+  type TaskError,
+  type TaskState,
+  type TaskStep,
+  type TaskView,
+} from './task-guard.js';
+export {
+  MAX_TASK_KEY_BYTES,
+  isTaskName,
+  isTaskNamespace,
+  makeTaskKey,
+  parseTaskKeyTokens,
+  sessionTaskScope,
+  taskKeyProblem,
+  taskKeyTokens,
+} from './task-key.js';

@@ -33,7 +33,8 @@ export type LaneEvent =
   | { readonly type: 'message-debounce-reset'; readonly messageId: string; readonly threadId?: string }
   /** Decided without a turn. `queueDepth`: how many wait now. */
   | {
-      readonly type: 'message-dropped' | 'message-expired' | 'message-cancelled' | 'message-rejected';
+      readonly type:
+        'message-dropped' | 'message-expired' | 'message-cancelled' | 'message-rejected' | 'message-refused';
       readonly messageId: string;
       readonly seq: number;
       readonly reason?: string;

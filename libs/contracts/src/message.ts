@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { closestName } from './closest-name.js';
+import { describeValue } from './describe-value.js';
 import type { InputProblem } from './errors.js';
 import { STRATEGIES, strategyOf, STRATEGY_WORDS, wantedStrategy } from './strategies.js';
+import { stalePolicy, taskTtlMs } from './task-guard.js';
+import { isTaskName, isTaskNamespace, TASK_WANTED } from './task-key.js';
 
 /**
  * The body that a sender gives, and what is stored of it. Stored messages carry `v` and `kind` on top; agent and session
@@ -43,6 +46,23 @@ export function isMessageId(id: string): boolean {
   return messageId.safeParse(id).success;
 }
 
+const taskName = z.string(TASK_WANTED.name).refine(isTaskName, TASK_WANTED.name);
+
+/** The task that a message starts: a name of its session, or one that sessions share by its namespace. */
+const messageTask = z.union(
+  [
+    taskName,
+    z.strictObject({
+      name: taskName,
+      namespace: z.string(TASK_WANTED.namespace).refine(isTaskNamespace, TASK_WANTED.namespace).optional(),
+      ttlMs: taskTtlMs.optional(),
+      stale: stalePolicy.optional(),
+    }),
+  ],
+  'the name of a task, or {name, namespace?, ttlMs?, stale?}',
+);
+export type MessageTask = z.infer<typeof messageTask>;
+
 const SEQUENCE_WANTED = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
 
 const messageFields = {
@@ -62,6 +82,12 @@ const messageFields = {
     .describe(
       'Its place among the numbered messages of its session, from 0 or 1 on without holes. One that comes early waits ' +
         'gapTimeoutMs for those before it. A number belongs to one id: give an id with it',
+    )
+    .optional(),
+  /** Its turn begins only when it gets the task; while another one runs it, or it waits for approval, it is refused. */
+  task: messageTask
+    .describe(
+      'The task that it starts, by name or as {name, namespace?, ttlMs?, stale?}: refused while that runs or waits for approval',
     )
     .optional(),
   replyTo: z
@@ -154,7 +180,7 @@ function parseShallow<T>(parse: () => T): T | undefined {
 }
 
 /** Fields of later versions: refused by name today, since ignoring one would change what the sender asked for. */
-const NOT_YET = ['priority', 'task'];
+const NOT_YET = ['priority'];
 const KNOWN_FIELDS = Object.keys(messageFields);
 const AUTHOR_FIELDS = Object.keys(author.shape);
 
@@ -211,14 +237,4 @@ function toProblems(issue: z.core.$ZodIssue, body: unknown): InputProblem[] {
 /** What stands at a path; an issue about the whole body may point at one field of it. */
 function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], body);
-}
-
-/** Names a value by its type and size, never by its content: problems end up in logs. */
-export function describeValue(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return `an array of ${value.length}`;
-  if (typeof value === 'string') return value === '' ? 'an empty text' : `a text of ${utf8Length(value)} bytes`;
-  if (typeof value === 'object') return 'an object';
-  return `the ${typeof value} ${String(value)}`;
 }

@@ -1,4 +1,5 @@
 import { shardOf } from './shard.js';
+import { taskKeyTokens } from './task-key.js';
 import { encodeToken } from './tokens.js';
 
 /** A namespace is the first token of every subject and the prefix of every stream. */
@@ -29,6 +30,8 @@ export class Names {
   readonly shardsBucket: string;
   /** Key-value bucket of the numbers that messages have used: `numberKey`. */
   readonly numbersBucket: string;
+  /** Key-value bucket of tasks: `taskKey`. Only the guard writes it. */
+  readonly tasksBucket: string;
 
   constructor(
     readonly namespace: string,
@@ -42,6 +45,7 @@ export class Names {
     this.membersBucket = `${namespace}_members`;
     this.shardsBucket = `${namespace}_shards`;
     this.numbersBucket = `${namespace}_numbers`;
+    this.tasksBucket = `${namespace}_tasks`;
   }
 
   sessionTokens(agent: string, session: string): SessionTokens {
@@ -83,6 +87,28 @@ export class Names {
   /** Under it the bucket of numbers keeps the id of the message that has used `sequence`. */
   numberKey(key: SessionTokens, sequence: number): string {
     return `${key.agentToken}.${key.sessionToken}.${sequence}`;
+  }
+
+  /** Under it the bucket of tasks keeps a task. */
+  taskKey(key: string): string {
+    return taskKeyTokens(key).join('.');
+  }
+
+  /** All tasks of one scope: a session or a namespace. */
+  taskKeysOfScope(scope: string): string {
+    return `${encodeToken(scope)}.*`;
+  }
+
+  /** What happens to a task. Beside the sessions' events; a task without a scope has the scope `=`, which no text is written as. */
+  taskEventsSubject(key: string): string {
+    const tokens = taskKeyTokens(key);
+    const [scope, name] = tokens.length === 1 ? ['=', tokens[0]] : tokens;
+    return `${this.namespace}.events.tasks.${scope}.${name}.task`;
+  }
+
+  /** Answered by any replica of the guard. */
+  guardSubject(operation: string): string {
+    return `${this.namespace}.guard.tasks.${operation}`;
   }
 
   /** Answered by the shard's owner. */

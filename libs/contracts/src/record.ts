@@ -20,6 +20,10 @@ const json = z.unknown() as z.ZodType<z.core.util.JSONType>;
 const sequenceRange = z.tuple([sequence, sequence]);
 export type SequenceRange = z.infer<typeof sequenceRange>;
 
+/** A holding of the task guard that goes over to the next attempt of the same run. */
+const heldTask = z.object({ key: z.string(), token: z.int().positive() });
+export type HeldTask = z.infer<typeof heldTask>;
+
 /** The undecided batch in work or waiting for a retry. The same `runId` always has the same `seqs` (L7). */
 const runInWork = z.object({
   runId: z.string(),
@@ -36,6 +40,8 @@ const runInWork = z.object({
   notBefore: z.number().optional(),
   /** Since when (ms since the epoch) the run is put off by "later" without an attempt in between. */
   laterSince: z.number().optional(),
+  /** Tasks that it holds on to between its attempts; who ended without a word holds on to none. Absent = none. */
+  tasks: z.array(heldTask).optional(),
 });
 export type RunInWork = z.infer<typeof runInWork>;
 

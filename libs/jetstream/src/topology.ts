@@ -82,6 +82,7 @@ export function declareTopology(names: Names, settings: TopologySettings): Strea
     bucket(names.membersBucket, 'Live processes: one key each, gone when it is not renewed', settings),
     bucket(names.shardsBucket, 'Leases of shards: who owns each, and up to where it is decided', settings),
     numbers(names, settings),
+    bucket(names.tasksBucket, 'Tasks: who runs each, and how it ended; written by the guard alone', settings),
   ];
 }
 
