@@ -1,7 +1,5 @@
 import { z } from 'zod';
-import { closestName } from './closest-name.js';
-import { describeValue } from './describe-value.js';
-import type { InputProblem } from './errors.js';
+import { checkBody, parseShallow, type CheckedBody, type FieldNames } from './body-check.js';
 import { STRATEGIES, strategyOf, STRATEGY_WORDS, wantedStrategy } from './strategies.js';
 import { stalePolicy, taskTtlMs } from './task-guard.js';
 import { isTaskName, isTaskNamespace, TASK_WANTED } from './task-key.js';
@@ -169,72 +167,17 @@ export function parseInboxEntry(text: string): ParsedInboxEntry {
 /** The problem stands in a record, once per message. */
 const MAX_PROBLEM_CHARS = 200;
 
-/** JSON can be nested deeper than a recursive check can follow: `undefined` then, never a throw. */
-function parseShallow<T>(parse: () => T): T | undefined {
-  try {
-    return parse();
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
-}
-
 /** Fields of later versions: refused by name today, since ignoring one would change what the sender asked for. */
 const NOT_YET = ['priority'];
 const KNOWN_FIELDS = Object.keys(messageFields);
 const AUTHOR_FIELDS = Object.keys(author.shape);
 
-export interface BodyProblems {
-  readonly problems: InputProblem[];
-  /** True when the only fault is size (413 rather than 422). */
-  readonly tooLarge: boolean;
-}
-
-type CheckedBody<Body> = { ok: true; body: Body } | ({ ok: false } & BodyProblems);
+const FIELDS: FieldNames = { known: [KNOWN_FIELDS, AUTHOR_FIELDS], later: NOT_YET };
 
 export function checkSendMessageBody(body: unknown): CheckedBody<SendMessageBody> {
-  return checkBody(sendMessageBody, body);
+  return checkBody(sendMessageBody, body, FIELDS);
 }
 
 export function checkChannelMessageBody(body: unknown): CheckedBody<ChannelMessageBody> {
-  return checkBody(channelMessageBody, body);
-}
-
-function checkBody<Body>(schema: z.ZodType<Body>, body: unknown): CheckedBody<Body> {
-  const parsed = parseShallow(() => schema.safeParse(body));
-  if (parsed === undefined) {
-    const problem = { field: 'data', found: 'a value nested too deeply', wanted: 'fewer levels of arrays and objects' };
-    return { ok: false, problems: [problem], tooLarge: false };
-  }
-  if (parsed.success) return { ok: true, body: parsed.data };
-  const problems = parsed.error.issues.flatMap((issue) => toProblems(issue, body));
-  const tooLarge = parsed.error.issues.every((issue) => issue.code === 'custom' && issue.params?.['tooLarge'] === true);
-  return { ok: false, problems, tooLarge };
-}
-
-function toProblems(issue: z.core.$ZodIssue, body: unknown): InputProblem[] {
-  const field = issue.path.join('.') || 'body';
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => {
-      const isTop = issue.path.length === 0;
-      const path = isTop ? key : `${field}.${key}`;
-      if (isTop && NOT_YET.includes(key)) {
-        return { field: path, found: 'a value', wanted: 'no such field in this version', remedy: `leave ${key} out` };
-      }
-      const known = isTop ? KNOWN_FIELDS : AUTHOR_FIELDS;
-      const close = closestName(key, known);
-      return {
-        field: path,
-        found: 'an unknown field',
-        wanted: `one of ${known.join(', ')}`,
-        remedy: close === undefined ? `leave ${key} out` : `did you mean ${close}?`,
-      };
-    });
-  }
-  return [{ field, found: describeValue(valueAt(body, issue.path)), wanted: issue.message }];
-}
-
-/** What stands at a path; an issue about the whole body may point at one field of it. */
-function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], body);
+  return checkBody(channelMessageBody, body, FIELDS);
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { checkBody, type CheckedBody } from './body-check.js';
 import { OUTCOMES } from './decisions.js';
 
 /**
@@ -213,3 +214,45 @@ export interface TaskView {
   readonly staleCount: number;
   readonly history: readonly TaskStep[];
 }
+
+/** What the guard is asked to do. */
+export const TASK_REQUESTS = {
+  acquire: acquireRequest,
+  renew: renewRequest,
+  release: releaseRequest,
+  'approve-retry': approveRequest,
+  end: endRequest,
+} as const;
+export type TaskOperation = keyof typeof TASK_REQUESTS;
+
+export interface TaskAnswers {
+  readonly acquire: AcquireAnswer;
+  readonly renew: RenewAnswer;
+  readonly release: ReleaseAnswer;
+  readonly 'approve-retry': ApproveAnswer;
+  readonly end: EndAnswer;
+}
+
+/** Checks a request that came from outside. */
+export function checkTaskRequest<Operation extends TaskOperation>(
+  operation: Operation,
+  body: unknown,
+): CheckedBody<z.output<(typeof TASK_REQUESTS)[Operation]>> {
+  const schema: z.ZodObject = TASK_REQUESTS[operation];
+  const checked = checkBody<unknown>(schema, body, { known: [Object.keys(schema.shape), ['name', 'message']] });
+  return checked as CheckedBody<z.output<(typeof TASK_REQUESTS)[Operation]>>;
+}
+
+/** A request as it goes to the guard over NATS. */
+export interface GuardCall {
+  readonly key: string;
+  readonly request: unknown;
+  /** Nobody waits for the answer any more after this: ms since the epoch, by the caller's clock. */
+  readonly validUntil: number;
+}
+
+/** Its reply. */
+export type GuardReply<Answer> =
+  | { readonly ok: true; readonly answer: Answer }
+  /** `unavailable`: nobody knows what became of it, the same request may be sent again. `refused`: it never will be taken. */
+  | { readonly ok: false; readonly code: 'unavailable' | 'refused'; readonly message: string };

@@ -1,0 +1,110 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  RetryLaterError,
+  type AcquireRequest,
+  type ApproveRequest,
+  type EndRequest,
+  type GuardCall,
+  type GuardReply,
+  LanekeeperError,
+  type Names,
+  type ReleaseRequest,
+  type RenewRequest,
+  type TaskAnswers,
+  type TaskOperation,
+} from '#contracts';
+import type { BrokerConnection } from '#jetstream';
+
+export interface GuardCallOptions {
+  /** How long an answer is waited for in all - ms - default 2000. */
+  readonly withinMs?: number;
+}
+
+/** No answer came in time: what was asked for may have been done. Not now; the same request may be made again. */
+export class GuardUnavailableError extends RetryLaterError {
+  constructor(withinMs: number, cause?: unknown) {
+    super({
+      retryAfterMs: RETRY_AFTER_MS,
+      message: `the task guard gave no answer within ${withinMs} ms: is one running (\`lanekeeper guard\`, or \`up\`)?`,
+      cause,
+    });
+  }
+}
+
+const WITHIN_MS = 2_000;
+/** A replica that was killed answers never; another one is asked long before the bound. */
+const ANSWER_WITHIN_MS = 500;
+const PAUSE_MS = 50;
+const RETRY_AFTER_MS = 2_000;
+
+/**
+ * The guard, for services on the broker. A request is repeated until its bound with the same content, so with the same
+ * `requestId`: whatever an earlier try came to, the answer is that of one request.
+ */
+export class GuardClient {
+  constructor(
+    private readonly connection: Pick<BrokerConnection, 'nc' | 'isUp'>,
+    private readonly names: Names,
+  ) {}
+
+  acquire(key: string, request: AcquireRequest, options?: GuardCallOptions): Promise<TaskAnswers['acquire']> {
+    return this.call('acquire', key, request, options);
+  }
+
+  renew(key: string, request: RenewRequest, options?: GuardCallOptions): Promise<TaskAnswers['renew']> {
+    return this.call('renew', key, request, options);
+  }
+
+  release(key: string, request: ReleaseRequest, options?: GuardCallOptions): Promise<TaskAnswers['release']> {
+    return this.call('release', key, request, options);
+  }
+
+  approve(key: string, request: ApproveRequest, options?: GuardCallOptions): Promise<TaskAnswers['approve-retry']> {
+    return this.call('approve-retry', key, request, options);
+  }
+
+  end(key: string, request: EndRequest, options?: GuardCallOptions): Promise<TaskAnswers['end']> {
+    return this.call('end', key, request, options);
+  }
+
+  private async call<Operation extends TaskOperation>(
+    operation: Operation,
+    key: string,
+    request: object,
+    { withinMs = WITHIN_MS }: GuardCallOptions = {},
+  ): Promise<TaskAnswers[Operation]> {
+    const subject = this.names.guardSubject(operation);
+    const giveUpAt = performance.now() + withinMs;
+    const call: GuardCall = { key, request, validUntil: Date.now() + withinMs };
+    const body = JSON.stringify(call);
+    let cause: unknown;
+    for (;;) {
+      const left = giveUpAt - performance.now();
+      if (left <= 0) throw new GuardUnavailableError(withinMs, cause);
+      try {
+        const reply = await this.ask<TaskAnswers[Operation]>(subject, body, Math.min(left, ANSWER_WITHIN_MS));
+        if (reply.ok) return reply.answer;
+        if (reply.code === 'refused') throw new GuardRefusedError(reply.message);
+        cause = reply.message;
+      } catch (error) {
+        if (error instanceof GuardRefusedError) throw error;
+        cause = error;
+      }
+      await delay(Math.min(PAUSE_MS, Math.max(0, giveUpAt - performance.now())));
+    }
+  }
+
+  private async ask<Answer>(subject: string, body: string, timeout: number): Promise<GuardReply<Answer>> {
+    // It would lie in the send buffer until the broker is back, long after its caller has given up.
+    if (!this.connection.isUp) throw new LanekeeperError('broker_away', 'the broker is away');
+    const message = await this.connection.nc.request(subject, body, { timeout: Math.max(1, timeout) });
+    return message.json<GuardReply<Answer>>();
+  }
+}
+
+/** The guard does not take such a request, however often it is made. */
+export class GuardRefusedError extends LanekeeperError {
+  constructor(message: string) {
+    super('guard_refused', `the task guard refused: ${message}`);
+  }
+}

@@ -1,0 +1,38 @@
+import type { TaskStep } from '#contracts';
+import type { TaskEntry } from './task-entry.js';
+
+/** What happened to a task: for logs, for readers of events, for counters. The entry is the truth; an event tells of it once. */
+export interface TaskEvent {
+  readonly type: `task-${TaskStep['what'] | 'healed'}`;
+  readonly key: string;
+  readonly runId: string;
+  readonly token: number;
+  readonly owner?: string;
+  /** ms since the epoch. */
+  readonly at: number;
+  readonly status?: string;
+  readonly by?: string;
+  /** Name of the error of a holding that failed. */
+  readonly error?: string;
+}
+
+/** The steps that a write has added, each as an event; a holding that follows one whose holder is gone is a healing too. */
+export function eventsOf(former: TaskEntry | undefined, next: TaskEntry, revision: number): TaskEvent[] {
+  const { key, owner } = next;
+  const known = new Set(former?.history.map(idOf));
+  const steps = next.history.filter((step) => !known.has(idOf(step)));
+  return steps.flatMap(({ what, at, runId = next.runId, status, by }): TaskEvent[] => {
+    const token = what === 'acquired' ? next.token || revision : next.token || (former?.token ?? 0);
+    const event: TaskEvent = {
+      ...{ type: `task-${what}`, key, runId, token, at },
+      ...(owner === undefined ? {} : { owner }),
+      ...(status === undefined ? {} : { status }),
+      ...(by === undefined ? {} : { by }),
+      ...(status !== undefined && 'error' in next ? { error: next.error.name } : {}),
+    };
+    const isHealing = what === 'acquired' && (former?.state === 'stale' || steps.some((step) => step.what === 'stale'));
+    return isHealing ? [event, { ...event, type: 'task-healed' }] : [event];
+  });
+}
+
+const idOf = ({ at, what, runId, by }: TaskStep): string => [at, what, runId, by].join('\0');

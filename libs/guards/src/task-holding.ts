@@ -1,0 +1,125 @@
+import { LanekeeperError, type Clock, type ReleaseAnswer, type ReleaseRequest } from '#contracts';
+import type { Logger } from '#telemetry';
+import type { GuardClient } from './guard.client.js';
+
+export interface TaskHoldingOptions {
+  readonly client: Pick<GuardClient, 'renew' | 'release'>;
+  readonly key: string;
+  readonly token: number;
+  readonly ttlMs: number;
+  /** By `clock.monotonic()`: when the request was sent that its time counts from. */
+  readonly since: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** `open`: it goes on when nobody can be asked, though somebody else may get the task then - default closed. */
+  readonly whenUnavailable?: 'closed' | 'open';
+}
+
+/** The work has to stop: somebody else may have the task now. */
+export class TaskLostError extends LanekeeperError {
+  constructor(key: string, why: string) {
+    super('task_lost', `task ${JSON.stringify(key)} is not held any more (${why}): stop, somebody else may run it`);
+  }
+}
+
+/** Renewals in one time to live: two may be lost. */
+const RENEWALS = 3;
+const AGAIN_MS = 1_000;
+
+/**
+ * A task that is held here:
+ *
+ *   held --renewed in time--> held
+ *   held --refused, or its time is over by our own clock--> lost     (`lost` aborts; whoever works under it has to stop)
+ *   held, lost --release--> releasing --answered--> over
+ *   held, lost --letGo--> over                                       somebody else goes on with its token
+ *
+ * Time counts from before a request was sent and by the clock that went further, so that nobody works on under a holding that
+ * the guard has given to another one (G1): a process that was stopped learns it when it goes on.
+ */
+export class TaskHolding {
+  private readonly controller = new AbortController();
+  private validUntil: { readonly monotonic: number; readonly wall: number };
+  private cancelTimer = (): void => {};
+  private isOver = false;
+
+  constructor(private readonly options: TaskHoldingOptions) {
+    const { clock, since, ttlMs } = options;
+    const age = clock.monotonic() - since;
+    this.validUntil = { monotonic: since + ttlMs, wall: clock.now() - age + ttlMs };
+    this.renewLater();
+  }
+
+  get key(): string {
+    return this.options.key;
+  }
+
+  get token(): number {
+    return this.options.token;
+  }
+
+  /** Aborts with `TaskLostError` when it is not held any more. */
+  get lost(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  /** Tells the guard how it ended. Rejects when the guard gave no answer; may be called again then. */
+  async release(how: Omit<ReleaseRequest, 'token'>, withinMs?: number): Promise<ReleaseAnswer> {
+    const { client, key, token } = this.options;
+    const answer = await client.release(key, { token, ...how }, withinMs === undefined ? {} : { withinMs });
+    this.letGo();
+    return answer;
+  }
+
+  /** As `release`, until there is an answer, however long that takes: what failed must not run again only because nobody was there. */
+  async releaseAtLast(how: Omit<ReleaseRequest, 'token'>): Promise<void> {
+    while (!this.isOver) {
+      try {
+        await this.release(how);
+        return;
+      } catch (error) {
+        this.options.log.warn({ key: this.key, error: String(error) }, 'a task is not released yet');
+      }
+      await new Promise<void>((resolve) => void this.options.clock.after(AGAIN_MS, resolve));
+    }
+  }
+
+  /** Renews it no more, and says nothing: somebody else goes on with it, or it ends by its time. */
+  letGo(): void {
+    this.isOver = true;
+    this.cancelTimer();
+  }
+
+  private renewLater(delayMs = this.options.ttlMs / RENEWALS): void {
+    if (this.isOver || this.lost.aborted) return;
+    const left = Math.max(0, this.validUntil.monotonic - this.options.clock.monotonic());
+    this.cancelTimer = this.options.clock.after(Math.min(delayMs, left), () => void this.renew());
+  }
+
+  private async renew(): Promise<void> {
+    const { client, key, token, ttlMs, clock } = this.options;
+    if (this.isTimeOver() && this.options.whenUnavailable !== 'open') return this.lose('nobody renewed it in time');
+    const sentAt = { monotonic: clock.monotonic(), wall: clock.now() };
+    try {
+      const answer = await client.renew(key, { token });
+      if (this.isOver) return;
+      if (answer.kind === 'not_held') return this.lose(`it is ${answer.state}`);
+      this.validUntil = { monotonic: sentAt.monotonic + ttlMs, wall: sentAt.wall + ttlMs };
+      this.renewLater();
+    } catch (error) {
+      this.options.log.warn({ key, error: String(error) }, 'a task could not be renewed, trying again');
+      this.renewLater(Math.min(AGAIN_MS, ttlMs / RENEWALS));
+    }
+  }
+
+  private isTimeOver(): boolean {
+    const { clock } = this.options;
+    return clock.monotonic() >= this.validUntil.monotonic || clock.now() >= this.validUntil.wall;
+  }
+
+  private lose(why: string): void {
+    if (this.isOver || this.lost.aborted) return;
+    this.options.log.warn({ key: this.key, why }, 'a task is lost');
+    this.controller.abort(new TaskLostError(this.key, why));
+  }
+}

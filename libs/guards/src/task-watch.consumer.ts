@@ -1,0 +1,80 @@
+import { parseTaskKeyTokens, type Clock, type Names } from '#contracts';
+import { ShardReader, type BrokerConnection } from '#jetstream';
+import type { Logger } from '#telemetry';
+import { parseTaskEntry } from './task-entry.js';
+import type { TaskGuard } from './task-guard.js';
+import type { TaskIndex } from './task-index.js';
+
+export interface TaskWatchOptions {
+  readonly connection: BrokerConnection;
+  readonly names: Names;
+  readonly index: TaskIndex;
+  readonly guard: Pick<TaskGuard, 'settleOverdue'>;
+  readonly clock: Clock;
+  /** How often it looks for holders that are gone - ms. */
+  readonly sweepMs: number;
+  /** In [0, 1): replicas that look at the same moment would all write, and all but one in vain. */
+  readonly random: () => number;
+  readonly log: Logger;
+}
+
+/**
+ * Finds what time alone has changed (a holder that is gone, an approval that nobody gave) and has it written down, so that it
+ * is seen, counted and told without anybody asking for the task. Every replica does; the first write wins.
+ */
+export class TaskWatch {
+  private readonly reader: ShardReader;
+  private isStopped = false;
+  private sweeping: Promise<void> = Promise.resolve();
+  private cancelTimer = (): void => {};
+
+  constructor(private readonly options: TaskWatchOptions) {
+    const { connection, names, index, log } = options;
+    const prefix = `$KV.${names.tasksBucket}.`;
+    this.reader = new ShardReader(connection, {
+      stream: `KV_${names.tasksBucket}`,
+      filter: `${prefix}>`,
+      fromSeq: 1,
+      onMessage: ({ subject, data }) => {
+        const key = parseTaskKeyTokens(subject.slice(prefix.length).split('.'));
+        if (key !== undefined) index.take(key, parseTaskEntry(Buffer.from(data).toString()));
+      },
+      onCaughtUp: () => {},
+      log,
+    });
+  }
+
+  start(): void {
+    this.reader.start();
+    this.sweepLater();
+  }
+
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    this.cancelTimer();
+    await this.reader.stop();
+    await this.sweeping;
+  }
+
+  private sweepLater(): void {
+    if (this.isStopped) return;
+    const { clock, sweepMs, random } = this.options;
+    this.cancelTimer = clock.after(sweepMs * (0.75 + random() / 2), () => {
+      this.sweeping = this.sweep().finally(() => this.sweepLater());
+    });
+  }
+
+  private async sweep(): Promise<void> {
+    const { index, guard, clock, log } = this.options;
+    for (const key of index.overdue(clock.now())) {
+      if (this.isStopped) return;
+      try {
+        await guard.settleOverdue(key);
+      } catch (error) {
+        // The broker is away, or somebody else wrote there: the next sweep finds it again.
+        log.warn({ error: String(error) }, 'a task whose time is over could not be written down');
+        return;
+      }
+    }
+  }
+}
