@@ -308,7 +308,7 @@ export const BAD_STARTS: readonly BadStart[] = [
   yaml('a key twice', 'drainMs: 1\ndrainMs: 2\n', /drainMs|unique|lanekeeper\.yaml/),
   yaml('an unknown key', 'htpp: {}\n', /did you mean http/),
   yaml('an unknown key below', 'http: {prot: 1}\n', /did you mean http\.port/),
-  yaml('a setting of a later version', 'guard: {}\n', /guard.*not in this/s),
+  yaml('a setting of a later version', 'egress: {}\n', /egress.*not in this/s),
   yaml('a text for a number', 'drainMs: soon\n', /drainMs/),
   yaml('shards that are no power of two', 'shards: 100\n', /shards/),
   yaml('two replicas', 'nats: {replicas: 2}\n', /nats\.replicas/),

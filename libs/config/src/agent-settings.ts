@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { AGENT_NAME_PATTERN, type LockScope, type QueueSettings } from '#contracts';
 import { duration, group, integer, text } from './field-checks.js';
 import { onLockConflict, queueingFields } from './queue-fields.js';
+import { taskFrom, type TaskFromSettings } from './task-fields.js';
 
 /** Every setting of an agent, and what services see of it. */
 
@@ -36,6 +37,8 @@ export const turnFields = {
   laneBuffer: integer(1, 100_000, 'a whole number of messages from 1 to 100000').optional(),
   /** How long in all a turn may be put off by "later" (429, 503, RetryLaterError) - ms - default 3600000 (1 h). */
   retryLaterMaxMs: duration(0).optional(),
+  /** Which of its messages start a task without saying so - default: unset = none. */
+  taskFrom: taskFrom.optional(),
 };
 
 export const agent = group({ ...turnFields, ...queueingFields, onLockConflict });
@@ -53,6 +56,7 @@ export interface TurnSettings {
   readonly backoffMaxMs: number;
   readonly retryLaterMaxMs: number;
   readonly laneBuffer: number;
+  readonly taskFrom?: TaskFromSettings | undefined;
 }
 
 /** How the messages of an agent wait, defaults filled in. */

@@ -216,7 +216,31 @@ describe('problems', () => {
       [{ field: 'agents.a.handle', remedy: 'did you mean agents.a.handler?' }],
     ],
     ['unknown far key', 'xyzzy: 1', {}, [{ field: 'xyzzy', remedy: 'leave it out' }]],
-    ['later key', 'guard: {staleMs: 1}', {}, [{ field: 'guard', ...later }]],
+    ['later key', 'egress: {staleMs: 1}', {}, [{ field: 'egress', ...later }]],
+    ['unknown key of the guard', 'guard: {staleMs: 1}', {}, [{ field: 'guard.staleMs' }]],
+    [
+      'a guard beyond its bounds',
+      'guard: {ttlMs: 999, stale: forget, whenUnavailable: maybe, keepMs: 1}',
+      {},
+      [
+        { field: 'guard.ttlMs', found: 'the number 999', wanted: expect.stringContaining('from 1000') },
+        { field: 'guard.stale', wanted: 'one of heal, approve' },
+        { field: 'guard.whenUnavailable', wanted: 'closed or open' },
+        { field: 'guard.keepMs', wanted: expect.stringContaining('from 1000') },
+      ],
+    ],
+    [
+      'tasks from nowhere',
+      'agents: {main: {taskFrom: {namespace: ops}}}',
+      {},
+      [{ field: 'agents.main.taskFrom', found: 'neither commands nor data' }],
+    ],
+    [
+      'tasks from what is no word and no path',
+      'agents: {main: {taskFrom: {commands: ["two words"], data: "a..b"}}}',
+      {},
+      [{ field: 'agents.main.taskFrom.commands.0' }, { field: 'agents.main.taskFrom.data' }],
+    ],
     ['another key of the gateway', 'gateway: {port: 1}', {}, [{ field: 'gateway.port', remedy: 'leave it out' }]],
     [
       'a pool of no workers',

@@ -19,7 +19,7 @@ loopback.addAddress('::1', 'ipv6');
 export function checkRules(settings: CheckedSettings): RuleProblem[] {
   const rules = [
     ...[hostIsLoopback, agentHasOneRunner, agentHasOneTimeout, renewsInTime, keepsThroughWindow],
-    ...[poolHasRoom, poolHasWorkForAll, checkQueueing],
+    ...[poolHasRoom, poolHasWorkForAll, tasksComeFromSomewhere, checkQueueing],
   ];
   return rules.flatMap((rule) => rule(settings) ?? []);
 }
@@ -102,6 +102,19 @@ function poolHasWorkForAll({ gateway: { workerPool }, shards }: CheckedSettings)
     wanted: 'at most as many workers as there are shards',
     remedy: `set it to ${shards} or less`,
   };
+}
+
+/** A group without a source protects nothing, and looks as if it did. */
+function tasksComeFromSomewhere({ agents }: CheckedSettings): RuleProblem[] {
+  return Object.entries(agents)
+    .filter(([, { taskFrom }]) => taskFrom !== undefined)
+    .filter(([, { taskFrom }]) => (taskFrom?.commands ?? []).length === 0 && taskFrom?.data === undefined)
+    .map(([name]) => ({
+      path: ['agents', name, 'taskFrom'],
+      found: 'neither commands nor data',
+      wanted: 'where the name of the task comes from',
+      remedy: `set agents.${name}.taskFrom.commands or .data, or leave out the group`,
+    }));
 }
 
 function isLoopback(host: string): boolean {

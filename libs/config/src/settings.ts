@@ -14,6 +14,7 @@ import {
   onLockConflict,
 } from './queue-fields.js';
 import { placeOf } from './setting-places.js';
+import { guard, taskFrom } from './task-fields.js';
 
 /**
  * Every setting of this version. The text given to a field's check is what a problem report says was wanted.
@@ -124,6 +125,7 @@ export const settingsSchema = z.strictObject(
     worker: worker.prefault({}),
     membership: membership.prefault({}),
     gateway: gateway.prefault({}),
+    guard: guard.prefault({}),
     inbox: inbox.prefault({}),
     /** How long a stopping process lets running turns end - ms - default 30000 - 0 = abort them at once. */
     drainMs: integer(0, LONGEST_DURATION_MS, 'whole milliseconds from 0 to 86400000').default(30_000),
@@ -152,11 +154,13 @@ const GROUPS: Readonly<Record<string, { readonly shape: object }>> = {
   membership,
   gateway,
   'gateway.workerPool': workerPool,
+  guard,
   inbox,
   dedup,
   log,
   'agents.*': agent,
   'agents.*.concurrency': concurrency,
+  'agents.*.taskFrom': taskFrom,
   'channels.*': channel,
   'channels.*.concurrency': concurrency,
   concurrency,

@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { STALE_POLICIES, TASK_DEFAULTS, TASK_LIMITS, isTaskNamespace, type StalePolicy } from '#contracts';
+import { LONGEST_DURATION_MS, duration, group, integer } from './field-checks.js';
+
+/** What may be said about tasks: how the guard keeps them, and which messages of an agent start one. */
+
+const ttlMs = integer(
+  TASK_LIMITS.minTtlMs,
+  TASK_LIMITS.maxTtlMs,
+  `whole milliseconds from ${TASK_LIMITS.minTtlMs} to ${TASK_LIMITS.maxTtlMs}`,
+);
+const stale = z.enum(STALE_POLICIES, `one of ${STALE_POLICIES.join(', ')}`);
+const KEEP_MAX_MS = 365 * LONGEST_DURATION_MS;
+
+export const guard = group({
+  /** How long a task lasts whose holder is gone, of tasks that say nothing - ms - default 300000 (5 min). Turns renew theirs. */
+  ttlMs: ttlMs.default(TASK_DEFAULTS.ttlMs),
+  /** What becomes of such a task: heal = the next one may run it, approve = somebody has to say so - default heal. */
+  stale: stale.default(TASK_DEFAULTS.stale),
+  /** Turns whose task nobody can guard: closed = they wait, open = they run unguarded - default closed. */
+  whenUnavailable: z.enum(['closed', 'open'], 'closed or open').default('closed'),
+  /** How long turns wait for an answer of the guard - ms - default 2000. */
+  answerWithinMs: integer(100, 60_000, 'whole milliseconds from 100 to 60000').default(2_000),
+  /** How long a task that ended well is remembered - ms - default 86400000 (1 d). Others are never forgotten. */
+  keepMs: integer(1_000, KEEP_MAX_MS, `whole milliseconds from 1000 to ${KEEP_MAX_MS}`).default(LONGEST_DURATION_MS),
+  /** How often holders that are gone are looked for - ms - default 5000. */
+  sweepMs: duration(100).default(5_000),
+});
+
+const COMMAND_WANTED = 'a word of a-z A-Z 0-9 _ -, which may begin with / or !';
+const NAMESPACE_WANTED = '1 to 512 bytes without control characters';
+
+/** Which messages start a task that name none themselves. */
+export const taskFrom = group({
+  /** Texts that begin with one of these words start the task of this name (`/deploy` starts `deploy`) - default none. */
+  commands: z
+    .array(z.string(COMMAND_WANTED).regex(/^[/!]?[A-Za-z0-9_-]{1,64}$/, COMMAND_WANTED))
+    .max(100, 'at most 100 words')
+    .optional(),
+  /** Where the name stands in a message's `data`: keys with dots between them - default: unset = nowhere. */
+  data: z
+    .string('keys with dots between them')
+    .regex(/^[^.\p{Cc}]{1,64}(\.[^.\p{Cc}]{1,64}){0,7}$/u, 'one to eight keys with dots between them')
+    .optional(),
+  /** Shared by sessions and channels under this name - default: unset = each session has its own tasks. */
+  namespace: z.string(NAMESPACE_WANTED).refine(isTaskNamespace, NAMESPACE_WANTED).optional(),
+  /** As `guard.ttlMs`, for these tasks. */
+  ttlMs: ttlMs.optional(),
+  /** As `guard.stale`, for these tasks. */
+  stale: stale.optional(),
+});
+
+/** See the settings of the same names. */
+export interface TaskFromSettings {
+  readonly commands?: readonly string[] | undefined;
+  readonly data?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly ttlMs?: number | undefined;
+  readonly stale?: StalePolicy | undefined;
+}
