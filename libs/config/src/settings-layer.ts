@@ -138,6 +138,7 @@ function remove(values: Record<string, unknown>, path: SettingPath): void {
   const [key, ...rest] = path.map(String);
   if (key === undefined || !Object.hasOwn(values, key)) return;
   const value = values[key];
-  if (rest.length === 0) delete values[key];
-  else if (isGroup(value)) remove(value, rest);
+  if (rest.length > 0 && isGroup(value)) remove(value, rest);
+  // Of a list nothing is left when one of its entries is refused.
+  else if (rest.length === 0 || Array.isArray(value)) delete values[key];
 }
