@@ -244,10 +244,16 @@ describe('problems', () => {
       [{ field: 'agents.main.taskFrom', found: 'neither commands nor data' }],
     ],
     [
-      'tasks from what is no word and no path',
-      'agents: {main: {taskFrom: {commands: ["two words"], data: "a..b"}}}',
+      'tasks from what is no word',
+      'agents: {main: {taskFrom: {commands: ["two words"], data: a}}}',
       {},
-      [{ field: 'agents.main.taskFrom.commands.0' }, { field: 'agents.main.taskFrom.data' }],
+      [{ field: 'agents.main.taskFrom.commands.0' }],
+    ],
+    [
+      'tasks from what is no path',
+      'agents: {main: {taskFrom: {commands: [/deploy], data: "a..b"}}}',
+      {},
+      [{ field: 'agents.main.taskFrom.data' }],
     ],
     ['another key of the gateway', 'gateway: {port: 1}', {}, [{ field: 'gateway.port', remedy: 'leave it out' }]],
     [
