@@ -1,0 +1,74 @@
+import { ServerNats, type NatsOptions } from '@nestjs/microservices';
+import type { Names } from '#contracts';
+import type { BrokerConnection } from '#jetstream';
+
+/** Replicas share this queue: each request goes to one of them. */
+const QUEUE = 'guard';
+
+type Deserializer = NonNullable<NonNullable<NatsOptions['options']>['deserializer']>;
+type Serializer = NonNullable<NonNullable<NatsOptions['options']>['serializer']>;
+
+/**
+ * Nest's NATS transport on the connection that the service has already, with subjects of this installation, and with plain
+ * JSON both ways: what programs of any language send, without Nest's envelope.
+ */
+export class GuardServer extends ServerNats {
+  constructor(
+    private readonly connection: Pick<BrokerConnection, 'nc'>,
+    private readonly names: Names,
+  ) {
+    super({ queue: QUEUE, deserializer: plainRequests, serializer: plainReplies });
+  }
+
+  override addHandler(...[pattern, ...rest]: Parameters<ServerNats['addHandler']>): void {
+    super.addHandler(this.names.guardSubject(String(pattern)), ...rest);
+  }
+
+  override async createNatsClient(): ReturnType<ServerNats['createNatsClient']> {
+    return shared(this.connection.nc) as Awaited<ReturnType<ServerNats['createNatsClient']>>;
+  }
+}
+
+type Connection = BrokerConnection['nc'];
+
+/**
+ * One connection for all: whether it is up says whether requests are heard and whether they can be answered. It is closed by
+ * who opened it, when what was asked is answered; Nest's close only hears no more.
+ */
+function shared(connection: Connection): Pick<Connection, 'subscribe' | 'status' | 'close'> {
+  const subscriptions: ReturnType<Connection['subscribe']>[] = [];
+  return {
+    subscribe: (...call) => {
+      const subscription = connection.subscribe(...call);
+      subscriptions.push(subscription);
+      return subscription;
+    },
+    status: () => connection.status(),
+    close: async () => {
+      for (const subscription of subscriptions) subscription.unsubscribe();
+    },
+  };
+}
+
+const plainRequests: Deserializer = {
+  deserialize: (message: { readonly reply?: string; string(): string }) => {
+    const call = { pattern: '', data: parse(message.string()) };
+    // With an id it is a request, and is answered; who gives no reply subject wants no answer.
+    return message.reply === undefined ? call : { ...call, id: message.reply };
+  },
+};
+
+const plainReplies: Serializer = {
+  serialize: ({ response, err }: { readonly response?: unknown; readonly err?: unknown }) => ({
+    data: JSON.stringify(response ?? { ok: false, code: 'unavailable', message: String(err ?? 'no answer') }),
+  }),
+};
+
+/** What is no JSON is a request without fields: the check says what it lacks. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

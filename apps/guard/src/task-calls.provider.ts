@@ -1,0 +1,100 @@
+import { Injectable } from '@nestjs/common';
+import {
+  checkTaskRequest,
+  describeProblem,
+  taskKeyProblem,
+  type GuardReply,
+  type InputProblem,
+  type TaskAnswers,
+  type TaskOperation,
+} from '#contracts';
+import type { TaskGuard } from '#guards';
+import type { Logger } from '#telemetry';
+
+/** What `TaskCalls` needs of the guard. */
+export type TaskGuardPort = Pick<TaskGuard, 'acquire' | 'renew' | 'release' | 'approve' | 'end'>;
+
+export type CheckedCall<Operation extends TaskOperation> =
+  | { readonly ok: true; readonly answer: TaskAnswers[Operation] }
+  | { readonly ok: false; readonly problems: readonly InputProblem[] };
+
+/**
+ * Clocks of two machines may differ so much. A guard that was stopped for longer finds requests whose callers have given up:
+ * a task that it gave one of them would be nobody's until its time is over.
+ */
+const LATE_MS = 5_000;
+
+/** Requests to the guard, whichever way they came: checked, then done. */
+@Injectable()
+export class TaskCalls {
+  private readonly underWay = new Set<Promise<unknown>>();
+
+  constructor(
+    private readonly guard: TaskGuardPort,
+    private readonly log: Logger,
+  ) {}
+
+  async call<Operation extends TaskOperation>(
+    operation: Operation,
+    key: unknown,
+    body: unknown,
+  ): Promise<CheckedCall<Operation>> {
+    const keyProblem = taskKeyProblem(key);
+    const checked = checkTaskRequest(operation, body);
+    const problems = [...(keyProblem === undefined ? [] : [keyProblem]), ...(checked.ok ? [] : checked.problems)];
+    if (!checked.ok || problems.length > 0) return { ok: false, problems };
+    const run = this.operations[operation] as (key: string, request: unknown) => Promise<TaskAnswers[Operation]>;
+    const answer = await this.following(run(String(key), checked.body));
+    this.log.debug({ operation, kind: answer.kind }, 'guard asked');
+    return { ok: true, answer };
+  }
+
+  /** For callers over NATS, who get a value whatever happens. */
+  async reply<Operation extends TaskOperation>(
+    operation: Operation,
+    call: unknown,
+  ): Promise<GuardReply<TaskAnswers[Operation]>> {
+    const { key, request, validUntil } = (isGroup(call) ? call : {}) as Record<string, unknown>;
+    if (typeof validUntil === 'number' && Date.now() > validUntil + LATE_MS) {
+      const message = 'it came after its caller had given up; if it did not, compare the clocks of the two machines';
+      return { ok: false, code: 'refused', message };
+    }
+    try {
+      const called = await this.call(operation, key, request);
+      if (called.ok) return called;
+      return { ok: false, code: 'refused', message: called.problems.map(describeProblem).join('. ') };
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.log.warn({ operation, error: message }, 'guard could not answer');
+      return { ok: false, code: 'unavailable', message };
+    }
+  }
+
+  /** Resolves when nothing that was asked is under way any more. */
+  async whenIdle(): Promise<void> {
+    while (this.underWay.size > 0) await Promise.allSettled(this.underWay);
+  }
+
+  private async following<T>(work: Promise<T>): Promise<T> {
+    this.underWay.add(work);
+    try {
+      return await work;
+    } finally {
+      this.underWay.delete(work);
+    }
+  }
+
+  private readonly operations = {
+    acquire: (key, request) => this.guard.acquire(key, request),
+    renew: (key, request) => this.guard.renew(key, request),
+    release: (key, request) => this.guard.release(key, request),
+    'approve-retry': (key, request) => this.guard.approve(key, request),
+    end: (key, request) => this.guard.end(key, request),
+  } satisfies {
+    readonly [Operation in TaskOperation]: (key: string, request: never) => Promise<TaskAnswers[Operation]>;
+  };
+}
+
+function isGroup(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
