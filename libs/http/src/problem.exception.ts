@@ -34,7 +34,7 @@ export function problemBody({ status, code, title, detail, errors, extra }: Prob
 }
 
 export function inputProblem(status: 400 | 413 | 422, errors: readonly InputProblem[]): ProblemException {
-  const title = status === 413 ? 'The message is too large' : 'The request is not as wanted';
+  const title = status === 413 ? 'The request is too large' : 'The request is not as wanted';
   return new ProblemException({
     status,
     code: status === 413 ? 'too-large' : status === 422 ? 'invalid-body' : 'invalid-request',
