@@ -29,15 +29,17 @@ export interface IngressModuleOptions {
   readonly scopeOf: ScopeOf;
   /** The user's, such as a `LOCK_SCOPE_RESOLVER`, and whatever they need. */
   readonly providers?: readonly Provider[];
+  /** Whose routes stand beside these, on the same port. */
+  readonly imports?: readonly DynamicModule[];
 }
 
 @Module({})
 export class IngressModule {
   static register(options: IngressModuleOptions): DynamicModule {
-    const { parts, pulse, inbox, deadLetters, workers, log, scopeOf, providers = [] } = options;
+    const { parts, pulse, inbox, deadLetters, workers, log, scopeOf, providers = [], imports = [] } = options;
     return {
       module: IngressModule,
-      imports: [TerminusModule.forRoot({ logger: false })],
+      imports: [TerminusModule.forRoot({ logger: false }), ...imports],
       controllers: [
         MessagesController,
         ChannelMessagesController,

@@ -1,4 +1,4 @@
-import type { Provider } from '@nestjs/common';
+import type { DynamicModule, Provider } from '@nestjs/common';
 import type { Settings } from '#config';
 import { Names } from '#contracts';
 import { startHttpApp, type RunningHttpApp } from '#http';
@@ -13,6 +13,8 @@ export interface StartIngressOptions {
   readonly log: Logger;
   /** Providers of your own: a `LOCK_SCOPE_RESOLVER`, and whatever it needs. */
   readonly providers?: readonly Provider[];
+  /** Of other roles, whose routes are to be served on the same port. */
+  readonly imports?: readonly DynamicModule[];
   readonly signal?: AbortSignal;
 }
 
@@ -29,13 +31,13 @@ const DEFAULT_PORT = 7070;
 
 /** Starts the ingress role; resolves when it listens. */
 export async function startIngress(options: StartIngressOptions): Promise<RunningIngress> {
-  const { settings, log, providers = [] } = options;
+  const { settings, log, providers = [], imports = [] } = options;
   const names = new Names(settings.namespace, settings.shards);
   const broker = await openIngressBroker({ ...options, names });
   let app: RunningHttpApp;
   try {
     app = await startHttpApp({
-      module: IngressModule.register({ ...broker, log, providers, scopeOf: configuredScope(settings) }),
+      module: IngressModule.register({ ...broker, log, providers, imports, scopeOf: configuredScope(settings) }),
       settings,
       defaultPort: DEFAULT_PORT,
       title: 'Lanekeeper',
