@@ -4,10 +4,21 @@ import { defineConfig } from 'oxlint';
  * The borders of the code base, as rules. Imports point one way through this list; a file's suffix says which technology
  * it may touch, so that a plain `.ts` in lanes or contracts is pure.
  */
-const LIBRARIES = ['contracts', 'config', 'telemetry', 'jetstream', 'lanes', 'shards', 'agents', 'roles'];
+const LIBRARIES = [
+  'contracts',
+  'config',
+  'telemetry',
+  'jetstream',
+  'http',
+  'lanes',
+  'shards',
+  'guards',
+  'agents',
+  'roles',
+];
 /** These stand side by side: none imports another. */
-const SIBLINGS = ['lanes', 'shards', 'agents'];
-const APPS = ['ingress', 'worker', 'cli'];
+const SIBLINGS = ['lanes', 'shards', 'guards', 'agents'];
+const APPS = ['ingress', 'guard', 'worker', 'cli'];
 
 const NEST_SUFFIXES = 'module|controller|provider|filter|decorator|server|indicator|exception|schema';
 const NATS_SUFFIXES = 'client|consumer|publisher';

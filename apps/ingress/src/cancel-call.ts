@@ -1,8 +1,9 @@
 import { hash, randomUUID } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { readTrace } from '#http';
 import type { TraceContext } from '#telemetry';
 import { goneSignal } from './gone-signal.js';
-import { readMessageId, readTrace, readWait } from './request-fields.js';
+import { readMessageId, readWait } from './request-fields.js';
 
 /** What a request to cancel says beside its target. */
 export interface CancelCall {

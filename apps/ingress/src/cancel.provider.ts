@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { parseRunId, type CancelTarget, type ControlMessage, type SessionAnswer, type SessionTokens } from '#contracts';
+import { notFound, ProblemException } from '#http';
 import type { CancelCall } from './cancel-call.js';
 import type { Stored } from './inbox.publisher.js';
 import { unknownMessage, type IntakeParts } from './intake.provider.js';
-import { notFound, ProblemException } from './problem.exception.js';
 import type { SessionPath } from './request-fields.js';
 import type { StoredRecord } from './session-history.client.js';
 import { SessionKeys } from './session-keys.js';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
+import { notFound } from '#http';
 import type { DeadEntry, DeadLetters, DeadQuery } from './dead-letters.client.js';
-import { notFound } from './problem.exception.js';
 
 /** What the routes of dead messages answer. */
 @Injectable()

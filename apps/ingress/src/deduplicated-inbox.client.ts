@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { InboxEntry, Names, SessionTokens } from '#contracts';
+import { brokerUnavailable, ProblemException } from '#http';
 import type { StreamLookup } from '#jetstream';
 import type { TraceContext } from '#telemetry';
 import type { InboxPublisher, Stored } from './inbox.publisher.js';
-import { brokerUnavailable, ProblemException } from './problem.exception.js';
 import type { SessionHistory } from './session-history.client.js';
 
 /**

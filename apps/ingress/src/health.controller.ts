@@ -1,7 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { HealthCheck, HealthCheckService, type HealthCheckResult } from '@nestjs/terminus';
-import { BrokerIndicator } from './broker.indicator.js';
+import { BrokerIndicator } from '#http';
 import { InboxIndicator } from './inbox.indicator.js';
 
 @ApiTags('health')

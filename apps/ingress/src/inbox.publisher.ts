@@ -1,9 +1,10 @@
 import { dedupId, HEADER, MAX_STORED_BYTES, type InboxEntry, type Names, type SessionTokens } from '#contracts';
+import { brokerUnavailable, inputProblem, type ProblemException } from '#http';
 import { SERVER_ERROR, type BrokerConnection, type PublishChannel, type PublishOutcome } from '#jetstream';
 import type { Logger, TraceContext } from '#telemetry';
 import { PATIENCE_MS, pauseForBroker } from './broker-pause.client.js';
 import { REPAIR_INBOX, type FloorWatch } from './floor-watch.client.js';
-import { brokerUnavailable, inboxRewound, inputProblem, type ProblemException } from './problem.exception.js';
+import { inboxRewound } from './inbox-rewound.exception.js';
 
 export interface Stored {
   readonly seq: number;

@@ -1,5 +1,6 @@
 import type { Settings } from '#config';
 import type { Names } from '#contracts';
+import type { BrokerPulse } from '#http';
 import {
   applyTopology,
   BrokerConnection,
@@ -11,7 +12,6 @@ import {
 } from '#jetstream';
 import { KeyLeaseStore } from '#shards';
 import type { Logger } from '#telemetry';
-import type { BrokerPulse } from './broker.indicator.js';
 import { DeadLetters } from './dead-letters.client.js';
 import { DeduplicatedInbox } from './deduplicated-inbox.client.js';
 import { FloorWatch } from './floor-watch.client.js';

@@ -1,8 +1,8 @@
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { HealthIndicatorService, TerminusModule } from '@nestjs/terminus';
+import { BrokerIndicator, ProblemFilter, type BrokerPulse } from '#http';
 import type { Logger } from '#telemetry';
-import { BrokerIndicator, type BrokerPulse } from './broker.indicator.js';
 import { CancelService } from './cancel.provider.js';
 import { ChannelMessagesController } from './channel-messages.controller.js';
 import { DeadController } from './dead.controller.js';
@@ -13,7 +13,6 @@ import { InboxIndicator, type InboxPulse } from './inbox.indicator.js';
 import { IntakeService, type IntakeParts } from './intake.provider.js';
 import { LOCK_SCOPE_RESOLVER, type LockScopeResolver } from './lock-scope-resolver.js';
 import { MessagesController } from './messages.controller.js';
-import { ProblemFilter } from './problem.filter.js';
 import { RunsController } from './runs.controller.js';
 import { SessionChoice, type ScopeOf } from './session-choice.provider.js';
 import { SessionsController } from './sessions.controller.js';
@@ -30,15 +29,17 @@ export interface IngressModuleOptions {
   readonly scopeOf: ScopeOf;
   /** The user's, such as a `LOCK_SCOPE_RESOLVER`, and whatever they need. */
   readonly providers?: readonly Provider[];
+  /** Whose routes stand beside these, on the same port. */
+  readonly imports?: readonly DynamicModule[];
 }
 
 @Module({})
 export class IngressModule {
   static register(options: IngressModuleOptions): DynamicModule {
-    const { parts, pulse, inbox, deadLetters, workers, log, scopeOf, providers = [] } = options;
+    const { parts, pulse, inbox, deadLetters, workers, log, scopeOf, providers = [], imports = [] } = options;
     return {
       module: IngressModule,
-      imports: [TerminusModule.forRoot({ logger: false })],
+      imports: [TerminusModule.forRoot({ logger: false }), ...imports],
       controllers: [
         MessagesController,
         ChannelMessagesController,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Names, type SessionAnswer } from '#contracts';
+import { ProblemException } from '#http';
 import { IntakeService, type IntakeParts } from './intake.provider.js';
-import { ProblemException } from './problem.exception.js';
 import type { SessionChoice } from './session-choice.provider.js';
 import type { StoredRecord } from './session-history.client.js';
 

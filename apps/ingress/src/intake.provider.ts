@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { ChannelMessageBody, InboxMessage, Names, SessionAnswer } from '#contracts';
+import { notFound, type ProblemException } from '#http';
 import { readDecision } from './decided-message.js';
 import type { DeduplicatedInbox } from './deduplicated-inbox.client.js';
 import type { Stored } from './inbox.publisher.js';
 import { decidedStatus, pendingStatus, runningSeqs, type MessageStatus } from './message-status.js';
-import { notFound, type ProblemException } from './problem.exception.js';
 import type { SessionPath } from './request-fields.js';
 import { describeDecision, type SendAnswer } from './send-answer.js';
 import type { SendCall } from './send-call.js';

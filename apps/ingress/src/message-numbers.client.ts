@@ -1,7 +1,7 @@
 import { describeProblem, type Names, type SessionTokens } from '#contracts';
+import { brokerUnavailable, ProblemException } from '#http';
 import type { BrokerConnection, KeyBucket, KeyEntry } from '#jetstream';
 import { PATIENCE_MS, pauseForBroker } from './broker-pause.client.js';
-import { brokerUnavailable, ProblemException } from './problem.exception.js';
 
 export interface NumberedMessage {
   readonly id: string;

@@ -2,11 +2,11 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Names, type ControlMessage, type InboxEntry, type InboxMessage, type SessionTokens } from '#contracts';
+import { brokerUnavailable, ProblemException } from '#http';
 import type { KeyEntry, KeyWrite } from '#jetstream';
 import type { Stored } from './inbox.publisher.js';
 import { MessageNumbers } from './message-numbers.client.js';
 import { NumberedInbox } from './numbered-inbox.client.js';
-import { brokerUnavailable, ProblemException } from './problem.exception.js';
 
 const names = new Names('lk', 64);
 const key = names.sessionTokens('main', 's');

@@ -1,9 +1,9 @@
 import type { InboxEntry, SessionTokens } from '#contracts';
+import { ProblemException } from '#http';
 import type { TraceContext } from '#telemetry';
 import type { DeduplicatedInbox } from './deduplicated-inbox.client.js';
 import type { Stored } from './inbox.publisher.js';
 import type { MessageNumbers } from './message-numbers.client.js';
-import { ProblemException } from './problem.exception.js';
 
 /**
  * Stores entries like the inbox itself, a numbered message only after it has claimed its number. Who dies in between leaves

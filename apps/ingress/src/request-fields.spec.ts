@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ProblemException } from './problem.exception.js';
-import { acceptsJson, readLimit, readMessageId, readSessionPath, readTrace, readWait } from './request-fields.js';
+import { ProblemException } from '#http';
+import { readMessageId, readSessionPath, readWait } from './request-fields.js';
 
 function problemsOf(read: () => unknown) {
   try {
@@ -66,20 +66,6 @@ describe('readWait', () => {
   ])('refuses %j', (wait) => expect(fields(() => readWait(wait))).toEqual(['wait']));
 });
 
-describe('readLimit', () => {
-  it.each<[unknown, number]>([
-    [undefined, 20],
-    ['1', 1],
-    ['200', 200],
-    ['0020', 20],
-  ])('%j is %s', (limit, value) => expect(readLimit(limit)).toBe(value));
-
-  it.each<[unknown]>([[''], ['0'], ['201'], ['-1'], ['1.5'], ['1e2'], ['x'], ['1\n'], [['1', '2']], [5]])(
-    'refuses %j',
-    (limit) => expect(fields(() => readLimit(limit))).toEqual(['limit']),
-  );
-});
-
 describe('readMessageId', () => {
   it.each<[string | undefined, unknown, string | undefined]>([
     [undefined, undefined, undefined],
@@ -99,32 +85,5 @@ describe('readMessageId', () => {
     const read = () => readMessageId(body, header);
     expect(fields(read)).toEqual(['Idempotency-Key']);
     expect(JSON.stringify(problemsOf(read))).not.toContain('xxx');
-  });
-});
-
-it.each<[string | undefined, boolean]>([
-  [undefined, true],
-  ['', true],
-  ['*/*', true],
-  ['application/json', true],
-  ['Application/JSON; charset=utf-8', true],
-  ['text/html, application/*;q=0.5', true],
-  ['application/problem+json', true],
-  ['text/event-stream', false],
-  ['text/html', false],
-  ['application/jsonp', false],
-  ['text/json', false],
-])('Accept %j: %s', (accept, isAccepted) => expect(acceptsJson(accept)).toBe(isAccepted));
-
-describe('readTrace', () => {
-  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
-
-  it('reads the two headers, of several the first', () => {
-    expect(readTrace({})).toBeUndefined();
-    expect(readTrace({ traceparent })).toEqual({ traceparent });
-    expect(readTrace({ traceparent: [traceparent, 'x'], tracestate: 'a=1' })).toEqual({
-      traceparent,
-      tracestate: 'a=1',
-    });
   });
 });

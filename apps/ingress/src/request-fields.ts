@@ -7,10 +7,9 @@ import {
   isMessageId,
   type InputProblem,
 } from '#contracts';
-import { readTraceContext, type TraceContext } from '#telemetry';
-import { inputProblem } from './problem.exception.js';
+import { inputProblem, oneText } from '#http';
 
-/** Reads of path, query and header fields. Each throws a 400 that names the field, or answers the clean value. */
+/** Reads of what says which message, session or wait is meant. Each throws a 400 that names the field, or answers the clean value. */
 
 export interface SessionPath {
   readonly agent: string;
@@ -55,20 +54,6 @@ export function readWait(wait: unknown): number | undefined {
   return waitMs;
 }
 
-const DEFAULT_LIMIT = 20;
-const MAX_LIMIT = 200;
-
-export function readLimit(limit: unknown): number {
-  if (limit === undefined) return DEFAULT_LIMIT;
-  const value = typeof limit === 'string' && /^\d{1,4}$/.test(limit) ? Number(limit) : 0;
-  if (value < 1 || value > MAX_LIMIT) {
-    throw inputProblem(400, [
-      { field: 'limit', found: describeValue(limit), wanted: `a whole number from 1 to ${MAX_LIMIT}` },
-    ]);
-  }
-  return value;
-}
-
 /** A filter of a list; absent = all. */
 export function readOptionalAgent(agent: unknown): string | undefined {
   if (agent === undefined) return undefined;
@@ -79,19 +64,6 @@ export function readOptionalAgent(agent: unknown): string | undefined {
 export function readOptionalSession(session: unknown): string | undefined {
   if (session === undefined) return undefined;
   return readSessionPath('any', oneText('session', session)).session;
-}
-
-/** Where a page begins: the `next` of the page before. */
-export function readCursor(after: unknown): number {
-  if (after === undefined) return 0;
-  if (typeof after === 'string' && /^\d{1,15}$/.test(after)) return Number(after);
-  const wanted = 'the number `next` of the page before';
-  throw inputProblem(400, [{ field: 'after', found: describeValue(after), wanted }]);
-}
-
-function oneText(field: string, value: unknown): string {
-  if (typeof value === 'string') return value;
-  throw inputProblem(400, [{ field, found: describeValue(value), wanted: 'one text' }]);
 }
 
 /** The id of the message: from the body, from `Idempotency-Key`, or none. Two that differ are an error. */
@@ -112,15 +84,4 @@ export function readMessageId(bodyId: string | undefined, header: unknown): stri
     ]);
   }
   return header;
-}
-
-/** Where the caller's trace goes on. Of a header that is there twice the first counts. */
-export function readTrace(headers: Readonly<Record<string, string | string[] | undefined>>): TraceContext | undefined {
-  return readTraceContext((name) => [headers[name]].flat()[0]);
-}
-
-/** We answer JSON; a client that wants nothing but an event stream learns it before anything is stored. */
-export function acceptsJson(accept: string | undefined): boolean {
-  if (accept === undefined || accept === '') return true;
-  return accept.split(',').some((part) => /^\s*(\*\/\*|application\/(\*|json|problem\+json))\s*(;|$)/i.test(part));
 }

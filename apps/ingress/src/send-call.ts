@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { BodyProblems, InboxMessage, SendMessageBody } from '#contracts';
+import { acceptsJson, inputProblem, ProblemException, readTrace } from '#http';
 import type { TraceContext } from '#telemetry';
 import { goneSignal } from './gone-signal.js';
-import { inputProblem, ProblemException } from './problem.exception.js';
-import { acceptsJson, readMessageId, readTrace, readWait } from './request-fields.js';
+import { readMessageId, readWait } from './request-fields.js';
 
 /** What a request to send says beside its path. */
 export interface SendCall<Message extends InboxMessage = InboxMessage> {

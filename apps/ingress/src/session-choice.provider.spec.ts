@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { LockScope } from '#contracts';
+import { ProblemException } from '#http';
 import { silentLogger, type Logger } from '#telemetry';
 import type { LockScopeResolver } from './lock-scope-resolver.js';
-import { ProblemException } from './problem.exception.js';
 import { SessionChoice } from './session-choice.provider.js';
 
 const telegram = { channel: 'telegram:-100', thread: 'telegram:-100:42', author: { id: 'u7', name: 'Ann' } };

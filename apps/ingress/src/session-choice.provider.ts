@@ -9,9 +9,9 @@ import {
   type ChannelMessageBody,
   type LockScope,
 } from '#contracts';
+import { inputProblem, ProblemException } from '#http';
 import type { Logger } from '#telemetry';
 import type { LockScopeResolver, PlaceOfMessage, ResolvedScope } from './lock-scope-resolver.js';
-import { inputProblem, ProblemException } from './problem.exception.js';
 
 /** The scope that the settings give to the channels of a platform; `undefined` = none. */
 export type ScopeOf = (agent: string, platform: string) => LockScope | undefined;

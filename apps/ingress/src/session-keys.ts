@@ -1,5 +1,5 @@
 import type { Names, SessionTokens } from '#contracts';
-import { notFound } from './problem.exception.js';
+import { notFound } from '#http';
 import type { SessionPath } from './request-fields.js';
 
 /** Which sessions there are to talk about: any key, of an agent that is configured. */

@@ -1,11 +1,12 @@
 import { Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { readLimit } from '#http';
 import { readCancelCall } from './cancel-call.js';
 import { CancelService, type CancelAnswer } from './cancel.provider.js';
 import { CancelRoute } from './cancel-route.decorator.js';
 import { IntakeService } from './intake.provider.js';
-import { readLimit, readSessionPath } from './request-fields.js';
+import { readSessionPath } from './request-fields.js';
 
 @ApiTags('sessions')
 @ApiParam({ name: 'agent', description: 'Name of a configured agent', example: 'main' })

@@ -62,7 +62,7 @@ export function toProblem(error: unknown): Problem {
     return { status, code: 'not-found', title: 'No such route', detail: 'GET /openapi.json lists the routes.' };
   }
   // What is left are bodies that are no JSON and URLs that are no text: found before any check of ours.
-  const detail = `${String(message ?? 'no detail')}; wanted a JSON body such as {"text": "hello"} and a percent-encoded path`;
+  const detail = `${String(message ?? 'no detail')}; wanted a body that is JSON and a percent-encoded path`;
   return { status, code: 'invalid-request', title: 'The request is not as wanted', detail };
 }
 
@@ -72,7 +72,7 @@ function notReady(error: ServiceUnavailableException): Problem {
   return {
     status: 503,
     code: 'not-ready',
-    title: 'Messages cannot be taken now',
+    title: 'Requests cannot be taken now',
     detail: 'The parts that are down stand under error; what does not come back by itself says there what to do.',
     ...(typeof findings === 'object' ? { extra: { error: (findings as { error?: unknown }).error } } : {}),
   };
@@ -83,7 +83,7 @@ const KNOWN_STATUS: Readonly<Record<number, Problem>> = {
   413: {
     status: 413,
     code: 'too-large',
-    title: 'The message is too large',
+    title: 'The request is too large',
     detail: 'body: found more than 1 MiB, wanted at most 1 MiB; keep large content elsewhere and send its address',
   },
   415: {

@@ -34,7 +34,7 @@ export function problemBody({ status, code, title, detail, errors, extra }: Prob
 }
 
 export function inputProblem(status: 400 | 413 | 422, errors: readonly InputProblem[]): ProblemException {
-  const title = status === 413 ? 'The message is too large' : 'The request is not as wanted';
+  const title = status === 413 ? 'The request is too large' : 'The request is not as wanted';
   return new ProblemException({
     status,
     code: status === 413 ? 'too-large' : status === 422 ? 'invalid-body' : 'invalid-request',
@@ -49,8 +49,6 @@ export function notFound(what: string, remedy: string): ProblemException {
 }
 
 const RETRY_AFTER_S = 2;
-/** A person has to act first. */
-const REPAIR_RETRY_AFTER_S = 30;
 
 /** The broker is away or full. `messageId` lets the sender repeat the very same message. */
 export function brokerUnavailable(why: string, messageId?: string): ProblemException {
@@ -64,19 +62,6 @@ export function brokerUnavailable(why: string, messageId?: string): ProblemExcep
     title: 'The broker cannot take it now',
     detail: `${why}. ${again}.`,
     retryAfterS: RETRY_AFTER_S,
-    ...(messageId === undefined ? {} : { extra: { messageId } }),
-  });
-}
-
-/** The inbox was set back: what it takes now would never be handled. `problem` names the remedy. */
-export function inboxRewound(problem: string, messageId?: string): ProblemException {
-  const again = messageId === undefined ? '' : `, then send it again with id ${JSON.stringify(messageId)}`;
-  return new ProblemException({
-    status: 503,
-    code: 'inbox-rewound',
-    title: 'Messages cannot be taken before a repair',
-    detail: `${problem}${again}.`,
-    retryAfterS: REPAIR_RETRY_AFTER_S,
     ...(messageId === undefined ? {} : { extra: { messageId } }),
   });
 }

@@ -1,0 +1,44 @@
+import { describeValue } from '#contracts';
+import { readTraceContext, type TraceContext } from '#telemetry';
+import { inputProblem } from './problem.exception.js';
+
+/** Reads of query and header fields that any role has. Each throws a 400 that names the field, or answers the clean value. */
+
+const DEFAULT_LIMIT = 20;
+const MAX_LIMIT = 200;
+
+export function readLimit(limit: unknown): number {
+  if (limit === undefined) return DEFAULT_LIMIT;
+  const value = typeof limit === 'string' && /^\d{1,4}$/.test(limit) ? Number(limit) : 0;
+  if (value < 1 || value > MAX_LIMIT) {
+    throw inputProblem(400, [
+      { field: 'limit', found: describeValue(limit), wanted: `a whole number from 1 to ${MAX_LIMIT}` },
+    ]);
+  }
+  return value;
+}
+
+/** Where a page begins: the `next` of the page before. */
+export function readCursor(after: unknown): number {
+  if (after === undefined) return 0;
+  if (typeof after === 'string' && /^\d{1,15}$/.test(after)) return Number(after);
+  const wanted = 'the number `next` of the page before';
+  throw inputProblem(400, [{ field: 'after', found: describeValue(after), wanted }]);
+}
+
+/** A field that may stand there once at most. */
+export function oneText(field: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw inputProblem(400, [{ field, found: describeValue(value), wanted: 'one text' }]);
+}
+
+/** Where the caller's trace goes on. Of a header that is there twice the first counts. */
+export function readTrace(headers: Readonly<Record<string, string | string[] | undefined>>): TraceContext | undefined {
+  return readTraceContext((name) => [headers[name]].flat()[0]);
+}
+
+/** We answer JSON; a client that wants nothing but an event stream learns it before anything is stored. */
+export function acceptsJson(accept: string | undefined): boolean {
+  if (accept === undefined || accept === '') return true;
+  return accept.split(',').some((part) => /^\s*(\*\/\*|application\/(\*|json|problem\+json))\s*(;|$)/i.test(part));
+}

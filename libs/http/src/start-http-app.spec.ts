@@ -1,0 +1,108 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { Controller, Get, Module, Param, Query } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import { afterEach, describe, expect, it } from 'vitest';
+import { silentLogger } from '#telemetry';
+import { notFound } from './problem.exception.js';
+import { ProblemFilter } from './problem.filter.js';
+import { readLimit } from './request-fields.js';
+import { startHttpApp, type RunningHttpApp } from './start-http-app.js';
+
+@Controller('things')
+class ThingsController {
+  @Get()
+  list(@Query('limit') limit: unknown): object {
+    return { limit: readLimit(limit) };
+  }
+
+  @Get(':name')
+  thing(@Param('name') name: string): object {
+    if (name === 'broken') throw new Error('the inside');
+    throw notFound('thing', `name: found ${name}, wanted another`);
+  }
+}
+
+@Module({})
+class ThingsModule {}
+
+const module = {
+  module: ThingsModule,
+  controllers: [ThingsController],
+  providers: [{ provide: APP_FILTER, useFactory: () => new ProblemFilter(silentLogger) }],
+};
+
+const running: RunningHttpApp[] = [];
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((app) => app.close()));
+});
+
+async function start({ port = 0, drainMs = 100 } = {}): Promise<RunningHttpApp> {
+  const app = await startHttpApp({
+    module,
+    settings: { http: { host: '127.0.0.1' }, drainMs },
+    defaultPort: port,
+    title: 'Things',
+    description: 'All of them',
+    log: silentLogger,
+  });
+  running.push(app);
+  return app;
+}
+
+async function get(url: string, headers: Record<string, string> = {}) {
+  const answer = await fetch(url, { headers });
+  return { status: answer.status, type: answer.headers.get('content-type'), body: (await answer.json()) as object };
+}
+
+describe('the routes of a role', () => {
+  it('are served, and told of', async () => {
+    const { url } = await start();
+    expect(await get(`${url}/things?limit=3`)).toMatchObject({ status: 200, body: { limit: 3 } });
+    expect((await get(`${url}/openapi.json`)).body).toMatchObject({
+      info: { title: 'Things', description: 'All of them' },
+      paths: { '/things': {}, '/things/{name}': {} },
+    });
+  });
+
+  it.each([
+    ['a wrong field', '/things?limit=x', 400, 'invalid-request', /limit/],
+    ['what is not there', '/things/none', 404, 'not-found', /name/],
+    ['no route', '/nothing', 404, 'not-found', /openapi/],
+    ['a path that is no text', '/things/%zz', 400, 'invalid-request', /percent-encoded/],
+    ['what nobody foresaw, without its inside', '/things/broken', 500, 'internal', /^(?!.*the inside)/],
+  ])('answer a problem for %s', async (_title, path, status, code, detail) => {
+    const { url } = await start();
+    expect(await get(`${url}${path}`)).toMatchObject({
+      status,
+      type: expect.stringMatching(/^application\/problem\+json/),
+      body: { status, code, type: `urn:lanekeeper:problem:${code}`, detail: expect.stringMatching(detail) },
+    });
+  });
+
+  it('are not for web pages', async () => {
+    const { url } = await start();
+    expect(await get(`${url}/things`, { origin: 'http://evil.example' })).toMatchObject({
+      status: 403,
+      body: { code: 'forbidden-origin' },
+    });
+  });
+});
+
+it('says what to do about a port that is taken', async () => {
+  const port = Number(new URL((await start()).url).port);
+  await expect(start({ port })).rejects.toThrow(/http\.port.*EADDRINUSE.*LANEKEEPER_HTTP_PORT/s);
+});
+
+it('a connection that sends half a request does not hold up the close', async () => {
+  const app = await start({ drainMs: 50 });
+  const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
+  socket.on('error', () => {});
+  const gone = once(socket, 'close');
+  await once(socket, 'connect');
+  socket.write('GET /things HTTP/1.1\r\n');
+  // The server has to have it before it closes; a whole request behind it shows that.
+  await get(`${app.url}/things`);
+  await app.close();
+  await gone;
+});

@@ -1,0 +1,116 @@
+import type { DynamicModule } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { Settings } from '#config';
+import { LanekeeperError } from '#contracts';
+import { NestLogger, type Logger } from '#telemetry';
+import { sendProblem, toProblem } from './problem.filter.js';
+import { originProblem } from './request-origin.js';
+
+export interface HttpAppOptions {
+  /** The role's routes; its errors leave as problems by a `ProblemFilter` of its own. */
+  readonly module: DynamicModule;
+  readonly settings: Pick<Settings, 'http' | 'drainMs'>;
+  /** Where the role listens unless `http.port` says otherwise. */
+  readonly defaultPort: number;
+  /** Of the API, in its OpenAPI document. */
+  readonly title: string;
+  readonly description: string;
+  readonly log: Logger;
+}
+
+export interface RunningHttpApp {
+  /** Where it listens, e.g. `http://127.0.0.1:7070`. */
+  readonly url: string;
+  /** Takes no further requests and lets those under way end, for a short time. */
+  close(): Promise<void>;
+}
+
+const MAX_BODY_BYTES = 1024 * 1024;
+/** How long requests under way may take to end at a stop. Whoever lets them wait has to end that before. */
+const CLOSE_GRACE_MS = 3_000;
+/** How long a request may take to arrive as a whole: a slow sender holds a connection, and memory, for no longer. */
+const REQUEST_TIMEOUT_MS = 60_000;
+/** Above any encoded session key (1,536 characters), so that ours is the check that names the field. */
+const MAX_PARAM_CHARS = 8_192;
+
+/** Serves the routes of a role; resolves when it listens. What the routes need stays open: it is the caller's to close. */
+export async function startHttpApp(options: HttpAppOptions): Promise<RunningHttpApp> {
+  const { settings, log } = options;
+  // Fastify's own JSON parser is kept: Nest's would also take form bodies, which no route of ours understands.
+  const app = await NestFactory.create<NestFastifyApplication>(options.module, makeAdapter(), {
+    logger: new NestLogger(log),
+    abortOnError: false,
+    bodyParser: false,
+  });
+  try {
+    const fastify = app.getHttpAdapter().getInstance();
+    fastify.removeContentTypeParser('text/plain');
+    fastify.addHook('onRequest', refuseWebPages);
+    serveOpenApi(app, options);
+    await listen(app, settings.http.host, settings.http.port ?? options.defaultPort);
+    return {
+      url: (await app.getUrl()).replace('[::1]', 'localhost'),
+      close: () => closeWithin(app, Math.min(settings.drainMs, CLOSE_GRACE_MS)),
+    };
+  } catch (error) {
+    await app.close().catch(() => {});
+    throw error;
+  }
+}
+
+function makeAdapter(): FastifyAdapter {
+  return new FastifyAdapter({
+    bodyLimit: MAX_BODY_BYTES,
+    routerOptions: { maxParamLength: MAX_PARAM_CHARS },
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // Idle keep-alive connections of clients must not hold up a stop.
+    forceCloseConnections: 'idle',
+    // The router's own errors (malformed percent-encoding) come before any filter.
+    frameworkErrors: (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) =>
+      sendProblem(reply, toProblem(error)),
+  });
+}
+
+function refuseWebPages(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  const detail = originProblem(request.headers.host, request.headers.origin);
+  if (detail === undefined) return done();
+  sendProblem(reply, { status: 403, code: 'forbidden-origin', title: 'Not from here', detail });
+}
+
+function serveOpenApi(app: NestFastifyApplication, { title, description }: HttpAppOptions): void {
+  const config = new DocumentBuilder().setTitle(title).setDescription(description).setVersion('1').build();
+  const document = SwaggerModule.createDocument(app, config);
+  SwaggerModule.setup('openapi', app, document, { ui: false, raw: ['json'], jsonDocumentUrl: 'openapi.json' });
+}
+
+/**
+ * A connection that never sent a request, or only half of one, is not idle for Node and would hold up the close for ever:
+ * a browser that connects ahead is enough.
+ */
+async function closeWithin(app: NestFastifyApplication, graceMs: number): Promise<void> {
+  const server = app.getHttpServer();
+  const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cut);
+  }
+}
+
+async function listen(app: NestFastifyApplication, host: string, port: number): Promise<void> {
+  try {
+    await app.listen(port, host);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw error;
+    throw new LanekeeperError(
+      'cannot_listen',
+      `http.port: cannot listen on ${host}:${port} (${code}); stop what listens there, or set LANEKEEPER_HTTP_PORT ` +
+        '(0 = any free port)',
+      { cause: error },
+    );
+  }
+}
