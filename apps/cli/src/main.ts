@@ -18,7 +18,9 @@ const program = new Command('lanekeeper')
 
 program
   .command('up', { isDefault: true })
-  .description('ingress and worker in one process, with an embedded nats-server unless LANEKEEPER_NATS_URL is set')
+  .description(
+    'ingress, worker and guard in one process, with an embedded nats-server unless LANEKEEPER_NATS_URL is set',
+  )
   .action(async () => {
     await runProcess('up', async (context) => (await import('./start-up.js')).startUp(context));
   });
@@ -35,6 +37,13 @@ program
   .description('runs turns')
   .action(async () => {
     await runRole('worker', async (context) => (await import('#worker')).startWorker(context));
+  });
+
+program
+  .command('guard')
+  .description('decides who runs a task: at most one, and none again after a failure without approval')
+  .action(async () => {
+    await runRole('guard', async (context) => (await import('#guard')).startGuard(context));
   });
 
 program

@@ -9,6 +9,7 @@ import {
   type Settings,
 } from '#config';
 import { LanekeeperError } from '#contracts';
+import { startGuardWithoutPort } from '#guard';
 import { startIngress } from '#ingress';
 import { EmbeddedBroker, findNatsServer } from '#jetstream';
 import type { ProcessContext, RunningService } from '#roles';
@@ -16,7 +17,7 @@ import { startWorker } from '#worker';
 import type { Logger } from '#telemetry';
 import { startWorkerPool } from './pool/start-worker-pool.js';
 
-/** Broker (a child), ingress, and workers (here or in children), stopped in the reverse order of their work. */
+/** Broker (a child), guard, ingress, and workers (here or in children), stopped in the reverse order of their work. */
 export async function startUp(
   context: ProcessContext,
   print: (text: string) => void = (text) => void process.stdout.write(text),
@@ -30,19 +31,27 @@ export async function startUp(
     const role = { ...context, natsUrl: broker.url };
     // Before anything has to work: whoever repairs the broker's streams must find it.
     writeConnection(settings.dataDir, { natsUrl: broker.url, pid: process.pid });
+    // First: a turn may need its task at once.
+    const guard = await startGuardWithoutPort({ ...role, log: log.child({ role: 'guard' }) });
+    started.push(guard);
     const worker = await startWorkers({ ...role, log: log.child({ role: 'worker' }) });
     started.push(worker);
-    const ingress = await startIngress({ ...role, log: log.child({ role: 'ingress' }) });
+    const ingress = await startIngress({
+      ...role,
+      imports: [guard.routes],
+      log: log.child({ role: 'ingress' }),
+    });
     started.push(ingress);
     writeConnection(settings.dataDir, { natsUrl: broker.url, httpUrl: ingress.url, pid: process.pid });
     print(welcome(ingress.url, broker.description, settings.gateway.workerPool));
     return {
       url: ingress.url,
-      failed: Promise.race([broker.failed, worker.failed, ingress.failed]),
+      failed: Promise.race([broker.failed, guard.failed, worker.failed, ingress.failed]),
       stop: async () => {
         removeConnection(settings.dataDir, process.pid);
         await ingress.stop();
         await worker.stop();
+        await guard.stop();
         await broker.stop();
       },
     };

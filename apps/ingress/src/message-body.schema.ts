@@ -1,21 +1,5 @@
-import type { ApiBodyOptions } from '@nestjs/swagger';
-import { z } from 'zod';
 import { channelMessageBody, sendMessageBody } from '#contracts';
+import { documentBody } from '#http';
 
-export type BodySchema = Extract<ApiBodyOptions, { schema: unknown }>['schema'];
-
-/** The schemas that check a body are those that document it. */
-export const messageBodySchema = document(sendMessageBody);
-export const channelBodySchema = document(channelMessageBody);
-
-function document(schema: z.ZodType): BodySchema {
-  return z.toJSONSchema(schema, {
-    io: 'input',
-    target: 'openapi-3.0',
-    unrepresentable: 'any',
-    // `data` is any JSON, which the schema language says by saying nothing.
-    override: ({ zodSchema, jsonSchema }) => {
-      if (zodSchema._zod.def.type === 'lazy') for (const key of Object.keys(jsonSchema)) delete jsonSchema[key];
-    },
-  }) as BodySchema;
-}
+export const messageBodySchema = documentBody(sendMessageBody);
+export const channelBodySchema = documentBody(channelMessageBody);

@@ -1,6 +1,6 @@
 import { applyDecorators, HttpCode } from '@nestjs/common';
 import { ApiBody, ApiHeader, ApiOperation, ApiQuery, ApiResponse } from '@nestjs/swagger';
-import type { BodySchema } from './message-body.schema.js';
+import type { BodySchema } from '#http';
 
 const DECIDED =
   'decision, status, reason?, runId?, error?, replies: [{text?, data?}]}. A turn answers all messages that it took: status, ' +

@@ -1,3 +1,4 @@
+export { documentBody, type BodySchema } from './body.schema.js';
 export { BrokerIndicator, type BrokerPulse } from './broker.indicator.js';
 export { brokerUnavailable, inputProblem, notFound, ProblemException, type Problem } from './problem.exception.js';
 export { ProblemFilter } from './problem.filter.js';

@@ -1,0 +1,7 @@
+export {
+  startGuard,
+  startGuardWithoutPort,
+  type GuardWithoutPort,
+  type RunningGuard,
+  type StartGuardOptions,
+} from './start-guard.js';

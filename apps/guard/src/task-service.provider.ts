@@ -1,0 +1,137 @@
+import { Injectable } from '@nestjs/common';
+import type {
+  AcquireAnswer,
+  ApproveAnswer,
+  EndAnswer,
+  NotHeld,
+  TaskAnswers,
+  TaskOperation,
+  TaskState,
+  TaskView,
+} from '#contracts';
+import type { TaskDirectory, TaskGuard, TaskIndex, TaskQuery } from '#guards';
+import { inputProblem, notFound, ProblemException } from '#http';
+import { TaskCalls } from './task-calls.provider.js';
+
+export interface TaskServiceParts {
+  readonly guard: Pick<TaskGuard, 'get'>;
+  readonly directory: Pick<TaskDirectory, 'list'>;
+  readonly index: Pick<TaskIndex, 'counts'>;
+}
+
+export interface TaskList {
+  readonly tasks: readonly TaskView[];
+  readonly next?: number;
+  /** Of all tasks that run or wait for somebody, as this replica has heard of them. */
+  readonly counts: Partial<Record<TaskState, number>>;
+}
+
+/** What the routes answer: what another caller may cause is an answer of `acquire`; a token that holds nothing is a 409. */
+@Injectable()
+export class TaskService {
+  constructor(
+    private readonly calls: TaskCalls,
+    private readonly parts: TaskServiceParts,
+  ) {}
+
+  async list(query: TaskQuery): Promise<TaskList> {
+    const now = Date.now();
+    return { ...(await this.parts.directory.list(query, now)), counts: this.parts.index.counts(now) };
+  }
+
+  async show(key: string): Promise<TaskView> {
+    const task = await this.parts.guard.get(key);
+    if (task === undefined) throw unknownTask();
+    return task;
+  }
+
+  acquire(key: string, body: unknown): Promise<AcquireAnswer> {
+    return this.call('acquire', key, body);
+  }
+
+  async renew(key: string, body: unknown): Promise<object> {
+    return held(await this.call('renew', key, body));
+  }
+
+  async release(key: string, body: unknown): Promise<object> {
+    if (isWithoutToken(body)) return ended(await this.call('end', key, body));
+    return held(await this.call('release', key, body));
+  }
+
+  async approve(key: string, body: unknown): Promise<ApproveAnswer> {
+    const answer = await this.call('approve-retry', key, body);
+    if (answer.kind === 'approved') return answer;
+    const { state } = answer;
+    if (state === 'none') throw unknownTask();
+    throw new ProblemException({
+      status: 409,
+      code: 'not-waiting',
+      title: 'The task does not wait for an approval',
+      detail: `state: found ${state}, wanted failed or stale with the policy approve; ${REMEDIES[state]}`,
+      extra: { state },
+    });
+  }
+
+  private async call<Operation extends TaskOperation>(
+    operation: Operation,
+    key: string,
+    body: unknown,
+  ): Promise<TaskAnswers[Operation]> {
+    const called = await this.calls.call(operation, key, body);
+    if (!called.ok) throw inputProblem(422, called.problems);
+    return called.answer;
+  }
+}
+
+/** What to do about a task that cannot be approved. */
+const REMEDIES: Readonly<Record<TaskState, string>> = {
+  running: 'wait until it ends',
+  succeeded: 'it is free: acquire it',
+  cancelled: 'it is free: acquire it',
+  failed: 'approve it',
+  stale: 'it heals by itself: acquire it',
+  approved: 'acquire it',
+  approval_expired: 'the time for an approval is over: release it (`lanekeeper tasks release`), then it is free',
+};
+
+function isWithoutToken(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && 'by' in body && !('token' in body);
+}
+
+function held<Answer extends object>(answer: Answer | NotHeld): Answer {
+  if (isHeld(answer)) return answer;
+  const { state, runId } = answer;
+  throw new ProblemException({
+    status: 409,
+    code: 'not-held',
+    title: 'This token holds nothing',
+    detail:
+      `token: found one of a holding that is over, wanted that of the one that runs; the task is ${state}: stop working on ` +
+      'it, and acquire it anew if it is still to be done',
+    extra: { state, ...(runId === undefined ? {} : { runId }) },
+  });
+}
+
+function ended(answer: EndAnswer): EndAnswer {
+  if (answer.kind === 'not_held' && answer.state === 'none') throw unknownTask();
+  if (answer.kind === 'ended') return answer;
+  const { state, runId } = answer;
+  throw new ProblemException({
+    status: 409,
+    code: 'not-held',
+    title: 'This run holds nothing',
+    detail: `runId: found a run whose holding is over, wanted that of the one that runs; the task is ${state}`,
+    extra: { state, ...(runId === undefined ? {} : { runId }) },
+  });
+}
+
+function isHeld<Answer extends object>(answer: Answer | NotHeld): answer is Answer {
+  return !('kind' in answer) || answer.kind !== 'not_held';
+}
+
+function unknownTask(): ProblemException {
+  return notFound(
+    'task',
+    'key: nothing stands under it; it never ran, or it ended well long ago. GET /v1/tasks lists others',
+  );
+}
