@@ -7,3 +7,14 @@ export { OnTurn } from './on-turn.decorator.js';
 export { Turn, TurnOverError, type ReplyContent, type TurnMessage } from './turn.js';
 export { StateMergeError, StateReadOnlyError, type StateMerge, type TurnState } from './turn-state.js';
 export type { TurnSummary } from './turn-summary.js';
+export {
+  NoTasksError,
+  TaskNameError,
+  type HeldTaskView,
+  type TaskConflict,
+  type TaskKeeper,
+  type TaskName,
+  type TaskOptions,
+  type TaskRun,
+  type TurnTasks,
+} from './turn-tasks.js';

@@ -2,6 +2,7 @@ import { LanekeeperError, decodeToken, describeValue, type InboxMessage, type Re
 import type { TraceContext } from '#telemetry';
 import { OwnState, type StateChange, type TurnState } from './turn-state.js';
 import { summarize, type TurnSummary } from './turn-summary.js';
+import { OwnTasks, type HeldTaskView, type TaskKeeper, type TurnTasks } from './turn-tasks.js';
 
 /** What a reply may be: a text, or a text and/or any JSON. */
 export type ReplyContent = string | { readonly text?: string; readonly data?: unknown };
@@ -39,6 +40,10 @@ export interface TurnStart {
   readonly deadline: number;
   readonly signal: AbortSignal;
   readonly trace: TraceContext | undefined;
+  /** Absent = the turn can get no tasks. */
+  readonly tasks?: TaskKeeper;
+  /** The task that its message starts. */
+  readonly task?: Pick<HeldTaskView, 'key' | 'token'>;
 }
 
 /** Every call of a `Turn` after its end throws this: its result is recorded, or nobody will record it any more. */
@@ -67,6 +72,7 @@ export class Turn {
   private readonly start: TurnStart;
   private readonly replies: Reply[] = [];
   private ownState: OwnState | undefined;
+  private ownTasks: OwnTasks | undefined;
   private isOver = false;
 
   constructor(start: TurnStart) {
@@ -85,6 +91,17 @@ export class Turn {
     return this.ownState;
   }
 
+  /** Work that must not run twice at once, nor again after a failure without approval. */
+  get tasks(): TurnTasks {
+    this.ownTasks ??= new OwnTasks(this, this.start.tasks, () => void this.alive());
+    return this.ownTasks;
+  }
+
+  /** The task that its message starts, which this turn holds until it ends; `undefined` when it names none. */
+  get task(): Pick<HeldTaskView, 'key' | 'token'> | undefined {
+    return this.start.task;
+  }
+
   /** Other turns of the session run beside this one (strategy `concurrent`): `state` may be merged into, and not set. */
   get isParallel(): boolean {
     return this.start.isParallel === true;
@@ -95,7 +112,7 @@ export class Turn {
     return new Date(this.start.deadline);
   }
 
-  /** Aborts when the handler has to stop: the time is over, or the worker stops. */
+  /** Aborts when the handler has to stop: the time is over, the worker stops, or somebody else may have its message's task. */
   get signal(): AbortSignal {
     return this.start.signal;
   }

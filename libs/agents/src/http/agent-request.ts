@@ -23,6 +23,7 @@ export function makeAgentRequest(turn: Turn, secret: string | undefined): AgentR
     messages: turn.messages,
     skipped: turn.skipped,
     ...(summary === undefined ? {} : { summary }),
+    ...(turn.task === undefined ? {} : { task: turn.task }),
     state: state ?? null,
     deadline: turn.deadline.toISOString(),
   });

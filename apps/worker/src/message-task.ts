@@ -1,0 +1,67 @@
+import { hash } from 'node:crypto';
+import type { Settings } from '#config';
+import {
+  decodeToken,
+  isTaskName,
+  makeTaskKey,
+  sessionTaskScope,
+  type InboxMessage,
+  type SessionTokens,
+  type StalePolicy,
+} from '#contracts';
+
+/** The task of a message as the guard is asked for it. */
+export interface GuardedTask {
+  readonly key: string;
+  readonly ttlMs: number;
+  readonly stale: StalePolicy;
+}
+
+/** What of the settings says which tasks messages start. */
+export type TaskSettings = Pick<Settings, 'guard'> & {
+  readonly agents: Readonly<Record<string, Pick<Settings['agents'][string], 'taskFrom'>>>;
+};
+
+/** The task that a message starts: the one that it names, else what `taskFrom` of its agent finds in it. */
+export function taskOfMessage(
+  { guard, agents }: TaskSettings,
+  { agentToken, sessionToken }: SessionTokens,
+  message: Pick<InboxMessage, 'task' | 'text' | 'data'>,
+): GuardedTask | undefined {
+  const agent = decodeToken(agentToken) ?? agentToken;
+  const taskFrom = agents[agent]?.taskFrom;
+  const named = typeof message.task === 'string' ? { name: message.task } : message.task;
+  const found = named ?? (taskFrom === undefined ? undefined : { ...taskFrom, name: findName(taskFrom, message) });
+  if (found?.name === undefined) return undefined;
+  const scope = found.namespace ?? sessionTaskScope(agent, decodeToken(sessionToken) ?? sessionToken);
+  return {
+    key: makeTaskKey(scope, found.name),
+    ttlMs: found.ttlMs ?? guard.ttlMs,
+    stale: found.stale ?? guard.stale,
+  };
+}
+
+type TaskFrom = NonNullable<TaskSettings['agents'][string]['taskFrom']>;
+
+function findName({ commands = [], data }: TaskFrom, message: Pick<InboxMessage, 'text' | 'data'>): string | undefined {
+  // Telegram's commands in groups name the bot that they are for.
+  const word = /^\s*([^\s@]{1,65})/.exec(message.text ?? '')?.[1]?.toLowerCase();
+  const command = commands.find((known) => known.toLowerCase() === word);
+  if (command !== undefined) return command.replace(/^[/!]/, '');
+  const value = data === undefined ? undefined : valueAt(message.data, data.split('.'));
+  if (typeof value !== 'string' || value === '') return undefined;
+  // Any text guards its task, also one that is no name: the same text is the same task.
+  return isTaskName(value) ? value : `sha256-${hash('sha256', value, 'hex').slice(0, HASH_CHARS)}`;
+}
+
+const HASH_CHARS = 32;
+
+function valueAt(value: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (group, key) =>
+      typeof group === 'object' && group !== null && Object.hasOwn(group, key)
+        ? (group as Record<string, unknown>)[key]
+        : undefined,
+    value,
+  );
+}
