@@ -1,7 +1,8 @@
-import { makeRunId, type Decision, type RunInWork, type SessionTokens } from '#contracts';
+import { makeRunId, type Decision, type HeldTask, type RunInWork, type SessionTokens } from '#contracts';
 import type { InboxItem } from './inbox-item.js';
 import { STRATEGY_TABLE } from './strategy-table.js';
 import { summarizedIn } from './take-batch.js';
+import type { TaskRef } from './task-ref.js';
 
 /** The messages of one run: fixed at its first call, the same for every attempt (L7). */
 export interface Batch {
@@ -22,6 +23,10 @@ export interface Batch {
   readonly lowestSeq: number;
   /** The first so many items were too much for the queue: the agent gets a summary of them beside their texts. */
   readonly summarized: number;
+  /** The task that its message starts; such a message is alone in its batch. */
+  readonly task?: TaskRef;
+  /** What its former attempt held on to. Absent where whoever ran that may still be at work. */
+  readonly tasks?: readonly HeldTask[];
 }
 
 /** `frozen`: the run that these items belong to, when they ran before. */
@@ -32,6 +37,7 @@ export function makeBatch(
   isCondemned: boolean,
   isParallel: boolean,
 ): Batch {
+  const task = items.find((item) => item.task !== undefined)?.task;
   return {
     runId:
       frozen?.runId ??
@@ -49,10 +55,15 @@ export function makeBatch(
     items,
     lowestSeq: Math.min(...items.map(({ seq }) => seq)),
     summarized: summarizedIn(items),
+    ...(task === undefined ? {} : { task }),
+    ...(frozen?.tasks === undefined ? {} : { tasks: frozen.tasks }),
   };
 }
 
-/** The run of a batch, as a record keeps it. */
+/**
+ * The run of a batch, as a record keeps it. Without what it holds: while it is in work, and when it is handed back, its
+ * handler may still go on with that.
+ */
 export function runOf({ runId, attempt, crashes, failures, laterSince, items }: Batch): RunInWork {
   const later = laterSince === undefined ? {} : { laterSince };
   return { runId, seqs: items.map(({ seq }) => seq), attempt, crashes, failures, ...later };

@@ -10,6 +10,7 @@ import {
   type QueueSettings,
   type SessionTokens,
 } from '#contracts';
+import type { TaskRef, TaskRefusal } from './task-ref.js';
 
 /** A message of the inbox as a lane keeps it. */
 export interface InboxItem {
@@ -25,6 +26,10 @@ export interface InboxItem {
   readonly route: string;
   /** How it waits and is taken. */
   readonly queueing: QueueSettings;
+  /** The task that it starts: it runs in a turn of its own. */
+  readonly task?: TaskRef;
+  /** It does not get its task: no turn takes it, and a note refuses it. */
+  readonly refusal?: TaskRefusal;
   /** It came after the lane had gone on without its number. */
   readonly isLate?: true;
   readonly traceparent?: string;
@@ -41,6 +46,8 @@ export interface RawInboxMessage {
 /** Without a message: how those of its agent wait. */
 export type QueueingOf = (message?: Pick<InboxMessage, 'channel' | 'strategy'>) => QueueSettings;
 
+export type TaskOf = (message: InboxMessage) => TaskRef | undefined;
+
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /**
@@ -51,8 +58,11 @@ export function readInboxItem(
   raw: RawInboxMessage,
   tokenProblem: string | undefined,
   queueingOf: QueueingOf,
+  taskOf?: TaskOf,
 ): InboxItem {
   const content = tokenProblem === undefined ? readContent(raw.data) : { ok: false as const, problem: tokenProblem };
+  const message = content.ok && content.message.kind === 'message' ? content.message : undefined;
+  const task = message === undefined ? undefined : taskOf?.(message);
   const traceparent = raw.header('traceparent');
   const tracestate = traceparent === '' ? '' : raw.header('tracestate');
   return {
@@ -61,8 +71,9 @@ export function readInboxItem(
     bytes: raw.data.length,
     content,
     id: content.ok ? content.message.id : unreadableId(raw.seq),
-    route: content.ok && content.message.kind === 'message' ? routeOf(content.message) : '',
-    queueing: content.ok && content.message.kind === 'message' ? queueingOf(content.message) : queueingOf(),
+    route: message === undefined ? '' : routeOf(message),
+    queueing: queueingOf(message),
+    ...(task === undefined ? {} : { task }),
     ...(traceparent === '' ? {} : { traceparent }),
     ...(tracestate === '' ? {} : { tracestate }),
   };

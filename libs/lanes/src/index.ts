@@ -1,10 +1,21 @@
 export { decide, emptyHead, isDecided } from './head.js';
 export { describeRuns } from './lane-description.js';
 export type { Holders } from './lane-holds.js';
-export type { InboxSource, InboxPart, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
+export type {
+  AttemptEnd,
+  HoldingRun,
+  InboxSource,
+  InboxPart,
+  RecordStore,
+  Settled,
+  TurnRunner,
+  TurnWork,
+  WriteOutcome,
+} from './lane-ports.js';
 export type { CutTurn } from './lane-recovery.js';
 export { LaneRunner } from './lane-runner.js';
 export { keyOfLane, laneId, type LaneProgress } from './lane-table.js';
 export type { LoadedHead } from './lane.js';
-export type { StateChange, TurnOutcome } from './settlement.js';
+export type { Ending, StateChange, TurnOutcome } from './settlement.js';
+export type { TaskRef, TaskRefusal } from './task-ref.js';
 export type { TurnPolicy } from './turn-policy.js';

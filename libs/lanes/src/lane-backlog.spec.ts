@@ -17,7 +17,7 @@ function setUp(laneBuffer = 3, budgetBytes = 1_000) {
   };
   const seqs = () => ({
     waiting: backlog.waiting.map(({ seq }) => seq),
-    broken: backlog.broken.map(({ seq }) => seq),
+    broken: backlog.barred.map(({ seq }) => seq),
     controls: backlog.controls.map(({ seq }) => seq),
     beyond: [...backlog.beyond],
   });
@@ -173,7 +173,7 @@ it('knows every sequence that is not decided, in order, wherever it has it', () 
         }
         const wanted = [...arrived.keys()].filter((seq) => !isDecided(head, seq));
         expect(backlog.undecided(taken, head)).toEqual(wanted);
-        const whole = [...backlog.waiting, ...backlog.broken, ...backlog.controls];
+        const whole = [...backlog.waiting, ...backlog.barred, ...backlog.controls];
         expect([backlog.depth, budget.usedBytes]).toEqual([
           wanted.length - taken.length - backlog.controls.length,
           whole.length,

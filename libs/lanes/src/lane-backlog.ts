@@ -20,16 +20,16 @@ const LOW_READ_BYTES = 64 * 1024;
 
 /**
  * What was read of a session and is in no turn: messages that wait, in the order in which they may be handled; what no turn
- * can take, and orders to the lane, ascending by sequence. Nothing that the head has decided is among them. Numbered messages
- * that came before their time (`early`) do not wait yet.
+ * can take (`barred`: it is no message, or does not get its task), and orders to the lane, ascending by sequence. Nothing that
+ * the head has decided is among them. Numbered messages that came before their time (`early`) do not wait yet.
  *
  * Messages are kept as a whole up to `laneBuffer` and to the budget of the process. Of what comes behind, only the
  * sequences are kept (`beyond`), whatever it is: its lane reads it again when its turn comes. Orders are always kept, since
- * they act when they come.
+ * they act when they come, and so is what little is left of a message that does not get its task: its sender hears at once.
  */
 export class LaneBacklog {
   waiting: InboxItem[] = [];
-  broken: InboxItem[] = [];
+  barred: InboxItem[] = [];
   controls: InboxItem[] = [];
   /** Sequences above all that wait here as a whole. */
   beyond: number[] = [];
@@ -55,7 +55,8 @@ export class LaneBacklog {
     this.lastSeq = item.seq;
     if (isDecided(head, item.seq)) return false;
     const list = this.listFor(item);
-    if (list !== this.controls && (this.beyond.length > 0 || this.isFull || this.budget.isSpent)) {
+    const isKept = list === this.controls || item.refusal !== undefined;
+    if (!isKept && (this.beyond.length > 0 || this.isFull || this.budget.isSpent)) {
       this.beyond.push(item.seq);
       return true;
     }
@@ -128,16 +129,23 @@ export class LaneBacklog {
     if (this.order === undefined) return head.nextSequence;
     const gone = new Set(decided);
     return this.order.nextAfter(
-      [...this.waiting, ...inWork()].filter(({ seq }) => !gone.has(seq) && !isDecided(head, seq)),
+      [...this.waiting, ...this.barred, ...inWork()].filter(({ seq }) => !gone.has(seq) && !isDecided(head, seq)),
     );
   }
 
+  /** How many messages wait. Those that are about to be refused do not. */
   get depth(): number {
-    return this.waiting.length + this.earlyCount + this.broken.length + this.beyond.length;
+    const refused = this.barred.length === 0 ? 0 : this.refused.length;
+    return this.waiting.length + this.earlyCount + this.barred.length - refused + this.beyond.length;
   }
 
   get isEmpty(): boolean {
-    return this.depth === 0 && this.controls.length === 0;
+    return this.oldestSeq === undefined;
+  }
+
+  /** Those that do not get their task. */
+  get refused(): readonly InboxItem[] {
+    return this.barred.filter(({ refusal }) => refusal !== undefined);
   }
 
   /** The lowest sequence of what is here. */
@@ -145,7 +153,7 @@ export class LaneBacklog {
     let oldest = this.waiting[0]?.seq ?? Number.POSITIVE_INFINITY;
     if (this.order !== undefined)
       for (const { seq } of [...this.waiting, ...this.early]) oldest = Math.min(oldest, seq);
-    for (const seq of [this.broken[0]?.seq, this.controls[0]?.seq, this.beyond[0]]) {
+    for (const seq of [this.barred[0]?.seq, this.controls[0]?.seq, this.beyond[0]]) {
       if (seq !== undefined && seq < oldest) oldest = seq;
     }
     return oldest === Number.POSITIVE_INFINITY ? undefined : oldest;
@@ -194,23 +202,35 @@ export class LaneBacklog {
    */
   close(): void {
     this.isClosed = true;
-    this.order?.unsee(this.waiting);
-    const whole = [...this.waiting, ...this.early, ...this.broken, ...this.controls].map(({ seq }) => seq);
+    this.order?.unsee([...this.waiting, ...this.barred]);
+    const whole = [...this.waiting, ...this.early, ...this.barred, ...this.controls].map(({ seq }) => seq);
     this.beyond = [...whole, ...this.beyond].toSorted((a, b) => a - b);
     this.waiting = [];
     this.order?.forget(() => true);
-    this.broken = [];
+    this.barred = [];
     this.controls = [];
     this.peeked = [];
     this.countBytes(0);
   }
 
+  /** What waits is to be refused: from here on no turn takes it. */
+  bar(item: InboxItem): void {
+    if (this.isClosed) return;
+    const isOther = ({ seq }: InboxItem): boolean => seq !== item.seq;
+    this.waiting = this.waiting.filter(isOther);
+    this.order?.forget((seq) => seq === item.seq);
+    this.beyond = this.beyond.filter((seq) => seq !== item.seq);
+    this.peeked = this.peeked.filter(isOther);
+    this.add(item);
+    this.recount();
+  }
+
   /** Items that no turn can take; a note has to reject them. No more of them than one record holds. */
   toReject(head: Head, oldestUndecided: number | undefined): readonly InboxItem[] {
-    if (this.broken.length === 0) return this.broken;
-    if (head.done.length < MAX_DONE_RANGES) return this.broken.slice(0, MAX_RECORD_MESSAGES);
+    if (this.barred.length === 0) return this.barred;
+    if (head.done.length < MAX_DONE_RANGES) return this.barred.slice(0, MAX_RECORD_MESSAGES);
     // Each would be one more hole: only what moves `upto` instead may be decided now.
-    const [first] = this.broken;
+    const [first] = this.barred;
     return first !== undefined && first.seq === oldestUndecided ? [first] : [];
   }
 
@@ -241,7 +261,7 @@ export class LaneBacklog {
     const isPending = (item: InboxItem): boolean => !isDecided(head, item.seq);
     if (this.waiting.length > 0) this.waiting = this.waiting.filter(isPending);
     this.order?.forget((seq) => isDecided(head, seq));
-    if (this.broken.length > 0) this.broken = this.broken.filter(isPending);
+    if (this.barred.length > 0) this.barred = this.barred.filter(isPending);
     if (this.controls.length > 0) this.controls = this.controls.filter(isPending);
     const [first] = this.beyond;
     // Rarely, and then it is a long list: most records decide what lies before it.
@@ -273,7 +293,7 @@ export class LaneBacklog {
   /** Every sequence up to `upTo` that is not decided, ascending; `batch` is what was taken out for turns. */
   undecided(batch: readonly InboxItem[], head: Head, upTo = Number.POSITIVE_INFINITY): number[] {
     const ordered = this.order === undefined ? [] : [...this.waiting, ...this.early];
-    const others = [...this.broken, ...this.controls, ...ordered, ...batch]
+    const others = [...this.barred, ...this.controls, ...ordered, ...batch]
       .map(({ seq }) => seq)
       .filter((seq) => seq <= upTo && !isDecided(head, seq))
       .toSorted((a, b) => a - b);
@@ -301,13 +321,13 @@ export class LaneBacklog {
 
   private get isFull(): boolean {
     return (
-      this.waiting.length + this.earlyCount + this.broken.length >= this.laneBuffer || this.bytes >= MAX_LANE_BYTES
+      this.waiting.length + this.earlyCount + this.barred.length >= this.laneBuffer || this.bytes >= MAX_LANE_BYTES
     );
   }
 
   private recount(): void {
     let bytes = 0;
-    for (const list of [this.waiting, this.early, this.broken, this.controls, this.peeked]) {
+    for (const list of [this.waiting, this.early, this.barred, this.controls, this.peeked]) {
       for (const item of list) bytes += item.bytes;
     }
     this.countBytes(bytes);
@@ -320,18 +340,31 @@ export class LaneBacklog {
 
   private add(item: InboxItem): void {
     const list = this.listFor(item);
+    if (list === this.barred) {
+      const at = list.findIndex(({ seq }) => seq > item.seq);
+      list.splice(at === -1 ? list.length : at, 0, item);
+      if (item.refusal !== undefined) this.pass(item);
+      return;
+    }
     const isNumbered = this.nextNumber !== undefined && list === this.waiting && numberOf(item) !== undefined;
     if (isNumbered) this.order ??= new ReleaseOrder(this.nextNumber ?? null, this.waiting.at(-1)?.seq ?? 0);
     if (list === this.waiting && this.order !== undefined) list.push(...this.order.admit(item));
     else list.push(item);
   }
 
+  /** Nobody is to wait for the number of what gets no turn. */
+  private pass(item: InboxItem): void {
+    if (numberOf(item) === undefined || this.nextNumber === undefined) return;
+    this.order ??= new ReleaseOrder(this.nextNumber, this.waiting.at(-1)?.seq ?? 0);
+    this.waiting.push(...this.order.pass(item));
+  }
+
   private get earlyCount(): number {
     return this.order?.earlyCount ?? 0;
   }
 
-  private listFor({ content }: InboxItem): InboxItem[] {
-    if (!content.ok) return this.broken;
+  private listFor({ content, refusal }: InboxItem): InboxItem[] {
+    if (!content.ok || refusal !== undefined) return this.barred;
     return content.message.kind === 'control' ? this.controls : this.waiting;
   }
 }

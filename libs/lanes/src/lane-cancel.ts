@@ -51,7 +51,9 @@ function targetsOf({ backlog, serial, parallel, running }: Lane, order: InboxIte
   for (const { next } of [serial, ...parallel.frozen])
     for (const seq of next?.seqs ?? []) runOf.set(seq, next?.runId ?? '');
   const isWaitingTarget = (seq: number): boolean => seq < order.seq && isMeant(target, seq, runOf.get(seq));
-  const queued = [...backlog.waiting, ...backlog.early, ...backlog.peeked].filter(({ seq }) => isWaitingTarget(seq));
+  const queued = [...backlog.waiting, ...backlog.early, ...backlog.refused, ...backlog.peeked].filter(({ seq }) =>
+    isWaitingTarget(seq),
+  );
   const peeked = new Set(backlog.peeked.map(({ seq }) => seq));
   return {
     queued,

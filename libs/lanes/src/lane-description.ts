@@ -8,13 +8,13 @@ export type StartOf = (run: LaneRun) => number | undefined;
 /** What a worker answers when it is asked about a session. `lane` is undefined for one that it has not seen. */
 export function describeLane(lane: Lane | undefined, startOf: StartOf, now: number, worker: string): SessionAnswer {
   if (lane === undefined) return { state: 'idle', depth: 0, oldestMs: null, worker };
-  const { oldestWaiting: oldest, backlog, hold } = lane;
+  const { oldestWaiting: oldest, backlog, depth, hold } = lane;
   const retry = retryOf(lane);
   const endsAt = lane.serial.windowEndsAt;
   const gapEndsAt = lane.gapEndsAt(now);
   return {
     state: stateOf(lane),
-    depth: backlog.depth,
+    depth,
     oldestMs: oldest === undefined ? null : Math.max(0, now - oldest.storedAtMs),
     ...describeRuns(lane, startOf),
     ...(retry === undefined ? {} : { retry }),
@@ -51,7 +51,7 @@ function stateOf(lane: Lane): SessionAnswer['state'] {
   if (lane.hold !== undefined) return 'held';
   if (lane.running.length > 0) return 'running';
   if (lane.serial.retryAt !== undefined || lane.parallel.retriesAt.length > 0) return 'retrying';
-  return lane.backlog.depth > 0 ? 'queued' : 'idle';
+  return lane.depth > 0 ? 'queued' : 'idle';
 }
 
 function retryOf({ serial }: Lane): SessionAnswer['retry'] {

@@ -1,4 +1,5 @@
-import type { MessageDecision, NoteReply, QueueSettings } from '#contracts';
+import type { MessageDecision, QueueSettings } from '#contracts';
+import { decisionNote, noteReply, type DecisionNote } from './decision-note.js';
 import { overflowOf } from './full-queue.js';
 import type { InboxItem } from './inbox-item.js';
 import { MAX_RECORD_MESSAGES } from './lane-backlog.js';
@@ -8,12 +9,9 @@ import { STRATEGY_TABLE } from './strategy-table.js';
 
 /** What has to go of what waits: the queue is too full, or it has waited too long. Asked again after each step. */
 export type DiscardStep =
-  | { readonly kind: 'note'; readonly messages: readonly MessageDecision[]; readonly sends: readonly NoteReply[] }
+  | ({ readonly kind: 'note' } & DecisionNote)
   /** What has to go was not kept: it has to be read again first. */
   | { readonly kind: 'read'; readonly seqs: readonly number[] };
-
-/** What senders are told stands in the record too: no more of it than a record holds beside all the rest. */
-const MAX_SENDS_BYTES = 128 * 1024;
 
 /** `now`: ms since the epoch, `monotonicNow`: of a clock that never goes back. */
 export function nextDiscardStep(lane: Lane, now: number, monotonicNow: number): DiscardStep | undefined {
@@ -23,7 +21,12 @@ export function nextDiscardStep(lane: Lane, now: number, monotonicNow: number): 
   if (reasons.size === 0) return undefined;
   const items = [...backlog.waiting, ...backlog.early, ...backlog.peeked].filter(({ seq }) => reasons.has(seq));
   if (items.length === 0) return { kind: 'read', seqs: [...reasons.keys()].slice(0, MAX_RECORD_MESSAGES) };
-  return noteOf(items, reasons);
+  const note = decisionNote(
+    items,
+    (item) => decisionOf(item, reasons.get(item.seq) ?? ''),
+    (item) => noteReply(item, { text: item.queueing.busyMessage }),
+  );
+  return { kind: 'note', ...note };
 }
 
 /** When the next message expires that waits now, ms since the epoch; undefined = none does. */
@@ -80,34 +83,7 @@ function expiryOf(lane: Lane, item: InboxItem, now: number, monotonicNow: number
   return lane.waitingClock.waitedMs(item, monotonicNow) >= queueEntryTtlMs ? 'queue-entry-ttl' : undefined;
 }
 
-function noteOf(items: readonly InboxItem[], reasons: ReadonlyMap<number, string>): DiscardStep {
-  const messages: MessageDecision[] = [];
-  const sends: NoteReply[] = [];
-  let bytes = 0;
-  for (const item of items.slice(0, MAX_RECORD_MESSAGES)) {
-    const reply = busyReplyTo(item);
-    bytes += reply === undefined ? 0 : Buffer.byteLength(JSON.stringify(reply));
-    if (bytes > MAX_SENDS_BYTES && messages.length > 0) break;
-    messages.push(decisionOf(item, reasons.get(item.seq) ?? ''));
-    if (reply !== undefined) sends.push(reply);
-  }
-  return { kind: 'note', messages, sends };
-}
-
 function decisionOf({ id, seq, content }: InboxItem, reason: string): MessageDecision {
   if (!content.ok) return { id, seq, decision: 'rejected', reason: content.problem };
   return { id, seq, decision: reason.startsWith('queue-full') || reason === 'busy' ? 'dropped' : 'expired', reason };
-}
-
-/** Nobody is left without an answer, unless that is what was asked for. */
-function busyReplyTo({ seq, content, queueing }: InboxItem): NoteReply | undefined {
-  if (queueing.overflowAction === 'silent' || !content.ok || content.message.kind !== 'message') return undefined;
-  const { thread, replyTo } = content.message;
-  return {
-    kind: 'reply',
-    text: queueing.busyMessage,
-    seq,
-    ...(thread === undefined ? {} : { thread }),
-    ...(replyTo === undefined ? {} : { replyTo }),
-  };
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '#contracts';
 import type { Logger } from '#telemetry';
+import { barredNote } from './decision-note.js';
 import type { IdleLanes } from './idle-lanes.js';
 import { nextCancelStep } from './lane-cancel.js';
 import { nextDiscardStep, nextExpiryAt } from './lane-discards.js';
@@ -66,8 +67,8 @@ export class LaneDriver {
     if (lane.isIncomplete) this.incomplete.add(lane);
     else if (this.incomplete.size > 0) this.incomplete.delete(lane);
     if (lane.backlog.controls.length > 0 && this.cancel(lane)) return;
-    if (lane.backlog.broken.length > 0 && lane.toReject.length > 0) {
-      if (this.isOurs(lane)) this.follow(lane, this.reject(lane));
+    if (lane.backlog.barred.length > 0 && lane.toReject.length > 0) {
+      if (this.isOurs(lane)) this.follow(lane, this.decideBarred(lane));
       return;
     }
     const { clock } = this.options;
@@ -180,15 +181,12 @@ export class LaneDriver {
     if (!this.refill.isReading(lane)) void this.refill.peek(lane, seqs).then(() => this.drive(lane));
   }
 
-  private reject(lane: Lane): Promise<WriteResult> {
-    const messages = lane.toReject.map(({ id, seq, content }) => ({
-      id,
-      seq,
-      decision: 'rejected' as const,
-      reason: content.ok ? 'unknown reason' : content.problem,
-    }));
-    this.options.log.warn({ ...lane.key, seqs: messages.map(({ seq }) => seq) }, 'messages rejected');
-    return this.writer.note(lane, messages);
+  /** What no turn can take. */
+  private decideBarred(lane: Lane): Promise<WriteResult> {
+    const { messages, sends } = barredNote(lane.toReject);
+    const rejected = messages.flatMap(({ seq, decision }) => (decision === 'rejected' ? [seq] : []));
+    if (rejected.length > 0) this.options.log.warn({ ...lane.key, seqs: rejected }, 'messages rejected');
+    return this.writer.note(lane, messages, sends);
   }
 
   /** Begins what may begin beside the run that is in turn. */

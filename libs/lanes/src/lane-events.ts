@@ -33,6 +33,8 @@ export function eventsOfRecord({ record, again, isParallel: isBeside }: RecordDr
 /** A message came and does not run at once. */
 export function eventsOfArrival(lane: Lane, item: InboxItem, queueDepth: number, now: number): LaneEvent[] {
   if (!item.content.ok || item.content.message.kind === 'control') return [];
+  // It is refused at once.
+  if (item.task !== undefined && lane.backlog.refused.some(({ seq }) => seq === item.seq)) return [];
   const message = { messageId: item.id, ...threadOf(item) };
   if (lane.backlog.early.includes(item)) {
     lane.queuedUpTo = item.seq;
@@ -79,6 +81,7 @@ function decidedByNote({ id, seq, decision, reason }: MessageDecision, queueDept
     case 'expired':
     case 'cancelled':
     case 'rejected':
+    case 'refused':
       return [
         {
           ...{ type: `message-${decision}`, messageId: id, seq, queueDepth },

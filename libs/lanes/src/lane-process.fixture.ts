@@ -47,6 +47,7 @@ export interface ProcessOptions {
   readonly inbox?: MemoryInbox;
   readonly memory?: MemoryLimits;
   readonly laneBuffer?: number;
+  readonly turns?: ManualTurns;
   readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;
 }
 
@@ -56,7 +57,7 @@ export function setUpProcess({
   clock = new ManualClock(),
   ...options
 }: ProcessOptions = {}) {
-  const turns = new ManualTurns();
+  const { turns = new ManualTurns() } = options;
   const { laneBuffer = RETRY_POLICY.laneBuffer } = options;
   turns.policy = { ...RETRY_POLICY, laneBuffer };
   /** While closed, what is asked for does not reach the broker. */

@@ -34,9 +34,11 @@ export interface AfterCrash {
  *   fewer than two crashes       -> one more, the next attempt
  *   two, not begun in quarantine -> as it was: it waits for its turn alone, and did not run
  *   begun in quarantine          -> condemned: it ran alone, so it is what took the worker down
+ *
+ * What it held is not carried on: nobody knows whether the handler is gone too.
  */
 export function runAfterCrash(begun: RunInWork): AfterCrash {
-  const { notBefore: _past, ...run } = begun;
+  const { notBefore: _past, tasks: _void, ...run } = begun;
   if (run.quarantined === true) return { run, hasCrashed: true, isCondemned: true };
   if (run.crashes >= QUARANTINE_CRASHES) return { run, hasCrashed: false, isCondemned: false };
   const next = { ...run, attempt: run.attempt + 1, crashes: run.crashes + 1 };

@@ -14,6 +14,8 @@ import { QUARANTINE_CRASHES } from './lane-recovery.js';
  * `next` is a frozen batch: it has run before, or may have. `mustRecord` says that a note about it has to stand before it
  * runs; `isCondemned` that it does not run at all, and ends dead.
  *
+ * Its next attempt goes on with the tasks that it held (`RunInWork.tasks`), unless a crash lies between them.
+ *
  * L1  A batch of which another record decided a part is no longer whole, and its result is discarded.
  * L4  What a dead owner may have begun runs only after a record that fences it (`toRecord`).
  * L7  A frozen batch runs only when all of it is there.
@@ -85,6 +87,7 @@ export abstract class LaneRun {
     if (!this.canTake(now) || items.length === 0) throw new Error('nothing to take');
     this.batch = makeBatch(this.lane.key, items, this.next, this.isCondemned, this.isParallel);
     this.lane.backlog.take(items);
+    this.lane.tasks?.began(items);
     this.clear();
     return this.batch;
   }

@@ -21,6 +21,7 @@ import type { LoadedHead } from './lane.js';
 import type { Holders } from './lane-holds.js';
 import type { InboxPart, InboxSource, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
 import type { TurnOutcome } from './settlement.js';
+import type { TaskRefusal } from './task-ref.js';
 import type { TurnPolicy } from './turn-policy.js';
 
 /** For specs: a broker, a clock and an agent in memory, so that every order of events can be tried by hand. */
@@ -166,6 +167,8 @@ export interface StartedTurn extends TurnWork {
   readonly seqs: readonly number[];
   end(outcome?: Partial<Extract<TurnOutcome, { kind: 'succeeded' }>>): void;
   fail(name: string, next?: Extract<TurnOutcome, { kind: 'failed' }>['next']): void;
+  /** It does not get its task. */
+  refuse(refusal: TaskRefusal): void;
 }
 
 /**
@@ -230,6 +233,7 @@ export class ManualTurns implements TurnRunner {
         onOver: (listener) => work.onOver(listener),
         seqs: batch.items.map(({ seq }) => seq),
         end: (outcome = {}) => finish({ kind: 'succeeded', replies: [], ...outcome }),
+        refuse: (refusal) => finish({ kind: 'refused', refusal }),
         fail: (name, next) =>
           finish({ kind: 'failed', error: { name, message: 'on purpose' }, ...(next === undefined ? {} : { next }) }),
       };

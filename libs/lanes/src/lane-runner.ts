@@ -10,8 +10,10 @@ import { eventsOfArrival, eventsOfGaps, eventsOfRecord, eventsOfTaking } from '.
 import { LaneHolds, type HoldEnd, type Holders } from './lane-holds.js';
 import { LaneLoader } from './lane-loader.js';
 import { Lane, type LaneOptions } from './lane.js';
-import type { InboxSource, RecordStore, TurnRunner } from './lane-ports.js';
+import type { HoldingRun, InboxSource, RecordStore, Settled, TurnRunner } from './lane-ports.js';
 import { LaneRefill } from './lane-refill.js';
+import { forsakenRuns } from './held-tasks.js';
+import { TaskLooks } from './task-looks.js';
 import { keyOfLane, laneId, ShardLanes, type LaneProgress } from './lane-table.js';
 import { LaneWriter } from './lane-writer.js';
 import { RunningTurns } from './running-turns.js';
@@ -68,13 +70,16 @@ export class LaneRunner {
   private readonly driver: LaneDriver;
   private readonly idle: IdleLanes;
   private readonly bodies: BodyBudget;
+  private readonly looks: TaskLooks;
 
   constructor(private readonly options: LaneRunnerOptions) {
     this.writer = new LaneWriter({
       ...options,
-      onRecord: (lane, written) => {
+      onRecord: (lane, before, written) => {
         this.shards.get(lane.key.shard)?.sawRecord(lane.headSeq);
-        if (written !== undefined) this.tell(lane, eventsOfRecord(written, lane.backlog.depth));
+        const how = written === undefined ? 'discarded' : 'ended';
+        for (const run of forsakenRuns(before, lane)) this.settled(lane, run, how);
+        if (written !== undefined) this.tell(lane, eventsOfRecord(written, lane.depth));
       },
     });
     const refill = new LaneRefill(options.inbox);
@@ -95,6 +100,7 @@ export class LaneRunner {
       refill,
       this.idle,
     );
+    this.looks = new TaskLooks(options.turns, (lane) => this.driver.drive(lane));
     this.holds = new LaneHolds(options.store, options.holders, options.clock, (lane, end) => this.unhold(lane, end));
     this.loader = new LaneLoader(options, this.holds, (lane) => this.begin(lane));
   }
@@ -149,9 +155,12 @@ export class LaneRunner {
     this.idle.delete(lane);
     if (lane.hold !== undefined) this.holds.passCancels(lane);
     if (lane.isOpen) {
-      const events = eventsOfArrival(lane, item, lane.backlog.depth, now);
+      // Also one that is not counted yet waits.
+      const isPending = lane.tasks?.isPending(item.seq) === true;
+      const events = eventsOfArrival(lane, item, lane.depth + (isPending ? 1 : 0), now);
       this.driver.drive(lane);
       this.tell(lane, events);
+      this.looks.ask(lane);
     }
   }
 
@@ -212,7 +221,7 @@ export class LaneRunner {
     // Another record has decided their batch: they come to nothing, and nobody is to wait for them.
     for (const { running } of home.busy) for (const run of running) if (!run.isWhole) this.turns.discard(run);
     const progress = home.progress(this.options.worker);
-    this.close(home);
+    this.close(home, 'again-elsewhere');
     return progress;
   }
 
@@ -221,7 +230,7 @@ export class LaneRunner {
     const home = this.shards.get(shard);
     if (home === undefined) return;
     for (const { running } of home.busy) for (const run of running) this.turns.discard(run);
-    this.close(home);
+    this.close(home, 'discarded');
   }
 
   /** To be called now and then: lanes with nothing to do for long are forgotten. */
@@ -240,12 +249,15 @@ export class LaneRunner {
     return this.turns;
   }
 
-  private close(home: ShardLanes): void {
+  /** `how`: what becomes of runs that wait with holdings. */
+  private close(home: ShardLanes, how: 'again-elsewhere' | 'discarded'): void {
     home.state = 'closed';
     if (this.shards.get(home.shard) === home) this.shards.delete(home.shard);
     for (const lane of home.all) {
       this.driver.forget(lane);
       this.holds.forget(lane);
+      for (const { next } of [lane.serial, ...lane.parallel.frozen])
+        if (next?.tasks !== undefined) this.settled(lane, next, how);
       lane.backlog.close();
     }
   }
@@ -267,6 +279,9 @@ export class LaneRunner {
             budget,
             laneBuffer: turns.policyOf(key).laneBuffer,
             queueingOf: (message) => turns.queueingOf(key, message),
+            taskOf: turns.taskOf === undefined ? undefined : (message) => turns.taskOf?.(key, message),
+            isLookingAtTasks: turns.lookAtTask !== undefined,
+            startOf: (run) => this.turns.startedAt(run),
           }
         : { budget, laneBuffer: MAX_RECORD_MESSAGES, queueingOf: () => QUEUE_DEFAULTS };
     const lane = new Lane(key, home, tokenProblem, options);
@@ -281,6 +296,7 @@ export class LaneRunner {
     const events = isNew ? lane.backlog.waiting.flatMap((item, i) => eventsOfArrival(lane, item, i + 1, now)) : [];
     this.driver.drive(lane);
     this.tell(lane, events);
+    this.looks.ask(lane);
   }
 
   private unhold(lane: Lane, { loaded, crash }: HoldEnd): void {
@@ -296,6 +312,11 @@ export class LaneRunner {
     if (crash !== undefined) lane.assumeCrash(crash.cut, Number.MAX_SAFE_INTEGER, this.options.clock.now());
     if (home.isCaughtUp) lane.giveUpOnMissing();
     this.driver.drive(lane);
+    this.looks.ask(lane);
+  }
+
+  private settled(lane: Lane, run: HoldingRun, how: Settled): void {
+    this.options.turns.settled?.(lane.key, run, how, { isLeaked: false });
   }
 
   private tell(lane: Lane, events: readonly LaneEvent[]): void {

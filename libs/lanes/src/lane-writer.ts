@@ -1,4 +1,4 @@
-import type { Clock, DeadLetter, MessageDecision, NoteReply, RunInWork } from '#contracts';
+import type { Clock, DeadLetter, Head, MessageDecision, NoteReply, RunInWork } from '#contracts';
 import type { Logger } from '#telemetry';
 import type { Batch } from './batch.js';
 import type { Lane } from './lane.js';
@@ -16,8 +16,8 @@ export interface LaneWriterOptions {
   readonly newCommitId: () => string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Told of every record of a lane that stands; `written` when it is ours. */
-  readonly onRecord: (lane: Lane, written?: RecordDraft) => void;
+  /** Told of every record of a lane that stands, with the head before it; `written` when it is ours. */
+  readonly onRecord: (lane: Lane, before: Head, written?: RecordDraft) => void;
 }
 
 /**
@@ -54,11 +54,22 @@ export class LaneWriter {
     return this.exclusively(lane, () => this.send(lane, draftNote(lane, this.signature(), { run, next }), run));
   }
 
-  /** Writes the record that ends a turn, and ends it. What does not fit into a record makes the turn a dead one. */
-  turn(run: LaneRun, batch: Batch, wanted: Ending, times: TurnTimes): Promise<WriteResult> {
+  /**
+   * Writes the record that ends a turn, and ends it. What does not fit into a record makes the turn a dead one. `before`
+   * hears how it ends, before anything of that is durable.
+   */
+  turn(
+    run: LaneRun,
+    batch: Batch,
+    wanted: Ending,
+    times: TurnTimes,
+    before?: (ending: Ending) => Promise<void> | undefined,
+  ): Promise<WriteResult> {
     const { lane } = run;
     return this.exclusively(lane, async () => {
       const { draft, ending } = this.fit(run, batch, wanted, times);
+      const heard = before?.(ending);
+      if (heard !== undefined) await heard;
       if (ending.decision === 'dead') {
         const letters = deadLetters(batch, ending, times);
         if (!(await this.options.store.bury(lane.key, letters))) return 'abandoned';
@@ -100,10 +111,11 @@ export class LaneWriter {
   }
 
   private apply(lane: Lane, draft: RecordDraft, outcome: WriteOutcome): WriteResult {
+    const before = lane.head;
     switch (outcome.kind) {
       case 'won':
         lane.wrote(draft.loadedAt(outcome.seq));
-        this.options.onRecord(lane, draft);
+        this.options.onRecord(lane, before, draft);
         return 'won';
       case 'lost':
         this.options.log.warn(
@@ -111,7 +123,7 @@ export class LaneWriter {
           "another's record stands here, ours is discarded",
         );
         lane.lost(outcome.winner);
-        this.options.onRecord(lane);
+        this.options.onRecord(lane, before);
         return 'lost';
       case 'abandoned':
         lane.isStopped = true;

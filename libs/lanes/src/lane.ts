@@ -1,10 +1,12 @@
 import { QUEUE_DEFAULTS, type Head, type QueueSettings, type RunInWork, type SessionTokens } from '#contracts';
-import { decide, emptyHead, MAX_DONE_RANGES } from './head.js';
-import { readInboxItem, type InboxItem, type QueueingOf, type RawInboxMessage } from './inbox-item.js';
+import { decide, emptyHead, isDecided, MAX_DONE_RANGES } from './head.js';
+import { readInboxItem, type InboxItem, type QueueingOf, type RawInboxMessage, type TaskOf } from './inbox-item.js';
 import { BodyBudget } from './body-budget.js';
 import { LaneBacklog, MAX_RECORD_MESSAGES } from './lane-backlog.js';
+import { withoutHoldings } from './held-tasks.js';
 import { cutRun, type CutTurn } from './lane-recovery.js';
 import type { LaneRun } from './lane-run.js';
+import { LaneTasks, startsTask, type TaskItem } from './lane-tasks.js';
 import { ParallelRuns } from './parallel-runs.js';
 import { SerialRun } from './serial-run.js';
 import { isParallel } from './strategy-table.js';
@@ -22,6 +24,8 @@ import { WaitingClock } from './waiting-clock.js';
  *
  *   written  the record stands; its head is the lane's head
  *   lost     another's record stands there; its head is the lane's head, and what we meant to decide is pending again
+ *
+ * Messages that start tasks are looked after beside that, until they begin (`tasks`; their states stand in `lane-tasks`).
  *
  * L1  What the head has decided is never waiting.
  * L2  `waiting` is in the order in which messages may be handled: that of the inbox, or of their numbers.
@@ -56,6 +60,12 @@ export interface LaneOptions {
   /** How much of its backlog it keeps as a whole - messages. */
   readonly laneBuffer: number;
   readonly queueingOf: QueueingOf;
+  /** Absent: no message of it starts a task. */
+  readonly taskOf?: TaskOf | undefined;
+  /** Whether somebody is asked about a task when its message comes. */
+  readonly isLookingAtTasks?: boolean;
+  /** When the turn of a run began here, ms since the epoch. */
+  readonly startOf?: (run: LaneRun) => number | undefined;
 }
 
 /** Where a lane lives: the shard, as long as this process has it. */
@@ -78,6 +88,8 @@ export class Lane {
   readonly serial: SerialRun;
   private readonly serialAlone: readonly LaneRun[];
   readonly parallel: ParallelRuns;
+  /** Only where a message came that starts a task. */
+  tasks: LaneTasks | undefined;
   private isLoaded = false;
   private current: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
   /** Messages of it from here on may still have to be read for the first time. */
@@ -119,7 +131,8 @@ export class Lane {
   }
 
   readItem(raw: RawInboxMessage): InboxItem {
-    return readInboxItem(raw, this.tokenProblem, this.options.queueingOf);
+    const { queueingOf, taskOf } = this.options;
+    return readInboxItem(raw, this.tokenProblem, queueingOf, taskOf);
   }
 
   get isOpen(): boolean {
@@ -139,6 +152,10 @@ export class Lane {
   }
   get oldestWaiting(): InboxItem | undefined {
     return this.backlog.waiting[0];
+  }
+  /** How many messages wait, as its users count them: what is asked about is not among them yet. */
+  get depth(): number {
+    return this.backlog.depth - (this.tasks?.pendingCount ?? 0);
   }
   get toReject(): readonly InboxItem[] {
     return this.backlog.toReject(this.head, this.undecidedFrom);
@@ -183,7 +200,8 @@ export class Lane {
 
   /** Takes a message that was read. False when it is known or decided. */
   arrive(item: InboxItem, now: number): boolean {
-    const isNew = this.backlog.arrive(item, this.head);
+    const kept = startsTask(item) ? this.admitTask(item) : item;
+    const isNew = this.backlog.arrive(kept, this.head);
     if (item.queueing !== this.ownQueueing) {
       this.isMixed = true;
       this.sawParallel ||= isParallel(item.queueing.strategy);
@@ -198,6 +216,7 @@ export class Lane {
     this.backlog.begin(loaded.head.nextSequence);
     if (this.hold !== undefined && isHoldOver(this.hold, loaded)) this.hold = undefined;
     this.goOnFrom(loaded);
+    this.tasks?.open();
   }
 
   /**
@@ -206,11 +225,13 @@ export class Lane {
    */
   assumeCrash(cut: CutTurn | undefined, upTo: number, now: number): void {
     this.hold = undefined;
+    // Of a retry whose time has not come too: its holder may go on with it as long as it likes.
+    this.current = { ...this.current, head: withoutHoldings(this.head) };
     const { head, headSeq } = this;
     this.parallel.assumeCrash(upTo, now);
     const signOfIt = cutRun(cut, head, headSeq);
     // A retry whose time has not come was not running, and what comes behind it was not either.
-    if (signOfIt === undefined && (head.run?.notBefore ?? 0) > now) return;
+    if (signOfIt === undefined && (head.run?.notBefore ?? 0) > now) return this.serial.follow(head.run);
     this.serial.assumeCrash(signOfIt ?? head.run, upTo);
   }
 
@@ -270,7 +291,8 @@ export class Lane {
   lost(winner: LoadedHead): void {
     this.isContested = true;
     for (const run of this.running) run.isOvertaken = true;
-    this.goOnFrom(winner);
+    // Either of us is a zombie, and its writer may go on with what it holds.
+    this.goOnFrom({ ...winner, head: withoutHoldings(winner.head) });
   }
 
   /** A record stands: its head is the truth. */
@@ -285,6 +307,14 @@ export class Lane {
     if (this.serial.next !== undefined) this.backlog.begun(this.serial.next.seqs);
   }
 
+  /** The message as it is kept: of one that gets no turn, next to nothing. */
+  private admitTask(item: TaskItem): InboxItem {
+    if (item.seq <= this.backlog.lastSeq || isDecided(this.head, item.seq)) return item;
+    const { isLookingAtTasks = false, startOf = () => undefined } = this.options;
+    this.tasks ??= new LaneTasks(this, isLookingAtTasks, startOf);
+    return this.tasks.admit(item);
+  }
+
   private get itemsInWork(): InboxItem[] {
     return this.running.flatMap(({ batch }) => batch?.items ?? []);
   }
@@ -294,6 +324,7 @@ export class Lane {
     this.unfenced = undefined;
     this.backlog.dropDecided(loaded.head);
     this.backlog.follow(loaded.head.nextSequence);
+    this.tasks?.follow();
   }
 
   private decidesAllThatRuns(seqs: readonly number[]): boolean {

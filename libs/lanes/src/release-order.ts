@@ -37,6 +37,12 @@ export class ReleaseOrder {
     return this.place(this.buffer.admit(item, number));
   }
 
+  /** It is handled by nobody: those behind its number need not wait for it. */
+  pass(item: InboxItem): readonly InboxItem[] {
+    const number = numberOf(item);
+    return number === undefined ? [] : this.place(this.buffer.pass(number));
+  }
+
   raise(next: number | null): readonly InboxItem[] {
     return this.place(this.buffer.raise(next));
   }

@@ -4,18 +4,20 @@ import { isMeant } from './lane-cancel.js';
 import { runOf, type Batch } from './batch.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
-import type { RecordStore, TurnRunner } from './lane-ports.js';
+import type { AttemptEnd, RecordStore, Settled, TurnRunner } from './lane-ports.js';
 import type { LaneRefill } from './lane-refill.js';
 import { laneId } from './lane-table.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
 import { Quarantine } from './quarantine.js';
-import { dead, settle, type Ending } from './settlement.js';
+import { dead, settle, type Again, type Ending } from './settlement.js';
 import { TurnExecution, type ExecutedTurn } from './turn-execution.js';
 
 /**
  * The turns that run in this process, from the granted slot to the record that ends them:
  *
  *   read again what was not kept -> record what has to stand before -> take -> execute -> settle -> commit
+ *
+ * The runner hears of each attempt that ends the turn before its record is written, and of each what became of it.
  *
  * A turn whose shard was given away in the meantime goes the same way to its record, and its lane ends there. One whose
  * shard was lost is discarded: its `Turn` is dead, and nothing of it is written.
@@ -30,6 +32,8 @@ export interface RunningTurnsOptions {
   readonly mayStart: (shard: number) => boolean;
   readonly log: Logger;
 }
+
+const STOPPED: AttemptEnd = { isLeaked: false };
 
 interface RunningTurn {
   execution?: TurnExecution;
@@ -89,6 +93,7 @@ export class RunningTurns {
       .catch((error: unknown) => {
         // Only a bug comes here. Its session stops; the process, and with it every other session, goes on (L6).
         lane.isStopped = true;
+        if (run.batch !== undefined) this.settled(run, run.batch, 'discarded', STOPPED);
         this.options.log.error({ ...lane.key, error: String(error) }, 'a turn came to no end');
       })
       .finally(() => {
@@ -157,7 +162,10 @@ export class RunningTurns {
     await Promise.race([...this.turns.values()].map(({ done }) => done));
   }
 
-  /** Aborts what still runs. A note hands the batch back, so that its next attempt waits for nobody and counts no crash. */
+  /**
+   * Aborts what still runs. A note hands the batch back, so that its next attempt waits for nobody and counts no crash. What
+   * it held stays behind: the handler may still be at work.
+   */
   async handBackAll(): Promise<void> {
     await Promise.all(
       [...this.turns].map(async ([run, { execution }]) => {
@@ -190,13 +198,13 @@ export class RunningTurns {
     }
     // Another record of this lane may be on its way: its head is the one to go on from.
     while (lane.writing !== undefined) await lane.writing;
-    if (execution.isAbandoned) return;
+    if (execution.isAbandoned) return this.settled(run, batch, 'discarded', executed);
     if (!run.isWhole) {
       this.countDiscarded(batch.runId);
       run.end(clock.now());
-      return;
+      return this.settled(run, batch, 'discarded', executed);
     }
-    if ((await this.commit(run, batch, executed)) === 'lost') this.countDiscarded(batch.runId);
+    await this.commit(run, batch, executed);
   }
 
   /** False when the lane cannot go on with its turn now; the end of this one drives it on. */
@@ -233,30 +241,59 @@ export class RunningTurns {
   private async condemn(run: LaneRun, batch: Batch): Promise<void> {
     const message = `it ended its worker ${batch.crashes + 1} times, the last time while it ran alone`;
     const at = this.options.clock.now();
-    await this.writer.turn(run, batch, dead({ name: 'worker_crashed', message }), { startedAt: at, endedAt: at });
+    const ending = dead({ name: 'worker_crashed', message });
+    const result = await this.end(run, batch, ending, { startedAt: at, endedAt: at }, STOPPED);
+    this.settled(run, batch, result === 'won' ? 'ended' : 'discarded', STOPPED);
   }
 
-  private async commit(run: LaneRun, batch: Batch, { outcome, times }: ExecutedTurn): Promise<WriteResult> {
-    const { clock, log, random, turns } = this.options;
-    const settlement = settle(outcome, batch, turns.policyOf(run.lane.key), clock.now(), random());
-    if (settlement.kind === 'end') return this.end(run, batch, settlement, times);
+  private async commit(run: LaneRun, batch: Batch, executed: ExecutedTurn): Promise<void> {
+    const { clock, random, turns } = this.options;
+    const { lane } = run;
+    const settlement = settle(executed.outcome, batch, turns.policyOf(lane.key), clock.now(), random());
+    const isEnd = settlement.kind === 'end';
+    const result = isEnd
+      ? await this.end(run, batch, settlement, executed.times, executed)
+      : await this.again(run, batch, settlement, executed);
+    if (result === 'lost') this.countDiscarded(batch.runId);
+    const next = lane.home.state === 'closed' ? 'again-elsewhere' : 'again';
+    const stands = isEnd ? 'ended' : next;
+    this.settled(run, batch, result === 'won' ? stands : 'discarded', executed);
+  }
+
+  private again(run: LaneRun, batch: Batch, settlement: Again, { isLeaked }: AttemptEnd): Promise<WriteResult> {
+    const { log, turns } = this.options;
     const { attempt, failures, notBefore, laterSince, error } = settlement;
     log.warn({ runId: batch.runId, attempt, error: error.name, notBefore }, 'turn failed and runs again');
     const later = laterSince === undefined ? {} : { laterSince };
     const { laterSince: _former, ...former } = runOf(batch);
-    return this.writer.again(run, { ...former, attempt, failures, notBefore, ...later });
+    // A handler that is still at work goes on with what it holds: nobody else may have that.
+    const tasks = isLeaked ? [] : (turns.heldTasks?.(batch.runId) ?? []);
+    const held = tasks.length === 0 ? {} : { tasks: [...tasks] };
+    return this.writer.again(run, { ...former, attempt, failures, notBefore, ...later, ...held });
   }
 
-  private async end(run: LaneRun, batch: Batch, ending: Ending, times: ExecutedTurn['times']): Promise<WriteResult> {
+  private async end(
+    run: LaneRun,
+    batch: Batch,
+    ending: Ending,
+    times: ExecutedTurn['times'],
+    { isLeaked }: AttemptEnd,
+  ): Promise<WriteResult> {
+    const tell = (how: Ending): Promise<void> | undefined =>
+      this.options.turns.ending?.(run.lane.key, batch, how, { isLeaked });
     try {
-      return await this.writer.turn(run, batch, ending, times);
+      return await this.writer.turn(run, batch, ending, times, tell);
     } catch (error) {
       // A bug or a value that JSON cannot hold: the turn fails, the lane goes on.
       const { message } = describeThrown(error);
       this.options.log.error({ runId: batch.runId, error: message }, 'the record of a turn cannot be made');
       while (run.lane.writing !== undefined) await run.lane.writing;
-      return this.writer.turn(run, batch, dead({ name: 'record_failed', message }), times);
+      return this.writer.turn(run, batch, dead({ name: 'record_failed', message }), times, tell);
     }
+  }
+
+  private settled({ lane }: LaneRun, batch: Batch, how: Settled, { isLeaked }: AttemptEnd): void {
+    this.options.turns.settled?.(lane.key, batch, how, { isLeaked });
   }
 
   private countDiscarded(runId: string | undefined): void {

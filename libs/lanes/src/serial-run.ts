@@ -3,7 +3,7 @@ import { isDecided } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import { LaneRun } from './lane-run.js';
 import { runAfterCrash } from './lane-recovery.js';
-import { takeBatch } from './take-batch.js';
+import { takeBatch, upToTask } from './take-batch.js';
 import { firstWindow } from './waiting-window.js';
 
 /** The run of what waits its turn: at most one at a time (L1). Everything but `concurrent` goes through it. */
@@ -43,7 +43,8 @@ export class SerialRun extends LaneRun {
     const isFree = this.batch === undefined && this.next === undefined && this.lane.hold === undefined;
     // What may have begun already does not wait again.
     if (oldest === undefined || !isFree || this.begunItems.length > 0) return undefined;
-    const { endsAt } = firstWindow(serialWaiting, oldest.queueing, this.busyUntil);
+    const sharing = this.lane.tasks === undefined ? serialWaiting : upToTask(serialWaiting);
+    const { endsAt } = firstWindow(sharing, oldest.queueing, this.busyUntil);
     // The broker's clock may be ahead of ours by more than a window.
     return endsAt === 0 ? undefined : Math.min(endsAt, this.lane.lastArrivalAt + oldest.queueing.debounceMs);
   }

@@ -23,7 +23,10 @@ interface Given {
   readonly laterSince?: number;
 }
 
-const batchOf = ({ attempt, failures = attempt - 1, ...rest }: Given) => ({ attempt, failures, ...rest });
+const batchOf = ({ attempt, failures = attempt - 1, ...rest }: Given) => ({
+  ...{ attempt, failures, items: [] },
+  ...rest,
+});
 
 const failed: TurnOutcome = { kind: 'failed', error };
 const timedOut: TurnOutcome = { kind: 'timed_out', error: timeout };

@@ -1,5 +1,6 @@
 import type { Decision, Outcome, Reply } from '#contracts';
 import type { Batch } from './batch.js';
+import type { TaskRefusal } from './task-ref.js';
 import { backoffMs, type TurnPolicy } from './turn-policy.js';
 
 export interface TurnError {
@@ -25,6 +26,8 @@ export type TurnOutcome =
       readonly next?: 'never' | { readonly laterMs: number };
     }
   | { readonly kind: 'timed_out'; readonly error: TurnError }
+  /** It did not get its task: the handler was not called. */
+  | { readonly kind: 'refused'; readonly refusal: TaskRefusal }
   /** Somebody asked for it; `seqs` are the messages that are cancelled with it. */
   | { readonly kind: 'cancelled'; readonly seqs: readonly number[] };
 
@@ -66,10 +69,11 @@ const LEAST_LATER_MS = 100;
  *   failed or timed out  -> again with backoff while attempts are left, else dead; attempts that a crash or a stop of the
  *                           worker cut are none of the turn's failures
  *   cancelled            -> cancelled
+ *   refused              -> refused, its sender is told why; nothing failed, so there is no dead letter
  */
 export function settle(
   outcome: TurnOutcome,
-  batch: Pick<Batch, 'attempt' | 'failures' | 'laterSince'>,
+  batch: Pick<Batch, 'attempt' | 'failures' | 'laterSince' | 'items'>,
   policy: TurnPolicy,
   now: number,
   random: number,
@@ -87,6 +91,7 @@ export function settle(
   if (outcome.kind === 'cancelled') {
     return { kind: 'end', status: 'cancelled', decision: 'cancelled', only: outcome.seqs, sends: [] };
   }
+  if (outcome.kind === 'refused') return refused(outcome.refusal, batch);
   const { error } = outcome;
   const next = outcome.kind === 'failed' ? outcome.next : undefined;
   if (next === 'never') return dead(error);
@@ -100,6 +105,12 @@ export function settle(
 /** A turn that did not come to a good end: nothing that it wanted to send or keep counts. */
 export function dead(error: TurnError, status: 'failed' | 'timed_out' = 'failed'): Ending {
   return { kind: 'end', status, decision: 'dead', reason: error.name, sends: [], error };
+}
+
+function refused({ reason, text, data }: TaskRefusal, { items }: Pick<Batch, 'items'>): Ending {
+  const isSilent = items.at(-1)?.queueing.overflowAction === 'silent';
+  const sends: Reply[] = isSilent ? [] : [{ kind: 'reply', text, data }];
+  return { kind: 'end', status: 'rejected', decision: 'refused', reason, sends };
 }
 
 function putOff(

@@ -4,16 +4,18 @@ import { firstWindow } from './waiting-window.js';
 
 /**
  * What the next turn gets of what waits (ascending by sequence, and so is the answer): the strategy of the oldest message
- * decides, and only messages of its route come with it, so that nobody is answered in another one's thread (L2).
+ * decides, and only messages of its route come with it, so that nobody is answered in another one's thread (L2). One that
+ * starts a task comes alone: its turn begins only when the guard lets it, and the others must not wait or fail for that.
  */
 export function takeBatch(waiting: readonly InboxItem[], busyUntil: number): InboxItem[] {
   const [oldest] = waiting;
   if (oldest === undefined) return [];
   if (waiting.length === 1) return [oldest];
   const { queueing } = oldest;
-  const { count } = firstWindow(waiting, queueing, busyUntil);
+  const sharing = upToTask(waiting);
+  const { count } = firstWindow(sharing, queueing, busyUntil);
   const { take } = STRATEGY_TABLE[queueing.strategy];
-  const ofRoute = waiting.slice(0, count).filter(({ route }) => route === oldest.route);
+  const ofRoute = sharing.slice(0, count).filter(({ route }) => route === oldest.route);
   if (take !== 'one') return ofRoute;
   // A queue that is too full gives its oldest messages to the next turn as a summary.
   return ofRoute.slice(0, 1 + summarizedOf(waiting, queueing));
@@ -27,13 +29,26 @@ export function takeParallel(waiting: readonly InboxItem[], room: number): Inbox
   const [oldest] = waiting;
   if (oldest === undefined) return [];
   const tooMany = summarizedOf(waiting.slice(room), oldest.queueing);
-  return waiting.filter(({ route }) => route === oldest.route).slice(0, 1 + tooMany);
+  return upToTask(waiting)
+    .filter(({ route }) => route === oldest.route)
+    .slice(0, 1 + tooMany);
+}
+
+/**
+ * The part of what waits whose messages may share a turn, as far as tasks are concerned: the oldest alone when it starts one,
+ * else what comes before the first of its route that does, since nothing of that route may overtake it (L2).
+ */
+export function upToTask(waiting: readonly InboxItem[]): readonly InboxItem[] {
+  const [oldest] = waiting;
+  if (oldest?.task !== undefined) return [oldest];
+  const at = waiting.findIndex(({ task, route }) => task !== undefined && route === oldest?.route);
+  return at === -1 ? waiting : waiting.slice(0, at);
 }
 
 /** How many of the first messages of a batch a turn gets as a summary only. */
 export function summarizedIn(items: readonly InboxItem[]): number {
-  const queueing = items.at(-1)?.queueing;
-  if (queueing === undefined || queueing.onQueueFull !== 'summarize') return 0;
+  const { queueing, task } = items.at(-1) ?? {};
+  if (queueing === undefined || task !== undefined || queueing.onQueueFull !== 'summarize') return 0;
   if (STRATEGY_TABLE[queueing.strategy].take === 'one') return items.length - 1;
   return Math.max(0, items.length - queueing.maxQueueSize);
 }

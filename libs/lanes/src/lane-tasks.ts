@@ -1,0 +1,152 @@
+import { isDecided } from './head.js';
+import type { InboxItem } from './inbox-item.js';
+import type { Lane } from './lane.js';
+import type { LaneRun } from './lane-run.js';
+import { TaskClaims } from './task-claims.js';
+import { alreadyClaimed, type TaskRef, type TaskRefusal } from './task-ref.js';
+
+/** A message that starts a task. */
+export type TaskItem = InboxItem & { readonly task: TaskRef };
+
+export function startsTask(item: InboxItem): item is TaskItem {
+  return item.task !== undefined;
+}
+
+/**
+ * The messages of a lane that start tasks, until they begin or are decided. Only lanes to which one came have it.
+ *
+ *   arrives --its task is claimed--> barred (a note refuses it)
+ *   arrives --else--> claims it, pending --look: it could run--> waits like any other
+ *                                pending --look: refusal--> barred
+ *                                pending, waits --its turn comes--> in work
+ *
+ * What is pending waits and may begin, but is counted nowhere: a trigger that comes to nothing must push nobody out of a
+ * full queue. Before the head is known, nobody knows which of them are decided: they are judged when it is (`open`).
+ *
+ * What may have begun is never refused here: its run goes on, and asks the guard itself.
+ */
+export class LaneTasks {
+  private readonly claims = new TaskClaims();
+  private unjudged: TaskItem[] = [];
+  /** By sequence, as far as a refusal would need them. */
+  private readonly pending = new Map<number, TaskItem>();
+  private unasked: TaskItem[] = [];
+
+  constructor(
+    private readonly lane: Lane,
+    /** Somebody is asked about a task when its message comes. */
+    private readonly isLooking: boolean,
+    private readonly startOf: (run: LaneRun) => number | undefined,
+  ) {}
+
+  /** The message as the lane is to keep it; with a refusal it gets no turn. */
+  admit(item: TaskItem): InboxItem {
+    const left = remainsOf(item);
+    if (!this.lane.isOpen) {
+      this.unjudged.push(left);
+      if (this.isLooking) this.pending.set(item.seq, left);
+      return item;
+    }
+    const refusal = this.claim(left);
+    return refusal === undefined ? item : { ...left, refusal };
+  }
+
+  /** The head is known. */
+  open(): void {
+    const { backlog, head } = this.lane;
+    const items = this.unjudged;
+    this.unjudged = [];
+    this.pending.clear();
+    for (const item of items) {
+      if (isDecided(head, item.seq)) continue;
+      const refusal = this.claim(item);
+      if (refusal !== undefined) backlog.bar({ ...item, refusal });
+    }
+  }
+
+  /** How many wait without being counted. */
+  get pendingCount(): number {
+    return this.pending.size;
+  }
+
+  isPending(seq: number): boolean {
+    return this.pending.has(seq);
+  }
+
+  /** A turn has taken them. */
+  began(items: readonly InboxItem[]): void {
+    for (const { seq } of items) this.pending.delete(seq);
+  }
+
+  /** A record stands. */
+  follow(): void {
+    for (const seq of this.pending.keys()) if (isDecided(this.lane.head, seq)) this.pending.delete(seq);
+  }
+
+  /** Those to ask about; each once. */
+  takeUnasked(): readonly TaskItem[] {
+    if (this.unasked.length === 0) return this.unasked;
+    const items = this.unasked;
+    this.unasked = [];
+    for (const { seq } of items) if (this.mayHaveBegun(seq)) this.pending.delete(seq);
+    return items.filter(({ seq }) => this.pending.has(seq));
+  }
+
+  /** What was found; undefined = it may wait for its turn. */
+  answer({ seq, task }: TaskItem, refusal: TaskRefusal | undefined): void {
+    const item = this.pending.get(seq);
+    if (item === undefined) return;
+    this.pending.delete(seq);
+    if (refusal === undefined || this.mayHaveBegun(seq)) return;
+    this.claims.set(task.key, { seq, refusal }, this.lane.head);
+    this.lane.backlog.bar({ ...item, refusal });
+  }
+
+  private claim(item: TaskItem): TaskRefusal | undefined {
+    const { seq, task } = item;
+    const { head } = this.lane;
+    const claim = this.claims.of(task.key, head);
+    if (claim !== undefined && !this.isFrozen(seq)) {
+      return claim.refusal ?? alreadyClaimed(task.key, this.runningOf(claim.seq));
+    }
+    this.claims.set(task.key, { seq }, head);
+    if (this.isLooking) {
+      this.pending.set(seq, item);
+      this.unasked.push(item);
+    }
+    return undefined;
+  }
+
+  private runningOf(seq: number): { runId: string; startedAt: number } | undefined {
+    for (const run of this.lane.running) {
+      if (run.batch?.items.some((item) => item.seq === seq) !== true) continue;
+      const startedAt = this.startOf(run);
+      return startedAt === undefined ? undefined : { runId: run.batch.runId, startedAt };
+    }
+    return undefined;
+  }
+
+  private mayHaveBegun(seq: number): boolean {
+    const { serial, parallel } = this.lane;
+    return serial.claimedSeqs.includes(seq) || parallel.mayHaveBegun(seq) || this.isFrozen(seq);
+  }
+
+  private isFrozen(seq: number): boolean {
+    const { serial, parallel } = this.lane;
+    return [serial, ...parallel.frozen].some(({ next }) => next?.seqs.includes(seq) === true);
+  }
+}
+
+/** What a message is worth that may never run: enough to answer its sender, and the number for which nobody is to wait. */
+function remainsOf(item: TaskItem): TaskItem {
+  if (!item.content.ok || item.content.message.kind !== 'message') return item;
+  const { v, kind, id, thread, replyTo, sequence } = item.content.message;
+  const message = {
+    ...{ v, kind, id },
+    ...(thread === undefined ? {} : { thread }),
+    ...(replyTo === undefined ? {} : { replyTo }),
+    ...(sequence === undefined ? {} : { sequence }),
+  };
+  const bytes = Math.min(item.bytes, id.length + (thread?.length ?? 0) + (replyTo?.length ?? 0));
+  return { ...item, bytes, content: { ok: true, message } };
+}
