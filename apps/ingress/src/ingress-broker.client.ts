@@ -1,5 +1,5 @@
 import type { Settings } from '#config';
-import type { Names } from '#contracts';
+import { systemClock, type Names } from '#contracts';
 import type { BrokerPulse } from '#http';
 import {
   applyTopology,
@@ -10,6 +10,7 @@ import {
   PublishChannel,
   StreamReader,
 } from '#jetstream';
+import { KvTaskStore, TaskDirectory, TaskLookup } from '#guards';
 import { KeyLeaseStore } from '#shards';
 import type { Logger } from '#telemetry';
 import { DeadLetters } from './dead-letters.client.js';
@@ -23,6 +24,7 @@ import { NumberedInbox } from './numbered-inbox.client.js';
 import { PastSwallowedPublisher } from './past-swallowed.publisher.js';
 import { SessionHistory } from './session-history.client.js';
 import { SessionQuestions } from './session-questions.client.js';
+import { SessionTasks } from './session-tasks.js';
 import { SwallowedEntries } from './swallowed-entries.client.js';
 import { TurnWaiter } from './turn-waiter.client.js';
 import { WorkerDirectory } from './worker-directory.client.js';
@@ -86,6 +88,10 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
       questions: new SessionQuestions(connection, names),
       // Looks again until the record is there, so it may be behind: any replica will do, which spares the leader.
       waiter: new TurnWaiter(connection, names, new SessionHistory(reader, names)),
+      tasks: new SessionTasks(
+        new TaskDirectory(lookup, names),
+        new TaskLookup(new KvTaskStore(bucket(names.tasksBucket), names), systemClock),
+      ),
     },
     inbox: gate,
     deadLetters: new DeadLetters(connection, lookup, publisher, history, names),

@@ -1,5 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import type { ChannelMessageBody, InboxMessage, Names, SessionAnswer } from '#contracts';
+import {
+  sessionTaskScope,
+  type ChannelMessageBody,
+  type InboxMessage,
+  type Names,
+  type SessionAnswer,
+} from '#contracts';
 import { notFound, type ProblemException } from '#http';
 import { readDecision } from './decided-message.js';
 import type { DeduplicatedInbox } from './deduplicated-inbox.client.js';
@@ -12,6 +18,7 @@ import { SessionChoice } from './session-choice.provider.js';
 import type { SessionHistory } from './session-history.client.js';
 import type { SessionQuestions } from './session-questions.client.js';
 import { SessionKeys } from './session-keys.js';
+import type { SessionTasks } from './session-tasks.js';
 import type { TurnWaiter } from './turn-waiter.client.js';
 
 export interface IntakeParts {
@@ -21,6 +28,7 @@ export interface IntakeParts {
   readonly history: SessionHistory;
   readonly questions: SessionQuestions;
   readonly waiter: TurnWaiter;
+  readonly tasks: Pick<SessionTasks, 'of'>;
 }
 
 /** What the routes do, behind their HTTP. */
@@ -90,6 +98,7 @@ export class IntakeService {
     const key = this.keys.of(path);
     const { history, questions } = this.parts;
     const [answer, lastTurn] = await Promise.all([questions.ask(key), history.lastTurn(key)]);
+    const tasks = await this.parts.tasks.of(sessionTaskScope(path.agent, path.session), answer?.tasks);
     const inRun = runningSeqs(answer);
     let depth = 0;
     let oldestMs: number | null = null;
@@ -113,7 +122,7 @@ export class IntakeService {
         ? {}
         : { lastTurn: { runId: lastTurn.runId, status: lastTurn.status, endedAt: lastTurn.endedAt } }),
       ...(answer === undefined ? {} : { worker: answer.worker }),
-      tasks: [],
+      tasks,
       locks: [],
     };
   }

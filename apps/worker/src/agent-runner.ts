@@ -9,7 +9,9 @@ import {
 } from '#contracts';
 import { applyAnswer, runAsCurrentTurn, Turn, type TurnHandler, type TurnMessage } from '#agents';
 import type { TurnOutcome, TurnPolicy, TurnRunner, TurnWork } from '#lanes';
+import type { TaskHolding } from '#guards';
 import { runInTrace } from '#telemetry';
+import type { GuardedRuns } from './guarded-runs.js';
 
 /** What of a message may choose how it waits. */
 export type QueuedMessage = Pick<InboxMessage, 'channel' | 'strategy'>;
@@ -25,7 +27,24 @@ export interface BoundAgent {
 
 /** Runs turns by calling the handler of their agent. */
 export class AgentRunner implements TurnRunner {
-  constructor(private readonly agents: ReadonlyMap<string, BoundAgent>) {}
+  /** Absent = no turn gets a task, and no message starts one. */
+  readonly taskOf: TurnRunner['taskOf'];
+  readonly lookAtTask: TurnRunner['lookAtTask'];
+  readonly ending: TurnRunner['ending'];
+  readonly heldTasks: TurnRunner['heldTasks'];
+  readonly settled: TurnRunner['settled'];
+
+  constructor(
+    private readonly agents: ReadonlyMap<string, BoundAgent>,
+    private readonly guarded?: GuardedRuns,
+  ) {
+    if (guarded === undefined) return;
+    this.taskOf = guarded.taskOf.bind(guarded);
+    this.lookAtTask = guarded.lookAtTask.bind(guarded);
+    this.ending = guarded.ending.bind(guarded);
+    this.heldTasks = guarded.heldTasks.bind(guarded);
+    this.settled = guarded.settled.bind(guarded);
+  }
 
   knows(key: SessionTokens): boolean {
     return this.agents.has(key.agentToken);
@@ -44,7 +63,30 @@ export class AgentRunner implements TurnRunner {
   }
 
   async run(work: TurnWork): Promise<TurnOutcome> {
-    const turn = makeTurn(work);
+    const { guarded } = this;
+    const { runId, task, tasks } = work.batch;
+    if (guarded === undefined || (task === undefined && tasks === undefined)) return this.call(work);
+    return guarded.following(runId, this.runGuarded(work, guarded));
+  }
+
+  private async runGuarded(work: TurnWork, guarded: GuardedRuns): Promise<TurnOutcome> {
+    try {
+      const admission = await guarded.admit(work);
+      if (admission.kind === 'refused') return admission;
+      // Cancelled or out of time in between: its handler is not called for nothing.
+      work.signal.throwIfAborted();
+      const { holding } = admission;
+      const outcome = await this.call(work, holding);
+      // Somebody else may have run it too: what it came to is not to be said as if it had run once.
+      if (outcome.kind === 'succeeded') holding?.lost.throwIfAborted();
+      return outcome;
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  private async call(work: TurnWork, holding?: TaskHolding): Promise<TurnOutcome> {
+    const turn = makeTurn(work, this.guarded, holding);
     // From then on every call of the Turn throws: a handler that goes on after its time can change nothing.
     work.onOver(() => turn.finish());
     try {
@@ -54,7 +96,7 @@ export class AgentRunner implements TurnRunner {
       return { kind: 'succeeded', ...turn.finish() };
     } catch (error) {
       turn.finish();
-      return { kind: 'failed', error: describeThrown(error), ...whatNext(error) };
+      return failed(error);
     }
   }
 
@@ -65,6 +107,10 @@ export class AgentRunner implements TurnRunner {
   }
 }
 
+function failed(error: unknown): TurnOutcome {
+  return { kind: 'failed', error: describeThrown(error), ...whatNext(error) };
+}
+
 /** What the error asks for; anything but our own two errors is tried again with backoff. */
 function whatNext(error: unknown): { next?: 'never' | { laterMs: number } } {
   if (error instanceof TerminalError) return { next: 'never' };
@@ -72,8 +118,12 @@ function whatNext(error: unknown): { next?: 'never' | { laterMs: number } } {
   return {};
 }
 
-function makeTurn(work: TurnWork): Turn {
+/** `holding`: of the task that its message starts. */
+function makeTurn(work: TurnWork, guarded: GuardedRuns | undefined, holding: TaskHolding | undefined): Turn {
   const { key, batch, state, deadline } = work;
+  // Made when somebody asks: most turns never look at one, nor ask for a task.
+  const signalOf = (): AbortSignal =>
+    holding === undefined ? work.signal : AbortSignal.any([work.signal, holding.lost]);
   const latest = batch.items.at(-1);
   const summarized = batch.items.slice(0, batch.summarized).filter(isMessage).length;
   return new Turn({
@@ -89,8 +139,12 @@ function makeTurn(work: TurnWork): Turn {
     isParallel: batch.isParallel,
     deadline,
     get signal() {
-      return work.signal;
+      return signalOf();
     },
+    get tasks() {
+      return guarded?.keeperFor(work, signalOf);
+    },
+    ...(holding === undefined ? {} : { task: { key: holding.key, token: holding.token } }),
     trace:
       latest?.traceparent === undefined
         ? undefined

@@ -9,10 +9,10 @@ import {
   type HeldTask,
   type ReleaseRequest,
   type StalePolicy,
-  type TaskError,
 } from '#contracts';
 import { TaskHolding, TaskLostError, type GuardClient } from '#guards';
 import type { Logger } from '#telemetry';
+import { FORMER_ATTEMPT, keepable, releaseOf, type Held, type RunEnd } from './held-task.js';
 
 /**
  * The tasks that turns of this worker hold, by their runs. A task outlives an attempt: it is released when its run has come to
@@ -43,29 +43,15 @@ export interface TaskRunner {
   readonly owner: string;
 }
 
-interface Held {
-  readonly holding: TaskHolding;
-  readonly startedAt: number;
-  /** It is that of the run's message: it ends as the turn ends. */
-  readonly isOfMessage: boolean;
-  state: 'idle' | 'working' | 'failed';
-  error?: TaskError;
-}
-
 export type Taken =
   | { readonly kind: 'held'; readonly held: Held }
   /** Nobody could be asked, and that is what was chosen for this case. */
   | { readonly kind: 'unguarded' }
   | Exclude<AcquireAnswer, { readonly kind: 'acquired' }>;
 
-/** How a run ended, as far as its tasks are concerned. */
-export interface RunEnd {
-  readonly status: ReleaseRequest['status'];
-  readonly error?: TaskError | undefined;
-}
-
-const FORMER_ATTEMPT: TaskError = { name: 'former_attempt_failed', message: 'a former attempt of its turn failed' };
-const UNFINISHED: TaskError = { name: 'unfinished', message: 'its turn ended while it was still at work' };
+const NONE: readonly Held[] = [];
+/** Outcomes after which nobody has to approve the next one. */
+const FREES: ReadonlySet<ReleaseRequest['status']> = new Set(['succeeded', 'cancelled', 'interrupted']);
 /** Behind the end of a holding of one's own run: clocks differ a little. */
 const AFTER_EXPIRY_MS = 100;
 
@@ -77,10 +63,13 @@ export class RunTasks {
 
   constructor(private readonly options: RunTasksOptions) {}
 
+  holdsAny(runId: string): boolean {
+    return this.runs.has(runId);
+  }
+
   /** Tasks that the run holds on to for its next attempt. */
   heldBy(runId: string): HeldTask[] {
-    const held = [...(this.runs.get(runId)?.values() ?? [])];
-    return held.flatMap(({ holding: { key, token, lost } }) => (lost.aborted ? [] : [{ key, token }]));
+    return this.all(runId).flatMap(({ holding: { key, token, lost } }) => (lost.aborted ? [] : [{ key, token }]));
   }
 
   /** Goes on with what a former attempt held elsewhere. What it lost in between is not there any more. */
@@ -103,7 +92,7 @@ export class RunTasks {
   /** Gets a task for a run. Rejects with `RetryLaterError` when nobody can say now. */
   async take(run: TaskRunner, key: string, options: TaskOptions, isOfMessage = false): Promise<Taken> {
     const { client, clock, newRequestId, guard } = this.options;
-    await this.releasing.get(key)?.catch(() => {});
+    await this.whenReleased(key);
     const mine = this.runs.get(run.runId)?.get(key);
     if (mine !== undefined && !mine.holding.lost.aborted) return { kind: 'held', held: mine };
     if (mine !== undefined) this.forget(run.runId, mine);
@@ -116,7 +105,7 @@ export class RunTasks {
       client.acquire(key, request, { withinMs: guard.answerWithinMs }),
     );
     if (answer === 'unavailable') return { kind: 'unguarded' };
-    if (answer.kind !== 'acquired') return this.conflict(key, answer);
+    if (answer.kind !== 'acquired') return this.conflict(run.runId, key, answer);
     const { token, startedAt } = answer;
     const held = this.hold(run.runId, { key, token, ttlMs, since, startedAt }, isOfMessage, whenUnavailable);
     return { kind: 'held', held };
@@ -143,12 +132,14 @@ export class RunTasks {
     let result: Result;
     try {
       result = await fn({ key, token: holding.token, signal: AbortSignal.any([signal, holding.lost]) });
+      held.state = 'idle';
     } catch (error) {
       held.state = 'failed';
       held.error = describeThrown(error);
       throw error;
+    } finally {
+      if (held.isCut) this.interrupt(run.runId);
     }
-    held.state = 'idle';
     // It was taken away, or its turn has ended: whatever it came to counts for nothing.
     if (holding.lost.aborted) throw holding.lost.reason;
     if (held.isOfMessage || this.runs.get(run.runId)?.get(key) !== held) return { kind: 'ran', result };
@@ -164,54 +155,35 @@ export class RunTasks {
 
   /** Before the record of a run's end: what failed is told first. Resolves within a bound, whether or not somebody answered. */
   async beforeEnd(runId: string, end: RunEnd, isLeaked: boolean): Promise<void> {
-    const failed = [...(this.runs.get(runId)?.values() ?? [])].filter(
-      (held) => statusOf(held, end, isLeaked) === 'failed',
-    );
     await Promise.all(
-      failed.map((held) => {
-        const error = held.isOfMessage
-          ? end.error
-          : (held.error ?? (held.state === 'working' ? UNFINISHED : end.error));
-        const status = held.isOfMessage && end.status === 'timed_out' ? 'timed_out' : 'failed';
-        return this.release(runId, held, { status, ...(error === undefined ? {} : { error }) });
+      this.all(runId).map((held) => {
+        const how = releaseOf(held, end, isLeaked);
+        return FREES.has(how.status) ? undefined : this.release(runId, held, how);
       }),
     );
   }
 
   /** Its record stands: what is left is free. */
-  afterEnd(runId: string, { status }: RunEnd): void {
-    for (const held of this.runs.get(runId)?.values() ?? []) {
-      void this.release(runId, held, { status: status === 'succeeded' ? 'succeeded' : 'cancelled' });
-    }
+  afterEnd(runId: string, end: RunEnd): void {
+    for (const held of this.all(runId)) void this.release(runId, held, releaseOf(held, end, false));
   }
 
-  /** Whoever still works under them has not stopped when it was asked to: nobody goes on with these. */
-  fail(runId: string): void {
-    void this.beforeEnd(runId, { status: 'failed', error: UNFINISHED }, true);
-  }
-
-  /** The work under them was cut and has stopped: they are free. */
+  /** The work under them was cut: they are free as soon as it has stopped. */
   interrupt(runId: string): void {
-    for (const held of this.runs.get(runId)?.values() ?? []) void this.release(runId, held, { status: 'interrupted' });
+    for (const held of this.all(runId)) {
+      held.isCut = true;
+      if (held.state !== 'working') void this.release(runId, held, { status: 'interrupted' });
+    }
   }
 
   /** Somebody else goes on with them, or nobody. */
   letGo(runId: string): void {
-    for (const held of [...(this.runs.get(runId)?.values() ?? [])]) this.forget(runId, held);
+    for (const held of this.all(runId)) this.forget(runId, held);
   }
 
-  /** A run that this process never had in work has come to its end: its message's task, whoever held it, is failed. */
-  async failForeign(run: TaskRunner, key: string, error: TaskError): Promise<void> {
-    const { client, guard, log } = this.options;
-    try {
-      const request = { by: 'worker', runId: run.runId, status: 'failed' as const, error };
-      await client.end(key, request, { withinMs: guard.answerWithinMs });
-    } catch (problem) {
-      log.error(
-        { key, error: String(problem) },
-        'a task whose turn ended dead could not be failed: it ends by its time',
-      );
-    }
+  /** Resolves when nothing of this key is being released here. */
+  async whenReleased(key: string): Promise<void> {
+    await this.releasing.get(key);
   }
 
   close(): void {
@@ -238,16 +210,21 @@ export class RunTasks {
   }
 
   /** Its own run is at work under another request: of a former attempt, whose end has to be waited for. */
-  private conflict<Answer extends Exclude<AcquireAnswer, { kind: 'acquired' }>>(key: string, answer: Answer): Answer {
-    if (answer.kind !== 'already_running' || !answer.own) return answer;
+  private conflict<Answer extends Exclude<AcquireAnswer, { kind: 'acquired' }>>(
+    runId: string,
+    key: string,
+    answer: Answer,
+  ): Answer {
+    // Of the turn itself it is another call, and waiting would be for oneself.
+    const isMine = this.runs.get(runId)?.has(key) === true;
+    if (answer.kind !== 'already_running' || !answer.own || isMine) return answer;
     const retryAfterMs = Math.max(0, answer.expiresAt - this.options.clock.now()) + AFTER_EXPIRY_MS;
     const message = `task ${JSON.stringify(key)} is still held by a former attempt of this turn`;
     throw new RetryLaterError({ retryAfterMs, message });
   }
 
   private busyWithIt({ runId, owner }: TaskRunner, { startedAt, holding }: Held): TaskConflict {
-    void holding;
-    return { kind: 'already_running', runId, owner, startedAt, expiresAt: startedAt, own: true };
+    return { kind: 'already_running', runId, owner, startedAt, expiresAt: holding.expiresAt, own: true };
   }
 
   private async unlessUnavailable<T>(
@@ -285,32 +262,15 @@ export class RunTasks {
     }
   }
 
+  private all(runId: string): readonly Held[] {
+    const held = this.runs.get(runId);
+    return held === undefined ? NONE : [...held.values()];
+  }
+
   private forget(runId: string, held: Held, letsGo = true): void {
     if (letsGo) held.holding.letGo();
     const ofRun = this.runs.get(runId);
     if (ofRun?.get(held.holding.key) === held) ofRun.delete(held.holding.key);
     if (ofRun?.size === 0) this.runs.delete(runId);
-  }
-}
-
-function statusOf(
-  { isOfMessage, state }: Held,
-  { status }: RunEnd,
-  isLeaked: boolean,
-): 'succeeded' | 'cancelled' | 'failed' {
-  if (isLeaked) return 'failed';
-  if (status === 'cancelled' || status === 'interrupted') return 'cancelled';
-  if (status !== 'succeeded') return 'failed';
-  return isOfMessage || state === 'idle' ? 'succeeded' : 'failed';
-}
-
-/** What JSON keeps of it; `undefined` = nothing. */
-function keepable(result: unknown): unknown {
-  try {
-    const text = JSON.stringify(result) as string | undefined;
-    if (text === undefined) return undefined;
-    return Buffer.byteLength(text) > TASK_LIMITS.resultBytes ? 'too large' : (JSON.parse(text) as unknown);
-  } catch {
-    return undefined;
   }
 }

@@ -21,7 +21,9 @@ import { InboxTrimmer } from './inbox-trimmer.client.js';
 import { JetStreamRecordStore } from './record-store.client.js';
 import { SessionEvents } from './session-events.publisher.js';
 import { ShardLanesWork } from './shard-lanes.client.js';
+import type { RunTasks } from './run-tasks.js';
 import type { WorkerParts } from './turn-intake.js';
+import { makeWorkerTasks } from './worker-tasks.client.js';
 
 export interface WorkerPartsOptions {
   readonly settings: Settings;
@@ -60,12 +62,13 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
     new KeyBucket(connection, channel, reader, names.shardsBucket, log),
     names.shards,
   );
+  const { guarded, tasks } = makeWorkerTasks({ ...options, reader });
   const holders: HolderControl = new HolderControl(connection, names, (holder) => keeper.isGone(holder));
   const lanes: LaneRunner = new LaneRunner({
     store,
     inbox: lookup,
     holders,
-    turns: new AgentRunner(agents),
+    turns: new AgentRunner(agents, guarded),
     clock: systemClock,
     newCommitId: randomUUID,
     random: Math.random,
@@ -78,7 +81,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
   const work: ShardLanesWork = new ShardLanesWork({
     ...{ connection, reader, names, lanes, lookup, log },
     knowTurnsUpTo: (seq) => store.knowUpTo(seq),
-    describe: (asked, shard) => describeSession(lanes, holders, asked, shard),
+    describe: (asked, shard) => describeSession({ lanes, holders, tasks }, asked, shard),
   });
   const keeper: ShardKeeper = new ShardKeeper({
     ...{ incarnation, ttlMs, renewMs, members, leases, work, log },
@@ -134,6 +137,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
       await work.closeAll();
     },
     stopCommits: () => {
+      tasks.close();
       committer.stop();
       publisher.stop();
     },
@@ -160,14 +164,16 @@ async function untilAway(connection: BrokerConnection): Promise<void> {
 
 /** What a session does, also when its turn runs at a former owner of its shard. */
 async function describeSession(
-  lanes: LaneRunner,
-  holders: HolderControl,
+  { lanes, holders, tasks }: { lanes: LaneRunner; holders: HolderControl; tasks: RunTasks },
   asked: SessionQuestion,
   shard: number,
 ): Promise<SessionAnswer> {
   const answer = lanes.describe({ ...asked, shard });
-  if (answer.state !== 'held') return answer;
-  return { ...answer, ...(await holders.running(answer.worker, asked)) };
+  if (answer.state === 'held') return { ...answer, ...(await holders.running(answer.worker, asked)) };
+  const { running, retry, concurrent = [] } = answer;
+  const runs = [running, retry, ...concurrent].flatMap((run) => run?.runId ?? []);
+  const held = runs.flatMap((runId) => tasks.heldBy(runId).map(({ key }) => key));
+  return held.length === 0 ? answer : { ...answer, tasks: held };
 }
 
 function describeHeld(lanes: LaneRunner, key: SessionQuestion): HeldRuns | undefined {

@@ -41,7 +41,7 @@ export interface TurnStart {
   readonly signal: AbortSignal;
   readonly trace: TraceContext | undefined;
   /** Absent = the turn can get no tasks. */
-  readonly tasks?: TaskKeeper;
+  readonly tasks?: TaskKeeper | undefined;
   /** The task that its message starts. */
   readonly task?: Pick<HeldTaskView, 'key' | 'token'>;
 }

@@ -35,5 +35,7 @@ export interface SessionAnswer {
   readonly early?: { readonly seqs: readonly number[]; readonly endsAt: number };
   /** A quiet or fixed time in which nothing begins; over at `endsAt`, ms since the epoch. */
   readonly window?: { readonly seqs: readonly number[]; readonly endsAt: number };
+  /** Keys of tasks that its runs hold; absent = none. */
+  readonly tasks?: readonly string[];
   readonly worker: string;
 }

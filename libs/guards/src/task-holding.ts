@@ -58,6 +58,11 @@ export class TaskHolding {
     return this.options.token;
   }
 
+  /** As far as this process knows: ms since the epoch. */
+  get expiresAt(): number {
+    return this.validUntil.wall;
+  }
+
   /** Aborts with `TaskLostError` when it is not held any more. */
   get lost(): AbortSignal {
     return this.controller.signal;

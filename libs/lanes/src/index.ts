@@ -1,3 +1,4 @@
+export type { Batch } from './batch.js';
 export { decide, emptyHead, isDecided } from './head.js';
 export { describeRuns } from './lane-description.js';
 export type { Holders } from './lane-holds.js';

@@ -1,0 +1,33 @@
+import type { TaskView } from '#contracts';
+import type { TaskDirectory, TaskLookup } from '#guards';
+
+/** A task in the view of a session: what is beyond this, the guard's routes tell. */
+export type SessionTask = Pick<
+  TaskView,
+  'key' | 'state' | 'runId' | 'owner' | 'startedAt' | 'expiresAt' | 'endedAt' | 'status' | 'error'
+>;
+
+/** Looked at, of one session; of those that ended well nothing is shown. */
+const MAX_TASKS = 1_000;
+
+/** The tasks that a session has to do with now: those of its own scope that run or wait for somebody, and shared ones that it runs. */
+export class SessionTasks {
+  constructor(
+    private readonly directory: Pick<TaskDirectory, 'list'>,
+    private readonly lookup: Pick<TaskLookup, 'get'>,
+  ) {}
+
+  /** `held`: keys that its worker says its runs hold. */
+  async of(scope: string, held: readonly string[] = []): Promise<SessionTask[]> {
+    const found = await this.directory.list({ scope, limit: MAX_TASKS, after: 0 }, Date.now());
+    const tasks = found.tasks.filter(({ state }) => state !== 'succeeded' && state !== 'cancelled');
+    const own = new Set(tasks.map(({ key }) => key));
+    const shared = await Promise.all(held.filter((key) => !own.has(key)).map((key) => this.lookup.get(key)));
+    return [...tasks, ...shared.flatMap((task) => task ?? [])].map(shown);
+  }
+}
+
+function shown({ key, state, runId, owner, startedAt, expiresAt, endedAt, status, error }: TaskView): SessionTask {
+  const all = { key, state, runId, owner, startedAt, expiresAt, endedAt, status, error };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as unknown as SessionTask;
+}

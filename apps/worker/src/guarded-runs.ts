@@ -1,0 +1,176 @@
+import type { TaskKeeper } from '#agents';
+import { decodeToken, sessionTaskScope, type InboxMessage, type SessionTokens } from '#contracts';
+import type { GuardClient, TaskHolding, TaskLookup } from '#guards';
+import type {
+  AttemptEnd,
+  Batch,
+  Ending,
+  HoldingRun,
+  Settled,
+  TaskRef,
+  TaskRefusal,
+  TurnRunner,
+  TurnWork,
+} from '#lanes';
+import type { Logger } from '#telemetry';
+import type { RunEnd } from './held-task.js';
+import { taskOfMessage, type TaskSettings } from './message-task.js';
+import type { RunTasks, TaskRunner } from './run-tasks.js';
+import { refusalOf, refusalOfLook } from './task-refusal.js';
+
+/** Whether a turn may call its handler. */
+export type Admission =
+  { readonly kind: 'go'; readonly holding?: TaskHolding } | { readonly kind: 'refused'; readonly refusal: TaskRefusal };
+
+export interface GuardedRunsOptions {
+  readonly tasks: RunTasks;
+  readonly lookup: Pick<TaskLookup, 'get'>;
+  readonly client: Pick<GuardClient, 'release' | 'end'>;
+  readonly settings: TaskSettings;
+  readonly worker: string;
+  readonly log: Logger;
+}
+
+type TaskPorts = Required<Pick<TurnRunner, 'taskOf' | 'lookAtTask' | 'ending' | 'heldTasks' | 'settled'>>;
+
+const GO: Admission = { kind: 'go' };
+
+/** What the guard has to do with the runs of a worker: from the look at a message's task to the release of all that a run held. */
+export class GuardedRuns implements TaskPorts {
+  /** Handlers that were called and have not come back, by their runs. */
+  private readonly atWork = new Map<string, Promise<unknown>>();
+  /** Runs whose record is on its way. */
+  private readonly ends = new Map<string, RunEnd>();
+
+  constructor(private readonly options: GuardedRunsOptions) {}
+
+  taskOf(key: SessionTokens, message: InboxMessage): TaskRef | undefined {
+    return taskOfMessage(this.options.settings, key, message);
+  }
+
+  async lookAtTask(_key: SessionTokens, { key }: TaskRef): Promise<TaskRefusal | undefined> {
+    const { tasks, lookup, log } = this.options;
+    try {
+      await tasks.whenReleased(key);
+      return refusalOfLook(await lookup.get(key));
+    } catch (error) {
+      // Whoever begins asks again.
+      log.debug({ error: String(error) }, 'nobody could look at a task');
+      return undefined;
+    }
+  }
+
+  /** Gets the task of a run's message, if it has one. Rejects with `RetryLaterError` when nobody can say now. */
+  async admit({ key, batch }: TurnWork): Promise<Admission> {
+    const { task, tasks: held } = batch;
+    if (task === undefined && held === undefined) return GO;
+    const { tasks } = this.options;
+    const run = runnerOf(key, batch);
+    if (held !== undefined) await tasks.adopt(run, held, task?.key);
+    if (task === undefined) return GO;
+    const { key: taskKey, ...options } = task;
+    const taken = await tasks.take(run, taskKey, options, true);
+    switch (taken.kind) {
+      case 'held':
+        return { kind: 'go', holding: taken.held.holding };
+      // Of its own run, or with nobody to ask.
+      case 'done':
+      case 'unguarded':
+        return GO;
+      default:
+        return { kind: 'refused', refusal: refusalOf(taskKey, taken) };
+    }
+  }
+
+  /** For `turn.tasks` of one attempt. */
+  keeperFor({ key, batch }: Pick<TurnWork, 'key' | 'batch'>, signal: () => AbortSignal): TaskKeeper {
+    const run = runnerOf(key, batch);
+    return {
+      run: (taskKey, fn, options) => this.options.tasks.run(run, taskKey, fn, { ...options, signal: signal() }),
+    };
+  }
+
+  /** Follows a run whose message has a task, until its handler has come back. `work` never rejects. */
+  async following<T>(runId: string, work: Promise<T>): Promise<T> {
+    this.atWork.set(runId, work);
+    try {
+      return await work;
+    } finally {
+      if (this.atWork.get(runId) === work) this.atWork.delete(runId);
+    }
+  }
+
+  ending(
+    key: SessionTokens,
+    batch: Batch,
+    { status, error }: Ending,
+    { isLeaked }: AttemptEnd,
+  ): Promise<void> | undefined {
+    const { runId, task, isCondemned } = batch;
+    const end = { status, error };
+    if (isCondemned && task !== undefined) return this.failForeign(runnerOf(key, batch), task.key, end);
+    if (!this.options.tasks.holdsAny(runId)) return undefined;
+    this.ends.set(runId, end);
+    return this.options.tasks.beforeEnd(runId, end, isLeaked);
+  }
+
+  heldTasks(runId: string): ReturnType<TaskPorts['heldTasks']> {
+    return this.options.tasks.heldBy(runId);
+  }
+
+  settled(
+    _key: SessionTokens,
+    { runId, tasks: inRecord = [] }: HoldingRun,
+    how: Settled,
+    { isLeaked }: AttemptEnd,
+  ): void {
+    const { tasks } = this.options;
+    const end = this.ends.get(runId);
+    this.ends.delete(runId);
+    const isHere = tasks.holdsAny(runId);
+    if (isLeaked && isHere && how !== 'ended') {
+      // Whoever is still at work under them was told to stop and does not: nobody may go on with these.
+      void tasks.beforeEnd(runId, { status: 'failed' }, true);
+      return;
+    }
+    switch (how) {
+      case 'again':
+        return;
+      case 'again-elsewhere':
+        return tasks.letGo(runId);
+      case 'ended':
+        if (isHere) return tasks.afterEnd(runId, end ?? { status: 'cancelled' });
+        if (end === undefined) this.releaseRecorded(inRecord, 'cancelled');
+        return;
+      case 'discarded':
+        if (!isHere) return this.releaseRecorded(inRecord, 'interrupted');
+        // As long as the handler is at work nobody else may be: it was told to stop.
+        void (this.atWork.get(runId) ?? Promise.resolve()).then(() => tasks.interrupt(runId));
+    }
+  }
+
+  /** Of a run that ended its worker too often to be called again: its task may still be held by the one that is gone. */
+  private async failForeign({ runId }: TaskRunner, key: string, { error }: RunEnd): Promise<void> {
+    const { client, worker, log } = this.options;
+    try {
+      const failed = { by: worker, runId, status: 'failed' as const, ...(error === undefined ? {} : { error }) };
+      await client.end(key, failed);
+    } catch (problem) {
+      log.error({ key, error: String(problem) }, 'the task of a dead turn could not be failed: it ends by its time');
+    }
+  }
+
+  /** Of a run that waited for its next attempt, and of whose holdings only the record knows. */
+  private releaseRecorded(tasks: HoldingRun['tasks'], status: 'cancelled' | 'interrupted'): void {
+    for (const { key, token } of tasks ?? []) {
+      this.options.client.release(key, { token, status }).catch((error: unknown) => {
+        this.options.log.warn({ key, error: String(error) }, 'a task could not be released: it ends by its time');
+      });
+    }
+  }
+}
+
+function runnerOf({ agentToken, sessionToken }: SessionTokens, { runId }: Pick<Batch, 'runId'>): TaskRunner {
+  const owner = sessionTaskScope(decodeToken(agentToken) ?? agentToken, decodeToken(sessionToken) ?? sessionToken);
+  return { runId, owner };
+}

@@ -1,0 +1,62 @@
+import { TASK_LIMITS, type ReleaseRequest, type TaskError } from '#contracts';
+import type { TaskHolding } from '#guards';
+
+/** A task that a run of this worker holds. */
+export interface Held {
+  readonly holding: TaskHolding;
+  readonly startedAt: number;
+  /** It is that of the run's message: it ends as the turn ends. */
+  readonly isOfMessage: boolean;
+  state: 'idle' | 'working' | 'failed';
+  error?: TaskError;
+  /** Nobody wants what it comes to: it is free when it has stopped. */
+  isCut?: true;
+}
+
+/** How a run ended, as far as its tasks are concerned. */
+export interface RunEnd {
+  readonly status: ReleaseRequest['status'];
+  readonly error?: TaskError | undefined;
+}
+
+export const FORMER_ATTEMPT: TaskError = {
+  name: 'former_attempt_failed',
+  message: 'a former attempt of its turn failed',
+};
+export const UNFINISHED: TaskError = { name: 'unfinished', message: 'its turn ended while it was still at work' };
+/** What its release is to say when its run has ended so. */
+export function releaseOf(held: HeldTaskState, end: RunEnd, isLeaked: boolean): Omit<ReleaseRequest, 'token'> {
+  const status = statusOf(held, end, isLeaked);
+  if (status !== 'failed') return { status };
+  const { isOfMessage, state } = held;
+  const ownError = isOfMessage ? end.error : held.error;
+  const error = ownError ?? (isLeaked || state === 'working' ? UNFINISHED : end.error);
+  return {
+    status: isOfMessage && end.status === 'timed_out' ? 'timed_out' : 'failed',
+    ...(error === undefined ? {} : { error }),
+  };
+}
+
+export type HeldTaskState = Pick<Held, 'isOfMessage' | 'state' | 'error'>;
+
+function statusOf(
+  { isOfMessage, state }: HeldTaskState,
+  { status }: RunEnd,
+  isLeaked: boolean,
+): 'succeeded' | 'cancelled' | 'failed' {
+  if (isLeaked) return 'failed';
+  if (status === 'cancelled' || status === 'interrupted') return 'cancelled';
+  if (status !== 'succeeded') return 'failed';
+  return isOfMessage || state === 'idle' ? 'succeeded' : 'failed';
+}
+
+/** What JSON keeps of it; `undefined` = nothing. */
+export function keepable(result: unknown): unknown {
+  try {
+    const text = JSON.stringify(result) as string | undefined;
+    if (text === undefined) return undefined;
+    return Buffer.byteLength(text) > TASK_LIMITS.resultBytes ? 'too large' : (JSON.parse(text) as unknown);
+  } catch {
+    return undefined;
+  }
+}

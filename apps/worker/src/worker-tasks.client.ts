@@ -1,0 +1,31 @@
+import { randomUUID } from 'node:crypto';
+import type { Settings } from '#config';
+import { systemClock, type Names } from '#contracts';
+import { GuardClient, KvTaskStore, TaskLookup } from '#guards';
+import { KeyBucket, type BrokerConnection, type PublishChannel, type StreamReader } from '#jetstream';
+import type { Logger } from '#telemetry';
+import { GuardedRuns } from './guarded-runs.js';
+import { RunTasks } from './run-tasks.js';
+
+export interface WorkerTasksOptions {
+  readonly connection: BrokerConnection;
+  readonly channel: PublishChannel;
+  readonly reader: StreamReader;
+  readonly names: Names;
+  readonly settings: Settings;
+  readonly incarnation: string;
+  readonly log: Logger;
+}
+
+/** What a worker has to do with the guard: it asks it over the broker, and looks at tasks where they stand. */
+export function makeWorkerTasks(options: WorkerTasksOptions): {
+  readonly guarded: GuardedRuns;
+  readonly tasks: RunTasks;
+} {
+  const { connection, channel, reader, names, settings, incarnation, log } = options;
+  const client = new GuardClient(connection, names);
+  const bucket = new KeyBucket(connection, channel, reader, names.tasksBucket, log);
+  const tasks = new RunTasks({ client, clock: systemClock, newRequestId: randomUUID, guard: settings.guard, log });
+  const lookup = new TaskLookup(new KvTaskStore(bucket, names), systemClock);
+  return { tasks, guarded: new GuardedRuns({ tasks, lookup, client, settings, worker: incarnation, log }) };
+}
