@@ -98,6 +98,13 @@ export class ApiClient {
   }
 }
 
+/** Any route of any role: a POST where there is a body. */
+export async function requestJson(url: string, body?: object): Promise<ApiAnswer> {
+  if (body === undefined) return read(await fetch(url));
+  const headers = { 'content-type': 'application/json' };
+  return read(await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) }));
+}
+
 async function read(response: Response): Promise<ApiAnswer> {
   const text = await response.text();
   const isJson = /json/.test(response.headers.get('content-type') ?? '');

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startBroker, startService, tempDir, until, type ServiceProcess, type TestBroker } from '#testing';
-import { ApiClient } from './api-client.js';
+import { ApiClient, requestJson, type ApiAnswer } from './api-client.js';
 
 /** Short times, so that a test of a takeover does not wait for the ten seconds of real life. */
 export const TTL_MS = 2_000;
@@ -11,6 +11,8 @@ export interface ClusterOptions {
   readonly agentUrl?: string;
   /** Beyond the times of the membership. */
   readonly settings?: object;
+  /** Starts a guard too. */
+  readonly guard?: true;
 }
 
 export interface ListedWorker {
@@ -32,6 +34,10 @@ export interface Cluster extends AsyncDisposable {
   readonly env: NodeJS.ProcessEnv;
   /** Starts a worker of this name; resolves when it is ready. */
   start(worker: string, env?: NodeJS.ProcessEnv): Promise<ServiceProcess>;
+  /** Starts a guard; resolves when it answers. */
+  startGuard(): Promise<ServiceProcess>;
+  /** Asks the guard that was started last: `/<key>`, or with a body `/<key>/acquire`. */
+  ask(path: string, body?: object): Promise<ApiAnswer>;
   /** The process of this name that was started last. */
   of(worker: string): ServiceProcess;
   listed(): Promise<ListedWorker[]>;
@@ -76,8 +82,15 @@ export async function startCluster(workers: readonly string[], options: ClusterO
     const ingress = await startRole('ingress');
     const api = new ApiClient(ingress.url ?? '');
     const listed = async (): Promise<ListedWorker[]> => (await api.get('/v1/workers')).body.workers;
+    let guardUrl = '';
+    const startGuard = async (): Promise<ServiceProcess> => {
+      const guard = await startRole('guard');
+      guardUrl = guard.url ?? '';
+      return guard;
+    };
     const cluster: Cluster = {
-      ...{ broker, ingress, api, env, start, listed, folder: dir.path },
+      ...{ broker, ingress, api, env, start, startGuard, listed, folder: dir.path },
+      ask: (path, body) => requestJson(`${guardUrl}/v1/tasks${path}`, body),
       of: (worker) => {
         const service = byName.get(worker);
         if (service === undefined) throw new Error(`no worker ${worker} was started`);
@@ -106,6 +119,7 @@ export async function startCluster(workers: readonly string[], options: ClusterO
       },
       [Symbol.asyncDispose]: dispose,
     };
+    if (options.guard === true) await startGuard();
     for (const worker of workers) await start(worker);
     if (workers.length > 0) await cluster.balanced(...workers);
     return cluster;

@@ -22,6 +22,8 @@ export interface AgentCall {
   readonly session: string;
   readonly deadline: string;
   readonly state: unknown;
+  /** The task of its message, as it is held. */
+  readonly task?: { readonly key: string; readonly token: number };
   readonly message: SeenMessage;
   readonly messages: readonly SeenMessage[];
   /** Resolves when the caller has closed the request before it was answered. */

@@ -28,6 +28,8 @@ export function readDecision({ record }: StoredRecord, wanted: { seq: number } |
     const sends = record.sends?.filter((send) => send.seq === seq) ?? [];
     return { ...told, replies: sends.map(toReply) };
   }
+  // A run that did not get its task was about this message alone, and says why.
+  if (decision === 'refused' && record.status === 'rejected') return { ...told, replies: record.sends.map(toReply) };
   if (BESIDE_EVERY_TURN.has(decision)) return { ...told, replies: [] };
   return { ...told, turn: record, replies: record.sends.map(toReply) };
 }

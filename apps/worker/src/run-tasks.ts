@@ -59,12 +59,15 @@ export class RunTasks {
   private readonly runs = new Map<string, Map<string, Held>>();
   /** Keys that are being released here: whoever wants one waits for that, rather than hear of a holder that is none. */
   private readonly releasing = new Map<string, Promise<unknown>>();
+  /** Requests of runs that came to no answer, by run and key: what was asked for may have been done. */
+  private readonly unclear = new Map<string, Map<string, string>>();
   private isClosed = false;
 
   constructor(private readonly options: RunTasksOptions) {}
 
+  /** It holds a task, or may without knowing. */
   holdsAny(runId: string): boolean {
-    return this.runs.has(runId);
+    return this.runs.has(runId) || this.unclear.has(runId);
   }
 
   /** Tasks that the run holds on to for its next attempt. */
@@ -91,24 +94,42 @@ export class RunTasks {
 
   /** Gets a task for a run. Rejects with `RetryLaterError` when nobody can say now. */
   async take(run: TaskRunner, key: string, options: TaskOptions, isOfMessage = false): Promise<Taken> {
-    const { client, clock, newRequestId, guard } = this.options;
+    const { clock, guard } = this.options;
     await this.whenReleased(key);
     const mine = this.runs.get(run.runId)?.get(key);
     if (mine !== undefined && !mine.holding.lost.aborted) return { kind: 'held', held: mine };
     if (mine !== undefined) this.forget(run.runId, mine);
-    const { whenUnavailable, meta, ...others } = options;
-    const { ttlMs = guard.ttlMs, stale = guard.stale } = options;
+    const { whenUnavailable, ttlMs = guard.ttlMs } = options;
     const since = clock.monotonic();
-    const request: AcquireRequest = { requestId: newRequestId(), ...run, ...others, ttlMs, stale };
-    if (meta !== undefined) request.meta = meta as NonNullable<AcquireRequest['meta']>;
-    const answer = await this.unlessUnavailable(whenUnavailable, () =>
-      client.acquire(key, request, { withinMs: guard.answerWithinMs }),
-    );
+    const answer = await this.unlessUnavailable(whenUnavailable, () => this.acquire(run, key, { ...options, ttlMs }));
     if (answer === 'unavailable') return { kind: 'unguarded' };
     if (answer.kind !== 'acquired') return this.conflict(run.runId, key, answer);
     const { token, startedAt } = answer;
     const held = this.hold(run.runId, { key, token, ttlMs, since, startedAt }, isOfMessage, whenUnavailable);
     return { kind: 'held', held };
+  }
+
+  /**
+   * Asks the guard. A request without an answer may have been granted: the same run asks with the same `requestId` again, or
+   * it would meet its own holding, and wait for the end of that.
+   */
+  private async acquire(run: TaskRunner, key: string, options: TaskOptions): Promise<AcquireAnswer> {
+    const { client, newRequestId, guard } = this.options;
+    const { whenUnavailable: _whenUnavailable, meta, ...others } = options;
+    const ofRun = this.unclear.get(run.runId) ?? new Map<string, string>();
+    const former = ofRun.get(key);
+    const requestId = former ?? newRequestId();
+    const request: AcquireRequest = { requestId, ...run, stale: guard.stale, ...others };
+    if (meta !== undefined) request.meta = meta as NonNullable<AcquireRequest['meta']>;
+    const within = { withinMs: guard.answerWithinMs };
+    this.unclear.set(run.runId, ofRun.set(key, requestId));
+    const answer = await client.acquire(key, request, within);
+    // Granted some time ago, it may soon be over.
+    const isOld = former !== undefined && answer.kind === 'acquired';
+    const isOurs = !isOld || (await client.renew(key, { token: answer.token }, within)).kind === 'renewed';
+    ofRun.delete(key);
+    if (ofRun.size === 0) this.unclear.delete(run.runId);
+    return isOurs ? answer : this.acquire(run, key, options);
   }
 
   /** `turn.tasks.run`. */
@@ -165,11 +186,14 @@ export class RunTasks {
 
   /** Its record stands: what is left is free. */
   afterEnd(runId: string, end: RunEnd): void {
+    this.giveUpUnclear(runId);
     for (const held of this.all(runId)) void this.release(runId, held, releaseOf(held, end, false));
   }
 
   /** The work under them was cut: they are free as soon as it has stopped. */
   interrupt(runId: string): void {
+    // Whoever runs it again asks under the same run: what that one gets must not be ended here.
+    this.unclear.delete(runId);
     for (const held of this.all(runId)) {
       held.isCut = true;
       if (held.state !== 'working') void this.release(runId, held, { status: 'interrupted' });
@@ -178,6 +202,7 @@ export class RunTasks {
 
   /** Somebody else goes on with them, or nobody. */
   letGo(runId: string): void {
+    this.unclear.delete(runId);
     for (const held of this.all(runId)) this.forget(runId, held);
   }
 
@@ -189,6 +214,7 @@ export class RunTasks {
   close(): void {
     this.isClosed = true;
     for (const runId of [...this.runs.keys()]) this.letGo(runId);
+    this.unclear.clear();
   }
 
   private hold(
@@ -259,6 +285,18 @@ export class RunTasks {
       if (this.isClosed) holding.letGo();
       else void holding.releaseAtLast(how);
       return 'released';
+    }
+  }
+
+  /** What may have been granted without anybody knowing must not be held until its time is over. */
+  private giveUpUnclear(runId: string): void {
+    const { client, log } = this.options;
+    const keys = [...(this.unclear.get(runId)?.keys() ?? [])];
+    this.unclear.delete(runId);
+    for (const key of keys) {
+      client.end(key, { by: 'worker', runId }).catch((error: unknown) => {
+        log.warn({ key, error: String(error) }, 'a task that may be held is not given up: it ends by its time');
+      });
     }
   }
 
