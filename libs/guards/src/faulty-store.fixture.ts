@@ -5,6 +5,8 @@ import type { StoredTask, TaskStore, WriteOptions } from './task-store.js';
 /** What becomes of a write: its answer is lost after it was stored, or it never arrives; or of a read: nobody can say. */
 export type StoreFault = 'unheard' | 'lost' | 'away';
 
+export const AWAY = new Error('away');
+
 /** For specs: the same store, as one sees it whose answers go missing. */
 export class FaultyStore implements TaskStore {
   /** What becomes of the next write, and of the next read. */
@@ -16,7 +18,7 @@ export class FaultyStore implements TaskStore {
   constructor(private readonly inner: TaskStore) {}
 
   async read(key: string): Promise<StoredTask> {
-    if (this.nextFault('read') === 'away') throw new Error('away');
+    if (this.nextFault('read') === 'away') throw AWAY;
     return this.inner.read(key);
   }
 
