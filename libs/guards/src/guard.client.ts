@@ -35,6 +35,7 @@ const WITHIN_MS = 2_000;
 /** A replica that was killed answers never; another one is asked long before the bound. */
 const ANSWER_WITHIN_MS = 500;
 const PAUSE_MS = 50;
+const LEAST_MS = 50;
 const RETRY_AFTER_MS = 2_000;
 
 /**
@@ -80,7 +81,8 @@ export class GuardClient {
     let cause: unknown;
     for (;;) {
       const left = giveUpAt - performance.now();
-      if (left <= 0) throw new GuardUnavailableError(withinMs, cause);
+      // A last try that cannot be answered in time would get a task that nobody works on, and hide why the others failed.
+      if (left < (cause === undefined ? 1 : LEAST_MS)) throw new GuardUnavailableError(withinMs, cause);
       try {
         const reply = await this.ask<TaskAnswers[Operation]>(subject, body, Math.min(left, ANSWER_WITHIN_MS));
         if (reply.ok) return reply.answer;
@@ -90,14 +92,14 @@ export class GuardClient {
         if (error instanceof GuardRefusedError) throw error;
         cause = error;
       }
-      await delay(Math.min(PAUSE_MS, Math.max(0, giveUpAt - performance.now())));
+      await delay(Math.max(0, Math.min(PAUSE_MS, giveUpAt - performance.now())));
     }
   }
 
   private async ask<Answer>(subject: string, body: string, timeout: number): Promise<GuardReply<Answer>> {
     // It would lie in the send buffer until the broker is back, long after its caller has given up.
     if (!this.connection.isUp) throw new LanekeeperError('broker_away', 'the broker is away');
-    const message = await this.connection.nc.request(subject, body, { timeout: Math.max(1, timeout) });
+    const message = await this.connection.nc.request(subject, body, { timeout });
     return message.json<GuardReply<Answer>>();
   }
 }
