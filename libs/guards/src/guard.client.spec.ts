@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Names, RetryLaterError, type AcquireAnswer, type GuardCall, type GuardReply } from '#contracts';
 import { BrokerConnection } from '#jetstream';
@@ -51,6 +50,15 @@ describe('a client of the guard', () => {
     return got;
   }
 
+  /** A client, and when it has asked in vain. */
+  function counted() {
+    const { nc } = connected.connection;
+    let asked = 0;
+    const counting = { request: (...call: Parameters<typeof nc.request>) => (asked++, nc.request(...call)) };
+    const asking = new GuardClient({ isUp: true, nc: counting as typeof nc }, names);
+    return { asking, inVain: () => until('it asks for the second time', () => asked > 1) };
+  }
+
   async function timed<T>(work: () => Promise<T>) {
     const began = performance.now();
     const outcome = await work().catch((error: unknown) => error);
@@ -97,8 +105,9 @@ describe('a client of the guard', () => {
   });
 
   it('finds one that comes in the meantime', async () => {
-    const answer = client.acquire('k', request('r1'));
-    await delay(120);
+    const { asking, inVain } = counted();
+    const answer = asking.acquire('k', request('r1'));
+    await inVain();
     await replica(() => ({ ok: true, answer: RUNNING }));
     expect(await answer).toEqual(RUNNING);
   });
@@ -119,6 +128,31 @@ describe('a client of the guard', () => {
     expect(await client.acquire('k', request('r1'))).toEqual(RUNNING);
     expect(got).toHaveLength(4);
     expect(new Set(got.map(({ body }) => body)).size).toBe(1);
+  });
+
+  it.each<[string, (within: { withinMs: number }) => Promise<unknown>]>([
+    ['an approval', (within) => client.approve('k', { by: 'ann' }, within)],
+    ['the end of whatever stands there', (within) => client.end('k', { by: 'ann' }, within)],
+  ])('does not repeat %s once somebody may have got it: it might meet the next one (G2)', async (_title, ask) => {
+    for (const said of [undefined, UNAVAILABLE]) {
+      const got = await replica(() => said);
+      const { outcome } = await timed(() => ask({ withinMs: 700 }));
+      expect(outcome).toBeInstanceOf(GuardUnavailableError);
+      expect(got).toHaveLength(1);
+      closing.splice(0).forEach((close) => close());
+      await replicas.nc.flush();
+    }
+    const { asking, inVain } = counted();
+    const answer = asking.approve('k', { by: 'ann' });
+    await inVain();
+    await replica(() => ({ ok: true, answer: RUNNING }));
+    expect(await answer).toEqual(RUNNING);
+  });
+
+  it('repeats the end of one run', async () => {
+    const got = await replica((_call, nth) => (nth === 1 ? UNAVAILABLE : { ok: true, answer: RUNNING }));
+    expect(await client.end('k', { by: 'ann', runId: 'r1' })).toEqual(RUNNING);
+    expect(got).toHaveLength(2);
   });
 
   it('gives up within its bound when that does not end, and keeps why', async () => {
