@@ -158,12 +158,13 @@ describe('a watch over tasks on the broker', () => {
   });
 
   it('goes on after the broker was away', async () => {
-    const { guard, counted, store } = replica();
+    const { guard, counted, store, swept } = replica();
     await guard.acquire(KEY, request('r1'));
     await counted('running');
     await connected.broker.kill9();
     await until('the connection is lost', () => !connected.connection.isUp);
     await clock.advance(TTL_MS + LATEST_MS);
+    expect(swept).toEqual([]);
     await connected.broker.restart();
     await until('the connection is back', () => connected.connection.isUp);
     await until('its end is written down', async () => {
