@@ -124,6 +124,57 @@ describe('checkSendMessageBody', () => {
     expect(JSON.stringify(problems)).not.toContain('SECRET');
   });
 
+  it.each<[string, unknown]>([
+    ['a name', 'report'],
+    ['a name with a colon', 'a:b'],
+    ['the longest name', 'n'.repeat(128)],
+    ['a group with a name alone', { name: 'report' }],
+    ['a group with all', { name: 'report', namespace: 'shared::a', ttlMs: 1_000, stale: 'approve' }],
+    ['the longest time to live', { name: 'report', ttlMs: 86_400_000, stale: 'heal' }],
+    ['the longest namespace', { name: 'report', namespace: 'n'.repeat(512) }],
+  ])('takes a task that is %s, unchanged', (_title, task) => {
+    const body = { text: 'x', task };
+    expect(checkSendMessageBody(body)).toEqual({ ok: true, body });
+    const message = { v: 1, kind: 'message', id: 'a', ...body };
+    expect(parseInboxEntry(JSON.stringify(message))).toEqual({ ok: true, message });
+  });
+
+  it.each<[unknown, string, string, string]>([
+    ['', 'task', 'an empty text', '1 to 128 bytes'],
+    ['SECRET::a', 'task', 'a text of 9 bytes', 'without "::"'],
+    [':SECRET', 'task', 'a text of 7 bytes', 'not beginning with ":"'],
+    ['SECRET\n', 'task', 'a text of 7 bytes', 'without control characters'],
+    ['SECRET\u0085', 'task', 'a text of 8 bytes', 'without control characters'],
+    ['n'.repeat(129), 'task', 'a text of 129 bytes', '1 to 128 bytes'],
+    ['é'.repeat(65), 'task', 'a text of 130 bytes', '1 to 128 bytes'],
+    ['SECRET\ud800', 'task', 'a text of 9 bytes', '1 to 128 bytes'],
+    [5, 'task', 'the number 5', 'the name of a task, or {name'],
+    [null, 'task', 'null', 'the name of a task, or {name'],
+    [['SECRET'], 'task', 'an array of 1', 'the name of a task, or {name'],
+    [{}, 'task.name', 'nothing', '1 to 128 bytes'],
+    [{ name: 'SECRET::a' }, 'task.name', 'a text of 9 bytes', 'without "::"'],
+    [{ name: 'a', namespace: '' }, 'task.namespace', 'an empty text', '1 to 512 bytes'],
+    [{ name: 'a', namespace: 'n'.repeat(513) }, 'task.namespace', 'a text of 513 bytes', '1 to 512 bytes'],
+    [{ name: 'a', namespace: 'SECRET\0' }, 'task.namespace', 'a text of 7 bytes', 'without control characters'],
+    [{ name: 'a', ttlMs: 999 }, 'task.ttlMs', 'the number 999', 'whole milliseconds from 1000 to 86400000'],
+    [{ name: 'a', ttlMs: 86_400_001 }, 'task.ttlMs', 'the number 86400001', 'whole milliseconds from 1000'],
+    [{ name: 'a', stale: 'SECRET' }, 'task.stale', 'a text of 6 bytes', 'one of heal, approve'],
+  ])('refuses the task %j by its field, without its content', (task, field, found, wanted) => {
+    const { problems, tooLarge } = problemsOf({ text: 'x', task });
+    expect(problems).toEqual([{ field, found, wanted: expect.stringContaining(wanted) }]);
+    expect(tooLarge).toBe(false);
+    expect(JSON.stringify(problems)).not.toContain('SECRET');
+  });
+
+  it('tells which fields a task has', () => {
+    const { problems } = problemsOf({ text: 'x', task: { name: 'a', ttl: 'SECRET', namspace: 'SECRET' } });
+    const unknown = { found: 'an unknown field', wanted: 'one of name, namespace, ttlMs, stale' };
+    expect(problems).toEqual([
+      { field: 'task.ttl', ...unknown, remedy: 'did you mean ttlMs?' },
+      { field: 'task.namspace', ...unknown, remedy: 'did you mean namespace?' },
+    ]);
+  });
+
   it('tells which fields author has', () => {
     const { problems } = problemsOf({ text: 'x', author: { id: 'u', task: 'SECRET' } });
     expect(problems).toMatchObject([{ found: 'an unknown field', wanted: 'one of id, name' }]);

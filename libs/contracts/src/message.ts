@@ -47,18 +47,13 @@ export function isMessageId(id: string): boolean {
 const taskName = z.string(TASK_WANTED.name).refine(isTaskName, TASK_WANTED.name);
 
 /** The task that a message starts: a name of its session, or one that sessions share by its namespace. */
-const messageTask = z.union(
-  [
-    taskName,
-    z.strictObject({
-      name: taskName,
-      namespace: z.string(TASK_WANTED.namespace).refine(isTaskNamespace, TASK_WANTED.namespace).optional(),
-      ttlMs: taskTtlMs.optional(),
-      stale: stalePolicy.optional(),
-    }),
-  ],
-  'the name of a task, or {name, namespace?, ttlMs?, stale?}',
-);
+const taskGroup = z.strictObject({
+  name: taskName,
+  namespace: z.string(TASK_WANTED.namespace).refine(isTaskNamespace, TASK_WANTED.namespace).optional(),
+  ttlMs: taskTtlMs.optional(),
+  stale: stalePolicy.optional(),
+});
+const messageTask = z.union([taskName, taskGroup], 'the name of a task, or {name, namespace?, ttlMs?, stale?}');
 export type MessageTask = z.infer<typeof messageTask>;
 
 const SEQUENCE_WANTED = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
@@ -170,9 +165,9 @@ const MAX_PROBLEM_CHARS = 200;
 /** Fields of later versions: refused by name today, since ignoring one would change what the sender asked for. */
 const NOT_YET = ['priority'];
 const KNOWN_FIELDS = Object.keys(messageFields);
-const AUTHOR_FIELDS = Object.keys(author.shape);
+const GROUPS = { author: Object.keys(author.shape), task: Object.keys(taskGroup.shape) };
 
-const FIELDS: FieldNames = { known: [KNOWN_FIELDS, AUTHOR_FIELDS], later: NOT_YET };
+const FIELDS: FieldNames = { known: [KNOWN_FIELDS, GROUPS], json: ['data'], later: NOT_YET };
 
 export function checkSendMessageBody(body: unknown): CheckedBody<SendMessageBody> {
   return checkBody(sendMessageBody, body, FIELDS);

@@ -27,6 +27,16 @@ describe('Names', () => {
     expect(names.numberKey(key, 7)).toBe('main.telegram=3A-100=3A42.7');
   });
 
+  it('spells what belongs to a task, with a scope and without one', () => {
+    expect(names.taskKey('main/a:1::report')).toBe('main=2Fa=3A1.report');
+    expect(names.taskKey('report')).toBe('report');
+    expect(names.taskKeysOfScope('main/a:1')).toBe('main=2Fa=3A1.*');
+    expect(names.taskEventsSubject('main/a:1::report')).toBe('lk.events.tasks.main=2Fa=3A1.report.task');
+    expect(names.taskEventsSubject('report')).toBe('lk.events.tasks.=.report.task');
+    expect(names.guardSubject('approve-retry')).toBe('lk.guard.tasks.approve-retry');
+    expect(names.tasksBucket).toBe('lk_tasks');
+  });
+
   it('reads a session back from the subjects of both streams, also a token that is none', () => {
     expect(names.parseSessionSubject(names.inboxSubject(key))).toEqual(key);
     expect(names.parseSessionSubject(names.turnsSubject(key))).toEqual(key);

@@ -40,24 +40,18 @@ const duration = (min: number, max: number) => {
   return z.int(wanted).min(min, wanted).max(max, wanted);
 };
 
-const json = (maxBytes: number) =>
-  z
-    .json()
-    .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= maxBytes, `any JSON of at most ${maxBytes} bytes`);
+const json = (maxBytes: number) => {
+  const wanted = `any JSON of at most ${maxBytes} bytes`;
+  return z.json(wanted).refine((value) => Buffer.byteLength(JSON.stringify(value)) <= maxBytes, wanted);
+};
 
+// What a program says of its own failure may have several lines.
+const ERROR_MESSAGE_WANTED = `a text of at most ${TASK_LIMITS.errorMessageChars} characters`;
+const errorMessage = z.string(ERROR_MESSAGE_WANTED).max(TASK_LIMITS.errorMessageChars, ERROR_MESSAGE_WANTED);
+const errorGroup = z.strictObject({ name: text(TASK_LIMITS.errorNameChars), message: errorMessage });
 const error = z.union(
-  [
-    // What a program says of its own failure may have several lines.
-    z
-      .string()
-      .max(TASK_LIMITS.errorMessageChars)
-      .transform((message) => ({ name: 'Error', message })),
-    z.strictObject({
-      name: text(TASK_LIMITS.errorNameChars),
-      message: z.string().max(TASK_LIMITS.errorMessageChars),
-    }),
-  ],
-  `a text of at most ${TASK_LIMITS.errorMessageChars} characters, or {name, message}`,
+  [errorMessage.transform((message) => ({ name: 'Error', message })), errorGroup],
+  `${ERROR_MESSAGE_WANTED}, or {name, message}`,
 );
 
 export const STALE_POLICIES = ['heal', 'approve'] as const;
@@ -90,7 +84,7 @@ const token = z.int('the token that acquire answered').positive('the token that 
 
 export const renewRequest = z.strictObject({
   token,
-  /** From now on - ms - default: as it was acquired. */
+  /** How long it lasts from now on, also after the renewals to come - ms - default: as before. */
   ttlMs: taskTtlMs.optional(),
 });
 export type RenewRequest = z.infer<typeof renewRequest>;
@@ -239,7 +233,8 @@ export function checkTaskRequest<Operation extends TaskOperation>(
   body: unknown,
 ): CheckedBody<z.output<(typeof TASK_REQUESTS)[Operation]>> {
   const schema: z.ZodObject = TASK_REQUESTS[operation];
-  const checked = checkBody<unknown>(schema, body, { known: [Object.keys(schema.shape), ['name', 'message']] });
+  const known = [Object.keys(schema.shape), { error: Object.keys(errorGroup.shape) }] as const;
+  const checked = checkBody<unknown>(schema, body, { known, json: ['meta', 'result'] });
   return checked as CheckedBody<z.output<(typeof TASK_REQUESTS)[Operation]>>;
 }
 

@@ -52,7 +52,7 @@ export function taskKeyTokens(key: string): readonly [string] | readonly [scope:
 /** The key that has these tokens; `undefined` for what `taskKeyTokens` did not make. */
 export function parseTaskKeyTokens(tokens: readonly string[]): string | undefined {
   const texts = tokens.map(decodeToken);
-  if (texts.length > 2 || texts.some((text) => text === undefined)) return undefined;
+  if (texts.length === 0 || texts.length > 2 || texts.some((text) => text === undefined)) return undefined;
   const key = texts.join(SEPARATOR);
   return taskKeyTokens(key).join('.') === tokens.join('.') ? key : undefined;
 }

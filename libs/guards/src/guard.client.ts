@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { RequestError } from '@nats-io/transport-node';
 import {
   RetryLaterError,
   type AcquireRequest,
@@ -35,11 +36,15 @@ const WITHIN_MS = 2_000;
 /** A replica that was killed answers never; another one is asked long before the bound. */
 const ANSWER_WITHIN_MS = 500;
 const PAUSE_MS = 50;
+const LEAST_MS = 50;
 const RETRY_AFTER_MS = 2_000;
+/** What people ask for is about what they have seen: done a second time, it might meet the next failure or holding (G2). */
+const ONCE = { once: true };
 
 /**
  * The guard, for services on the broker. A request is repeated until its bound with the same content, so with the same
- * `requestId`: whatever an earlier try came to, the answer is that of one request.
+ * `requestId`: whatever an earlier try came to, the answer is that of one request. An approval, and an end that names no
+ * run, are repeated only as long as nobody can have got them.
  */
 export class GuardClient {
   constructor(
@@ -60,11 +65,11 @@ export class GuardClient {
   }
 
   approve(key: string, request: ApproveRequest, options?: GuardCallOptions): Promise<TaskAnswers['approve-retry']> {
-    return this.call('approve-retry', key, request, options);
+    return this.call('approve-retry', key, request, options, ONCE);
   }
 
   end(key: string, request: EndRequest, options?: GuardCallOptions): Promise<TaskAnswers['end']> {
-    return this.call('end', key, request, options);
+    return this.call('end', key, request, options, request.runId === undefined ? ONCE : {});
   }
 
   private async call<Operation extends TaskOperation>(
@@ -72,6 +77,7 @@ export class GuardClient {
     key: string,
     request: object,
     { withinMs = WITHIN_MS }: GuardCallOptions = {},
+    { once = false }: { readonly once?: boolean } = {},
   ): Promise<TaskAnswers[Operation]> {
     const subject = this.names.guardSubject(operation);
     const giveUpAt = performance.now() + withinMs;
@@ -80,9 +86,11 @@ export class GuardClient {
     let cause: unknown;
     for (;;) {
       const left = giveUpAt - performance.now();
-      if (left <= 0) throw new GuardUnavailableError(withinMs, cause);
+      // A last try that cannot be answered in time would get a task that nobody works on, and hide why the others failed.
+      if (left < (cause === undefined ? 1 : LEAST_MS)) throw new GuardUnavailableError(withinMs, cause);
       try {
-        const reply = await this.ask<TaskAnswers[Operation]>(subject, body, Math.min(left, ANSWER_WITHIN_MS));
+        const within = once ? left : Math.min(left, ANSWER_WITHIN_MS);
+        const reply = await this.ask<TaskAnswers[Operation]>(subject, body, within);
         if (reply.ok) return reply.answer;
         if (reply.code === 'refused') throw new GuardRefusedError(reply.message);
         cause = reply.message;
@@ -90,16 +98,28 @@ export class GuardClient {
         if (error instanceof GuardRefusedError) throw error;
         cause = error;
       }
-      await delay(Math.min(PAUSE_MS, Math.max(0, giveUpAt - performance.now())));
+      if (once && !isUnheard(cause)) throw new GuardUnavailableError(withinMs, cause);
+      await delay(Math.max(0, Math.min(PAUSE_MS, giveUpAt - performance.now())));
     }
   }
 
   private async ask<Answer>(subject: string, body: string, timeout: number): Promise<GuardReply<Answer>> {
     // It would lie in the send buffer until the broker is back, long after its caller has given up.
-    if (!this.connection.isUp) throw new LanekeeperError('broker_away', 'the broker is away');
-    const message = await this.connection.nc.request(subject, body, { timeout: Math.max(1, timeout) });
+    if (!this.connection.isUp) throw new BrokerAway();
+    const message = await this.connection.nc.request(subject, body, { timeout });
     return message.json<GuardReply<Answer>>();
   }
+}
+
+class BrokerAway extends LanekeeperError {
+  constructor() {
+    super('broker_away', 'the broker is away');
+  }
+}
+
+/** Whether nobody can have got a request. */
+function isUnheard(cause: unknown): boolean {
+  return cause instanceof BrokerAway || (cause instanceof RequestError && cause.isNoResponders());
 }
 
 /** The guard does not take such a request, however often it is made. */

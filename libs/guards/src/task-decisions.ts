@@ -99,7 +99,7 @@ export function release(found: Entry, { token, ...how }: Release, now: number): 
     const next = endOf(found, { ...how, what: 'released' }, now);
     return { answer: { kind: 'released', state: next.state }, next };
   }
-  const isRepeated = found.state === stateAfter(how.status) && found.status === how.status;
+  const isRepeated = found.status === how.status && ENDED_BY_HOLDER[stateAfter(how.status)].includes(found.state);
   return { answer: isRepeated ? { kind: 'released', state: found.state } : notHeld(found, now) };
 }
 
@@ -135,6 +135,13 @@ export function end(found: Entry, { by, status = 'cancelled', runId, error }: En
   const next = endOf(entry, { status, error, by, what: 'ended' }, now);
   return { answer: { kind: 'ended', state: next.state }, next };
 }
+
+/** What the end of a holding may have become before its release is repeated. */
+const ENDED_BY_HOLDER: Record<ReturnType<typeof stateAfter>, readonly TaskEntry['state'][]> = {
+  succeeded: ['succeeded'],
+  cancelled: ['cancelled'],
+  failed: ['failed', 'approved', 'approval_expired'],
+};
 
 /** What may have been left half-done needs an approval. */
 function stateAfter(status: string): 'succeeded' | 'cancelled' | 'failed' {

@@ -16,13 +16,18 @@ export interface TaskEvent {
   readonly error?: string;
 }
 
+/** The steps that a decision has added to what it found; only they are other objects than before. */
+export function addedSteps(former: TaskEntry | undefined, next: TaskEntry): TaskStep[] {
+  const known = new Set(former?.history);
+  return next.history.filter((step) => !known.has(step));
+}
+
 /** The steps that a write has added, each as an event; a holding that follows one whose holder is gone is a healing too. */
 export function eventsOf(former: TaskEntry | undefined, next: TaskEntry, revision: number): TaskEvent[] {
-  const { key, owner } = next;
-  const known = new Set(former?.history.map(idOf));
-  const steps = next.history.filter((step) => !known.has(idOf(step)));
+  const steps = addedSteps(former, next);
   return steps.flatMap(({ what, at, runId = next.runId, status, by }): TaskEvent[] => {
-    const token = what === 'acquired' ? next.token || revision : next.token || (former?.token ?? 0);
+    // What a new holding found on its way, the former one has left.
+    const { key, owner, token } = what === 'acquired' || former === undefined ? { ...next, token: revision } : former;
     const event: TaskEvent = {
       ...{ type: `task-${what}`, key, runId, token, at },
       ...(owner === undefined ? {} : { owner }),
@@ -34,5 +39,3 @@ export function eventsOf(former: TaskEntry | undefined, next: TaskEntry, revisio
     return isHealing ? [event, { ...event, type: 'task-healed' }] : [event];
   });
 }
-
-const idOf = ({ at, what, runId, by }: TaskStep): string => [at, what, runId, by].join('\0');

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   LanekeeperError,
   type AcquireAnswer,
@@ -14,7 +15,7 @@ import {
 import type { Logger } from '#telemetry';
 import { acquire, approve, asOf, end, release, renew, type Decided, type End, type Release } from './task-decisions.js';
 import { viewOf, type TaskEntry } from './task-entry.js';
-import { eventsOf, type TaskEvent } from './task-events.js';
+import { addedSteps, eventsOf, type TaskEvent } from './task-events.js';
 import type { TaskStore } from './task-store.js';
 
 export interface TaskGuardOptions {
@@ -28,6 +29,8 @@ export interface TaskGuardOptions {
 
 /** Each time somebody else has made progress, so only very many who ask at once for one key ever come near it. */
 const MAX_TRIES = 200;
+/** A broker that does not say what became of a write is not asked for ever: whoever waits may ask again. */
+const MAX_UNCLEAR = 5;
 
 /**
  * The guard of tasks: each request is read, decided, written by compare-and-set. Any number of them may work side by side on
@@ -76,17 +79,30 @@ export class TaskGuard {
     key: string,
     decide: (found: TaskEntry | undefined, now: number) => Decided<Answer>,
   ): Promise<{ answer: Answer; revision: number }> {
+    const unclear: { readonly answer: Answer; readonly former: TaskEntry | undefined; readonly next: TaskEntry }[] = [];
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       const { entry, revision } = await this.read(key);
+      const done = unclear.find(({ former, next }) => entry !== undefined && hasBecome(entry, former, next));
+      if (done !== undefined && entry !== undefined) {
+        this.tell(done.former, done.next, entry.token);
+        return { answer: done.answer, revision: entry.token };
+      }
       const { answer, next } = decide(entry, this.options.clock.now());
       if (next === undefined) return { answer, revision };
       const written = await this.options.store.write(key, next, { expected: revision, ttlMs: this.ttlOf(next) });
       if (written.kind === 'written') {
-        for (const event of eventsOf(entry, next, written.revision)) this.options.onEvent(event);
+        this.tell(entry, next, written.revision);
         return { answer, revision: written.revision };
+      }
+      if (written.kind === 'unclear' && unclear.push({ answer, former: entry, next }) === MAX_UNCLEAR) {
+        throw new LanekeeperError('task_unclear', 'the broker does not say what became of it: try again');
       }
     }
     throw new LanekeeperError('task_contended', 'too many ask for this task at once: try again');
+  }
+
+  private tell(former: TaskEntry | undefined, next: TaskEntry, revision: number): void {
+    for (const event of eventsOf(former, next, revision)) this.options.onEvent(event);
   }
 
   private async read(key: string): Promise<{ entry: TaskEntry | undefined; revision: number }> {
@@ -99,6 +115,17 @@ export class TaskGuard {
   private ttlOf({ state }: TaskEntry): number | undefined {
     return state === 'succeeded' || state === 'cancelled' ? this.options.keepMs : undefined;
   }
+}
+
+/**
+ * Whether a write whose answer was lost has led to what stands there now: done again, it might meet the next holding.
+ * (Two sweeps write the very same; each may take the other's for its own then, and it is told twice.)
+ */
+function hasBecome(found: TaskEntry, former: TaskEntry | undefined, next: TaskEntry): boolean {
+  const steps = addedSteps(former, next);
+  if (steps.length === 0) return false;
+  if (next.state === 'running' && !(found.state === 'running' && found.requestId === next.requestId)) return false;
+  return steps.every((step) => found.history.some((other) => isDeepStrictEqual(other, step)));
 }
 
 /** Something stands under the key that no guard has written. */

@@ -1,6 +1,6 @@
 import { LanekeeperError, type Clock, type ReleaseAnswer, type ReleaseRequest } from '#contracts';
 import type { Logger } from '#telemetry';
-import type { GuardClient } from './guard.client.js';
+import { GuardRefusedError, type GuardClient } from './guard.client.js';
 
 export interface TaskHoldingOptions {
   readonly client: Pick<GuardClient, 'renew' | 'release'>;
@@ -25,14 +25,16 @@ export class TaskLostError extends LanekeeperError {
 /** Renewals in one time to live: two may be lost. */
 const RENEWALS = 3;
 const AGAIN_MS = 1_000;
+/** Timers stand still while the machine sleeps, and nobody tells them when the wall clock goes on: so it is looked at. */
+const CHECK_MS = 1_000;
 
 /**
  * A task that is held here:
  *
  *   held --renewed in time--> held
  *   held --refused, or its time is over by our own clock--> lost     (`lost` aborts; whoever works under it has to stop)
- *   held, lost --release--> releasing --answered--> over
- *   held, lost --letGo--> over                                       somebody else goes on with its token
+ *   held, lost --release--> releasing --answered--> over             (its work is done: nothing is lost from here on)
+ *   held, lost, releasing --letGo--> over                            somebody else goes on with its token
  *
  * Time counts from before a request was sent and by the clock that went further, so that nobody works on under a holding that
  * the guard has given to another one (G1): a process that was stopped learns it when it goes on.
@@ -40,14 +42,18 @@ const AGAIN_MS = 1_000;
 export class TaskHolding {
   private readonly controller = new AbortController();
   private validUntil: { readonly monotonic: number; readonly wall: number };
-  private cancelTimer = (): void => {};
+  private cancelRenewal = (): void => {};
+  private cancelCheck = (): void => {};
+  private endPause = (): void => {};
+  private isReleasing = false;
   private isOver = false;
 
   constructor(private readonly options: TaskHoldingOptions) {
     const { clock, since, ttlMs } = options;
     const age = clock.monotonic() - since;
     this.validUntil = { monotonic: since + ttlMs, wall: clock.now() - age + ttlMs };
-    this.renewLater();
+    this.renewLater(ttlMs / RENEWALS - age);
+    if (options.whenUnavailable !== 'open') this.checkLater();
   }
 
   get key(): string {
@@ -71,6 +77,7 @@ export class TaskHolding {
   /** Tells the guard how it ended. Rejects when the guard gave no answer; may be called again then. */
   async release(how: Omit<ReleaseRequest, 'token'>, withinMs?: number): Promise<ReleaseAnswer> {
     const { client, key, token } = this.options;
+    this.isReleasing = true;
     const answer = await client.release(key, { token, ...how }, withinMs === undefined ? {} : { withinMs });
     this.letGo();
     return answer;
@@ -83,22 +90,25 @@ export class TaskHolding {
         await this.release(how);
         return;
       } catch (error) {
-        this.options.log.warn({ key: this.key, error: String(error) }, 'a task is not released yet');
+        const isFinal = error instanceof GuardRefusedError;
+        const problem = { key: this.key, error: String(error) };
+        this.options.log.warn(problem, isFinal ? 'a task cannot be released' : 'a task is not released yet');
+        if (isFinal) return this.letGo();
       }
-      await new Promise<void>((resolve) => void this.options.clock.after(AGAIN_MS, resolve));
+      if (!this.isOver) await this.pause();
     }
   }
 
   /** Renews it no more, and says nothing: somebody else goes on with it, or it ends by its time. */
   letGo(): void {
     this.isOver = true;
-    this.cancelTimer();
+    this.cancelTimers();
+    this.endPause();
   }
 
-  private renewLater(delayMs = this.options.ttlMs / RENEWALS): void {
+  private renewLater(delayMs: number): void {
     if (this.isOver || this.lost.aborted) return;
-    const left = Math.max(0, this.validUntil.monotonic - this.options.clock.monotonic());
-    this.cancelTimer = this.options.clock.after(Math.min(delayMs, left), () => void this.renew());
+    this.cancelRenewal = this.options.clock.after(Math.max(0, delayMs), () => void this.renew());
   }
 
   private async renew(): Promise<void> {
@@ -110,11 +120,21 @@ export class TaskHolding {
       if (this.isOver) return;
       if (answer.kind === 'not_held') return this.lose(`it is ${answer.state}`);
       this.validUntil = { monotonic: sentAt.monotonic + ttlMs, wall: sentAt.wall + ttlMs };
-      this.renewLater();
+      this.renewLater(ttlMs / RENEWALS - (clock.monotonic() - sentAt.monotonic));
     } catch (error) {
       this.options.log.warn({ key, error: String(error) }, 'a task could not be renewed, trying again');
       this.renewLater(Math.min(AGAIN_MS, ttlMs / RENEWALS));
     }
+  }
+
+  /** Apart from renewals, one of which may be waiting for its answer when the time is over. */
+  private checkLater(): void {
+    const { clock } = this.options;
+    const left = Math.max(0, this.validUntil.monotonic - clock.monotonic());
+    this.cancelCheck = clock.after(Math.min(left, CHECK_MS), () => {
+      if (this.isTimeOver()) this.lose('nobody renewed it in time');
+      else this.checkLater();
+    });
   }
 
   private isTimeOver(): boolean {
@@ -124,7 +144,21 @@ export class TaskHolding {
 
   private lose(why: string): void {
     if (this.isOver || this.lost.aborted) return;
+    this.cancelTimers();
+    if (this.isReleasing) return;
     this.options.log.warn({ key: this.key, why }, 'a task is lost');
     this.controller.abort(new TaskLostError(this.key, why));
+  }
+
+  private pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.options.clock.after(AGAIN_MS, resolve);
+      this.endPause = () => (cancel(), resolve());
+    });
+  }
+
+  private cancelTimers(): void {
+    this.cancelRenewal();
+    this.cancelCheck();
   }
 }

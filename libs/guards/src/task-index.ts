@@ -16,7 +16,8 @@ export class TaskIndex {
       return;
     }
     // What is shown of it does not matter here, and a long past of many tasks would fill the memory.
-    const small = { ...entry, history: [], meta: undefined };
+    const small: TaskEntry = { ...entry, history: [], meta: undefined };
+    if ('error' in small) small.error = { name: small.error.name, message: '' };
     this.open.set(key, { entry: small, changesAt: changesAt(entry) });
   }
 

@@ -65,15 +65,14 @@ export class TaskWatch {
   }
 
   private async sweep(): Promise<void> {
-    const { index, guard, clock, log } = this.options;
+    const { connection, index, guard, clock, log } = this.options;
     for (const key of index.overdue(clock.now())) {
-      if (this.isStopped) return;
+      if (this.isStopped || !connection.isUp) return;
       try {
         await guard.settleOverdue(key);
       } catch (error) {
-        // The broker is away, or somebody else wrote there: the next sweep finds it again.
-        log.warn({ error: String(error) }, 'a task whose time is over could not be written down');
-        return;
+        // The next sweep finds it again; one that cannot be written must not hold up those behind it.
+        log.warn({ key, error: String(error) }, 'a task whose time is over could not be written down');
       }
     }
   }

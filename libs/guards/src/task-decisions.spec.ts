@@ -1,0 +1,362 @@
+import { describe, expect, it } from 'vitest';
+import { OUTCOMES, TASK_STATES, type Outcome, type TaskState } from '#contracts';
+import { acquire, approve, asOf, end, release, renew, type Decided } from './task-decisions.js';
+import { parseTaskEntry, type TaskEntry } from './task-entry.js';
+import { APPROVAL_MS, entryIn, KEY, request, START, TOKEN, TTL_MS, written } from './tasks.fixture.js';
+
+const NOW = START + 5_000;
+const OVER = START + TTL_MS;
+const EVERY = ['none', ...TASK_STATES] as const;
+type From = (typeof EVERY)[number];
+
+const found = (state: From, more = {}): TaskEntry | undefined => (state === 'none' ? undefined : entryIn(state, more));
+/** `stale` is one only when the time is over. */
+const timeOf = (state: From): number => (state === 'stale' || state === 'approval_expired' ? OVER + APPROVAL_MS : NOW);
+
+/** An answer's kind, and the state that is written; `-` = nothing is. */
+function short({ answer, next }: Decided<{ readonly kind: string }>): string {
+  if (next !== undefined) expect(parseTaskEntry(JSON.stringify(next))).toEqual(JSON.parse(JSON.stringify(next)));
+  return `${answer.kind} ${next?.state ?? '-'}`;
+}
+
+describe('every request in every state', () => {
+  const ACQUIRED = 'acquired running';
+  const WAIT = 'approval_required -';
+  const NOT_HELD = 'not_held -';
+  it.each<[From, Record<string, string>]>([
+    ['none', { acquire: ACQUIRED, own: ACQUIRED, renew: NOT_HELD, release: NOT_HELD, approve: 'not_waiting -' }],
+    [
+      'running',
+      {
+        ...{ acquire: 'already_running -', own: 'already_running -', renew: 'renewed running' },
+        ...{ release: 'released succeeded', approve: 'not_waiting -' },
+      },
+    ],
+    [
+      'succeeded',
+      { acquire: ACQUIRED, own: 'done -', renew: NOT_HELD, release: 'released -', approve: 'not_waiting -' },
+    ],
+    ['cancelled', { acquire: ACQUIRED, own: ACQUIRED, renew: NOT_HELD, release: NOT_HELD, approve: 'not_waiting -' }],
+    ['failed', { acquire: WAIT, own: WAIT, renew: NOT_HELD, release: NOT_HELD, approve: 'approved approved' }],
+    [
+      'stale',
+      { acquire: ACQUIRED, own: ACQUIRED, renew: NOT_HELD, release: 'released succeeded', approve: 'not_waiting -' },
+    ],
+    ['approved', { acquire: ACQUIRED, own: ACQUIRED, renew: NOT_HELD, release: NOT_HELD, approve: 'approved -' }],
+    ['approval_expired', { acquire: WAIT, own: WAIT, renew: NOT_HELD, release: NOT_HELD, approve: 'not_waiting -' }],
+  ])('%s', (state, wanted) => {
+    const entry = found(state);
+    const now = timeOf(state);
+    expect({
+      acquire: short(acquire(KEY, entry, request('r2'), now)),
+      own: short(acquire(KEY, entry, request('r1', { requestId: 'other' }), now)),
+      renew: short(renew(entry, { token: TOKEN }, now)),
+      release: short(release(entry, { token: TOKEN, status: 'succeeded' }, now)),
+      approve: short(approve(entry, { by: 'bob' }, now)),
+    }).toEqual(wanted);
+  });
+
+  it.each(EVERY)('%s can be done nothing to with another token (G4)', (state) => {
+    const entry = found(state);
+    for (const token of [TOKEN - 1, TOKEN + 1, TOKEN + 2]) {
+      for (const now of [timeOf(state), OVER + APPROVAL_MS]) {
+        expect(short(renew(entry, { token }, now))).toBe('not_held -');
+        for (const status of OUTCOMES) expect(short(release(entry, { token, status }, now))).toBe('not_held -');
+      }
+    }
+  });
+
+  it.each<[From, string, string, string, string]>([
+    ['none', 'not_held -', 'not_held -', 'not_held -', 'not_held -'],
+    ['running', 'ended cancelled', 'ended failed', 'ended cancelled', 'not_held -'],
+    ['stale', 'ended cancelled', 'ended failed', 'ended cancelled', 'not_held -'],
+    ['succeeded', 'ended cancelled', 'ended failed', 'not_held -', 'not_held -'],
+    ['cancelled', 'ended -', 'ended failed', 'ended -', 'not_held -'],
+    ['failed', 'ended cancelled', 'ended -', 'not_held -', 'not_held -'],
+    ['approved', 'ended cancelled', 'ended failed', 'not_held -', 'not_held -'],
+    ['approval_expired', 'ended cancelled', 'ended failed', 'not_held -', 'not_held -'],
+  ])('%s, ended by an operator: cancelled %s, failed %s, of its run %s, of another run %s', (state, ...wanted) => {
+    const entry = found(state);
+    const now = timeOf(state);
+    const ways = [{}, { status: 'failed' as const }, { runId: 'r1' }, { runId: 'r2' }];
+    expect(ways.map((way) => short(end(entry, { by: 'ann', ...way }, now)))).toEqual(wanted);
+  });
+});
+
+describe('a holding', () => {
+  it('begins with all that was asked for, and its write is its token', () => {
+    const asked = request('r1', { owner: 'w/1', meta: { a: 1 }, stale: 'approve', approvalForMs: 5_000 });
+    const { answer, next } = acquire(KEY, undefined, asked, START);
+    expect(answer).toEqual({ kind: 'acquired', token: 0, startedAt: START, expiresAt: OVER });
+    const { requestId, runId, ttlMs, owner, meta, stale, approvalForMs } = asked;
+    expect(next).toEqual({
+      ...{ v: 1, key: KEY, state: 'running', token: 0, requestId, runId, ttlMs, owner, meta, stale, approvalForMs },
+      ...{ startedAt: START, expiresAt: OVER, grantedUntil: OVER, attempts: 1, staleCount: 0 },
+      history: [{ at: START, what: 'acquired', runId: 'r1' }],
+    });
+  });
+
+  it('lasts five minutes and is healed when nobody says otherwise', () => {
+    const { next } = acquire(KEY, undefined, { requestId: 'q', runId: 'r' }, START);
+    expect(next).toMatchObject({ ttlMs: 300_000, expiresAt: START + 300_000, stale: 'heal' });
+  });
+
+  it('tells others who runs it, since when and how long (G1), and its own run that it is the same', () => {
+    const entry = entryIn('running', { owner: 'w/1' });
+    const running = { kind: 'already_running', runId: 'r1', startedAt: START, expiresAt: OVER, owner: 'w/1' };
+    expect(acquire(KEY, entry, request('r2'), OVER - 1)).toEqual({ answer: { ...running, own: false } });
+    const again = request('r1', { requestId: 'another' });
+    expect(acquire(KEY, entry, again, OVER - 1)).toEqual({ answer: { ...running, own: true } });
+  });
+
+  it('is answered again to the same request, also after it was renewed', () => {
+    const entry = entryIn('running');
+    const renewed = written(renew(entry, { token: TOKEN, ttlMs: 90_000 }, NOW).next, TOKEN + 1);
+    const same = { answer: { kind: 'acquired', token: TOKEN, startedAt: START, expiresAt: OVER } };
+    expect(acquire(KEY, entry, request('r1'), NOW)).toEqual(same);
+    expect(acquire(KEY, renewed, request('r1', { ttlMs: 1_000 }), OVER + 1)).toEqual(same);
+  });
+
+  it('that is over is begun anew also by the request that began it: its old token is of no use', () => {
+    const { answer, next } = acquire(KEY, entryIn('running'), request('r1'), OVER);
+    expect(answer).toMatchObject({ kind: 'acquired', token: 0, startedAt: OVER });
+    expect(next).toMatchObject({ attempts: 2, staleCount: 1, startedAt: OVER });
+  });
+
+  it('is renewed from now on, and in the same way the next time', () => {
+    const entry = entryIn('running');
+    expect(renew(entry, { token: TOKEN }, NOW).answer).toEqual({ kind: 'renewed', expiresAt: NOW + TTL_MS });
+    const { answer, next } = renew(entry, { token: TOKEN, ttlMs: 5_000 }, NOW);
+    expect(answer).toEqual({ kind: 'renewed', expiresAt: NOW + 5_000 });
+    expect(renew(next, { token: TOKEN }, NOW + 1).answer).toEqual({ kind: 'renewed', expiresAt: NOW + 5_001 });
+  });
+
+  it('is renewed also late, while nobody else has come', () => {
+    expect(renew(entryIn('running'), { token: TOKEN }, OVER + 9).answer).toMatchObject({ kind: 'renewed' });
+    const { answer } = renew(entryIn('stale'), { token: TOKEN }, OVER + 9);
+    expect(answer).toEqual({ kind: 'not_held', state: 'stale', runId: 'r1' });
+  });
+
+  it('that another one has followed is neither renewed nor released with the old token (G4)', () => {
+    const next = written(acquire(KEY, entryIn('running'), request('r2'), OVER).next, TOKEN + 5);
+    expect(next.token).toBe(TOKEN + 5);
+    const notHeld = { answer: { kind: 'not_held', state: 'running', runId: 'r2' } };
+    expect(renew(next, { token: TOKEN }, OVER + 1)).toEqual(notHeld);
+    for (const status of OUTCOMES) expect(release(next, { token: TOKEN, status }, OVER + 1)).toEqual(notHeld);
+    expect(renew(next, { token: TOKEN + 5 }, OVER + 1).answer.kind).toBe('renewed');
+  });
+});
+
+describe('a release', () => {
+  it.each<[Outcome, TaskState]>([
+    ['succeeded', 'succeeded'],
+    ['cancelled', 'cancelled'],
+    ['interrupted', 'cancelled'],
+    ['failed', 'failed'],
+    ['timed_out', 'failed'],
+    ['rejected', 'failed'],
+  ])('%s leads to %s, and is answered again', (status, state) => {
+    for (const before of ['running', 'stale'] as const) {
+      const { answer, next } = release(entryIn(before), { token: TOKEN, status }, OVER + 1);
+      expect(answer).toEqual({ kind: 'released', state });
+      expect(next).toMatchObject({ state, status, endedAt: OVER + 1, token: TOKEN });
+      expect(next?.history.at(-1)).toEqual({ at: OVER + 1, what: 'released', runId: 'r1', status });
+      expect(release(next, { token: TOKEN, status }, OVER + 2)).toEqual({ answer });
+    }
+  });
+
+  it('that says something else the second time changes nothing', () => {
+    const notHeld = (state: TaskState) => ({ answer: { kind: 'not_held', state, runId: 'r1' } });
+    expect(release(entryIn('failed'), { token: TOKEN, status: 'succeeded' }, NOW)).toEqual(notHeld('failed'));
+    expect(release(entryIn('failed'), { token: TOKEN, status: 'timed_out' }, NOW)).toEqual(notHeld('failed'));
+    expect(release(entryIn('cancelled'), { token: TOKEN, status: 'interrupted' }, NOW)).toEqual(notHeld('cancelled'));
+  });
+
+  it('of a failure is answered again also when people were faster to approve it, or let it pass', () => {
+    const repeated = { token: TOKEN, status: 'failed' } as const;
+    expect(release(entryIn('approved'), repeated, NOW)).toEqual({ answer: { kind: 'released', state: 'approved' } });
+    const answer = { kind: 'released', state: 'approval_expired' };
+    expect(release(entryIn('approval_expired'), repeated, NOW)).toEqual({ answer });
+  });
+
+  it('by a holder that was gone does not undo the approval of its stale holding', () => {
+    const stale = entryIn('stale', { stale: 'approve' });
+    const approved = written(approve(stale, { by: 'ann' }, OVER + 1).next, TOKEN + 2);
+    for (const status of OUTCOMES) {
+      expect(short(release(approved, { token: TOKEN, status }, OVER + 2)), status).toBe('not_held -');
+    }
+  });
+
+  it('keeps why it failed, and what it made', () => {
+    const error = { name: 'Oops', message: 'no' };
+    const failed = release(entryIn('running'), { token: TOKEN, status: 'failed', error }, NOW).next;
+    expect(failed).toMatchObject({ error });
+    const bare = release(entryIn('running'), { token: TOKEN, status: 'timed_out' }, NOW).next;
+    expect(bare).toMatchObject({ error: { name: 'timed_out', message: 'its holder gave no reason' } });
+    const done = release(entryIn('running'), { token: TOKEN, status: 'succeeded', result: { a: 1 } }, NOW).next;
+    expect(done).toMatchObject({ result: { a: 1 }, attempts: 0 });
+  });
+});
+
+describe('a success', () => {
+  const ended = release(entryIn('running'), { token: TOKEN, status: 'succeeded', result: 42 }, NOW).next;
+  const done = { answer: { kind: 'done', runId: 'r1', endedAt: NOW, result: 42 } };
+
+  it('is told to the run that had it, at any time', () => {
+    expect(acquire(KEY, ended, request('r1'), NOW + 1)).toEqual(done);
+    expect(acquire(KEY, ended, request('r1', { requestId: 'x' }), NOW + 86_400_000)).toEqual(done);
+  });
+
+  it('is told to others for as long as they ask for', () => {
+    const asked = (now: number) => acquire(KEY, ended, request('r2', { doneForMs: 1_000 }), now);
+    expect(asked(NOW + 999)).toEqual(done);
+    expect(asked(NOW + 1_000).answer.kind).toBe('acquired');
+    expect(acquire(KEY, ended, request('r2', { doneForMs: 0 }), NOW).answer.kind).toBe('acquired');
+    expect(acquire(KEY, ended, request('r2'), NOW).answer.kind).toBe('acquired');
+  });
+
+  it('begins the count of attempts anew; an interruption does not', () => {
+    expect(acquire(KEY, ended, request('r2'), NOW).next).toMatchObject({ attempts: 1 });
+    expect(acquire(KEY, entryIn('cancelled'), request('r2'), NOW).next).toMatchObject({ attempts: 2 });
+  });
+});
+
+describe('a failure (G2)', () => {
+  const error = { name: 'failed', message: 'its holder gave no reason' };
+  const failedAt = START + 1_000;
+  const required = { kind: 'approval_required', failedRunId: 'r1', failedAt, error, attempts: 1 };
+
+  it('lets nobody through, the run that failed and its request included', () => {
+    for (const asked of [request('r1'), request('r1', { requestId: 'x' }), request('r2')]) {
+      expect(acquire(KEY, entryIn('failed'), asked, NOW)).toEqual({ answer: required });
+    }
+  });
+
+  it('lets one through when it is approved, and asks again when that one fails', () => {
+    const { answer, next } = approve(entryIn('failed'), { by: 'ann' }, NOW);
+    expect(answer).toEqual({ kind: 'approved', by: 'ann', at: NOW });
+    expect(approve(next, { by: 'bob' }, NOW + 1)).toEqual({ answer });
+    const running = written(acquire(KEY, next, request('r2'), NOW + 2).next, 20);
+    expect(running).toMatchObject({ state: 'running', attempts: 2 });
+    expect(acquire(KEY, running, request('r3'), NOW + 3).answer.kind).toBe('already_running');
+    const failed = release(running, { token: 20, status: 'failed' }, NOW + 4).next;
+    expect(acquire(KEY, failed, request('r3'), NOW + 5).answer).toMatchObject({
+      ...{ kind: 'approval_required', failedRunId: 'r2', attempts: 2 },
+    });
+    expect(failed?.history.map(({ what, by }) => [what, by].join(' ').trim())).toEqual([
+      ...['acquired', 'released', 'approved ann', 'acquired', 'released'],
+    ]);
+  });
+
+  it('can be approved until its time for that is over, and then be ended only', () => {
+    const failed = release(entryIn('running', { approvalForMs: 1_000 }), { token: TOKEN, status: 'failed' }, NOW).next;
+    expect(failed).toMatchObject({ approvableUntil: NOW + 1_000 });
+    const { answer } = acquire(KEY, failed, request('r2'), NOW + 999);
+    expect(answer).toEqual({ ...required, failedAt: NOW, approvableUntil: NOW + 1_000 });
+    expect(approve(failed, { by: 'ann' }, NOW + 999).answer.kind).toBe('approved');
+    const late = approve(failed, { by: 'ann' }, NOW + 1_000);
+    expect(late).toEqual({ answer: { kind: 'not_waiting', state: 'approval_expired' } });
+    const asked = acquire(KEY, failed, request('r2'), NOW + 1_000);
+    expect(asked.answer).toMatchObject({ kind: 'approval_required', approvalExpired: true });
+    expect(asked.next).toBeUndefined();
+    const freed = end(failed, { by: 'ann' }, NOW + 1_000).next;
+    expect(acquire(KEY, freed, request('r2'), NOW + 1_001).answer.kind).toBe('acquired');
+  });
+
+  it('that was approved in time does not lapse', () => {
+    const failed = release(entryIn('running', { approvalForMs: 1_000 }), { token: TOKEN, status: 'failed' }, NOW).next;
+    const approved = approve(failed, { by: 'ann' }, NOW + 999).next!;
+    expect(asOf(approved, NOW + 86_400_000)).toBe(approved);
+    expect(acquire(KEY, approved, request('r2'), NOW + 86_400_000).answer.kind).toBe('acquired');
+  });
+});
+
+describe('a holder that is gone', () => {
+  it('blocks until its time is over, and no longer (G3)', () => {
+    const entry = entryIn('running');
+    expect(acquire(KEY, entry, request('r2'), OVER - 1).answer.kind).toBe('already_running');
+    const { answer, next } = acquire(KEY, entry, request('r2'), OVER);
+    expect(answer).toMatchObject({ kind: 'acquired', startedAt: OVER, expiresAt: OVER + TTL_MS });
+    expect(next).toMatchObject({ attempts: 2, staleCount: 1 });
+    expect(next?.history.map(({ at, what, runId }) => [at, what, runId])).toEqual([
+      [START, 'acquired', 'r1'],
+      [OVER, 'stale', 'r1'],
+      [OVER, 'acquired', 'r2'],
+    ]);
+  });
+
+  it('is asked about when its holding said so, until people approve', () => {
+    const entry = entryIn('running', { stale: 'approve' });
+    const { answer, next } = acquire(KEY, entry, request('r2'), OVER);
+    const error = { name: 'holder_gone', message: 'its holder neither renewed nor released it in time' };
+    const required = { kind: 'approval_required', failedRunId: 'r1', failedAt: OVER, error, attempts: 1 };
+    expect([answer, next]).toEqual([required, undefined]);
+    const approved = approve(entry, { by: 'ann' }, OVER).next;
+    expect(approved?.history.map(({ what }) => what)).toEqual(['acquired', 'stale', 'approved']);
+    expect(acquire(KEY, approved, request('r2'), OVER).answer.kind).toBe('acquired');
+  });
+
+  it('that says so late is believed while nobody has come, whether it was written down or not', () => {
+    for (const entry of [entryIn('running'), entryIn('stale'), entryIn('stale', { stale: 'approve' })]) {
+      const failed = release(entry, { token: TOKEN, status: 'failed' }, OVER + 5);
+      expect(failed.answer).toEqual({ kind: 'released', state: 'failed' });
+      expect(acquire(KEY, failed.next, request('r2'), OVER + 6).answer.kind).toBe('approval_required');
+    }
+  });
+
+  it('of a holding to approve has time for that from when its own was over', () => {
+    const entry = entryIn('running', { stale: 'approve', approvalForMs: 1_000 });
+    expect(asOf(entry, OVER + 999)).toMatchObject({ state: 'stale', approvableUntil: OVER + 1_000 });
+    const lapsed = asOf(entry, OVER + 5_000);
+    expect(lapsed).toMatchObject({ state: 'approval_expired', endedAt: OVER });
+    expect(lapsed.history.slice(1).map(({ at, what }) => [at, what])).toEqual([
+      [OVER, 'stale'],
+      [OVER + 1_000, 'approval_expired'],
+    ]);
+  });
+
+  it('is the same whoever notices it, and whenever', () => {
+    const entry = entryIn('running', { stale: 'approve' });
+    expect(asOf(entry, OVER + 1)).toEqual(asOf(entry, OVER + 70_000));
+    for (const state of TASK_STATES) {
+      const settled = asOf(entryIn(state), OVER + 86_400_000);
+      expect(asOf(settled, OVER + 86_400_001)).toBe(settled);
+    }
+  });
+});
+
+describe('an operator', () => {
+  it('says who ended it and why', () => {
+    const error = { name: 'Operator', message: 'stuck' };
+    const failed = end(entryIn('running'), { by: 'ann', status: 'failed', error }, NOW).next;
+    expect(failed).toMatchObject({ state: 'failed', error, endedAt: NOW });
+    expect(failed?.history.at(-1)).toEqual({ at: NOW, what: 'ended', runId: 'r1', status: 'failed', by: 'ann' });
+    const bare = end(entryIn('running'), { by: 'ann', status: 'failed' }, NOW).next;
+    expect(bare).toMatchObject({ error: { name: 'failed', message: 'ended by ann' } });
+  });
+
+  it('who fails it again gives it another time to be approved', () => {
+    const entry = entryIn('approval_expired');
+    const { next } = end(entry, { by: 'ann', status: 'failed' }, NOW + APPROVAL_MS);
+    expect(next).toMatchObject({ state: 'failed', approvableUntil: NOW + 2 * APPROVAL_MS });
+    expect(approve(next, { by: 'ann' }, NOW + APPROVAL_MS).answer.kind).toBe('approved');
+  });
+
+  it('takes the holding from its holder, who is told with the next word', () => {
+    const { next } = end(entryIn('running'), { by: 'ann' }, NOW);
+    expect(renew(next, { token: TOKEN }, NOW).answer).toEqual({ kind: 'not_held', state: 'cancelled', runId: 'r1' });
+    expect(release(next, { token: TOKEN, status: 'succeeded' }, NOW).answer.kind).toBe('not_held');
+    expect(acquire(KEY, next, request('r2'), NOW).answer.kind).toBe('acquired');
+  });
+});
+
+it('keeps the last fifty steps of a task', () => {
+  let entry: TaskEntry | undefined;
+  for (let i = 0; i < 40; i++) {
+    entry = written(acquire(KEY, entry, request(`r${i}`), NOW + i).next, i + 1);
+    entry = written(release(entry, { token: i + 1, status: 'interrupted' }, NOW + i).next, i + 1);
+  }
+  expect(entry?.history).toHaveLength(50);
+  expect(entry?.history[0]).toMatchObject({ what: 'acquired', runId: 'r15' });
+  expect(entry?.history.at(-1)).toMatchObject({ what: 'released', runId: 'r39' });
+});

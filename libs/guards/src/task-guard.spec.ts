@@ -1,0 +1,159 @@
+import { describe, expect, it } from 'vitest';
+import { FaultyStore, type StoreFault } from './faulty-store.fixture.js';
+import type { TaskGuard } from './task-guard.js';
+import { guardOver, KEY, memoryGuard, request, TTL_MS } from './tasks.fixture.js';
+
+/** A guard whose answers from the store go missing, and another one over the same store whose do not. */
+function setUp() {
+  const sound = memoryGuard();
+  const store = new FaultyStore(sound.store);
+  const { guard, events } = guardOver(store, sound.clock);
+  const faults: StoreFault[] = [];
+  store.nextFault = (of) => (of === 'write' ? faults.shift() : undefined);
+  const told = () => events.map(({ type }) => type);
+  return { guard, events, store, faults, told, sound: sound.guard, clock: sound.clock };
+}
+
+async function tokenOf(guard: TaskGuard, runId: string): Promise<number> {
+  const answer = await guard.acquire(KEY, request(runId));
+  if (answer.kind !== 'acquired') throw new Error(answer.kind);
+  return answer.token;
+}
+
+describe('a write whose answer was lost', () => {
+  it('is found to have begun the holding, which is told once', async () => {
+    const { guard, faults, events, store } = setUp();
+    faults.push('unheard');
+    const token = await tokenOf(guard, 'r1');
+    expect(await tokenOf(guard, 'r1')).toBe(token);
+    expect(events).toEqual([expect.objectContaining({ type: 'task-acquired', runId: 'r1', token })]);
+    expect(store.writes).toBe(1);
+  });
+
+  it('is made again when it did not arrive, and told once', async () => {
+    const { guard, faults, told, store } = setUp();
+    faults.push('lost', 'lost');
+    await tokenOf(guard, 'r1');
+    expect([told(), store.writes]).toEqual([['task-acquired'], 3]);
+  });
+
+  it('and that arrived never, while another run was faster, is no holding (G1)', async () => {
+    const { guard, faults, told, store, sound } = setUp();
+    faults.push('lost');
+    store.afterUnclear = async () => void (await sound.acquire(KEY, request('r2')));
+    expect(await guard.acquire(KEY, request('r1'))).toMatchObject({ kind: 'already_running', runId: 'r2' });
+    expect(told()).toEqual([]);
+  });
+
+  it('and that a renewal followed is still its holding', async () => {
+    const { guard, faults, store, sound, clock, told } = setUp();
+    faults.push('unheard');
+    store.afterUnclear = async () => {
+      await clock.advance(1_000);
+      const answer = await sound.acquire(KEY, request('r1'));
+      if (answer.kind === 'acquired') await sound.renew(KEY, { token: answer.token });
+    };
+    const startedAt = clock.now();
+    expect(await guard.acquire(KEY, request('r1'))).toMatchObject({ startedAt, expiresAt: startedAt + TTL_MS });
+    expect(told()).toEqual(['task-acquired']);
+  });
+
+  it('and whose holding an operator ended at once is none any more: its caller gets one of its own', async () => {
+    const { guard, faults, store, sound } = setUp();
+    faults.push('unheard');
+    store.afterUnclear = async () => void (await sound.end(KEY, { by: 'ann' }));
+    const token = await tokenOf(guard, 'r1');
+    expect((await guard.renew(KEY, { token })).kind).toBe('renewed');
+  });
+
+  it('released, is released, whatever has come of it since', async () => {
+    const { guard, faults, store, sound, told } = setUp();
+    const token = await tokenOf(guard, 'r1');
+    faults.push('unheard');
+    store.afterUnclear = async () => {
+      await sound.approve(KEY, { by: 'ann' });
+      await sound.acquire(KEY, request('r2'));
+    };
+    const answer = await guard.release(KEY, { token, status: 'failed' });
+    expect(answer).toEqual({ kind: 'released', state: 'failed' });
+    expect(told()).toEqual(['task-acquired', 'task-released']);
+  });
+
+  it('is an approval that was given, though it is used up already (G2)', async () => {
+    const { guard, faults, store, sound, told } = setUp();
+    const token = await tokenOf(guard, 'r1');
+    await guard.release(KEY, { token, status: 'failed' });
+    faults.push('unheard');
+    store.afterUnclear = async () => void (await sound.acquire(KEY, request('r2')));
+    expect(await guard.approve(KEY, { by: 'ann' })).toMatchObject({ kind: 'approved', by: 'ann' });
+    expect(await guard.get(KEY)).toMatchObject({ state: 'running', runId: 'r2' });
+    expect(told()).toEqual(['task-acquired', 'task-released', 'task-approved']);
+  });
+
+  it('of an operator does not end the holding that came next', async () => {
+    const { guard, faults, store, sound, told } = setUp();
+    await tokenOf(guard, 'r1');
+    faults.push('unheard');
+    store.afterUnclear = async () => void (await sound.acquire(KEY, request('r2')));
+    expect(await guard.end(KEY, { by: 'ann' })).toEqual({ kind: 'ended', state: 'cancelled' });
+    expect(await guard.get(KEY)).toMatchObject({ state: 'running', runId: 'r2' });
+    expect(told()).toEqual(['task-acquired', 'task-ended']);
+  });
+
+  it('is made again a few times, and not for ever', async () => {
+    const { guard, store, told } = setUp();
+    store.nextFault = (of) => (of === 'write' ? 'lost' : undefined);
+    await expect(guard.acquire(KEY, request('r1'))).rejects.toThrow('try again');
+    expect([store.writes, told()]).toEqual([5, []]);
+  });
+});
+
+describe('a guard', () => {
+  it('does not guess when nobody can say what stands there', async () => {
+    const { guard, store } = setUp();
+    store.nextFault = () => 'away';
+    await expect(guard.acquire(KEY, request('r1'))).rejects.toThrow('away');
+    await expect(guard.get(KEY)).rejects.toThrow('away');
+    expect(store.writes).toBe(0);
+  });
+
+  it('gives up when others are faster for ever', async () => {
+    const { guard, store } = setUp();
+    store.write = async () => ({ kind: 'conflict' });
+    await expect(guard.acquire(KEY, request('r1'))).rejects.toThrow('too many ask for this task at once');
+  });
+
+  it('remembers for a while what ended well, and for ever what did not (G2)', async () => {
+    const { guard, sound, clock } = setUp();
+    const kept: (number | undefined)[] = [];
+    const keeping = new FaultyStore({
+      read: async () => ({ entry: undefined, revision: 0 }),
+      write: async (_key, _entry, { ttlMs }) => (kept.push(ttlMs), { kind: 'written', revision: 1 }),
+    });
+    await guardOver(keeping, clock, 5_000).guard.acquire(KEY, request('r1'));
+    expect(kept).toEqual([undefined]);
+    for (const status of ['succeeded', 'failed', 'cancelled', 'timed_out'] as const) {
+      const token = await tokenOf(sound, status);
+      expect(await guard.get(KEY)).toMatchObject({ state: 'running', token });
+      await guard.release(KEY, { token, status });
+      await clock.advance(3_600_000);
+      expect((await guard.get(KEY))?.state).toBe(status === 'failed' || status === 'timed_out' ? 'failed' : undefined);
+      await guard.approve(KEY, { by: 'ann' });
+    }
+  });
+
+  it('shows people a task as it is now, without what only the guard needs', async () => {
+    const { guard, clock } = setUp();
+    const startedAt = clock.now();
+    await guard.acquire(KEY, request('r1', { owner: 'w/1', meta: { a: 1 }, approvalForMs: 5_000 }));
+    const running = {
+      ...{ key: KEY, state: 'running', runId: 'r1', token: 1, owner: 'w/1', meta: { a: 1 }, startedAt, stale: 'heal' },
+      ...{ expiresAt: startedAt + TTL_MS, attempts: 1, staleCount: 0 },
+      history: [{ at: startedAt, what: 'acquired', runId: 'r1' }],
+    };
+    expect(await guard.get(KEY)).toEqual(running);
+    await clock.advance(TTL_MS);
+    expect(await guard.get(KEY)).toMatchObject({ state: 'stale', staleCount: 1, error: { name: 'holder_gone' } });
+    expect(await guard.get('another')).toBeUndefined();
+  });
+});
