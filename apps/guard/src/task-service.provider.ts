@@ -63,12 +63,16 @@ export class TaskService {
     if (answer.kind === 'approved') return answer;
     const { state } = answer;
     if (state === 'none') throw unknownTask();
+    const found =
+      answer.runId === undefined
+        ? `state: found ${state}, wanted failed or stale with the policy approve; ${REMEDIES[state]}`
+        : `runId: found another run there (${state}), wanted the one that failed; look at the task again`;
     throw new ProblemException({
       status: 409,
       code: 'not-waiting',
       title: 'The task does not wait for an approval',
-      detail: `state: found ${state}, wanted failed or stale with the policy approve; ${REMEDIES[state]}`,
-      extra: { state },
+      detail: found,
+      extra: { state, ...(answer.runId === undefined ? {} : { runId: answer.runId }) },
     });
   }
 

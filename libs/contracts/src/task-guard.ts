@@ -98,7 +98,11 @@ export const releaseRequest = z.strictObject({
 });
 export type ReleaseRequest = z.input<typeof releaseRequest>;
 
-export const approveRequest = z.strictObject({ by: text(TASK_LIMITS.byChars) });
+export const approveRequest = z.strictObject({
+  by: text(TASK_LIMITS.byChars),
+  /** Only after the failure of this run: so it may be repeated without approving the next one too. */
+  runId: text(TASK_LIMITS.runIdChars).optional(),
+});
 export type ApproveRequest = z.infer<typeof approveRequest>;
 
 /** Ends whatever stands under a key without its token: for operators, and for whoever ended a run that cannot say so itself. */
@@ -158,7 +162,7 @@ export type ReleaseAnswer = { readonly kind: 'released'; readonly state: TaskSta
 export type ApproveAnswer =
   | { readonly kind: 'approved'; readonly by: string; readonly at: number }
   /** Nothing waits for approval, or the time for it is over. */
-  | { readonly kind: 'not_waiting'; readonly state: TaskState | 'none' };
+  | { readonly kind: 'not_waiting'; readonly state: TaskState | 'none'; readonly runId?: string };
 export type EndAnswer = { readonly kind: 'ended'; readonly state: TaskState } | NotHeld;
 
 export const TASK_STATES = [

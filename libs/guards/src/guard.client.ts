@@ -43,8 +43,8 @@ const ONCE = { once: true };
 
 /**
  * The guard, for services on the broker. A request is repeated until its bound with the same content, so with the same
- * `requestId`: whatever an earlier try came to, the answer is that of one request. An approval, and an end that names no
- * run, are repeated only as long as nobody can have got them.
+ * `requestId`: whatever an earlier try came to, the answer is that of one request. An approval and an end
+ * that name no run are repeated only as long as nobody can have got them.
  */
 export class GuardClient {
   constructor(
@@ -65,7 +65,7 @@ export class GuardClient {
   }
 
   approve(key: string, request: ApproveRequest, options?: GuardCallOptions): Promise<TaskAnswers['approve-retry']> {
-    return this.call('approve-retry', key, request, options, ONCE);
+    return this.call('approve-retry', key, request, options, request.runId === undefined ? ONCE : {});
   }
 
   end(key: string, request: EndRequest, options?: GuardCallOptions): Promise<TaskAnswers['end']> {

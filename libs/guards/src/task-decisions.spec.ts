@@ -232,6 +232,13 @@ describe('a failure (G2)', () => {
     }
   });
 
+  it('is approved only after the failure of the run that was meant, when one was', () => {
+    const failed = entryIn('failed');
+    const other = approve(failed, { by: 'ann', runId: 'another' }, NOW);
+    expect(other).toEqual({ answer: { kind: 'not_waiting', state: 'failed', runId: failed.runId } });
+    expect(approve(failed, { by: 'ann', runId: failed.runId }, NOW).next).toMatchObject({ state: 'approved' });
+  });
+
   it('lets one through when it is approved, and asks again when that one fails', () => {
     const { answer, next } = approve(entryIn('failed'), { by: 'ann' }, NOW);
     expect(answer).toEqual({ kind: 'approved', by: 'ann', at: NOW });

@@ -103,8 +103,11 @@ export function release(found: Entry, { token, ...how }: Release, now: number): 
   return { answer: isRepeated ? { kind: 'released', state: found.state } : notHeld(found, now) };
 }
 
-export function approve(found: Entry, { by }: ApproveRequest, now: number): Decided<ApproveAnswer> {
+export function approve(found: Entry, { by, runId }: ApproveRequest, now: number): Decided<ApproveAnswer> {
   const entry = found && asOf(found, now);
+  if (entry !== undefined && runId !== undefined && entry.runId !== runId) {
+    return { answer: { kind: 'not_waiting', state: entry.state, runId: entry.runId } };
+  }
   // Said again, or by a second person: one approval lets one through, not two.
   if (entry?.state === 'approved') return { answer: { kind: 'approved', by: entry.approvedBy, at: entry.approvedAt } };
   const isWaiting = entry?.state === 'failed' || (entry?.state === 'stale' && entry.stale === 'approve');
