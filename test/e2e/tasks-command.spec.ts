@@ -27,7 +27,7 @@ it('an operator sees who runs what, approves a second try, and frees a task with
 
   const ls = await until('the guard has counted both', async () => {
     const { output } = await cli('ls', '--scope', 'agent:main:chat');
-    return /in all: 1 running, 1 failed\n$/.test(output) && output;
+    return output.endsWith('in all: 1 running, 1 failed\n') && output;
   });
   expect(ls).toMatch(/agent:main:chat::tests.*running.*ago.*run-2/);
   expect(ls).toMatch(/agent:main:chat::deploy.*failed.*ann.*waits for approval: Error: disk/);
