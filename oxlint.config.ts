@@ -111,6 +111,7 @@ export default defineConfig({
       files: [
         'libs/config/**',
         'deploy/bootstrap/**',
+        'docs/examples/**',
         'test/**',
         'libs/testing/**',
         'apps/cli/src/start-up.ts',

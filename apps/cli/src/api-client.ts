@@ -2,14 +2,30 @@ import { LanekeeperError } from '#contracts';
 
 const ANSWER_WITHIN_MS = 30_000;
 
+/** It answered, and that was no success. */
+export class RefusedError extends LanekeeperError {
+  constructor(
+    readonly status: number,
+    /** Of the problem: what is wrong, in a few words. */
+    readonly title: string,
+    detail: string,
+  ) {
+    super('refused', `${status}: ${detail}`);
+  }
+}
+
 /** Talks to a running Lanekeeper for operators' commands. */
 export class ApiClient {
   constructor(private readonly baseUrl: string) {}
 
-  async call(method: 'GET' | 'POST', path: string): Promise<unknown> {
+  async call(method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> {
+    const json = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
     let response: Response;
     try {
-      response = await fetch(`${this.baseUrl}${path}`, { method, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+      response = await fetch(`${this.baseUrl}${path}`, {
+        ...{ method, ...json },
+        signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+      });
     } catch (error) {
       throw new LanekeeperError(
         'unreachable',
@@ -19,8 +35,9 @@ export class ApiClient {
         },
       );
     }
-    const body = (await response.json().catch(() => ({}))) as { detail?: unknown };
-    if (response.ok) return body;
-    throw new LanekeeperError('refused', `${response.status}: ${String(body.detail ?? response.statusText)}`);
+    const answer = (await response.json().catch(() => ({}))) as { title?: unknown; detail?: unknown };
+    if (response.ok) return answer;
+    const { title, detail = response.statusText } = answer;
+    throw new RefusedError(response.status, String(title), String(detail));
   }
 }

@@ -1,6 +1,7 @@
 import Table from 'cli-table3';
 import type { Command } from 'commander';
 import type { ApiClient } from './api-client.js';
+import { printable } from './printable.js';
 
 interface DeadSummary {
   readonly deadId: string;
@@ -79,9 +80,4 @@ function tableOf(entries: readonly DeadSummary[]): string {
     );
   }
   return table.toString();
-}
-
-/** Keys, ids and errors are other people's texts: a control character in one could rewrite the operator's screen. */
-function printable(value: string | number): string {
-  return String(value).replace(/\p{C}/gu, '·');
 }

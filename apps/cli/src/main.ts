@@ -6,6 +6,7 @@ import { runProcess, runRole } from '#roles';
 import { ApiClient } from './api-client.js';
 import { addDeadCommand } from './dead-command.js';
 import { addRepairCommand } from './repair-command.js';
+import { addTasksCommand } from './tasks-command.js';
 import { addWorkersCommand } from './workers-command.js';
 
 /**
@@ -58,6 +59,7 @@ const api = (): ApiClient => new ApiClient(serviceUrl());
 const print = (text: string): void => console.log(text);
 
 addDeadCommand(program, api, print);
+addTasksCommand(program, api, print);
 addWorkersCommand(program, api, print);
 addRepairCommand(program, async () => (await import('./open-repair.client.js')).openInboxToRepair(), {
   print,

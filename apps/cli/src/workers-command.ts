@@ -1,6 +1,7 @@
 import Table from 'cli-table3';
 import type { Command } from 'commander';
 import type { ApiClient } from './api-client.js';
+import { printable } from './printable.js';
 
 interface WorkerSummary {
   readonly worker: string;
@@ -69,9 +70,4 @@ function summary({ total, owned, unowned, held }: WorkersAnswer['shards']): stri
   const waiting = unowned === 0 ? '' : `, ${unowned} by nobody: their sessions wait`;
   const elsewhere = held === 0 ? '' : `; ${held} sessions still run where they began`;
   return `${owned} of ${total} shards are owned${waiting}${elsewhere}`;
-}
-
-/** Names are other people's texts: a control character in one could rewrite the operator's screen. */
-function printable(value: string | number): string {
-  return String(value).replace(/\p{C}/gu, '·');
 }
