@@ -61,6 +61,7 @@ export async function openGuardBroker({
     store: new KvTaskStore(bucket, names),
     clock: systemClock,
     keepMs: settings.guard.keepMs,
+    defaults: { ttlMs: settings.guard.ttlMs, stale: settings.guard.stale },
     onEvent: (event) => events.tell(event),
     log,
   });

@@ -232,6 +232,12 @@ describe('a failure (G2)', () => {
     }
   });
 
+  it('is not given to another run that asks with the same requestId (G1)', () => {
+    const running = entryIn('running') as Extract<TaskEntry, { state: 'running' }>;
+    const asked = request(running.requestId, { runId: 'another' });
+    expect(acquire('k', running, asked, NOW).answer).toMatchObject({ kind: 'already_running', own: false });
+  });
+
   it('is approved only after the failure of the run that was meant, when one was', () => {
     const failed = entryIn('failed');
     const other = approve(failed, { by: 'ann', runId: 'another' }, NOW);

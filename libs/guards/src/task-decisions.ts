@@ -65,7 +65,7 @@ export function acquire(key: string, found: Entry, request: AcquireRequest, now:
   const entry = found && asOf(found, now);
   switch (entry?.state) {
     case 'running':
-      return { answer: entry.requestId === request.requestId ? granted(entry) : alreadyRunning(entry, request) };
+      return { answer: isRepeated(entry, request) ? granted(entry) : alreadyRunning(entry, request) };
     case 'stale':
       return entry.stale === 'heal' ? begin(key, entry, request, now) : { answer: approvalRequired(entry) };
     case 'failed':
@@ -216,6 +216,11 @@ function failureOf(entry: UnfinishedTask) {
 
 function isDoneFor(entry: EndedTask, { runId, doneForMs = 0 }: AcquireRequest, now: number): boolean {
   return entry.runId === runId || entry.endedAt + doneForMs > now;
+}
+
+/** Ids of requests that somebody else chose alike must not share a token (G1). */
+function isRepeated({ requestId, runId }: RunningTask, request: AcquireRequest): boolean {
+  return requestId === request.requestId && runId === request.runId;
 }
 
 /** The answer of the acquire that began it, whatever renewals came since. */

@@ -23,6 +23,8 @@ export interface TaskGuardOptions {
   readonly clock: Pick<Clock, 'now'>;
   /** How long a task that ended well is remembered - ms. What failed or runs is never forgotten (G2). */
   readonly keepMs: number;
+  /** Of holdings that say nothing - default: `TASK_DEFAULTS`. */
+  readonly defaults?: Pick<AcquireRequest, 'ttlMs' | 'stale'>;
   readonly onEvent: (event: TaskEvent) => void;
   readonly log: Logger;
 }
@@ -40,7 +42,9 @@ export class TaskGuard {
   constructor(private readonly options: TaskGuardOptions) {}
 
   async acquire(key: string, request: AcquireRequest): Promise<AcquireAnswer> {
-    const { answer, revision } = await this.apply(key, (found, now) => acquire(key, found, request, now));
+    const { answer, revision } = await this.apply(key, (found, now) =>
+      acquire(key, found, { ...this.options.defaults, ...request }, now),
+    );
     // The write that begins a holding cannot know the revision that it gets.
     return answer.kind === 'acquired' && answer.token === 0 ? { ...answer, token: revision } : answer;
   }
