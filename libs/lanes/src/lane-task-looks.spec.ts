@@ -164,6 +164,20 @@ describe('a message that may have begun', () => {
     expect(b.running()).toEqual([2]);
   });
 
+  it('is not refused by a look that began before another process ran it', async () => {
+    const a = setUpLooks({ strategy: 'fifo' }, { worker: 'A/1' });
+    await a.send(1);
+    await a.trigger(2);
+    const b = setUpLooks({ strategy: 'fifo' }, { records: a.records, clock: a.clock, isRecovery: true });
+    await b.send(1);
+    await b.trigger(2);
+    await b.end('a');
+    await b.fail('a');
+    await a.send(3, 'rubbish');
+    await a.turns.answer('k', REFUSAL);
+    expect(a.otherwise()).toEqual({ 3: 'rejected' });
+  });
+
   it('is not asked about while a former owner runs the session', async () => {
     const a = setUpLooks({}, { worker: 'A/1' });
     await a.trigger(1);

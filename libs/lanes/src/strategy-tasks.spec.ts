@@ -45,6 +45,15 @@ const CASES: Readonly<Record<string, Readonly<Record<StrategyName, Case>>>> = {
     drop: { script: ['k1', 2, 'end'], runs: [[1]], otherwise: { 2: 'dropped' } },
     concurrent: { script: ['k1', 2, 'end', 'end'], runs: [[1], [2]] },
   },
+  'with others in its quiet time': {
+    queue: { script: ['k1'], runs: [[1]] },
+    fifo: { script: ['k1'], runs: [[1]] },
+    collect: { script: ['k1', '+60', 2, '+40'], runs: [[1]] },
+    debounce: { script: ['k1', '+60', 2, '+40'], runs: [[1]] },
+    burst: { script: ['k1', '+60', 2, '+40'], runs: [[1]] },
+    drop: { script: ['k1'], runs: [[1]] },
+    concurrent: { script: ['k1'], runs: [[1]] },
+  },
   'in the window of others': {
     queue: { script: [1, 'k2', 'end', 'end'], runs: [[1], [2]] },
     fifo: { script: [1, 'k2', 'end', 'end'], runs: [[1], [2]] },

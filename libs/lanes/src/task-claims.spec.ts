@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { emptyHead } from './head.js';
 import type { InboxItem } from './inbox-item.js';
-import { HOME, item, key, loaded, order, seqsOf } from './lane.fixture.js';
+import { broken, HOME, item, key, loaded, order, seqsOf } from './lane.fixture.js';
 import { Lane } from './lane.js';
 import { TaskClaims } from './task-claims.js';
 
@@ -77,6 +77,28 @@ describe('a lane', () => {
     lane.wrote(loaded({ upto: 2 }, 9));
     lane.arrive(trigger(3), 0);
     expect(kept(lane)).toEqual([[3], []]);
+  });
+
+  it('L3 goes on counting from the number of one that it refuses, until that is decided', () => {
+    const numbered = (seq: number): InboxItem => {
+      const message = { v: 1 as const, kind: 'message' as const, id: `m${seq}`, text: 'x', sequence: seq };
+      return { ...trigger(seq), content: { ok: true, message } };
+    };
+    const lane = laneOf([], loaded({ nextSequence: 1 }));
+    for (const seq of [1, 2]) lane.arrive(numbered(seq), 0);
+    lane.serial.take(0);
+    expect([lane.cursorAfter([1]).nextSequence, lane.cursorAfter([2]).nextSequence]).toEqual([2, 1]);
+    expect(lane.cursorAfter([1, 2]).nextSequence).toBe(3);
+    lane.backlog.close();
+    expect(lane.cursorAfter([1]).nextSequence).toBe(2);
+  });
+
+  it('keeps what gets no turn in the order of the inbox, whenever that was found', () => {
+    const lane = laneOf([]);
+    for (const each of [item(1), trigger(2), broken(3)]) lane.arrive(each, 0);
+    lane.serial.take(0);
+    lane.backlog.bar({ ...trigger(2), refusal: { reason: 'why', text: 'so', data: {} } });
+    expect([seqsOf(lane.toReject), lane.backlog.oldestSeq, lane.backlog.depth]).toEqual([[2, 3], 2, 1]);
   });
 
   it('keeps the bodies of none that it refuses, and still knows that they are undecided when it is given away', () => {
