@@ -134,8 +134,10 @@ export class LaneTasks {
   }
 
   private isFrozen(seq: number): boolean {
-    const { serial, parallel } = this.lane;
-    return [serial, ...parallel.frozen].some(({ next }) => next?.seqs.includes(seq) === true);
+    const { serial, parallel, head } = this.lane;
+    const toCome = [serial, ...parallel.frozen].map(({ next }) => next);
+    // While a turn runs here, what another's record says of the next one is not taken over yet.
+    return [...toCome, head.run, ...(head.runs ?? [])].some((run) => run?.seqs.includes(seq) === true);
   }
 }
 
