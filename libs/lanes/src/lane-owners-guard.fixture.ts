@@ -148,8 +148,9 @@ export class GuardedTurns extends ManualTurns {
   }
 
   settled(_key: SessionTokens, { runId, tasks = [] }: HoldingRun, how: Settled, { isLeaked }: AttemptEnd): void {
-    const all = [...this.heldTasks(runId), ...tasks];
     if (how === 'again' && !isLeaked) return;
+    // What others renew is let go by them; what nobody runs any more is released by whoever decided that.
+    const all = [...this.heldTasks(runId), ...(how === 'ended' ? tasks : [])];
     this.held.delete(runId);
     for (const { key, token } of all) {
       if (how === 'ended' && !isLeaked) this.guard.release(key, token);
