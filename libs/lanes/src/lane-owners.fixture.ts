@@ -1,12 +1,4 @@
-import fc from 'fast-check';
-import {
-  FULL_QUEUE_POLICIES,
-  OVERFLOW_ACTIONS,
-  STRATEGIES,
-  type Clock,
-  type LaneEvent,
-  type QueueSettings,
-} from '#contracts';
+import type { Clock, LaneEvent } from '#contracts';
 import { isDecided } from './head.js';
 import type { Holders } from './lane-holds.js';
 import { cancelOrder } from './lane-process.fixture.js';
@@ -14,7 +6,6 @@ import { MEMORY_LIMITS, type LaneRunner } from './lane-runner.js';
 import {
   makeRunner,
   ManualClock,
-  ManualTurns,
   MemoryInbox,
   MemoryRecords,
   MemoryStore,
@@ -22,6 +13,8 @@ import {
   sessionKey,
   type StartedTurn,
 } from './lane-runner.fixture.js';
+import { GuardedTurns, ModelGuard } from './lane-owners-guard.fixture.js';
+import { noneSeen, SESSIONS, type Plan } from './lane-owners-plan.fixture.js';
 import { laneId, type LaneProgress } from './lane-table.js';
 import type { TurnPolicy } from './turn-policy.js';
 
@@ -30,7 +23,6 @@ import type { TurnPolicy } from './turn-policy.js';
  * by one that is gone, and back again; while holders end too, turns fail, and cancels come.
  */
 
-export const SESSIONS = ['a', 'b', 'c'];
 const POLICY: TurnPolicy = {
   turnTimeoutMs: 3_000,
   abortGraceMs: 20,
@@ -40,74 +32,6 @@ const POLICY: TurnPolicy = {
   retryLaterMaxMs: 400,
   laneBuffer: 512,
 };
-
-const atMs = fc.integer({ min: 0, max: 1_500 });
-const arrivals = fc.array(
-  fc.record({
-    atMs,
-    session: fc.constantFrom(...SESSIONS),
-    /** Mostly that of the agent. */
-    strategy: fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, fc.constantFrom('queue', 'concurrent')),
-    /** Some sessions number their messages: this far from where it was sent a message arrives. */
-    shift: fc.constantFrom(0, 0, 0, 1, 2, -1),
-    kind: fc.oneof(
-      { weight: 6, arbitrary: fc.constant('message' as const) },
-      { weight: 1, arbitrary: fc.constantFrom('broken' as const, 'cancel' as const, 'cancel one' as const) },
-    ),
-  }),
-  { minLength: 5, maxLength: 30 },
-);
-const queueing: fc.Arbitrary<QueueSettings> = fc.record({
-  strategy: fc.constantFrom(...STRATEGIES),
-  maxQueueSize: fc.constantFrom(1, 2, 4, Number.POSITIVE_INFINITY),
-  onQueueFull: fc.constantFrom(...FULL_QUEUE_POLICIES),
-  queueEntryTtlMs: fc.constantFrom(30, 90_000),
-  queueTimeoutMs: fc.constantFrom(undefined, undefined, 20, 700),
-  overflowAction: fc.constantFrom(...OVERFLOW_ACTIONS),
-  busyMessage: fc.constant('busy'),
-  debounceMs: fc.constantFrom(10, 50),
-  maxDebounceMs: fc.constantFrom(50, 120),
-  maxConcurrent: fc.constantFrom(1, 2, Number.POSITIVE_INFINITY),
-  gapTimeoutMs: fc.constantFrom(10, 80),
-});
-export const moves = (...kinds: ('hand over' | 'crash' | 'lose' | 'end a holder' | 'save')[]) =>
-  fc.array(fc.record({ atMs, kind: fc.constantFrom(...kinds), back: fc.nat({ max: 5 }) }), { maxLength: 8 });
-export const world = (plan: ReturnType<typeof moves>) =>
-  fc.record({
-    arrivals,
-    moves: plan,
-    delays: fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 15 })), { minLength: 1, maxLength: 30 }),
-    lengths: fc.array(fc.oneof(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max: 1_500 })), {
-      minLength: 1,
-      maxLength: 30,
-    }),
-    ends: fc.array(fc.constantFrom('end' as const, 'end' as const, 'end' as const, 'fail' as const, 'hang' as const), {
-      minLength: 1,
-      maxLength: 30,
-    }),
-    capacity: fc.integer({ min: 1, max: 4 }),
-    laneBuffer: fc.constantFrom(1, 2, 3, 512),
-    idleLanes: fc.constantFrom(0, 1, 10),
-    queueing,
-    numbered: fc.subarray([...SESSIONS]),
-  });
-export type Plan = ReturnType<typeof world> extends fc.Arbitrary<infer T> ? T : never;
-
-export const noneSeen = () => ({
-  handedOver: 0,
-  held: 0,
-  toItself: 0,
-  crashed: 0,
-  lost: 0,
-  holders: 0,
-  discarded: 0,
-  cancelled: 0,
-  superseded: 0,
-  skipped: 0,
-  dropped: 0,
-  expired: 0,
-  late: 0,
-});
 
 export class World {
   readonly clock = new ManualClock();
@@ -119,6 +43,7 @@ export class World {
   readonly processes: Process[] = [];
   readonly gone = new Set<string>();
   readonly violations: string[] = [];
+  readonly guard = new ModelGuard(this.clock);
   readonly seen = noneSeen();
   readonly events: LaneEvent[] = [];
   readonly holders: Holders = {
@@ -143,6 +68,23 @@ export class World {
     }
     for (const { atMs: at, kind, back } of plan.moves) this.clock.after(at, () => this.move(kind, back));
     this.clock.after(0, () => this.give(0, false));
+    const write = this.records.write.bind(this.records);
+    this.records.write = (session, ...rest) => {
+      const outcome = write(session, ...rest);
+      if (outcome.kind === 'won') this.checkDead(session);
+      return outcome;
+    };
+  }
+
+  /** A crash behind the record must not leave a failed task free. */
+  private checkDead(session: string): void {
+    const last = this.records.of(session).at(-1);
+    if (last?.kind !== 'turn') return;
+    for (const { seq, decision } of last.messages) {
+      const key = decision === 'dead' ? this.inbox[seq - 1]?.task : undefined;
+      if (key !== undefined && this.guard.isRunBy(key, last.runId))
+        this.violations.push(`${key} is dead, and runs (G2)`);
+    }
   }
 
   /** Dense, but for what overtakes: then a number stays out, and comes with a later message or never. */
@@ -177,7 +119,7 @@ export class World {
         (each) => each !== owner && !this.gone.has(each.worker) && each.turns.active.size > 0,
       );
       if (holder === undefined) return;
-      holder.isDead = true;
+      holder.die();
       this.gone.add(holder.worker);
       this.seen.holders++;
     } else if (owner === undefined) return;
@@ -205,7 +147,7 @@ export class World {
     this.gone.add(owner.worker);
     owner.mayStart = false;
     this.seen[kind === 'crash' ? 'crashed' : 'lost']++;
-    if (kind === 'crash') owner.isDead = true;
+    if (kind === 'crash') owner.die();
     else {
       this.clock.after(this.nextDelayMs() * 10, () => {
         owner.runner.dropShard(0);
@@ -239,7 +181,19 @@ export class World {
     }
   }
 
-  begin(process: Process, { session }: StartedTurn): void {
+  begin(process: Process, turn: StartedTurn): void {
+    const { session } = turn;
+    const key = turn.batch.task?.key;
+    for (const { turns, worker } of this.processes) {
+      const shared =
+        turns === process.turns ? [] : turns.tokens.filter((token) => process.turns.tokens.includes(token));
+      if (shared.length > 0) this.violations.push(`${worker} and ${process.worker} hold token ${shared[0]} (G4)`);
+    }
+    for (const other of this.processes) {
+      if (key === undefined || this.gone.has(other.worker)) continue;
+      const same = [...other.turns.active.values()].filter((each) => each !== turn && each.batch.task?.key === key);
+      if (same.length > 0) this.violations.push(`${key} runs in ${same[0]?.batch.runId} and ${turn.batch.runId} (G1)`);
+    }
     for (const other of this.processes) {
       if (other === process || this.gone.has(other.worker) || other.turns.of(session).length === 0) continue;
       this.violations.push(`${session} runs at ${other.worker} and ${process.worker} (L1)`);
@@ -251,7 +205,7 @@ class Process {
   isDead = false;
   isReleasing = false;
   mayStart = true;
-  readonly turns: ManualTurns;
+  readonly turns: GuardedTurns;
   readonly runner: LaneRunner;
   private readonly clock: Clock;
   private position = 0;
@@ -269,7 +223,9 @@ class Process {
       monotonic: () => clock.monotonic(),
       after: (delayMs, fn) => clock.after(delayMs, () => void (this.isDead || fn())),
     };
-    this.turns = new ManualTurns((turn) => this.begin(turn), world.violations);
+    this.turns = new GuardedTurns(
+      ...([world.guard, worker, () => this.pass(), (turn: StartedTurn) => this.begin(turn), world.violations] as const),
+    );
     this.turns.policy = { ...POLICY, laneBuffer: plan.laneBuffer };
     this.turns.queueing = plan.queueing;
     const store = new MemoryStore(records, () => this.pass());
@@ -281,6 +237,11 @@ class Process {
       memory: { ...MEMORY_LIMITS, idleLanes: plan.idleLanes },
     });
     this.runner.dropShard(0);
+  }
+
+  die(): void {
+    this.isDead = true;
+    this.turns.lapse();
   }
 
   open(start: LaneProgress): void {
@@ -319,10 +280,14 @@ class Process {
   }
 
   private receive(seq: number): void {
-    const { session = '', kind, strategy, sequence, at = 0 } = this.world.inbox[seq - 1] ?? {};
+    const { session = '', kind, strategy, sequence, task, at = 0 } = this.world.inbox[seq - 1] ?? {};
     const before = this.world.inbox.findIndex((entry) => entry.session === session) + 1;
     const body = {
-      message: { ...(strategy === undefined ? {} : { strategy }), ...(sequence === undefined ? {} : { sequence }) },
+      message: {
+        ...(strategy === undefined ? {} : { strategy }),
+        ...(sequence === undefined ? {} : { sequence }),
+        ...(task === undefined ? {} : { task }),
+      },
       broken: 'broken',
       cancel: cancelOrder({ what: 'session' }),
       'cancel one': cancelOrder({ what: 'message', seq: before }),

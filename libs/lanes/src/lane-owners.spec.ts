@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { LaneEvent, SessionRecord } from '#contracts';
 import { isDecided } from './head.js';
-import { moves, noneSeen, SESSIONS, World, world, type Plan } from './lane-owners.fixture.js';
+import { World } from './lane-owners.fixture.js';
+import { moves, noneSeen, SESSIONS, world, type Plan } from './lane-owners-plan.fixture.js';
 import { QUARANTINE_CRASHES } from './lane-recovery.js';
 import { settled } from './lane-runner.fixture.js';
 
@@ -14,8 +15,9 @@ async function run(plan: Plan): Promise<World> {
   // Each message may be a turn of its own, and each turn hang three times.
   await it.clock.advance(400_000);
   await settled();
-  expect(it.violations).toEqual([]);
+  expect([it.violations, it.guard.held]).toEqual([[], []]);
   for (const { runner, isDead } of it.processes) if (!isDead) it.seen.discarded += runner.discarded;
+  Object.assign(it.seen, it.guard.seen);
   for (const session of SESSIONS) {
     const records = it.records.of(session);
     const decided = records.flatMap(({ messages }) => messages.map(({ seq }) => seq));
@@ -40,6 +42,7 @@ async function run(plan: Plan): Promise<World> {
       for (const { crashes } of [record.run, ...(record.runs ?? [])].filter((each) => each !== null)) {
         expect(crashes).toBeLessThanOrEqual(it.gone.size);
       }
+      if (record.kind === 'turn' && record.status === 'rejected') it.seen.refusedTurns++;
       if (record.kind === 'turn' && record.error?.name === 'worker_crashed') {
         expect(it.gone.size).toBeGreaterThan(QUARANTINE_CRASHES);
       }

@@ -116,7 +116,8 @@ export interface TurnRunner {
   heldTasks?(runId: string): readonly HeldTask[];
   /**
    * Each attempt that was begun comes to one of these. So does a run that waits with holdings (`tasks`): `ended` without
-   * `ending` when a note decides it (a cancel), `again-elsewhere` or `discarded` when its shard goes.
+   * `ending` when a note decides it (a cancel; whoever renewed them before, they are to be released), `again-elsewhere` or
+   * `discarded` when its shard goes (about what this process itself renews, if anything).
    */
   settled?(key: SessionTokens, run: HoldingRun, how: Settled, end: AttemptEnd): void;
 }

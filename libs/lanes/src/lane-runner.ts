@@ -256,7 +256,8 @@ export class LaneRunner {
     for (const lane of home.all) {
       this.driver.forget(lane);
       this.holds.forget(lane);
-      for (const { next } of [lane.serial, ...lane.parallel.frozen])
+      // What a former owner still runs is its own affair.
+      for (const { next } of lane.hold === undefined ? [lane.serial, ...lane.parallel.frozen] : [])
         if (next?.tasks !== undefined) this.settled(lane, next, how);
       lane.backlog.close();
     }

@@ -9,7 +9,7 @@ export function setUpSession(queueing: Partial<QueueSettings>, options: ProcessO
   process.turns.queueing = { ...UNBOUNDED, ...queueing };
   const { clock, runner, turns, records } = process;
   if (options.isRecovery !== true) runner.caughtUp(0);
-  const send = async (seq: number, body: object = {}): Promise<void> => {
+  const send = async (seq: number, body: object | string = {}): Promise<void> => {
     runner.receive(sessionKey('a'), { ...rawMessage(seq, body), storedAtMs: clock.now() });
     await settled();
   };

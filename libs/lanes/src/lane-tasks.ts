@@ -2,6 +2,7 @@ import { isDecided } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
+import { isParallel } from './strategy-table.js';
 import { TaskClaims } from './task-claims.js';
 import { alreadyClaimed, type TaskRef, type TaskRefusal } from './task-ref.js';
 
@@ -88,7 +89,7 @@ export class LaneTasks {
     if (this.unasked.length === 0) return this.unasked;
     const items = this.unasked;
     this.unasked = [];
-    for (const { seq } of items) if (this.mayHaveBegun(seq)) this.pending.delete(seq);
+    for (const item of items) if (this.mayHaveBegun(item)) this.pending.delete(item.seq);
     return items.filter(({ seq }) => this.pending.has(seq));
   }
 
@@ -97,7 +98,7 @@ export class LaneTasks {
     const item = this.pending.get(seq);
     if (item === undefined) return;
     this.pending.delete(seq);
-    if (refusal === undefined || this.mayHaveBegun(seq)) return;
+    if (refusal === undefined || this.mayHaveBegun(item)) return;
     this.claims.set(task.key, { seq, refusal }, this.lane.head);
     this.lane.backlog.bar({ ...item, refusal });
   }
@@ -126,14 +127,17 @@ export class LaneTasks {
     return undefined;
   }
 
-  private mayHaveBegun(seq: number): boolean {
+  private mayHaveBegun({ seq, queueing }: TaskItem): boolean {
     const { serial, parallel } = this.lane;
-    return serial.claimedSeqs.includes(seq) || parallel.mayHaveBegun(seq) || this.isFrozen(seq);
+    if (this.isFrozen(seq)) return true;
+    return isParallel(queueing.strategy) ? parallel.mayHaveBegun(seq) : serial.claimedSeqs.includes(seq);
   }
 
   private isFrozen(seq: number): boolean {
-    const { serial, parallel } = this.lane;
-    return [serial, ...parallel.frozen].some(({ next }) => next?.seqs.includes(seq) === true);
+    const { serial, parallel, head } = this.lane;
+    const toCome = [serial, ...parallel.frozen].map(({ next }) => next);
+    // While a turn runs here, what another's record says of the next one is not taken over yet.
+    return [...toCome, head.run, ...(head.runs ?? [])].some((run) => run?.seqs.includes(seq) === true);
   }
 }
 

@@ -108,6 +108,15 @@ describe('settle', () => {
       again(1, 1_000, { laterSince: NOW - 9_000 }),
     ],
     ['later, over the bound in all', later(1_001), { attempt: 1, laterSince: NOW - 9_000 }, deadLate],
+    [
+      'refused',
+      { kind: 'refused', refusal: { reason: 'why', text: 'so', data: { task: 'k' } } },
+      { attempt: 3 },
+      {
+        ...{ kind: 'end', status: 'rejected', decision: 'refused', reason: 'why' },
+        sends: [{ kind: 'reply', text: 'so', data: { task: 'k' } }],
+      },
+    ],
     ['later, for longer than any number', later(Number.POSITIVE_INFINITY), { attempt: 1 }, deadLate],
   ])('%s', (_title, outcome, batch, expected) => {
     const settlement = settle(outcome, batchOf(batch), policy, NOW, 0.5);

@@ -1,0 +1,84 @@
+import fc from 'fast-check';
+import { FULL_QUEUE_POLICIES, OVERFLOW_ACTIONS, STRATEGIES, type QueueSettings } from '#contracts';
+
+/** What may happen to a shard that goes from process to process, by chance; and what has to happen often enough. */
+
+export const SESSIONS = ['a', 'b', 'c'];
+const TASKS = ['k', 'l'];
+const atMs = fc.integer({ min: 0, max: 1_500 });
+const arrivals = fc.array(
+  fc.record({
+    atMs,
+    session: fc.constantFrom(...SESSIONS),
+    /** Mostly that of the agent. */
+    strategy: fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, fc.constantFrom('queue', 'concurrent')),
+    /** Some sessions number their messages: this far from where it was sent a message arrives. */
+    shift: fc.constantFrom(0, 0, 0, 1, 2, -1),
+    /** Tasks that the sessions share. */
+    task: fc.constantFrom(...Array.from({ length: 5 }, () => undefined), ...TASKS),
+    kind: fc.oneof(
+      { weight: 6, arbitrary: fc.constant('message' as const) },
+      { weight: 1, arbitrary: fc.constantFrom('broken' as const, 'cancel' as const, 'cancel one' as const) },
+    ),
+  }),
+  { minLength: 5, maxLength: 30 },
+);
+const queueing: fc.Arbitrary<QueueSettings> = fc.record({
+  strategy: fc.constantFrom(...STRATEGIES),
+  maxQueueSize: fc.constantFrom(1, 2, 4, Number.POSITIVE_INFINITY),
+  onQueueFull: fc.constantFrom(...FULL_QUEUE_POLICIES),
+  queueEntryTtlMs: fc.constantFrom(30, 90_000),
+  queueTimeoutMs: fc.constantFrom(undefined, undefined, 20, 700),
+  overflowAction: fc.constantFrom(...OVERFLOW_ACTIONS),
+  busyMessage: fc.constant('busy'),
+  debounceMs: fc.constantFrom(10, 50),
+  maxDebounceMs: fc.constantFrom(50, 120),
+  maxConcurrent: fc.constantFrom(1, 2, Number.POSITIVE_INFINITY),
+  gapTimeoutMs: fc.constantFrom(10, 80),
+});
+export const moves = (...kinds: ('hand over' | 'crash' | 'lose' | 'end a holder' | 'save')[]) =>
+  fc.array(fc.record({ atMs, kind: fc.constantFrom(...kinds), back: fc.nat({ max: 5 }) }), { maxLength: 8 });
+export const world = (plan: ReturnType<typeof moves>) =>
+  fc.record({
+    arrivals,
+    moves: plan,
+    delays: fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 15 })), { minLength: 1, maxLength: 30 }),
+    lengths: fc.array(fc.oneof(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max: 1_500 })), {
+      minLength: 1,
+      maxLength: 30,
+    }),
+    ends: fc.array(fc.constantFrom('end' as const, 'end' as const, 'end' as const, 'fail' as const, 'hang' as const), {
+      minLength: 1,
+      maxLength: 30,
+    }),
+    capacity: fc.integer({ min: 1, max: 4 }),
+    laneBuffer: fc.constantFrom(1, 2, 3, 512),
+    idleLanes: fc.constantFrom(0, 1, 10),
+    queueing,
+    numbered: fc.subarray([...SESSIONS]),
+  });
+export type Plan = ReturnType<typeof world> extends fc.Arbitrary<infer T> ? T : never;
+
+export const noneSeen = () => ({
+  handedOver: 0,
+  held: 0,
+  toItself: 0,
+  crashed: 0,
+  lost: 0,
+  holders: 0,
+  discarded: 0,
+  cancelled: 0,
+  superseded: 0,
+  skipped: 0,
+  dropped: 0,
+  expired: 0,
+  late: 0,
+  refused: 0,
+  refusedTurns: 0,
+  // Of the guard.
+  acquired: 0,
+  goneOn: 0,
+  own: 0,
+  healed: 0,
+  failed: 0,
+});
