@@ -118,13 +118,9 @@ export class GuardedRuns implements TaskPorts {
     return this.options.tasks.heldBy(runId);
   }
 
-  settled(
-    _key: SessionTokens,
-    { runId, tasks: inRecord = [] }: HoldingRun,
-    how: Settled,
-    { isLeaked }: AttemptEnd,
-  ): void {
+  settled(_key: SessionTokens, run: HoldingRun, how: Settled, { isLeaked }: AttemptEnd): void {
     const { tasks } = this.options;
+    const { runId } = run;
     const end = this.ends.get(runId);
     this.ends.delete(runId);
     const isHere = tasks.holdsAny(runId);
@@ -140,10 +136,11 @@ export class GuardedRuns implements TaskPorts {
         return tasks.letGo(runId);
       case 'ended':
         if (isHere) return tasks.afterEnd(runId, end ?? { status: 'cancelled' });
-        if (end === undefined) this.releaseRecorded(inRecord, 'cancelled');
+        if (end === undefined) this.releaseRecorded(run.tasks);
         return;
       case 'discarded':
-        if (!isHere) return this.releaseRecorded(inRecord, 'interrupted');
+        // What stands in a record somebody else may go on with; it ends by its time where nobody does.
+        if (!('items' in run)) return tasks.letGo(runId);
         // As long as the handler is at work nobody else may be: it was told to stop.
         void (this.atWork.get(runId) ?? Promise.resolve()).then(() => tasks.interrupt(runId));
     }
@@ -160,10 +157,10 @@ export class GuardedRuns implements TaskPorts {
     }
   }
 
-  /** Of a run that waited for its next attempt, and of whose holdings only the record knows. */
-  private releaseRecorded(tasks: HoldingRun['tasks'], status: 'cancelled' | 'interrupted'): void {
+  /** Of a run that was cancelled while it waited for its next attempt, and of whose holdings only the record knows. */
+  private releaseRecorded(tasks: HoldingRun['tasks']): void {
     for (const { key, token } of tasks ?? []) {
-      this.options.client.release(key, { token, status }).catch((error: unknown) => {
+      this.options.client.release(key, { token, status: 'cancelled' }).catch((error: unknown) => {
         this.options.log.warn({ key, error: String(error) }, 'a task could not be released: it ends by its time');
       });
     }

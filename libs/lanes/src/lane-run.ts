@@ -27,6 +27,8 @@ export abstract class LaneRun {
   isCondemned = false;
   /** Another record stands where the record of this run was to stand. */
   isOvertaken = false;
+  /** The record that ends it is on its way. */
+  isEnding = false;
 
   constructor(readonly lane: Lane) {}
 
@@ -109,6 +111,7 @@ export abstract class LaneRun {
     const items = this.batch?.items ?? [];
     this.batch = undefined;
     this.isOvertaken = false;
+    this.isEnding = false;
     this.lane.backlog.putBack(items.filter(({ seq }) => !isDecided(this.lane.head, seq)));
   }
 

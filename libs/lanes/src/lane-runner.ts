@@ -80,6 +80,7 @@ export class LaneRunner {
         const how = written === undefined ? 'discarded' : 'ended';
         for (const run of forsakenRuns(before, lane)) this.settled(lane, run, how);
         if (written !== undefined) this.tell(lane, eventsOfRecord(written, lane.depth));
+        this.looks.ask(lane);
       },
     });
     const refill = new LaneRefill(options.inbox);

@@ -34,6 +34,25 @@ describe('a second trigger of a task', () => {
     expect(turn('a').seqs).toEqual([3]);
   });
 
+  it('is judged by the record that is on its way, of which its sender may have heard before the lane', async () => {
+    const { trigger, turns, turn, end, otherwise, depth } = setUpTasks();
+    let pass = (): void => {};
+    turns.gate = new Promise((resolve) => (pass = resolve));
+    await trigger(1);
+    const ending = end('a');
+    await settled();
+    await trigger(2);
+    await trigger(3);
+    expect(otherwise()).toEqual({});
+    turns.gate = undefined;
+    pass();
+    await ending;
+    await settled();
+    expect(turn('a').seqs).toEqual([2]);
+    expect(otherwise()).toEqual({ 3: 'refused' });
+    expect(depth()).toBe(0);
+  });
+
   it('hears less of one that only waits, and nothing at all where silence was asked for', async () => {
     const { trigger, send, sends, otherwise } = setUpTasks();
     await send(1);

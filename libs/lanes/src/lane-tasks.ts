@@ -21,6 +21,8 @@ export function startsTask(item: InboxItem): item is TaskItem {
  *                                pending --look: refusal--> barred
  *                                pending, waits --its turn comes--> in work
  *
+ *   arrives --the turn of its task is ending--> pending until the record of that stands, then as above
+ *
  * What is pending waits and may begin, but is counted nowhere: a trigger that comes to nothing must push nobody out of a
  * full queue. Before the head is known, nobody knows which of them are decided: they are judged when it is (`open`).
  *
@@ -43,7 +45,7 @@ export class LaneTasks {
   /** The message as the lane is to keep it; with a refusal it gets no turn. */
   admit(item: TaskItem): InboxItem {
     const left = remainsOf(item);
-    if (!this.lane.isOpen) {
+    if (!this.lane.isOpen || this.isEnding(left)) {
       this.unjudged.push(left);
       if (this.isLooking) this.pending.set(item.seq, left);
       return item;
@@ -54,15 +56,8 @@ export class LaneTasks {
 
   /** The head is known. */
   open(): void {
-    const { backlog, head } = this.lane;
-    const items = this.unjudged;
-    this.unjudged = [];
     this.pending.clear();
-    for (const item of items) {
-      if (isDecided(head, item.seq)) continue;
-      const refusal = this.claim(item);
-      if (refusal !== undefined) backlog.bar({ ...item, refusal });
-    }
+    this.judge();
   }
 
   /** How many wait without being counted. */
@@ -82,6 +77,7 @@ export class LaneTasks {
   /** A record stands. */
   follow(): void {
     for (const seq of this.pending.keys()) if (isDecided(this.lane.head, seq)) this.pending.delete(seq);
+    if (this.lane.isOpen) this.judge();
   }
 
   /** Those to ask about; each once. */
@@ -103,6 +99,28 @@ export class LaneTasks {
     this.lane.backlog.bar({ ...item, refusal });
   }
 
+  private judge(): void {
+    const { backlog, head } = this.lane;
+    const items = this.unjudged;
+    if (items.length === 0) return;
+    this.unjudged = [];
+    for (const item of items) {
+      this.pending.delete(item.seq);
+      if (isDecided(head, item.seq)) continue;
+      const refusal = this.claim(item);
+      if (refusal !== undefined) backlog.bar({ ...item, refusal });
+    }
+  }
+
+  /**
+   * The record that ends the turn of its task is on its way: whoever was told of it by the broker sooner than we were must not
+   * hear that it still runs.
+   */
+  private isEnding({ task }: TaskItem): boolean {
+    const claim = this.claims.of(task.key, this.lane.head);
+    return claim !== undefined && this.runOf(claim.seq)?.isEnding === true;
+  }
+
   private claim(item: TaskItem): TaskRefusal | undefined {
     const { seq, task } = item;
     const { head } = this.lane;
@@ -119,12 +137,13 @@ export class LaneTasks {
   }
 
   private runningOf(seq: number): { runId: string; startedAt: number } | undefined {
-    for (const run of this.lane.running) {
-      if (run.batch?.items.some((item) => item.seq === seq) !== true) continue;
-      const startedAt = this.startOf(run);
-      return startedAt === undefined ? undefined : { runId: run.batch.runId, startedAt };
-    }
-    return undefined;
+    const run = this.runOf(seq);
+    const startedAt = run === undefined ? undefined : this.startOf(run);
+    return run?.batch === undefined || startedAt === undefined ? undefined : { runId: run.batch.runId, startedAt };
+  }
+
+  private runOf(seq: number): LaneRun | undefined {
+    return this.lane.running.find(({ batch }) => batch?.items.some((item) => item.seq === seq) === true);
   }
 
   private mayHaveBegun({ seq, queueing }: TaskItem): boolean {

@@ -66,6 +66,7 @@ export class LaneWriter {
     before?: (ending: Ending) => Promise<void> | undefined,
   ): Promise<WriteResult> {
     const { lane } = run;
+    run.isEnding = true;
     return this.exclusively(lane, async () => {
       const { draft, ending } = this.fit(run, batch, wanted, times);
       const heard = before?.(ending);
