@@ -135,3 +135,14 @@ function unknownTask(): ProblemException {
     'key: nothing stands under it; it never ran, or it ended well long ago. GET /v1/tasks lists others',
   );
 }
+
+/** Nobody hears it. */
+export function callerGone(): ProblemException {
+  return new ProblemException({
+    status: 408,
+    code: 'caller-gone',
+    title: 'The caller has hung up',
+    detail:
+      'The connection ended before the request was taken; nothing was changed. The same request may be sent again.',
+  });
+}
