@@ -66,6 +66,11 @@ describe('the broker away', () => {
       expect((await replica.api.get('/healthz')).status).toBe(200);
     }
     const { token } = held.body;
+    const answered: string[] = [];
+    const longWait = client.acquire('new', { requestId: 'r0', runId: 'run' }, { withinMs: 3_000 });
+    const waited = expect(longWait)
+      .rejects.toThrow(GuardUnavailableError)
+      .then(() => answered.push('the one who waits for three seconds'));
     const refused = await Promise.all([
       api.acquire('new', { requestId: 'r2', runId: 'run' }),
       api.acquire('held', { requestId: 'r1', runId: 'run' }),
@@ -79,6 +84,10 @@ describe('the broker away', () => {
     for (const { status, body, headers } of refused) {
       expect([status, body.code, headers.get('retry-after')]).toEqual([503, 'broker-unavailable', '2']);
     }
+    // At once: not after the time that a broker has for an answer.
+    answered.push('all others');
+    await waited;
+    expect(answered[0]).toBe('all others');
     await expect(client.acquire('new', { requestId: 'r3', runId: 'run' }, SHORT)).rejects.toThrow(
       GuardUnavailableError,
     );

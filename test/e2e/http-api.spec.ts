@@ -32,6 +32,12 @@ describe('the HTTP API', () => {
       '/v1/dead/{deadId}/drop',
       '/v1/dead/{deadId}/retry',
       '/v1/runs/{runId}/cancel',
+      '/v1/tasks',
+      '/v1/tasks/{key}',
+      '/v1/tasks/{key}/acquire',
+      '/v1/tasks/{key}/approve-retry',
+      '/v1/tasks/{key}/release',
+      '/v1/tasks/{key}/renew',
       '/v1/workers',
     ]);
     const post = body.paths['/v1/agents/{agent}/sessions/{session}/messages'].post;
