@@ -6,6 +6,7 @@ import { packageRoot } from '#config';
 import { describeEnvironment } from './environment.js';
 import type { BenchOptions } from './options.js';
 import { measureGrowth } from './parts/growth.js';
+import { measureGuard } from './parts/guard.js';
 import { measureHotSession } from './parts/hot-session.js';
 import { measureIdle } from './parts/idle.js';
 import { measureIngress } from './parts/ingress.js';
@@ -27,6 +28,7 @@ const PARTS: Readonly<Record<string, (options: BenchOptions) => Promise<Comparis
   workers: measureWorkers,
   replicas: measureReplicas,
   'hot-session': measureHotSession,
+  guard: measureGuard,
   growth: measureGrowth,
 };
 

@@ -105,6 +105,10 @@ const WHAT_IT_MEASURES = `## What is measured
   come": sent meanwhile. Else: sent in another 20 s, begun when all of them were read, while its turns take 20 ms each.
   "Objects of the worker": what is left of its heap and buffers after a full collection. "Peak": the most that the system
   ever gave it, garbage included.
+- **task acquired**: one guard process and 500 requests a second, whatever became of the former ones; each asks for a task of
+  its own, and one in ten for one that somebody has. Timed from the request to its answer, in the process of the callers.
+  "Bare compare-and-set": a program that answers each request after one write of a key that must not be there yet, to the
+  same stream and of the same size, and reads, checks and tells nothing. The three take turns of a second. "Bound": 50 ms.
 - **growth**: a fresh broker and worker; each session gets a message and its turn. Then 60,000 more turns of these sessions
   ("known"), in an order that jumps through the store; the same number for each size, of which the first half as many are
   warm-up. Then memory, once the worker has forgotten what is idle. Then the worker is killed and started again under its id,

@@ -25,6 +25,7 @@ const quiet = { baseline: 'no move', unit: 'ms' };
 /** A message every few milliseconds, and a reader of the records that tells when each is there. */
 const record = { baseline: 'the same without it', unit: 'µs' };
 const beforeHot = { baseline: 'before the hot session', unit: 'MiB' };
+const bareGuard = { baseline: 'bare compare-and-set', unit: 'µs' };
 const oneWorker = { baseline: 'one worker', unit: 'turns/s' };
 const thousand = { baseline: '1,000 sessions' };
 const processor = { ...thousand, unit: 'µs of processor time' };
@@ -68,6 +69,11 @@ export const TARGETS = {
   fourWaiting: { ...oneWorker, part: 'four workers, turns of 50 ms, 50 at once each', atLeast: 3.4 },
   twoBusy: { ...oneWorker, part: 'two workers, turns that do nothing' },
   fourBusy: { ...oneWorker, part: 'four workers, turns that do nothing' },
+  guardP50: { ...bareGuard, part: 'task acquired over NATS, p50', atMost: 3 },
+  guardP99: { ...bareGuard, part: 'task acquired over NATS, p99' },
+  guardHttpP50: { ...bareGuard, part: 'task acquired over HTTP, p50' },
+  guardHttpP99: { ...bareGuard, part: 'task acquired over HTTP, p99' },
+  guardBound: { part: 'task acquired over NATS, p99', baseline: 'bound', unit: 'µs', atMost: 0.5 },
   hotP50: { ...record, part: 'message to its record beside a hot session, p50', atMost: 1.5 },
   hotP99: { ...record, part: 'message to its record beside a hot session, p99', atMost: 1.5 },
   burstP50: { ...record, part: 'the same while its messages come, p50' },

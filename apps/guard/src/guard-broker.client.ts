@@ -1,5 +1,5 @@
 import type { Settings } from '#config';
-import { systemClock, type Names } from '#contracts';
+import { LanekeeperError, systemClock, type Names } from '#contracts';
 import { KvTaskStore, TaskDirectory, TaskGuard, TaskIndex, TaskWatch } from '#guards';
 import type { BrokerPulse } from '#http';
 import {
@@ -58,7 +58,7 @@ export async function openGuardBroker({
   const bucket = new KeyBucket(connection, channel, reader, names.tasksBucket, log);
   const events = new TaskEvents(connection, names, log);
   const guard = new TaskGuard({
-    store: new KvTaskStore(bucket, names),
+    store: new KvTaskStore(unlessAway(connection, bucket), names),
     clock: systemClock,
     keepMs: settings.guard.keepMs,
     defaults: { ttlMs: settings.guard.ttlMs, stale: settings.guard.stale },
@@ -87,5 +87,18 @@ export async function openGuardBroker({
       channel.close();
       await connection.close();
     },
+  };
+}
+
+type TaskBucket = Pick<KeyBucket, 'read' | 'write'>;
+
+/** A read would lie in the send buffer until the broker is back; callers who have an answer at once can go elsewhere. */
+function unlessAway(connection: Pick<BrokerConnection, 'isUp'>, bucket: TaskBucket): TaskBucket {
+  return {
+    read: async (key) => {
+      if (!connection.isUp) throw new LanekeeperError('broker_away', 'the broker is away: try again when it is back');
+      return bucket.read(key);
+    },
+    write: (...call) => bucket.write(...call),
   };
 }

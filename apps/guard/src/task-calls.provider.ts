@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import {
   checkTaskRequest,
   describeProblem,
+  describeValue,
   taskKeyProblem,
   type GuardReply,
   type InputProblem,
@@ -55,7 +56,12 @@ export class TaskCalls {
     call: unknown,
   ): Promise<GuardReply<TaskAnswers[Operation]>> {
     const { key, request, validUntil } = (isGroup(call) ? call : {}) as Record<string, unknown>;
-    if (typeof validUntil === 'number' && Date.now() > validUntil + LATE_MS) {
+    // Taken for no time at all, one that is wrong would give tasks to callers who have given up.
+    if (validUntil !== undefined && !Number.isFinite(validUntil)) {
+      const problem = { field: 'validUntil', found: describeValue(validUntil), wanted: 'ms since the epoch' };
+      return { ok: false, code: 'refused', message: describeProblem(problem) };
+    }
+    if (Date.now() > Number(validUntil) + LATE_MS) {
       const message = 'it came after its caller had given up; if it did not, compare the clocks of the two machines';
       return { ok: false, code: 'refused', message };
     }

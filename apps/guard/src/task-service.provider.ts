@@ -1,15 +1,16 @@
 import { Injectable } from '@nestjs/common';
-import type {
-  AcquireAnswer,
-  ApproveAnswer,
-  EndAnswer,
-  NotHeld,
-  TaskAnswers,
-  TaskOperation,
-  TaskState,
-  TaskView,
+import {
+  LanekeeperError,
+  type AcquireAnswer,
+  type ApproveAnswer,
+  type EndAnswer,
+  type NotHeld,
+  type TaskAnswers,
+  type TaskOperation,
+  type TaskState,
+  type TaskView,
 } from '#contracts';
-import type { TaskDirectory, TaskGuard, TaskIndex, TaskQuery } from '#guards';
+import { UnreadableTaskError, type TaskDirectory, type TaskGuard, type TaskIndex, type TaskQuery } from '#guards';
 import { inputProblem, notFound, ProblemException } from '#http';
 import { TaskCalls } from './task-calls.provider.js';
 
@@ -40,7 +41,7 @@ export class TaskService {
   }
 
   async show(key: string): Promise<TaskView> {
-    const task = await this.parts.guard.get(key);
+    const task = await orProblem(this.parts.guard.get(key));
     if (task === undefined) throw unknownTask();
     return task;
   }
@@ -81,7 +82,7 @@ export class TaskService {
     key: string,
     body: unknown,
   ): Promise<TaskAnswers[Operation]> {
-    const called = await this.calls.call(operation, key, body);
+    const called = await orProblem(this.calls.call(operation, key, body));
     if (!called.ok) throw inputProblem(422, called.problems);
     return called.answer;
   }
@@ -100,6 +101,25 @@ const REMEDIES: Readonly<Record<TaskState, string>> = {
 
 function isWithoutToken(body: unknown): boolean {
   return typeof body === 'object' && body !== null && 'by' in body && !('token' in body);
+}
+
+const RETRY_AFTER_S = 1;
+
+/** What is nobody's mistake in the request, in words for people: without them it would only be an error in the log. */
+async function orProblem<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof UnreadableTaskError) {
+      const title = 'Something else than a task stands under this key';
+      throw new ProblemException({ status: 500, code: 'task-unreadable', title, detail: error.message });
+    }
+    if (error instanceof LanekeeperError && error.code === 'task_contended') {
+      const problem = { status: 503, code: 'task-contended', title: 'The task cannot be decided now' };
+      throw new ProblemException({ ...problem, detail: error.message, retryAfterS: RETRY_AFTER_S });
+    }
+    throw error;
+  }
 }
 
 function held<Answer extends object>(answer: Answer | NotHeld): Answer {
@@ -138,4 +158,15 @@ function unknownTask(): ProblemException {
     'task',
     'key: nothing stands under it; it never ran, or it ended well long ago. GET /v1/tasks lists others',
   );
+}
+
+/** Nobody hears it. */
+export function callerGone(): ProblemException {
+  return new ProblemException({
+    status: 408,
+    code: 'caller-gone',
+    title: 'The caller has hung up',
+    detail:
+      'The connection ended before the request was taken; nothing was changed. The same request may be sent again.',
+  });
 }

@@ -1,10 +1,12 @@
-import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Param, Post, Query, Req } from '@nestjs/common';
 import { ApiBody, ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
 import type { AcquireAnswer, ApproveAnswer, TaskView } from '#contracts';
 import { readCursor, readLimit } from '#http';
+import { hasHungUp } from './hung-up.js';
 import { acquireSchema, approveSchema, releaseSchema, renewSchema } from './task-body.schema.js';
 import { readKey, readScope, readState } from './task-query.js';
-import { TaskService, type TaskList } from './task-service.provider.js';
+import { callerGone, TaskService, type TaskList } from './task-service.provider.js';
 
 const KEY = { name: 'key', description: 'Any UTF-8 up to 768 bytes, percent-encoded, e.g. <session>::<task>' };
 
@@ -56,7 +58,12 @@ export class TasksController {
       '{kind: approval_required, failedRunId, failedAt, error, attempts, approvableUntil?, approvalExpired?} | ' +
       '{kind: done, runId, endedAt, result?}. Times are ms since the epoch',
   })
-  acquire(@Param('key') key: string, @Body() body: unknown): Promise<AcquireAnswer> {
+  async acquire(
+    @Param('key') key: string,
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+  ): Promise<AcquireAnswer> {
+    if (await hasHungUp(request)) throw callerGone();
     return this.tasks.acquire(key, body);
   }
 
