@@ -104,6 +104,7 @@ function isWithoutToken(body: unknown): boolean {
 }
 
 const RETRY_AFTER_S = 1;
+const UNDECIDED: ReadonlySet<string> = new Set(['task_contended', 'task_unclear']);
 
 /** What is nobody's mistake in the request, in words for people: without them it would only be an error in the log. */
 async function orProblem<T>(work: Promise<T>): Promise<T> {
@@ -114,8 +115,8 @@ async function orProblem<T>(work: Promise<T>): Promise<T> {
       const title = 'Something else than a task stands under this key';
       throw new ProblemException({ status: 500, code: 'task-unreadable', title, detail: error.message });
     }
-    if (error instanceof LanekeeperError && error.code === 'task_contended') {
-      const problem = { status: 503, code: 'task-contended', title: 'The task cannot be decided now' };
+    if (error instanceof LanekeeperError && UNDECIDED.has(error.code)) {
+      const problem = { status: 503, code: error.code.replace('_', '-'), title: 'The task cannot be decided now' };
       throw new ProblemException({ ...problem, detail: error.message, retryAfterS: RETRY_AFTER_S });
     }
     throw error;

@@ -16,7 +16,8 @@ export class KvTaskStore implements TaskStore {
     const { value, revision } = found;
     if (value === undefined) return { entry: undefined, revision };
     const entry = parseTaskEntry(value);
-    return { entry: entry === undefined ? 'unreadable' : atRevision(entry, revision), revision };
+    // Of another key, it was copied here: its token and its history are not this task's.
+    return { entry: entry?.key === key ? atRevision(entry, revision) : 'unreadable', revision };
   }
 
   write(key: string, entry: TaskEntry, { expected, ttlMs }: WriteOptions): Promise<KeyWrite> {
