@@ -9,6 +9,45 @@ afterEach(expectNothingLeft);
 const FAST = { backoffInitialMs: 20, backoffMaxMs: 50 };
 const keyOf = (session: string, name: string): string => encodeURIComponent(`main/${session}::${name}`);
 
+describe('queue pressure scenarios no longer amplify duplicate task creation', () => {
+  it.each([
+    ['its run is slow', 'deploy'],
+    ['its session is busy with something else', undefined],
+  ])(
+    '50 triggers of one task while its session has 20 messages waiting and %s: one run, the others refused, lane depth does not grow by them',
+    async (_title, running) => {
+      await using agent = await startHoldingAgent((_call, response) => answerJson(response, { replies: ['ok'] }));
+      // Full: one message more pushes the oldest out, unless it is not counted.
+      const settings = { agents: { main: { strategy: 'fifo', maxQueueSize: 21 } } };
+      await using cluster = await startCluster(['a'], { agentUrl: agent.url, settings, guard: true });
+      const { api } = cluster;
+      await api.send('s', { id: 'hold', text: 'hold', ...(running === undefined ? {} : { task: running }) });
+      await agent.isHeld('s');
+      for (let i = 0; i < 20; i++) await api.send('s', { id: `w${i}`, text: `w${i}` });
+      await depthIs(cluster, 's', 20);
+      const triggers = Array.from({ length: 50 }, (_, i) => `t${i}`);
+      for (const id of triggers) await api.send('s', { id, text: 'go', task: 'deploy' });
+      const refusedNow = running === undefined ? 49 : 50;
+      const refused = await until(`${refusedNow} triggers are refused`, async () => {
+        const decided = (await api.turns('s')).flatMap(({ messages }) => messages);
+        return decided.length >= refusedNow ? decided : undefined;
+      });
+      expect(new Set(refused.map(({ decision, reason }) => `${decision} ${reason}`))).toEqual(
+        new Set(['refused already_running']),
+      );
+      await depthIs(cluster, 's', 20 + (50 - refusedNow));
+      agent.letGo('s');
+      const records = await api.decided('s', 71);
+      const decided = new Map(records.flatMap(({ messages }) => messages).map(({ id, decision }) => [id, decision]));
+      expect([...decided.values()].filter((decision) => decision === 'refused')).toHaveLength(refusedNow);
+      // One run of the task in all, and nobody was pushed out for a trigger that came to nothing.
+      expect(agent.calls.filter(({ task }) => task !== undefined)).toHaveLength(1);
+      for (let i = 0; i < 20; i++) expect(decided.get(`w${i}`)).toBe('handled');
+      expect(records.flatMap(({ messages }) => messages)).toHaveLength(71);
+    },
+  );
+});
+
 describe('a message with a task', () => {
   it('whose agent fails three times: one holding, one failed, no further call by anybody until approve-retry, not through the dead letters either', async () => {
     let isBroken = true;
@@ -58,43 +97,6 @@ describe('a message with a task', () => {
     const free = await api.send('s', { id: 'm4', text: 'x', task: 'deploy' }, { wait: '20s' });
     expect(free.body).toMatchObject({ decision: 'handled' });
   });
-
-  it.each([
-    ['its run is slow', 'deploy'],
-    ['its session is busy with something else', undefined],
-  ])(
-    '50 triggers of one task while its session has 20 messages waiting and %s: one run, the others refused, lane depth does not grow by them',
-    async (_title, running) => {
-      await using agent = await startHoldingAgent((_call, response) => answerJson(response, { replies: ['ok'] }));
-      // Full: one message more pushes the oldest out, unless it is not counted.
-      const settings = { agents: { main: { strategy: 'fifo', maxQueueSize: 21 } } };
-      await using cluster = await startCluster(['a'], { agentUrl: agent.url, settings, guard: true });
-      const { api } = cluster;
-      await api.send('s', { id: 'hold', text: 'hold', ...(running === undefined ? {} : { task: running }) });
-      await agent.isHeld('s');
-      for (let i = 0; i < 20; i++) await api.send('s', { id: `w${i}`, text: `w${i}` });
-      await depthIs(cluster, 's', 20);
-      const triggers = Array.from({ length: 50 }, (_, i) => `t${i}`);
-      for (const id of triggers) await api.send('s', { id, text: 'go', task: 'deploy' });
-      const refusedNow = running === undefined ? 49 : 50;
-      const refused = await until(`${refusedNow} triggers are refused`, async () => {
-        const decided = (await api.turns('s')).flatMap(({ messages }) => messages);
-        return decided.length >= refusedNow ? decided : undefined;
-      });
-      expect(new Set(refused.map(({ decision, reason }) => `${decision} ${reason}`))).toEqual(
-        new Set(['refused already_running']),
-      );
-      await depthIs(cluster, 's', 20 + (50 - refusedNow));
-      agent.letGo('s');
-      const records = await api.decided('s', 71);
-      const decided = new Map(records.flatMap(({ messages }) => messages).map(({ id, decision }) => [id, decision]));
-      expect([...decided.values()].filter((decision) => decision === 'refused')).toHaveLength(refusedNow);
-      // One run of the task in all, and nobody was pushed out for a trigger that came to nothing.
-      expect(agent.calls.filter(({ task }) => task !== undefined)).toHaveLength(1);
-      for (let i = 0; i < 20; i++) expect(decided.get(`w${i}`)).toBe('handled');
-      expect(records.flatMap(({ messages }) => messages)).toHaveLength(71);
-    },
-  );
 
   it('is refused in every session that shares it while one runs it, and tells by whom and since when', async () => {
     await using agent = await startHoldingAgent((_call, response) => answerJson(response, { replies: ['ok'] }));
