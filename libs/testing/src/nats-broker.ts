@@ -12,6 +12,8 @@ export interface TestBrokerOptions {
   readonly storeDir?: string;
   /** Unset = any free one. */
   readonly port?: number;
+  /** Beside the flags that every test broker gets - default: none. */
+  readonly config?: { readonly file: string; readonly env?: NodeJS.ProcessEnv };
 }
 
 export interface TestBroker extends AsyncDisposable {
@@ -31,9 +33,11 @@ export async function startBroker(options: TestBrokerOptions = {}): Promise<Test
   const binary = await findNatsServer({ env: hostEnv(), packageRoot: packageRoot(), log: console.error });
   const scratch = await tempDir('broker');
   const storeDir = options.storeDir ?? join(scratch.path, 'store');
+  const start = (port: number | undefined): Promise<Life> =>
+    startLife({ binary, storeDir, portsDir: join(scratch.path, 'ports'), port, config: options.config });
   let current: Life;
   try {
-    current = await startLife(binary, storeDir, join(scratch.path, 'ports'), options.port);
+    current = await start(options.port);
   } catch (error) {
     await scratch.remove();
     throw error;
@@ -55,7 +59,7 @@ export async function startBroker(options: TestBrokerOptions = {}): Promise<Test
     },
     async restart() {
       await stop();
-      current = await startLife(binary, storeDir, join(scratch.path, 'ports'), port);
+      current = await start(port);
     },
     async [Symbol.asyncDispose]() {
       await stop();
@@ -69,11 +73,20 @@ interface Life {
   readonly port: number;
 }
 
-async function startLife(binary: string, storeDir: string, portsDir: string, port: number | undefined): Promise<Life> {
+interface LifeOptions {
+  readonly binary: string;
+  readonly storeDir: string;
+  readonly portsDir: string;
+  readonly port: number | undefined;
+  readonly config: TestBrokerOptions['config'];
+}
+
+async function startLife({ binary, storeDir, portsDir, port, config }: LifeOptions): Promise<Life> {
   await rm(portsDir, { recursive: true, force: true });
   await mkdir(portsDir, { recursive: true });
   const flags = ['-a', '127.0.0.1', '-p', String(port ?? -1), '-js', '-sd', storeDir, '--ports_file_dir', portsDir];
-  const owned = await spawnOwned({ command: binary, args: flags, env: {}, cwd: portsDir });
+  const args = config === undefined ? flags : [...flags, '-c', config.file];
+  const owned = await spawnOwned({ command: binary, args, env: config?.env ?? {}, cwd: portsDir });
   let ended = false;
   void owned.exited.then(() => (ended = true));
   const portsFile = join(portsDir, `${basename(binary)}_${owned.pid}.ports`);
