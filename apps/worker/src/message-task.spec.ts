@@ -36,7 +36,7 @@ describe('the task that a message names', () => {
     for (const agentToken of ['constructor', '__proto__', 'nobody']) {
       expect(taskOf({ text: '/deploy' }, { commands: ['/deploy'] }, { ...session, agentToken })).toBeUndefined();
     }
-    const odd = taskOf({ task: 'x' }, undefined, { agentToken: 'main', sessionToken: '=zz' });
+    const odd = taskOf({ task: 'x' }, undefined, { ...session, sessionToken: '=zz' });
     expect(odd?.key).toBe('main/=zz::x');
   });
 });
