@@ -41,7 +41,8 @@ export class TaskCalls {
     body: unknown,
   ): Promise<CheckedCall<Operation>> {
     const keyProblem = taskKeyProblem(key);
-    const checked = checkTaskRequest(operation, body);
+    // What is no group of fields lacks all of them, and the check names each.
+    const checked = checkTaskRequest(operation, isGroup(body) ? body : {});
     const problems = [...(keyProblem === undefined ? [] : [keyProblem]), ...(checked.ok ? [] : checked.problems)];
     if (!checked.ok || problems.length > 0) return { ok: false, problems };
     const run = this.operations[operation] as (key: string, request: unknown) => Promise<TaskAnswers[Operation]>;
@@ -102,5 +103,5 @@ export class TaskCalls {
 }
 
 function isGroup(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -64,7 +64,7 @@ describe('what became of a message', () => {
 });
 
 describe('what a session is doing', () => {
-  function sessionIn(seqs: readonly number[], answer?: SessionAnswer) {
+  function sessionIn(seqs: readonly number[], answer?: SessionAnswer, tasks: IntakeParts['tasks']['of'] = none) {
     const history = {
       async *pending() {
         for (const seq of seqs) yield { seq, id: `m${seq}`, storedAtMs: Date.now() };
@@ -72,9 +72,10 @@ describe('what a session is doing', () => {
       lastTurn: () => Promise.resolve(undefined),
     };
     const questions = { ask: () => Promise.resolve(answer) };
-    const parts = { names: new Names('lk', 64), agents: ['main'], history, questions };
+    const parts = { names: new Names('lk', 64), agents: ['main'], history, questions, tasks: { of: tasks } };
     return new IntakeService(parts as unknown as IntakeParts, {} as SessionChoice).session(path);
   }
+  const none: IntakeParts['tasks']['of'] = () => Promise.resolve([]);
   const beside = { runId: 'c1', attempt: 1, seqs: [2], startedAt: 1 };
   const again = { runId: 'c2', attempt: 2, seqs: [3], notBefore: 9_000 };
   const answering = (more: object) => ({ ...running(1), running: undefined, ...more }) as unknown as SessionAnswer;
@@ -101,5 +102,17 @@ describe('what a session is doing', () => {
     expect(await sessionIn([1, 2], running(1))).not.toHaveProperty('concurrent');
     expect(await sessionIn([], undefined)).toMatchObject({ state: 'idle', depth: 0, oldestMs: null });
     expect(await sessionIn([5], undefined)).toMatchObject({ state: 'queued', depth: 1 });
+  });
+
+  it('shows the tasks of its own scope, and those that its worker says its runs hold', async () => {
+    const task = { key: 'main/s::deploy', state: 'running' as const, runId: 'r', startedAt: 1 };
+    const asked: unknown[] = [];
+    const tasks: IntakeParts['tasks']['of'] = (...call) => (asked.push(call), Promise.resolve([task]));
+    expect(await sessionIn([1], { ...running(1), tasks: ['shop::x'] }, tasks)).toMatchObject({ tasks: [task] });
+    expect(await sessionIn([], undefined, tasks)).toMatchObject({ state: 'idle', tasks: [task] });
+    expect(asked).toEqual([
+      ['main/s', ['shop::x']],
+      ['main/s', undefined],
+    ]);
   });
 });

@@ -20,11 +20,17 @@ export class SessionTasks {
   /** `held`: keys that its worker says its runs hold. */
   async of(scope: string, held: readonly string[] = []): Promise<SessionTask[]> {
     const found = await this.directory.list({ scope, limit: MAX_TASKS, after: 0 }, Date.now());
-    const tasks = found.tasks.filter(({ state }) => state !== 'succeeded' && state !== 'cancelled');
+    const tasks = found.tasks.filter(isOpen);
     const own = new Set(tasks.map(({ key }) => key));
-    const shared = await Promise.all(held.filter((key) => !own.has(key)).map((key) => this.lookup.get(key)));
-    return [...tasks, ...shared.flatMap((task) => task ?? [])].map(shown);
+    const others = [...new Set(held)].filter((key) => !own.has(key));
+    const shared = await Promise.all(others.map((key) => this.lookup.get(key)));
+    // One that a run held may have ended well since.
+    return [...tasks, ...shared.flatMap((task) => task ?? []).filter(isOpen)].map(shown);
   }
+}
+
+function isOpen({ state }: TaskView): boolean {
+  return state !== 'succeeded' && state !== 'cancelled';
 }
 
 function shown({ key, state, runId, owner, startedAt, expiresAt, endedAt, status, error }: TaskView): SessionTask {

@@ -62,7 +62,7 @@ export class AgentRunner implements TurnRunner {
     return this.agentOf(key).isOutside;
   }
 
-  async run(work: TurnWork): Promise<TurnOutcome> {
+  run(work: TurnWork): Promise<TurnOutcome> {
     const { guarded } = this;
     const { runId, task, tasks } = work.batch;
     if (guarded === undefined || (task === undefined && tasks === undefined)) return this.call(work);
@@ -122,8 +122,9 @@ function whatNext(error: unknown): { next?: 'never' | { laterMs: number } } {
 function makeTurn(work: TurnWork, guarded: GuardedRuns | undefined, holding: TaskHolding | undefined): Turn {
   const { key, batch, state, deadline } = work;
   // Made when somebody asks: most turns never look at one, nor ask for a task.
+  let either: AbortSignal | undefined;
   const signalOf = (): AbortSignal =>
-    holding === undefined ? work.signal : AbortSignal.any([work.signal, holding.lost]);
+    holding === undefined ? work.signal : (either ??= AbortSignal.any([work.signal, holding.lost]));
   const latest = batch.items.at(-1);
   const summarized = batch.items.slice(0, batch.summarized).filter(isMessage).length;
   return new Turn({

@@ -1,4 +1,4 @@
-import type { TaskKeeper } from '#agents';
+import { TurnOverError, type TaskKeeper } from '#agents';
 import { decodeToken, sessionTaskScope, type InboxMessage, type SessionTokens } from '#contracts';
 import type { GuardClient, TaskHolding, TaskLookup } from '#guards';
 import type {
@@ -13,9 +13,9 @@ import type {
   TurnWork,
 } from '#lanes';
 import type { Logger } from '#telemetry';
-import type { RunEnd } from './held-task.js';
+import type { RunEnd, TaskRunner } from './held-task.js';
 import { taskOfMessage, type TaskSettings } from './message-task.js';
-import type { RunTasks, TaskRunner } from './run-tasks.js';
+import type { RunTasks } from './run-tasks.js';
 import { refusalOf, refusalOfLook } from './task-refusal.js';
 
 /** Whether a turn may call its handler. */
@@ -33,6 +33,11 @@ export interface GuardedRunsOptions {
 
 type TaskPorts = Required<Pick<TurnRunner, 'taskOf' | 'lookAtTask' | 'ending' | 'heldTasks' | 'settled'>>;
 
+interface Attempt {
+  readonly run: TaskRunner;
+  readonly controller: AbortController;
+}
+
 const GO: Admission = { kind: 'go' };
 
 /** What the guard has to do with the runs of a worker: from the look at a message's task to the release of all that a run held. */
@@ -41,6 +46,8 @@ export class GuardedRuns implements TaskPorts {
   private readonly atWork = new Map<string, Promise<unknown>>();
   /** Runs whose record is on its way. */
   private readonly ends = new Map<string, RunEnd>();
+  /** Attempts that have asked for tasks, until they are over. */
+  private readonly attempts = new Map<string, Attempt>();
 
   constructor(private readonly options: GuardedRunsOptions) {}
 
@@ -51,7 +58,7 @@ export class GuardedRuns implements TaskPorts {
   async lookAtTask(_key: SessionTokens, { key }: TaskRef): Promise<TaskRefusal | undefined> {
     const { tasks, lookup, log } = this.options;
     try {
-      await tasks.whenReleased(key);
+      await tasks.holdings.whenReleased(key);
       return refusalOfLook(await lookup.get(key));
     } catch (error) {
       // Whoever begins asks again.
@@ -65,8 +72,8 @@ export class GuardedRuns implements TaskPorts {
     const { task, tasks: held } = batch;
     if (task === undefined && held === undefined) return GO;
     const { tasks } = this.options;
-    const run = runnerOf(key, batch);
-    if (held !== undefined) await tasks.adopt(run, held, task?.key);
+    const run = this.attemptOf(key, batch);
+    if (held !== undefined) await tasks.adopt(run, held, task);
     if (task === undefined) return GO;
     const { key: taskKey, ...options } = task;
     const taken = await tasks.take(run, taskKey, options, true);
@@ -84,9 +91,9 @@ export class GuardedRuns implements TaskPorts {
 
   /** For `turn.tasks` of one attempt. */
   keeperFor({ key, batch }: Pick<TurnWork, 'key' | 'batch'>, signal: () => AbortSignal): TaskKeeper {
-    const run = runnerOf(key, batch);
     return {
-      run: (taskKey, fn, options) => this.options.tasks.run(run, taskKey, fn, { ...options, signal: signal() }),
+      run: (taskKey, fn, options) =>
+        this.options.tasks.run(this.attemptOf(key, batch), taskKey, fn, { ...options, signal: signal() }),
     };
   }
 
@@ -101,53 +108,76 @@ export class GuardedRuns implements TaskPorts {
   }
 
   ending(
-    key: SessionTokens,
+    _key: SessionTokens,
     batch: Batch,
     { status, error }: Ending,
     { isLeaked }: AttemptEnd,
   ): Promise<void> | undefined {
-    const { runId, task, isCondemned } = batch;
+    const { runId, task, tasks, isCondemned } = batch;
     const end = { status, error };
-    if (isCondemned && task !== undefined) return this.failForeign(runnerOf(key, batch), task.key, end);
-    if (!this.options.tasks.holdsAny(runId)) return undefined;
+    if (isCondemned && task !== undefined) return this.failForeign(runId, task.key, end);
+    const { holdings } = this.options.tasks;
+    if (!holdings.holdsAny(runId) && tasks === undefined) return undefined;
     this.ends.set(runId, end);
-    return this.options.tasks.beforeEnd(runId, end, isLeaked);
+    return holdings.beforeEnd(runId, end, isLeaked);
   }
 
   heldTasks(runId: string): ReturnType<TaskPorts['heldTasks']> {
-    return this.options.tasks.heldBy(runId);
+    return this.options.tasks.holdings.keptBy(runId);
   }
 
   settled(_key: SessionTokens, run: HoldingRun, how: Settled, { isLeaked }: AttemptEnd): void {
-    const { tasks } = this.options;
     const { runId } = run;
+    const { tasks } = this.options;
+    const { holdings } = tasks;
+    this.endAttempt(runId);
     const end = this.ends.get(runId);
     this.ends.delete(runId);
-    const isHere = tasks.holdsAny(runId);
+    // Who runs it again asks under the same run: what was asked for here must not be ended for that one.
+    if (how === 'ended') tasks.giveUpUnclear(runId);
+    else if (how !== 'again') tasks.forgetUnclear(runId);
+    const isHere = holdings.holdsAny(runId);
     if (isLeaked && isHere && how !== 'ended') {
       // Whoever is still at work under them was told to stop and does not: nobody may go on with these.
-      void tasks.beforeEnd(runId, { status: 'failed' }, true);
+      void holdings.beforeEnd(runId, { status: 'failed' }, true);
       return;
     }
     switch (how) {
       case 'again':
         return;
       case 'again-elsewhere':
-        return tasks.letGo(runId);
+        return holdings.letGo(runId);
       case 'ended':
-        if (isHere) return tasks.afterEnd(runId, end ?? { status: 'cancelled' });
+        if (isHere) return holdings.afterEnd(runId, end ?? { status: 'cancelled' });
         if (end === undefined) this.releaseRecorded(run.tasks);
         return;
       case 'discarded':
-        // What stands in a record somebody else may go on with; it ends by its time where nobody does.
-        if (!('items' in run)) return tasks.letGo(runId);
+        // What stands in a record somebody else may go on with; where nobody does, it ends by its time.
+        if (!('items' in run)) return holdings.letGo(runId);
         // As long as the handler is at work nobody else may be: it was told to stop.
-        void (this.atWork.get(runId) ?? Promise.resolve()).then(() => tasks.interrupt(runId));
+        return holdings.interrupt(runId, this.atWork.get(runId));
     }
   }
 
+  private attemptOf({ agentToken, sessionToken }: SessionTokens, { runId }: Pick<Batch, 'runId'>): TaskRunner {
+    const known = this.attempts.get(runId);
+    if (known !== undefined) return known.run;
+    const owner = sessionTaskScope(decodeToken(agentToken) ?? agentToken, decodeToken(sessionToken) ?? sessionToken);
+    const controller = new AbortController();
+    const run = { runId, owner, over: controller.signal };
+    this.attempts.set(runId, { run, controller });
+    return run;
+  }
+
+  private endAttempt(runId: string): void {
+    const attempt = this.attempts.get(runId);
+    if (attempt === undefined) return;
+    this.attempts.delete(runId);
+    attempt.controller.abort(new TurnOverError(runId));
+  }
+
   /** Of a run that ended its worker too often to be called again: its task may still be held by the one that is gone. */
-  private async failForeign({ runId }: TaskRunner, key: string, { error }: RunEnd): Promise<void> {
+  private async failForeign(runId: string, key: string, { error }: RunEnd): Promise<void> {
     const { client, worker, log } = this.options;
     try {
       const failed = { by: worker, runId, status: 'failed' as const, ...(error === undefined ? {} : { error }) };
@@ -165,9 +195,4 @@ export class GuardedRuns implements TaskPorts {
       });
     }
   }
-}
-
-function runnerOf({ agentToken, sessionToken }: SessionTokens, { runId }: Pick<Batch, 'runId'>): TaskRunner {
-  const owner = sessionTaskScope(decodeToken(agentToken) ?? agentToken, decodeToken(sessionToken) ?? sessionToken);
-  return { runId, owner };
 }

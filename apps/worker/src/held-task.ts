@@ -5,12 +5,23 @@ import type { TaskHolding } from '#guards';
 export interface Held {
   readonly holding: TaskHolding;
   readonly startedAt: number;
+  readonly ttlMs: number;
   /** It is that of the run's message: it ends as the turn ends. */
   readonly isOfMessage: boolean;
   state: 'idle' | 'working' | 'failed';
   error?: TaskError;
-  /** Nobody wants what it comes to: it is free when it has stopped. */
-  isCut?: true;
+  /** Of the function that works under it: by whose attempt it was called, and when it has stopped. Never rejects. */
+  work?: { readonly by: TaskRunner; readonly stopped: Promise<unknown> } | undefined;
+  /** A former attempt had it, and nobody could be asked yet whether it still stands. */
+  isUnheard?: true;
+}
+
+/** Whose holdings they are, one per attempt; `owner` is for people. */
+export interface TaskRunner {
+  readonly runId: string;
+  readonly owner: string;
+  /** Aborts when the attempt is over: it gets nothing any more, and what works for it has to stop. */
+  readonly over: AbortSignal;
 }
 
 /** How a run ended, as far as its tasks are concerned. */

@@ -44,8 +44,8 @@ export function taskOfMessage(
 type TaskFrom = NonNullable<TaskSettings['agents'][string]['taskFrom']>;
 
 function findName({ commands = [], data }: TaskFrom, message: Pick<InboxMessage, 'text' | 'data'>): string | undefined {
-  // Telegram's commands in groups name the bot that they are for.
-  const word = /^\s*([^\s@]{1,65})/.exec(message.text ?? '')?.[1]?.toLowerCase();
+  // Telegram's commands in groups name the bot that they are for. A word that is longer than any command is none.
+  const word = /^\s*([^\s@]{1,66})/.exec(message.text ?? '')?.[1]?.toLowerCase();
   const command = commands.find((known) => known.toLowerCase() === word);
   if (command !== undefined) return command.replace(/^[/!]/, '');
   const value = data === undefined ? undefined : valueAt(message.data, data.split('.'));

@@ -47,6 +47,14 @@ function setUp({ ageMs = 0, ...more }: Partial<TaskHoldingOptions> & { readonly 
 }
 
 describe('a holding', () => {
+  it('that is renewed no more runs out, and may be released until then', async () => {
+    const { clock, client, holding } = setUp();
+    holding.renewNoMore();
+    await clock.advance(2 * TTL_MS);
+    expect([client.renewals, clock.waiting, holding.lost.aborted]).toEqual([[], 0, false]);
+    expect(await holding.release({ status: 'interrupted' })).toEqual(RELEASED);
+  });
+
   it('is renewed at a third of its time, again and again', async () => {
     const { clock, client, holding } = setUp();
     expect([holding.key, holding.token]).toEqual(['k', 7]);

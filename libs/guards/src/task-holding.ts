@@ -46,6 +46,7 @@ export class TaskHolding {
   private cancelCheck = (): void => {};
   private endPause = (): void => {};
   private isReleasing = false;
+  private isRenewed = true;
   private isOver = false;
 
   constructor(private readonly options: TaskHoldingOptions) {
@@ -99,6 +100,12 @@ export class TaskHolding {
     }
   }
 
+  /** Lets its time run out; it may still be released until then. */
+  renewNoMore(): void {
+    this.cancelTimers();
+    this.isRenewed = false;
+  }
+
   /** Renews it no more, and says nothing: somebody else goes on with it, or it ends by its time. */
   letGo(): void {
     this.isOver = true;
@@ -107,7 +114,7 @@ export class TaskHolding {
   }
 
   private renewLater(delayMs: number): void {
-    if (this.isOver || this.lost.aborted) return;
+    if (this.isOver || this.lost.aborted || !this.isRenewed) return;
     this.cancelRenewal = this.options.clock.after(Math.max(0, delayMs), () => void this.renew());
   }
 

@@ -54,6 +54,12 @@ describe('makeAgentRequest', () => {
     expect(JSON.parse(makeAgentRequest(makeTurn(), undefined).body)).not.toHaveProperty('summary');
   });
 
+  it('tells the agent the task that its message starts, with the token for what it writes to', () => {
+    const task = { key: 'main/telegram:42::deploy', token: 7 };
+    expect(JSON.parse(makeAgentRequest(makeTurn({ task }), undefined).body)).toMatchObject({ task });
+    expect(JSON.parse(makeAgentRequest(makeTurn(), undefined).body)).not.toHaveProperty('task');
+  });
+
   it.each([undefined, null])('a session without state has the state null: %s', (state) => {
     expect(JSON.parse(makeAgentRequest(makeTurn({ state }), undefined).body)).toHaveProperty('state', null);
   });

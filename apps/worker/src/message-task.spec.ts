@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest';
+import type { InboxMessage } from '#contracts';
+import { taskOfMessage, type TaskSettings } from './message-task.js';
+
+const session = { shard: 0, agentToken: 'main', sessionToken: 'telegram=3A42' };
+const guard: TaskSettings['guard'] = {
+  ...{ ttlMs: 300_000, stale: 'heal', whenUnavailable: 'closed', answerWithinMs: 2_000, keepMs: 1_000, sweepMs: 1_000 },
+};
+type TaskFrom = TaskSettings['agents'][string]['taskFrom'];
+type Said = Partial<Pick<InboxMessage, 'task' | 'text' | 'data'>>;
+
+const taskOf = (message: Said, taskFrom?: TaskFrom, tokens = session) =>
+  taskOfMessage({ guard, agents: { main: { taskFrom } } }, tokens, message);
+const keyOf = (message: Said, taskFrom?: TaskFrom) => taskOf(message, taskFrom)?.key;
+
+describe('the task that a message names', () => {
+  it('is one of its session by a name alone, and lasts as the settings say', () => {
+    const key = 'main/telegram:42::deploy';
+    expect(taskOf({ task: 'deploy' })).toEqual({ key, ttlMs: 300_000, stale: 'heal' });
+    expect(taskOf({ task: { name: 'deploy' } })).toEqual({ key, ttlMs: 300_000, stale: 'heal' });
+  });
+
+  it('is shared under a namespace, and lasts as it says itself', () => {
+    const task = { name: 'deploy', namespace: 'shop', ttlMs: 5_000, stale: 'approve' as const };
+    expect(taskOf({ task })).toEqual({ key: 'shop::deploy', ttlMs: 5_000, stale: 'approve' });
+  });
+
+  it('goes before what its agent finds in it, and takes nothing from there', () => {
+    const taskFrom: TaskFrom = { commands: ['/build'], namespace: 'shop', ttlMs: 7_000, stale: 'approve' };
+    const task = { key: 'main/telegram:42::deploy', ttlMs: 300_000, stale: 'heal' };
+    expect(taskOf({ task: 'deploy', text: '/build' }, taskFrom)).toEqual(task);
+  });
+
+  it('is none where nobody names one, nor for an agent that nobody has set up', () => {
+    expect(taskOf({ text: '/deploy', data: { task: 'x' } })).toBeUndefined();
+    for (const agentToken of ['constructor', '__proto__', 'nobody']) {
+      expect(taskOf({ text: '/deploy' }, { commands: ['/deploy'] }, { ...session, agentToken })).toBeUndefined();
+    }
+    const odd = taskOf({ task: 'x' }, undefined, { ...session, sessionToken: '=zz' });
+    expect(odd?.key).toBe('main/=zz::x');
+  });
+});
+
+describe('the task of a command', () => {
+  const taskFrom: TaskFrom = { commands: ['/deploy', '!Build', 'report'], stale: 'approve' };
+  const own = (name: string) => `main/telegram:42::${name}`;
+
+  it.each([
+    ['/deploy', 'deploy'],
+    ['/deploy the shop', 'deploy'],
+    ['  \n/deploy', 'deploy'],
+    ['/deploy@some_bot now', 'deploy'],
+    ['/DEPLOY', 'deploy'],
+    ['!build x', 'Build'],
+    ['report\nplease', 'report'],
+  ])('%j starts %s', (text, name) => {
+    expect(taskOf({ text }, taskFrom)).toEqual({ key: own(name), ttlMs: 300_000, stale: 'approve' });
+  });
+
+  it.each(['', ' ', '@deploy', '/deployed', 'deploy', '!deploy', 'please /deploy', '/deploy, now', '/report'])(
+    '%j starts none',
+    (text) => {
+      expect(keyOf({ text }, taskFrom)).toBeUndefined();
+    },
+  );
+
+  it('is that of the whole word, however long it is', () => {
+    const longest = `/${'x'.repeat(64)}`;
+    expect(keyOf({ text: longest }, { commands: [longest] })).toBe(own('x'.repeat(64)));
+    expect(keyOf({ text: `${longest}y` }, { commands: [longest] })).toBeUndefined();
+  });
+
+  it('goes before what stands in the data', () => {
+    const both = { commands: ['/deploy'], data: 'task' };
+    expect(keyOf({ text: '/deploy', data: { task: 'other' } }, both)).toBe(own('deploy'));
+    expect(keyOf({ text: 'hello', data: { task: 'other' } }, both)).toBe(own('other'));
+  });
+});
+
+describe('the task in the data of a message', () => {
+  const at = (data: unknown, path = 'job.name') => keyOf({ data: data as never }, { data: path, namespace: 'jobs' });
+
+  it('is found by its path', () => {
+    expect(at({ job: { name: 'nightly' } })).toBe('jobs::nightly');
+    expect(at('nightly', 'length')).toBeUndefined();
+    expect(at([{ name: 'first' }], '0.name')).toBe('jobs::first');
+  });
+
+  it.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['null', null],
+    ['a text on the way', { job: 'name' }],
+    ['no text', { job: { name: 5 } }],
+    ['an empty text', { job: { name: '' } }],
+    ['an object', { job: { name: {} } }],
+  ])('is none where there is %s', (_title, data) => {
+    expect(at(data)).toBeUndefined();
+  });
+
+  it('reads what the message says alone, never what every object has', () => {
+    for (const path of ['__proto__.name', 'constructor.name', 'job.constructor.name', 'toString.name']) {
+      expect(at({ job: {} }, path)).toBeUndefined();
+    }
+    expect(at(JSON.parse('{"__proto__": {"name": "own"}}'), '__proto__.name')).toBe('jobs::own');
+  });
+
+  it('guards any text: the same one, that is no name, is the same task', () => {
+    const key = (name: string) => at({ job: { name } });
+    for (const text of ['a::b', ':a', 'two\nlines', 'x'.repeat(129)]) {
+      expect(key(text)).toMatch(/^jobs::sha256-[0-9a-f]{32}$/);
+      expect(key(text)).toBe(key(text));
+      expect(key(text)).not.toBe(key(`${text}!`));
+    }
+    expect(key('with spaces / and ü')).toBe('jobs::with spaces / and ü');
+  });
+});

@@ -1,0 +1,182 @@
+import type { Clock, HeldTask, ReleaseRequest } from '#contracts';
+import { TaskHolding, type GuardClient } from '#guards';
+import type { Logger } from '#telemetry';
+import { FORMER_ATTEMPT, releaseOf, type Held, type RunEnd } from './held-task.js';
+import { TaskReleases, type HowReleased } from './task-releases.js';
+
+/**
+ * What runs of this worker hold, and how that ends:
+ *
+ *   idle, failed --the run ends--> released: failed before its record (a crash in between must not free it), else after it
+ *   working      --the run ends failed--> released as failed, at once
+ *   any --cut, or its run is cancelled--> nobody's here; released when what works under it has stopped
+ *   idle, failed --somebody else goes on--> let go
+ */
+
+export interface RunHoldingsOptions {
+  readonly client: Pick<GuardClient, 'renew' | 'release'>;
+  readonly clock: Clock;
+  readonly guard: { readonly whenUnavailable: 'closed' | 'open'; readonly answerWithinMs: number };
+  readonly log: Logger;
+}
+
+/** A holding as it was got. */
+export interface Grant {
+  readonly key: string;
+  readonly token: number;
+  readonly ttlMs: number;
+  /** By `clock.monotonic()`. */
+  readonly since: number;
+  readonly startedAt: number;
+  readonly isOfMessage: boolean;
+  readonly whenUnavailable: 'closed' | 'open' | undefined;
+}
+
+const NONE: readonly Held[] = [];
+/** Outcomes after which nobody has to approve the next one. */
+const FREES: ReadonlySet<ReleaseRequest['status']> = new Set(['succeeded', 'cancelled', 'interrupted']);
+const INTERRUPTED: HowReleased = { status: 'interrupted' };
+
+export class RunHoldings {
+  private readonly runs = new Map<string, Map<string, Held>>();
+  /** Nobody's, while something is still at work under them; with the runs that had them. */
+  private readonly cut = new Map<Held, string>();
+  private readonly releases: TaskReleases;
+  private isClosed = false;
+
+  constructor(private readonly options: RunHoldingsOptions) {
+    this.releases = new TaskReleases(options.guard.answerWithinMs, options.log);
+  }
+
+  holdsAny(runId: string): boolean {
+    return this.runs.has(runId);
+  }
+
+  find(runId: string, key: string): Held | undefined {
+    return this.runs.get(runId)?.get(key);
+  }
+
+  /** What the run holds now. */
+  heldBy(runId: string): HeldTask[] {
+    return this.all(runId).flatMap(taskOf);
+  }
+
+  /** What it holds on to for its next attempt, wherever that is: nothing that something here is still at work under. */
+  keptBy(runId: string): HeldTask[] {
+    return this.all(runId)
+      .filter(({ state }) => state !== 'working')
+      .flatMap(taskOf);
+  }
+
+  /** Whether something here is still at work under a holding that this run had. */
+  isStopping(runId: string, key: string): boolean {
+    return [...this.cut].some(([{ holding }, of]) => of === runId && holding.key === key);
+  }
+
+  hold(runId: string, grant: Grant): Held {
+    const held = this.make(grant);
+    const ofRun = this.runs.get(runId) ?? new Map<string, Held>();
+    this.runs.set(runId, ofRun.set(grant.key, held));
+    return held;
+  }
+
+  /** As `hold`, of a former attempt. */
+  holdFormer(runId: string, grant: Grant, isUnheard: boolean): Held {
+    const former = { state: 'failed' as const, error: FORMER_ATTEMPT, ...(isUnheard ? { isUnheard } : {}) };
+    return Object.assign(this.hold(runId, grant), former);
+  }
+
+  /** It came too late for whoever asked: nobody has worked under it. */
+  giveBack(grant: Grant): void {
+    void this.releases.release(this.make(grant).holding, INTERRUPTED);
+  }
+
+  release(runId: string, held: Held, how: HowReleased): Promise<'released' | 'lost'> {
+    this.remove(runId, held);
+    return this.releases.release(held.holding, how);
+  }
+
+  /** Before the record of a run's end: what failed is told first. Resolves within a bound, whether or not somebody answered. */
+  async beforeEnd(runId: string, end: RunEnd, isLeaked: boolean): Promise<void> {
+    await Promise.all(
+      this.all(runId).map((held) => {
+        const how = releaseOf(held, end, isLeaked);
+        return FREES.has(how.status) ? undefined : this.release(runId, held, how);
+      }),
+    );
+  }
+
+  /** Its record stands: what is left is free. */
+  afterEnd(runId: string, end: RunEnd): void {
+    for (const held of this.all(runId)) this.releaseStopped(runId, held, releaseOf(held, end, false), undefined);
+  }
+
+  /**
+   * The work under them was cut, and from now on they are nobody's: when the run is run again here, it gets none of them.
+   * They are free as soon as that work has stopped. `handler`: resolves when the handler has.
+   */
+  interrupt(runId: string, handler: Promise<unknown> | undefined): void {
+    for (const held of this.all(runId)) this.releaseStopped(runId, held, INTERRUPTED, handler);
+  }
+
+  /** Somebody else goes on with them; not with what is still at work here. */
+  letGo(runId: string): void {
+    for (const held of this.all(runId)) {
+      if (held.state === 'working') this.releaseStopped(runId, held, INTERRUPTED, undefined);
+      else this.forget(runId, held);
+    }
+  }
+
+  /** Says nothing: it is lost, or somebody else has it. */
+  forget(runId: string, held: Held): void {
+    held.holding.letGo();
+    this.remove(runId, held);
+  }
+
+  /** Resolves when nothing of this key is being released here. */
+  whenReleased(key: string): Promise<void> {
+    return this.releases.whenReleased(key);
+  }
+
+  /** What is held ends by its time. */
+  close(): void {
+    this.isClosed = true;
+    this.releases.close();
+    for (const { holding } of this.cut.keys()) holding.letGo();
+    for (const [runId, ofRun] of [...this.runs]) for (const held of [...ofRun.values()]) this.forget(runId, held);
+  }
+
+  private make({ startedAt, isOfMessage, whenUnavailable, ...grant }: Grant): Held {
+    const { client, clock, guard, log } = this.options;
+    const options = { ...grant, client, clock, log, whenUnavailable: whenUnavailable ?? guard.whenUnavailable };
+    return { holding: new TaskHolding(options), startedAt, ttlMs: grant.ttlMs, isOfMessage, state: 'idle' };
+  }
+
+  private releaseStopped(runId: string, held: Held, how: HowReleased, handler: Promise<unknown> | undefined): void {
+    this.remove(runId, held);
+    const { holding, work } = held;
+    if (handler === undefined && work === undefined) return void this.releases.release(holding, how);
+    this.cut.set(held, runId);
+    // What never stops, though it was told to, is as good as gone: it ends by its time (G3).
+    holding.renewNoMore();
+    void Promise.all([handler, work?.stopped]).then(() => {
+      this.cut.delete(held);
+      if (!this.isClosed) void this.releases.release(holding, how);
+    });
+  }
+
+  private all(runId: string): readonly Held[] {
+    const held = this.runs.get(runId);
+    return held === undefined ? NONE : [...held.values()];
+  }
+
+  private remove(runId: string, held: Held): void {
+    const ofRun = this.runs.get(runId);
+    if (ofRun?.get(held.holding.key) === held) ofRun.delete(held.holding.key);
+    if (ofRun?.size === 0) this.runs.delete(runId);
+  }
+}
+
+function taskOf({ holding: { key, token, lost } }: Held): HeldTask[] {
+  return lost.aborted ? [] : [{ key, token }];
+}

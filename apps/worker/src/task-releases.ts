@@ -1,0 +1,69 @@
+import type { ReleaseRequest } from '#contracts';
+import { GuardRefusedError, type TaskHolding } from '#guards';
+import type { Logger } from '#telemetry';
+
+/** How a holding ended, as the guard is told. */
+export type HowReleased = Omit<ReleaseRequest, 'token'>;
+
+/**
+ * Tells the guard how holdings ended. A caller waits for that within a bound; what nobody has heard by then is told beside
+ * everything else until somebody has, and is held on to in the meantime.
+ */
+export class TaskReleases {
+  /** Keys that are being released: whoever wants one waits for that, rather than hear of a holder that is none. */
+  private readonly underWay = new Map<string, Promise<unknown>>();
+  private readonly untold = new Set<TaskHolding>();
+  private isClosed = false;
+
+  constructor(
+    private readonly withinMs: number,
+    private readonly log: Logger,
+  ) {}
+
+  /** Never rejects. `lost`: somebody else may have had it in the meantime. */
+  async release(holding: TaskHolding, how: HowReleased): Promise<'released' | 'lost'> {
+    const { key } = holding;
+    this.untold.add(holding);
+    const asked = holding.release(how, this.withinMs);
+    const followed = asked
+      .catch(() => {})
+      .finally(() => this.underWay.get(key) === followed && this.underWay.delete(key));
+    this.underWay.set(key, followed);
+    try {
+      const { kind } = await asked;
+      this.untold.delete(holding);
+      return kind === 'released' ? 'released' : 'lost';
+    } catch (error) {
+      void this.releaseAtLast(holding, this.acceptable(how, error, key));
+      return 'released';
+    }
+  }
+
+  /** Resolves when nothing of this key is being released here. */
+  async whenReleased(key: string): Promise<void> {
+    await this.underWay.get(key);
+  }
+
+  /** What is untold by then ends by its time. */
+  close(): void {
+    this.isClosed = true;
+    for (const holding of this.untold) holding.letGo();
+    this.untold.clear();
+  }
+
+  /** What the guard does not take as it is it would never take, and the task would be held for ever. */
+  private acceptable(how: HowReleased, error: unknown, key: string): HowReleased {
+    if (!(error instanceof GuardRefusedError)) return how;
+    this.log.error(
+      { key, error: error.message },
+      'what is said of the end of a task is refused, only its status is told',
+    );
+    return { status: how.status };
+  }
+
+  private async releaseAtLast(holding: TaskHolding, how: HowReleased): Promise<void> {
+    if (this.isClosed) return holding.letGo();
+    await holding.releaseAtLast(how);
+    this.untold.delete(holding);
+  }
+}
