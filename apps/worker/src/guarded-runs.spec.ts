@@ -221,7 +221,7 @@ describe('an attempt that counts for nothing', () => {
     const done = guarded.following('r', handler.promise);
     await admit(withTask());
     await settle(withTask(), 'discarded');
-    await clock.advance(3 * TTL_MS);
+    await clock.advance(TTL_MS / 2);
     expect(await guard.stateOf(TASK)).toBe('running');
     handler.resolve();
     await done;
@@ -300,7 +300,7 @@ describe('a run that goes on elsewhere', () => {
     await promisesSettled();
     expect(guarded.heldTasks('r')).toEqual([]);
     await settle(batchOf(), 'again-elsewhere');
-    await clock.advance(3 * TTL_MS);
+    await clock.advance(TTL_MS / 2);
     expect(await guard.stateOf(OWN)).toBe('running');
     stop.resolve();
     await promisesSettled();
