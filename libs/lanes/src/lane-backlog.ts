@@ -95,15 +95,10 @@ export class LaneBacklog {
     const known = new Map([...this.waiting, ...this.early].map((item) => [item.seq, item]));
     // As long as some of them are on their way, nobody knows which number was the first.
     if (seqs.some((seq) => !known.has(seq))) return;
-    const numbers = seqs.flatMap((seq) => {
-      const item = known.get(seq);
-      return item === undefined || item.isLate === true ? [] : (numberOf(item) ?? []);
-    });
-    const [first] = numbers;
-    if (first === undefined) return;
-    // In the order of the batch: what stands behind a higher number came late then, and does now.
-    this.waiting = order.markLate(this.waiting, first);
-    for (const number of numbers) if (number >= first) this.waiting.push(...order.raise(number));
+    this.waiting = order.begun(
+      this.waiting,
+      seqs.flatMap((seq) => known.get(seq) ?? []),
+    );
   }
 
   /** When the wait of an early message is over, by the clock of `giveUpGaps`. */

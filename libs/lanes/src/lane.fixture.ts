@@ -23,6 +23,17 @@ export function item(seq: number, route = ''): InboxItem {
   };
 }
 
+export const GAP_TIMEOUT_MS = 100;
+
+/** A message that has a number. */
+export function numbered(seq: number, sequence: number, route = ''): InboxItem {
+  const plain = item(seq, route);
+  if (!plain.content.ok || plain.content.message.kind !== 'message') throw new Error('no message');
+  const message = { ...plain.content.message, sequence };
+  const queueing = { ...plain.queueing, gapTimeoutMs: GAP_TIMEOUT_MS };
+  return { ...plain, queueing, content: { ok: true, message } };
+}
+
 export function broken(seq: number): InboxItem {
   return {
     seq,
