@@ -16,6 +16,12 @@ import { addToRanges, rangesContain } from './sequence-ranges.js';
 /** At this many holes the lane takes only its oldest message, so that a head stays small. */
 export const MAX_DONE_RANGES = 1_024;
 
+/**
+ * A record decides at most this many messages. Their ids alone may have 768 bytes each: without a bound, the backlog of an
+ * outage would make a batch whose record, even that of its failure, is too large to be written.
+ */
+export const MAX_RECORD_MESSAGES = 500;
+
 export function emptyHead(): Head {
   return { upto: 0, done: [], run: null, nextSequence: null, children: {}, relayed: {} };
 }

@@ -1,5 +1,5 @@
 import type { Clock, CancelTarget, SessionTokens } from '#contracts';
-import { orderOf } from './lane-backlog.js';
+import { orderOf } from './inbox-item.js';
 import type { CutTurn } from './lane-recovery.js';
 import { isHoldOver, type Hold, type Lane, type LoadedHead } from './lane.js';
 import type { RecordStore } from './lane-ports.js';

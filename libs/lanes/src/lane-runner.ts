@@ -1,9 +1,9 @@
 import { QUEUE_DEFAULTS, type Clock, type LaneEvent, type SessionAnswer, type SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
+import { MAX_RECORD_MESSAGES } from './head.js';
 import { checkSessionTokens, type RawInboxMessage } from './inbox-item.js';
 import { IdleLanes, type IdleLimits } from './idle-lanes.js';
 import { BodyBudget } from './body-budget.js';
-import { MAX_RECORD_MESSAGES } from './lane-backlog.js';
 import { describeLane } from './lane-description.js';
 import { LaneDriver } from './lane-driver.js';
 import { eventsOfArrival, eventsOfGaps, eventsOfRecord, eventsOfTaking } from './lane-events.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { makeRunId } from '#contracts';
-import { MAX_RECORD_MESSAGES } from './lane-backlog.js';
+import { MAX_RECORD_MESSAGES } from './head.js';
 import { broken, HOME, item, key, loaded, NOW, openLane, order, seqsOf } from './lane.fixture.js';
 import { Lane, type LoadedHead } from './lane.js';
 

@@ -1,8 +1,8 @@
 import { QUEUE_DEFAULTS, type Head, type QueueSettings, type RunInWork, type SessionTokens } from '#contracts';
-import { decide, emptyHead, isDecided, MAX_DONE_RANGES } from './head.js';
+import { decide, emptyHead, isDecided, MAX_DONE_RANGES, MAX_RECORD_MESSAGES } from './head.js';
 import { readInboxItem, type InboxItem, type QueueingOf, type RawInboxMessage, type TaskOf } from './inbox-item.js';
 import { BodyBudget } from './body-budget.js';
-import { LaneBacklog, MAX_RECORD_MESSAGES } from './lane-backlog.js';
+import { LaneBacklog } from './lane-backlog.js';
 import { withoutHoldings } from './held-tasks.js';
 import { cutRun, type CutTurn } from './lane-recovery.js';
 import type { LaneRun } from './lane-run.js';
