@@ -1,6 +1,6 @@
 import type { MessageDecision, NoteReply, Reply } from '#contracts';
+import { MAX_RECORD_MESSAGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
-import { MAX_RECORD_MESSAGES } from './lane-backlog.js';
 
 /** What a note decides without a turn, and what the senders are told. */
 export interface DecisionNote {

@@ -13,8 +13,25 @@ import { addToRanges, rangesContain } from './sequence-ranges.js';
  * it; what lies before them is still to be read, so they are no ground to move `upto` (L3).
  */
 
+/** A head as it was read: the state is in it, wherever the record had it from. */
+export interface LoadedHead {
+  readonly head: Head;
+  /** Sequence of the record that carries the head; 0 = the session has no record. */
+  readonly seq: number;
+  /** Sequence of the record that holds the state; 0 = there is no state. */
+  readonly stateSeq: number;
+  /** About what it takes in memory; absent = next to nothing. */
+  readonly bytes?: number;
+}
+
 /** At this many holes the lane takes only its oldest message, so that a head stays small. */
 export const MAX_DONE_RANGES = 1_024;
+
+/**
+ * A record decides at most this many messages. Their ids alone may have 768 bytes each: without a bound, the backlog of an
+ * outage would make a batch whose record, even that of its failure, is too large to be written.
+ */
+export const MAX_RECORD_MESSAGES = 500;
 
 export function emptyHead(): Head {
   return { upto: 0, done: [], run: null, nextSequence: null, children: {}, relayed: {} };

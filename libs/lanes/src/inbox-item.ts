@@ -5,6 +5,7 @@ import {
   decodeToken,
   parseInboxEntry,
   unreadableId,
+  type ControlMessage,
   type InboxEntry,
   type InboxMessage,
   type QueueSettings,
@@ -77,6 +78,12 @@ export function readInboxItem(
     ...(traceparent === '' ? {} : { traceparent }),
     ...(tracestate === '' ? {} : { tracestate }),
   };
+}
+
+/** The order that a control message carries. */
+export function orderOf({ content }: InboxItem): ControlMessage {
+  if (content.ok && content.message.kind === 'control') return content.message;
+  throw new Error('no control message');
 }
 
 /** Why these subject tokens name no session; `undefined` when they do. */

@@ -1,5 +1,5 @@
 export type { Batch } from './batch.js';
-export { decide, emptyHead, isDecided } from './head.js';
+export { decide, emptyHead, isDecided, type LoadedHead } from './head.js';
 export { describeRuns } from './lane-description.js';
 export type { Holders } from './lane-holds.js';
 export type {
@@ -16,7 +16,6 @@ export type {
 export type { CutTurn } from './lane-recovery.js';
 export { LaneRunner } from './lane-runner.js';
 export { keyOfLane, laneId, type LaneProgress } from './lane-table.js';
-export type { LoadedHead } from './lane.js';
 export type { Ending, StateChange, TurnOutcome } from './settlement.js';
 export type { TaskRef, TaskRefusal } from './task-ref.js';
 export type { TurnPolicy } from './turn-policy.js';

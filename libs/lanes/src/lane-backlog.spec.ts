@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { emptyHead, isDecided } from './head.js';
 import { BodyBudget } from './body-budget.js';
 import { LaneBacklog } from './lane-backlog.js';
-import { broken, item, order } from './lane.fixture.js';
+import { broken, item, numbered, order } from './lane.fixture.js';
 
 const HEAD = emptyHead();
 const KIB = 1024;
@@ -94,22 +94,6 @@ describe('what was not kept', () => {
     expect(seqs()).toEqual({ waiting: [3], broken: [5], controls: [], beyond: [6] });
     expect(budget.usedBytes).toBe(2);
   });
-
-  it('can be looked at for an order, and stays where it is until it is decided', () => {
-    const { backlog, upTo, seqs } = setUp(2);
-    upTo(7);
-    backlog.peek([4, 6], [item(6)], 6);
-    expect([seqs().beyond, backlog.peeked.map(({ seq }) => seq)]).toEqual([[3, 5, 6, 7], [6]]);
-    backlog.peek([5], [item(5)], 5);
-    expect(backlog.peeked.map(({ seq }) => seq)).toEqual([6, 5]);
-    backlog.dropDecided({ ...HEAD, upto: 5 });
-    expect([seqs().beyond, backlog.peeked.map(({ seq }) => seq)]).toEqual([[6, 7], [6]]);
-  });
-});
-
-const numbered = (sequence: number) => ({
-  ok: true as const,
-  message: { v: 1 as const, kind: 'message' as const, id: `n${sequence}`, text: 'x', sequence },
 });
 
 it('a closed backlog keeps the sequences and gives the bytes back; nothing is read into it any more', () => {
@@ -130,7 +114,7 @@ it('a closed backlog keeps the sequences and gives the bytes back; nothing is re
 it('a closed backlog keeps what was early as a sequence too, once, and counts no byte of it again', () => {
   const { backlog, arrive, seqs, budget } = setUp(10);
   backlog.begin(1);
-  arrive({ ...item(1), content: numbered(2) }, { ...item(2), content: numbered(3) });
+  arrive(numbered(1, 2), numbered(2, 3));
   expect([backlog.early.length, backlog.depth]).toEqual([2, 2]);
   backlog.close();
   backlog.dropDecided({ ...HEAD, upto: 1 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { CancelTarget } from '#contracts';
-import { MAX_RECORD_MESSAGES } from './lane-backlog.js';
+import { MAX_RECORD_MESSAGES } from './head.js';
 import { cancelOrder, decisionsOf, setUpProcess, type ProcessOptions } from './lane-process.fixture.js';
 import { rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
 

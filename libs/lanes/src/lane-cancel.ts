@@ -1,6 +1,6 @@
 import type { CancelTarget, MessageDecision } from '#contracts';
-import type { InboxItem } from './inbox-item.js';
-import { MAX_RECORD_MESSAGES, orderOf } from './lane-backlog.js';
+import { MAX_RECORD_MESSAGES } from './head.js';
+import { orderOf, type InboxItem } from './inbox-item.js';
 import type { Lane } from './lane.js';
 
 /** What the orders to a lane ask for now. It is asked again until nothing of them is left. */

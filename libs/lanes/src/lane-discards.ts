@@ -1,8 +1,8 @@
 import type { MessageDecision, QueueSettings } from '#contracts';
 import { decisionNote, noteReply, type DecisionNote } from './decision-note.js';
 import { overflowOf } from './full-queue.js';
+import { MAX_RECORD_MESSAGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
-import { MAX_RECORD_MESSAGES } from './lane-backlog.js';
 import type { Lane } from './lane.js';
 import { queueOf } from './lane-queue.js';
 import { STRATEGY_TABLE } from './strategy-table.js';

@@ -1,7 +1,9 @@
 import type { Clock, CancelTarget, SessionTokens } from '#contracts';
-import { orderOf } from './lane-backlog.js';
+import type { LoadedHead } from './head.js';
+import { isHoldOver, type Hold } from './hold.js';
+import { orderOf } from './inbox-item.js';
 import type { CutTurn } from './lane-recovery.js';
-import { isHoldOver, type Hold, type Lane, type LoadedHead } from './lane.js';
+import type { Lane } from './lane.js';
 import type { RecordStore } from './lane-ports.js';
 
 /** Whom the lanes ask about other processes. */

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { InboxItem } from './inbox-item.js';
+import { loaded, NOW, numbered, openLane } from './lane.fixture.js';
 import { cancelOrder } from './lane-process.fixture.js';
 import { rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
 import { setUpSession } from './lane-strategies.fixture.js';
@@ -194,5 +196,35 @@ describe('numbered messages', () => {
     await end('a');
     await settled();
     expect(batches()).toEqual([[1], [2]]);
+  });
+});
+
+describe('L2 a turn that began elsewhere', () => {
+  /** What the lane has of its turn, and of what waits behind it, when it hears of it last of all. */
+  function after(seqs: readonly number[], ...items: readonly InboxItem[]): string[][] {
+    const run = { runId: 'r', seqs: [...seqs], attempt: 2, crashes: 0 };
+    const lane = openLane(items, loaded({ nextSequence: 1 }));
+    lane.goOnFrom(loaded({ nextSequence: 1, run }, 8));
+    lane.releaseBegun();
+    const batch = lane.serial.take(NOW);
+    return [batch.items, lane.backlog.waiting].map((list) => list.map((each) => told(each)));
+  }
+  const told = ({ seq, isLate }: InboxItem): string => (isLate === true ? `${seq} late` : `${seq}`);
+
+  it('went on without a number: who comes with it now is late', () => {
+    const items = [numbered(1, 3), numbered(2, 1), numbered(3, 2), numbered(4, 4)];
+    expect(after([2, 1], ...items)).toEqual([
+      ['2', '1'],
+      ['3 late', '4'],
+    ]);
+  });
+
+  it.each([1, 5])('had a number behind a higher one, with %d before them: it was late, and is', (first) => {
+    const items = [numbered(1, first), numbered(2, first + 2), numbered(3, first + 1)];
+    expect(after([1, 2, 3], ...items)).toEqual([['1', '2', '3 late'], []]);
+  });
+
+  it('took what is of one route: what another one has between its numbers waits on, in time', () => {
+    expect(after([1, 3], numbered(1, 1), numbered(2, 2, 'other'), numbered(3, 3))).toEqual([['1', '3'], ['2']]);
   });
 });

@@ -2,7 +2,7 @@ import type { DeadLetter, HeldTask, InboxMessage, QueueSettings, SessionTokens, 
 import type { RawInboxMessage } from './inbox-item.js';
 import type { CutTurn } from './lane-recovery.js';
 import type { Batch } from './batch.js';
-import type { LoadedHead } from './lane.js';
+import type { LoadedHead } from './head.js';
 import type { Ending, TurnOutcome } from './settlement.js';
 import type { TaskRef, TaskRefusal } from './task-ref.js';
 import type { TurnPolicy } from './turn-policy.js';

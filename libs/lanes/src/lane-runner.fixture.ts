@@ -17,7 +17,7 @@ import type { RawInboxMessage } from './inbox-item.js';
 import { LaneRunner, MEMORY_LIMITS, type MemoryLimits } from './lane-runner.js';
 import type { CutTurn } from './lane-recovery.js';
 import type { LaneProgress } from './lane-table.js';
-import type { LoadedHead } from './lane.js';
+import type { LoadedHead } from './head.js';
 import type { Holders } from './lane-holds.js';
 import type { InboxPart, InboxSource, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
 import type { TurnOutcome } from './settlement.js';

@@ -1,21 +1,21 @@
-import { QUEUE_DEFAULTS, type Clock, type LaneEvent, type SessionAnswer, type SessionTokens } from '#contracts';
+import type { Clock, LaneEvent, SessionAnswer, SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
-import { checkSessionTokens, type RawInboxMessage } from './inbox-item.js';
+import type { RawInboxMessage } from './inbox-item.js';
 import { IdleLanes, type IdleLimits } from './idle-lanes.js';
 import { BodyBudget } from './body-budget.js';
-import { MAX_RECORD_MESSAGES } from './lane-backlog.js';
 import { describeLane } from './lane-description.js';
 import { LaneDriver } from './lane-driver.js';
 import { eventsOfArrival, eventsOfGaps, eventsOfRecord, eventsOfTaking } from './lane-events.js';
 import { LaneHolds, type HoldEnd, type Holders } from './lane-holds.js';
 import { LaneLoader } from './lane-loader.js';
-import { Lane, type LaneOptions } from './lane.js';
+import type { Lane } from './lane.js';
 import type { HoldingRun, InboxSource, RecordStore, Settled, TurnRunner } from './lane-ports.js';
 import { LaneRefill } from './lane-refill.js';
 import { forsakenRuns } from './held-tasks.js';
 import { TaskLooks } from './task-looks.js';
 import { keyOfLane, laneId, ShardLanes, type LaneProgress } from './lane-table.js';
 import { LaneWriter } from './lane-writer.js';
+import { makeLane } from './make-lane.js';
 import { RunningTurns } from './running-turns.js';
 
 /**
@@ -272,21 +272,7 @@ export class LaneRunner {
   }
 
   private addLane(home: ShardLanes, key: SessionTokens): Lane {
-    const tokenProblem = this.tokenProblem(key);
-    const { turns } = this.options;
-    const budget = this.bodies;
-    const options: LaneOptions =
-      tokenProblem === undefined
-        ? {
-            budget,
-            laneBuffer: turns.policyOf(key).laneBuffer,
-            queueingOf: (message) => turns.queueingOf(key, message),
-            taskOf: turns.taskOf === undefined ? undefined : (message) => turns.taskOf?.(key, message),
-            isLookingAtTasks: turns.lookAtTask !== undefined,
-            startOf: (run) => this.turns.startedAt(run),
-          }
-        : { budget, laneBuffer: MAX_RECORD_MESSAGES, queueingOf: () => QUEUE_DEFAULTS };
-    const lane = new Lane(key, home, tokenProblem, options);
+    const lane = makeLane(key, home, this.options.turns, this.bodies, (run) => this.turns.startedAt(run));
     home.add(lane);
     return lane;
   }
@@ -323,11 +309,5 @@ export class LaneRunner {
 
   private tell(lane: Lane, events: readonly LaneEvent[]): void {
     for (const event of events) this.options.onEvent?.(lane.key, event);
-  }
-
-  private tokenProblem(key: SessionTokens): string | undefined {
-    const problem = checkSessionTokens(key);
-    if (problem !== undefined) return problem;
-    return this.options.turns.knows(key) ? undefined : 'no agent of this name is configured';
   }
 }

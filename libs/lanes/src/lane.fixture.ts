@@ -1,8 +1,9 @@
 import { QUEUE_DEFAULTS, type Head } from '#contracts';
-import { emptyHead } from './head.js';
+import { emptyHead, type LoadedHead } from './head.js';
 import type { InboxItem } from './inbox-item.js';
+import { cursorAfter } from './lane-cursor.js';
 import type { CutTurn } from './lane-recovery.js';
-import { Lane, type LaneHome, type LoadedHead } from './lane.js';
+import { Lane, type LaneHome } from './lane.js';
 
 /** For specs of lanes without a runner. */
 
@@ -21,6 +22,17 @@ export function item(seq: number, route = ''): InboxItem {
     content: { ok: true, message },
     route,
   };
+}
+
+export const GAP_TIMEOUT_MS = 100;
+
+/** A message that has a number. */
+export function numbered(seq: number, sequence: number, route = ''): InboxItem {
+  const plain = item(seq, route);
+  if (!plain.content.ok || plain.content.message.kind !== 'message') throw new Error('no message');
+  const message = { ...plain.content.message, sequence };
+  const queueing = { ...plain.queueing, gapTimeoutMs: GAP_TIMEOUT_MS };
+  return { ...plain, queueing, content: { ok: true, message } };
 }
 
 export function broken(seq: number): InboxItem {
@@ -80,6 +92,14 @@ export function recordRun(lane: Lane): void {
   const run = lane.serial.toRecord();
   if (run === undefined) throw new Error('nothing to record');
   lane.wrote(loaded({ ...lane.head, run }, lane.headSeq + 1));
+}
+
+/** Takes a batch and commits it as the runner would. */
+export function runTurn(lane: Lane): number[] {
+  const seqs = lane.serial.take(NOW).items.map(({ seq }) => seq);
+  lane.goOnFrom(loaded({ ...lane.head, ...cursorAfter(lane, seqs), run: null }, lane.headSeq + 1));
+  lane.serial.end(0);
+  return seqs;
 }
 
 export const seqsOf = (items: readonly InboxItem[] | undefined) => items?.map(({ seq }) => seq);

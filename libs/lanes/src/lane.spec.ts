@@ -1,16 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { makeRunId } from '#contracts';
-import { MAX_RECORD_MESSAGES } from './lane-backlog.js';
-import { broken, HOME, item, key, loaded, NOW, openLane, order, seqsOf } from './lane.fixture.js';
-import { Lane, type LoadedHead } from './lane.js';
-
-/** Takes a batch and commits it as the runner would. */
-function runTurn(lane: Lane): number[] {
-  const seqs = lane.serial.take(NOW).items.map(({ seq }) => seq);
-  lane.goOnFrom(loaded({ ...lane.head, ...lane.cursorAfter(seqs), run: null }, lane.headSeq + 1));
-  lane.serial.end(0);
-  return seqs;
-}
+import { MAX_RECORD_MESSAGES, type LoadedHead } from './head.js';
+import { broken, HOME, item, key, loaded, NOW, openLane, runTurn, seqsOf } from './lane.fixture.js';
+import { Lane } from './lane.js';
 
 describe('queue', () => {
   it('L2 one turn has all waiting messages of the oldest route, and routes take turns by their oldest message', () => {
@@ -89,39 +81,6 @@ describe('queue', () => {
     expect(seqsOf(behind.toReject)).toEqual([3_002, 3_004]);
     const oldest = openLane([broken(3_001), broken(3_002), item(3_003)], loaded({ done }));
     expect(seqsOf(oldest.toReject)).toEqual([3_001]);
-  });
-});
-
-describe('cursor', () => {
-  it('L3 passes over no message that another route, or a rejection, still has to decide', () => {
-    const lane = openLane([item(1, 'a'), broken(2), item(3, 'b'), item(4, 'a')]);
-    runTurn(lane);
-    expect(lane.head).toMatchObject({ upto: 1, done: [[4, 4]] });
-    expect(lane.cursorAfter([2])).toMatchObject({ upto: 2, done: [[4, 4]] });
-  });
-
-  it('L3 passes over no message that a new reader has not come to yet', () => {
-    const lane = openLane([item(5)], loaded({ upto: 3, done: [[10, 10]] }));
-    expect(runTurn(lane)).toEqual([5]);
-    expect(lane.arrive(item(7), 0)).toBe(true);
-    expect(runTurn(lane)).toEqual([7]);
-    expect(lane.arrive(item(10), 0)).toBe(false);
-    expect(lane.cursorAfter([])).toMatchObject({ upto: 10, done: [] });
-  });
-
-  it('L3 passes over no order that is still to be carried out', () => {
-    const lane = openLane([item(1), order(2), item(3)]);
-    expect(lane.cursorAfter([1, 3])).toMatchObject({ upto: 1, done: [[3, 3]] });
-    lane.serial.take(NOW);
-    expect(lane.cursorAfter([1, 3])).toMatchObject({ upto: 1, done: [[3, 3]] });
-    expect(lane.cursorAfter([1, 2, 3])).toMatchObject({ upto: 3, done: [] });
-  });
-
-  it('passes over no message of the running batch', () => {
-    const lane = openLane([item(1), item(2)]);
-    lane.serial.take(NOW);
-    lane.arrive(broken(3), 0);
-    expect(lane.cursorAfter([3])).toMatchObject({ upto: 0, done: [[3, 3]] });
   });
 });
 

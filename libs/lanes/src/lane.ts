@@ -1,8 +1,9 @@
-import { QUEUE_DEFAULTS, type Head, type QueueSettings, type RunInWork, type SessionTokens } from '#contracts';
-import { decide, emptyHead, isDecided, MAX_DONE_RANGES } from './head.js';
+import { QUEUE_DEFAULTS, type Head, type QueueSettings, type SessionTokens } from '#contracts';
+import { emptyHead, isDecided, MAX_DONE_RANGES, MAX_RECORD_MESSAGES, type LoadedHead } from './head.js';
 import { readInboxItem, type InboxItem, type QueueingOf, type RawInboxMessage, type TaskOf } from './inbox-item.js';
+import { isHoldOver, type Hold } from './hold.js';
 import { BodyBudget } from './body-budget.js';
-import { LaneBacklog, MAX_RECORD_MESSAGES } from './lane-backlog.js';
+import { LaneBacklog } from './lane-backlog.js';
 import { withoutHoldings } from './held-tasks.js';
 import { cutRun, type CutTurn } from './lane-recovery.js';
 import type { LaneRun } from './lane-run.js';
@@ -30,30 +31,6 @@ import { WaitingClock } from './waiting-clock.js';
  * L1  What the head has decided is never waiting.
  * L2  `waiting` is in the order in which messages may be handled: that of the inbox, or of their numbers.
  */
-
-/** A turn that still runs at a process which does not own the session any more. */
-export interface Hold {
-  /** Incarnation that runs it. */
-  readonly holder: string;
-  /** The session's last record when it was let go. */
-  readonly since: number;
-}
-
-/** Whether the holder's turns are over: its last record says that no other one runs there. */
-export function isHoldOver({ holder, since }: Hold, { head, seq }: LoadedHead): boolean {
-  return seq > since && head.holder !== holder;
-}
-
-/** A head as it was read: the state is in it, wherever the record had it from. */
-export interface LoadedHead {
-  readonly head: Head;
-  /** Sequence of the record that carries the head; 0 = the session has no record. */
-  readonly seq: number;
-  /** Sequence of the record that holds the state; 0 = there is no state. */
-  readonly stateSeq: number;
-  /** About what it takes in memory; absent = next to nothing. */
-  readonly bytes?: number;
-}
 
 export interface LaneOptions {
   readonly budget: BodyBudget;
@@ -253,31 +230,10 @@ export class Lane {
     this.parallel.giveUpOnMissing();
   }
 
-  /** The cursor after `seqs` are decided too. */
-  cursorAfter(seqs: readonly number[]): Pick<Head, 'upto' | 'done' | 'nextSequence'> {
-    const nextSequence = this.backlog.nextNumberAfter(seqs, () => this.itemsInWork, this.head);
-    // The common case, and the only one for a long backlog: nothing that waits lies before the last of these.
-    const last = Math.max(0, ...seqs);
-    if (this.head.done.length === 0 && this.decidesAllThatRuns(seqs) && last < (this.backlog.oldestSeq ?? last + 1)) {
-      return { upto: last, done: [], nextSequence };
-    }
-    // What lies above all that is decided changes nothing, and may be a long backlog.
-    const upTo = Math.max(last, this.head.done.at(-1)?.[1] ?? 0);
-    const undecided = this.backlog.undecided(this.itemsInWork, this.head, upTo);
-    return { ...decide(this.head, seqs, undecided, this.backlog.lastSeq), nextSequence };
-  }
-
   /** When the wait of a numbered message for those before it is over, by the clock of `giveUpGaps`; undefined = nobody waits. */
   gapEndsAt(now: number): number | undefined {
     // Until everything was read, what is waited for may be on its way.
     return this.home.isCaughtUp && this.backlog.beyond.length === 0 ? this.backlog.gapEndsAt(now) : undefined;
-  }
-
-  /** What a record says of the runs; `about` is the one that it is about, `content` what comes of it. */
-  runsInRecord(about?: LaneRun, content?: RunInWork): Pick<Head, 'run' | 'runs'> {
-    const run = about === this.serial ? content : (this.serial.attemptInWork ?? this.head.run);
-    const runs = this.parallel.isEmpty ? [] : this.parallel.inRecord(about, content);
-    return runs.length === 0 ? { run: run ?? null } : { run: run ?? null, runs };
   }
 
   /** Our record stands. */
@@ -315,21 +271,11 @@ export class Lane {
     return this.tasks.admit(item);
   }
 
-  private get itemsInWork(): InboxItem[] {
-    return this.running.flatMap(({ batch }) => batch?.items ?? []);
-  }
-
   private stand(loaded: LoadedHead): void {
     this.current = loaded;
     this.unfenced = undefined;
     this.backlog.dropDecided(loaded.head);
     this.backlog.follow(loaded.head.nextSequence);
     this.tasks?.follow();
-  }
-
-  private decidesAllThatRuns(seqs: readonly number[]): boolean {
-    const [only, another] = this.running;
-    const items = another === undefined ? only?.batch?.items : undefined;
-    return items?.length === seqs.length && items.every(({ seq }, i) => seq === seqs[i] && seq > this.head.upto);
   }
 }

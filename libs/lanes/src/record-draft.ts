@@ -11,10 +11,11 @@ import {
   type SessionRecord,
   type TurnRecord,
 } from '#contracts';
-import { isDecided } from './head.js';
+import { isDecided, type LoadedHead } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import { decisionAfterSuccess, type Batch } from './batch.js';
-import type { Lane, LoadedHead } from './lane.js';
+import { cursorAfter, runsInRecord } from './lane-cursor.js';
+import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
 import type { Ending, TurnError } from './settlement.js';
 
@@ -190,8 +191,11 @@ function headAfter(
   about?: { readonly run: LaneRun; readonly next?: RunInWork },
 ): Head {
   const { run: _run, runs: _runs, holder: _holder, ...rest } = lane.head;
-  const cursor = lane.cursorAfter(decided.map(({ seq }) => seq));
-  const { run, runs = [] } = lane.runsInRecord(about?.run, about?.next);
+  const cursor = cursorAfter(
+    lane,
+    decided.map(({ seq }) => seq),
+  );
+  const { run, runs = [] } = runsInRecord(lane, about?.run, about?.next);
   // A run that has lost a message never comes again (L7): left in the head, it would stand there for ever.
   const isOpen = ({ seqs }: RunInWork): boolean => !seqs.some((seq) => isDecided(cursor, seq));
   const left = runs.filter(isOpen);

@@ -49,14 +49,29 @@ export class ReleaseOrder {
 
   /** The count went on to `next` without these: what was released below it keeps its place, marked. */
   markLate(waiting: InboxItem[], next: number): InboxItem[] {
-    const isPassed = (item: InboxItem): boolean => (orderNumberOf(item) ?? next) < next;
-    if (!waiting.some(isPassed)) return waiting;
-    return waiting.map((item) => {
-      if (!isPassed(item)) return item;
-      const late = markedLate(item);
-      this.places.set(late, this.placeOf(item));
-      return late;
-    });
+    return this.mark(waiting, (_item, number) => number < next);
+  }
+
+  /**
+   * A turn took these, in this order, so their numbers were due. What waits afterwards: of its route, whatever has a lower
+   * number than one that stands before it in the turn came late, or comes late now.
+   */
+  begun(waiting: InboxItem[], batch: readonly InboxItem[]): InboxItem[] {
+    const [first] = batch.flatMap((item) => orderNumberOf(item) ?? []);
+    const route = batch[0]?.route;
+    if (first === undefined) return waiting;
+    const all = this.markLate(waiting, first);
+    const highestBefore = new Map<number, number>();
+    let highest = first;
+    for (const item of batch) {
+      highestBefore.set(item.seq, highest);
+      const number = orderNumberOf(item);
+      if (number === undefined || number < highest) continue;
+      all.push(...this.raise(number));
+      highest = number;
+    }
+    // Another route's messages are none of this turn, wherever their numbers lie: they may have waited there, in time.
+    return this.mark(all, (item, number) => item.route === route && number < (highestBefore.get(item.seq) ?? highest));
   }
 
   endsAt(now: number): number | undefined {
@@ -94,6 +109,20 @@ export class ReleaseOrder {
       if (this.lastPlace !== item.seq) this.places.set(item, this.lastPlace);
     }
     return released;
+  }
+
+  private mark(waiting: InboxItem[], isPassed: (item: InboxItem, number: number) => boolean): InboxItem[] {
+    const isLate = (item: InboxItem): boolean => {
+      const number = orderNumberOf(item);
+      return number !== undefined && isPassed(item, number);
+    };
+    if (!waiting.some(isLate)) return waiting;
+    return waiting.map((item) => {
+      if (!isLate(item)) return item;
+      const late = markedLate(item);
+      this.places.set(late, this.placeOf(item));
+      return late;
+    });
   }
 
   private placeOf(item: InboxItem): number {

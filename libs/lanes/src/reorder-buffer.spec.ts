@@ -1,18 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { InboxItem } from './inbox-item.js';
-import { item } from './lane.fixture.js';
+import { GAP_TIMEOUT_MS, numbered } from './lane.fixture.js';
 import { numberOf, ReorderBuffer } from './reorder-buffer.js';
-
-const GAP_TIMEOUT_MS = 100;
-
-function numbered(seq: number, sequence: number): InboxItem {
-  const plain = item(seq);
-  if (!plain.content.ok || plain.content.message.kind !== 'message') throw new Error('no message');
-  const message = { ...plain.content.message, sequence };
-  const queueing = { ...plain.queueing, gapTimeoutMs: GAP_TIMEOUT_MS };
-  return { ...plain, queueing, content: { ok: true, message } };
-}
 
 const told = (items: readonly InboxItem[]) =>
   items.map((each) => `${numberOf(each)}${each.isLate === true ? ' late' : ''}`);
