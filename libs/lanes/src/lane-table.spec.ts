@@ -57,6 +57,23 @@ describe('a shard', () => {
     expect(home.busy).toEqual([lane]);
   });
 
+  it('passes a crash on until all that the dead owner may have begun with was read and decided (L4)', () => {
+    const crash = { upTo: 7, tail: 3 };
+    const home = new ShardLanes(0, { ...EMPTY, crash });
+    // Given away before anything was read: the next owner has to know all the same.
+    expect(home.progress()).toEqual({ read: 0, tail: 0, open: [], crash });
+    home.sawUpTo(6);
+    expect(home.progress().crash).toEqual(crash);
+    const lane = new Lane(sessionKey('a'), HOME);
+    home.add(lane);
+    lane.open(loaded({}, 1));
+    lane.arrive(item(7), 0);
+    home.sawUpTo(9);
+    expect(home.progress().crash).toEqual(crash);
+    lane.wrote(loaded({ upto: 7 }, 5));
+    expect(home.progress().crash).toBeUndefined();
+  });
+
   it('names a session so that its tokens come back', () => {
     const key = { shard: 5, agentToken: 'main', sessionToken: 'telegram=3A=2D100=2E42' };
     expect(keyOfLane(laneId(key), 5)).toEqual(key);

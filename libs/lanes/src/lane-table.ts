@@ -122,7 +122,9 @@ export class ShardLanes implements LaneHome {
         : { session, from };
     });
     const { crash } = this;
-    const isUnfenced = crash !== undefined && open.some(({ from }) => from <= crash.upTo);
+    // Also of what was not read yet it may have begun turns: whoever comes next has to know.
+    const isUnfenced =
+      crash !== undefined && (this.readTo < crash.upTo || open.some(({ from }) => from <= crash.upTo));
     return { read: this.readTo, tail: this.tail, open, ...(isUnfenced ? { crash } : {}) };
   }
 }
