@@ -7,7 +7,10 @@ import { isCareful, OPERATOR } from './tasks.js';
 const LOOK_MS = 400;
 const PATIENCE_MS = 2_000;
 
-/** Whoever looks after tasks that wait for somebody: approves some of them, releases others, and leaves the rest for later. */
+/**
+ * Whoever looks after tasks: approves some of those that wait for it, releases others, and leaves the rest for later. A
+ * task that runs is rarely taken away.
+ */
 export class Operator {
   /** Those that were answered. */
   readonly approvals: Approval[] = [];
@@ -31,20 +34,28 @@ export class Operator {
     const urls = this.urls();
     if (urls.length === 0) return;
     const url = this.dice.pick(urls);
-    for (const state of ['failed', 'stale']) {
-      const { tasks = [] } = (await ask(`${url}/v1/tasks?state=${state}&limit=200`)) as { tasks?: TaskView[] };
-      for (const task of tasks) {
-        if ((state === 'failed' || isCareful(task.key)) && this.dice.chance(0.4)) await this.decide(url, task);
-      }
+    const { tasks = [] } = (await ask(`${url}/v1/tasks?limit=200`)) as { tasks?: TaskView[] };
+    for (const task of tasks) {
+      const { key, state } = task;
+      if (state === 'running' && this.dice.chance(0.02)) await this.release(url, key);
+      const isWaiting = state === 'failed' || (state === 'stale' && isCareful(key));
+      if (isWaiting && this.dice.chance(0.4)) await this.decide(url, task);
     }
   }
 
+  private async release(url: string, key: string): Promise<void> {
+    await ask(`${pathOf(url, key)}/release`, { by: OPERATOR });
+  }
+
   private async decide(url: string, { key, runId }: TaskView): Promise<void> {
-    const path = `${url}/v1/tasks/${encodeURIComponent(key)}`;
-    if (this.dice.chance(0.35)) return void (await ask(`${path}/release`, { by: OPERATOR }));
-    const answer = (await ask(`${path}/approve-retry`, { by: OPERATOR, runId })) as { kind?: string };
+    if (this.dice.chance(0.35)) return this.release(url, key);
+    const answer = (await ask(`${pathOf(url, key)}/approve-retry`, { by: OPERATOR, runId })) as { kind?: string };
     if (answer.kind === 'approved') this.approvals.push({ key, runId, at: Date.now() });
   }
+}
+
+function pathOf(url: string, key: string): string {
+  return `${url}/v1/tasks/${encodeURIComponent(key)}`;
 }
 
 async function ask(url: string, body?: object): Promise<unknown> {
