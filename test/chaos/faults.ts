@@ -54,6 +54,7 @@ const DOING: Readonly<Record<FaultKind, Doing>> = {
   'kill guard': async ({ crew }, fault) => killAndStart(crew, seatOf(crew.guards, fault), fault),
   'stop guard': async ({ crew }, fault) => stopAndStart(crew, seatOf(crew.guards, fault), fault),
   'pause guard': async ({ crew }, fault) => pause(lifeOf(seatOf(crew.guards, fault)), fault.lastsMs, true),
+  'lose answers to guard': async ({ crew }, fault) => loseAnswers(seatOf(crew.guards, fault), fault),
   'cut guard off': async ({ crew }, fault) => cutOff(seatOf(crew.guards, fault), fault),
   'kill broker': async ({ brokers }, { target, lastsMs }) => {
     const node = nodeOf(brokers, target);

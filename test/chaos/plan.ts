@@ -49,6 +49,8 @@ export const FAULT_TYPES = {
   'stop guard': { of: 'guard', weight: 1, lastsMs: [0, 1_500] },
   /** It may hold a request that it decides when it goes on: about a holding that is over by then. */
   'pause guard': { of: 'guard', weight: 1, lastsMs: [500, 6_000] },
+  /** What it decided stands, and neither it nor its caller knows. */
+  'lose answers to guard': { of: 'guard', weight: 1, lastsMs: [500, 6_000], isOfLink: true },
   'cut guard off': { of: 'guard', weight: 1, lastsMs: [500, 6_000], isOfLink: true },
   'kill broker': { of: 'broker', weight: 1, lastsMs: [100, 5_000] },
   'pause broker': { of: 'broker', weight: 1, lastsMs: [300, 5_000] },
@@ -64,7 +66,7 @@ export interface PlanSize {
 }
 
 /** Within a minute nearly each kind comes once. */
-const EVERY_MS = 2_900;
+const EVERY_MS = 2_800;
 /** Something should be there that faults can hurt, and time to heal. */
 const CALM_MS = 3_000;
 /** A process that was started again, or a broker node that catches up, is left alone for so long. */
