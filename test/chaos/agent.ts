@@ -32,6 +32,7 @@ interface Question {
   readonly deadline: string;
   readonly messages: readonly { readonly id: string; readonly seq: number; readonly text: string }[];
   readonly state: { readonly turns: number } | null;
+  readonly task?: { readonly key: string; readonly token: number };
 }
 
 interface OpenCall extends Omit<Call, 'endedAt' | 'isHungUp'> {
@@ -78,10 +79,19 @@ function readBody(request: IncomingMessage, then: (body: string) => void): void 
   request.on('end', () => then(Buffer.concat(chunks).toString()));
 }
 
-function record({ runId, attempt, session, messages }: Question, body: string, life: string, n: number): OpenCall {
-  const digest = hash('sha256', body.replace(/"attempt":\d+|"deadline":"[^"]*"/g, ''), 'base64url').slice(0, 12);
+function record(
+  { runId, attempt, session, messages, task }: Question,
+  body: string,
+  life: string,
+  n: number,
+): OpenCall {
+  const digest = hash('sha256', body.replace(/"attempt":\d+|"deadline":"[^"]*"|"token":\d+/g, ''), 'base64url').slice(
+    0,
+    12,
+  );
   return {
     ...{ n, session, runId, attempt, digest, life },
+    ...(task === undefined ? {} : { task: { key: task.key, token: task.token } }),
     messages: messages.map(({ id, seq }) => ({ id, seq })),
     startedAt: Date.now(),
     endedAt: Number.POSITIVE_INFINITY,

@@ -7,7 +7,7 @@ afterEach(expectNothingLeft);
 
 const MINUTE = { minutes: 1, seed: 1, nodes: 1, messages: 6_000 } as const;
 
-it('a minute of kills, stops and cuts of every part: nothing lost, doubled or reordered (L1-L7)', async () => {
+it('a minute of kills, stops and cuts of every part: nothing lost, doubled or reordered (L1-L7, G1, G2, G4)', async () => {
   const lines: string[] = [];
   const result = await runChaos({ ...MINUTE, say: (line) => lines.push(line) });
   const { history, violations } = result;
@@ -16,5 +16,7 @@ it('a minute of kills, stops and cuts of every part: nothing lost, doubled or re
   // It has to have hurt.
   expect(history.faults.length).toBeGreaterThanOrEqual(5);
   expect(history.inbox.length).toBeGreaterThan(MINUTE.messages / 2);
+  const steps = new Set(history.tasks.map(({ what, status }) => status ?? what));
+  expect([...steps]).toEqual(expect.arrayContaining(['acquired', 'succeeded', 'failed', 'stale', 'approved']));
   expect(new Set(history.calls.map(({ runId }) => runId)).size).toBeLessThan(history.calls.length);
 });

@@ -6,12 +6,18 @@ import { checkOrder } from './checks/order.js';
 import { checkDead, checkHealthy, checkProbes } from './checks/others.js';
 import { checkResults } from './checks/results.js';
 import { checkSerialCalls } from './checks/serial-calls.js';
+import { checkTaskCalls } from './checks/task-calls.js';
+import { checkTaskFailures } from './checks/task-failures.js';
+import { checkTaskSteps } from './checks/task-steps.js';
+import { checkTaskTokens } from './checks/task-tokens.js';
 import type { History, Violation } from './history.js';
 import { bySession } from './session-history.js';
+import { holdingsOf } from './task-holdings.js';
 
 /** Every breach of an invariant that a history shows; none means that all of them held. */
 export function checkHistory(history: History): Violation[] {
   const sessions = bySession(history);
+  const holdings = holdingsOf(history);
   return [
     ...history.mishaps.map((says): Violation => ({ invariant: 'alive', says })),
     ...checkAccepted(history),
@@ -24,6 +30,10 @@ export function checkHistory(history: History): Violation[] {
     ]),
     ...checkSerialCalls(history, sessions),
     ...checkLateCalls(history),
+    ...checkTaskSteps(history),
+    ...checkTaskCalls(history, holdings),
+    ...checkTaskFailures(history, holdings),
+    ...checkTaskTokens(history, holdings),
     ...checkProbes(history),
     ...checkHealthy(history),
     ...checkDead(history),

@@ -33,13 +33,7 @@ const DOING: Readonly<Record<FaultKind, Doing>> = {
     await pause(lifeOf(seat), fault.lastsMs, false);
     await killAndStart(crew, seat, { ...fault, lastsMs: 0 });
   },
-  'cut worker off': async ({ crew }, fault) => {
-    const link = linkOf(seatOf(crew.workers, fault));
-    link.dropFromClient();
-    link.dropFromServer();
-    await delay(fault.lastsMs);
-    link.heal();
-  },
+  'cut worker off': async ({ crew }, fault) => cutOff(seatOf(crew.workers, fault), fault),
   'cut all workers off': async ({ crew }, { lastsMs }) => {
     const links = crew.workers.map(linkOf);
     for (const link of links) {
@@ -57,6 +51,11 @@ const DOING: Readonly<Record<FaultKind, Doing>> = {
   'reset link of worker': async ({ crew }, fault) => linkOf(seatOf(crew.workers, fault)).cutAll(),
   'kill ingress': async ({ crew }, fault) => killAndStart(crew, seatOf(crew.ingresses, fault), fault),
   'stop ingress': async ({ crew }, fault) => stopAndStart(crew, seatOf(crew.ingresses, fault), fault),
+  'kill guard': async ({ crew }, fault) => killAndStart(crew, seatOf(crew.guards, fault), fault),
+  'stop guard': async ({ crew }, fault) => stopAndStart(crew, seatOf(crew.guards, fault), fault),
+  'pause guard': async ({ crew }, fault) => pause(lifeOf(seatOf(crew.guards, fault)), fault.lastsMs, true),
+  'lose answers to guard': async ({ crew }, fault) => loseAnswers(seatOf(crew.guards, fault), fault),
+  'cut guard off': async ({ crew }, fault) => cutOff(seatOf(crew.guards, fault), fault),
   'kill broker': async ({ brokers }, { target, lastsMs }) => {
     const node = nodeOf(brokers, target);
     await node.kill9();
@@ -109,6 +108,14 @@ async function pause({ service, stopped }: Life, ms: number, goesOn: boolean): P
   if (!goesOn) return;
   service.signal('SIGCONT');
   span.to = Date.now();
+}
+
+async function cutOff(seat: Seat, { lastsMs }: PlannedFault): Promise<void> {
+  const link = linkOf(seat);
+  link.dropFromClient();
+  link.dropFromServer();
+  await delay(lastsMs);
+  link.heal();
 }
 
 async function loseAnswers(seat: Seat, { lastsMs }: PlannedFault): Promise<void> {

@@ -1,4 +1,4 @@
-import type { CancelTarget, SessionRecord } from '#contracts';
+import type { CancelTarget, SessionRecord, TaskStep } from '#contracts';
 
 /**
  * What happened in a run, as data: what was asked for, what the streams hold afterwards, what the agent saw, and what was
@@ -15,6 +15,9 @@ export interface History {
   readonly records: readonly RecordLine[];
   readonly dead: readonly DeadLine[];
   readonly starts: readonly StartLine[];
+  /** Of each task in the order in which it happened. */
+  readonly tasks: readonly TaskLine[];
+  readonly approvals: readonly Approval[];
   readonly calls: readonly Call[];
   readonly lives: readonly LifeLine[];
   readonly faults: readonly FaultLine[];
@@ -47,6 +50,8 @@ export interface InboxLine {
   readonly thread: string;
   /** Of an order to cancel; a message has none. */
   readonly cancels?: CancelTarget;
+  /** The key of the task that it starts. */
+  readonly task?: string;
 }
 
 export interface RecordLine {
@@ -73,6 +78,20 @@ export interface StartLine {
   readonly at: number;
 }
 
+/** A step in the life of a task, as it stood in the guard's entry. */
+export interface TaskLine extends TaskStep {
+  readonly key: string;
+  /** Of an `acquired`, when it was seen. */
+  readonly token?: number;
+}
+
+/** An approval that the operator was told is given. */
+export interface Approval {
+  readonly key: string;
+  readonly runId: string;
+  readonly at: number;
+}
+
 /** One request to the agent. */
 export interface Call {
   /** Counts all calls; the answer names it. */
@@ -81,7 +100,9 @@ export interface Call {
   readonly runId: string;
   readonly attempt: number;
   readonly messages: readonly { readonly id: string; readonly seq: number }[];
-  /** Of everything that the agent got but attempt and deadline. */
+  /** The task that its message starts, as the agent was told. */
+  readonly task?: { readonly key: string; readonly token: number };
+  /** Of everything that the agent got but attempt, deadline and token. */
   readonly digest: string;
   /** Which process asked. */
   readonly life: string;
@@ -111,7 +132,7 @@ export interface FaultLine extends Span {
 
 /** What a run must never show, and what it found instead. */
 export interface Violation {
-  readonly invariant: 'L1' | 'L2' | 'L3' | 'L4' | 'L5' | 'L6' | 'L7' | 'alive';
+  readonly invariant: 'L1' | 'L2' | 'L3' | 'L4' | 'L5' | 'L6' | 'L7' | 'G1' | 'G2' | 'G4' | 'alive';
   readonly says: string;
   /** Where and when it shows; absent when it is about no session. */
   readonly session?: string;

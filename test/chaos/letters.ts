@@ -1,5 +1,6 @@
 import type { Dice } from './dice.js';
 import { sessionOf } from './sessions.js';
+import { drawTask, type LetterTask } from './tasks.js';
 
 /** One message that somebody wants to send, and what goes wrong with its sending. */
 export interface Letter {
@@ -9,6 +10,7 @@ export interface Letter {
   readonly text: string;
   readonly thread?: string;
   readonly strategy?: 'concurrent';
+  readonly task?: LetterTask;
   /** The same again: at once to another ingress too, or a while after it was accepted. */
   readonly again?: 'at once' | 'later';
   /** It, or everything of its session, is cancelled a moment after it was accepted. */
@@ -21,6 +23,7 @@ const HOT_SESSIONS = 5;
 const SLOW_SESSIONS = 16;
 const FAILING_SESSIONS = 16;
 const CONCURRENT_SESSIONS = 8;
+const TASK_SESSIONS = 10;
 const THREADS = ['a', 'b', 'c'];
 
 /** All letters of a run, as long as somebody asks for the next one. Probes are numbered, so that each has its own session. */
@@ -32,6 +35,7 @@ export function* letters(dice: Dice): Generator<Letter, never> {
     else if (lot < 0.05) yield { ...failing(dice), id };
     else if (lot < 0.06) yield { session: sessionOf('probe', n), id, text: 'quick' };
     else if (lot < 0.1) yield { ...beside(dice), id };
+    else if (lot < 0.14) yield { ...task(dice), id };
     else yield { ...quick(dice), id };
   }
 }
@@ -66,6 +70,17 @@ function beside(dice: Dice): Content {
   const { text, cancel } = lot < 0.5 ? quick(dice) : lot < 0.85 ? slow(dice) : failing(dice);
   const order = cancel === undefined ? {} : { cancel };
   return { session: sessionOf('beside', n), text, strategy: 'concurrent', ...again(dice), ...order };
+}
+
+/** Mostly of messages that start one, beside others of the same session. Those that fail for good wait for the operator. */
+function task(dice: Dice): Content {
+  const n = dice.between(0, TASK_SESSIONS - 1);
+  const lot = dice.next();
+  const { text } = lot < 0.35 ? quick(dice) : slow(dice);
+  const failure = dice.pick(['fail 1', 'fail 1', 'fail 9', 'refuse', 'reset 1', 'later 1']);
+  const cancel = dice.chance(0.04) ? ({ cancel: 'message' } as const) : {};
+  const what = { session: sessionOf('task', n), text: lot < 0.75 ? text : failure, ...route(dice, n), ...again(dice) };
+  return { ...what, ...cancel, ...(dice.chance(0.85) ? { task: drawTask(dice) } : {}) };
 }
 
 /** Half of the sessions have several routes. */

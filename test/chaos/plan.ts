@@ -8,7 +8,7 @@ export interface PlannedFault {
   /** ms from the start of the run. */
   readonly at: number;
   readonly kind: FaultKind;
-  /** Which worker, ingress or broker node, from 0. */
+  /** Which worker, ingress, guard or broker node, from 0. */
   readonly target: number;
   /** Until it goes on, or is started again. */
   readonly lastsMs: number;
@@ -17,7 +17,7 @@ export interface PlannedFault {
 }
 
 interface FaultType {
-  readonly of: 'worker' | 'ingress' | 'broker';
+  readonly of: 'worker' | 'ingress' | 'guard' | 'broker';
   /** How often it is in the bag from which each round of faults is drawn. */
   readonly weight: number;
   readonly lastsMs: readonly [number, number];
@@ -45,6 +45,13 @@ export const FAULT_TYPES = {
   'lose answers to ingress': { of: 'ingress', weight: 1, lastsMs: [200, 3_000], isOfLink: true },
   'kill ingress': { of: 'ingress', weight: 1, lastsMs: [0, 2_000] },
   'stop ingress': { of: 'ingress', weight: 1, lastsMs: [0, 1_000] },
+  'kill guard': { of: 'guard', weight: 1, lastsMs: [0, 3_000] },
+  'stop guard': { of: 'guard', weight: 1, lastsMs: [0, 1_500] },
+  /** It may hold a request that it decides when it goes on: about a holding that is over by then. */
+  'pause guard': { of: 'guard', weight: 1, lastsMs: [500, 6_000] },
+  /** What it decided stands, and neither it nor its caller knows. */
+  'lose answers to guard': { of: 'guard', weight: 1, lastsMs: [500, 6_000], isOfLink: true },
+  'cut guard off': { of: 'guard', weight: 1, lastsMs: [500, 6_000], isOfLink: true },
   'kill broker': { of: 'broker', weight: 1, lastsMs: [100, 5_000] },
   'pause broker': { of: 'broker', weight: 1, lastsMs: [300, 5_000] },
 } as const satisfies Record<string, FaultType>;
@@ -54,18 +61,19 @@ export interface PlanSize {
   readonly ms: number;
   readonly workers: number;
   readonly ingresses: number;
+  readonly guards: number;
   readonly nodes: number;
 }
 
-/** Within a minute each kind comes once. */
-const EVERY_MS = 3_500;
+/** Within a minute nearly each kind comes once. */
+const EVERY_MS = 2_800;
 /** Something should be there that faults can hurt, and time to heal. */
 const CALM_MS = 3_000;
 /** A process that was started again, or a broker node that catches up, is left alone for so long. */
-const REST_MS = { worker: 2_000, ingress: 1_000, broker: 5_000 } as const;
+const REST_MS = { worker: 2_000, ingress: 1_000, guard: 1_000, broker: 5_000 } as const;
 
-export function planFaults(dice: Dice, { ms, workers, ingresses, nodes }: PlanSize): PlannedFault[] {
-  const counts = { worker: workers, ingress: ingresses, broker: nodes };
+export function planFaults(dice: Dice, { ms, workers, ingresses, guards, nodes }: PlanSize): PlannedFault[] {
+  const counts = { worker: workers, ingress: ingresses, guard: guards, broker: nodes };
   const busyUntil = new Map<string, number>();
   let bag: FaultKind[] = [];
   const faults: PlannedFault[] = [];

@@ -1,4 +1,15 @@
-import { decodeToken, HEADER, parseInboxEntry, parseRecord, parseTurnStarted, type Names } from '#contracts';
+import {
+  decodeToken,
+  HEADER,
+  makeTaskKey,
+  parseInboxEntry,
+  parseRecord,
+  parseTurnStarted,
+  sessionTaskScope,
+  type InboxMessage,
+  type Names,
+} from '#contracts';
+import type { TaskEvent } from '#guards';
 import { BrokerConnection, StreamReader, type StoredMessage } from '#jetstream';
 import { createLogger } from '#telemetry';
 import { until } from '#testing';
@@ -12,6 +23,8 @@ export class StreamHistory implements AsyncDisposable {
   readonly records: RecordLine[] = [];
   readonly dead: DeadLine[] = [];
   readonly starts: StartLine[] = [];
+  /** Of tasks, as far as somebody could be told. */
+  readonly taskEvents: TaskEvent[] = [];
   private inboxSeq = 0;
   private turnsSeq = 0;
 
@@ -35,7 +48,7 @@ export class StreamHistory implements AsyncDisposable {
     await this.readInbox();
     await this.readRecords();
     await this.readDead();
-    await this.readStarts();
+    await this.readEvents();
   }
 
   async readInbox(): Promise<void> {
@@ -61,9 +74,10 @@ export class StreamHistory implements AsyncDisposable {
     );
   }
 
-  private async readStarts(): Promise<void> {
+  private async readEvents(): Promise<void> {
     const { eventsStream, namespace } = this.names;
-    await this.each(eventsStream, `${namespace}.events.>`, 1, ({ data }) => {
+    await this.each(eventsStream, `${namespace}.events.>`, 1, ({ subject, data }) => {
+      if (subject.endsWith('.task')) this.taskEvents.push(JSON.parse(Buffer.from(data).toString()) as TaskEvent);
       const started = parseTurnStarted(Buffer.from(data).toString());
       if (started === undefined) return;
       const { runId, attempt, worker: incarnation, at } = started;
@@ -107,9 +121,11 @@ export class StreamHistory implements AsyncDisposable {
     const parsed = parseInboxEntry(Buffer.from(data).toString());
     if (!parsed.ok) throw new Error(`inbox message ${seq} cannot be read: ${parsed.problem}`);
     const { message } = parsed;
-    const line = { session: this.sessionOf(subject), seq, id: message.id, at };
+    const session = this.sessionOf(subject);
+    const line = { session, seq, id: message.id, at };
     if (message.kind === 'control') return { ...line, thread: '', cancels: message.target };
-    return { ...line, thread: message.thread ?? '' };
+    const task = taskKeyOf(session, message);
+    return { ...line, thread: message.thread ?? '', ...(task === undefined ? {} : { task }) };
   }
 
   private recordLine({ subject, seq, storedAtMs: at, data, header }: StoredMessage): RecordLine {
@@ -123,4 +139,10 @@ export class StreamHistory implements AsyncDisposable {
   private sessionOf(subject: string): string {
     return decodeToken(this.names.parseSessionSubject(subject).sessionToken) ?? subject;
   }
+}
+
+function taskKeyOf(session: string, { task }: Pick<InboxMessage, 'task'>): string | undefined {
+  if (task === undefined) return undefined;
+  const { name, namespace = sessionTaskScope('main', session) } = typeof task === 'string' ? { name: task } : task;
+  return makeTaskKey(namespace, name);
 }

@@ -9,43 +9,52 @@ import type { Call, History, InboxLine, RecordLine } from './history.js';
 export const STOPPED = 'worker-0#1';
 export const STANDING = 'worker-1#1';
 const names = new Names('lk', DEFAULT_SHARDS);
-const IDS = new Map([1, 2, 3, 4, 5, 6, 7, 10, 11, 13].map((seq) => [seq, `m${seq}`] as const)).set(6, 'm5');
+/** Sent again. */
+const SAME_ID = new Map([[6, 5]]);
+const idOf = (seq: number): string => `m${SAME_ID.get(seq) ?? seq}`;
 
 export function runOf(session: string, ...seqs: number[]): string {
   return makeRunId(names.sessionTokens('main', session), seqs);
 }
 
 function messagesOf(seqs: readonly number[]): { id: string; seq: number }[] {
-  return seqs.map((seq) => ({ id: IDS.get(seq) ?? '', seq }));
+  return seqs.map((seq) => ({ id: idOf(seq), seq }));
 }
 
-function inbox(session: string, seq: number, more: Partial<InboxLine> = {}): InboxLine {
-  return { session, seq, id: IDS.get(seq) ?? '', at: 100 * seq, thread: '', ...more };
+export function inbox(session: string, seq: number, more: Partial<InboxLine> = {}): InboxLine {
+  return { session, seq, id: idOf(seq), at: 100 * seq, thread: '', ...more };
 }
 
-function call(n: number, session: string, seqs: number[], from: number, to: number, more: Partial<Call> = {}): Call {
+export function call(
+  n: number,
+  session: string,
+  seqs: number[],
+  from: number,
+  to: number,
+  more: Partial<Call> = {},
+): Call {
   const runId = runOf(session, ...seqs);
   const what = { n, session, runId, attempt: 1, messages: messagesOf(seqs), digest: `digest of ${runId}` };
   return { ...what, life: STANDING, startedAt: from, endedAt: to, isHungUp: false, ...more };
 }
 
-const HEAD = {
+export const HEAD = {
   v: 1,
   ...{ commitId: 'c', worker: 'worker-1/1', nextSequence: null, children: {}, relayed: {}, done: [], run: null },
 } as const;
 
-function line(session: string, seq: number, expected: number, record: SessionRecord): RecordLine {
+export function line(session: string, seq: number, expected: number, record: SessionRecord): RecordLine {
   return { session, seq, at: 1_000 * seq, expected, record };
 }
 
-function turn(session: string, seqs: number[], upto: number, more: Partial<TurnRecord> = {}): TurnRecord {
+export function turn(session: string, seqs: number[], upto: number, more: Partial<TurnRecord> = {}): TurnRecord {
   const messages = messagesOf(seqs).map((message) => ({ ...message, decision: 'handled' as const }));
   const what = { kind: 'turn', status: 'succeeded', attempt: 1, startedAt: 0, endedAt: 0 } as const;
   return { ...HEAD, done: [], ...what, upto, runId: runOf(session, ...seqs), messages, sends: [], ...more };
 }
 
 /** What the agent's answer to a call leaves in a record. */
-function result(n: number, turns: number): Partial<TurnRecord> {
+export function result(n: number, turns: number): Partial<TurnRecord> {
   return { sends: [{ kind: 'reply', text: `call ${n}` }], state: { turns } };
 }
 
@@ -59,6 +68,8 @@ export function rightHistory(): History {
     renewMs: 400,
     mishaps: [],
     blind: [],
+    tasks: [],
+    approvals: [],
     accepted: [
       { session: 'slow:1', id: 'm1', seq: 1, duplicate: false, at: 900 },
       { session: 'slow:1', id: 'm1', seq: 1, duplicate: true, at: 950 },

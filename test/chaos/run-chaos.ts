@@ -7,9 +7,11 @@ import { Dice } from './dice.js';
 import { inflict } from './faults.js';
 import type { History, LifeLine, Violation } from './history.js';
 import { watchMemberships, type MembershipWatch } from './membership-watch.js';
+import { Operator } from './operator.js';
 import { planFaults } from './plan.js';
 import { StreamHistory } from './read-history.js';
 import { Crew, RENEW_MS, TTL_MS, type Life } from './seats.js';
+import { watchTasks } from './task-past.js';
 import { Traffic } from './traffic.js';
 import { watchWorkers } from './worker-watch.js';
 
@@ -32,6 +34,7 @@ export interface ChaosResult {
 
 const WORKERS = 4;
 const INGRESSES = 2;
+const GUARDS = 2;
 /** How long what was held up may take once everything works again. */
 const HEALED_WITHIN_MS = 60_000;
 const LOOK_MS = 500;
@@ -46,25 +49,22 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const dice = new Dice(seed);
   const names = new Names('lk', DEFAULT_SHARDS);
   // Chance for each part up front: how often one of them asks must not change the others.
-  const [faultDice, trafficDice, nodeDice] = [dice.fork(), dice.fork(), dice.fork()];
-  const plan = planFaults(faultDice, { ms, nodes, workers: WORKERS, ingresses: INGRESSES });
+  const [faultDice, trafficDice, nodeDice, operatorDice] = [dice.fork(), dice.fork(), dice.fork(), dice.fork()];
+  const seats = { workers: WORKERS, ingresses: INGRESSES, guards: GUARDS };
+  const plan = planFaults(faultDice, { ms, nodes, ...seats });
 
   await using agent = await startChaosAgent();
   await using brokers = await startBrokers(nodes);
-  await using crew = await Crew.start({
-    brokers,
-    workers: WORKERS,
-    ingresses: INGRESSES,
-    agentUrl: agent.urlFor,
-    dice: nodeDice,
-  });
+  await using crew = await Crew.start({ brokers, ...seats, agentUrl: agent.urlFor, dice: nodeDice });
   const urls = brokers.nodes.map(({ url }) => url);
   await using memberships = await watchMemberships(names, urls);
   await using workers = watchWorkers(() => crew.urls);
+  await using tasks = await watchTasks(names, urls[0] ?? '');
+  const operator = new Operator(operatorDice, () => crew.guardUrls);
   const traffic = new Traffic({ dice: trafficDice, perSecond: messages / (ms / 1000), urls: () => crew.urls });
   say(`seed ${seed}: ${plan.length} faults in ${minutes} min, ${nodes} broker node(s)`);
 
-  const [faults] = await Promise.all([inflict(plan, { crew, brokers }, say), traffic.run(ms)]);
+  const [faults] = await Promise.all([inflict(plan, { crew, brokers }, say), traffic.run(ms), operator.run(ms)]);
   const unsent = await traffic.end(HEALED_WITHIN_MS);
   if (unsent > 0)
     crew.mishaps.push(`${unsent} messages could not be sent within ${HEALED_WITHIN_MS} ms of the last fault`);
@@ -77,10 +77,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   // What they still write when they end counts like everything else.
   await crew.stopAll();
   await streams.readAll();
+  await tasks.look();
   const { inbox, records, dead, starts } = streams;
   const history: History = {
     ...{ ttlMs: TTL_MS, renewMs: RENEW_MS, inbox, records, dead, starts, faults },
     mishaps: [...crew.mishaps, ...traffic.refused],
+    tasks: tasks.lines(streams.taskEvents),
+    approvals: operator.approvals,
     accepted: traffic.accepted,
     calls: agent.calls,
     lives: livesOf(crew.lives, memberships),

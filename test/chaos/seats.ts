@@ -21,6 +21,7 @@ const DRAIN_MS = 3_000;
 const SETTINGS = {
   membership: { ttlMs: TTL_MS, renewMs: RENEW_MS },
   drainMs: DRAIN_MS,
+  guard: { sweepMs: 500 },
   log: { level: 'warn' },
   // Its sessions get far more at once than a person would say, and nothing of it is to be dropped.
   agents: {
@@ -52,7 +53,7 @@ export class Seat {
 
   constructor(
     private readonly crew: Crew,
-    readonly role: 'worker' | 'ingress',
+    readonly role: 'worker' | 'ingress' | 'guard',
     readonly target: number,
     /** On its way to the broker; only when that has one node. */
     readonly link: FaultProxy | undefined,
@@ -71,6 +72,7 @@ export interface CrewOptions {
   readonly brokers: Brokers;
   readonly workers: number;
   readonly ingresses: number;
+  readonly guards: number;
   readonly agentUrl: (life: string) => string;
   /** Picks the node that a process is told of. */
   readonly dice: Dice;
@@ -83,6 +85,7 @@ export class Crew implements AsyncDisposable {
   readonly mishaps: string[] = [];
   readonly workers: Seat[] = [];
   readonly ingresses: Seat[] = [];
+  readonly guards: Seat[] = [];
   private readonly expected = new Set<Life>();
 
   private constructor(
@@ -98,7 +101,9 @@ export class Crew implements AsyncDisposable {
       await writeFile(join(dir.path, 'lanekeeper.json'), JSON.stringify(settings));
       await crew.seat('worker', crew.workers, options.workers);
       await crew.seat('ingress', crew.ingresses, options.ingresses);
+      await crew.seat('guard', crew.guards, options.guards);
       for (const seat of crew.ingresses) await seat.start();
+      for (const seat of crew.guards) await seat.start();
       await Promise.all(crew.workers.map((seat) => seat.start()));
       return crew;
     } catch (error) {
@@ -109,9 +114,11 @@ export class Crew implements AsyncDisposable {
 
   /** Where requests can go now. */
   get urls(): string[] {
-    return this.ingresses.flatMap(({ current }) =>
-      current?.endedAt === undefined && current?.service.url !== undefined ? [current.service.url] : [],
-    );
+    return urlsOf(this.ingresses);
+  }
+
+  get guardUrls(): string[] {
+    return urlsOf(this.guards);
   }
 
   private async seat(role: Seat['role'], seats: Seat[], count: number): Promise<void> {
@@ -166,9 +173,15 @@ export class Crew implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stopAll();
-    for (const { link } of [...this.workers, ...this.ingresses]) await link?.close();
+    for (const { link } of [...this.workers, ...this.ingresses, ...this.guards]) await link?.close();
     await this.dir.remove();
   }
+}
+
+function urlsOf(seats: readonly Seat[]): string[] {
+  return seats.flatMap(({ current }) =>
+    current?.endedAt === undefined && current?.service.url !== undefined ? [current.service.url] : [],
+  );
 }
 
 function describeEnd({ code, signal }: ProcessEnd): string {

@@ -1,5 +1,5 @@
 /** What a session is for stands in front of its key; how its agent behaves stands in the texts of its messages. */
-export type SessionKind = 'quick' | 'slow' | 'failing' | 'probe' | 'beside';
+export type SessionKind = 'quick' | 'slow' | 'failing' | 'probe' | 'beside' | 'task';
 
 export function sessionOf(kind: SessionKind, n: number): string {
   return `${kind}:${n}`;

@@ -1,6 +1,7 @@
 import { probesDuringLongTurns } from './checks/others.js';
 import type { History } from './history.js';
 import type { ChaosResult } from './run-chaos.js';
+import { isFailure } from './task-holdings.js';
 
 /** What was tried, for people: a run that did not hurt proves nothing. */
 export function summarize({ history, discarded }: Omit<ChaosResult, 'violations'>): [string, string][] {
@@ -10,7 +11,8 @@ export function summarize({ history, discarded }: Omit<ChaosResult, 'violations'
     records.flatMap(({ record }) => record.messages),
     ({ decision }) => decision,
   );
-  const count = (decision: 'handled' | 'dead' | 'cancelled'): number => decisions.get(decision)?.length ?? 0;
+  const count = (decision: 'handled' | 'dead' | 'cancelled' | 'refused'): number =>
+    decisions.get(decision)?.length ?? 0;
   const runs = new Set(calls.map(({ runId }) => runId)).size;
   const probes = calls.filter(({ session }) => session.startsWith('probe')).length;
   return [
@@ -20,13 +22,25 @@ export function summarize({ history, discarded }: Omit<ChaosResult, 'violations'
     ['records', `${turns} turns, ${records.length - turns} notes`],
     [
       'decided',
-      `${count('handled')} handled, ${count('dead')} dead (${dead.length} kept), ${count('cancelled')} cancelled`,
+      `${count('handled')} handled, ${count('dead')} dead (${dead.length} kept), ${count('cancelled')} cancelled, ${count('refused')} refused`,
     ],
     ['calls of the agent', `${calls.length} for ${runs} runs: ${calls.length - runs} again`],
     ['takeovers', `${takeovers(history)} sessions with a turn that was cut`],
     ['results of zombies refused', String(discarded)],
+    ['tasks', tasksOf(history)],
     ['probes', `${probesDuringLongTurns(history)} of ${probes} asked and answered while a long turn ran`],
   ];
+}
+
+function tasksOf({ tasks, approvals }: History): string {
+  const count = (is: (line: History['tasks'][number]) => boolean): number => tasks.filter(is).length;
+  const failed = count(({ what, status }) => what === 'released' && isFailure(status));
+  return (
+    `${count(({ what }) => what === 'acquired')} holdings of ${new Set(tasks.map(({ key }) => key)).size} keys: ` +
+    `${failed} failed, ${count(({ what }) => what === 'stale')} of holders that were gone; ` +
+    `${count(({ what }) => what === 'approved')} approved (${approvals.length} answered), ` +
+    `${count(({ what }) => what === 'ended')} released by operators`
+  );
 }
 
 function faultsByKind({ faults }: History): string {

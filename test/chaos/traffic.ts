@@ -68,9 +68,9 @@ export class Traffic {
   }
 
   private async send(letter: Letter): Promise<void> {
-    const { session, id, text, thread, strategy } = letter;
+    const { session, id, text, thread, strategy, task } = letter;
     const path = `/v1/agents/main/sessions/${encodeURIComponent(session)}`;
-    const body = JSON.stringify({ id, text, thread, strategy });
+    const body = JSON.stringify({ id, text, thread, strategy, task });
     const post = (): Promise<void> => this.untilAccepted(session, `${path}/messages`, body);
     await (letter.again === 'at once' ? Promise.all([post(), post()]) : post());
     if (letter.again === 'later') {

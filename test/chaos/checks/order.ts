@@ -2,13 +2,14 @@ import type { InboxLine, Violation } from '../history.js';
 import { at, type SessionHistory } from '../session-history.js';
 import { isConcurrent } from '../sessions.js';
 
-/** L2: per session and route in inbox order, and the route of the oldest message first. Cancelled and concurrent ones aside. */
+/** L2: per session and route in inbox order, and the route of the oldest message first. Cancelled, refused and concurrent ones aside. */
 export function checkOrder({ session, inbox, records, calls }: SessionHistory): Violation[] {
   if (isConcurrent(session)) return [];
   const found: Violation[] = [];
   const says = (text: string, time: number): void =>
     void found.push({ invariant: 'L2', says: text, session, at: time });
-  const messages = inbox.filter(({ cancels }) => cancels === undefined);
+  const refused = refusedIn(records);
+  const messages = inbox.filter(({ cancels, seq }) => cancels === undefined && !refused.has(seq));
   const threads = new Map(messages.map(({ seq, thread }) => [seq, thread]));
   const decided = new Set<number>();
   let oldest = 0;
@@ -40,6 +41,12 @@ export function checkOrder({ session, inbox, records, calls }: SessionHistory): 
     if (!isAscending(seqs)) says(`call ${n} of ${session} has messages ${seqs.join(', ')} in this order`, startedAt);
   }
   return found;
+}
+
+/** What does not get its task waits for no turn. */
+function refusedIn(records: SessionHistory['records']): ReadonlySet<number> {
+  const messages = records.flatMap(({ record }) => record.messages);
+  return new Set(messages.filter(({ decision }) => decision === 'refused').map(({ seq }) => seq));
 }
 
 /** The first of those from an index on that are older than `last`. */

@@ -2,6 +2,8 @@ import type { History, Violation } from '../history.js';
 import { isHealthy, kindOf } from '../sessions.js';
 import { at } from '../session-history.js';
 
+/** No probe has a task: a guard that is away is no excuse. */
+const isOfGuard = ({ target }: History['faults'][number]): boolean => target.startsWith('guard-');
 /** Beside faults: nearly at once, but other load may be on the machine. */
 const CALM_WAIT_MS = 5_000;
 /** A takeover takes the time to live and two seconds; an outage may come right behind it. */
@@ -14,12 +16,13 @@ export function checkProbes({ accepted, calls, faults }: History): Violation[] {
   for (const { session, startedAt } of calls) {
     if (!firstCall.has(session)) firstCall.set(session, startedAt);
   }
+  const excuses = faults.filter((fault) => !isOfGuard(fault));
   const found: Violation[] = [];
   for (const { session, at: acceptedAt, duplicate } of accepted) {
     const calledAt = firstCall.get(session);
     if (kindOf(session) !== 'probe' || duplicate || calledAt === undefined) continue;
     const waited = calledAt - acceptedAt;
-    const calm = waited - timeIn(faults, acceptedAt, calledAt);
+    const calm = waited - timeIn(excuses, acceptedAt, calledAt);
     if (calm <= CALM_WAIT_MS && waited <= LONGEST_WAIT_MS) continue;
     found.push({
       invariant: 'L5',

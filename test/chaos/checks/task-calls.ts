@@ -1,0 +1,62 @@
+import type { Call, History, LifeLine, Violation } from '../history.js';
+import { wasJustStopped } from '../memberships.js';
+import type { Holdings } from '../task-holdings.js';
+import { MOST_TTL_MS } from '../tasks.js';
+
+/** The agent sees that its caller has hung up a moment after the next call may come. */
+const HANG_UP_SEEN_MS = 250;
+
+/**
+ * G1 by the calls of the agent: whoever works on a task was given it, and nobody else works on it meanwhile. A holder that
+ * is cut off stops by its own clock, so only one that cannot is excused: its process is stopped, or was killed.
+ */
+export function checkTaskCalls(history: History, holdings: Holdings): Violation[] {
+  const isExcused = excusesOf(history, holdings);
+  const found = unguarded(history);
+  const guarded = history.calls.filter(({ task }) => task !== undefined);
+  for (const [key, unsorted] of Map.groupBy(guarded, ({ task }) => task?.key ?? '')) {
+    const calls = unsorted.toSorted((a, b) => a.startedAt - b.startedAt);
+    calls.forEach((call, i) => {
+      for (const later of calls.slice(i + 1)) {
+        if (later.startedAt >= call.endedAt) continue;
+        if (call.isHungUp && later.startedAt >= call.endedAt - HANG_UP_SEEN_MS) continue;
+        if (isExcused(key, call, later)) continue;
+        const says = `${key}: ${describe(later)} began ${call.endedAt - later.startedAt} ms before the end of ${describe(call)}`;
+        found.push({ invariant: 'G1', says, session: later.session, at: later.startedAt });
+      }
+    });
+  }
+  return found;
+}
+
+function unguarded({ inbox, calls }: History): Violation[] {
+  const keys = new Map(inbox.map(({ seq, task }) => [seq, task]));
+  return calls.flatMap(({ n, session, messages, task, startedAt }): Violation[] => {
+    const wanted = messages.map(({ seq }) => keys.get(seq)).find((key) => key !== undefined);
+    if (wanted === task?.key && (wanted === undefined || messages.length === 1)) return [];
+    const says = `call ${n} of ${session} is about ${wanted ?? 'no task'}, and was given ${task?.key ?? 'none'}`;
+    return [{ invariant: 'G1', says, session, at: startedAt }];
+  });
+}
+
+/** Whether two calls about a task may overlap: the former holding is over, and its process could not know. */
+function excusesOf({ lives }: History, holdings: Holdings): (key: string, call: Call, later: Call) => boolean {
+  const byName = new Map(lives.map((life) => [life.name, life]));
+  const isGone = (life: LifeLine, time: number): boolean => life.endedAt !== undefined && life.endedAt <= time;
+  return (key, call, later) => {
+    // A token goes over to another process only when the work under it has ended.
+    if (call.task?.token === later.task?.token) return false;
+    const old = (call.task?.token ?? 0) < (later.task?.token ?? 0) ? call : later;
+    const life = byName.get(old.life);
+    const time = later.startedAt;
+    if (life !== undefined && (isGone(life, time) || wasJustStopped(life, time))) return true;
+    const holding = holdings.get(key)?.find(({ token }) => token === old.task?.token);
+    const takenAt = holding?.steps.find(({ what }) => what === 'ended')?.at ?? Number.NEGATIVE_INFINITY;
+    // An operator has taken it away; its holder hears that when it renews.
+    return takenAt <= time && time - takenAt <= MOST_TTL_MS;
+  };
+}
+
+function describe({ n, attempt, runId, life, task }: Call): string {
+  return `call ${n} (attempt ${attempt} of ${runId}, by ${life}, token ${task?.token})`;
+}

@@ -1,0 +1,57 @@
+import type { Call, History, RecordLine, Violation } from '../history.js';
+import { at } from '../session-history.js';
+import { isFailure, type Holding, type Holdings } from '../task-holdings.js';
+import { isCareful, OPERATOR } from '../tasks.js';
+
+/**
+ * G2 by the records and the calls of the agent: a run that ended dead has failed its task, and nobody is called about that
+ * task again before somebody allowed it. Where the guard was away for longer than the holding lasted, it is stale and healed.
+ */
+export function checkTaskFailures(
+  { inbox, records, calls }: Pick<History, 'inbox' | 'records' | 'calls'>,
+  holdings: Holdings,
+): Violation[] {
+  const keys = new Map(inbox.map(({ seq, task }) => [seq, task]));
+  const byKey = Map.groupBy(calls, ({ task }) => task?.key);
+  const found: Violation[] = [];
+  for (const line of records) {
+    const { record, session } = line;
+    if (record.kind !== 'turn') continue;
+    const dead = record.messages.find(({ decision }) => decision === 'dead');
+    const key = keys.get(dead?.seq ?? 0);
+    const holding = holdings.get(key ?? '')?.findLast(({ runId }) => runId === record.runId);
+    if (key === undefined || holding === undefined || isHealed(holding)) continue;
+    const freed = freedBy(holding);
+    if (freed !== undefined) {
+      found.push({ invariant: 'G2', says: `${at(line)} is dead, and its task was ${freed}`, session, at: line.at });
+    }
+    for (const call of byKey.get(key) ?? []) {
+      if (!comesAfter(call, line, holding) || isAllowed(holding, call.startedAt)) continue;
+      const says = `${key}: call ${call.n} of ${call.runId} began after ${at(line)} was dead, and nobody had allowed it`;
+      found.push({ invariant: 'G2', says, session: call.session, at: call.startedAt });
+    }
+  }
+  return found;
+}
+
+function isHealed({ key, steps }: Holding): boolean {
+  return steps[0]?.what === 'stale' && !isCareful(key);
+}
+
+/** How its own holder gave it back, if not as failed. */
+function freedBy({ steps }: Holding): string | undefined {
+  const end = steps.find(({ what }) => what === 'released' || what === 'ended');
+  const isFreed = end !== undefined && end.by !== OPERATOR && !isFailure(end.status);
+  return isFreed ? `${end.what} as ${end.status}` : undefined;
+}
+
+/** With a token of its own; what is late with an older one is about fencing. */
+function comesAfter({ task, startedAt }: Call, line: RecordLine, { token = Number.POSITIVE_INFINITY }: Holding) {
+  return (task?.token ?? 0) > token && startedAt > line.at;
+}
+
+function isAllowed({ steps }: Holding, time: number): boolean {
+  return steps.some(
+    ({ what, at: when, by }) => when <= time && (what === 'approved' || (what === 'ended' && by === OPERATOR)),
+  );
+}

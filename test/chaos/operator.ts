@@ -1,0 +1,68 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { TaskView } from '#contracts';
+import type { Dice } from './dice.js';
+import type { Approval } from './history.js';
+import { isCareful, OPERATOR } from './tasks.js';
+
+const LOOK_MS = 400;
+const PATIENCE_MS = 2_000;
+
+/**
+ * Whoever looks after tasks: approves some of those that wait for it, releases others, and leaves the rest for later. A
+ * task that runs is rarely taken away.
+ */
+export class Operator {
+  /** Those that were answered. */
+  readonly approvals: Approval[] = [];
+
+  constructor(
+    private readonly dice: Dice,
+    /** Where a guard listens now. */
+    private readonly urls: () => readonly string[],
+  ) {}
+
+  async run(ms: number): Promise<void> {
+    const end = performance.now() + ms;
+    while (performance.now() < end) {
+      // A replica that is stopped or cut off answers nothing, or that the broker is away: the next look is at another one.
+      await this.look().catch(() => {});
+      await delay(LOOK_MS);
+    }
+  }
+
+  private async look(): Promise<void> {
+    const urls = this.urls();
+    if (urls.length === 0) return;
+    const url = this.dice.pick(urls);
+    const { tasks = [] } = (await ask(`${url}/v1/tasks?limit=200`)) as { tasks?: TaskView[] };
+    for (const task of tasks) {
+      const { key, state } = task;
+      if (state === 'running' && this.dice.chance(0.02)) await this.release(url, key);
+      const isWaiting = state === 'failed' || (state === 'stale' && isCareful(key));
+      if (isWaiting && this.dice.chance(0.4)) await this.decide(url, task);
+    }
+  }
+
+  private async release(url: string, key: string): Promise<void> {
+    await ask(`${pathOf(url, key)}/release`, { by: OPERATOR });
+  }
+
+  private async decide(url: string, { key, runId }: TaskView): Promise<void> {
+    if (this.dice.chance(0.35)) return this.release(url, key);
+    const answer = (await ask(`${pathOf(url, key)}/approve-retry`, { by: OPERATOR, runId })) as { kind?: string };
+    if (answer.kind === 'approved') this.approvals.push({ key, runId, at: Date.now() });
+  }
+}
+
+function pathOf(url: string, key: string): string {
+  return `${url}/v1/tasks/${encodeURIComponent(key)}`;
+}
+
+async function ask(url: string, body?: object): Promise<unknown> {
+  const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  const response = await fetch(url, {
+    ...(body === undefined ? {} : post),
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
+  return response.json();
+}

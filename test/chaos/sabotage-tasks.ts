@@ -1,0 +1,104 @@
+import type { Call, History, TaskLine, Violation } from './history.js';
+import { runOf, STANDING } from './right-history.js';
+import { BUILD, CAREFUL, DEPLOY, rightTaskHistory } from './right-tasks.js';
+import type { Sabotage } from './sabotage.js';
+
+const right = rightTaskHistory();
+
+function sabotage(breaks: Violation['invariant'], title: string, change: Partial<History>): Sabotage {
+  return { breaks, title, history: { ...right, ...change } };
+}
+
+function calls(n: number, change: Partial<Call>): Pick<History, 'calls'> {
+  return { calls: right.calls.map((call) => (call.n === n ? { ...call, ...change } : call)) };
+}
+
+/** The steps of one task for which this holds are changed, or gone. */
+function steps(
+  key: string,
+  is: (step: TaskLine) => boolean,
+  change: (step: TaskLine) => TaskLine[],
+): Pick<History, 'tasks'> {
+  return { tasks: right.tasks.flatMap((step) => (step.key === key && is(step) ? change(step) : [step])) };
+}
+
+const gone = (): TaskLine[] => [];
+const isOf =
+  (what: TaskLine['what'], seq?: number) =>
+  (step: TaskLine): boolean =>
+    step.what === what && (seq === undefined || step.runId === runOf(`task:${seq}`, seq));
+
+/** A call of the session that was refused, which nobody gave a task. */
+const another = (change: Partial<Call>): Pick<History, 'calls'> => ({
+  calls: [
+    ...right.calls,
+    {
+      ...{ n: 90, session: 'task:21', runId: runOf('task:21', 21), attempt: 1, messages: [{ id: 'm21', seq: 21 }] },
+      ...{ digest: 'x', life: STANDING, startedAt: 2_950, endedAt: 2_960, isHungUp: false, ...change },
+    },
+  ],
+});
+const nobodyAllows = steps(DEPLOY, isOf('approved'), gone);
+
+export const TASK_SABOTAGES: readonly Sabotage[] = [
+  sabotage('G1', 'a task is given away while it is held', {
+    ...steps(DEPLOY, isOf('released', 22), gone),
+  }),
+  sabotage('G1', 'a holding that is over ends again', {
+    ...steps(DEPLOY, isOf('released', 22), (step) => [step, { ...step, what: 'stale', at: 3_300 }]),
+  }),
+  sabotage('G1', 'a task is given away before the time of its holder is over', {
+    ...steps(BUILD, isOf('stale'), (step) => [{ ...step, at: 4_655 }]),
+  }),
+  sabotage('G1', 'a message with a task runs without it', calls(22, { task: undefined as never })),
+  sabotage('G1', 'a message without a task has one', {
+    inbox: right.inbox.map(({ task, ...line }) => (task === undefined || line.seq === 22 ? line : { ...line, task })),
+  }),
+  sabotage('G1', 'two work on one task, and the holder of the first stands', calls(22, { endedAt: 3_450 })),
+  sabotage('G1', 'two work on one task long after an operator ended the first', {
+    calls: [
+      ...calls(27, { endedAt: 9_000 }).calls,
+      ...another({ startedAt: 8_100, endedAt: 8_200, task: { key: DEPLOY, token: 107 } }).calls.slice(-1),
+    ],
+    tasks: [...right.tasks, { key: DEPLOY, what: 'acquired', at: 8_050, token: 107, runId: runOf('task:21', 21) }],
+  }),
+  sabotage('G1', 'two work under one token', {
+    calls: right.calls.map((call) =>
+      call.n === 20 ? { ...call, life: 'worker-0#1', endedAt: 2_705, isHungUp: false } : call,
+    ),
+  }),
+  sabotage('G2', 'a task runs again that nobody approved', { ...nobodyAllows, approvals: right.approvals.slice(1) }),
+  sabotage('G2', 'one approval lets two through', {
+    ...steps(DEPLOY, isOf('released', 22), (step) => [{ ...step, status: 'failed' }]),
+  }),
+  sabotage('G2', 'a stale holding that asks for approval is healed', {
+    ...steps(CAREFUL, isOf('approved'), gone),
+    approvals: right.approvals.slice(0, 1),
+  }),
+  sabotage('G2', 'an approval that was answered is lost', {
+    approvals: [...right.approvals, { key: BUILD, runId: runOf('task:24', 24), at: 4_800 }],
+  }),
+  sabotage('G2', 'what needs no approval is approved', {
+    ...steps(DEPLOY, isOf('released', 22), (step) => [step, { ...step, what: 'approved', at: 3_300 }]),
+  }),
+  sabotage('G2', 'a dead run has freed its task', {
+    ...steps(DEPLOY, isOf('ended'), ({ by: _by, ...step }) => [{ ...step, what: 'released' }]),
+  }),
+  sabotage('G2', 'an agent is called again after somebody freed it who is no operator', {
+    ...steps(DEPLOY, isOf('approved'), (step) => [{ ...step, what: 'ended', status: 'cancelled', by: 'worker-1/1' }]),
+    approvals: right.approvals.slice(1),
+  }),
+  sabotage('G4', 'a later holding has a smaller token', {
+    ...steps(DEPLOY, isOf('acquired', 22), (step) => [{ ...step, token: 99 }]),
+    ...calls(22, { task: { key: DEPLOY, token: 99 } }),
+  }),
+  sabotage('G4', 'a call has the token of nobody', calls(22, { task: { key: DEPLOY, token: 104 } })),
+  sabotage('G4', 'a call has the token of another run', calls(27, { task: { key: DEPLOY, token: 103 } })),
+  sabotage('G4', 'a holder of the past is called though it could know', {
+    calls: right.calls.map((call) => {
+      if (call.n === 23) return { ...call, startedAt: 9_300, endedAt: 9_310, isHungUp: false };
+      return call;
+    }),
+    tasks: right.tasks,
+  }),
+];

@@ -1,0 +1,31 @@
+import type { Dice } from './dice.js';
+
+/** What a message's `task` says. */
+export interface LetterTask {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly ttlMs: number;
+  readonly stale: 'heal' | 'approve';
+}
+
+/** Who approves and releases. */
+export const OPERATOR = 'operator';
+const NAMESPACE = 'chaos';
+const SHARED = ['deploy-0', 'deploy-1', 'careful-0', 'careful-1'];
+const OWN = ['build', 'careful-build'];
+/** Below the time of most faults, so that what a killed worker held ends within the run. */
+const TTL_MS = [2_000, 4_000] as const;
+export const MOST_TTL_MS = TTL_MS[1];
+
+/** A task of the session, or one of a few that all sessions share. */
+export function drawTask(dice: Dice): LetterTask {
+  const isShared = dice.chance(0.5);
+  const name = dice.pick(isShared ? SHARED : OWN);
+  const own = { name, ttlMs: dice.between(...TTL_MS), stale: isCareful(name) ? 'approve' : 'heal' } as const;
+  return isShared ? { ...own, namespace: NAMESPACE } : own;
+}
+
+/** Whether a holder of this task that is gone is as one that failed: it stands in the name, so all who want it say the same. */
+export function isCareful(key: string): boolean {
+  return key.slice(key.lastIndexOf(':') + 1).startsWith('careful');
+}
