@@ -11,8 +11,9 @@ const INACTIVE_THRESHOLD_MS = 30_000;
  * enough; five times as many only kept the garbage collector busy (a sixth of a full inbox's turns per second).
  */
 const MESSAGES_IN_FLIGHT = 100;
-/** Short, so that a consumer lost without a disconnect is missed after two heartbeats (half of it each). */
 const PULL_EXPIRES_MS = 10_000;
+/** Short, so that a consumer that was lost with its node, while our connection is at another one, is missed after two of them. */
+const HEARTBEAT_MS = 1_500;
 const RETRY_MS = 250;
 const RETRY_MAX_MS = 5_000;
 
@@ -111,11 +112,14 @@ export class ShardReader {
       callback: (message) => this.take(message),
       max_messages: MESSAGES_IN_FLIGHT,
       expires: PULL_EXPIRES_MS,
+      idle_heartbeat: HEARTBEAT_MS,
     });
     await this.untilBroken(messages);
     messages.stop();
     // Best effort: an idle consumer also ends by its threshold, but until then it counts against the server's cap.
-    if (this.connection.isUp) await consumer.delete().catch(() => false);
+    const deleted = this.connection.isUp ? consumer.delete().catch(() => false) : undefined;
+    // Of one that is gone with its node nobody answers for seconds, in which the next one could read.
+    if (this.stopped) await deleted;
   }
 
   private async untilBroken(messages: ConsumerMessages): Promise<void> {
@@ -129,7 +133,7 @@ export class ShardReader {
       if (error instanceof Error) throw error;
     });
     try {
-      await Promise.race([interrupted, ended]);
+      await Promise.race([interrupted, ended, untilSilent(messages)]);
     } finally {
       forgetUp();
     }
@@ -160,4 +164,14 @@ export class ShardReader {
       this.wake = () => (clearTimeout(timer), resolve());
     });
   }
+}
+
+/**
+ * The consumer says nothing any more, not even that there is nothing. nats.js would ask for it, wait for an answer that its
+ * dead node never gives, then sleep for a pull's expiry, and so on: half a minute in which the shard stands still (L5).
+ */
+async function untilSilent(messages: ConsumerMessages): Promise<void> {
+  for await (const { type } of messages.status()) if (type === 'heartbeats_missed') return;
+  // It has ended; whoever follows that says why.
+  await new Promise<never>(() => {});
 }
