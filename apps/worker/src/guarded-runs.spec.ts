@@ -139,6 +139,38 @@ describe('the task of a message', () => {
     await expect(told).resolves.toBeUndefined();
     await end(batchOf({ runId: 'x', isCondemned: true }), ending('failed'));
   });
+
+  it('G2 of a run that cannot wait for the end of the holding of its dead worker is failed with its turn, not free when that ends', async () => {
+    const { admit, guard, clock } = worker();
+    await admit(withTask());
+    const other = worker({ beside: { guard, clock } });
+    const again = withTask({ attempt: 2, crashes: 1 });
+    const putOff = { code: 'retry_later', retryAfterMs: TTL_MS + 100 };
+    await expect(other.admit(again)).rejects.toMatchObject(putOff);
+    const error = { name: 'E', message: 'put off for too long' };
+    const { before } = await other.end(again, ending('failed', error));
+    expect(before.at(-1)).toMatchObject({ operation: 'end', request: { runId: 'r', status: 'failed', error } });
+    await clock.advance(TTL_MS);
+    expect(await guard.stateOf(TASK)).toBe('failed');
+  });
+
+  it.each<[string, Partial<Batch>, Ending['status']]>([
+    ['was refused', { crashes: 1 }, 'rejected'],
+    ['was cancelled', { crashes: 1 }, 'cancelled'],
+    ['never had it', {}, 'failed'],
+  ])('is nothing to tell the guard of when its run %s', async (_title, more, status) => {
+    const { end, guard } = worker();
+    await end(withTask(more), ending(status));
+    expect(guard.asked).toEqual([]);
+  });
+
+  it('G2 of a run that had a crash and got it again is released once, by its token', async () => {
+    const { admit, end, guard } = worker();
+    const again = withTask({ attempt: 2, crashes: 1 });
+    await admit(again);
+    await end(again, ending('failed'));
+    expect(guard.asked.map(({ operation }) => operation)).toEqual(['acquire', 'release']);
+  });
 });
 
 describe('a turn without tasks', () => {

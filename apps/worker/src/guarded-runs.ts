@@ -113,13 +113,15 @@ export class GuardedRuns implements TaskPorts {
     { status, error }: Ending,
     { isLeaked }: AttemptEnd,
   ): Promise<void> | undefined {
-    const { runId, task, tasks, isCondemned } = batch;
+    const { runId, task, tasks } = batch;
     const end = { status, error };
-    if (isCondemned && task !== undefined) return this.failForeign(runId, task.key, end);
     const { holdings } = this.options.tasks;
-    if (!holdings.holdsAny(runId) && tasks === undefined) return undefined;
+    const foreign = task !== undefined && this.mayBeForeign(batch, task.key, end) ? task.key : undefined;
+    const failing = foreign === undefined ? undefined : this.failForeign(runId, foreign, end);
+    if (!holdings.holdsAny(runId) && tasks === undefined) return failing;
     this.ends.set(runId, end);
-    return holdings.beforeEnd(runId, end, isLeaked);
+    const releasing = holdings.beforeEnd(runId, end, isLeaked);
+    return failing === undefined ? releasing : Promise.all([failing, releasing]).then(() => {});
   }
 
   heldTasks(runId: string): ReturnType<TaskPorts['heldTasks']> {
@@ -176,7 +178,16 @@ export class GuardedRuns implements TaskPorts {
     attempt.controller.abort(new TurnOverError(runId));
   }
 
-  /** Of a run that ended its worker too often to be called again: its task may still be held by the one that is gone. */
+  /**
+   * Whether the task of a run that comes to a bad end may still be held by a worker that is gone: the run is not called again,
+   * or it could not wait for the end of that holding (`retryLaterMaxMs`). When it ended by its time, it would be free (G2).
+   */
+  private mayBeForeign({ runId, isCondemned, crashes }: Batch, key: string, { status }: RunEnd): boolean {
+    if (isCondemned) return true;
+    const isFailure = status === 'failed' || status === 'timed_out';
+    return isFailure && crashes > 0 && this.options.tasks.holdings.find(runId, key) === undefined;
+  }
+
   private async failForeign(runId: string, key: string, { error }: RunEnd): Promise<void> {
     const { client, worker, log } = this.options;
     try {
