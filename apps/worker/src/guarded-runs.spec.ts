@@ -100,6 +100,19 @@ describe('the task of a message', () => {
     expect([await looked, (await next).kind]).toEqual([undefined, 'go']);
   });
 
+  it('a look whose answer waits for the record that ends its run waits for the release behind that', async () => {
+    const { admit, guard, guarded, clock } = worker();
+    await admit(withTask());
+    guard.slowMs = 50;
+    await guarded.ending(sessionKey, withTask(), ending('succeeded'), HERE);
+    // In this order: a lane asks when the record stands, before its runner hears what became of the attempt.
+    const looked = guarded.lookAtTask(sessionKey, { key: TASK });
+    await promisesSettled();
+    guarded.settled(sessionKey, withTask(), 'ended', HERE);
+    await clock.advance(100);
+    expect([await looked, await guard.stateOf(TASK)]).toEqual([undefined, 'succeeded']);
+  });
+
   it('work of its own turn under its name is no second holding, and does not end it', async () => {
     const { admit, keeper, end, guard } = worker();
     const batch = withTask();

@@ -44,8 +44,8 @@ const GO: Admission = { kind: 'go' };
 export class GuardedRuns implements TaskPorts {
   /** Handlers that were called and have not come back, by their runs. */
   private readonly atWork = new Map<string, Promise<unknown>>();
-  /** Runs whose record is on its way. */
-  private readonly ends = new Map<string, RunEnd>();
+  /** Runs whose record is on its way; `settled` resolves when it stands and what is left to release is being released. */
+  private readonly ends = new Map<string, { readonly end: RunEnd; readonly settled: PromiseWithResolvers<void> }>();
   /** Attempts that have asked for tasks, until they are over. */
   private readonly attempts = new Map<string, Attempt>();
 
@@ -58,6 +58,7 @@ export class GuardedRuns implements TaskPorts {
   async lookAtTask(_key: SessionTokens, { key }: TaskRef): Promise<TaskRefusal | undefined> {
     const { tasks, lookup, log } = this.options;
     try {
+      await this.whenSettled(key);
       await tasks.holdings.whenReleased(key);
       return refusalOfLook(await lookup.get(key));
     } catch (error) {
@@ -119,7 +120,8 @@ export class GuardedRuns implements TaskPorts {
     const foreign = task !== undefined && this.mayBeForeign(batch, task.key, end) ? task.key : undefined;
     const failing = foreign === undefined ? undefined : this.failForeign(runId, foreign, end);
     if (!holdings.holdsAny(runId) && tasks === undefined) return failing;
-    this.ends.set(runId, end);
+    const settled = this.ends.get(runId)?.settled ?? Promise.withResolvers<void>();
+    this.ends.set(runId, { end, settled });
     const releasing = holdings.beforeEnd(runId, end, isLeaked);
     return failing === undefined ? releasing : Promise.all([failing, releasing]).then(() => {});
   }
@@ -133,8 +135,9 @@ export class GuardedRuns implements TaskPorts {
     const { tasks } = this.options;
     const { holdings } = tasks;
     this.endAttempt(runId);
-    const end = this.ends.get(runId);
+    const { end, settled: atLast } = this.ends.get(runId) ?? {};
     this.ends.delete(runId);
+    atLast?.resolve();
     // Who runs it again asks under the same run: what was asked for here must not be ended for that one.
     if (how === 'ended') tasks.giveUpUnclear(runId);
     else if (how !== 'again') tasks.forgetUnclear(runId);
@@ -159,6 +162,12 @@ export class GuardedRuns implements TaskPorts {
         // As long as the handler is at work nobody else may be: it was told to stop.
         return holdings.interrupt(runId, this.atWork.get(runId));
     }
+  }
+
+  /** A success is told behind its record: who hears of that record and looks at once must not find its run at work. */
+  private async whenSettled(key: string): Promise<void> {
+    const { holdings } = this.options.tasks;
+    for (const [runId, { settled }] of this.ends) if (holdings.find(runId, key) !== undefined) return settled.promise;
   }
 
   private attemptOf({ agentToken, sessionToken }: SessionTokens, { runId }: Pick<Batch, 'runId'>): TaskRunner {
