@@ -22,15 +22,14 @@ describe('the tasks of a session', () => {
     const error = { name: 'E', message: 'm' };
     const failed = view('main/s::b', 'failed', { endedAt: 5, status: 'failed', error });
     const states = (['stale', 'approved', 'approval_expired'] as const).map((state) => view(`main/s::${state}`, state));
-    const ended = (['succeeded', 'cancelled'] as const).map((state) => view(`main/s::${state}`, state));
-    const { of, asked } = tasksOf([view('main/s::a', 'running', { expiresAt: 9 }), failed, ...states, ...ended]);
+    const { of, asked } = tasksOf([view('main/s::a', 'running', { expiresAt: 9 }), failed, ...states]);
     const told = await of();
     expect(told.slice(0, 2)).toEqual([
       { key: 'main/s::a', state: 'running', runId: 'r', startedAt: 1, expiresAt: 9 },
       { key: 'main/s::b', state: 'failed', runId: 'r', startedAt: 1, endedAt: 5, status: 'failed', error },
     ]);
     expect(told.map(({ state }) => state)).toEqual(['running', 'failed', 'stale', 'approved', 'approval_expired']);
-    expect(asked).toEqual([{ scope: 'main/s', limit: 1_000, after: 0 }]);
+    expect(asked).toEqual([{ scope: 'main/s', isOpen: true, limit: 1_000, after: 0 }]);
   });
 
   it('and shared ones that its runs hold, each once', async () => {

@@ -1,5 +1,5 @@
 import type { TaskView } from '#contracts';
-import type { TaskDirectory, TaskLookup } from '#guards';
+import { isOpenTask, type TaskDirectory, type TaskLookup } from '#guards';
 
 /** A task in the view of a session: what is beyond this, the guard's routes tell. */
 export type SessionTask = Pick<
@@ -7,7 +7,7 @@ export type SessionTask = Pick<
   'key' | 'state' | 'runId' | 'owner' | 'startedAt' | 'expiresAt' | 'endedAt' | 'status' | 'error'
 >;
 
-/** Looked at, of one session; of those that ended well nothing is shown. */
+/** Shown of one session, those first that stand there for longest. */
 const MAX_TASKS = 1_000;
 
 /** The tasks that a session has to do with now: those of its own scope that run or wait for somebody, and shared ones that it runs. */
@@ -19,18 +19,13 @@ export class SessionTasks {
 
   /** `held`: keys that its worker says its runs hold. */
   async of(scope: string, held: readonly string[] = []): Promise<SessionTask[]> {
-    const found = await this.directory.list({ scope, limit: MAX_TASKS, after: 0 }, Date.now());
-    const tasks = found.tasks.filter(isOpen);
+    const { tasks } = await this.directory.list({ scope, isOpen: true, limit: MAX_TASKS, after: 0 }, Date.now());
     const own = new Set(tasks.map(({ key }) => key));
     const others = [...new Set(held)].filter((key) => !own.has(key));
     const shared = await Promise.all(others.map((key) => this.lookup.get(key)));
     // One that a run held may have ended well since.
-    return [...tasks, ...shared.flatMap((task) => task ?? []).filter(isOpen)].map(shown);
+    return [...tasks, ...shared.flatMap((task) => task ?? []).filter(isOpenTask)].map(shown);
   }
-}
-
-function isOpen({ state }: TaskView): boolean {
-  return state !== 'succeeded' && state !== 'cancelled';
 }
 
 function shown({ key, state, runId, owner, startedAt, expiresAt, endedAt, status, error }: TaskView): SessionTask {

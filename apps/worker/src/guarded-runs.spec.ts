@@ -100,6 +100,19 @@ describe('the task of a message', () => {
     expect([await looked, (await next).kind]).toEqual([undefined, 'go']);
   });
 
+  it('a look whose answer waits for the record that ends its run waits for the release behind that', async () => {
+    const { admit, guard, guarded, clock } = worker();
+    await admit(withTask());
+    guard.slowMs = 50;
+    await guarded.ending(sessionKey, withTask(), ending('succeeded'), HERE);
+    // In this order: a lane asks when the record stands, before its runner hears what became of the attempt.
+    const looked = guarded.lookAtTask(sessionKey, { key: TASK });
+    await promisesSettled();
+    guarded.settled(sessionKey, withTask(), 'ended', HERE);
+    await clock.advance(100);
+    expect([await looked, await guard.stateOf(TASK)]).toEqual([undefined, 'succeeded']);
+  });
+
   it('work of its own turn under its name is no second holding, and does not end it', async () => {
     const { admit, keeper, end, guard } = worker();
     const batch = withTask();
@@ -138,6 +151,38 @@ describe('the task of a message', () => {
     await clock.advance(WITHIN_MS);
     await expect(told).resolves.toBeUndefined();
     await end(batchOf({ runId: 'x', isCondemned: true }), ending('failed'));
+  });
+
+  it('G2 of a run that cannot wait for the end of the holding of its dead worker is failed with its turn, not free when that ends', async () => {
+    const { admit, guard, clock } = worker();
+    await admit(withTask());
+    const other = worker({ beside: { guard, clock } });
+    const again = withTask({ attempt: 2, crashes: 1 });
+    const putOff = { code: 'retry_later', retryAfterMs: TTL_MS + 100 };
+    await expect(other.admit(again)).rejects.toMatchObject(putOff);
+    const error = { name: 'E', message: 'put off for too long' };
+    const { before } = await other.end(again, ending('failed', error));
+    expect(before.at(-1)).toMatchObject({ operation: 'end', request: { runId: 'r', status: 'failed', error } });
+    await clock.advance(TTL_MS);
+    expect(await guard.stateOf(TASK)).toBe('failed');
+  });
+
+  it.each<[string, Partial<Batch>, Ending['status']]>([
+    ['was refused', { crashes: 1 }, 'rejected'],
+    ['was cancelled', { crashes: 1 }, 'cancelled'],
+    ['never had it', {}, 'failed'],
+  ])('is nothing to tell the guard of when its run %s', async (_title, more, status) => {
+    const { end, guard } = worker();
+    await end(withTask(more), ending(status));
+    expect(guard.asked).toEqual([]);
+  });
+
+  it('G2 of a run that had a crash and got it again is released once, by its token', async () => {
+    const { admit, end, guard } = worker();
+    const again = withTask({ attempt: 2, crashes: 1 });
+    await admit(again);
+    await end(again, ending('failed'));
+    expect(guard.asked.map(({ operation }) => operation)).toEqual(['acquire', 'release']);
   });
 });
 

@@ -44,8 +44,8 @@ const GO: Admission = { kind: 'go' };
 export class GuardedRuns implements TaskPorts {
   /** Handlers that were called and have not come back, by their runs. */
   private readonly atWork = new Map<string, Promise<unknown>>();
-  /** Runs whose record is on its way. */
-  private readonly ends = new Map<string, RunEnd>();
+  /** Runs whose record is on its way; `settled` resolves when it stands and what is left to release is being released. */
+  private readonly ends = new Map<string, { readonly end: RunEnd; readonly settled: PromiseWithResolvers<void> }>();
   /** Attempts that have asked for tasks, until they are over. */
   private readonly attempts = new Map<string, Attempt>();
 
@@ -58,6 +58,7 @@ export class GuardedRuns implements TaskPorts {
   async lookAtTask(_key: SessionTokens, { key }: TaskRef): Promise<TaskRefusal | undefined> {
     const { tasks, lookup, log } = this.options;
     try {
+      await this.whenSettled(key);
       await tasks.holdings.whenReleased(key);
       return refusalOfLook(await lookup.get(key));
     } catch (error) {
@@ -113,13 +114,16 @@ export class GuardedRuns implements TaskPorts {
     { status, error }: Ending,
     { isLeaked }: AttemptEnd,
   ): Promise<void> | undefined {
-    const { runId, task, tasks, isCondemned } = batch;
+    const { runId, task, tasks } = batch;
     const end = { status, error };
-    if (isCondemned && task !== undefined) return this.failForeign(runId, task.key, end);
     const { holdings } = this.options.tasks;
-    if (!holdings.holdsAny(runId) && tasks === undefined) return undefined;
-    this.ends.set(runId, end);
-    return holdings.beforeEnd(runId, end, isLeaked);
+    const foreign = task !== undefined && this.mayBeForeign(batch, task.key, end) ? task.key : undefined;
+    const failing = foreign === undefined ? undefined : this.failForeign(runId, foreign, end);
+    if (!holdings.holdsAny(runId) && tasks === undefined) return failing;
+    const settled = this.ends.get(runId)?.settled ?? Promise.withResolvers<void>();
+    this.ends.set(runId, { end, settled });
+    const releasing = holdings.beforeEnd(runId, end, isLeaked);
+    return failing === undefined ? releasing : Promise.all([failing, releasing]).then(() => {});
   }
 
   heldTasks(runId: string): ReturnType<TaskPorts['heldTasks']> {
@@ -131,8 +135,9 @@ export class GuardedRuns implements TaskPorts {
     const { tasks } = this.options;
     const { holdings } = tasks;
     this.endAttempt(runId);
-    const end = this.ends.get(runId);
+    const { end, settled: atLast } = this.ends.get(runId) ?? {};
     this.ends.delete(runId);
+    atLast?.resolve();
     // Who runs it again asks under the same run: what was asked for here must not be ended for that one.
     if (how === 'ended') tasks.giveUpUnclear(runId);
     else if (how !== 'again') tasks.forgetUnclear(runId);
@@ -159,6 +164,12 @@ export class GuardedRuns implements TaskPorts {
     }
   }
 
+  /** A success is told behind its record: who hears of that record and looks at once must not find its run at work. */
+  private async whenSettled(key: string): Promise<void> {
+    const { holdings } = this.options.tasks;
+    for (const [runId, { settled }] of this.ends) if (holdings.find(runId, key) !== undefined) return settled.promise;
+  }
+
   private attemptOf({ agentToken, sessionToken }: SessionTokens, { runId }: Pick<Batch, 'runId'>): TaskRunner {
     const known = this.attempts.get(runId);
     if (known !== undefined) return known.run;
@@ -176,7 +187,16 @@ export class GuardedRuns implements TaskPorts {
     attempt.controller.abort(new TurnOverError(runId));
   }
 
-  /** Of a run that ended its worker too often to be called again: its task may still be held by the one that is gone. */
+  /**
+   * Whether the task of a run that comes to a bad end may still be held by a worker that is gone: the run is not called again,
+   * or it could not wait for the end of that holding (`retryLaterMaxMs`). When it ended by its time, it would be free (G2).
+   */
+  private mayBeForeign({ runId, isCondemned, crashes }: Batch, key: string, { status }: RunEnd): boolean {
+    if (isCondemned) return true;
+    const isFailure = status === 'failed' || status === 'timed_out';
+    return isFailure && crashes > 0 && this.options.tasks.holdings.find(runId, key) === undefined;
+  }
+
   private async failForeign(runId: string, key: string, { error }: RunEnd): Promise<void> {
     const { client, worker, log } = this.options;
     try {

@@ -68,8 +68,9 @@ export class RunHoldings {
       .flatMap(taskOf);
   }
 
-  /** Whether something here is still at work under a holding that this run had. */
+  /** Whether a holding that this run had ends here soon: when the work under it stops, or when somebody hears that it is over. */
   isStopping(runId: string, key: string): boolean {
+    if (this.releases.isUntold(key)) return true;
     return [...this.cut].some(([{ holding }, of]) => of === runId && holding.key === key);
   }
 

@@ -258,6 +258,20 @@ describe('an answer that comes too late', () => {
 });
 
 describe('what a former attempt held', () => {
+  it('and gave back while nobody heard is not waited for until its time is over: it is told soon', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    const first = tasks.run(attemptOf(), KEY, () => void (guard.isAway = true), { signal });
+    await settled();
+    await clock.advance(WITHIN_MS);
+    expect(await first).toEqual({ kind: 'ran', result: undefined });
+    guard.isAway = false;
+    const again = () => tasks.run(attemptOf(), KEY, () => fails('called twice'), { signal });
+    await expect(again()).rejects.toMatchObject({ code: 'retry_later', retryAfterMs: 1_000 });
+    // The try that is under way, and the pause after it.
+    await clock.advance(WITHIN_MS + 1_000);
+    expect(await again()).toEqual({ kind: 'done', runId: 'r' });
+  });
+
   const former = async (guard: GuardDouble, runId = 'r') => {
     const answer = await guard.acquire(KEY, { requestId: 'former', runId, ttlMs: 5_000 });
     if (answer.kind !== 'acquired') throw new Error(answer.kind);

@@ -44,6 +44,12 @@ export class TaskReleases {
     await this.underWay.get(key);
   }
 
+  /** Whether one of this key is over here and nobody has heard so yet. */
+  isUntold(key: string): boolean {
+    for (const holding of this.untold) if (holding.key === key) return true;
+    return false;
+  }
+
   /** What is untold by then ends by its time. */
   close(): void {
     this.isClosed = true;

@@ -55,6 +55,14 @@ describe('the tasks on the broker', () => {
     expect(later.tasks.at(-1)).toMatchObject({ key: 's::running', state: 'stale', staleCount: 1 });
   });
 
+  it('that run or wait for somebody are found behind any number of those that ended well', async () => {
+    for (const name of ['a', 'b', 'c']) await put(`s::${name}`, entryIn('succeeded'));
+    for (const state of TASK_STATES) await put(`s::${state}`, entryIn(state));
+    const open = TASK_STATES.filter((state) => state !== 'succeeded' && state !== 'cancelled');
+    expect(keysOf(await list({ isOpen: true, limit: 2 }))).toEqual(open.slice(0, 2).map((state) => `s::${state}`));
+    expect(keysOf(await list({ isOpen: true }))).toEqual(open.map((state) => `s::${state}`));
+  });
+
   it('have the token of their write when that began the holding', async () => {
     await put('s::a', entryIn('failed'));
     await put('s::b', { ...entryIn('running'), token: 0 });

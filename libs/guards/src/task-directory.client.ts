@@ -5,11 +5,18 @@ import { atRevision, parseTaskEntry, viewOf } from './task-entry.js';
 
 export interface TaskQuery {
   readonly state?: TaskState | undefined;
+  /** Only those that run or wait for somebody: what ended well is not counted, however much of it there is. */
+  readonly isOpen?: true;
   /** Only of this scope: `<agent>/<session>`, or a namespace. */
   readonly scope?: string | undefined;
   readonly limit: number;
   /** `next` of the page before; 0 = from the beginning. */
   readonly after: number;
+}
+
+/** Whether it runs or waits for somebody. */
+export function isOpenTask({ state }: Pick<TaskView, 'state'>): boolean {
+  return state !== 'succeeded' && state !== 'cancelled';
 }
 
 /** Tasks, for people: read from the broker as they stand there, so they may be a moment old. */
@@ -27,14 +34,15 @@ export class TaskDirectory {
 
   /** In the order of their last change, the longest unchanged first. */
   async list(
-    { state, scope, limit, after }: TaskQuery,
+    { state, isOpen, scope, limit, after }: TaskQuery,
     now: number,
   ): Promise<{ readonly tasks: TaskView[]; readonly next?: number }> {
     const tasks: TaskView[] = [];
     const keys = scope === undefined ? '>' : this.names.taskKeysOfScope(scope);
     for await (const stored of this.lookup.messagesOf(this.stream, this.prefix + keys, after + 1)) {
       const task = this.read(stored, now);
-      if (task !== undefined && (state === undefined || task.state === state)) tasks.push(task);
+      const isAsked = task !== undefined && (state === undefined || task.state === state);
+      if (isAsked && (isOpen === undefined || isOpenTask(task))) tasks.push(task);
       if (tasks.length === limit) return { tasks, next: stored.seq };
     }
     return { tasks };
