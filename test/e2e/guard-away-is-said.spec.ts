@@ -8,7 +8,7 @@ afterEach(expectNothingLeft);
 const SHORT = { withinMs: 400 };
 const PATIENT = { withinMs: 20_000 };
 /** Beyond it a guard takes a request that it finds for one of a caller who has given up. */
-const LATE_MS = 5_000;
+const LATE_MS = 2_000;
 
 const isReady = async ({ api }: GuardReplica): Promise<boolean> => (await api.get('/readyz')).status === 200;
 

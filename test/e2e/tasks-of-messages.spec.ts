@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { expectNothingLeft, until } from '#testing';
+import { requestJson } from '../support/api-client.js';
 import { startCluster, type Cluster } from '../support/cluster.js';
 import { startHoldingAgent } from '../support/holding-agent.js';
 import { answerJson, answerStatus, startAgent } from '../support/recording-agent.js';
@@ -75,23 +76,26 @@ describe('a message with a task', () => {
     const refusal = { decision: 'refused', status: 'refused', reason: 'approval_required' };
     expect(again.body).toMatchObject({ ...refusal, replies: [{ data: { failedRunId: dead.body.runId } }] });
     const { body: letters } = await api.get('/v1/dead');
-    const retry = await fetch(`${api.url}/v1/dead/${encodeURIComponent(letters.dead[0].deadId)}/retry`, {
-      method: 'POST',
+    const path = `${api.url}/v1/dead/${encodeURIComponent(letters.dead[0].deadId)}/retry`;
+    const retry = await requestJson(path, {});
+    expect(retry).toMatchObject({
+      status: 409,
+      body: { code: 'task-not-free', task: 'main/s::deploy', state: 'failed' },
     });
-    expect(retry.status).toBe(202);
-    const { seq } = (await retry.json()) as { seq: number };
-    const retried = await until('the retried message is decided', async () =>
-      (await api.turns('s')).flatMap(({ messages }) => messages).find((message) => message.seq === seq),
-    );
-    expect(retried).toMatchObject({ id: 'm1', decision: 'refused', reason: 'approval_required' });
+    expect((await api.get('/v1/dead')).body.dead).toHaveLength(1);
     const outside = await ask(`/${keyOf('s', 'deploy')}/acquire`, { requestId: 'r', runId: dead.body.runId });
     expect(outside.body).toMatchObject({ kind: 'approval_required', failedRunId: dead.body.runId });
     expect(agent.calls).toHaveLength(3);
 
     isBroken = false;
     expect((await ask(`/${keyOf('s', 'deploy')}/approve-retry`, { by: 'ann' })).body).toMatchObject({ by: 'ann' });
-    const approved = await api.send('s', { id: 'm3', text: 'x', task: 'deploy' }, { wait: '20s' });
-    expect(approved.body).toMatchObject({ decision: 'handled', replies: [{ text: 'done' }] });
+    // Now the dead one may be tried again, and takes the approval with it.
+    const retried = await requestJson(path, {});
+    expect(retried.status).toBe(202);
+    const handled = await until('the retried message is decided', async () =>
+      (await api.turns('s')).flatMap(({ messages }) => messages).find(({ seq }) => seq === retried.body.seq),
+    );
+    expect(handled).toMatchObject({ id: 'm1', decision: 'handled' });
     expect(agent.calls).toHaveLength(4);
     expect(agent.calls[3]?.task?.token).toBeGreaterThan(JSON.parse(task ?? '').token);
     const free = await api.send('s', { id: 'm4', text: 'x', task: 'deploy' }, { wait: '20s' });

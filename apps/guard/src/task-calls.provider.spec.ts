@@ -71,10 +71,11 @@ describe('a request to the guard', () => {
     const { asked, calls } = callsTo();
     const request = { requestId: 'q', runId: 'r' };
     const late = await calls.reply('acquire', { key: KEY, request, validUntil: Date.now() - 6_000 });
-    expect(late).toMatchObject({ ok: false, code: 'refused', message: expect.stringContaining('clocks') });
+    // Not refused for good: the same may be asked in time.
+    expect(late).toMatchObject({ ok: false, code: 'unavailable', message: expect.stringContaining('clocks') });
     expect(asked).toEqual([]);
     // Clocks differ a little; and who says no time waits for ever.
-    for (const validUntil of [Date.now() - 2_000, undefined]) {
+    for (const validUntil of [Date.now() - 1_000, undefined]) {
       expect(await calls.reply('acquire', { key: KEY, request, validUntil })).toEqual({ ok: true, answer: acquired });
     }
   });

@@ -23,7 +23,7 @@ export type CheckedCall<Operation extends TaskOperation> =
  * Clocks of two machines may differ so much. A guard that was stopped for longer finds requests whose callers have given up:
  * a task that it gave one of them would be nobody's until its time is over.
  */
-const LATE_MS = 5_000;
+const LATE_MS = 2_000;
 
 /** Requests to the guard, whichever way they came: checked, then done. */
 @Injectable()
@@ -64,7 +64,7 @@ export class TaskCalls {
     }
     if (Date.now() > Number(validUntil) + LATE_MS) {
       const message = 'it came after its caller had given up; if it did not, compare the clocks of the two machines';
-      return { ok: false, code: 'refused', message };
+      return { ok: false, code: 'unavailable', message };
     }
     try {
       const called = await this.call(operation, key, request);

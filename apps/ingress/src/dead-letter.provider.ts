@@ -1,11 +1,16 @@
 import { Injectable } from '@nestjs/common';
-import { notFound } from '#http';
+import { messageTaskKey, type TaskView } from '#contracts';
+import type { TaskLookup } from '#guards';
+import { notFound, ProblemException } from '#http';
 import type { DeadEntry, DeadLetters, DeadQuery } from './dead-letters.client.js';
 
 /** What the routes of dead messages answer. */
 @Injectable()
 export class DeadLetterService {
-  constructor(private readonly letters: DeadLetters) {}
+  constructor(
+    private readonly letters: DeadLetters,
+    private readonly tasks: Pick<TaskLookup, 'get'>,
+  ) {}
 
   async list(query: DeadQuery): Promise<object> {
     const { dead, next } = await this.letters.list(query);
@@ -20,15 +25,40 @@ export class DeadLetterService {
   }
 
   async retry(deadId: string): Promise<object> {
+    const entry = await this.letters.find(deadId);
+    if (entry !== undefined) await this.expectTaskMayRun(entry);
     const sent = await this.letters.retry(deadId);
     if (sent === undefined) throw unknownEntry();
     return { deadId, ...sent };
+  }
+
+  /** It would be refused, and be among the dead ones no more. */
+  private async expectTaskMayRun({ agent, session, letter }: DeadEntry): Promise<void> {
+    const { task } = letter.message;
+    if (task === undefined) return;
+    const key = messageTaskKey(task, agent, session);
+    const found = await this.tasks.get(key);
+    if (found === undefined || isFree(found)) return;
+    const remedy =
+      found.state === 'running' ? 'wait until it ends' : 'approve it first (`lanekeeper tasks approve-retry`)';
+    throw new ProblemException({
+      status: 409,
+      code: 'task-not-free',
+      title: 'Its task cannot run now',
+      detail: `task ${JSON.stringify(key)}: found it ${found.state}, wanted it free; ${remedy}, then retry the message`,
+      extra: { task: key, state: found.state },
+    });
   }
 
   async drop(deadId: string): Promise<object> {
     if (!(await this.letters.drop(deadId))) throw unknownEntry();
     return { deadId, dropped: true };
   }
+}
+
+function isFree({ state, stale }: TaskView): boolean {
+  if (state === 'stale') return stale === 'heal';
+  return state === 'succeeded' || state === 'cancelled' || state === 'approved';
 }
 
 function summary({ deadId, agent, session, letter }: DeadEntry): object {

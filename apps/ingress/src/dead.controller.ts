@@ -45,6 +45,7 @@ export class DeadController {
   @ApiParam({ name: 'deadId', description: 'As listed: <agent>.<session>.<seq>' })
   @ApiOperation({ summary: 'Send it again: a new message of the same id, under a new run' })
   @ApiResponse({ status: 202, description: '{messageId, seq, duplicate}' })
+  @ApiResponse({ status: 409, description: 'Its task runs, or waits for an approval (task-not-free); the entry stays' })
   async retry(@Param('deadId') deadId: string): Promise<object> {
     return this.service.retry(deadId);
   }

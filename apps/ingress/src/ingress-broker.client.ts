@@ -42,6 +42,7 @@ export interface IngressBroker {
   readonly pulse: BrokerPulse;
   readonly inbox: InboxPulse;
   readonly deadLetters: DeadLetters;
+  readonly tasks: TaskLookup;
   readonly workers: WorkerDirectory;
   /** Resolves when the connection is lost for good. */
   lost(): Promise<Error>;
@@ -75,6 +76,7 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
     new InboxPublisher(connection, channel, names, log, gate),
     new SwallowedEntries(lookup, leases, names),
   );
+  const tasks = new TaskLookup(new KvTaskStore(bucket(names.tasksBucket), names), systemClock);
   await gate.start();
   return {
     parts: {
@@ -88,12 +90,10 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
       questions: new SessionQuestions(connection, names),
       // Looks again until the record is there, so it may be behind: any replica will do, which spares the leader.
       waiter: new TurnWaiter(connection, names, new SessionHistory(reader, names)),
-      tasks: new SessionTasks(
-        new TaskDirectory(lookup, names),
-        new TaskLookup(new KvTaskStore(bucket(names.tasksBucket), names), systemClock),
-      ),
+      tasks: new SessionTasks(new TaskDirectory(lookup, names), tasks),
     },
     inbox: gate,
+    tasks,
     deadLetters: new DeadLetters(connection, lookup, publisher, history, names),
     workers: new WorkerDirectory(bucket(names.membersBucket), leases, names.shards),
     pulse: {

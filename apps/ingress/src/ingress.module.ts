@@ -1,6 +1,7 @@
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { HealthIndicatorService, TerminusModule } from '@nestjs/terminus';
+import type { TaskLookup } from '#guards';
 import { BrokerIndicator, ProblemFilter, type BrokerPulse } from '#http';
 import type { Logger } from '#telemetry';
 import { CancelService } from './cancel.provider.js';
@@ -24,6 +25,7 @@ export interface IngressModuleOptions {
   readonly pulse: BrokerPulse;
   readonly inbox: InboxPulse;
   readonly deadLetters: DeadLetters;
+  readonly tasks: Pick<TaskLookup, 'get'>;
   readonly workers: WorkerDirectory;
   readonly log: Logger;
   readonly scopeOf: ScopeOf;
@@ -36,7 +38,7 @@ export interface IngressModuleOptions {
 @Module({})
 export class IngressModule {
   static register(options: IngressModuleOptions): DynamicModule {
-    const { parts, pulse, inbox, deadLetters, workers, log, scopeOf, providers = [], imports = [] } = options;
+    const { parts, pulse, inbox, deadLetters, tasks, workers, log, scopeOf, providers = [], imports = [] } = options;
     return {
       module: IngressModule,
       imports: [TerminusModule.forRoot({ logger: false }), ...imports],
@@ -50,7 +52,7 @@ export class IngressModule {
         HealthController,
       ],
       providers: [
-        { provide: DeadLetterService, useFactory: () => new DeadLetterService(deadLetters) },
+        { provide: DeadLetterService, useFactory: () => new DeadLetterService(deadLetters, tasks) },
         {
           provide: SessionChoice,
           useFactory: (resolver?: LockScopeResolver) => new SessionChoice({ scopeOf, resolver, log }),

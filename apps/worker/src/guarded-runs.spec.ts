@@ -367,6 +367,29 @@ describe('a run that goes on elsewhere', () => {
     await clock.advance(WITHIN_MS);
   });
 
+  it.each<Settled>(['discarded', 'ended'])(
+    'G2 that failed by itself before its turn was cut (%s) asks for an approval; what was cut itself is free',
+    async (how) => {
+      const { keeper, guarded, settle, guard } = worker();
+      const batch = batchOf();
+      const cut = gate();
+      await keeper(batch)
+        .run(OWN, () => Promise.reject(new Error('boom')), {})
+        .catch(() => {});
+      const failing = (signal: AbortSignal) =>
+        new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('cut'))));
+      const other = keeper(batch)
+        .run('ops::other', ({ signal }) => (cut.resolve(), failing(signal)), {})
+        .catch(() => {});
+      await cut.promise;
+      if (how === 'ended') await guarded.ending(sessionKey, batch, ending('cancelled'), HERE);
+      await settle(batch, how);
+      await other;
+      await promisesSettled();
+      expect([await guard.stateOf(OWN), await guard.stateOf('ops::other')]).toEqual(['failed', 'cancelled']);
+    },
+  );
+
   it('whose handler never stops holds its task for no longer than its time (G3)', async () => {
     const { admit, guarded, settle, guard, clock } = worker();
     await admit(withTask());

@@ -10,6 +10,8 @@ export interface Held {
   readonly isOfMessage: boolean;
   state: 'idle' | 'working' | 'failed';
   error?: TaskError;
+  /** What worked under it failed by itself, before anybody told it to stop: no cut and no cancel makes that undone (G2). */
+  hasFailedItself?: boolean;
   /** Of the function that works under it: by whose attempt it was called, and when it has stopped. Never rejects. */
   work?: { readonly by: TaskRunner; readonly stopped: Promise<unknown> } | undefined;
   /** A former attempt had it, and nobody could be asked yet whether it still stands. */
@@ -35,6 +37,7 @@ export const FORMER_ATTEMPT: TaskError = {
   message: 'a former attempt of its turn failed',
 };
 export const UNFINISHED: TaskError = { name: 'unfinished', message: 'its turn ended while it was still at work' };
+
 /** What its release is to say when its run has ended so. */
 export function releaseOf(held: HeldTaskState, end: RunEnd, isLeaked: boolean): Omit<ReleaseRequest, 'token'> {
   const status = statusOf(held, end, isLeaked);
@@ -48,15 +51,20 @@ export function releaseOf(held: HeldTaskState, end: RunEnd, isLeaked: boolean): 
   };
 }
 
-export type HeldTaskState = Pick<Held, 'isOfMessage' | 'state' | 'error'>;
+export type HeldTaskState = Pick<Held, 'isOfMessage' | 'state' | 'error' | 'hasFailedItself'>;
+
+/** What its release is to say when its run was cut, and is run again elsewhere or later. */
+export function releaseOfCut(held: HeldTaskState): Omit<ReleaseRequest, 'token'> {
+  return releaseOf(held, { status: 'interrupted' }, false);
+}
 
 function statusOf(
-  { isOfMessage, state }: HeldTaskState,
+  { isOfMessage, state, hasFailedItself = false }: HeldTaskState,
   { status }: RunEnd,
   isLeaked: boolean,
-): 'succeeded' | 'cancelled' | 'failed' {
-  if (isLeaked) return 'failed';
-  if (status === 'cancelled' || status === 'interrupted') return 'cancelled';
+): 'succeeded' | 'cancelled' | 'interrupted' | 'failed' {
+  if (isLeaked || (hasFailedItself && !isOfMessage)) return 'failed';
+  if (status === 'cancelled' || status === 'interrupted') return status;
   if (status !== 'succeeded') return 'failed';
   return isOfMessage || state === 'idle' ? 'succeeded' : 'failed';
 }

@@ -1,7 +1,7 @@
 import type { Clock, HeldTask, ReleaseRequest } from '#contracts';
 import { TaskHolding, type GuardClient } from '#guards';
 import type { Logger } from '#telemetry';
-import { FORMER_ATTEMPT, releaseOf, type Held, type RunEnd } from './held-task.js';
+import { FORMER_ATTEMPT, releaseOf, releaseOfCut, type Held, type RunEnd } from './held-task.js';
 import { TaskReleases, type HowReleased } from './task-releases.js';
 
 /**
@@ -83,7 +83,12 @@ export class RunHoldings {
 
   /** As `hold`, of a former attempt. */
   holdFormer(runId: string, grant: Grant, isUnheard: boolean): Held {
-    const former = { state: 'failed' as const, error: FORMER_ATTEMPT, ...(isUnheard ? { isUnheard } : {}) };
+    const former = {
+      state: 'failed' as const,
+      error: FORMER_ATTEMPT,
+      hasFailedItself: true,
+      ...(isUnheard ? { isUnheard } : {}),
+    };
     return Object.assign(this.hold(runId, grant), former);
   }
 
@@ -117,7 +122,7 @@ export class RunHoldings {
    * They are free as soon as that work has stopped. `handler`: resolves when the handler has.
    */
   interrupt(runId: string, handler: Promise<unknown> | undefined): void {
-    for (const held of this.all(runId)) this.releaseStopped(runId, held, INTERRUPTED, handler);
+    for (const held of this.all(runId)) this.releaseStopped(runId, held, releaseOfCut(held), handler);
   }
 
   /** Somebody else goes on with them; not with what is still at work here. */

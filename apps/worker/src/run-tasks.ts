@@ -261,10 +261,12 @@ async function work<Result>(
   try {
     const result = await working;
     held.state = 'idle';
+    held.hasFailedItself = false;
     return result;
   } catch (error) {
     held.state = 'failed';
     held.error = describeThrown(error);
+    held.hasFailedItself = !view.signal.aborted;
     throw error;
   } finally {
     held.work = undefined;

@@ -5,6 +5,9 @@ import type { Logger } from '#telemetry';
 /** How a holding ended, as the guard is told. */
 export type HowReleased = Omit<ReleaseRequest, 'token'>;
 
+/** The record of a turn waits for this, and with it whatever else its session has to write. */
+const LONGEST_WAIT_MS = 5_000;
+
 /**
  * Tells the guard how holdings ended. A caller waits for that within a bound; what nobody has heard by then is told beside
  * everything else until somebody has, and is held on to in the meantime.
@@ -24,7 +27,7 @@ export class TaskReleases {
   async release(holding: TaskHolding, how: HowReleased): Promise<'released' | 'lost'> {
     const { key } = holding;
     this.untold.add(holding);
-    const asked = holding.release(how, this.withinMs);
+    const asked = holding.release(how, Math.min(this.withinMs, LONGEST_WAIT_MS));
     const followed = asked
       .catch(() => {})
       .finally(() => this.underWay.get(key) === followed && this.underWay.delete(key));

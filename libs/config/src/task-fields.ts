@@ -21,7 +21,7 @@ export const guard = group({
   whenUnavailable: z.enum(['closed', 'open'], 'closed or open').default('closed'),
   /** How long turns wait for an answer of the guard - ms - default 2000. */
   answerWithinMs: integer(100, 60_000, 'whole milliseconds from 100 to 60000').default(2_000),
-  /** How long a task that ended well is remembered - ms - default 86400000 (1 d). Others are never forgotten. */
+  /** How long a task that ended well is remembered - ms - default 86400000 (1 d). Others are never forgotten. It bounds `doneForMs`. */
   keepMs: integer(1_000, KEEP_MAX_MS, `whole milliseconds from 1000 to ${KEEP_MAX_MS}`).default(LONGEST_DURATION_MS),
   /** How often holders that are gone are looked for - ms - default 5000. */
   sweepMs: duration(100).default(5_000),

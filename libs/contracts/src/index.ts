@@ -111,6 +111,7 @@ export {
   isTaskName,
   isTaskNamespace,
   makeTaskKey,
+  messageTaskKey,
   parseTaskKeyTokens,
   sessionTaskScope,
   taskKeyProblem,

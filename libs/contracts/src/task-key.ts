@@ -42,6 +42,16 @@ export function makeTaskKey(scope: string, name: string): string {
   return `${scope}${SEPARATOR}${name}`;
 }
 
+/** The key of the task that a message names. */
+export function messageTaskKey(
+  task: string | { readonly name: string; readonly namespace?: string | undefined },
+  agent: string,
+  session: string,
+): string {
+  const { name, namespace } = typeof task === 'string' ? { name: task, namespace: undefined } : task;
+  return makeTaskKey(namespace ?? sessionTaskScope(agent, session), name);
+}
+
 /** The tokens of a key in the bucket and in subjects: two, scope and name, or one for a key that has no scope. */
 export function taskKeyTokens(key: string): readonly [string] | readonly [scope: string, name: string] {
   const at = key.lastIndexOf(SEPARATOR);

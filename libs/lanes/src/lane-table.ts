@@ -123,8 +123,7 @@ export class ShardLanes implements LaneHome {
     });
     const { crash } = this;
     // Also of what was not read yet it may have begun turns: whoever comes next has to know.
-    const isUnfenced =
-      crash !== undefined && (this.readTo < crash.upTo || open.some(({ from }) => from <= crash.upTo));
+    const isUnfenced = crash !== undefined && (this.readTo < crash.upTo || open.some(({ from }) => from <= crash.upTo));
     return { read: this.readTo, tail: this.tail, open, ...(isUnfenced ? { crash } : {}) };
   }
 }
