@@ -99,6 +99,8 @@ it('two namespaces share a broker', async () => {
   expect(one.pid).not.toBe(two.pid);
   const streams = await withManager(async (jsm) => (await jsm.streams.names().next()).toSorted());
   const kinds = ['DEAD', 'EVENTS', 'INBOX', 'TURNS'];
-  const buckets = ['lk', 'other'].flatMap((ns) => [`KV_${ns}_members`, `KV_${ns}_numbers`, `KV_${ns}_shards`]);
+  const buckets = ['lk', 'other'].flatMap((ns) =>
+    ['members', 'numbers', 'shards', 'tasks'].map((kind) => `KV_${ns}_${kind}`),
+  );
   expect(streams).toEqual([...buckets, ...['LK', 'OTHER'].flatMap((ns) => kinds.map((kind) => `${ns}_${kind}`))]);
 });

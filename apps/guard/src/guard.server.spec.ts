@@ -60,7 +60,7 @@ describe('the guard over NATS', () => {
     'answers what is no request with what it lacks: %j',
     async (body) => {
       await replica('a');
-      const told = { ok: false, code: 'refused', message: expect.stringContaining('requestId') };
+      const told = { ok: false, code: 'refused', message: expect.stringContaining('body: found nothing') };
       expect(await request(body)).toMatchObject(told);
     },
   );

@@ -43,9 +43,9 @@ describe('a request to the guard', () => {
   });
 
   it.each<[string, unknown, string[]]>([
-    ['no JSON', undefined, ['key', 'requestId', 'runId']],
-    ['null', null, ['key', 'requestId', 'runId']],
-    ['a text', 'x', ['key', 'requestId', 'runId']],
+    ['no JSON', undefined, ['key', 'body']],
+    ['null', null, ['key', 'body']],
+    ['a text', 'x', ['key', 'body']],
     ['no key', { request: { requestId: 'q', runId: 'r' } }, ['key']],
     ['a key that is none', { key: 'a\n', request: { requestId: 'q', runId: 'r' } }, ['key']],
     ['a field that nobody knows', { key: KEY, request: { requestId: 'q', runId: 'r', ttl: 1 } }, ['ttl']],

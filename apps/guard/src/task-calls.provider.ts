@@ -42,7 +42,7 @@ export class TaskCalls {
   ): Promise<CheckedCall<Operation>> {
     const keyProblem = taskKeyProblem(key);
     // What is no group of fields lacks all of them, and the check names each.
-    const checked = checkTaskRequest(operation, isGroup(body) ? body : {});
+    const checked = checkTaskRequest(operation, body);
     const problems = [...(keyProblem === undefined ? [] : [keyProblem]), ...(checked.ok ? [] : checked.problems)];
     if (!checked.ok || problems.length > 0) return { ok: false, problems };
     const run = this.operations[operation] as (key: string, request: unknown) => Promise<TaskAnswers[Operation]>;

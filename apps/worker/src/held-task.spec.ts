@@ -29,7 +29,7 @@ describe('how a task ends with its run', () => {
       { status: 'timed_out', error: ofTurn },
     ],
     ['that of the message, cancelled', message(), { status: 'cancelled' }, { status: 'cancelled' }],
-    ['that of the message, interrupted', message(), { status: 'interrupted' }, { status: 'cancelled' }],
+    ['that of the message, interrupted', message(), { status: 'interrupted' }, { status: 'interrupted' }],
     ['one whose work threw, though the turn is good', own('failed'), { status: 'succeeded' }, FAILED_OWN],
     ['one whose work threw, with its own error', own('failed'), failed, FAILED_OWN],
     [

@@ -60,60 +60,78 @@ export type StalePolicy = (typeof STALE_POLICIES)[number];
 export const taskTtlMs = duration(TASK_LIMITS.minTtlMs, TASK_LIMITS.maxTtlMs);
 export const stalePolicy = z.enum(STALE_POLICIES, `one of ${STALE_POLICIES.join(', ')}`);
 
-export const acquireRequest = z.strictObject({
-  /** Fresh for each call and the same over its repetitions: the same one gets the same answer again. */
-  requestId: text(TASK_LIMITS.requestIdChars),
-  /** Whose holding it is. */
-  runId: text(TASK_LIMITS.runIdChars),
-  /** For people: who holds it. */
-  owner: text(TASK_LIMITS.ownerChars).optional(),
-  /** How long the holding lasts without a renewal - ms - default 300000. */
-  ttlMs: taskTtlMs.optional(),
-  /** What becomes of it when its holder is gone: `heal` lets the next one in, `approve` asks for approval - default heal. */
-  stale: stalePolicy.optional(),
-  /** Any JSON for people and for other callers. */
-  meta: json(TASK_LIMITS.metaBytes).optional(),
-  /** For so long after a success another run is told `done` - ms - default 0: only the run that succeeded is. */
-  doneForMs: duration(0, DAY_MS).optional(),
-  /** For so long after a failure it can be approved - ms - default: for ever. */
-  approvalForMs: duration(1_000, TASK_LIMITS.maxApprovalMs).optional(),
-});
+/** What a request is as a whole; its fields have words of their own. */
+const BODY_WANTED = 'a JSON object';
+
+export const acquireRequest = z.strictObject(
+  {
+    /** Fresh for each call and the same over its repetitions: the same one gets the same answer again. */
+    requestId: text(TASK_LIMITS.requestIdChars),
+    /** Whose holding it is. */
+    runId: text(TASK_LIMITS.runIdChars),
+    /** For people: who holds it. */
+    owner: text(TASK_LIMITS.ownerChars).optional(),
+    /** How long the holding lasts without a renewal - ms - default 300000. */
+    ttlMs: taskTtlMs.optional(),
+    /** What becomes of it when its holder is gone: `heal` lets the next one in, `approve` asks for approval - default heal. */
+    stale: stalePolicy.optional(),
+    /** Any JSON for people and for other callers. */
+    meta: json(TASK_LIMITS.metaBytes).optional(),
+    /** For so long after a success another run is told `done` - ms - default 0: only the run that succeeded is. */
+    doneForMs: duration(0, DAY_MS).optional(),
+    /** For so long after a failure it can be approved - ms - default: for ever. */
+    approvalForMs: duration(1_000, TASK_LIMITS.maxApprovalMs).optional(),
+  },
+  BODY_WANTED,
+);
 export type AcquireRequest = z.infer<typeof acquireRequest>;
 
 const token = z.int('the token that acquire answered').positive('the token that acquire answered');
 
-export const renewRequest = z.strictObject({
-  token,
-  /** How long it lasts from now on, also after the renewals to come - ms - default: as before. */
-  ttlMs: taskTtlMs.optional(),
-});
+export const renewRequest = z.strictObject(
+  {
+    token,
+    /** How long it lasts from now on, also after the renewals to come - ms - default: as before. */
+    ttlMs: taskTtlMs.optional(),
+  },
+  BODY_WANTED,
+);
 export type RenewRequest = z.infer<typeof renewRequest>;
 
-export const releaseRequest = z.strictObject({
-  token,
-  status: z.enum(OUTCOMES, `one of ${OUTCOMES.join(', ')}`),
-  error: error.optional(),
-  /** Told to the same run, and to others for `doneForMs`. */
-  result: json(TASK_LIMITS.resultBytes).optional(),
-});
+export const releaseRequest = z.strictObject(
+  {
+    token,
+    status: z.enum(OUTCOMES, `one of ${OUTCOMES.join(', ')}`),
+    error: error.optional(),
+    /** Told to the same run, and to others for `doneForMs`. */
+    result: json(TASK_LIMITS.resultBytes).optional(),
+  },
+  BODY_WANTED,
+);
 export type ReleaseRequest = z.input<typeof releaseRequest>;
 
-export const approveRequest = z.strictObject({
-  by: text(TASK_LIMITS.byChars),
-  /** Only after the failure of this run: so it may be repeated without approving the next one too. */
-  runId: text(TASK_LIMITS.runIdChars).optional(),
-});
+export const approveRequest = z.strictObject(
+  {
+    by: text(TASK_LIMITS.byChars),
+    /** Only after the failure of this run: so it may be repeated without approving the next one too. */
+    runId: text(TASK_LIMITS.runIdChars).optional(),
+  },
+  BODY_WANTED,
+);
 export type ApproveRequest = z.infer<typeof approveRequest>;
 
 /** Ends whatever stands under a key without its token: for operators, and for whoever ended a run that cannot say so itself. */
-export const endRequest = z.strictObject({
-  by: text(TASK_LIMITS.byChars),
-  /** `failed` asks for approval from then on - default cancelled. */
-  status: z.enum(['cancelled', 'failed'], 'cancelled or failed').optional(),
-  /** Only the holding of this run. */
-  runId: text(TASK_LIMITS.runIdChars).optional(),
-  error: error.optional(),
-});
+export const endRequest = z.strictObject(
+  {
+    by: text(TASK_LIMITS.byChars),
+    /** `failed` asks for approval from then on - default cancelled. */
+    status: z.enum(['cancelled', 'failed'], 'cancelled or failed').optional(),
+    /** Only the holding of this run. */
+    runId: text(TASK_LIMITS.runIdChars).optional(),
+    error: error.optional(),
+  },
+  BODY_WANTED,
+);
 export type EndRequest = z.input<typeof endRequest>;
 
 export type TaskError = { readonly name: string; readonly message: string };
