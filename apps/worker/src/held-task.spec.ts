@@ -60,19 +60,24 @@ describe('how a task ends with its run', () => {
 describe('what is kept of what a task came to', () => {
   const cyclic: Record<string, unknown> = {};
   cyclic['self'] = cyclic;
+  const nothing = { isTooLarge: false, kept: {} };
+  const kept = (result: unknown) => ({ isTooLarge: false, kept: { result } });
+  const tooLarge = { isTooLarge: true, kept: {} };
   it.each<[unknown, unknown]>([
-    [undefined, undefined],
-    [null, null],
-    [() => {}, undefined],
-    [Symbol('x'), undefined],
-    [1n, undefined],
-    [cyclic, undefined],
-    [Number.NaN, null],
-    [{ a: undefined, b: new Date(0) }, { b: '1970-01-01T00:00:00.000Z' }],
-    ['x'.repeat(TASK_LIMITS.resultBytes - 2), 'x'.repeat(TASK_LIMITS.resultBytes - 2)],
-    ['x'.repeat(TASK_LIMITS.resultBytes - 1), 'too large'],
-    ['ü'.repeat(TASK_LIMITS.resultBytes / 2), 'too large'],
-  ])('case %#', (value, kept) => {
-    expect(keepable(value)).toEqual(kept);
+    [undefined, nothing],
+    [null, kept(null)],
+    [() => {}, nothing],
+    [Symbol('x'), nothing],
+    [1n, nothing],
+    [cyclic, nothing],
+    [Number.NaN, kept(null)],
+    [{ a: undefined, b: new Date(0) }, kept({ b: '1970-01-01T00:00:00.000Z' })],
+    // Whatever a text says, it is one.
+    ['too large', kept('too large')],
+    ['x'.repeat(TASK_LIMITS.resultBytes - 2), kept('x'.repeat(TASK_LIMITS.resultBytes - 2))],
+    ['x'.repeat(TASK_LIMITS.resultBytes - 1), tooLarge],
+    ['ü'.repeat(TASK_LIMITS.resultBytes / 2), tooLarge],
+  ])('case %#', (value, wanted) => {
+    expect(keepable(value)).toEqual(wanted);
   });
 });

@@ -69,12 +69,23 @@ function statusOf(
   return isOfMessage || state === 'idle' ? 'succeeded' : 'failed';
 }
 
-/** What JSON keeps of it; `undefined` = nothing. */
-export function keepable(result: unknown): unknown {
+/** What of an answer goes along with the release: what JSON keeps of it, and nothing of what is too large. */
+export interface Keepable {
+  readonly isTooLarge: boolean;
+  readonly kept: Pick<ReleaseRequest, 'result'>;
+}
+
+export function keepable(answer: unknown): Keepable {
+  const text = jsonOf(answer);
+  const isTooLarge = text !== undefined && Buffer.byteLength(text) > TASK_LIMITS.resultBytes;
+  if (text === undefined || isTooLarge) return { isTooLarge, kept: {} };
+  return { isTooLarge, kept: { result: JSON.parse(text) as NonNullable<ReleaseRequest['result']> } };
+}
+
+/** `undefined` for what JSON has no form of. */
+function jsonOf(value: unknown): string | undefined {
   try {
-    const text = JSON.stringify(result) as string | undefined;
-    if (text === undefined) return undefined;
-    return Buffer.byteLength(text) > TASK_LIMITS.resultBytes ? 'too large' : (JSON.parse(text) as unknown);
+    return JSON.stringify(value) as string | undefined;
   } catch {
     return undefined;
   }

@@ -6,7 +6,6 @@ import {
   type AcquireRequest,
   type Clock,
   type HeldTask,
-  type ReleaseRequest,
   type StalePolicy,
 } from '#contracts';
 import { TaskLostError, type GuardClient } from '#guards';
@@ -125,12 +124,9 @@ export class RunTasks {
       throw lost.reason;
     }
     if (held.isOfMessage || !isHeld) return { kind: 'ran', result };
-    const kept = keepable(result);
-    if (kept === 'too large') this.options.log.warn({ key }, 'what a task answered is too large to be kept');
-    const answer = await this.holdings.release(run.runId, held, {
-      status: 'succeeded',
-      ...(kept === undefined || kept === 'too large' ? {} : { result: kept as NonNullable<ReleaseRequest['result']> }),
-    });
+    const { isTooLarge, kept } = keepable(result);
+    if (isTooLarge) this.options.log.warn({ key }, 'what a task answered is too large to be kept');
+    const answer = await this.holdings.release(run.runId, held, { status: 'succeeded', ...kept });
     if (answer === 'lost') throw new TaskLostError(key, 'somebody else has it');
     return { kind: 'ran', result };
   }
