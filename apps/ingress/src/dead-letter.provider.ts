@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { messageTaskKey, type TaskView } from '#contracts';
+import { messageTaskKey } from '#contracts';
 import type { TaskLookup } from '#guards';
 import { notFound, ProblemException } from '#http';
 import type { DeadEntry, DeadLetters, DeadQuery } from './dead-letters.client.js';
@@ -9,7 +9,7 @@ import type { DeadEntry, DeadLetters, DeadQuery } from './dead-letters.client.js
 export class DeadLetterService {
   constructor(
     private readonly letters: DeadLetters,
-    private readonly tasks: Pick<TaskLookup, 'get'>,
+    private readonly tasks: Pick<TaskLookup, 'conflictOn'>,
   ) {}
 
   async list(query: DeadQuery): Promise<object> {
@@ -37,16 +37,17 @@ export class DeadLetterService {
     const { task } = letter.message;
     if (task === undefined) return;
     const key = messageTaskKey(task, agent, session);
-    const found = await this.tasks.get(key);
-    if (found === undefined || isFree(found)) return;
-    const remedy =
-      found.state === 'running' ? 'wait until it ends' : 'approve it first (`lanekeeper tasks approve-retry`)';
+    const found = await this.tasks.conflictOn(key);
+    if (found === undefined) return;
+    const { state, conflict } = found;
+    const isRunning = conflict.kind === 'already_running';
+    const remedy = isRunning ? 'wait until it ends' : 'approve it first (`lanekeeper tasks approve-retry`)';
     throw new ProblemException({
       status: 409,
       code: 'task-not-free',
       title: 'Its task cannot run now',
-      detail: `task ${JSON.stringify(key)}: found it ${found.state}, wanted it free; ${remedy}, then retry the message`,
-      extra: { task: key, state: found.state },
+      detail: `task ${JSON.stringify(key)}: found it ${state}, wanted it free; ${remedy}, then retry the message`,
+      extra: { task: key, state },
     });
   }
 
@@ -54,11 +55,6 @@ export class DeadLetterService {
     if (!(await this.letters.drop(deadId))) throw unknownEntry();
     return { deadId, dropped: true };
   }
-}
-
-function isFree({ state, stale }: TaskView): boolean {
-  if (state === 'stale') return stale === 'heal';
-  return state === 'succeeded' || state === 'cancelled' || state === 'approved';
 }
 
 function summary({ deadId, agent, session, letter }: DeadEntry): object {

@@ -25,7 +25,7 @@ export interface IngressModuleOptions {
   readonly pulse: BrokerPulse;
   readonly inbox: InboxPulse;
   readonly deadLetters: DeadLetters;
-  readonly tasks: Pick<TaskLookup, 'get'>;
+  readonly tasks: Pick<TaskLookup, 'conflictOn'>;
   readonly workers: WorkerDirectory;
   readonly log: Logger;
   readonly scopeOf: ScopeOf;

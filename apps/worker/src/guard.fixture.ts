@@ -1,5 +1,12 @@
-import { checkTaskRequest, type Clock, type SessionTokens, type TaskOperation, type TaskView } from '#contracts';
-import { GuardRefusedError, GuardUnavailableError, TaskGuard, type GuardCallOptions, type GuardClient } from '#guards';
+import { checkTaskRequest, type Clock, type SessionTokens, type TaskOperation } from '#contracts';
+import {
+  GuardRefusedError,
+  GuardUnavailableError,
+  TaskGuard,
+  TaskLookup,
+  type GuardCallOptions,
+  type GuardClient,
+} from '#guards';
 import type { Batch } from '#lanes';
 import { silentLogger, type Logger } from '#telemetry';
 import { ManualClock } from '#testing';
@@ -16,8 +23,11 @@ interface Asked {
 }
 
 /** A guard in this process, which can be away, slow, or lose its replies: it has done then what it was asked for. */
-export class GuardDouble implements Pick<GuardClient, 'acquire' | 'renew' | 'release' | 'end'> {
+export class GuardDouble
+  implements Pick<GuardClient, 'acquire' | 'renew' | 'release' | 'end'>, Pick<TaskLookup, 'conflictOn'>
+{
   readonly guard: TaskGuard;
+  private readonly lookup: TaskLookup;
   readonly asked: Asked[] = [];
   isAway = false;
   losesReplies = false;
@@ -26,6 +36,7 @@ export class GuardDouble implements Pick<GuardClient, 'acquire' | 'renew' | 'rel
   constructor(private readonly clock: Clock) {
     const store = new MemoryTaskStore(clock);
     this.guard = new TaskGuard({ store, clock, keepMs: 86_400_000, onEvent: () => {}, log: silentLogger });
+    this.lookup = new TaskLookup(store, clock);
   }
 
   readonly acquire: GuardClient['acquire'] = (key, request, options) =>
@@ -37,8 +48,8 @@ export class GuardDouble implements Pick<GuardClient, 'acquire' | 'renew' | 'rel
   readonly end: GuardClient['end'] = (key, request, options) =>
     this.call('end', key, request, options, () => this.guard.end(key, request as never));
 
-  get = (key: string): Promise<TaskView | undefined> =>
-    this.isAway ? Promise.reject(new Error('the broker is away')) : this.guard.get(key);
+  readonly conflictOn: TaskLookup['conflictOn'] = (key) =>
+    this.isAway ? Promise.reject(new Error('the broker is away')) : this.lookup.conflictOn(key);
 
   async stateOf(key: string): Promise<string | undefined> {
     const task = await this.guard.get(key);

@@ -16,7 +16,7 @@ import type { Logger } from '#telemetry';
 import type { RunEnd, TaskRunner } from './held-task.js';
 import { taskOfMessage, type TaskSettings } from './message-task.js';
 import type { RunTasks } from './run-tasks.js';
-import { refusalOf, refusalOfLook } from './task-refusal.js';
+import { refusalOf } from './task-refusal.js';
 
 /** Whether a turn may call its handler. */
 export type Admission =
@@ -24,7 +24,7 @@ export type Admission =
 
 export interface GuardedRunsOptions {
   readonly tasks: RunTasks;
-  readonly lookup: Pick<TaskLookup, 'get'>;
+  readonly lookup: Pick<TaskLookup, 'conflictOn'>;
   readonly client: Pick<GuardClient, 'release' | 'end'>;
   readonly settings: TaskSettings;
   readonly worker: string;
@@ -60,7 +60,8 @@ export class GuardedRuns implements TaskPorts {
     try {
       await this.whenSettled(key);
       await tasks.holdings.whenReleased(key);
-      return refusalOfLook(await lookup.get(key));
+      const found = await lookup.conflictOn(key);
+      return found && refusalOf(key, found.conflict);
     } catch (error) {
       // Whoever begins asks again.
       log.debug({ error: String(error) }, 'nobody could look at a task');

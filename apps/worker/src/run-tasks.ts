@@ -1,4 +1,4 @@
-import { TurnOverError, type HeldTaskView, type TaskConflict, type TaskOptions, type TaskRun } from '#agents';
+import { TurnOverError, type HeldTaskView, type TaskOptions, type TaskRun } from '#agents';
 import {
   describeThrown,
   RetryLaterError,
@@ -7,6 +7,7 @@ import {
   type Clock,
   type HeldTask,
   type StalePolicy,
+  type TaskConflict,
 } from '#contracts';
 import { TaskLostError, type GuardClient } from '#guards';
 import type { Logger } from '#telemetry';

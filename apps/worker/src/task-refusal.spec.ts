@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { TaskView } from '#contracts';
-import { refusalOf, refusalOfLook } from './task-refusal.js';
+import { refusalOf } from './task-refusal.js';
 
 const startedAt = Date.UTC(2026, 0, 5, 12);
 const error = { name: 'E', message: 'SECRET' };
@@ -25,31 +24,5 @@ describe('why a message does not get its task', () => {
     });
     expect(JSON.stringify(refusal)).not.toContain('SECRET');
     expect(refusalOf('k', { ...failed, approvalExpired: true }).data).toMatchObject({ approvalExpired: true });
-  });
-});
-
-describe('why it would not get it now', () => {
-  const view = (more: Partial<TaskView>): TaskView => ({
-    ...{ key: 'k', state: 'running', runId: 'r', token: 1, startedAt, attempts: 2, staleCount: 0, history: [] },
-    ...more,
-  });
-  const ended = { endedAt: startedAt, error };
-
-  it('says the same as whoever asks for it', () => {
-    expect(refusalOfLook(view({ expiresAt: running.expiresAt }))).toEqual(refusalOf('k', running));
-    expect(refusalOfLook(view({ state: 'failed', ...ended }))).toEqual(refusalOf('k', failed));
-    expect(refusalOfLook(view({ state: 'stale', stale: 'approve', ...ended }))).toEqual(refusalOf('k', failed));
-    const expired = refusalOf('k', { ...failed, approvalExpired: true });
-    expect(refusalOfLook(view({ state: 'approval_expired', ...ended }))).toEqual(expired);
-  });
-
-  it.each<[string, TaskView | undefined]>([
-    ['nothing is known of it', undefined],
-    ['it ended well', view({ state: 'succeeded' })],
-    ['it was cancelled', view({ state: 'cancelled' })],
-    ['somebody approved it', view({ state: 'approved' })],
-    ['its holder is gone, and the next one may have it', view({ state: 'stale', stale: 'heal' })],
-  ])('lets it wait when %s', (_title, found) => {
-    expect(refusalOfLook(found)).toBeUndefined();
   });
 });

@@ -11,7 +11,6 @@ export {
   NoTasksError,
   TaskNameError,
   type HeldTaskView,
-  type TaskConflict,
   type TaskKeeper,
   type TaskName,
   type TaskOptions,

@@ -1,4 +1,4 @@
-import type { AcquireAnswer, StalePolicy } from '#contracts';
+import type { StalePolicy, TaskConflict } from '#contracts';
 import { describeValue, isTaskName, isTaskNamespace, LanekeeperError, makeTaskKey, sessionTaskScope } from '#contracts';
 
 /** A task by its name in this session, or by a name that sessions share. */
@@ -27,9 +27,6 @@ export interface HeldTaskView {
   /** Aborts when the turn has to stop, or when somebody else may have the task. */
   readonly signal: AbortSignal;
 }
-
-/** What a turn did not get, and why. */
-export type TaskConflict = Extract<AcquireAnswer, { readonly kind: 'already_running' | 'approval_required' }>;
 
 export type TaskRun<Result> =
   | { readonly kind: 'ran'; readonly result: Result }

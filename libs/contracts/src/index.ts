@@ -100,6 +100,7 @@ export {
   type RenewRequest,
   type StalePolicy,
   type TaskAnswers,
+  type TaskConflict,
   type TaskError,
   type TaskOperation,
   type TaskState,

@@ -145,6 +145,11 @@ export type AcquireAnswer =
       readonly startedAt: number;
       readonly expiresAt: number;
     }
+  | TaskConflict
+  | { readonly kind: 'done'; readonly runId: string; readonly endedAt: number; readonly result?: z.core.util.JSONType };
+
+/** Why somebody does not get a task now. */
+export type TaskConflict =
   | {
       readonly kind: 'already_running';
       readonly runId: string;
@@ -165,8 +170,7 @@ export type AcquireAnswer =
       readonly approvableUntil?: number;
       /** That time is over: only `release` by an operator frees it. */
       readonly approvalExpired?: true;
-    }
-  | { readonly kind: 'done'; readonly runId: string; readonly endedAt: number; readonly result?: z.core.util.JSONType };
+    };
 
 /** The caller does not hold it (any more): another holding, or none. */
 export interface NotHeld {

@@ -10,6 +10,7 @@ import {
   type ReleaseAnswer,
   type RenewAnswer,
   type RenewRequest,
+  type TaskConflict,
   type TaskError,
 } from '#contracts';
 import { addStep, type EndedTask, type RunningTask, type TaskEntry, type UnfinishedTask } from './task-entry.js';
@@ -63,21 +64,27 @@ export function asOf(entry: TaskEntry, now: number): TaskEntry {
 
 export function acquire(key: string, found: Entry, request: AcquireRequest, now: number): Decided<AcquireAnswer> {
   const entry = found && asOf(found, now);
-  switch (entry?.state) {
+  if (entry?.state === 'running' && isRepeated(entry, request)) return { answer: granted(entry) };
+  const conflict = entry && conflictWith(entry, request.runId);
+  if (conflict !== undefined) return { answer: conflict };
+  if (entry?.state === 'succeeded' && isDoneFor(entry, request, now)) return { answer: done(entry) };
+  return begin(key, entry, request, now);
+}
+
+/** Why this run would not get it, also for who only looks. `entry`: as of now. */
+export function conflictWith(entry: TaskEntry, runId?: string): TaskConflict | undefined {
+  switch (entry.state) {
     case 'running':
-      return { answer: isRepeated(entry, request) ? granted(entry) : alreadyRunning(entry, request) };
+      return alreadyRunning(entry, runId);
     case 'stale':
-      return entry.stale === 'heal' ? begin(key, entry, request, now) : { answer: approvalRequired(entry) };
+      return entry.stale === 'heal' ? undefined : approvalRequired(entry);
     case 'failed':
     case 'approval_expired':
-      return { answer: approvalRequired(entry) };
+      return approvalRequired(entry);
     case 'succeeded':
-      if (isDoneFor(entry, request, now)) return { answer: done(entry) };
-      return begin(key, entry, request, now);
     case 'cancelled':
     case 'approved':
-    case undefined:
-      return begin(key, entry, request, now);
+      return undefined;
   }
 }
 
@@ -228,11 +235,11 @@ function granted({ token, startedAt, grantedUntil }: RunningTask): AcquireAnswer
   return { kind: 'acquired', token, startedAt, expiresAt: grantedUntil };
 }
 
-function alreadyRunning({ startedAt, expiresAt, owner, runId }: RunningTask, request: AcquireRequest): AcquireAnswer {
-  return { kind: 'already_running', runId, startedAt, expiresAt, own: runId === request.runId, ...defined({ owner }) };
+function alreadyRunning({ startedAt, expiresAt, owner, runId }: RunningTask, byRun: string | undefined): TaskConflict {
+  return { kind: 'already_running', runId, startedAt, expiresAt, own: runId === byRun, ...defined({ owner }) };
 }
 
-function approvalRequired(entry: UnfinishedTask): AcquireAnswer {
+function approvalRequired(entry: UnfinishedTask): TaskConflict {
   const { runId, endedAt, error, attempts, approvableUntil, state } = entry;
   return {
     ...{ kind: 'approval_required', failedRunId: runId, failedAt: endedAt, error, attempts },
