@@ -63,7 +63,6 @@ export async function openGuardBroker({
     keepMs: settings.guard.keepMs,
     defaults: { ttlMs: settings.guard.ttlMs, stale: settings.guard.stale },
     onEvent: (event) => events.tell(event),
-    log,
   });
   const index = new TaskIndex();
   const { sweepMs } = settings.guard;

@@ -35,7 +35,7 @@ export class GuardDouble
 
   constructor(private readonly clock: Clock) {
     const store = new MemoryTaskStore(clock);
-    this.guard = new TaskGuard({ store, clock, keepMs: 86_400_000, onEvent: () => {}, log: silentLogger });
+    this.guard = new TaskGuard({ store, clock, keepMs: 86_400_000, onEvent: () => {} });
     this.lookup = new TaskLookup(store, clock);
   }
 

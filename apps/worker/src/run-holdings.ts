@@ -1,5 +1,5 @@
-import type { Clock, HeldTask, ReleaseRequest } from '#contracts';
-import { TaskHolding, type GuardClient } from '#guards';
+import type { Clock, HeldTask } from '#contracts';
+import { stateAfter, TaskHolding, type GuardClient } from '#guards';
 import type { Logger } from '#telemetry';
 import { FORMER_ATTEMPT, releaseOf, releaseOfCut, type Held, type RunEnd } from './held-task.js';
 import { TaskReleases, type HowReleased } from './task-releases.js';
@@ -33,8 +33,6 @@ export interface Grant {
 }
 
 const NONE: readonly Held[] = [];
-/** Outcomes after which nobody has to approve the next one. */
-const FREES: ReadonlySet<ReleaseRequest['status']> = new Set(['succeeded', 'cancelled', 'interrupted']);
 const INTERRUPTED: HowReleased = { status: 'interrupted' };
 
 export class RunHoldings {
@@ -107,7 +105,7 @@ export class RunHoldings {
     await Promise.all(
       this.all(runId).map((held) => {
         const how = releaseOf(held, end, isLeaked);
-        return FREES.has(how.status) ? undefined : this.release(runId, held, how);
+        return stateAfter(how.status) === 'failed' ? this.release(runId, held, how) : undefined;
       }),
     );
   }

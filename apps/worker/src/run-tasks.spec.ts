@@ -105,7 +105,7 @@ describe('a task of a turn', () => {
     await guard.end(KEY, { by: 'operator' });
     await clock.advance(TTL_MS / 3);
     expect(isStopped).toBe(true);
-    expect(tasks.heldBy('r')).toEqual([]);
+    expect(tasks.holdings.heldBy('r')).toEqual([]);
     end.resolve();
     await lost;
     expect([statuses(guard), tasks.holdings.holdsAny('r'), clock.waiting]).toEqual([[], false, 0]);
@@ -400,6 +400,6 @@ describe('the end of a run', () => {
     // The pause of what is told again, and the answers that are on their way.
     await clock.advance(WITHIN_MS + 1_000);
     await late;
-    expect([clock.waiting, tasks.heldBy('r')]).toEqual([0, []]);
+    expect([clock.waiting, tasks.holdings.heldBy('r')]).toEqual([0, []]);
   });
 });

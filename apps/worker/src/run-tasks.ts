@@ -62,10 +62,6 @@ export class RunTasks {
     this.unclear = new UnclearRequests(options.newRequestId);
   }
 
-  heldBy(runId: string): HeldTask[] {
-    return this.holdings.heldBy(runId);
-  }
-
   /**
    * Goes on with what a former attempt held elsewhere. What it lost in between is not there any more; what nobody can be
    * asked about is held on to unheard, so that the attempt after this one still knows of it.

@@ -172,7 +172,7 @@ async function describeSession(
   if (answer.state === 'held') return { ...answer, ...(await holders.running(answer.worker, asked)) };
   const { running, retry, concurrent = [] } = answer;
   const runs = [running, retry, ...concurrent].flatMap((run) => run?.runId ?? []);
-  const held = runs.flatMap((runId) => tasks.heldBy(runId).map(({ key }) => key));
+  const held = runs.flatMap((runId) => tasks.holdings.heldBy(runId).map(({ key }) => key));
   return held.length === 0 ? answer : { ...answer, tasks: held };
 }
 

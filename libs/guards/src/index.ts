@@ -1,6 +1,8 @@
 export { GuardClient, GuardRefusedError, GuardUnavailableError, type GuardCallOptions } from './guard.client.js';
+export { stateAfter } from './task-decisions.js';
 export { KvTaskStore } from './kv-task-store.client.js';
-export { isOpenTask, TaskDirectory, type TaskQuery } from './task-directory.client.js';
+export { TaskDirectory, type TaskQuery } from './task-directory.client.js';
+export { isOpenTask } from './task-entry.js';
 export type { TaskEvent } from './task-events.js';
 export { TaskGuard, UnreadableTaskError, type TaskGuardOptions } from './task-guard.js';
 export { TaskHolding, TaskLostError } from './task-holding.js';

@@ -52,8 +52,7 @@ type JsonValue = NonNullable<EndedTask['result']>;
 /** What an entry has become by time alone, without anybody's doing; the very same entry when it is what it was. */
 export function asOf(entry: TaskEntry, now: number): TaskEntry {
   if (entry.state === 'running' && entry.expiresAt <= now) return asOf(withoutHolder(entry), now);
-  const isWaiting = entry.state === 'failed' || (entry.state === 'stale' && entry.stale === 'approve');
-  if (!isWaiting || (entry.approvableUntil ?? Number.POSITIVE_INFINITY) > now) return entry;
+  if (!isApprovable(entry) || (entry.approvableUntil ?? Number.POSITIVE_INFINITY) > now) return entry;
   const history = addStep(entry.history, {
     at: entry.approvableUntil ?? now,
     what: 'approval_expired',
@@ -117,8 +116,8 @@ export function approve(found: Entry, { by, runId }: ApproveRequest, now: number
   }
   // Said again, or by a second person: one approval lets one through, not two.
   if (entry?.state === 'approved') return { answer: { kind: 'approved', by: entry.approvedBy, at: entry.approvedAt } };
-  const isWaiting = entry?.state === 'failed' || (entry?.state === 'stale' && entry.stale === 'approve');
-  if (!isWaiting) return { answer: { kind: 'not_waiting', state: entry?.state ?? 'none' } };
+  if (entry === undefined || !isApprovable(entry))
+    return { answer: { kind: 'not_waiting', state: entry?.state ?? 'none' } };
   const history = addStep(entry.history, { at: now, what: 'approved', runId: entry.runId, by });
   return {
     answer: { kind: 'approved', by, at: now },
@@ -153,8 +152,8 @@ const ENDED_BY_HOLDER: Record<ReturnType<typeof stateAfter>, readonly TaskEntry[
   failed: ['failed', 'approved', 'approval_expired'],
 };
 
-/** What may have been left half-done needs an approval. */
-function stateAfter(status: string): 'succeeded' | 'cancelled' | 'failed' {
+/** What a task becomes by how its holding ended: what may have been left half-done needs an approval. */
+export function stateAfter(status: string): 'succeeded' | 'cancelled' | 'failed' {
   if (status === 'succeeded') return 'succeeded';
   return status === 'cancelled' || status === 'interrupted' ? 'cancelled' : 'failed';
 }
@@ -219,6 +218,11 @@ function identityOf(entry: TaskEntry) {
 function failureOf(entry: UnfinishedTask) {
   const { status, endedAt, error, approvalForMs, approvableUntil } = entry;
   return { ...identityOf(entry), status, endedAt, error, ...defined({ approvalForMs, approvableUntil }) };
+}
+
+/** Whether an approval is what it waits for. */
+function isApprovable(entry: TaskEntry): entry is Extract<TaskEntry, { readonly state: 'failed' | 'stale' }> {
+  return entry.state === 'failed' || (entry.state === 'stale' && entry.stale === 'approve');
 }
 
 function isDoneFor(entry: EndedTask, { runId, doneForMs = 0 }: AcquireRequest, now: number): boolean {

@@ -1,7 +1,7 @@
 import { parseTaskKeyTokens, type Names, type TaskState, type TaskView } from '#contracts';
 import type { StoredMessage, StreamLookup } from '#jetstream';
 import { asOf } from './task-decisions.js';
-import { atRevision, parseTaskEntry, viewOf } from './task-entry.js';
+import { atRevision, isOpenTask, parseTaskEntry, viewOf } from './task-entry.js';
 
 export interface TaskQuery {
   readonly state?: TaskState | undefined;
@@ -12,11 +12,6 @@ export interface TaskQuery {
   readonly limit: number;
   /** `next` of the page before; 0 = from the beginning. */
   readonly after: number;
-}
-
-/** Whether it runs or waits for somebody. */
-export function isOpenTask({ state }: Pick<TaskView, 'state'>): boolean {
-  return state !== 'succeeded' && state !== 'cancelled';
 }
 
 /** Tasks, for people: read from the broker as they stand there, so they may be a moment old. */

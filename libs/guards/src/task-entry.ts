@@ -90,6 +90,11 @@ export type EndedTask = z.infer<typeof ended>;
 /** It did not come to a good end: the ones that an acquire does not simply replace are among them. */
 export type UnfinishedTask = Extract<TaskEntry, { readonly error: unknown }>;
 
+/** Whether it runs or waits for somebody; what ended well does neither, and is forgotten after a while. */
+export function isOpenTask({ state }: Pick<TaskView, 'state'>): boolean {
+  return state !== 'succeeded' && state !== 'cancelled';
+}
+
 /** `undefined` for what no guard has written. */
 export function parseTaskEntry(text: string): TaskEntry | undefined {
   try {

@@ -8,7 +8,6 @@ import {
   type Outcome,
   type StalePolicy,
 } from '#contracts';
-import { silentLogger } from '#telemetry';
 import { ManualClock } from '#testing';
 import { AWAY, FaultyStore } from './faulty-store.fixture.js';
 import { MemoryTaskStore } from './memory-task-store.js';
@@ -210,7 +209,7 @@ class Model {
     const { clock } = this;
     const store = new FaultyStore(this.witnessed(what, token));
     store.nextFault = () => (this.isSound ? undefined : this.fault());
-    return new TaskGuard({ store, clock, keepMs: 10_000, onEvent: () => {}, log: silentLogger });
+    return new TaskGuard({ store, clock, keepMs: 10_000, onEvent: () => {} });
   }
 
   private fault(): 'unheard' | 'lost' | 'away' | undefined {

@@ -12,9 +12,8 @@ import {
   type RenewRequest,
   type TaskView,
 } from '#contracts';
-import type { Logger } from '#telemetry';
 import { acquire, approve, asOf, end, release, renew, type Decided, type End, type Release } from './task-decisions.js';
-import { viewOf, type TaskEntry } from './task-entry.js';
+import { isOpenTask, viewOf, type TaskEntry } from './task-entry.js';
 import { addedSteps, eventsOf, type TaskEvent } from './task-events.js';
 import type { TaskStore } from './task-store.js';
 
@@ -26,7 +25,6 @@ export interface TaskGuardOptions {
   /** Of holdings that say nothing - default: `TASK_DEFAULTS`. */
   readonly defaults?: Pick<AcquireRequest, 'ttlMs' | 'stale'>;
   readonly onEvent: (event: TaskEvent) => void;
-  readonly log: Logger;
 }
 
 /** Each time somebody else has made progress, so only very many who ask at once for one key ever come near it. */
@@ -116,8 +114,8 @@ export class TaskGuard {
     return { entry, revision };
   }
 
-  private ttlOf({ state }: TaskEntry): number | undefined {
-    return state === 'succeeded' || state === 'cancelled' ? this.options.keepMs : undefined;
+  private ttlOf(entry: TaskEntry): number | undefined {
+    return isOpenTask(entry) ? undefined : this.options.keepMs;
   }
 }
 

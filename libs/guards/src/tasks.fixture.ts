@@ -1,5 +1,4 @@
 import type { AcquireRequest, TaskState } from '#contracts';
-import { silentLogger } from '#telemetry';
 import { ManualClock } from '#testing';
 import { MemoryTaskStore } from './memory-task-store.js';
 import { acquire, approve, asOf, release } from './task-decisions.js';
@@ -67,7 +66,7 @@ export function guardOver(
 ): { readonly guard: TaskGuard; readonly events: TaskEvent[] } {
   const events: TaskEvent[] = [];
   const onEvent = (event: TaskEvent) => void events.push(event);
-  return { guard: new TaskGuard({ store, clock, keepMs, onEvent, log: silentLogger }), events };
+  return { guard: new TaskGuard({ store, clock, keepMs, onEvent }), events };
 }
 
 export function memoryGuard(): GuardParts {
