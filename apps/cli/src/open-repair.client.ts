@@ -1,7 +1,7 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { loadSettings, redactUrl } from '#config';
 import { LanekeeperError, Names } from '#contracts';
-import { BrokerConnection, KeyBucket, PublishChannel, SERVER_ERROR, StreamReader } from '#jetstream';
+import { BrokerConnection, bucketStream, KeyBucket, PublishChannel, SERVER_ERROR, StreamReader } from '#jetstream';
 import { brokerUrl } from '#roles';
 import { KeyLeaseStore } from '#shards';
 import { silentLogger } from '#telemetry';
@@ -55,7 +55,7 @@ async function connect(url: string): Promise<BrokerConnection> {
 }
 
 async function expectStreams({ jsm }: BrokerConnection, names: Names): Promise<void> {
-  const wanted = [names.inboxStream, names.turnsStream, `KV_${names.shardsBucket}`];
+  const wanted = [names.inboxStream, names.turnsStream, bucketStream(names.shardsBucket).stream];
   const lacking: string[] = [];
   for (const stream of wanted) {
     await jsm.streams.info(stream).catch((error: unknown) => {

@@ -1,7 +1,8 @@
-import { parseTaskKeyTokens, type Names, type TaskState, type TaskView } from '#contracts';
-import type { StoredMessage, StreamLookup } from '#jetstream';
+import type { Names, TaskState, TaskView } from '#contracts';
+import { bucketStream, type BucketStream, type StreamLookup } from '#jetstream';
 import { asOf } from './task-decisions.js';
-import { atRevision, isOpenTask, parseTaskEntry, viewOf } from './task-entry.js';
+import { isOpenTask, viewOf } from './task-entry.js';
+import { readTaskMessage } from './task-message.js';
 
 export interface TaskQuery {
   readonly state?: TaskState | undefined;
@@ -16,15 +17,13 @@ export interface TaskQuery {
 
 /** Tasks, for people: read from the broker as they stand there, so they may be a moment old. */
 export class TaskDirectory {
-  private readonly stream: string;
-  private readonly prefix: string;
+  private readonly bucket: BucketStream;
 
   constructor(
     private readonly lookup: Pick<StreamLookup, 'messagesOf'>,
     private readonly names: Names,
   ) {
-    this.stream = `KV_${names.tasksBucket}`;
-    this.prefix = `$KV.${names.tasksBucket}.`;
+    this.bucket = bucketStream(names.tasksBucket);
   }
 
   /** In the order of their last change, the longest unchanged first. */
@@ -34,20 +33,14 @@ export class TaskDirectory {
   ): Promise<{ readonly tasks: TaskView[]; readonly next?: number }> {
     const tasks: TaskView[] = [];
     const keys = scope === undefined ? '>' : this.names.taskKeysOfScope(scope);
-    for await (const stored of this.lookup.messagesOf(this.stream, this.prefix + keys, after + 1)) {
-      const task = this.read(stored, now);
+    const { stream, prefix } = this.bucket;
+    for await (const stored of this.lookup.messagesOf(stream, prefix + keys, after + 1)) {
+      const entry = readTaskMessage(prefix, stored)?.entry;
+      const task = entry && viewOf(asOf(entry, now));
       const isAsked = task !== undefined && (state === undefined || task.state === state);
       if (isAsked && (isOpen === undefined || isOpenTask(task))) tasks.push(task);
       if (tasks.length === limit) return { tasks, next: stored.seq };
     }
     return { tasks };
-  }
-
-  private read({ subject, seq, data }: StoredMessage, now: number): TaskView | undefined {
-    const entry = parseTaskEntry(Buffer.from(data).toString());
-    // What no guard has written is no task; who asks for it by its key is told so.
-    if (entry === undefined || parseTaskKeyTokens(subject.slice(this.prefix.length).split('.')) !== entry.key)
-      return undefined;
-    return viewOf(asOf(atRevision(entry, seq), now));
   }
 }

@@ -157,6 +157,21 @@ describe('a watch over tasks on the broker', () => {
     await until('what is removed is forgotten', () => index.counts(clock.now()).running === undefined);
   });
 
+  it('has nothing written down of a task that was copied from another key', async () => {
+    const { guard, store, counted, swept } = replica();
+    await guard.acquire(KEY, request('r1'));
+    const { entry } = await store.read(KEY);
+    const bucket = connected.bucket(names.tasksBucket);
+    await bucket.write(names.taskKey('s::copy'), JSON.stringify(entry), { expected: 0 });
+    await guard.acquire('s::after', request('r2'));
+    await counted('running');
+    await until('both are written down', async () => {
+      await clock.advance(LATEST_MS);
+      return swept.includes(KEY) && swept.includes('s::after');
+    });
+    expect(swept).not.toContain('s::copy');
+  });
+
   it('goes on after the broker was away', async () => {
     const { guard, counted, store, swept } = replica();
     await guard.acquire(KEY, request('r1'));

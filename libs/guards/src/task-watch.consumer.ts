@@ -1,7 +1,7 @@
-import { parseTaskKeyTokens, type Clock, type Names } from '#contracts';
-import { ShardReader, type BrokerConnection } from '#jetstream';
+import type { Clock, Names } from '#contracts';
+import { bucketStream, ShardReader, type BrokerConnection } from '#jetstream';
 import type { Logger } from '#telemetry';
-import { parseTaskEntry } from './task-entry.js';
+import { readTaskMessage } from './task-message.js';
 import type { TaskGuard } from './task-guard.js';
 import type { TaskIndex } from './task-index.js';
 
@@ -30,14 +30,14 @@ export class TaskWatch {
 
   constructor(private readonly options: TaskWatchOptions) {
     const { connection, names, index, log } = options;
-    const prefix = `$KV.${names.tasksBucket}.`;
+    const { stream, prefix } = bucketStream(names.tasksBucket);
     this.reader = new ShardReader(connection, {
-      stream: `KV_${names.tasksBucket}`,
+      stream,
       filter: `${prefix}>`,
       fromSeq: 1,
-      onMessage: ({ subject, data }) => {
-        const key = parseTaskKeyTokens(subject.slice(prefix.length).split('.'));
-        if (key !== undefined) index.take(key, parseTaskEntry(Buffer.from(data).toString()));
+      onMessage: (message) => {
+        const task = readTaskMessage(prefix, message);
+        if (task !== undefined) index.take(task.key, task.entry);
       },
       onCaughtUp: () => {},
       log,

@@ -1,3 +1,4 @@
+export { bucketStream, type BucketStream } from './bucket-stream.js';
 export { ConfirmedReader, type StreamLookup } from './confirmed-reader.client.js';
 export { aptSystem } from './embedded/apt-system.js';
 export { unpackDebianPackages } from './embedded/debian-package.js';

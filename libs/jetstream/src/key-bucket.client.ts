@@ -1,5 +1,6 @@
 import { HEADER } from '#contracts';
 import type { Logger } from '#telemetry';
+import { bucketStream } from './bucket-stream.js';
 import type { BrokerConnection } from './nats-connection.client.js';
 import type { PublishChannel } from './publish-channel.publisher.js';
 import { SERVER_ERROR } from './server-errors.js';
@@ -44,8 +45,7 @@ export class KeyBucket {
     bucket: string,
     private readonly log: Logger,
   ) {
-    this.stream = `KV_${bucket}`;
-    this.prefix = `$KV.${bucket}.`;
+    ({ stream: this.stream, prefix: this.prefix } = bucketStream(bucket));
   }
 
   /** By the leader: what decisions may rest on. `undefined` when there is nothing under the key. Rejects in an outage. */

@@ -1,4 +1,5 @@
 import type { Names } from '#contracts';
+import { bucketStream } from './bucket-stream.js';
 
 /**
  * The streams that an installation needs, as plain data. `topology.client` makes the broker look like this at every
@@ -100,11 +101,12 @@ function numbers(names: Names, settings: TopologySettings): StreamSpec {
 
 /** A key-value bucket with one value per key, in the form that every client of the server knows. */
 function bucket(name: string, description: string, { replicas }: TopologySettings): StreamSpec {
+  const { stream, prefix } = bucketStream(name);
   return {
-    name: `KV_${name}`,
+    name: stream,
     description,
     fixed: {
-      subjects: [`$KV.${name}.>`],
+      subjects: [`${prefix}>`],
       storage: 'file',
       retention: 'limits',
       allow_rollup_hdrs: true,
