@@ -1,9 +1,10 @@
 import type { Settings } from '#config';
-import { LanekeeperError, systemClock, type Names } from '#contracts';
+import { systemClock, type Names } from '#contracts';
 import { KvTaskStore, TaskDirectory, TaskGuard, TaskIndex, TaskWatch } from '#guards';
 import type { BrokerPulse } from '#http';
 import {
   applyTopology,
+  BrokerAwayError,
   BrokerConnection,
   ConfirmedReader,
   declareTopology,
@@ -95,7 +96,7 @@ type TaskBucket = Pick<KeyBucket, 'read' | 'write'>;
 function unlessAway(connection: Pick<BrokerConnection, 'isUp'>, bucket: TaskBucket): TaskBucket {
   return {
     read: async (key) => {
-      if (!connection.isUp) throw new LanekeeperError('broker_away', 'the broker is away: try again when it is back');
+      if (!connection.isUp) throw new BrokerAwayError();
       return bucket.read(key);
     },
     write: (...call) => bucket.write(...call),

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { RequestError } from '@nats-io/transport-node';
 import type { Names, SessionAnswer, SessionTokens } from '#contracts';
-import type { BrokerConnection } from '#jetstream';
+import { isNobodyThere, type BrokerConnection } from '#jetstream';
 
 const ANSWER_WITHIN_MS = 1_000;
 /** While a shard changes hands nobody answers for some ms; longer than this it has no owner. */
@@ -24,14 +23,10 @@ export class SessionQuestions {
         const message = await this.connection.nc.request(this.names.shardRpcSubject(shard), body, options);
         return message.json<SessionAnswer>();
       } catch (error) {
+        // That answer comes at once, so asking again costs little.
         if (!isNobodyThere(error) || performance.now() + ASK_AGAIN_MS > giveUpAt) return undefined;
       }
       await delay(ASK_AGAIN_MS);
     }
   }
-}
-
-/** The broker's answer for a subject that nobody listens to. It comes at once, so asking again costs little. */
-function isNobodyThere(error: unknown): boolean {
-  return error instanceof RequestError && error.isNoResponders();
 }

@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { RequestError } from '@nats-io/transport-node';
 import {
   RetryLaterError,
   type AcquireRequest,
@@ -14,7 +13,7 @@ import {
   type TaskAnswers,
   type TaskOperation,
 } from '#contracts';
-import type { BrokerConnection } from '#jetstream';
+import { BrokerAwayError, isNobodyThere, type BrokerConnection } from '#jetstream';
 
 export interface GuardCallOptions {
   /** How long an answer is waited for in all - ms - default 2000. */
@@ -105,21 +104,15 @@ export class GuardClient {
 
   private async ask<Answer>(subject: string, body: string, timeout: number): Promise<GuardReply<Answer>> {
     // It would lie in the send buffer until the broker is back, long after its caller has given up.
-    if (!this.connection.isUp) throw new BrokerAway();
+    if (!this.connection.isUp) throw new BrokerAwayError();
     const message = await this.connection.nc.request(subject, body, { timeout });
     return message.json<GuardReply<Answer>>();
   }
 }
 
-class BrokerAway extends LanekeeperError {
-  constructor() {
-    super('broker_away', 'the broker is away');
-  }
-}
-
 /** Whether nobody can have got a request. */
 function isUnheard(cause: unknown): boolean {
-  return cause instanceof BrokerAway || (cause instanceof RequestError && cause.isNoResponders());
+  return cause instanceof BrokerAwayError || isNobodyThere(cause);
 }
 
 /** The guard does not take such a request, however often it is made. */

@@ -1,3 +1,4 @@
+export { BrokerAwayError } from './broker-away-error.js';
 export { bucketStream, type BucketStream } from './bucket-stream.js';
 export { ConfirmedReader, type StreamLookup } from './confirmed-reader.client.js';
 export { aptSystem } from './embedded/apt-system.js';
@@ -8,7 +9,7 @@ export { KeyBucket, type KeyEntry, type KeyWrite } from './key-bucket.client.js'
 export { LastMessageBatcher } from './last-message-batcher.client.js';
 export { BrokerConnection } from './nats-connection.client.js';
 export { PatientPublisher } from './patient-publisher.publisher.js';
-export { untilJetStreamAnswers } from './patience.client.js';
+export { isNobodyThere, untilJetStreamAnswers } from './patience.client.js';
 export { PublishChannel, type PublishOutcome } from './publish-channel.publisher.js';
 export { RecordCommitter, type CommitOutcome, type RecordWrite } from './record-commit.publisher.js';
 export { SERVER_ERROR } from './server-errors.js';

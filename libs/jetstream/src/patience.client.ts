@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { JetStreamApiError } from '@nats-io/jetstream';
-import { TimeoutError } from '@nats-io/transport-node';
+import { RequestError, TimeoutError } from '@nats-io/transport-node';
 import type { Logger } from '#telemetry';
 import { BrokerAwayError } from './broker-away-error.js';
 import { SERVER_ERROR } from './server-errors.js';
@@ -42,6 +42,11 @@ export async function untilJetStreamAnswers<T>(
   const says =
     'JetStream does not answer yet (it elects a leader, or waits for more nodes), trying again until it does';
   return patiently(attempt, { mayPass: isUnanswered, says, log, signal });
+}
+
+/** The broker's answer to a request on a subject that nobody listens to: it comes at once, and nobody has got the request. */
+export function isNobodyThere(error: unknown): boolean {
+  return error instanceof RequestError && error.isNoResponders();
 }
 
 /** Nobody was there to answer a request: that says nothing about what was asked. */
