@@ -1,11 +1,10 @@
 import {
   decodeToken,
   HEADER,
-  makeTaskKey,
   parseInboxEntry,
   parseRecord,
   parseTurnStarted,
-  sessionTaskScope,
+  sessionTaskKey,
   type InboxMessage,
   type Names,
 } from '#contracts';
@@ -142,7 +141,5 @@ export class StreamHistory implements AsyncDisposable {
 }
 
 function taskKeyOf(session: string, { task }: Pick<InboxMessage, 'task'>): string | undefined {
-  if (task === undefined) return undefined;
-  const { name, namespace = sessionTaskScope('main', session) } = typeof task === 'string' ? { name: task } : task;
-  return makeTaskKey(namespace, name);
+  return task === undefined ? undefined : sessionTaskKey(task, { agent: 'main', session });
 }

@@ -134,6 +134,26 @@ describe('a message with a task', () => {
     expect(later.body).toMatchObject({ decision: 'handled' });
   });
 
+  it('that only its agent’s settings find (taskFrom) waits for its approval among the dead ones too', async () => {
+    await using agent = await startAgent((_call, response) => answerStatus(response, 500));
+    const settings = { agents: { main: { ...FAST, taskFrom: { commands: ['/deploy'] } } } };
+    await using cluster = await startCluster(['a'], { agentUrl: agent.url, settings, guard: true });
+    const { api, ask } = cluster;
+    const sent = await api.send('s', { id: 'm1', text: '/deploy now' }, { wait: '20s' });
+    expect(sent.body).toMatchObject({ decision: 'dead', status: 'failed' });
+    const { body: letters } = await api.get('/v1/dead');
+    const path = `${api.url}/v1/dead/${encodeURIComponent(letters.dead[0].deadId)}/retry`;
+    expect(await requestJson(path, {})).toMatchObject({
+      status: 409,
+      body: { code: 'task-not-free', task: 'main/s::deploy', state: 'failed' },
+    });
+    expect((await api.get('/v1/dead')).body.dead).toHaveLength(1);
+    await ask(`/${keyOf('s', 'deploy')}/approve-retry`, { by: 'ann' });
+    expect((await requestJson(path, {})).status).toBe(202);
+    await api.decided('s', 2);
+    expect(agent.calls).toHaveLength(6);
+  });
+
   it('is one also where only its agent’s settings say so (taskFrom)', async () => {
     await using agent = await startHoldingAgent((_call, response) => answerJson(response, { replies: ['ok'] }));
     const settings = { agents: { main: { taskFrom: { commands: ['/deploy'], data: 'job.name', namespace: 'ops' } } } };

@@ -1,6 +1,6 @@
 import {
-  decodeToken,
   parseRecord,
+  sessionNames,
   type LaneEvent,
   type Names,
   type SessionRecord,
@@ -36,12 +36,7 @@ export async function recordsIn(connection: BrokerConnection, names: Names): Pro
   )) {
     const parsed = parseRecord(Buffer.from(data).toString());
     if (!parsed.ok) throw new Error(parsed.problem);
-    const { agentToken, sessionToken } = names.parseSessionSubject(subject);
-    found.push({
-      agent: decodeToken(agentToken) ?? agentToken,
-      session: decodeToken(sessionToken) ?? sessionToken,
-      record: parsed.record,
-    });
+    found.push({ ...sessionNames(names.parseSessionSubject(subject)), record: parsed.record });
   }
   return found;
 }

@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { messageTaskKey } from '#contracts';
-import type { TaskLookup } from '#guards';
+import { taskOfMessage, type TaskLookup, type TaskSettings } from '#guards';
 import { notFound, ProblemException } from '#http';
 import type { DeadEntry, DeadLetters, DeadQuery } from './dead-letters.client.js';
 
@@ -10,6 +9,7 @@ export class DeadLetterService {
   constructor(
     private readonly letters: DeadLetters,
     private readonly tasks: Pick<TaskLookup, 'conflictOn'>,
+    private readonly settings: TaskSettings,
   ) {}
 
   async list(query: DeadQuery): Promise<object> {
@@ -34,9 +34,8 @@ export class DeadLetterService {
 
   /** It would be refused, and be among the dead ones no more. */
   private async expectTaskMayRun({ agent, session, letter }: DeadEntry): Promise<void> {
-    const { task } = letter.message;
-    if (task === undefined) return;
-    const key = messageTaskKey(task, agent, session);
+    const key = taskOfMessage(this.settings, { agent, session }, letter.message)?.key;
+    if (key === undefined) return;
     const found = await this.tasks.conflictOn(key);
     if (found === undefined) return;
     const { state, conflict } = found;

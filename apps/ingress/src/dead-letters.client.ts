@@ -1,9 +1,9 @@
 import {
-  decodeToken,
   encodeToken,
   makeDeadId,
   parseDeadId,
   parseDeadLetter,
+  sessionNames,
   shardOf,
   type DeadLetter,
   type Names,
@@ -94,14 +94,7 @@ export class DeadLetters {
     const letter = parseDeadLetter(Buffer.from(stored.data).toString());
     if (letter === undefined) return undefined;
     const key = this.names.parseSessionSubject(stored.subject);
-    const { agentToken, sessionToken } = key;
-    return {
-      key,
-      letter,
-      deadId: makeDeadId(key, letter.seq),
-      agent: decodeToken(agentToken) ?? agentToken,
-      session: decodeToken(sessionToken) ?? sessionToken,
-    };
+    return { key, letter, deadId: makeDeadId(key, letter.seq), ...sessionNames(key) };
   }
 
   private async isDead({ key, letter: { seq } }: FoundEntry): Promise<boolean> {

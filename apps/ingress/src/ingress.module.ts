@@ -1,7 +1,7 @@
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { HealthIndicatorService, TerminusModule } from '@nestjs/terminus';
-import type { TaskLookup } from '#guards';
+import type { TaskLookup, TaskSettings } from '#guards';
 import { BrokerIndicator, ProblemFilter, type BrokerPulse } from '#http';
 import type { Logger } from '#telemetry';
 import { CancelService } from './cancel.provider.js';
@@ -26,6 +26,8 @@ export interface IngressModuleOptions {
   readonly inbox: InboxPulse;
   readonly deadLetters: DeadLetters;
   readonly tasks: Pick<TaskLookup, 'conflictOn'>;
+  /** Which messages start a task. */
+  readonly settings: TaskSettings;
   readonly workers: WorkerDirectory;
   readonly log: Logger;
   readonly scopeOf: ScopeOf;
@@ -38,7 +40,19 @@ export interface IngressModuleOptions {
 @Module({})
 export class IngressModule {
   static register(options: IngressModuleOptions): DynamicModule {
-    const { parts, pulse, inbox, deadLetters, tasks, workers, log, scopeOf, providers = [], imports = [] } = options;
+    const {
+      parts,
+      pulse,
+      inbox,
+      deadLetters,
+      tasks,
+      settings,
+      workers,
+      log,
+      scopeOf,
+      providers = [],
+      imports = [],
+    } = options;
     return {
       module: IngressModule,
       imports: [TerminusModule.forRoot({ logger: false }), ...imports],
@@ -52,7 +66,7 @@ export class IngressModule {
         HealthController,
       ],
       providers: [
-        { provide: DeadLetterService, useFactory: () => new DeadLetterService(deadLetters, tasks) },
+        { provide: DeadLetterService, useFactory: () => new DeadLetterService(deadLetters, tasks, settings) },
         {
           provide: SessionChoice,
           useFactory: (resolver?: LockScopeResolver) => new SessionChoice({ scopeOf, resolver, log }),

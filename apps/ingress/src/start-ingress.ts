@@ -37,7 +37,14 @@ export async function startIngress(options: StartIngressOptions): Promise<Runnin
   let app: RunningHttpApp;
   try {
     app = await startHttpApp({
-      module: IngressModule.register({ ...broker, log, providers, imports, scopeOf: configuredScope(settings) }),
+      module: IngressModule.register({
+        ...broker,
+        settings,
+        log,
+        providers,
+        imports,
+        scopeOf: configuredScope(settings),
+      }),
       settings,
       defaultPort: DEFAULT_PORT,
       title: 'Lanekeeper',

@@ -6,6 +6,7 @@ import {
   TaskLookup,
   type GuardCallOptions,
   type GuardClient,
+  type TaskSettings,
 } from '#guards';
 import type { Batch } from '#lanes';
 import { silentLogger, type Logger } from '#telemetry';
@@ -13,7 +14,6 @@ import { ManualClock } from '#testing';
 import { MemoryTaskStore } from '../../../libs/guards/src/memory-task-store.js';
 import { GuardedRuns } from './guarded-runs.js';
 import type { TaskRunner } from './held-task.js';
-import type { TaskSettings } from './message-task.js';
 import { RunTasks } from './run-tasks.js';
 
 interface Asked {

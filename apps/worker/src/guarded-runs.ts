@@ -1,6 +1,6 @@
 import { TurnOverError, type TaskKeeper } from '#agents';
-import { decodeToken, sessionTaskScope, type InboxMessage, type SessionTokens } from '#contracts';
-import type { GuardClient, TaskHolding, TaskLookup } from '#guards';
+import { sessionNames, sessionTaskScope, type InboxMessage, type SessionTokens } from '#contracts';
+import { taskOfMessage, type GuardClient, type TaskHolding, type TaskLookup, type TaskSettings } from '#guards';
 import type {
   AttemptEnd,
   Batch,
@@ -14,7 +14,6 @@ import type {
 } from '#lanes';
 import type { Logger } from '#telemetry';
 import type { RunEnd, TaskRunner } from './held-task.js';
-import { taskOfMessage, type TaskSettings } from './message-task.js';
 import type { RunTasks } from './run-tasks.js';
 import { refusalOf } from './task-refusal.js';
 
@@ -52,7 +51,7 @@ export class GuardedRuns implements TaskPorts {
   constructor(private readonly options: GuardedRunsOptions) {}
 
   taskOf(key: SessionTokens, message: InboxMessage): TaskRef | undefined {
-    return taskOfMessage(this.options.settings, key, message);
+    return taskOfMessage(this.options.settings, sessionNames(key), message);
   }
 
   async lookAtTask(_key: SessionTokens, { key }: TaskRef): Promise<TaskRefusal | undefined> {
@@ -171,10 +170,11 @@ export class GuardedRuns implements TaskPorts {
     for (const [runId, { settled }] of this.ends) if (holdings.find(runId, key) !== undefined) return settled.promise;
   }
 
-  private attemptOf({ agentToken, sessionToken }: SessionTokens, { runId }: Pick<Batch, 'runId'>): TaskRunner {
+  private attemptOf(key: SessionTokens, { runId }: Pick<Batch, 'runId'>): TaskRunner {
     const known = this.attempts.get(runId);
     if (known !== undefined) return known.run;
-    const owner = sessionTaskScope(decodeToken(agentToken) ?? agentToken, decodeToken(sessionToken) ?? sessionToken);
+    const { agent, session } = sessionNames(key);
+    const owner = sessionTaskScope(agent, session);
     const controller = new AbortController();
     const run = { runId, owner, over: controller.signal };
     this.attempts.set(runId, { run, controller });

@@ -1,4 +1,4 @@
-import { decodeToken, type LaneEvent, type Names, type SessionTokens, type TurnStartedEvent } from '#contracts';
+import { sessionNames, type LaneEvent, type Names, type SessionTokens, type TurnStartedEvent } from '#contracts';
 import type { BrokerConnection } from '#jetstream';
 import type { Logger } from '#telemetry';
 
@@ -58,8 +58,8 @@ export class SessionEvents {
   }
 }
 
-/** As people name it; `lockKey` is the Chat SDK's word. A token that names nothing is told as it is. */
-function sessionOf({ agentToken, sessionToken }: SessionTokens): { agent: string; session: string; lockKey: string } {
-  const session = decodeToken(sessionToken) ?? sessionToken;
-  return { agent: decodeToken(agentToken) ?? agentToken, session, lockKey: session };
+/** `lockKey` is the Chat SDK's word for the session. */
+function sessionOf(key: SessionTokens): { agent: string; session: string; lockKey: string } {
+  const { agent, session } = sessionNames(key);
+  return { agent, session, lockKey: session };
 }

@@ -1,5 +1,5 @@
 import type { StalePolicy, TaskConflict } from '#contracts';
-import { describeValue, isTaskName, isTaskNamespace, LanekeeperError, makeTaskKey, sessionTaskScope } from '#contracts';
+import { describeValue, isTaskName, isTaskNamespace, LanekeeperError, sessionTaskKey } from '#contracts';
 
 /** A task by its name in this session, or by a name that sessions share. */
 export type TaskName = string | { readonly name: string; readonly namespace: string };
@@ -97,13 +97,14 @@ export class OwnTasks implements TurnTasks {
   }
 
   private keyOf(task: unknown): string {
-    const { agent, session } = this.scope;
     const { name, namespace } = (typeof task === 'object' && task !== null ? task : { name: task }) as Partial<
       Record<'name' | 'namespace', unknown>
     >;
     if (typeof name !== 'string' || !isTaskName(name)) throw new TaskNameError(`${describeValue(name)} as its name`);
-    if (namespace === undefined) return makeTaskKey(sessionTaskScope(agent, session), name);
-    if (typeof namespace === 'string' && isTaskNamespace(namespace)) return makeTaskKey(namespace, name);
+    if (namespace === undefined) return sessionTaskKey(name, this.scope);
+    if (typeof namespace === 'string' && isTaskNamespace(namespace)) {
+      return sessionTaskKey({ name, namespace }, this.scope);
+    }
     throw new TaskNameError(`${describeValue(namespace)} as its namespace`);
   }
 }

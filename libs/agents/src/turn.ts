@@ -1,4 +1,4 @@
-import { LanekeeperError, decodeToken, describeValue, type InboxMessage, type Reply } from '#contracts';
+import { LanekeeperError, describeValue, sessionNames, type InboxMessage, type Reply } from '#contracts';
 import type { TraceContext } from '#telemetry';
 import { OwnState, type StateChange, type TurnState } from './turn-state.js';
 import { summarize, type TurnSummary } from './turn-summary.js';
@@ -78,8 +78,7 @@ export class Turn {
   constructor(start: TurnStart) {
     this.runId = start.runId;
     this.attempt = start.attempt;
-    this.agent = decodeToken(start.agentToken) ?? start.agentToken;
-    this.session = decodeToken(start.sessionToken) ?? start.sessionToken;
+    ({ agent: this.agent, session: this.session } = sessionNames(start));
     this.messages = start.messages;
     this.trace = start.trace;
     this.start = start;

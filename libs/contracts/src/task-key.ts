@@ -42,11 +42,10 @@ export function makeTaskKey(scope: string, name: string): string {
   return `${scope}${SEPARATOR}${name}`;
 }
 
-/** The key of the task that a message names. */
-export function messageTaskKey(
+/** The key of a task as it is named in a session, by a message or by a turn. */
+export function sessionTaskKey(
   task: string | { readonly name: string; readonly namespace?: string | undefined },
-  agent: string,
-  session: string,
+  { agent, session }: { readonly agent: string; readonly session: string },
 ): string {
   const { name, namespace } = typeof task === 'string' ? { name: task, namespace: undefined } : task;
   return makeTaskKey(namespace ?? sessionTaskScope(agent, session), name);

@@ -2,6 +2,7 @@ export { GuardClient, GuardRefusedError, GuardUnavailableError, type GuardCallOp
 export { stateAfter } from './task-decisions.js';
 export { KvTaskStore } from './kv-task-store.client.js';
 export { TaskDirectory, type TaskQuery } from './task-directory.client.js';
+export { taskOfMessage, type TaskSettings } from './message-task.js';
 export { isOpenTask } from './task-entry.js';
 export type { TaskEvent } from './task-events.js';
 export { TaskGuard, UnreadableTaskError, type TaskGuardOptions } from './task-guard.js';

@@ -1,14 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Settings } from '#config';
-import {
-  decodeToken,
-  isTaskName,
-  makeTaskKey,
-  sessionTaskScope,
-  type InboxMessage,
-  type SessionTokens,
-  type StalePolicy,
-} from '#contracts';
+import { isTaskName, sessionTaskKey, type InboxMessage, type StalePolicy } from '#contracts';
 
 /** The task of a message as the guard is asked for it. */
 export interface GuardedTask {
@@ -25,17 +17,16 @@ export type TaskSettings = Pick<Settings, 'guard'> & {
 /** The task that a message starts: the one that it names, else what `taskFrom` of its agent finds in it. */
 export function taskOfMessage(
   { guard, agents }: TaskSettings,
-  { agentToken, sessionToken }: SessionTokens,
+  session: { readonly agent: string; readonly session: string },
   message: Pick<InboxMessage, 'task' | 'text' | 'data'>,
 ): GuardedTask | undefined {
-  const agent = decodeToken(agentToken) ?? agentToken;
-  const taskFrom = agents[agent]?.taskFrom;
+  const taskFrom = agents[session.agent]?.taskFrom;
   const named = typeof message.task === 'string' ? { name: message.task } : message.task;
   const found = named ?? (taskFrom === undefined ? undefined : { ...taskFrom, name: findName(taskFrom, message) });
   if (found?.name === undefined) return undefined;
-  const scope = found.namespace ?? sessionTaskScope(agent, decodeToken(sessionToken) ?? sessionToken);
+  const { name, namespace } = found;
   return {
-    key: makeTaskKey(scope, found.name),
+    key: sessionTaskKey({ name, namespace }, session),
     ttlMs: found.ttlMs ?? guard.ttlMs,
     stale: found.stale ?? guard.stale,
   };
