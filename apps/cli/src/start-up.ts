@@ -38,7 +38,7 @@ export async function startUp(
     started.push(worker);
     const ingress = await startIngress({
       ...role,
-      imports: [guard.routes],
+      routes: [guard.routes],
       log: log.child({ role: 'ingress' }),
     });
     started.push(ingress);

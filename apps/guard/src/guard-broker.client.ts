@@ -1,16 +1,14 @@
 import type { Settings } from '#config';
 import { systemClock, type Names } from '#contracts';
 import { KvTaskStore, TaskDirectory, TaskGuard, TaskIndex, TaskWatch } from '#guards';
-import type { BrokerPulse } from '#http';
 import {
-  applyTopology,
   BrokerAwayError,
-  BrokerConnection,
   ConfirmedReader,
-  declareTopology,
+  connectToStreams,
   KeyBucket,
   PublishChannel,
   StreamReader,
+  type BrokerConnection,
 } from '#jetstream';
 import type { Logger } from '#telemetry';
 import { TaskEvents } from './task-events.publisher.js';
@@ -20,7 +18,7 @@ export interface GuardBrokerOptions {
   readonly natsUrl: string;
   readonly names: Names;
   readonly log: Logger;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface GuardBroker {
@@ -28,32 +26,13 @@ export interface GuardBroker {
   readonly guard: TaskGuard;
   readonly directory: TaskDirectory;
   readonly index: TaskIndex;
-  readonly pulse: BrokerPulse;
   close(): Promise<void>;
 }
 
 /** The guard's side of the broker: one connection, the streams as declared, and what is built on them. */
-export async function openGuardBroker({
-  settings,
-  natsUrl,
-  names,
-  log,
-  signal,
-}: GuardBrokerOptions): Promise<GuardBroker> {
-  const connection = await BrokerConnection.open({
-    url: natsUrl,
-    name: 'lanekeeper guard',
-    log,
-    ...(signal === undefined ? {} : { signal }),
-  });
-  const { replicas } = settings.nats;
-  try {
-    const topology = declareTopology(names, { replicas, dedupWindowMs: settings.dedup.windowMs });
-    await applyTopology(connection, topology, log, signal);
-  } catch (error) {
-    await connection.close();
-    throw error;
-  }
+export async function openGuardBroker(options: GuardBrokerOptions): Promise<GuardBroker> {
+  const { settings, natsUrl, names, log } = options;
+  const connection = await connectToStreams({ ...options, url: natsUrl, name: 'lanekeeper guard' });
   const channel = new PublishChannel(connection);
   const reader = new StreamReader(connection);
   const bucket = new KeyBucket(connection, channel, reader, names.tasksBucket, log);
@@ -75,13 +54,7 @@ export async function openGuardBroker({
   watch.start();
   return {
     ...{ connection, guard, index },
-    directory: new TaskDirectory(replicas > 1 ? new ConfirmedReader(reader) : reader, names),
-    pulse: {
-      get isUp() {
-        return connection.isUp;
-      },
-      roundTrip: () => connection.nc.rtt(),
-    },
+    directory: new TaskDirectory(settings.nats.replicas > 1 ? new ConfirmedReader(reader) : reader, names),
     close: async () => {
       await watch.stop();
       channel.close();

@@ -7,7 +7,7 @@ import { startHttpApp, type RunningHttpApp } from '#http';
 import { NestLogger, type Logger } from '#telemetry';
 import { openGuardBroker, type GuardBroker } from './guard-broker.client.js';
 import { GuardServer } from './guard.server.js';
-import { GuardHttpModule, GuardMessagesModule, GuardRoutesModule } from './guard.module.js';
+import { GuardMessagesModule, GuardRoutesModule } from './guard.module.js';
 import { TaskCalls } from './task-calls.provider.js';
 
 export interface StartGuardOptions {
@@ -41,7 +41,8 @@ export async function startGuard(options: StartGuardOptions): Promise<RunningGua
   let http: RunningHttpApp;
   try {
     http = await startHttpApp({
-      module: GuardHttpModule.register({ routes: guard.routes, pulse: broker.pulse, log }),
+      routes: [guard.routes],
+      readiness: { pulse: broker.connection },
       ...{ settings, log, defaultPort: DEFAULT_PORT },
       title: 'Lanekeeper guard',
       description: 'At most one running task per key, and no second try without approval',

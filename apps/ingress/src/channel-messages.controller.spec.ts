@@ -2,6 +2,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { Test } from '@nestjs/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Names, type InboxMessage, type LockScope, type SessionTokens } from '#contracts';
+import { HttpAppModule } from '#http';
 import { silentLogger } from '#telemetry';
 import { IngressModule, type IngressModuleOptions } from './ingress.module.js';
 import { LOCK_SCOPE_RESOLVER, type LockScopeResolver } from './lock-scope-resolver.js';
@@ -37,10 +38,13 @@ async function startRoutes({ resolver, scope, decided, duplicate = false }: Worl
     waiter: { watch: () => watch },
   };
   const options = {
-    ...{ parts, pulse: {}, inbox: {}, deadLetters: {}, workers: {}, log: silentLogger, scopeOf: () => scope },
+    ...{ parts, deadLetters: {}, workers: {}, log: silentLogger, scopeOf: () => scope },
     providers: resolver === undefined ? [] : [{ provide: LOCK_SCOPE_RESOLVER, useValue: resolver }],
   } as unknown as IngressModuleOptions;
-  const module = await Test.createTestingModule({ imports: [IngressModule.register(options)] }).compile();
+  const pulse = { isUp: true, roundTrip: () => Promise.resolve(1) };
+  const routes = [IngressModule.register(options)];
+  const imports = [HttpAppModule.register({ routes, readiness: { pulse }, log: silentLogger })];
+  const module = await Test.createTestingModule({ imports }).compile();
   const app = module.createNestApplication<NestFastifyApplication>(new FastifyAdapter(), { logger: false });
   apps.push(app);
   await app.init();

@@ -1,14 +1,13 @@
 import type { Settings } from '#config';
 import { systemClock, type Names } from '#contracts';
-import type { BrokerPulse } from '#http';
+import type { Need } from '#http';
 import {
-  applyTopology,
-  BrokerConnection,
   ConfirmedReader,
-  declareTopology,
+  connectToStreams,
   KeyBucket,
   PublishChannel,
   StreamReader,
+  type BrokerConnection,
 } from '#jetstream';
 import { KvTaskStore, TaskDirectory, TaskLookup } from '#guards';
 import { KeyLeaseStore } from '#shards';
@@ -16,7 +15,6 @@ import type { Logger } from '#telemetry';
 import { DeadLetters } from './dead-letters.client.js';
 import { DeduplicatedInbox } from './deduplicated-inbox.client.js';
 import { FloorWatch } from './floor-watch.client.js';
-import type { InboxPulse } from './inbox.indicator.js';
 import { InboxPublisher } from './inbox.publisher.js';
 import type { IntakeParts } from './intake.provider.js';
 import { MessageNumbers } from './message-numbers.client.js';
@@ -34,37 +32,23 @@ export interface IngressBrokerOptions {
   readonly natsUrl: string;
   readonly names: Names;
   readonly log: Logger;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface IngressBroker {
+  readonly connection: BrokerConnection;
   readonly parts: IntakeParts;
-  readonly pulse: BrokerPulse;
-  readonly inbox: InboxPulse;
+  readonly inbox: Need;
   readonly deadLetters: DeadLetters;
   readonly tasks: TaskLookup;
   readonly workers: WorkerDirectory;
-  /** Resolves when the connection is lost for good. */
-  lost(): Promise<Error>;
   close(): Promise<void>;
 }
 
 /** The ingress's side of the broker: one connection, the streams as declared, and what is built on them. */
 export async function openIngressBroker(options: IngressBrokerOptions): Promise<IngressBroker> {
-  const { settings, natsUrl, names, log, signal } = options;
-  const connection = await BrokerConnection.open({
-    url: natsUrl,
-    name: 'lanekeeper ingress',
-    log,
-    ...(signal === undefined ? {} : { signal }),
-  });
-  const topology = declareTopology(names, { replicas: settings.nats.replicas, dedupWindowMs: settings.dedup.windowMs });
-  try {
-    await applyTopology(connection, topology, log, signal);
-  } catch (error) {
-    await connection.close();
-    throw error;
-  }
+  const { settings, natsUrl, names, log } = options;
+  const connection = await connectToStreams({ ...options, url: natsUrl, name: 'lanekeeper ingress' });
   const channel = new PublishChannel(connection);
   const reader = new StreamReader(connection);
   const lookup = settings.nats.replicas > 1 ? new ConfirmedReader(reader) : reader;
@@ -79,6 +63,7 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
   const tasks = new TaskLookup(new KvTaskStore(bucket(names.tasksBucket), names), systemClock);
   await gate.start();
   return {
+    connection,
     parts: {
       names,
       agents: Object.keys(settings.agents),
@@ -96,13 +81,6 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
     tasks,
     deadLetters: new DeadLetters(connection, lookup, publisher, history, names),
     workers: new WorkerDirectory(bucket(names.membersBucket), leases, names.shards),
-    pulse: {
-      get isUp() {
-        return connection.isUp;
-      },
-      roundTrip: () => connection.nc.rtt(),
-    },
-    lost: () => connection.lost(),
     close: async () => {
       gate.stop();
       channel.close();

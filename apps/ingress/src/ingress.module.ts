@@ -1,16 +1,11 @@
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
-import { APP_FILTER } from '@nestjs/core';
-import { HealthIndicatorService, TerminusModule } from '@nestjs/terminus';
 import type { TaskLookup, TaskSettings } from '#guards';
-import { BrokerIndicator, ProblemFilter, type BrokerPulse } from '#http';
 import type { Logger } from '#telemetry';
 import { CancelService } from './cancel.provider.js';
 import { ChannelMessagesController } from './channel-messages.controller.js';
 import { DeadController } from './dead.controller.js';
 import { DeadLetterService } from './dead-letter.provider.js';
 import type { DeadLetters } from './dead-letters.client.js';
-import { HealthController } from './health.controller.js';
-import { InboxIndicator, type InboxPulse } from './inbox.indicator.js';
 import { IntakeService, type IntakeParts } from './intake.provider.js';
 import { LOCK_SCOPE_RESOLVER, type LockScopeResolver } from './lock-scope-resolver.js';
 import { MessagesController } from './messages.controller.js';
@@ -22,8 +17,6 @@ import { WorkersController } from './workers.controller.js';
 
 export interface IngressModuleOptions {
   readonly parts: IntakeParts;
-  readonly pulse: BrokerPulse;
-  readonly inbox: InboxPulse;
   readonly deadLetters: DeadLetters;
   readonly tasks: Pick<TaskLookup, 'conflictOn'>;
   /** Which messages start a task. */
@@ -33,29 +26,14 @@ export interface IngressModuleOptions {
   readonly scopeOf: ScopeOf;
   /** The user's, such as a `LOCK_SCOPE_RESOLVER`, and whatever they need. */
   readonly providers?: readonly Provider[];
-  /** Whose routes stand beside these, on the same port. */
-  readonly imports?: readonly DynamicModule[];
 }
 
 @Module({})
 export class IngressModule {
   static register(options: IngressModuleOptions): DynamicModule {
-    const {
-      parts,
-      pulse,
-      inbox,
-      deadLetters,
-      tasks,
-      settings,
-      workers,
-      log,
-      scopeOf,
-      providers = [],
-      imports = [],
-    } = options;
+    const { parts, deadLetters, tasks, settings, workers, log, scopeOf, providers = [] } = options;
     return {
       module: IngressModule,
-      imports: [TerminusModule.forRoot({ logger: false }), ...imports],
       controllers: [
         MessagesController,
         ChannelMessagesController,
@@ -63,7 +41,6 @@ export class IngressModule {
         RunsController,
         DeadController,
         WorkersController,
-        HealthController,
       ],
       providers: [
         { provide: DeadLetterService, useFactory: () => new DeadLetterService(deadLetters, tasks, settings) },
@@ -78,18 +55,7 @@ export class IngressModule {
           inject: [SessionChoice],
         },
         { provide: CancelService, useFactory: () => new CancelService(parts) },
-        {
-          provide: BrokerIndicator,
-          useFactory: (indicators: HealthIndicatorService) => new BrokerIndicator(indicators, pulse),
-          inject: [HealthIndicatorService],
-        },
-        {
-          provide: InboxIndicator,
-          useFactory: (indicators: HealthIndicatorService) => new InboxIndicator(indicators, inbox),
-          inject: [HealthIndicatorService],
-        },
         { provide: WorkerDirectory, useFactory: () => workers },
-        { provide: APP_FILTER, useFactory: () => new ProblemFilter(log) },
         ...providers,
       ],
     };

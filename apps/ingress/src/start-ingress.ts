@@ -13,8 +13,8 @@ export interface StartIngressOptions {
   readonly log: Logger;
   /** Providers of your own: a `LOCK_SCOPE_RESOLVER`, and whatever it needs. */
   readonly providers?: readonly Provider[];
-  /** Of other roles, whose routes are to be served on the same port. */
-  readonly imports?: readonly DynamicModule[];
+  /** Of other roles, to be served on the same port. */
+  readonly routes?: readonly DynamicModule[];
   readonly signal?: AbortSignal;
 }
 
@@ -31,20 +31,15 @@ const DEFAULT_PORT = 7070;
 
 /** Starts the ingress role; resolves when it listens. */
 export async function startIngress(options: StartIngressOptions): Promise<RunningIngress> {
-  const { settings, log, providers = [], imports = [] } = options;
+  const { settings, log, providers = [], routes = [] } = options;
   const names = new Names(settings.namespace, settings.shards);
   const broker = await openIngressBroker({ ...options, names });
   let app: RunningHttpApp;
   try {
+    const own = IngressModule.register({ ...broker, settings, log, providers, scopeOf: configuredScope(settings) });
     app = await startHttpApp({
-      module: IngressModule.register({
-        ...broker,
-        settings,
-        log,
-        providers,
-        imports,
-        scopeOf: configuredScope(settings),
-      }),
+      routes: [own, ...routes],
+      readiness: { pulse: broker.connection, needs: { inbox: broker.inbox } },
       settings,
       defaultPort: DEFAULT_PORT,
       title: 'Lanekeeper',
@@ -57,7 +52,7 @@ export async function startIngress(options: StartIngressOptions): Promise<Runnin
   }
   return {
     url: app.url,
-    failed: broker.lost(),
+    failed: broker.connection.lost(),
     stop: async () => {
       // No request waits for a turn then.
       broker.parts.waiter.stop();

@@ -1,6 +1,6 @@
 import type { Settings } from '#config';
 import type { Names } from '#contracts';
-import { applyTopology, BrokerConnection, declareTopology, PublishChannel, untilJetStreamAnswers } from '#jetstream';
+import { connectToStreams, PublishChannel, untilJetStreamAnswers } from '#jetstream';
 import type { Logger } from '#telemetry';
 import type { BoundAgent } from './agent-runner.js';
 import type { WorkerParts } from './turn-intake.js';
@@ -14,7 +14,7 @@ export interface WorkerBrokerOptions {
   readonly workerId: string;
   readonly incarnation: string;
   readonly log: Logger;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface WorkerBroker {
@@ -26,21 +26,8 @@ export interface WorkerBroker {
 
 /** The worker's side of the broker: one connection, the streams as declared, and what is built on them. */
 export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<WorkerBroker> {
-  const { settings, natsUrl, names, incarnation, log, signal } = options;
-  const connection = await BrokerConnection.open({
-    url: natsUrl,
-    name: `lanekeeper worker ${incarnation}`,
-    log,
-    ...(signal === undefined ? {} : { signal }),
-  });
-  const { replicas } = settings.nats;
-  const topology = declareTopology(names, { replicas, dedupWindowMs: settings.dedup.windowMs });
-  try {
-    await applyTopology(connection, topology, log, signal);
-  } catch (error) {
-    await connection.close();
-    throw error;
-  }
+  const { natsUrl, incarnation, log, signal } = options;
+  const connection = await connectToStreams({ ...options, url: natsUrl, name: `lanekeeper worker ${incarnation}` });
   const channel = new PublishChannel(connection);
   let fail: (error: Error) => void = () => {};
   const replaced = new Promise<Error>((resolve) => (fail = resolve));

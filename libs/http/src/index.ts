@@ -1,6 +1,6 @@
 export { documentBody, type BodySchema } from './body.schema.js';
-export { BrokerIndicator, type BrokerPulse } from './broker.indicator.js';
+export { HttpAppModule } from './http-app.module.js';
 export { brokerUnavailable, inputProblem, notFound, ProblemException, type Problem } from './problem.exception.js';
-export { ProblemFilter } from './problem.filter.js';
+export type { Need } from './readiness.indicator.js';
 export { acceptsJson, oneText, readCursor, readLimit, readTrace } from './request-fields.js';
 export { startHttpApp, type HttpAppOptions, type RunningHttpApp } from './start-http-app.js';

@@ -1,11 +1,10 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Controller, Get, Module, Param, Query } from '@nestjs/common';
-import { APP_FILTER } from '@nestjs/core';
 import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '#telemetry';
 import { notFound } from './problem.exception.js';
-import { ProblemFilter } from './problem.filter.js';
+import type { ReadinessParts } from './readiness.indicator.js';
 import { readLimit } from './request-fields.js';
 import { startHttpApp, type RunningHttpApp } from './start-http-app.js';
 
@@ -26,20 +25,36 @@ class ThingsController {
 @Module({})
 class ThingsModule {}
 
-const module = {
-  module: ThingsModule,
-  controllers: [ThingsController],
-  providers: [{ provide: APP_FILTER, useFactory: () => new ProblemFilter(silentLogger) }],
-};
+@Controller('others')
+class OthersController {
+  @Get()
+  list(): object {
+    throw notFound('other', 'there is none');
+  }
+}
+
+@Module({})
+class OthersModule {}
+
+const routes = [
+  { module: ThingsModule, controllers: [ThingsController] },
+  { module: OthersModule, controllers: [OthersController] },
+];
+
+const answers = (): Promise<number> => Promise.resolve(1);
+const fails = (): Promise<number> => Promise.reject(new Error('the broker left'));
+
+type Start = Partial<ReadinessParts & { readonly port: number; readonly drainMs: number }>;
 
 const running: RunningHttpApp[] = [];
 afterEach(async () => {
   await Promise.all(running.splice(0).map((app) => app.close()));
 });
 
-async function start({ port = 0, drainMs = 100 } = {}): Promise<RunningHttpApp> {
+async function start({ port = 0, drainMs = 100, ...readiness }: Start = {}): Promise<RunningHttpApp> {
   const app = await startHttpApp({
-    module,
+    routes,
+    readiness: { pulse: { isUp: true, roundTrip: answers }, ...readiness },
     settings: { http: { host: '127.0.0.1' }, drainMs },
     defaultPort: port,
     title: 'Things',
@@ -70,6 +85,7 @@ describe('the routes of a role', () => {
     ['what is not there', '/things/none', 404, 'not-found', /name/],
     ['no route', '/nothing', 404, 'not-found', /openapi/],
     ['a path that is no text', '/things/%zz', 400, 'invalid-request', /percent-encoded/],
+    ['what is not there among the routes of another role', '/others', 404, 'not-found', /there is none/],
     ['what nobody foresaw, without its inside', '/things/broken', 500, 'internal', /^(?!.*the inside)/],
   ])('answer a problem for %s', async (_title, path, status, code, detail) => {
     const { url } = await start();
@@ -87,6 +103,33 @@ describe('the routes of a role', () => {
       body: { code: 'forbidden-origin' },
     });
   });
+});
+
+describe('health', () => {
+  const up = { status: 'up' };
+
+  it('is told with what it rests on', async () => {
+    const { url } = await start({ needs: { inbox: { problem: undefined } } });
+    expect(await get(`${url}/healthz`)).toMatchObject({ status: 200, body: { status: 'ok' } });
+    const details = { broker: { ...up, rttMs: 1 }, inbox: up };
+    expect(await get(`${url}/readyz`)).toMatchObject({ status: 200, body: { status: 'ok', details } });
+  });
+
+  it.each<[string, Start, object]>([
+    ['a connection', { pulse: { isUp: false, roundTrip: answers } }, { broker: down('no connection') }],
+    ['an answer', { pulse: { isUp: true, roundTrip: fails } }, { broker: down('no answer') }],
+    ['what it needs besides', { needs: { inbox: { problem: 'rewound' } } }, { inbox: down('rewound') }],
+  ])('lives and is not ready without %s', async (_title, parts, error) => {
+    const { url } = await start(parts);
+    expect((await get(`${url}/healthz`)).status).toBe(200);
+    const ready = await get(`${url}/readyz`);
+    expect(ready).toMatchObject({ status: 503, body: { code: 'not-ready' } });
+    expect((ready.body as { error: object }).error).toEqual(error);
+  });
+
+  function down(message: string): object {
+    return { status: 'down', message };
+  }
 });
 
 it('says what to do about a port that is taken', async () => {

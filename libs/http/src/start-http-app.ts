@@ -1,24 +1,21 @@
-import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { Settings } from '#config';
 import { LanekeeperError } from '#contracts';
-import { NestLogger, type Logger } from '#telemetry';
+import { NestLogger } from '#telemetry';
+import { HttpAppModule, type HttpAppParts } from './http-app.module.js';
 import { sendProblem, toProblem } from './problem.filter.js';
 import { originProblem } from './request-origin.js';
 
-export interface HttpAppOptions {
-  /** The role's routes; its errors leave as problems by a `ProblemFilter` of its own. */
-  readonly module: DynamicModule;
+export interface HttpAppOptions extends HttpAppParts {
   readonly settings: Pick<Settings, 'http' | 'drainMs'>;
   /** Where the role listens unless `http.port` says otherwise. */
   readonly defaultPort: number;
   /** Of the API, in its OpenAPI document. */
   readonly title: string;
   readonly description: string;
-  readonly log: Logger;
 }
 
 export interface RunningHttpApp {
@@ -40,7 +37,7 @@ const MAX_PARAM_CHARS = 8_192;
 export async function startHttpApp(options: HttpAppOptions): Promise<RunningHttpApp> {
   const { settings, log } = options;
   // Fastify's own JSON parser is kept: Nest's would also take form bodies, which no route of ours understands.
-  const app = await NestFactory.create<NestFastifyApplication>(options.module, makeAdapter(), {
+  const app = await NestFactory.create<NestFastifyApplication>(HttpAppModule.register(options), makeAdapter(), {
     logger: new NestLogger(log),
     abortOnError: false,
     bodyParser: false,

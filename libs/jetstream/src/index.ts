@@ -1,5 +1,6 @@
 export { BrokerAwayError } from './broker-away-error.js';
 export { bucketStream, type BucketStream } from './bucket-stream.js';
+export { connectToStreams } from './connect-to-streams.client.js';
 export { ConfirmedReader, type StreamLookup } from './confirmed-reader.client.js';
 export { aptSystem } from './embedded/apt-system.js';
 export { unpackDebianPackages } from './embedded/debian-package.js';

@@ -21,7 +21,7 @@ export interface BrokerConnectionOptions {
   readonly name: string;
   readonly log: Logger;
   /** Ends the wait for a broker that is not there yet. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -56,6 +56,11 @@ export class BrokerConnection {
 
   get isUp(): boolean {
     return this.up && !this.nc.isClosed();
+  }
+
+  /** So many ms there and back. Rejects when the broker does not answer. */
+  roundTrip(): Promise<number> {
+    return this.nc.rtt();
   }
 
   onDown(listener: () => void): () => void {

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { hostWorkerId, type Settings } from '#config';
 import { Names, systemClock } from '#contracts';
-import { applyTopology, BrokerConnection, declareTopology, KeyBucket, PublishChannel, StreamReader } from '#jetstream';
+import { connectToStreams, KeyBucket, PublishChannel, StreamReader } from '#jetstream';
 import { KeyMemberStore } from '#shards';
 import type { Logger } from '#telemetry';
 import { passLogLine } from './child-log.js';
@@ -40,7 +40,8 @@ export async function startWorkerPool(options: StartWorkerPoolOptions): Promise<
   const { settings, pool, natsUrl, log, signal } = options;
   const { renewMs, ttlMs } = settings.membership;
   const names = new Names(settings.namespace, settings.shards);
-  const connection = await BrokerConnection.open({ url: natsUrl, name: 'lanekeeper worker pool', log, signal });
+  // Streams of other settings end the start here, once and with one message, and not in each worker again and again.
+  const connection = await connectToStreams({ ...options, url: natsUrl, name: 'lanekeeper worker pool', names });
   const channel = new PublishChannel(connection);
   const bucket = new KeyBucket(connection, channel, new StreamReader(connection), names.membersBucket, log);
   const loads = new MemberLoads(connection, new KeyMemberStore(bucket), systemClock);
@@ -65,11 +66,7 @@ export async function startWorkerPool(options: StartWorkerPoolOptions): Promise<
     channel.close();
     await connection.close();
   };
-  const { replicas } = settings.nats;
-  const topology = declareTopology(names, { replicas, dedupWindowMs: settings.dedup.windowMs });
   try {
-    // Streams of other settings end the start here, once and with one message, and not in each worker again and again.
-    await applyTopology(connection, topology, log, signal);
     await workers.start(signal);
   } catch (error) {
     await close();

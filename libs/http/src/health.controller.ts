@@ -1,16 +1,14 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { HealthCheck, HealthCheckService, type HealthCheckResult } from '@nestjs/terminus';
-import { BrokerIndicator } from '#http';
-import { InboxIndicator } from './inbox.indicator.js';
+import { Readiness } from './readiness.indicator.js';
 
 @ApiTags('health')
 @Controller()
 export class HealthController {
   constructor(
-    private readonly checks: HealthCheckService,
-    private readonly broker: BrokerIndicator,
-    private readonly inbox: InboxIndicator,
+    private readonly health: HealthCheckService,
+    private readonly readiness: Readiness,
   ) {}
 
   @Get('healthz')
@@ -23,8 +21,8 @@ export class HealthController {
 
   @Get('readyz')
   @HealthCheck()
-  @ApiOperation({ summary: 'Messages can be taken now' })
+  @ApiOperation({ summary: 'Calls can be taken now' })
   ready(): Promise<HealthCheckResult> {
-    return this.checks.check([() => this.broker.check(), () => this.inbox.check()]);
+    return this.health.check(this.readiness.checks);
   }
 }
