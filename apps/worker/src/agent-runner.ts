@@ -8,7 +8,7 @@ import {
   type SessionTokens,
 } from '#contracts';
 import { applyAnswer, runAsCurrentTurn, Turn, type TurnHandler, type TurnMessage } from '#agents';
-import type { TurnOutcome, TurnPolicy, TurnRunner, TurnWork } from '#lanes';
+import type { TaskPorts, TurnOutcome, TurnPolicy, TurnRunner, TurnWork } from '#lanes';
 import type { TaskHolding } from '#guards';
 import { runInTrace } from '#telemetry';
 import type { GuardedRuns } from './guarded-runs.js';
@@ -27,23 +27,13 @@ export interface BoundAgent {
 
 /** Runs turns by calling the handler of their agent. */
 export class AgentRunner implements TurnRunner {
-  /** Absent = no turn gets a task, and no message starts one. */
-  readonly taskOf: TurnRunner['taskOf'];
-  readonly lookAtTask: TurnRunner['lookAtTask'];
-  readonly ending: TurnRunner['ending'];
-  readonly heldTasks: TurnRunner['heldTasks'];
-  readonly settled: TurnRunner['settled'];
-
   constructor(
     private readonly agents: ReadonlyMap<string, BoundAgent>,
     private readonly guarded?: GuardedRuns,
-  ) {
-    if (guarded === undefined) return;
-    this.taskOf = guarded.taskOf.bind(guarded);
-    this.lookAtTask = guarded.lookAtTask.bind(guarded);
-    this.ending = guarded.ending.bind(guarded);
-    this.heldTasks = guarded.heldTasks.bind(guarded);
-    this.settled = guarded.settled.bind(guarded);
+  ) {}
+
+  get tasks(): TaskPorts | undefined {
+    return this.guarded;
   }
 
   knows(key: SessionTokens): boolean {

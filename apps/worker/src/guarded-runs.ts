@@ -1,17 +1,7 @@
 import { TurnOverError, type TaskKeeper } from '#agents';
 import { sessionNames, sessionTaskScope, type InboxMessage, type SessionTokens } from '#contracts';
 import { taskOfMessage, type GuardClient, type TaskHolding, type TaskLookup, type TaskSettings } from '#guards';
-import type {
-  AttemptEnd,
-  Batch,
-  Ending,
-  HoldingRun,
-  Settled,
-  TaskRef,
-  TaskRefusal,
-  TurnRunner,
-  TurnWork,
-} from '#lanes';
+import type { AttemptEnd, Batch, Ending, HoldingRun, Settled, TaskPorts, TaskRef, TaskRefusal, TurnWork } from '#lanes';
 import type { Logger } from '#telemetry';
 import type { RunEnd, TaskRunner } from './held-task.js';
 import type { RunTasks } from './run-tasks.js';
@@ -29,8 +19,6 @@ export interface GuardedRunsOptions {
   readonly worker: string;
   readonly log: Logger;
 }
-
-type TaskPorts = Required<Pick<TurnRunner, 'taskOf' | 'lookAtTask' | 'ending' | 'heldTasks' | 'settled'>>;
 
 interface Attempt {
   readonly run: TaskRunner;

@@ -2,20 +2,11 @@ export type { Batch } from './batch.js';
 export { decide, emptyHead, isDecided, type LoadedHead } from './head.js';
 export { describeRuns } from './lane-description.js';
 export type { Holders } from './lane-holds.js';
-export type {
-  AttemptEnd,
-  HoldingRun,
-  InboxSource,
-  InboxPart,
-  RecordStore,
-  Settled,
-  TurnRunner,
-  TurnWork,
-  WriteOutcome,
-} from './lane-ports.js';
+export type { InboxSource, InboxPart, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
 export type { CutTurn } from './lane-recovery.js';
 export { LaneRunner } from './lane-runner.js';
 export { keyOfLane, laneId, type LaneProgress } from './lane-table.js';
 export type { Ending, StateChange, TurnOutcome } from './settlement.js';
+export type { AttemptEnd, HoldingRun, Settled, TaskPorts } from './task-ports.js';
 export type { TaskRef, TaskRefusal } from './task-ref.js';
 export type { TurnPolicy } from './turn-policy.js';

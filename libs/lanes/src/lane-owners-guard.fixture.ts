@@ -1,6 +1,7 @@
 import type { Clock, HeldTask, InboxMessage, SessionTokens } from '#contracts';
 import type { Batch } from './batch.js';
-import type { AttemptEnd, HoldingRun, Settled, TurnWork } from './lane-ports.js';
+import type { TurnWork } from './lane-ports.js';
+import type { AttemptEnd, HoldingRun, Settled, TaskPorts } from './task-ports.js';
 import { ManualTurns, type StartedTurn } from './lane-runner.fixture.js';
 import type { Ending, TurnOutcome } from './settlement.js';
 import type { TaskRef, TaskRefusal } from './task-ref.js';
@@ -97,7 +98,8 @@ export class ModelGuard {
 }
 
 /** Runs turns of messages with tasks as the guard allows. */
-export class GuardedTurns extends ManualTurns {
+export class GuardedTurns extends ManualTurns implements TaskPorts {
+  readonly tasks: TaskPorts = this;
   private readonly held = new Map<string, HeldTask>();
 
   constructor(

@@ -9,7 +9,8 @@ import { eventsOfArrival, eventsOfGaps, eventsOfRecord, eventsOfTaking } from '.
 import { LaneHolds, type HoldEnd, type Holders } from './lane-holds.js';
 import { LaneLoader } from './lane-loader.js';
 import type { Lane } from './lane.js';
-import type { HoldingRun, InboxSource, RecordStore, Settled, TurnRunner } from './lane-ports.js';
+import type { InboxSource, RecordStore, TurnRunner } from './lane-ports.js';
+import type { HoldingRun, Settled } from './task-ports.js';
 import { LaneRefill } from './lane-refill.js';
 import { forsakenRuns } from './held-tasks.js';
 import { TaskLooks } from './task-looks.js';
@@ -304,7 +305,7 @@ export class LaneRunner {
   }
 
   private settled(lane: Lane, run: HoldingRun, how: Settled): void {
-    this.options.turns.settled?.(lane.key, run, how, { isLeaked: false });
+    this.options.turns.tasks?.settled(lane.key, run, how, { isLeaked: false });
   }
 
   private tell(lane: Lane, events: readonly LaneEvent[]): void {

@@ -1,6 +1,6 @@
 import { parseRunId, type HeldTask, type InboxMessage, type QueueSettings, type SessionTokens } from '#contracts';
 import type { Batch } from './batch.js';
-import type { AttemptEnd, HoldingRun, Settled } from './lane-ports.js';
+import type { AttemptEnd, HoldingRun, Settled, TaskPorts } from './task-ports.js';
 import type { ProcessOptions } from './lane-process.fixture.js';
 import { ManualTurns, settled as pause } from './lane-runner.fixture.js';
 import { setUpSession } from './lane-strategies.fixture.js';
@@ -8,7 +8,8 @@ import type { Ending } from './settlement.js';
 import type { TaskRef, TaskRefusal } from './task-ref.js';
 
 /** An agent whose messages may start tasks (`task`: the key), and a guard that says what the spec wants. */
-export class TaskTurns extends ManualTurns {
+export class TaskTurns extends ManualTurns implements TaskPorts {
+  readonly tasks: TaskPorts = this;
   /** Questions that wait for their answer, by key. */
   readonly looks = new Map<string, (refusal?: TaskRefusal) => void>();
   readonly asked: string[] = [];

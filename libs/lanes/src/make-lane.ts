@@ -22,8 +22,8 @@ export function makeLane(
           budget,
           laneBuffer: turns.policyOf(key).laneBuffer,
           queueingOf: (message) => turns.queueingOf(key, message),
-          taskOf: turns.taskOf === undefined ? undefined : (message) => turns.taskOf?.(key, message),
-          isLookingAtTasks: turns.lookAtTask !== undefined,
+          taskOf: (message) => turns.tasks?.taskOf(key, message),
+          isLookingAtTasks: turns.tasks?.lookAtTask !== undefined,
           startOf,
         }
       : { budget, laneBuffer: MAX_RECORD_MESSAGES, queueingOf: () => QUEUE_DEFAULTS };

@@ -4,7 +4,8 @@ import { isMeant } from './lane-cancel.js';
 import { runOf, type Batch } from './batch.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
-import type { AttemptEnd, RecordStore, Settled, TurnRunner } from './lane-ports.js';
+import type { RecordStore, TurnRunner } from './lane-ports.js';
+import type { AttemptEnd, Settled } from './task-ports.js';
 import type { LaneRefill } from './lane-refill.js';
 import { laneId } from './lane-table.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
@@ -267,7 +268,7 @@ export class RunningTurns {
     const later = laterSince === undefined ? {} : { laterSince };
     const { laterSince: _former, ...former } = runOf(batch);
     // A handler that is still at work goes on with what it holds: nobody else may have that.
-    const tasks = isLeaked ? [] : (turns.heldTasks?.(batch.runId) ?? []);
+    const tasks = isLeaked ? [] : (turns.tasks?.heldTasks(batch.runId) ?? []);
     const held = tasks.length === 0 ? {} : { tasks: [...tasks] };
     return this.writer.again(run, { ...former, attempt, failures, notBefore, ...later, ...held });
   }
@@ -280,7 +281,7 @@ export class RunningTurns {
     { isLeaked }: AttemptEnd,
   ): Promise<WriteResult> {
     const tell = (how: Ending): Promise<void> | undefined =>
-      this.options.turns.ending?.(run.lane.key, batch, how, { isLeaked });
+      this.options.turns.tasks?.ending(run.lane.key, batch, how, { isLeaked });
     try {
       return await this.writer.turn(run, batch, ending, times, tell);
     } catch (error) {
@@ -293,7 +294,7 @@ export class RunningTurns {
   }
 
   private settled({ lane }: LaneRun, batch: Batch, how: Settled, { isLeaked }: AttemptEnd): void {
-    this.options.turns.settled?.(lane.key, batch, how, { isLeaked });
+    this.options.turns.tasks?.settled(lane.key, batch, how, { isLeaked });
   }
 
   private countDiscarded(runId: string | undefined): void {

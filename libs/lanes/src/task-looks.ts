@@ -13,7 +13,7 @@ export class TaskLooks {
   private underWay = 0;
 
   constructor(
-    private readonly turns: Pick<TurnRunner, 'lookAtTask'>,
+    private readonly turns: Pick<TurnRunner, 'tasks'>,
     private readonly drive: (lane: Lane) => void,
   ) {}
 
@@ -32,7 +32,7 @@ export class TaskLooks {
   private async look(lane: Lane, item: TaskItem): Promise<void> {
     this.underWay++;
     // By its contract it never rejects; one that does must not leave the message uncounted for ever.
-    const refusal = await this.turns.lookAtTask?.(lane.key, item.task).catch(() => undefined);
+    const refusal = await this.turns.tasks?.lookAtTask?.(lane.key, item.task).catch(() => undefined);
     this.underWay--;
     // Given away or forgotten: whoever has the session now asks for itself.
     if (lane.home.state !== 'open' || lane.isStopped) return;
