@@ -5,6 +5,8 @@ import {
   type ApproveAnswer,
   type EndAnswer,
   type NotHeld,
+  type ReleaseAnswer,
+  type RenewAnswer,
   type TaskAnswers,
   type TaskOperation,
   type TaskState,
@@ -123,35 +125,26 @@ async function orProblem<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-function held<Answer extends object>(answer: Answer | NotHeld): Answer {
-  if (isHeld(answer)) return answer;
-  const { state, runId } = answer;
-  throw new ProblemException({
-    status: 409,
-    code: 'not-held',
-    title: 'This token holds nothing',
-    detail:
-      `token: found one of a holding that is over, wanted that of the one that runs; the task is ${state}: stop working on ` +
-      'it, and acquire it anew if it is still to be done',
-    extra: { state, ...(runId === undefined ? {} : { runId }) },
-  });
+function held<Answer extends RenewAnswer | ReleaseAnswer>(answer: Answer): Answer {
+  if (answer.kind !== 'not_held') return answer;
+  const found = 'token: found one of a holding that is over, wanted that of the one that runs';
+  throw notHeld(
+    'This token holds nothing',
+    answer,
+    `${found}; the task is ${answer.state}: stop working on it, and acquire it anew if it is still to be done`,
+  );
 }
 
 function ended(answer: EndAnswer): EndAnswer {
-  if (answer.kind === 'not_held' && answer.state === 'none') throw unknownTask();
   if (answer.kind === 'ended') return answer;
-  const { state, runId } = answer;
-  throw new ProblemException({
-    status: 409,
-    code: 'not-held',
-    title: 'This run holds nothing',
-    detail: `runId: found a run whose holding is over, wanted that of the one that runs; the task is ${state}`,
-    extra: { state, ...(runId === undefined ? {} : { runId }) },
-  });
+  if (answer.state === 'none') throw unknownTask();
+  const found = 'runId: found a run whose holding is over, wanted that of the one that runs';
+  throw notHeld('This run holds nothing', answer, `${found}; the task is ${answer.state}`);
 }
 
-function isHeld<Answer extends object>(answer: Answer | NotHeld): answer is Answer {
-  return !('kind' in answer) || answer.kind !== 'not_held';
+function notHeld(title: string, { state, runId }: NotHeld, detail: string): ProblemException {
+  const extra = { state, ...(runId === undefined ? {} : { runId }) };
+  return new ProblemException({ status: 409, code: 'not-held', title, detail, extra });
 }
 
 function unknownTask(): ProblemException {

@@ -1,22 +1,16 @@
 import { z } from 'zod';
-import { STALE_POLICIES, TASK_DEFAULTS, TASK_LIMITS, isTaskNamespace, type StalePolicy } from '#contracts';
+import { stalePolicy, TASK_DEFAULTS, taskNamespace, taskTtlMs, type StalePolicy } from '#contracts';
 import { LONGEST_DURATION_MS, duration, group, integer } from './field-checks.js';
 
 /** What may be said about tasks: how the guard keeps them, and which messages of an agent start one. */
 
-const ttlMs = integer(
-  TASK_LIMITS.minTtlMs,
-  TASK_LIMITS.maxTtlMs,
-  `whole milliseconds from ${TASK_LIMITS.minTtlMs} to ${TASK_LIMITS.maxTtlMs}`,
-);
-const stale = z.enum(STALE_POLICIES, `one of ${STALE_POLICIES.join(', ')}`);
 const KEEP_MAX_MS = 365 * LONGEST_DURATION_MS;
 
 export const guard = group({
   /** How long a task lasts whose holder is gone, of tasks that say nothing - ms - default 300000 (5 min). Turns renew theirs. */
-  ttlMs: ttlMs.default(TASK_DEFAULTS.ttlMs),
+  ttlMs: taskTtlMs.default(TASK_DEFAULTS.ttlMs),
   /** What becomes of such a task: heal = the next one may run it, approve = somebody has to say so - default heal. */
-  stale: stale.default(TASK_DEFAULTS.stale),
+  stale: stalePolicy.default(TASK_DEFAULTS.stale),
   /** Turns whose task nobody can guard: closed = they wait, open = they run unguarded - default closed. */
   whenUnavailable: z.enum(['closed', 'open'], 'closed or open').default('closed'),
   /** How long turns wait for an answer of the guard - ms - default 2000. */
@@ -28,7 +22,6 @@ export const guard = group({
 });
 
 const COMMAND_WANTED = 'a word of a-z A-Z 0-9 _ -, which may begin with / or !';
-const NAMESPACE_WANTED = '1 to 512 bytes without control characters';
 
 /** Which messages start a task that name none themselves. */
 export const taskFrom = group({
@@ -43,11 +36,11 @@ export const taskFrom = group({
     .regex(/^[^.\p{Cc}]{1,64}(\.[^.\p{Cc}]{1,64}){0,7}$/u, 'one to eight keys with dots between them')
     .optional(),
   /** Shared by sessions and channels under this name - default: unset = each session has its own tasks. */
-  namespace: z.string(NAMESPACE_WANTED).refine(isTaskNamespace, NAMESPACE_WANTED).optional(),
+  namespace: taskNamespace.optional(),
   /** As `guard.ttlMs`, for these tasks. */
-  ttlMs: ttlMs.optional(),
+  ttlMs: taskTtlMs.optional(),
   /** As `guard.stale`, for these tasks. */
-  stale: stale.optional(),
+  stale: stalePolicy.optional(),
 });
 
 /** See the settings of the same names. */

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { checkBody, parseShallow, type CheckedBody, type FieldNames } from './body-check.js';
 import { STRATEGIES, strategyOf, STRATEGY_WORDS, wantedStrategy } from './strategies.js';
-import { stalePolicy, taskTtlMs } from './task-guard.js';
-import { isTaskName, isTaskNamespace, TASK_WANTED } from './task-key.js';
+import { stalePolicy, taskNamespace, taskTtlMs } from './task-guard.js';
+import { isTaskName, TASK_WANTED } from './task-key.js';
 
 /**
  * The body that a sender gives, and what is stored of it. Stored messages carry `v` and `kind` on top; agent and session
@@ -49,7 +49,7 @@ const taskName = z.string(TASK_WANTED.name).refine(isTaskName, TASK_WANTED.name)
 /** The task that a message starts: a name of its session, or one that sessions share by its namespace. */
 const taskGroup = z.strictObject({
   name: taskName,
-  namespace: z.string(TASK_WANTED.namespace).refine(isTaskNamespace, TASK_WANTED.namespace).optional(),
+  namespace: taskNamespace.optional(),
   ttlMs: taskTtlMs.optional(),
   stale: stalePolicy.optional(),
 });

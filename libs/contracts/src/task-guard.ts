@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { checkBody, type CheckedBody } from './body-check.js';
 import { OUTCOMES } from './decisions.js';
+import { isTaskNamespace, TASK_WANTED } from './task-key.js';
 
 /**
  * The contract of the task guard, the same over NATS and HTTP: at most one running task per key (G1), and a failed one does
@@ -57,7 +58,9 @@ const error = z.union(
 export const STALE_POLICIES = ['heal', 'approve'] as const;
 export type StalePolicy = (typeof STALE_POLICIES)[number];
 
+// What messages and settings say of tasks as well.
 export const taskTtlMs = duration(TASK_LIMITS.minTtlMs, TASK_LIMITS.maxTtlMs);
+export const taskNamespace = z.string(TASK_WANTED.namespace).refine(isTaskNamespace, TASK_WANTED.namespace);
 export const stalePolicy = z.enum(STALE_POLICIES, `one of ${STALE_POLICIES.join(', ')}`);
 
 /** What a request is as a whole; its fields have words of their own. */
