@@ -233,9 +233,10 @@ describe('a failure (G2)', () => {
   });
 
   it('is not given to another run that asks with the same requestId (G1)', () => {
-    const running = entryIn('running') as Extract<TaskEntry, { state: 'running' }>;
-    const asked = request(running.requestId, { runId: 'another' });
-    expect(acquire('k', running, asked, NOW).answer).toMatchObject({ kind: 'already_running', own: false });
+    const { requestId } = request('r1');
+    expect(entryIn('running')).toMatchObject({ requestId });
+    const { answer } = acquire(KEY, entryIn('running'), request('r2', { requestId }), NOW);
+    expect(answer).toMatchObject({ kind: 'already_running', runId: 'r1', own: false });
   });
 
   it('is approved only after the failure of the run that was meant, when one was', () => {
