@@ -123,6 +123,13 @@ describe('a holding', () => {
     expect(next).toMatchObject({ attempts: 2, staleCount: 1, startedAt: OVER });
   });
 
+  it('is known by its owner and what was said of it also when it is over', () => {
+    const told = { owner: 'w/1', meta: { a: 1 } };
+    const entry = entryIn('running', told);
+    for (const status of OUTCOMES) expect(release(entry, { token: TOKEN, status }, NOW).next).toMatchObject(told);
+    expect(asOf(entry, OVER)).toMatchObject({ state: 'stale', ...told });
+  });
+
   it('is renewed from now on, and in the same way the next time', () => {
     const entry = entryIn('running');
     expect(renew(entry, { token: TOKEN }, NOW).answer).toEqual({ kind: 'renewed', expiresAt: NOW + TTL_MS });
@@ -243,6 +250,9 @@ describe('a failure (G2)', () => {
     const failed = entryIn('failed');
     const other = approve(failed, { by: 'ann', runId: 'another' }, NOW);
     expect(other).toEqual({ answer: { kind: 'not_waiting', state: 'failed', runId: failed.runId } });
+    expect(approve(undefined, { by: 'ann', runId: 'another' }, NOW)).toEqual({
+      answer: { kind: 'not_waiting', state: 'none' },
+    });
     expect(approve(failed, { by: 'ann', runId: failed.runId }, NOW).next).toMatchObject({ state: 'approved' });
   });
 

@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import type { Settled } from '#lanes';
+import { settled as promisesSettled } from '#testing';
+import { batchOf, gate, sessionKey, TASK, TTL_MS, WITHIN_MS } from './guard.fixture.js';
+import { HERE, OWN, withTask, ending, worker } from './guarded-runs.fixture.js';
+
+describe('a run that goes on elsewhere', () => {
+  it('takes its tasks along: nothing is released nor renewed here any more', async () => {
+    const { admit, guarded, settle, guard, clock } = worker();
+    await admit(withTask());
+    const tasks = guarded.heldTasks('r');
+    await settle(withTask(), 'again-elsewhere');
+    expect([clock.waiting, guard.asked.length]).toEqual([0, 1]);
+    const there = worker({ beside: { guard, clock } });
+    const batch = withTask({ attempt: 2, tasks });
+    expect(await there.admit(batch)).toMatchObject({ kind: 'go', holding: { token: 1 } });
+    await clock.advance(3 * TTL_MS);
+    await there.end(batch, ending('succeeded'));
+    expect([guard.of('acquire').length, await guard.stateOf(TASK)]).toEqual([1, 'succeeded']);
+  });
+
+  it('without what does not stand any more', async () => {
+    const { admit, guard } = worker();
+    await guard.acquire(TASK, { requestId: 'x', runId: 'r' });
+    await guard.end(TASK, { by: 'operator' });
+    const batch = withTask({ attempt: 2, tasks: [{ key: TASK, token: 1 }] });
+    expect(await admit(batch)).toMatchObject({ kind: 'go', holding: { token: 3 } });
+  });
+
+  it('G1 nor with what something here is still at work under: that is free when it has stopped', async () => {
+    const { keeper, guarded, settle, guard, clock } = worker();
+    const stop = gate();
+    void keeper(batchOf()).run(OWN, () => stop.promise, {});
+    await promisesSettled();
+    expect(guarded.heldTasks('r')).toEqual([]);
+    await settle(batchOf(), 'again-elsewhere');
+    await clock.advance(TTL_MS / 2);
+    expect(await guard.stateOf(OWN)).toBe('running');
+    stop.resolve();
+    await promisesSettled();
+    expect([await guard.stateOf(OWN), clock.waiting]).toEqual(['cancelled', 0]);
+  });
+});
+
+describe('a run that waited for its next attempt', () => {
+  it.each<[Settled, string[]]>([
+    ['ended', ['cancelled']],
+    // Somebody else may go on with what stands in its record.
+    ['discarded', []],
+    ['again-elsewhere', []],
+  ])('that is %s is released by what stands in its record as %j', async (how, statuses) => {
+    const { guard, settle, clock } = worker();
+    await guard.acquire(OWN, { requestId: 'x', runId: 'r' });
+    await settle(batchOf({ tasks: [{ key: OWN, token: 1 }] }), how);
+    expect(guard.of('release')).toEqual(statuses.map((status) => ({ token: 1, status })));
+    guard.isAway = true;
+    await settle(batchOf({ tasks: [{ key: OWN, token: 1 }] }), how);
+    await clock.advance(WITHIN_MS);
+  });
+
+  it('and was lost with its shard is let go: whoever has it now may hold the same token', async () => {
+    const { admit, settle, guarded, guard, clock } = worker();
+    await admit(withTask());
+    await settle(withTask(), 'again');
+    guarded.settled(sessionKey, { runId: 'r', tasks: [{ key: TASK, token: 1 }] }, 'discarded', { isLeaked: false });
+    await clock.advance(TTL_MS - 1);
+    expect([await guard.stateOf(TASK), guard.of('release'), clock.waiting]).toEqual(['running', [], 0]);
+  });
+
+  it('is free by a note too', async () => {
+    const { admit, settle, guard, clock } = worker();
+    await admit(withTask());
+    await settle(withTask(), 'again');
+    await clock.advance(3 * TTL_MS);
+    await settle(withTask(), 'ended');
+    expect([await guard.stateOf(TASK), clock.waiting]).toEqual(['cancelled', 0]);
+  });
+
+  it('what it finished is not told twice at its end', async () => {
+    const { guard, keeper, admit, end } = worker();
+    await guard.acquire(OWN, { requestId: 'x', runId: 'r' });
+    const batch = batchOf({ attempt: 2, tasks: [{ key: OWN, token: 1 }] });
+    await admit(batch);
+    await keeper(batch).run(OWN, () => 1, {});
+    await end(batch, ending('succeeded'));
+    expect(guard.of('release')).toEqual([{ token: 1, status: 'succeeded', result: 1 }]);
+  });
+
+  it('G2 and dies without a guard: what it held is failed, though nobody here has ever been told that it stands', async () => {
+    const { guard, admit, guarded, settle, clock } = worker();
+    await guard.acquire(OWN, { requestId: 'x', runId: 'r' });
+    const batch = batchOf({ attempt: 2, tasks: [{ key: OWN, token: 1 }] });
+    guard.isAway = true;
+    const told = expect(admit(batch)).rejects.toMatchObject({ code: 'retry_later' });
+    await clock.advance(WITHIN_MS);
+    await told;
+    expect(guarded.heldTasks('r')).toEqual(batch.tasks);
+    guard.isAway = false;
+    await guarded.ending(sessionKey, batch, ending('failed'), HERE);
+    await settle(batch, 'ended');
+    expect([await guard.stateOf(OWN), clock.waiting]).toEqual(['failed', 0]);
+  });
+});

@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest';
+import type { Settled } from '#lanes';
+import { settled as promisesSettled } from '#testing';
+import { batchOf, gate, sessionKey, TASK, TTL_MS, WITHIN_MS } from './guard.fixture.js';
+import { HERE, LEAKED, OWN, withTask, ending, fails, worker } from './guarded-runs.fixture.js';
+
+describe('tasks of a turn', () => {
+  it('G2 one that threw is failed before the record of its turn, also when the turn is good all the same', async () => {
+    const { keeper, end, guard } = worker();
+    await expect(keeper(batchOf()).run(OWN, fails, {})).rejects.toThrow('no');
+    const { before, after } = await end(batchOf(), ending('succeeded'));
+    expect(before.at(-1)?.request).toEqual({ token: 1, status: 'failed', error: { name: 'Error', message: 'no' } });
+    expect([after, await guard.stateOf(OWN)]).toEqual([[], 'failed']);
+  });
+
+  it('is free when its turn was cancelled, as soon as its work has stopped', async () => {
+    const { keeper, end, guard } = worker();
+    const stop = gate();
+    let signal: AbortSignal | undefined;
+    void keeper(batchOf()).run(OWN, (held) => ((signal = held.signal), stop.promise), {});
+    await promisesSettled();
+    await end(batchOf(), ending('cancelled'));
+    expect([signal?.aborted, await guard.stateOf(OWN)]).toEqual([true, 'running']);
+    stop.resolve();
+    await promisesSettled();
+    expect(await guard.stateOf(OWN)).toBe('cancelled');
+  });
+
+  it('one that nobody waited for is failed with its turn', async () => {
+    const { keeper, end, guard } = worker();
+    const stop = gate();
+    const told = keeper(batchOf()).run(OWN, () => stop.promise, {});
+    await promisesSettled();
+    const { before } = await end(batchOf(), ending('succeeded'));
+    expect(before.at(-1)?.request).toMatchObject({ status: 'failed', error: { name: 'unfinished' } });
+    stop.resolve();
+    await told;
+    expect(guard.of('release')).toHaveLength(1);
+  });
+
+  it.each<Settled>(['ended', 'again', 'again-elsewhere', 'discarded'])(
+    'G2 a leaked handler fails all that its run holds (%s)',
+    async (how) => {
+      const { admit, keeper, end, settle, guard } = worker();
+      const batch = withTask();
+      await admit(batch);
+      void keeper(batch).run(OWN, () => gate().promise, {});
+      await promisesSettled();
+      await (how === 'ended' ? end(batch, ending('timed_out'), LEAKED) : settle(batch, how, LEAKED));
+      expect([await guard.stateOf(TASK), await guard.stateOf(OWN)]).toEqual(['failed', 'failed']);
+    },
+  );
+
+  it('a turn that dies without a guard ends within a bound, and its tasks are failed later', async () => {
+    const { admit, guarded, settle, guard, clock } = worker();
+    await admit(withTask());
+    guard.isAway = true;
+    let isTold = false;
+    void guarded.ending(sessionKey, withTask(), ending('failed'), HERE)?.then(() => (isTold = true));
+    await clock.advance(WITHIN_MS);
+    await promisesSettled();
+    expect(isTold).toBe(true);
+    await settle(withTask(), 'ended');
+    guard.isAway = false;
+    await clock.advance(2 * WITHIN_MS);
+    expect([await guard.stateOf(TASK), clock.waiting]).toEqual(['failed', 0]);
+  });
+
+  it.each<Settled>(['discarded', 'ended'])(
+    'G2 one that failed by itself before its turn was cut (%s) asks for an approval; what was cut itself is free',
+    async (how) => {
+      const { keeper, guarded, settle, guard } = worker();
+      const batch = batchOf();
+      const cut = gate();
+      await keeper(batch)
+        .run(OWN, () => Promise.reject(new Error('boom')), {})
+        .catch(() => {});
+      const failing = (signal: AbortSignal) =>
+        new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('cut'))));
+      const other = keeper(batch)
+        .run('ops::other', ({ signal }) => (cut.resolve(), failing(signal)), {})
+        .catch(() => {});
+      await cut.promise;
+      if (how === 'ended') await guarded.ending(sessionKey, batch, ending('cancelled'), HERE);
+      await settle(batch, how);
+      await other;
+      await promisesSettled();
+      expect([await guard.stateOf(OWN), await guard.stateOf('ops::other')]).toEqual(['failed', 'cancelled']);
+    },
+  );
+});
+
+describe('an attempt that counts for nothing', () => {
+  it('G1 keeps its tasks until its handler has stopped, and then they are free', async () => {
+    const { admit, guarded, settle, guard, clock } = worker();
+    const handler = gate();
+    const done = guarded.following('r', handler.promise);
+    await admit(withTask());
+    await settle(withTask(), 'discarded');
+    await clock.advance(TTL_MS / 2);
+    expect(await guard.stateOf(TASK)).toBe('running');
+    handler.resolve();
+    await done;
+    await promisesSettled();
+    expect([guard.of('release'), clock.waiting]).toEqual([[{ token: 1, status: 'interrupted' }], 0]);
+  });
+
+  it('G1 does not lend them to the same run that runs again here, nor ends those that it gets', async () => {
+    const { admit, guarded, settle, guard } = worker();
+    const zombie = gate();
+    void guarded.following('r', zombie.promise);
+    await admit(withTask());
+    await settle(withTask(), 'discarded');
+    await expect(admit(withTask({ attempt: 2 }))).rejects.toMatchObject({ retryAfterMs: 1_000 });
+    await settle(withTask(), 'again');
+    const handler = gate();
+    zombie.resolve();
+    await promisesSettled();
+    void guarded.following('r', handler.promise);
+    expect(await admit(withTask({ attempt: 2 }))).toMatchObject({ kind: 'go', holding: { token: 3 } });
+    await promisesSettled();
+    expect([guard.of('release').length, await guard.stateOf(TASK)]).toEqual([1, 'running']);
+  });
+
+  it('G1 waits for the work under a task too', async () => {
+    const { keeper, settle, guard } = worker();
+    const stop = gate();
+    void keeper(batchOf()).run(OWN, () => stop.promise, {});
+    await promisesSettled();
+    await settle(batchOf(), 'discarded');
+    expect(await guard.stateOf(OWN)).toBe('running');
+    stop.resolve();
+    await promisesSettled();
+    expect(guard.of('release')).toEqual([{ token: 1, status: 'interrupted' }]);
+  });
+
+  it('G3 gives back what it gets too late', async () => {
+    const { admit, settle, guard, clock } = worker();
+    guard.slowMs = 300;
+    const told = expect(admit(withTask())).rejects.toThrow('is over');
+    await clock.advance(100);
+    await settle(withTask(), 'discarded');
+    await clock.advance(1_000);
+    await told;
+    expect([await guard.stateOf(TASK), clock.waiting]).toEqual(['cancelled', 0]);
+  });
+
+  it('whose handler never stops holds its task for no longer than its time (G3)', async () => {
+    const { admit, guarded, settle, guard, clock } = worker();
+    await admit(withTask());
+    void guarded.following('r', new Promise(() => {}));
+    await settle(withTask(), 'discarded');
+    await clock.advance(TTL_MS);
+    expect(await guard.stateOf(TASK)).toBe('stale');
+  });
+});

@@ -1,0 +1,155 @@
+import { describe, expect, it } from 'vitest';
+import { RetryLaterError } from '#contracts';
+import { settled } from '#testing';
+import { attemptOf, gate, guardedWorker, TTL_MS, WITHIN_MS, type GuardDouble } from './guard.fixture.js';
+
+const { signal } = new AbortController();
+const KEY = 'main/s::import';
+const fails = (message = 'no') => Promise.reject(new Error(message));
+
+describe('what a former attempt held', () => {
+  it('and gave back while nobody heard is not waited for until its time is over: it is told soon', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    const first = tasks.run(attemptOf(), KEY, () => void (guard.isAway = true), { signal });
+    await settled();
+    await clock.advance(WITHIN_MS);
+    expect(await first).toEqual({ kind: 'ran', result: undefined });
+    guard.isAway = false;
+    const again = () => tasks.run(attemptOf(), KEY, () => fails('called twice'), { signal });
+    await expect(again()).rejects.toMatchObject({ code: 'retry_later', retryAfterMs: 1_000 });
+    // The try that is under way, and the pause after it.
+    await clock.advance(WITHIN_MS + 1_000);
+    expect(await again()).toEqual({ kind: 'done', runId: 'r' });
+  });
+
+  const former = async (guard: GuardDouble, runId = 'r') => {
+    const answer = await guard.acquire(KEY, { requestId: 'former', runId, ttlMs: 5_000 });
+    if (answer.kind !== 'acquired') throw new Error(answer.kind);
+    return [{ key: KEY, token: answer.token }];
+  };
+
+  it('goes on under its token when it still stands', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    const run = attemptOf();
+    await tasks.adopt(run, await former(guard));
+    expect(tasks.holdings.keptBy('r')).toEqual([{ key: KEY, token: 1 }]);
+    // For the time that is known here, whatever the clock of the guard shows.
+    expect(guard.of('renew')).toEqual([{ token: 1, ttlMs: TTL_MS }]);
+    await clock.advance(2 * TTL_MS);
+    expect(await tasks.run(run, KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 1 });
+    expect(guard.of('acquire')).toHaveLength(1);
+  });
+
+  it('is ignored when it does not', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    const held = await former(guard);
+    await guard.release(KEY, { token: 1, status: 'cancelled' });
+    const run = attemptOf();
+    await tasks.adopt(run, held);
+    expect([tasks.holdings.holdsAny('r'), clock.waiting]).toEqual([false, 0]);
+    expect(await tasks.run(run, KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 3 });
+  });
+
+  it('G2 is not forgotten while nobody can be asked about it', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    const held = await former(guard);
+    guard.isAway = true;
+    const told = expect(tasks.adopt(attemptOf(), held)).rejects.toThrow(RetryLaterError);
+    await clock.advance(WITHIN_MS);
+    await told;
+    expect(tasks.holdings.keptBy('r')).toEqual(held);
+    guard.isAway = false;
+    const run = attemptOf();
+    await tasks.adopt(run, held);
+    expect(await tasks.run(run, KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 1 });
+    expect(clock.waiting).toBe(0);
+  });
+
+  it('that was let go while it was asked about stays so', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    const held = await former(guard);
+    guard.slowMs = 100;
+    const told = tasks.adopt(attemptOf(), held);
+    tasks.holdings.letGo('r');
+    await clock.advance(100);
+    await told;
+    expect([tasks.holdings.holdsAny('r'), clock.waiting]).toEqual([false, 0]);
+  });
+});
+
+describe('the end of a run', () => {
+  it('G2 tells what failed first, and resolves when that was answered', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    await expect(tasks.run(attemptOf(), KEY, () => fails('broken'), { signal })).rejects.toThrow('broken');
+    guard.slowMs = 300;
+    let isTold = false;
+    void tasks.holdings.beforeEnd('r', { status: 'failed' }, false).then(() => (isTold = true));
+    await clock.advance(299);
+    expect(isTold).toBe(false);
+    await clock.advance(1);
+    await settled();
+    expect(isTold).toBe(true);
+    const error = { name: 'Error', message: 'broken' };
+    expect(await guard.guard.get(KEY)).toMatchObject({ state: 'failed', error });
+    tasks.holdings.afterEnd('r', { status: 'failed' });
+    expect(guard.of('release')).toHaveLength(1);
+  });
+
+  it('G2 without a guard it resolves within its bound, and is told later', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    await expect(tasks.run(attemptOf(), KEY, () => fails(), { signal })).rejects.toThrow('no');
+    guard.isAway = true;
+    let isTold = false;
+    void tasks.holdings.beforeEnd('r', { status: 'failed' }, false).then(() => (isTold = true));
+    await clock.advance(WITHIN_MS);
+    await settled();
+    expect(isTold).toBe(true);
+    await clock.advance(3 * TTL_MS);
+    guard.isAway = false;
+    await clock.advance(WITHIN_MS + 1_000);
+    expect([await guard.stateOf(KEY), clock.waiting]).toEqual(['failed', 0]);
+  });
+
+  it('what the guard does not take of a failure is left out, rather than held for ever', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    const nameless = Object.assign(new Error('x'), { name: '' });
+    await expect(tasks.run(attemptOf(), KEY, () => Promise.reject(nameless), { signal })).rejects.toBe(nameless);
+    await tasks.holdings.beforeEnd('r', { status: 'failed' }, false);
+    await settled();
+    expect([await guard.stateOf(KEY), clock.waiting]).toEqual(['failed', 0]);
+  });
+
+  it('a trigger right after it waits for the release, rather than hear of a holder that is none', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    const taken = await tasks.take(attemptOf(), KEY, {}, true);
+    expect(taken.kind).toBe('held');
+    guard.slowMs = 50;
+    tasks.holdings.afterEnd('r', { status: 'succeeded' });
+    const next = tasks.run(attemptOf('next'), KEY, () => 1, { signal });
+    await clock.advance(200);
+    expect(await next).toEqual({ kind: 'ran', result: 1 });
+    expect(guard.asked.map(({ operation }) => operation)).toEqual(['acquire', 'release', 'acquire', 'release']);
+  });
+
+  it('close() leaves no timers, whatever is held, asked for or told', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    void tasks.run(attemptOf(), 'working', () => gate().promise, { signal });
+    await expect(tasks.run(attemptOf(), 'failed', () => fails(), { signal })).rejects.toThrow();
+    void tasks.run(attemptOf('cut'), 'cut', () => gate().promise, { signal });
+    await tasks.take(attemptOf('told'), 'told', {});
+    await settled();
+    tasks.holdings.interrupt('cut', undefined);
+    guard.isAway = true;
+    tasks.holdings.afterEnd('told', { status: 'cancelled' });
+    await clock.advance(WITHIN_MS + 10);
+    guard.isAway = false;
+    guard.slowMs = 100;
+    const late = expect(tasks.run(attemptOf(), 'late', () => fails('called'), { signal })).rejects.toThrow('is over');
+    await settled();
+    tasks.close();
+    // The pause of what is told again, and the answers that are on their way.
+    await clock.advance(WITHIN_MS + 1_000);
+    await late;
+    expect([clock.waiting, tasks.holdings.heldBy('r')]).toEqual([0, []]);
+  });
+});

@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest';
+import { RetryLaterError } from '#contracts';
+import { attemptOf, guardedWorker, TTL_MS, WITHIN_MS, type GuardDouble } from './guard.fixture.js';
+
+const { signal } = new AbortController();
+const KEY = 'main/s::import';
+const fails = (message = 'no') => Promise.reject(new Error(message));
+const statuses = (guard: GuardDouble) => guard.of('release').map(({ status }) => status);
+
+describe('without a guard to ask', () => {
+  it('a turn is put off', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    guard.isAway = true;
+    const told = expect(tasks.run(attemptOf(), KEY, () => fails(), { signal })).rejects.toThrow(RetryLaterError);
+    await clock.advance(WITHIN_MS);
+    await told;
+  });
+
+  it.each([
+    ['by the setting', { whenUnavailable: 'open' as const }, {}],
+    ['by its own choice', {}, { whenUnavailable: 'open' as const }],
+  ])('it goes on unguarded %s', async (_title, setting, choice) => {
+    const { tasks, guard, clock } = guardedWorker(setting);
+    guard.isAway = true;
+    const told = tasks.run(attemptOf(), KEY, ({ token }) => ({ token }), { signal, ...choice });
+    await clock.advance(WITHIN_MS);
+    expect(await told).toEqual({ kind: 'ran', result: { token: undefined } });
+  });
+
+  it('a refused request is a failure, not the absence of a guard', async () => {
+    const { tasks } = guardedWorker({ whenUnavailable: 'open' });
+    const told = tasks.run(attemptOf(), KEY, () => 1, { signal, ttlMs: 1 });
+    await expect(told).rejects.toMatchObject({ code: 'guard_refused' });
+  });
+
+  it('one that may have been granted is asked for again as the same request: it is not waited for', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    guard.losesReplies = true;
+    const lost = expect(tasks.run(attemptOf(), KEY, () => fails(), { signal })).rejects.toThrow(RetryLaterError);
+    await clock.advance(WITHIN_MS);
+    await lost;
+    guard.losesReplies = false;
+    expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 1 });
+    expect(new Set(guard.of('acquire').map(({ requestId }) => requestId)).size).toBe(1);
+    // Granted long before it was heard of: from here on it lasts its whole time.
+    expect(guard.of('renew')).toEqual([{ token: 1 }]);
+  });
+
+  it('one that may have been granted and is over by then is got anew, under another token', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    guard.losesReplies = true;
+    const lost = expect(tasks.run(attemptOf(), KEY, () => fails(), { signal })).rejects.toThrow(RetryLaterError);
+    await clock.advance(WITHIN_MS);
+    await lost;
+    guard.losesReplies = false;
+    await clock.advance(TTL_MS);
+    expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 2 });
+  });
+
+  it('one that may have been granted to a run that has ended is given up; of one that runs elsewhere it is left alone', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    guard.losesReplies = true;
+    const lost = ['ended', 'elsewhere'].map((runId) =>
+      expect(tasks.run(attemptOf(runId), runId, () => fails(), { signal })).rejects.toThrow(RetryLaterError),
+    );
+    await clock.advance(WITHIN_MS);
+    await Promise.all(lost);
+    guard.losesReplies = false;
+    tasks.giveUpUnclear('ended');
+    tasks.forgetUnclear('elsewhere');
+    await clock.advance(0);
+    expect(await guard.stateOf('ended')).toBe('cancelled');
+    expect(await guard.stateOf('elsewhere')).toBe('running');
+  });
+
+  it('what it came to is told later, and is held on to until then', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    const told = tasks.run(attemptOf(), KEY, () => ((guard.isAway = true), 5), { signal });
+    await clock.advance(WITHIN_MS);
+    expect(await told).toEqual({ kind: 'ran', result: 5 });
+    await clock.advance(5_000);
+    expect(await guard.stateOf(KEY)).toBe('running');
+    guard.isAway = false;
+    await clock.advance(5_000);
+    expect(await guard.guard.get(KEY)).toMatchObject({ state: 'succeeded', result: 5 });
+    expect(clock.waiting).toBe(0);
+  });
+});
+
+describe('an answer that comes too late', () => {
+  it('G3 is given back when its attempt is over: nobody would ever release it', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    guard.slowMs = 500;
+    const run = attemptOf();
+    const told = expect(tasks.run(run, KEY, () => fails('called'), { signal })).rejects.toThrow('is over');
+    await clock.advance(100);
+    run.end();
+    await clock.advance(1_000);
+    await told;
+    expect([await guard.stateOf(KEY), statuses(guard)]).toEqual(['cancelled', ['interrupted']]);
+    expect([tasks.holdings.holdsAny('r'), clock.waiting]).toEqual([false, 0]);
+  });
+
+  it('calls nothing unguarded when its attempt is over', async () => {
+    const { tasks, guard, clock } = guardedWorker({ whenUnavailable: 'open' });
+    guard.isAway = true;
+    const run = attemptOf();
+    const told = expect(tasks.run(run, KEY, () => fails('called'), { signal })).rejects.toThrow('is over');
+    await clock.advance(100);
+    run.end();
+    await clock.advance(WITHIN_MS);
+    await told;
+  });
+});
