@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AcquireAnswer, TaskView } from '#contracts';
 import { expectNothingLeft, startFaultProxy, until } from '#testing';
-import { names, startGuards, TaskApi, type Guards } from '../support/guards.js';
+import { names, PATIENT, startGuards, TaskApi, type Guards } from '../support/guards.js';
 
 let guards: Guards;
 
@@ -14,7 +14,6 @@ afterAll(async () => {
 });
 
 const NOBODY = 'nobody.listens.here';
-const PATIENT = { withinMs: 20_000 };
 
 /** Asks over NATS as one whose answer gets lost does. */
 function askInVain(operation: string, key: string, request: object): void {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AcquireAnswer, Outcome } from '#contracts';
 import { expectNothingLeft, until } from '#testing';
-import { startGuards, type Guards } from '../support/guards.js';
+import { PATIENT, startGuards, type Guards } from '../support/guards.js';
 
 let guards: Guards;
 
@@ -13,7 +13,6 @@ afterAll(async () => {
   await expectNothingLeft();
 });
 
-const PATIENT = { withinMs: 20_000 };
 let asked = 0;
 
 async function acquireAt(n: number, key: string, runId: string, more: object = {}): Promise<AcquireAnswer> {

@@ -1,12 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { GuardUnavailableError } from '#guards';
 import { expectNothingLeft, until } from '#testing';
-import { startGuards, type GuardReplica } from '../support/guards.js';
+import { PATIENT, startGuards, type GuardReplica } from '../support/guards.js';
 
 afterEach(expectNothingLeft);
 
 const SHORT = { withinMs: 400 };
-const PATIENT = { withinMs: 20_000 };
 /** Beyond it a guard takes a request that it finds for one of a caller who has given up. */
 const LATE_MS = 2_000;
 

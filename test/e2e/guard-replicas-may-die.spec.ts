@@ -3,14 +3,13 @@ import type { AcquireAnswer, TaskStep } from '#contracts';
 import { GuardUnavailableError } from '#guards';
 import { expectNothingLeft, until } from '#testing';
 import type { ApiAnswer } from '../support/api-client.js';
-import { startGuards, type Guards, type TaskApi } from '../support/guards.js';
+import { PATIENT, startGuards, type Guards, type TaskApi } from '../support/guards.js';
 import { overlaps, wholeHistory, wrongSteps, type Holding } from '../support/task-history.js';
 
 afterEach(expectNothingLeft);
 
 const KEYS = ['main/s::a', 'main/s::b', 'team::c', 'd'];
 const CALLERS = 12;
-const PATIENT = { withinMs: 20_000 };
 const IMPATIENT = { withinMs: 700 };
 const STATUSES = ['failed', 'succeeded', 'failed', 'interrupted'] as const;
 

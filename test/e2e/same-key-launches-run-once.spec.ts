@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { AcquireAnswer } from '#contracts';
 import { expectNothingLeft } from '#testing';
-import { startGuards, type Guards } from '../support/guards.js';
+import { PATIENT, startGuards, type Guards } from '../support/guards.js';
 
 let guards: Guards;
 
@@ -12,8 +12,6 @@ afterAll(async () => {
   await guards[Symbol.asyncDispose]();
   await expectNothingLeft();
 });
-
-const PATIENT = { withinMs: 20_000 };
 
 /** Over NATS, or over HTTP to one of the replicas: as `n` says. */
 async function launch(key: string, n: number, run = `run-${n}`): Promise<AcquireAnswer> {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TaskView } from '#contracts';
 import { expectNothingLeft, spawnSourceProgram, until, type OwnedProcess } from '#testing';
-import { startGuards, type Guards } from '../support/guards.js';
+import { PATIENT, startGuards, type Guards } from '../support/guards.js';
 
 let guards: Guards;
 
@@ -14,7 +14,6 @@ afterAll(async () => {
 });
 
 const TTL_MS = 1_000;
-const PATIENT = { withinMs: 20_000 };
 
 /** A process that gets tasks, and renews them for as long as it lives. */
 async function startHolder(keys: readonly string[], request: object): Promise<OwnedProcess> {

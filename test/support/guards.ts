@@ -7,6 +7,8 @@ import { connectedBroker, startService, tempDir, until, type ServiceProcess, typ
 import type { ApiAnswer } from './api-client.js';
 
 export const names = new Names('lk', DEFAULT_SHARDS);
+/** For calls that must be answered, however busy the machine is. */
+export const PATIENT = { withinMs: 20_000 };
 
 /** Talks to one replica of the guard as any program would. */
 export class TaskApi {

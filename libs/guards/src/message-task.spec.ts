@@ -55,7 +55,7 @@ describe('the task of a command', () => {
     expect(taskOf({ text }, taskFrom)).toEqual({ key: own(name), ttlMs: 300_000, stale: 'approve' });
   });
 
-  it.each(['', ' ', '@deploy', '/deployed', 'deploy', '!deploy', 'please /deploy', '/deploy, now', '/report'])(
+  it.each(['', ' ', '@report', '/deployed', 'deploy', '!deploy', 'please /deploy', '/deploy, now', '/report'])(
     '%j starts none',
     (text) => {
       expect(keyOf({ text }, taskFrom)).toBeUndefined();

@@ -81,6 +81,36 @@ describe('a holding', () => {
     expect([over.client.renewals.length, over.holding.lost.aborted]).toEqual([0, true]);
   });
 
+  it('says until when it lasts, by the wall clock', async () => {
+    const { clock, holding } = setUp({ ageMs: 9_000 });
+    expect(holding.expiresAt).toBe(clock.now() + TTL_MS - 9_000);
+    await clock.advance(THIRD_MS);
+    expect(holding.expiresAt).toBe(clock.now() - 9_000 + TTL_MS);
+  });
+
+  it('is renewed a third of its time after the last renewal was sent, however late that was answered', async () => {
+    const { clock, client } = setUp();
+    let answer: (answer: RenewAnswer) => void = () => {};
+    client.renewal = () => new Promise((resolve) => (answer = resolve));
+    await clock.advance(THIRD_MS + 4_000);
+    answer({ kind: 'renewed', expiresAt: 0 });
+    await clock.advance(THIRD_MS - 4_000 - 1);
+    expect(client.renewals).toHaveLength(1);
+    await clock.advance(1);
+    expect(client.renewals).toHaveLength(2);
+  });
+
+  it('is renewed no more also when the answer to a renewal comes after that was said', async () => {
+    const { clock, client, holding } = setUp();
+    let answer: (answer: RenewAnswer) => void = () => {};
+    client.renewal = () => new Promise((resolve) => (answer = resolve));
+    await clock.advance(THIRD_MS);
+    holding.renewNoMore();
+    answer({ kind: 'renewed', expiresAt: 0 });
+    await settled();
+    expect(clock.waiting).toBe(0);
+  });
+
   it('survives renewals that are lost, and tries each second then', async () => {
     const { clock, client, holding, warned } = setUp();
     client.renewal = () => AWAY;
@@ -144,6 +174,15 @@ describe('a holding is lost', () => {
     answer({ kind: 'renewed', expiresAt: 0 });
     await clock.advance(TTL_MS);
     expect([client.renewals.length, clock.waiting]).toEqual([1, 0]);
+  });
+
+  it('in time also when that is no whole second', async () => {
+    const { clock, client, holding } = setUp({ ttlMs: 1_500 });
+    client.renewal = () => new Promise(() => {});
+    await clock.advance(1_499);
+    expect(holding.lost.aborted).toBe(false);
+    await clock.advance(1);
+    expect(holding.lost.aborted).toBe(true);
   });
 
   it('from when the last renewal was sent that was answered', async () => {
@@ -302,6 +341,13 @@ describe('a release', () => {
     expect(clock.waiting).toBe(0);
     await clock.advance(TTL_MS);
     expect(client.releases).toHaveLength(3);
+  });
+
+  it('at last ends when it is let go while the guard is asked', async () => {
+    const { clock, client, holding } = setUp();
+    client.releasing = () => (holding.letGo(), AWAY);
+    await holding.releaseAtLast({ status: 'failed' });
+    expect([client.releases.length, clock.waiting]).toEqual([1, 0]);
   });
 });
 
