@@ -14,7 +14,11 @@ import { ManualClock } from '#testing';
 import { MemoryTaskStore } from '../../../libs/guards/src/memory-task-store.js';
 import { GuardedRuns } from './guarded-runs.js';
 import type { TaskRunner } from './held-task.js';
+import { HoldingsElsewhere } from './holdings-elsewhere.js';
+import { RunHoldings } from './run-holdings.js';
 import { RunTasks } from './run-tasks.js';
+import { TaskReleases } from './task-releases.js';
+import { UnclearRequests } from './unclear-requests.js';
 
 interface Asked {
   readonly operation: TaskOperation;
@@ -29,6 +33,8 @@ export class GuardDouble
   readonly guard: TaskGuard;
   private readonly lookup: TaskLookup;
   readonly asked: Asked[] = [];
+  /** Keys that were looked at. */
+  readonly looks: string[] = [];
   isAway = false;
   losesReplies = false;
   slowMs = 0;
@@ -48,8 +54,10 @@ export class GuardDouble
   readonly end: GuardClient['end'] = (key, request, options) =>
     this.call('end', key, request, options, () => this.guard.end(key, request as never));
 
-  readonly conflictOn: TaskLookup['conflictOn'] = (key) =>
-    this.isAway ? Promise.reject(new Error('the broker is away')) : this.lookup.conflictOn(key);
+  readonly conflictOn: TaskLookup['conflictOn'] = (key) => {
+    this.looks.push(key);
+    return this.isAway ? Promise.reject(new Error('the broker is away')) : this.lookup.conflictOn(key);
+  };
 
   async stateOf(key: string): Promise<string | undefined> {
     const task = await this.guard.get(key);
@@ -65,7 +73,7 @@ export class GuardDouble
     operation: TaskOperation,
     key: string,
     request: object,
-    { withinMs = 2_000 }: GuardCallOptions = {},
+    { withinMs = UNBOUNDED_MS }: GuardCallOptions = {},
     ask: () => Promise<Answer>,
   ): Promise<Answer> {
     this.asked.push({ operation, key, request: request as Asked['request'] });
@@ -92,6 +100,8 @@ export const sessionKey: SessionTokens & { shard: number } = {
 export const TASK = 'main/telegram:42::deploy';
 export const TTL_MS = 30_000;
 export const WITHIN_MS = 2_000;
+/** How long a call waits whose caller has set no bound: another time than that of the settings. */
+export const UNBOUNDED_MS = 2_500;
 
 export function batchOf(more: Partial<Batch> = {}): Batch {
   return {
@@ -120,8 +130,21 @@ export function guardedWorker({ whenUnavailable = 'closed', log = silentLogger, 
   const name = beside === undefined ? 'w' : 'w2';
   const newRequestId = (): string => `${name}-${++requests}`;
   const tasks = new RunTasks({ client: guard, clock, newRequestId, guard: settings.guard, log });
-  const guarded = new GuardedRuns({ tasks, lookup: guard, client: guard, settings, worker: name, log });
-  return { clock, guard, tasks, guarded };
+  const elsewhere = new HoldingsElsewhere({ client: guard, clock, withinMs: WITHIN_MS, worker: name, log });
+  const guarded = new GuardedRuns({ tasks, elsewhere, lookup: guard, settings, log });
+  return { clock, guard, tasks, elsewhere, guarded, kept: () => keptIn(guarded, tasks, elsewhere) };
+}
+
+/** What these parts of a worker still know of runs, by field: nothing, when all of them have come to their end. */
+function keptIn(...parts: readonly object[]): string[] {
+  return parts.flatMap((part) =>
+    Object.entries(part).flatMap(([name, value]) => {
+      if (value instanceof Map || value instanceof Set) return value.size === 0 ? [] : [name];
+      return value instanceof RunHoldings || value instanceof TaskReleases || value instanceof UnclearRequests
+        ? keptIn(value)
+        : [];
+    }),
+  );
 }
 
 /** One attempt of a run. */

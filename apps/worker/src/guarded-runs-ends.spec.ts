@@ -26,6 +26,20 @@ describe('tasks of a turn', () => {
     expect(await guard.stateOf(OWN)).toBe('cancelled');
   });
 
+  it('all of them stop with their turn, whichever call began them', async () => {
+    const { keeper, end, kept } = worker();
+    const seen: AbortSignal[] = [];
+    for (const key of [OWN, 'ops::other']) {
+      const stops = (signal: AbortSignal) =>
+        new Promise((resolve) => (seen.push(signal), signal.addEventListener('abort', resolve)));
+      void keeper(batchOf()).run(key, ({ signal }) => stops(signal), {});
+    }
+    await promisesSettled();
+    await end(batchOf(), ending('cancelled'));
+    await promisesSettled();
+    expect([seen.map(({ aborted }) => aborted), kept()]).toEqual([[true, true], []]);
+  });
+
   it('one that nobody waited for is failed with its turn', async () => {
     const { keeper, end, guard } = worker();
     const stop = gate();
@@ -50,6 +64,25 @@ describe('tasks of a turn', () => {
       expect([await guard.stateOf(TASK), await guard.stateOf(OWN)]).toEqual(['failed', 'failed']);
     },
   );
+
+  it.each<[Settled, string | undefined, number]>([
+    ['ended', 'cancelled', 2],
+    ['discarded', 'running', 2],
+    ['again-elsewhere', 'running', 2],
+    ['again', 'running', 1],
+  ])('one that may have been granted, after its attempt is %s, is %s', async (how, state, requests) => {
+    const { admit, settle, guard, clock } = worker();
+    guard.losesReplies = true;
+    const lost = expect(admit(withTask())).rejects.toMatchObject({ code: 'retry_later' });
+    await clock.advance(WITHIN_MS);
+    await lost;
+    guard.losesReplies = false;
+    await settle(withTask(), how);
+    expect(await guard.stateOf(TASK)).toBe(state);
+    await admit(withTask({ attempt: 2 })).catch(() => {});
+    // Who goes on with the same run here asks with the same request; whoever runs it elsewhere is not to be mistaken for it.
+    expect(new Set(guard.of('acquire').map(({ requestId }) => requestId)).size).toBe(requests);
+  });
 
   it('a turn that dies without a guard ends within a bound, and its tasks are failed later', async () => {
     const { admit, guarded, settle, guard, clock } = worker();
@@ -92,7 +125,7 @@ describe('tasks of a turn', () => {
 
 describe('an attempt that counts for nothing', () => {
   it('G1 keeps its tasks until its handler has stopped, and then they are free', async () => {
-    const { admit, guarded, settle, guard, clock } = worker();
+    const { admit, guarded, settle, guard, clock, kept } = worker();
     const handler = gate();
     const done = guarded.following('r', handler.promise);
     await admit(withTask());
@@ -102,7 +135,7 @@ describe('an attempt that counts for nothing', () => {
     handler.resolve();
     await done;
     await promisesSettled();
-    expect([guard.of('release'), clock.waiting]).toEqual([[{ token: 1, status: 'interrupted' }], 0]);
+    expect([guard.of('release'), clock.waiting, kept()]).toEqual([[{ token: 1, status: 'interrupted' }], 0, []]);
   });
 
   it('G1 does not lend them to the same run that runs again here, nor ends those that it gets', async () => {
@@ -135,14 +168,14 @@ describe('an attempt that counts for nothing', () => {
   });
 
   it('G3 gives back what it gets too late', async () => {
-    const { admit, settle, guard, clock } = worker();
+    const { admit, settle, guard, clock, kept } = worker();
     guard.slowMs = 300;
     const told = expect(admit(withTask())).rejects.toThrow('is over');
     await clock.advance(100);
     await settle(withTask(), 'discarded');
     await clock.advance(1_000);
     await told;
-    expect([await guard.stateOf(TASK), clock.waiting]).toEqual(['cancelled', 0]);
+    expect([await guard.stateOf(TASK), clock.waiting, kept()]).toEqual(['cancelled', 0, []]);
   });
 
   it('whose handler never stops holds its task for no longer than its time (G3)', async () => {

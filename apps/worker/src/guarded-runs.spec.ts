@@ -2,11 +2,13 @@ import { describe, expect, it } from 'vitest';
 import type { Batch, Ending } from '#lanes';
 import { settled as promisesSettled } from '#testing';
 import { batchOf, sessionKey, TASK, TTL_MS, WITHIN_MS } from './guard.fixture.js';
-import { HERE, withTask, ending, fails, worker } from './guarded-runs.fixture.js';
+import { HERE, OWN, withTask, ending, fails, worker } from './guarded-runs.fixture.js';
+
+const stopped = (signal: AbortSignal) => new Promise((resolve) => signal.addEventListener('abort', resolve));
 
 describe('the task of a message', () => {
   it('is got before its turn begins, and free after the record of a good end', async () => {
-    const { admit, end, guard, guarded, clock } = worker();
+    const { admit, end, guard, guarded, clock, kept } = worker();
     const batch = withTask({ task: { key: TASK, ttlMs: 5_000, stale: 'approve' } });
     expect(await admit(batch)).toMatchObject({ kind: 'go', holding: { key: TASK, token: 1 } });
     const [request] = guard.of('acquire');
@@ -14,7 +16,7 @@ describe('the task of a message', () => {
     expect(guarded.heldTasks('r')).toEqual([{ key: TASK, token: 1 }]);
     const { before, after } = await end(batch, ending('succeeded'));
     expect([before.length, after.map(({ request }) => request)]).toEqual([1, [{ token: 1, status: 'succeeded' }]]);
-    expect([await guard.stateOf(TASK), clock.waiting]).toEqual(['succeeded', 0]);
+    expect([await guard.stateOf(TASK), clock.waiting, kept()]).toEqual(['succeeded', 0, []]);
   });
 
   it.each<[Ending['status'], string]>([
@@ -62,6 +64,8 @@ describe('the task of a message', () => {
     await end(withTask(), ending('succeeded'));
     const looked = guarded.lookAtTask(sessionKey, { key: TASK });
     const next = admit(withTask({ runId: 'next' }));
+    await promisesSettled();
+    expect(guard.looks).toEqual([]);
     await clock.advance(100);
     expect([await looked, (await next).kind]).toEqual([undefined, 'go']);
   });
@@ -74,9 +78,23 @@ describe('the task of a message', () => {
     // In this order: a lane asks when the record stands, before its runner hears what became of the attempt.
     const looked = guarded.lookAtTask(sessionKey, { key: TASK });
     await promisesSettled();
+    expect(guard.looks).toEqual([]);
+    expect(await guarded.lookAtTask(sessionKey, { key: OWN })).toBeUndefined();
+    expect(guard.looks).toEqual([OWN]);
     guarded.settled(sessionKey, withTask(), 'ended', HERE);
     await clock.advance(100);
     expect([await looked, await guard.stateOf(TASK)]).toEqual([undefined, 'succeeded']);
+    expect(guard.looks).toEqual([OWN, TASK]);
+  });
+
+  it('a look hears of the end also of a turn whose first record could not be made', async () => {
+    const { admit, end, guard, guarded } = worker();
+    await admit(withTask());
+    await guarded.ending(sessionKey, withTask(), ending('succeeded'), HERE);
+    const looked = guarded.lookAtTask(sessionKey, { key: TASK });
+    await promisesSettled();
+    await end(withTask(), ending('failed'));
+    expect([(await looked)?.reason, guard.looks]).toEqual(['approval_required', [TASK]]);
   });
 
   it('work of its own turn under its name is no second holding, and does not end it', async () => {
@@ -88,6 +106,19 @@ describe('the task of a message', () => {
     expect([guard.asked.length, await guard.stateOf(TASK)]).toEqual([1, 'running']);
     await end(batch, ending('succeeded'));
     expect(await guard.stateOf(TASK)).toBe('succeeded');
+  });
+
+  it('that was lost while its turn worked under its name is still told of how that ended', async () => {
+    const { admit, keeper, end, guard, clock } = worker();
+    const batch = withTask();
+    await admit(batch);
+    const lost = expect(keeper(batch).run(TASK, ({ signal }) => stopped(signal), {})).rejects.toThrow(
+      'not held any more',
+    );
+    await guard.end(TASK, { by: 'ann' });
+    await clock.advance(TTL_MS / 3);
+    await lost;
+    expect((await end(batch, ending('failed'))).before.at(-1)).toMatchObject({ operation: 'release' });
   });
 
   it('runs again unguarded when it is done by its own run, and without a guard when that is wanted', async () => {
@@ -103,7 +134,7 @@ describe('the task of a message', () => {
   });
 
   it('G2 of a condemned run is failed by its run, since nobody has its token', async () => {
-    const { admit, guard, guarded, end, clock } = worker();
+    const { admit, guard, end, clock } = worker();
     await admit(withTask());
     const other = worker({ beside: { guard, clock } });
     const condemned = withTask({ isCondemned: true });
@@ -112,26 +143,42 @@ describe('the task of a message', () => {
       { by: 'w2', runId: 'r', status: 'failed', error: { name: 'worker_crashed', message: 'm' } },
     ]);
     expect(await guard.stateOf(TASK)).toBe('failed');
-    guard.isAway = true;
-    const told = guarded.ending(sessionKey, condemned, ending('failed'), HERE);
-    await clock.advance(WITHIN_MS);
-    await expect(told).resolves.toBeUndefined();
     await end(batchOf({ runId: 'x', isCondemned: true }), ending('failed'));
+    expect(guard.of('end')).toHaveLength(1);
   });
 
-  it('G2 of a run that cannot wait for the end of the holding of its dead worker is failed with its turn, not free when that ends', async () => {
-    const { admit, guard, clock } = worker();
-    await admit(withTask());
-    const other = worker({ beside: { guard, clock } });
-    const again = withTask({ attempt: 2, crashes: 1 });
-    const putOff = { code: 'retry_later', retryAfterMs: TTL_MS + 100 };
-    await expect(other.admit(again)).rejects.toMatchObject(putOff);
-    const error = { name: 'E', message: 'put off for too long' };
-    const { before } = await other.end(again, ending('failed', error));
-    expect(before.at(-1)).toMatchObject({ operation: 'end', request: { runId: 'r', status: 'failed', error } });
-    await clock.advance(TTL_MS);
-    expect(await guard.stateOf(TASK)).toBe('failed');
+  it.each<[string, Partial<Batch>]>([
+    ['without holdings of its own', {}],
+    ['with what stands in its record', { tasks: [{ key: OWN, token: 9 }] }],
+  ])('G2 of a condemned run is failed before the record is written (%s)', async (_title, more) => {
+    const { guarded, guard, clock } = worker();
+    guard.slowMs = 50;
+    let isTold = false;
+    const condemned = withTask({ isCondemned: true, ...more });
+    void guarded.ending(sessionKey, condemned, ending('failed'), HERE)?.then(() => (isTold = true));
+    await clock.advance(49);
+    expect([isTold, guard.of('end').length]).toEqual([false, 1]);
+    await clock.advance(1);
+    await promisesSettled();
+    expect(isTold).toBe(true);
   });
+
+  it.each<Ending['status']>(['failed', 'timed_out'])(
+    'G2 of a run that cannot wait for the end of the holding of its dead worker is failed with its turn, not free when that ends (%s)',
+    async (status) => {
+      const { admit, guard, clock } = worker();
+      await admit(withTask());
+      const other = worker({ beside: { guard, clock } });
+      const again = withTask({ attempt: 2, crashes: 1 });
+      const putOff = { code: 'retry_later', retryAfterMs: TTL_MS + 100 };
+      await expect(other.admit(again)).rejects.toMatchObject(putOff);
+      const error = { name: 'E', message: 'put off for too long' };
+      const { before } = await other.end(again, ending(status, error));
+      expect(before.at(-1)).toMatchObject({ operation: 'end', request: { runId: 'r', status: 'failed', error } });
+      await clock.advance(TTL_MS);
+      expect(await guard.stateOf(TASK)).toBe('failed');
+    },
+  );
 
   it.each<[string, Partial<Batch>, Ending['status']]>([
     ['was refused', { crashes: 1 }, 'rejected'],

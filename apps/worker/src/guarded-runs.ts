@@ -1,9 +1,10 @@
 import { TurnOverError, type TaskKeeper } from '#agents';
 import { sessionNames, sessionTaskScope, type InboxMessage, type SessionTokens } from '#contracts';
-import { taskOfMessage, type GuardClient, type TaskHolding, type TaskLookup, type TaskSettings } from '#guards';
+import { taskOfMessage, type TaskHolding, type TaskLookup, type TaskSettings } from '#guards';
 import type { AttemptEnd, Batch, Ending, HoldingRun, Settled, TaskPorts, TaskRef, TaskRefusal, TurnWork } from '#lanes';
 import type { Logger } from '#telemetry';
 import type { RunEnd, TaskRunner } from './held-task.js';
+import type { HoldingsElsewhere } from './holdings-elsewhere.js';
 import type { RunTasks } from './run-tasks.js';
 import { refusalOf } from './task-refusal.js';
 
@@ -14,9 +15,8 @@ export type Admission =
 export interface GuardedRunsOptions {
   readonly tasks: RunTasks;
   readonly lookup: Pick<TaskLookup, 'conflictOn'>;
-  readonly client: Pick<GuardClient, 'release' | 'end'>;
+  readonly elsewhere: HoldingsElsewhere;
   readonly settings: TaskSettings;
-  readonly worker: string;
   readonly log: Logger;
 }
 
@@ -106,7 +106,7 @@ export class GuardedRuns implements TaskPorts {
     const end = { status, error };
     const { holdings } = this.options.tasks;
     const foreign = task !== undefined && this.mayBeForeign(batch, task.key, end) ? task.key : undefined;
-    const failing = foreign === undefined ? undefined : this.failForeign(runId, foreign, end);
+    const failing = foreign === undefined ? undefined : this.options.elsewhere.fail(runId, foreign, error);
     if (!holdings.holdsAny(runId) && tasks === undefined) return failing;
     const settled = this.ends.get(runId)?.settled ?? Promise.withResolvers<void>();
     this.ends.set(runId, { end, settled });
@@ -120,7 +120,7 @@ export class GuardedRuns implements TaskPorts {
 
   settled(_key: SessionTokens, run: HoldingRun, how: Settled, { isLeaked }: AttemptEnd): void {
     const { runId } = run;
-    const { tasks } = this.options;
+    const { tasks, elsewhere } = this.options;
     const { holdings } = tasks;
     this.endAttempt(runId);
     const { end, settled: atLast } = this.ends.get(runId) ?? {};
@@ -142,7 +142,7 @@ export class GuardedRuns implements TaskPorts {
         return holdings.letGo(runId);
       case 'ended':
         if (isHere) return holdings.afterEnd(runId, end ?? { status: 'cancelled' });
-        if (end === undefined) this.releaseRecorded(run.tasks);
+        if (end === undefined) elsewhere.release(run.tasks ?? []);
         return;
       case 'discarded':
         // What stands in a record somebody else may go on with; where nobody does, it ends by its time.
@@ -184,24 +184,5 @@ export class GuardedRuns implements TaskPorts {
     if (isCondemned) return true;
     const isFailure = status === 'failed' || status === 'timed_out';
     return isFailure && crashes > 0 && this.options.tasks.holdings.find(runId, key) === undefined;
-  }
-
-  private async failForeign(runId: string, key: string, { error }: RunEnd): Promise<void> {
-    const { client, worker, log } = this.options;
-    try {
-      const failed = { by: worker, runId, status: 'failed' as const, ...(error === undefined ? {} : { error }) };
-      await client.end(key, failed);
-    } catch (problem) {
-      log.error({ key, error: String(problem) }, 'the task of a dead turn could not be failed: it ends by its time');
-    }
-  }
-
-  /** Of a run that was cancelled while it waited for its next attempt, and of whose holdings only the record knows. */
-  private releaseRecorded(tasks: HoldingRun['tasks']): void {
-    for (const { key, token } of tasks ?? []) {
-      this.options.client.release(key, { token, status: 'cancelled' }).catch((error: unknown) => {
-        this.options.log.warn({ key, error: String(error) }, 'a task could not be released: it ends by its time');
-      });
-    }
   }
 }

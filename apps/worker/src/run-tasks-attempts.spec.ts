@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RetryLaterError } from '#contracts';
 import { settled } from '#testing';
-import { attemptOf, gate, guardedWorker, TTL_MS, WITHIN_MS, type GuardDouble } from './guard.fixture.js';
+import { attemptOf, gate, guardedWorker, TTL_MS, UNBOUNDED_MS, WITHIN_MS, type GuardDouble } from './guard.fixture.js';
 
 const { signal } = new AbortController();
 const KEY = 'main/s::import';
@@ -18,7 +18,7 @@ describe('what a former attempt held', () => {
     const again = () => tasks.run(attemptOf(), KEY, () => fails('called twice'), { signal });
     await expect(again()).rejects.toMatchObject({ code: 'retry_later', retryAfterMs: 1_000 });
     // The try that is under way, and the pause after it.
-    await clock.advance(WITHIN_MS + 1_000);
+    await clock.advance(UNBOUNDED_MS + 1_000);
     expect(await again()).toEqual({ kind: 'done', runId: 'r' });
   });
 
@@ -64,6 +64,47 @@ describe('what a former attempt held', () => {
     expect(await tasks.run(run, KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 1 });
     expect(clock.waiting).toBe(0);
   });
+
+  it('is asked about until somebody has answered, and not again', async () => {
+    const { tasks, guard, clock } = guardedWorker();
+    const held = await former(guard);
+    guard.isAway = true;
+    for (const attempt of [1, 2]) {
+      const told = expect(tasks.adopt(attemptOf(), held)).rejects.toThrow(RetryLaterError);
+      await clock.advance(WITHIN_MS);
+      await told;
+      expect(guard.of('renew')).toHaveLength(attempt);
+    }
+    guard.isAway = false;
+    for (const _attempt of [3, 4]) await tasks.adopt(attemptOf(), held);
+    expect(guard.of('renew')).toHaveLength(3);
+    tasks.close();
+  });
+
+  it('G2 is not forgotten either by a turn that goes on without a guard', async () => {
+    const { tasks, guard, clock } = guardedWorker({ whenUnavailable: 'open' });
+    const held = await former(guard);
+    guard.isAway = true;
+    const told = tasks.adopt(attemptOf(), held);
+    await clock.advance(WITHIN_MS);
+    await told;
+    expect(tasks.holdings.keptBy('r')).toEqual(held);
+    tasks.close();
+  });
+
+  it.each(['succeeded', 'failed', 'interrupted'] as const)(
+    'G2 and nobody did anew is failed when its turn %s, with the reason that it has: a former attempt failed',
+    async (status) => {
+      const { tasks, guard, kept } = guardedWorker();
+      await tasks.adopt(attemptOf(), await former(guard));
+      if (status === 'interrupted') tasks.holdings.interrupt('r', undefined);
+      else await tasks.holdings.beforeEnd('r', { status, error: { name: 'Other', message: 'of the turn' } }, false);
+      await settled();
+      const error = { name: 'former_attempt_failed' };
+      expect(await guard.guard.get(KEY)).toMatchObject({ state: 'failed', error });
+      expect(kept()).toEqual([]);
+    },
+  );
 
   it('that was let go while it was asked about stays so', async () => {
     const { tasks, guard, clock } = guardedWorker();
@@ -129,6 +170,18 @@ describe('the end of a run', () => {
     await clock.advance(200);
     expect(await next).toEqual({ kind: 'ran', result: 1 });
     expect(guard.asked.map(({ operation }) => operation)).toEqual(['acquire', 'release', 'acquire', 'release']);
+  });
+
+  it('close() says nothing any more, also of what stops only then', async () => {
+    const { tasks, guard } = guardedWorker();
+    const end = gate();
+    void tasks.run(attemptOf(), KEY, () => end.promise, { signal });
+    await settled();
+    tasks.holdings.interrupt('r', undefined);
+    tasks.close();
+    end.resolve();
+    await settled();
+    expect(guard.of('release')).toEqual([]);
   });
 
   it('close() leaves no timers, whatever is held, asked for or told', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RetryLaterError } from '#contracts';
-import { attemptOf, guardedWorker, TTL_MS, WITHIN_MS, type GuardDouble } from './guard.fixture.js';
+import { settled } from '#testing';
+import { attemptOf, gate, guardedWorker, TTL_MS, WITHIN_MS, type GuardDouble } from './guard.fixture.js';
 
 const { signal } = new AbortController();
 const KEY = 'main/s::import';
@@ -22,9 +23,24 @@ describe('without a guard to ask', () => {
   ])('it goes on unguarded %s', async (_title, setting, choice) => {
     const { tasks, guard, clock } = guardedWorker(setting);
     guard.isAway = true;
-    const told = tasks.run(attemptOf(), KEY, ({ token }) => ({ token }), { signal, ...choice });
+    const told = tasks.run(attemptOf(), KEY, (held) => held, { signal, ...choice });
     await clock.advance(WITHIN_MS);
-    expect(await told).toEqual({ kind: 'ran', result: { token: undefined } });
+    expect(await told).toEqual({ kind: 'ran', result: { key: KEY, signal } });
+  });
+
+  it.each([
+    ['by the setting', { whenUnavailable: 'open' as const }, {}, false],
+    ['by its own choice', {}, { whenUnavailable: 'open' as const }, false],
+    ['not by its own choice', { whenUnavailable: 'open' as const }, { whenUnavailable: 'closed' as const }, true],
+  ])('one that is held goes on when nobody renews it, %s', async (_title, setting, choice, isStopped) => {
+    const { tasks, guard, clock } = guardedWorker(setting);
+    const seen: AbortSignal[] = [];
+    void tasks.run(attemptOf(), KEY, (held) => (seen.push(held.signal), gate().promise), { signal, ...choice });
+    await settled();
+    guard.isAway = true;
+    await clock.advance(2 * TTL_MS);
+    expect(seen.map(({ aborted }) => aborted)).toEqual([isStopped]);
+    tasks.close();
   });
 
   it('a refused request is a failure, not the absence of a guard', async () => {
@@ -99,6 +115,18 @@ describe('an answer that comes too late', () => {
     await told;
     expect([await guard.stateOf(KEY), statuses(guard)]).toEqual(['cancelled', ['interrupted']]);
     expect([tasks.holdings.holdsAny('r'), clock.waiting]).toEqual([false, 0]);
+  });
+
+  it('lets nobody ask who waited for it in an attempt that is over', async () => {
+    const { tasks, guard, clock, kept } = guardedWorker();
+    guard.slowMs = 100;
+    const run = attemptOf();
+    const two = [1, 2].map(() => expect(tasks.run(run, KEY, () => fails(), { signal })).rejects.toThrow('is over'));
+    await clock.advance(50);
+    run.end();
+    await clock.advance(500);
+    await Promise.all(two);
+    expect([guard.of('acquire').length, kept()]).toEqual([1, []]);
   });
 
   it('calls nothing unguarded when its attempt is over', async () => {

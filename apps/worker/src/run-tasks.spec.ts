@@ -111,6 +111,21 @@ describe('a task of a turn', () => {
     expect([statuses(guard), tasks.holdings.holdsAny('r'), clock.waiting]).toEqual([[], false, 0]);
   });
 
+  it('G1 is waited for only when it is that one which stops here: another one by its time', async () => {
+    const { tasks, guard } = guardedWorker();
+    const [first, end] = [attemptOf(), gate()];
+    void tasks.run(first, KEY, () => end.promise, { signal });
+    await settled();
+    first.end();
+    tasks.holdings.interrupt('r', undefined);
+    await guard.acquire('elsewhere', { requestId: 'x', runId: 'r', ttlMs: TTL_MS });
+    const asked = (key: string) => tasks.run(attemptOf(), key, () => fails(), { signal });
+    await expect(asked('elsewhere')).rejects.toMatchObject({ retryAfterMs: TTL_MS + 100 });
+    await expect(asked(KEY)).rejects.toMatchObject({ retryAfterMs: 1_000 });
+    end.resolve();
+    await settled();
+  });
+
   it('is lost when the guard says so to its release', async () => {
     const { tasks, guard } = guardedWorker();
     const told = tasks.run(attemptOf(), KEY, () => guard.end(KEY, { by: 'operator' }), { signal });

@@ -6,7 +6,7 @@ import type { Logger } from '#telemetry';
 export type HowReleased = Omit<ReleaseRequest, 'token'>;
 
 /** The record of a turn waits for this, and with it whatever else its session has to write. */
-const LONGEST_WAIT_MS = 5_000;
+export const LONGEST_WAIT_MS = 5_000;
 
 /**
  * Tells the guard how holdings ended. A caller waits for that within a bound; what nobody has heard by then is told beside

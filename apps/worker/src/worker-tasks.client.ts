@@ -5,6 +5,7 @@ import { GuardClient, KvTaskStore, TaskLookup } from '#guards';
 import { KeyBucket, type BrokerConnection, type PublishChannel, type StreamReader } from '#jetstream';
 import type { Logger } from '#telemetry';
 import { GuardedRuns } from './guarded-runs.js';
+import { HoldingsElsewhere } from './holdings-elsewhere.js';
 import { RunTasks } from './run-tasks.js';
 
 export interface WorkerTasksOptions {
@@ -21,11 +22,22 @@ export interface WorkerTasksOptions {
 export function makeWorkerTasks(options: WorkerTasksOptions): {
   readonly guarded: GuardedRuns;
   readonly tasks: RunTasks;
+  /** What is held, and what is still to be told, ends by its time. */
+  close(): void;
 } {
   const { connection, channel, reader, names, settings, incarnation, log } = options;
   const client = new GuardClient(connection, names);
   const bucket = new KeyBucket(connection, channel, reader, names.tasksBucket, log);
   const tasks = new RunTasks({ client, clock: systemClock, newRequestId: randomUUID, guard: settings.guard, log });
   const lookup = new TaskLookup(new KvTaskStore(bucket, names), systemClock);
-  return { tasks, guarded: new GuardedRuns({ tasks, lookup, client, settings, worker: incarnation, log }) };
+  const withinMs = settings.guard.answerWithinMs;
+  const elsewhere = new HoldingsElsewhere({ client, clock: systemClock, withinMs, worker: incarnation, log });
+  return {
+    tasks,
+    guarded: new GuardedRuns({ tasks, elsewhere, lookup, settings, log }),
+    close: () => {
+      tasks.close();
+      elsewhere.close();
+    },
+  };
 }
