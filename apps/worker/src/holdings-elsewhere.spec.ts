@@ -55,6 +55,12 @@ describe('the task of a run whose worker is gone', () => {
     expect(await guard.guard.get(TASK)).toMatchObject({ state: 'failed', error: { message: 'ended by w' } });
   });
 
+  it('is given up when the guard never will take it', async () => {
+    const { elsewhere, guard, clock } = await setUp();
+    await elsewhere.fail('r'.repeat(TASK_LIMITS.runIdChars + 1), TASK, error);
+    expect([guard.of('end').length, await guard.stateOf(TASK), clock.waiting]).toEqual([2, 'running', 0]);
+  });
+
   it('is told of no more when the worker stops', async () => {
     const { elsewhere, guard, clock, kept } = await setUp();
     guard.isAway = true;

@@ -90,16 +90,17 @@ describe('without a guard to ask', () => {
   });
 
   it('what it came to is told later, and is held on to until then', async () => {
-    const { tasks, guard, clock } = guardedWorker();
+    const { tasks, guard, clock, kept } = guardedWorker();
     const told = tasks.run(attemptOf(), KEY, () => ((guard.isAway = true), 5), { signal });
     await clock.advance(WITHIN_MS);
     expect(await told).toEqual({ kind: 'ran', result: 5 });
     await clock.advance(5_000);
     expect(await guard.stateOf(KEY)).toBe('running');
+    expect([KEY, 'another'].map((key) => tasks.holdings.isStopping('r', key))).toEqual([true, false]);
     guard.isAway = false;
     await clock.advance(5_000);
     expect(await guard.guard.get(KEY)).toMatchObject({ state: 'succeeded', result: 5 });
-    expect(clock.waiting).toBe(0);
+    expect([clock.waiting, kept()]).toEqual([0, []]);
   });
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { TASK_LIMITS } from '#contracts';
 import { TaskLostError } from '#guards';
+import { silentLogger } from '#telemetry';
 import { settled } from '#testing';
 import { attemptOf, gate, guardedWorker, TTL_MS, type GuardDouble } from './guard.fixture.js';
 
@@ -39,8 +40,11 @@ describe('a task of a turn', () => {
     ['a function', () => {}, false],
     ['what JSON drops a part of', { a: 1, b: undefined }, true],
   ])('its caller gets %s, which is not kept as it is', async (_title, value, isKept) => {
-    const { tasks, guard } = guardedWorker();
+    const warned: unknown[] = [];
+    const log = { ...silentLogger, warn: (fields: object) => void warned.push(fields) };
+    const { tasks, guard } = guardedWorker({ log });
     expect(await tasks.run(attemptOf(), KEY, () => value, { signal })).toEqual({ kind: 'ran', result: value });
+    expect(warned).toEqual(typeof value === 'string' ? [{ key: KEY }] : []);
     expect(guard.of('release')).toEqual([
       { token: 1, status: 'succeeded', ...(isKept ? { result: JSON.parse(JSON.stringify(value)) } : {}) },
     ]);

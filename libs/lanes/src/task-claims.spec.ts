@@ -18,6 +18,13 @@ describe('claims', () => {
     expect(claims.of('k', upto(3))).toBeUndefined();
   });
 
+  it('are kept of all that is undecided, however much that is', () => {
+    const claims = new TaskClaims();
+    for (let seq = 1; seq <= 500; seq++) claims.set(`k${seq}`, { seq }, upto(100));
+    const kept = Array.from({ length: 500 }, (_, i) => claims.of(`k${i + 1}`, upto(100))).filter(Boolean);
+    expect(kept.map((claim) => claim?.seq)).toEqual(Array.from({ length: 400 }, (_, i) => 101 + i));
+  });
+
   it('of tasks that are over are forgotten, however many keys a session names', () => {
     const claims = new TaskClaims();
     for (let seq = 1; seq <= 1_000; seq++) claims.set(`k${seq}`, { seq }, upto(seq - 1));
