@@ -90,6 +90,26 @@ describe('a write whose answer was lost', () => {
     expect(told()).toEqual(['task-acquired', 'task-released', 'task-approved']);
   });
 
+  it('of a renewal that did not arrive is made again: nothing else than the time tells of it', async () => {
+    const { guard, faults, clock, store } = setUp();
+    const token = await tokenOf(guard, 'r1');
+    await clock.advance(1_000);
+    faults.push('lost');
+    expect(await guard.renew(KEY, { token })).toEqual({ kind: 'renewed', expiresAt: clock.now() + TTL_MS });
+    expect(await guard.get(KEY)).toMatchObject({ expiresAt: clock.now() + TTL_MS });
+    expect(store.writes).toBe(3);
+  });
+
+  it('of an approval that did not arrive is made again, though somebody else wrote a part of the same', async () => {
+    const { guard, faults, clock, store, sound } = setUp();
+    await guard.acquire(KEY, request('r1', { stale: 'approve' }));
+    await clock.advance(TTL_MS);
+    faults.push('lost');
+    store.afterUnclear = () => sound.settleOverdue(KEY);
+    expect(await guard.approve(KEY, { by: 'ann' })).toMatchObject({ kind: 'approved' });
+    expect(await guard.get(KEY)).toMatchObject({ state: 'approved', approvedBy: 'ann' });
+  });
+
   it('of an operator does not end the holding that came next', async () => {
     const { guard, faults, store, sound, told } = setUp();
     await tokenOf(guard, 'r1');
@@ -109,6 +129,17 @@ describe('a write whose answer was lost', () => {
 });
 
 describe('a guard', () => {
+  it('answers the same request with the same token also after renewals, and tells no other one any', async () => {
+    const { guard, clock } = setUp();
+    const token = await tokenOf(guard, 'r1');
+    const startedAt = clock.now();
+    await clock.advance(1_000);
+    await guard.renew(KEY, { token });
+    expect(await tokenOf(guard, 'r1')).toBe(token);
+    const running = { kind: 'already_running', runId: 'r1', startedAt, expiresAt: clock.now() + TTL_MS, own: false };
+    expect(await guard.acquire(KEY, request('r2'))).toEqual(running);
+  });
+
   it('does not guess when nobody can say what stands there', async () => {
     const { guard, store } = setUp();
     store.nextFault = () => 'away';
