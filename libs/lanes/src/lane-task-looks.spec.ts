@@ -133,6 +133,33 @@ describe('a message whose turn is not next', () => {
     expect([turns.asked.length, depth()]).toEqual([257, 300 - 255]);
   });
 
+  it('is not asked about behind some hundred others that came at once, and those hear their answers', async () => {
+    const { send, trigger, turns, open, otherwise, depth } = setUpLooks({ strategy: 'fifo' }, { shut: ['head'] });
+    await send(1);
+    for (let seq = 2; seq <= 301; seq++) await trigger(seq, `k${seq}`);
+    await open();
+    expect([turns.asked.length, depth()]).toEqual([256, 300 - 256]);
+    await turns.answer('k2', REFUSAL);
+    expect([depth(), otherwise()]).toEqual([300 - 256, { 2: 'refused' }]);
+  });
+
+  it('is asked about also when it came before the last record of its session was read', async () => {
+    const { send, trigger, turns, open, otherwise, depth, running } = setUpLooks(
+      { strategy: 'fifo' },
+      { shut: ['head'] },
+    );
+    await send(1);
+    await trigger(2);
+    await trigger(3);
+    await trigger(4, 'l');
+    expect(turns.asked).toEqual([]);
+    await open();
+    expect([running(), turns.asked, depth(), otherwise()]).toEqual([[1], ['k', 'l'], 0, { 3: 'refused' }]);
+    await turns.answer('k', REFUSAL);
+    await turns.answer('l');
+    expect([depth(), otherwise()]).toEqual([1, { 2: 'refused', 3: 'refused' }]);
+  });
+
   it('is counted in the end when the question fails against its contract', async () => {
     const { send, trigger, turns, depth } = setUpLooks();
     turns.lookAtTask = () => Promise.reject(new Error('Boom'));
@@ -163,6 +190,23 @@ describe('a message that may have begun', () => {
     await b.open();
     expect(b.running()).toEqual([2]);
   });
+
+  it.each<Partial<QueueSettings>>([{ strategy: 'queue' }, { strategy: 'concurrent', maxConcurrent: 3 }])(
+    'is not asked about after a crash, when only its beginning was told ($strategy)',
+    async (queueing) => {
+      const a = setUpLooks(queueing);
+      await a.trigger(1);
+      a.kill();
+      const { records, clock } = a;
+      const b = setUpLooks(queueing, { records, clock, isRecovery: true, shut: ['write'] });
+      await b.trigger(1);
+      await b.send(2);
+      expect([b.turns.asked, b.turns.active.size]).toEqual([[], 0]);
+      await b.open();
+      await b.clock.advance(0);
+      expect(b.started('a')[0]).toMatchObject({ seqs: [1], attempt: 2 });
+    },
+  );
 
   it('is not refused by a look that began before another process ran it', async () => {
     const a = setUpLooks({ strategy: 'fifo' }, { worker: 'A/1' });

@@ -24,7 +24,7 @@ export function startsTask(item: InboxItem): item is TaskItem {
  *   arrives --the turn of its task is ending--> pending until the record of that stands, then as above
  *
  * What is pending waits and may begin, but is counted nowhere: a trigger that comes to nothing must push nobody out of a
- * full queue. Before the head is known, nobody knows which of them are decided: they are judged when it is (`open`).
+ * full queue. Before the head is known, nobody knows which of them are decided: they are judged when it is (`follow`).
  *
  * What may have begun is never refused here: its run goes on, and asks the guard itself.
  */
@@ -54,12 +54,6 @@ export class LaneTasks {
     return refusal === undefined ? item : { ...left, refusal };
   }
 
-  /** The head is known. */
-  open(): void {
-    this.pending.clear();
-    this.judge();
-  }
-
   /** How many wait without being counted. */
   get pendingCount(): number {
     return this.pending.size;
@@ -74,7 +68,7 @@ export class LaneTasks {
     for (const { seq } of items) this.pending.delete(seq);
   }
 
-  /** A record stands. */
+  /** A record stands, or the head is known. */
   follow(): void {
     for (const seq of this.pending.keys()) if (isDecided(this.lane.head, seq)) this.pending.delete(seq);
     if (this.lane.isOpen) this.judge();

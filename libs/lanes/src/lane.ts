@@ -193,7 +193,6 @@ export class Lane {
     this.backlog.begin(loaded.head.nextSequence);
     if (this.hold !== undefined && isHoldOver(this.hold, loaded)) this.hold = undefined;
     this.goOnFrom(loaded);
-    this.tasks?.open();
   }
 
   /**
