@@ -157,6 +157,8 @@ class World implements ModelWorld {
   private readonly all: ModelWorker[] = [];
   private readonly active = new Map<string, ActiveTurn[]>();
   private readonly batches = new Map<string, string>();
+  /** Runs whose record stands. */
+  private readonly ended = new Set<string>();
   private readonly starts = new Map<string, number>();
   private readonly decided = new Map<number, string>();
   private readonly lastHandled = new Map<string, number>();
@@ -313,6 +315,7 @@ class World implements ModelWorld {
     for (const { seq, isLate } of items) if (isLate === true) this.late.add(seq);
     const known = this.batches.get(runId) ?? seqs;
     if (known !== seqs) this.violations.push(`${runId} had ${known} and has ${seqs} (L7)`);
+    if (this.ended.has(runId)) this.violations.push(`${runId} begins again behind its record (L7)`);
     this.batches.set(runId, seqs);
     const name = `attempt ${attempt} of ${runId}`;
     this.starts.set(name, (this.starts.get(name) ?? 0) + 1);
@@ -343,6 +346,15 @@ class World implements ModelWorld {
     return member.value.incarnation === worker.incarnation && member.standsSince <= since;
   }
 
+  private checkBatch({ runId, status, messages }: Extract<SessionRecord, { kind: 'turn' }>): void {
+    const batch = this.batches.get(runId)?.split(',');
+    const seqs = messages.map(({ seq }) => String(seq));
+    // A cancel may mean some of a batch: the others are left to another run.
+    const isWhole = status === 'cancelled' ? seqs.every((seq) => batch?.includes(seq)) : batch?.join() === seqs.join();
+    if (batch !== undefined && !isWhole) this.violations.push(`the record of ${runId} decides ${seqs.join()} (L7)`);
+    this.ended.add(runId);
+  }
+
   /** What may be written, at the moment of the write. */
   private check(session: string, record: SessionRecord): void {
     for (const { seq, decision } of record.messages) {
@@ -360,10 +372,7 @@ class World implements ModelWorld {
       if (isDecided(head, seq)) this.violations.push(`message ${seq} was decided by the cursor before (L1)`);
     }
     if (record.kind !== 'turn') return;
-    const seqs = record.messages.map(({ seq }) => seq).join();
-    if (this.batches.has(record.runId) && this.batches.get(record.runId) !== seqs) {
-      this.violations.push(`the record of ${record.runId} decides ${seqs} (L7)`);
-    }
+    this.checkBatch(record);
     const owner = this.broker.leases.get(SESSIONS.indexOf(session) % SHARDS)?.lease.owner;
     if (owner !== record.worker) this.seen.heldTurns++;
     for (const { seq } of record.messages) {
