@@ -18,6 +18,7 @@ export type CancelStep =
  */
 export function nextCancelStep(lane: Lane): CancelStep | undefined {
   // What a dead owner may have begun is known by its run only when it is frozen.
+  if (lane.serial.isWindowUnread) return undefined;
   lane.serial.freezeBegun();
   lane.parallel.freezeBegun();
   const aborted: number[] = [];

@@ -113,9 +113,10 @@ export class LaneDriver {
   /** The reader of these lanes' shard has handed over everything there was. */
   giveUpOnMissing(home: ShardLanes): void {
     for (const lane of home.open) {
+      // Its window is judged, and of numbered messages the clock is asked, only from now on.
+      const hasWaited = this.incomplete.has(lane) || lane.backlog.early.length > 0 || lane.serial.hasWindow;
       lane.giveUpOnMissing();
-      // Of numbered messages from now on the clock is asked.
-      if (this.incomplete.has(lane) || lane.backlog.early.length > 0) this.drive(lane);
+      if (hasWaited) this.drive(lane);
     }
   }
 

@@ -4,6 +4,7 @@ import type { InboxItem } from './inbox-item.js';
 import { LaneRun } from './lane-run.js';
 import { runAfterCrash } from './lane-recovery.js';
 import { takeBatch, upToTask } from './take-batch.js';
+import { hasWindow } from './strategy-table.js';
 import { firstWindow } from './waiting-window.js';
 
 /** The run of what waits its turn: at most one at a time (L1). Everything but `concurrent` goes through it. */
@@ -49,6 +50,20 @@ export class SerialRun extends LaneRun {
     return endsAt === 0 ? undefined : Math.min(endsAt, this.lane.lastArrivalAt + oldest.queueing.debounceMs);
   }
 
+  /**
+   * The reader has not handed over everything there was, and messages that belong to the window may be among the rest: who
+   * judges it by what is here comes to another batch than whoever had the session before.
+   */
+  get isWindowUnread(): boolean {
+    return !this.lane.home.isCaughtUp && this.hasWindow;
+  }
+
+  /** What waits does so for others to come, too. */
+  get hasWindow(): boolean {
+    const [oldest] = this.lane.serialWaiting;
+    return oldest !== undefined && hasWindow(oldest.queueing.strategy);
+  }
+
   /** A turn runs, waits for its next attempt, or may have begun before a crash: what comes now comes while it is busy. */
   get isBusy(): boolean {
     return this.batch !== undefined || this.next !== undefined || this.begunItems.length > 0;
@@ -90,12 +105,13 @@ export class SerialRun extends LaneRun {
   }
 
   protected override mayBeginFresh(now: number): boolean {
+    if (this.isWindowUnread) return false;
     if (this.lane.serialWaiting.length > 0) return (this.windowEndsAt ?? 0) <= now;
     return !this.lane.hasParallel && this.lane.backlog.beyond.length > 0;
   }
 
   override freezeBegun(): void {
-    if (this.maybeBegunUpTo === 0) return;
+    if (this.maybeBegunUpTo === 0 || this.isWindowUnread) return;
     const seqs = this.begunItems.map(({ seq }) => seq);
     if (seqs.length === 0) return;
     this.next = { runId: makeRunId(this.lane.key, seqs), seqs, attempt: 2, crashes: 1 };

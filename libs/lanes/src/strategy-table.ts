@@ -29,3 +29,8 @@ export const STRATEGY_TABLE: Readonly<Record<StrategyName, StrategyRow>> = {
 export function isParallel(strategy: StrategyName): boolean {
   return STRATEGY_TABLE[strategy].busy === 'parallel';
 }
+
+/** Its messages wait for others that come after them, also while nothing runs. */
+export function hasWindow(strategy: StrategyName): boolean {
+  return STRATEGY_TABLE[strategy].window !== 'none';
+}
