@@ -1,4 +1,5 @@
 import type { History, TaskLine } from './history.js';
+import { MOST_TTL_MS } from './tasks.js';
 
 /** From an acquire to whatever ended it. */
 export interface Holding {
@@ -13,6 +14,12 @@ export interface Holding {
 
 /** All of a run, by key and in their order. */
 export type Holdings = ReadonlyMap<string, readonly Holding[]>;
+
+/** Whether an operator took it away so lately that its holder may not have renewed it since, and does not know. */
+export function isTakenAway({ steps }: Pick<Holding, 'steps'>, time: number): boolean {
+  const at = steps.find(({ what }) => what === 'ended')?.at ?? Number.NEGATIVE_INFINITY;
+  return at <= time && time - at <= MOST_TTL_MS;
+}
 
 const FAILURES: ReadonlySet<string | undefined> = new Set(['failed', 'timed_out', 'rejected']);
 

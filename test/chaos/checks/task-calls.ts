@@ -1,7 +1,6 @@
 import type { Call, History, LifeLine, Violation } from '../history.js';
 import { wasJustStopped } from '../memberships.js';
-import type { Holdings } from '../task-holdings.js';
-import { MOST_TTL_MS } from '../tasks.js';
+import { isTakenAway, type Holdings } from '../task-holdings.js';
 
 /** The agent sees that its caller has hung up a moment after the next call may come. */
 const HANG_UP_SEEN_MS = 250;
@@ -51,9 +50,7 @@ function excusesOf({ lives }: History, holdings: Holdings): (key: string, call: 
     const time = later.startedAt;
     if (life !== undefined && (isGone(life, time) || wasJustStopped(life, time))) return true;
     const holding = holdings.get(key)?.find(({ token }) => token === old.task?.token);
-    const takenAt = holding?.steps.find(({ what }) => what === 'ended')?.at ?? Number.NEGATIVE_INFINITY;
-    // An operator has taken it away; its holder hears that when it renews.
-    return takenAt <= time && time - takenAt <= MOST_TTL_MS;
+    return holding !== undefined && isTakenAway(holding, time);
   };
 }
 

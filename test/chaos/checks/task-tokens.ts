@@ -1,10 +1,11 @@
 import type { Call, History, Violation } from '../history.js';
 import { wasJustStopped } from '../memberships.js';
-import type { Holding, Holdings } from '../task-holdings.js';
+import { isTakenAway, type Holding, type Holdings } from '../task-holdings.js';
 
 /**
  * G4: tokens of a task grow with its holdings and with the calls under them; each is of one holding, so of one run. A process
- * that was stopped between its acquire and its call may be late: its token is what tells.
+ * that was stopped between its acquire and its call may be late, and so may one whose task an operator took away before it
+ * renewed: its token is what tells.
  */
 export function checkTaskTokens({ calls, lives }: History, holdings: Holdings): Violation[] {
   const byName = new Map(lives.map((life) => [life.name, life]));
@@ -26,10 +27,11 @@ export function checkTaskTokens({ calls, lives }: History, holdings: Holdings): 
     let greatest = 0;
     for (const call of ofKey) {
       const { n, session, startedAt, task: { token } = { token: 0 } } = call;
-      const wrong = wrongWith(call, byToken.get(token));
+      const holding = byToken.get(token);
+      const wrong = wrongWith(call, holding);
       if (wrong !== undefined) {
         found.push({ invariant: 'G4', says: `${key}: token ${token} of call ${n} ${wrong}`, session, at: startedAt });
-      } else if (token < greatest && !isLate(call)) {
+      } else if (token < greatest && !isLate(call) && !(holding && isTakenAway(holding, startedAt))) {
         const says = `${key}: call ${n} has token ${token}, and ${greatest} was in use before`;
         found.push({ invariant: 'G4', says, session, at: startedAt });
       }
