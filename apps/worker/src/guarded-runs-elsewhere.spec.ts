@@ -43,6 +43,19 @@ describe('a run that goes on elsewhere', () => {
 });
 
 describe('a run that waited for its next attempt', () => {
+  it('gets its task anew when an operator took it away meanwhile, and is refused when somebody else has it', async () => {
+    const { admit, settle, guard } = worker();
+    await admit(withTask());
+    await settle(withTask(), 'again');
+    await guard.end(TASK, { by: 'ann' });
+    expect(await admit(withTask({ attempt: 2 }))).toMatchObject({ kind: 'go', holding: { token: 3 } });
+    await settle(withTask(), 'again');
+    await guard.end(TASK, { by: 'ann' });
+    await guard.acquire(TASK, { requestId: 'x', runId: 'another' });
+    const refused = { kind: 'refused', refusal: { reason: 'already_running', data: { runId: 'another' } } };
+    expect(await admit(withTask({ attempt: 3 }))).toMatchObject(refused);
+  });
+
   it.each<[Settled, string[]]>([
     ['ended', ['cancelled']],
     // Somebody else may go on with what stands in its record.

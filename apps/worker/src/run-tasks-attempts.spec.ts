@@ -118,6 +118,59 @@ describe('what a former attempt held', () => {
   });
 });
 
+describe('what a former attempt got here', () => {
+  async function failedOnce() {
+    const all = guardedWorker();
+    await expect(all.tasks.run(attemptOf(), KEY, () => fails(), { signal })).rejects.toThrow('no');
+    return all;
+  }
+
+  it('G1 is asked about before the next one works under it: an operator may have given it to somebody else', async () => {
+    const { tasks, guard } = await failedOnce();
+    await guard.end(KEY, { by: 'ann' });
+    await guard.acquire(KEY, { requestId: 'x', runId: 'another' });
+    const told = await tasks.run(attemptOf(), KEY, () => fails('called'), { signal });
+    expect(told).toMatchObject({ kind: 'already_running', runId: 'another', own: false });
+    tasks.close();
+  });
+
+  it('is got anew when an operator has freed it', async () => {
+    const { tasks, guard, clock, kept } = await failedOnce();
+    await guard.end(KEY, { by: 'ann' });
+    expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 3 });
+    expect([clock.waiting, kept()]).toEqual([0, []]);
+  });
+
+  it('is asked about once in an attempt', async () => {
+    const { tasks, guard } = await failedOnce();
+    const run = attemptOf();
+    for (const _call of [1, 2]) await expect(tasks.run(run, KEY, () => fails(), { signal })).rejects.toThrow('no');
+    expect(guard.of('renew')).toEqual([{ token: 1 }]);
+    tasks.close();
+  });
+
+  it('goes on under its token when nobody can be asked, as long as it lasts', async () => {
+    const { tasks, guard, clock } = await failedOnce();
+    guard.isAway = true;
+    const told = tasks.run(attemptOf(), KEY, ({ token }) => ((guard.isAway = false), token), { signal });
+    await clock.advance(WITHIN_MS - 1);
+    expect(guard.of('release')).toEqual([]);
+    await clock.advance(1);
+    expect(await told).toEqual({ kind: 'ran', result: 1 });
+  });
+
+  it('is not given to an attempt that is over by then', async () => {
+    const { tasks, guard, clock } = await failedOnce();
+    guard.slowMs = 100;
+    const run = attemptOf();
+    const told = expect(tasks.run(run, KEY, () => fails('called'), { signal })).rejects.toThrow('is over');
+    run.end();
+    await clock.advance(100);
+    await told;
+    tasks.close();
+  });
+});
+
 describe('the end of a run', () => {
   it('G2 tells what failed first, and resolves when that was answered', async () => {
     const { tasks, guard, clock } = guardedWorker();

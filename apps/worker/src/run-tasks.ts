@@ -66,12 +66,9 @@ export class RunTasks {
    * Goes on with what a former attempt held elsewhere. What it lost in between is not there any more; what nobody can be
    * asked about is held on to unheard, so that the attempt after this one still knows of it.
    */
-  async adopt(
-    { runId }: TaskRunner,
-    tasks: readonly HeldTask[],
-    ofMessage?: { key: string; ttlMs?: number },
-  ): Promise<void> {
+  async adopt(run: TaskRunner, tasks: readonly HeldTask[], ofMessage?: { key: string; ttlMs?: number }): Promise<void> {
     const { clock, guard } = this.options;
+    const { runId } = run;
     const unheard = tasks.flatMap(({ key, token }) => {
       const mine = this.holdings.find(runId, key);
       if (mine !== undefined) return mine.isUnheard === true ? [mine] : [];
@@ -80,7 +77,7 @@ export class RunTasks {
       const times = { ttlMs, since: clock.monotonic(), startedAt: clock.now() };
       return [this.holdings.holdFormer(runId, { key, token, ...times, isOfMessage, whenUnavailable: undefined }, true)];
     });
-    const heard = await Promise.allSettled(unheard.map((held) => this.hear(runId, held)));
+    const heard = await Promise.allSettled(unheard.map((held) => this.hear(run, held)));
     for (const one of heard) if (one.status === 'rejected') throw one.reason;
   }
 
@@ -153,6 +150,7 @@ export class RunTasks {
     const { runId } = run;
     await this.holdings.whenReleased(key);
     this.expectGoing(run);
+    await this.confirm(run, key);
     const mine = this.holdings.find(runId, key);
     if (mine !== undefined && !mine.holding.lost.aborted) return { kind: 'held', held: mine };
     if (mine !== undefined) this.holdings.forget(runId, mine);
@@ -162,13 +160,26 @@ export class RunTasks {
     if (answer !== 'unavailable' && answer.kind === 'acquired') {
       const { token, startedAt } = answer;
       const grant = { key, token, ttlMs, since, startedAt, isOfMessage, whenUnavailable };
-      if (!this.isOver(run)) return { kind: 'held', held: this.holdings.hold(runId, grant) };
+      if (!this.isOver(run))
+        return { kind: 'held', held: Object.assign(this.holdings.hold(runId, grant), confirmed(run)) };
       // Nobody would ever release it.
       this.holdings.giveBack(grant);
       throw new TurnOverError(runId);
     }
     this.expectGoing(run);
     return answer === 'unavailable' ? { kind: 'unguarded' } : this.conflict(runId, key, answer);
+  }
+
+  /**
+   * An operator may have ended what a former attempt got, and somebody else may have it by now: a renewal tells, but that may be
+   * a long time away. Without an answer our own clock counts.
+   */
+  private async confirm(run: TaskRunner, key: string): Promise<void> {
+    const mine = this.holdings.find(run.runId, key);
+    if (mine === undefined || mine.work !== undefined || mine.confirmedFor === run.over) return;
+    await mine.holding.confirm(this.options.guard.answerWithinMs);
+    Object.assign(mine, confirmed(run));
+    this.expectGoing(run);
   }
 
   private async acquire(run: TaskRunner, key: string, options: TaskOptions): Promise<AcquireAnswer> {
@@ -196,8 +207,9 @@ export class RunTasks {
   }
 
   /** Asks whether a holding of a former attempt still stands. */
-  private async hear(runId: string, held: Held): Promise<void> {
+  private async hear(run: TaskRunner, held: Held): Promise<void> {
     const { client, clock, guard } = this.options;
+    const { runId } = run;
     const { startedAt, ttlMs, isOfMessage, holding } = held;
     const { key, token } = holding;
     const since = clock.monotonic();
@@ -209,7 +221,7 @@ export class RunTasks {
     this.holdings.forget(runId, held);
     if (renewed.kind !== 'renewed') return;
     const grant = { key, token, ttlMs, since, startedAt, isOfMessage, whenUnavailable: undefined };
-    this.holdings.holdFormer(runId, grant, false);
+    Object.assign(this.holdings.holdFormer(runId, grant, false), confirmed(run));
   }
 
   /** Its own run is at work under another request: of a former attempt, whose end has to be waited for. */
@@ -237,6 +249,10 @@ export class RunTasks {
       return 'unavailable';
     }
   }
+}
+
+function confirmed({ over }: TaskRunner): Pick<Held, 'confirmedFor'> {
+  return { confirmedFor: over };
 }
 
 /** Calls `fn` under a holding, and keeps what became of it. */
