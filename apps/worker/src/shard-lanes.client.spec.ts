@@ -66,6 +66,8 @@ class RecordingLanes {
   readonly calls: string[] = [];
   readonly starts = new Map<number, LaneProgress>();
   readonly read = new Map<number, number>();
+  /** Shards whose consumer is there, for the reader too. */
+  readonly caught = new Set<number>();
   progressNow: LaneProgress | undefined = { read: 3, tail: 4, open: [{ session: 'main.s', from: 2 }] };
   overrun: () => Promise<void> = () => Promise.resolve();
   readonly work = { discardOverrun: () => this.overrun() };
@@ -79,7 +81,9 @@ class RecordingLanes {
     this.read.set(shard, seq);
   }
   receivedOpen(): void {}
-  caughtUp(): void {}
+  caughtUp(shard: number): void {
+    this.caught.add(shard);
+  }
   sawNothingUpTo(shard: number, seq: number): void {
     this.calls.push(`nothing in ${shard} up to ${seq}`);
     this.read.set(shard, seq);
@@ -306,7 +310,8 @@ describe('a shard that is given away', () => {
   it('is read no more from that moment on, and says how far it is when its lanes have let go', async () => {
     const { lanes, work } = setUp();
     await work.open(5, HANDED_OVER);
-    await until('it is being read', async () => (await consumers()) === 1);
+    await until('it is being read', () => lanes.caught.has(5));
+    expect(await consumers()).toBe(1);
     const released = work.release(5, 256);
     await store(5);
     expect(await released).toEqual({ read: 3, tail: 4, open: [{ session: 'main.s', from: 2 }] });
@@ -316,9 +321,10 @@ describe('a shard that is given away', () => {
   });
 
   it('is not held up by its consumer, which nobody has to wait for but who closes all', async () => {
-    const { work } = setUp();
+    const { lanes, work } = setUp();
     for (const shard of [1, 2, 3]) await work.open(shard, HANDED_OVER);
-    await until('they are being read', async () => (await consumers()) === 3);
+    await until('they are being read', () => lanes.caught.size === 3);
+    expect(await consumers()).toBe(3);
     await work.release(1, 256);
     work.drop(2);
     await work.closeAll();
