@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { TaskConflict } from '#contracts';
 import { taskOfMessage, type TaskLookup, type TaskSettings } from '#guards';
 import { notFound, ProblemException } from '#http';
 import type { DeadEntry, DeadLetters, DeadQuery } from './dead-letters.client.js';
@@ -18,49 +19,54 @@ export class DeadLetterService {
   }
 
   async show(deadId: string): Promise<object> {
-    const entry = await this.letters.find(deadId);
-    if (entry === undefined) throw unknownEntry();
+    const entry = await this.find(deadId);
     const { v: _version, kind: _kind, ...message } = entry.letter.message;
     return { ...summary(entry), message };
   }
 
   async retry(deadId: string): Promise<object> {
-    const entry = await this.letters.find(deadId);
-    if (entry !== undefined) await this.expectTaskMayRun(entry);
-    const sent = await this.letters.retry(deadId);
-    if (sent === undefined) throw unknownEntry();
-    return { deadId, ...sent };
+    const entry = await this.find(deadId);
+    await this.expectTaskMayRun(entry);
+    return { deadId, ...(await this.letters.retry(entry)) };
   }
 
   /** It would be refused, and be among the dead ones no more. */
-  private async expectTaskMayRun({ agent, session, letter }: DeadEntry): Promise<void> {
-    const key = taskOfMessage(this.settings, { agent, session }, letter.message)?.key;
+  private async expectTaskMayRun({ key: tokens, letter }: DeadEntry): Promise<void> {
+    const key = taskOfMessage(this.settings, tokens, letter.message)?.key;
     if (key === undefined) return;
     const found = await this.tasks.conflictOn(key);
     if (found === undefined) return;
     const { state, conflict } = found;
-    const isRunning = conflict.kind === 'already_running';
-    const remedy = isRunning ? 'wait until it ends' : 'approve it first (`lanekeeper tasks approve-retry`)';
     throw new ProblemException({
       status: 409,
       code: 'task-not-free',
       title: 'Its task cannot run now',
-      detail: `task ${JSON.stringify(key)}: found it ${state}, wanted it free; ${remedy}, then retry the message`,
+      detail: `task ${JSON.stringify(key)}: found it ${state}, wanted it free; ${remedyFor(conflict)}, then retry the message`,
       extra: { task: key, state },
     });
   }
 
   async drop(deadId: string): Promise<object> {
-    if (!(await this.letters.drop(deadId))) throw unknownEntry();
+    await this.letters.drop(await this.find(deadId));
     return { deadId, dropped: true };
   }
+
+  private async find(deadId: string): Promise<DeadEntry> {
+    const entry = await this.letters.find(deadId);
+    if (entry !== undefined) return entry;
+    const remedy = 'deadId: none of this id; it was retried or dropped, or GET /v1/dead lists another';
+    throw notFound('dead message', remedy);
+  }
+}
+
+function remedyFor(conflict: TaskConflict): string {
+  if (conflict.kind === 'already_running') return 'wait until it ends';
+  // It can be approved no more.
+  if (conflict.approvalExpired === true) return 'release it (`lanekeeper tasks release`)';
+  return 'approve it (`lanekeeper tasks approve-retry`)';
 }
 
 function summary({ deadId, agent, session, letter }: DeadEntry): object {
   const { messageId, seq, runId, attempts, status, error, deadAt } = letter;
   return { deadId, agent, session, messageId, seq, runId, attempts, status, error, deadAt };
-}
-
-function unknownEntry(): Error {
-  return notFound('dead message', 'deadId: none of this id; it was retried or dropped, or GET /v1/dead lists another');
 }

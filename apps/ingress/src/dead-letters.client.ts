@@ -15,6 +15,7 @@ import type { InboxPublisher, Stored } from './inbox.publisher.js';
 import type { SessionHistory } from './session-history.client.js';
 
 export interface DeadEntry {
+  readonly key: SessionTokens;
   readonly deadId: string;
   readonly agent: string;
   readonly session: string;
@@ -27,10 +28,6 @@ export interface DeadQuery {
   readonly limit: number;
   /** Cursor of the page before; 0 = from the oldest. */
   readonly after: number;
-}
-
-interface FoundEntry extends DeadEntry {
-  readonly key: SessionTokens;
 }
 
 /**
@@ -60,27 +57,6 @@ export class DeadLetters {
   }
 
   async find(deadId: string): Promise<DeadEntry | undefined> {
-    return this.findEntry(deadId);
-  }
-
-  /** Sends it again as a new message of the same id, under a new run; safe to repeat. */
-  async retry(deadId: string): Promise<(Stored & { readonly messageId: string }) | undefined> {
-    const entry = await this.findEntry(deadId);
-    if (entry === undefined) return undefined;
-    const { key, letter } = entry;
-    const { seq, duplicate } = await this.publisher.publish(key, letter.message, undefined, letter.seq);
-    await this.remove(entry);
-    return { messageId: letter.messageId, seq, duplicate };
-  }
-
-  /** Forgets the entry; the decision `dead` in the session's record stays. */
-  async drop(deadId: string): Promise<boolean> {
-    const entry = await this.findEntry(deadId);
-    if (entry !== undefined) await this.remove(entry);
-    return entry !== undefined;
-  }
-
-  private async findEntry(deadId: string): Promise<FoundEntry | undefined> {
     const parsed = parseDeadId(deadId);
     if (parsed === undefined) return undefined;
     const { agentToken, sessionToken, seq } = parsed;
@@ -90,14 +66,28 @@ export class DeadLetters {
     return entry !== undefined && (await this.isDead(entry)) ? entry : undefined;
   }
 
-  private read(stored: StoredMessage): FoundEntry | undefined {
+  /** Sends it again as a new message of the same id, under a new run; safe to repeat. */
+  async retry(entry: DeadEntry): Promise<Stored & { readonly messageId: string }> {
+    const { key, letter } = entry;
+    const { seq, duplicate } = await this.publisher.publish(key, letter.message, undefined, letter.seq);
+    await this.drop(entry);
+    return { messageId: letter.messageId, seq, duplicate };
+  }
+
+  /** Forgets the entry; the decision `dead` in the session's record stays. */
+  async drop({ key, letter }: DeadEntry): Promise<void> {
+    const filter = this.names.deadSubject(key, letter.seq);
+    await this.connection.jsm.streams.purge(this.names.deadStream, { filter });
+  }
+
+  private read(stored: StoredMessage): DeadEntry | undefined {
     const letter = parseDeadLetter(Buffer.from(stored.data).toString());
     if (letter === undefined) return undefined;
     const key = this.names.parseSessionSubject(stored.subject);
     return { key, letter, deadId: makeDeadId(key, letter.seq), ...sessionNames(key) };
   }
 
-  private async isDead({ key, letter: { seq } }: FoundEntry): Promise<boolean> {
+  private async isDead({ key, letter: { seq } }: DeadEntry): Promise<boolean> {
     // Before its decision is looked for: a record that comes in between says itself what it decides.
     const last = await this.history.lastRecord(key);
     const decided = await this.history.decisionOf(key, { seq });
@@ -105,10 +95,5 @@ export class DeadLetters {
     if (message !== undefined) return message.decision === 'dead';
     // Its record is trimmed: the entry is all that is left of it.
     return last !== undefined && isDecided(last.record, seq);
-  }
-
-  private async remove({ key, letter }: FoundEntry): Promise<void> {
-    const filter = this.names.deadSubject(key, letter.seq);
-    await this.connection.jsm.streams.purge(this.names.deadStream, { filter });
   }
 }

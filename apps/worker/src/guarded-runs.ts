@@ -39,7 +39,7 @@ export class GuardedRuns implements TaskPorts {
   constructor(private readonly options: GuardedRunsOptions) {}
 
   taskOf(key: SessionTokens, message: InboxMessage): TaskRef | undefined {
-    return taskOfMessage(this.options.settings, sessionNames(key), message);
+    return taskOfMessage(this.options.settings, key, message);
   }
 
   async lookAtTask(_key: SessionTokens, { key }: TaskRef): Promise<TaskRefusal | undefined> {

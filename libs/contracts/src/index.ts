@@ -57,7 +57,7 @@ export {
   type TurnRecord,
 } from './record.js';
 export { makeRunId, parseRunId } from './run-id.js';
-export { sessionNames } from './session-names.js';
+export { agentName, sessionNames } from './session-names.js';
 export type { SessionAnswer, SessionQuestion } from './session-status.js';
 export { shardOf } from './shard.js';
 export { MAX_SESSION_KEY_BYTES, decodeToken, encodeToken } from './tokens.js';

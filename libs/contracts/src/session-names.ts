@@ -6,5 +6,10 @@ export function sessionNames({ agentToken, sessionToken }: Pick<SessionTokens, '
   readonly agent: string;
   readonly session: string;
 } {
-  return { agent: decodeToken(agentToken) ?? agentToken, session: decodeToken(sessionToken) ?? sessionToken };
+  return { agent: agentName(agentToken), session: decodeToken(sessionToken) ?? sessionToken };
+}
+
+/** The agent alone: a session's name takes far longer, and of most messages nobody wants to know it. */
+export function agentName(agentToken: string): string {
+  return decodeToken(agentToken) ?? agentToken;
 }

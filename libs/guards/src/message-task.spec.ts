@@ -2,14 +2,14 @@ import { describe, expect, it } from 'vitest';
 import type { InboxMessage } from '#contracts';
 import { taskOfMessage, type TaskSettings } from './message-task.js';
 
-const session = { agent: 'main', session: 'telegram:42' };
+const tokens = { agentToken: 'main', sessionToken: 'telegram=3A42' };
 const guard: TaskSettings['guard'] = {
   ...{ ttlMs: 300_000, stale: 'heal', whenUnavailable: 'closed', answerWithinMs: 2_000, keepMs: 1_000, sweepMs: 1_000 },
 };
 type TaskFrom = TaskSettings['agents'][string]['taskFrom'];
 type Said = Partial<Pick<InboxMessage, 'task' | 'text' | 'data'>>;
 
-const taskOf = (message: Said, taskFrom?: TaskFrom, of = session) =>
+const taskOf = (message: Said, taskFrom?: TaskFrom, of = tokens) =>
   taskOfMessage({ guard, agents: { main: { taskFrom } } }, of, message);
 const keyOf = (message: Said, taskFrom?: TaskFrom) => taskOf(message, taskFrom)?.key;
 
@@ -33,8 +33,8 @@ describe('the task that a message names', () => {
 
   it('is none where nobody names one, nor for an agent that nobody has set up', () => {
     expect(taskOf({ text: '/deploy', data: { task: 'x' } })).toBeUndefined();
-    for (const agent of ['constructor', '__proto__', 'nobody']) {
-      expect(taskOf({ text: '/deploy' }, { commands: ['/deploy'] }, { ...session, agent })).toBeUndefined();
+    for (const agentToken of ['constructor', '__proto__', 'nobody']) {
+      expect(taskOf({ text: '/deploy' }, { commands: ['/deploy'] }, { ...tokens, agentToken })).toBeUndefined();
     }
   });
 });

@@ -1,6 +1,14 @@
 import { hash } from 'node:crypto';
 import type { Settings } from '#config';
-import { isTaskName, sessionTaskKey, type InboxMessage, type StalePolicy } from '#contracts';
+import {
+  agentName,
+  isTaskName,
+  sessionNames,
+  sessionTaskKey,
+  type InboxMessage,
+  type SessionTokens,
+  type StalePolicy,
+} from '#contracts';
 
 /** The task of a message as the guard is asked for it. */
 export interface GuardedTask {
@@ -17,16 +25,16 @@ export type TaskSettings = Pick<Settings, 'guard'> & {
 /** The task that a message starts: the one that it names, else what `taskFrom` of its agent finds in it. */
 export function taskOfMessage(
   { guard, agents }: TaskSettings,
-  session: { readonly agent: string; readonly session: string },
+  tokens: Pick<SessionTokens, 'agentToken' | 'sessionToken'>,
   message: Pick<InboxMessage, 'task' | 'text' | 'data'>,
 ): GuardedTask | undefined {
-  const taskFrom = agents[session.agent]?.taskFrom;
+  const taskFrom = agents[agentName(tokens.agentToken)]?.taskFrom;
   const named = typeof message.task === 'string' ? { name: message.task } : message.task;
   const found = named ?? (taskFrom === undefined ? undefined : { ...taskFrom, name: findName(taskFrom, message) });
   if (found?.name === undefined) return undefined;
   const { name, namespace } = found;
   return {
-    key: sessionTaskKey({ name, namespace }, session),
+    key: sessionTaskKey({ name, namespace }, sessionNames(tokens)),
     ttlMs: found.ttlMs ?? guard.ttlMs,
     stale: found.stale ?? guard.stale,
   };
