@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Names, type TaskConflict, type TaskState } from '#contracts';
 import type { TaskSettings } from '#guards';
-import { ProblemException } from '#http';
+import type { ProblemException } from '#http';
 import { DeadLetterService } from './dead-letter.provider.js';
 import type { DeadEntry, DeadLetters } from './dead-letters.client.js';
 
