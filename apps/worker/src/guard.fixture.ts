@@ -113,24 +113,30 @@ export function batchOf(more: Partial<Batch> = {}): Batch {
 
 export interface GuardedOptions {
   readonly whenUnavailable?: 'closed' | 'open';
+  readonly answerWithinMs?: number;
   readonly log?: Logger;
   /** Another worker of the same installation. */
   readonly beside?: { readonly clock: ManualClock; readonly guard: GuardDouble };
 }
 
 /** What a worker has to do with tasks, over a guard in this process. */
-export function guardedWorker({ whenUnavailable = 'closed', log = silentLogger, beside }: GuardedOptions = {}) {
+export function guardedWorker({
+  whenUnavailable = 'closed',
+  answerWithinMs = WITHIN_MS,
+  log = silentLogger,
+  beside,
+}: GuardedOptions = {}) {
   const clock = beside?.clock ?? new ManualClock();
   const guard = beside?.guard ?? new GuardDouble(clock);
   let requests = 0;
   const settings = {
-    guard: { ttlMs: TTL_MS, stale: 'heal', whenUnavailable, answerWithinMs: WITHIN_MS, keepMs: 1, sweepMs: 1 },
+    guard: { ttlMs: TTL_MS, stale: 'heal', whenUnavailable, answerWithinMs, keepMs: 1, sweepMs: 1 },
     agents: { main: {} },
   } satisfies TaskSettings;
   const name = beside === undefined ? 'w' : 'w2';
   const newRequestId = (): string => `${name}-${++requests}`;
   const tasks = new RunTasks({ client: guard, clock, newRequestId, guard: settings.guard, log });
-  const elsewhere = new HoldingsElsewhere({ client: guard, clock, withinMs: WITHIN_MS, worker: name, log });
+  const elsewhere = new HoldingsElsewhere({ client: guard, clock, withinMs: answerWithinMs, worker: name, log });
   const guarded = new GuardedRuns({ tasks, elsewhere, lookup: guard, settings, log });
   return { clock, guard, tasks, elsewhere, guarded, kept: () => keptIn(guarded, tasks, elsewhere) };
 }

@@ -199,6 +199,20 @@ describe('the task of a message', () => {
   });
 });
 
+it('close() leaves no timers, and says nothing any more: neither of what is held nor of what is to be told', async () => {
+  const { admit, guarded, guard, clock } = worker();
+  await admit(withTask());
+  guard.isAway = true;
+  const told = guarded.ending(sessionKey, withTask({ runId: 'x', isCondemned: true }), ending('failed'), HERE);
+  await clock.advance(WITHIN_MS);
+  await told;
+  expect(clock.waiting).toBeGreaterThan(0);
+  guarded.close();
+  expect(clock.waiting).toBe(0);
+  await clock.advance(TTL_MS);
+  expect([guard.of('end').length, guard.of('release').length]).toEqual([1, 0]);
+});
+
 describe('a turn without tasks', () => {
   it('asks nobody, waits for nobody, and leaves nothing behind', async () => {
     const { admit, guarded, guard, settle, clock } = worker();

@@ -152,6 +152,12 @@ export class GuardedRuns implements TaskPorts {
     }
   }
 
+  /** What is held, and what is still to be told, ends by its time. */
+  close(): void {
+    this.options.tasks.close();
+    this.options.elsewhere.close();
+  }
+
   /** A success is told behind its record: who hears of that record and looks at once must not find its run at work. */
   private async whenSettled(key: string): Promise<void> {
     const { holdings } = this.options.tasks;

@@ -14,10 +14,8 @@ export interface Held {
   hasFailedItself?: boolean;
   /** Of the function that works under it: by whose attempt it was called, and when it has stopped. Never rejects. */
   work?: { readonly by: TaskRunner; readonly stopped: Promise<unknown> } | undefined;
-  /** Of the attempt (its `over`) for which the guard was asked last whether it stands. */
-  confirmedFor?: AbortSignal;
-  /** A former attempt had it, and nobody could be asked yet whether it still stands. */
-  isUnheard?: true;
+  /** The attempt (its `over`) for which it was got, or asked about last; absent = a former one had it elsewhere, and nobody could be asked yet. */
+  confirmedFor: AbortSignal | undefined;
 }
 
 /** Whose holdings they are, one per attempt; `owner` is for people. */

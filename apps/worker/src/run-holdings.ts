@@ -29,6 +29,7 @@ export interface Grant {
   readonly since: number;
   readonly startedAt: number;
   readonly isOfMessage: boolean;
+  readonly confirmedFor: Held['confirmedFor'];
   readonly whenUnavailable: 'closed' | 'open' | undefined;
 }
 
@@ -80,13 +81,8 @@ export class RunHoldings {
   }
 
   /** As `hold`, of a former attempt. */
-  holdFormer(runId: string, grant: Grant, isUnheard: boolean): Held {
-    const former = {
-      state: 'failed' as const,
-      error: FORMER_ATTEMPT,
-      hasFailedItself: true,
-      ...(isUnheard ? { isUnheard } : {}),
-    };
+  holdFormer(runId: string, grant: Grant): Held {
+    const former = { state: 'failed' as const, error: FORMER_ATTEMPT, hasFailedItself: true };
     return Object.assign(this.hold(runId, grant), former);
   }
 
@@ -150,10 +146,11 @@ export class RunHoldings {
     for (const [runId, ofRun] of [...this.runs]) for (const held of [...ofRun.values()]) this.forget(runId, held);
   }
 
-  private make({ startedAt, isOfMessage, whenUnavailable, ...grant }: Grant): Held {
+  private make({ startedAt, isOfMessage, confirmedFor, whenUnavailable, ...grant }: Grant): Held {
     const { client, clock, guard, log } = this.options;
     const options = { ...grant, client, clock, log, whenUnavailable: whenUnavailable ?? guard.whenUnavailable };
-    return { holding: new TaskHolding(options), startedAt, ttlMs: grant.ttlMs, isOfMessage, state: 'idle' };
+    const { ttlMs } = grant;
+    return { holding: new TaskHolding(options), startedAt, ttlMs, isOfMessage, confirmedFor, state: 'idle' };
   }
 
   private releaseStopped(runId: string, held: Held, how: HowReleased, handler: Promise<unknown> | undefined): void {

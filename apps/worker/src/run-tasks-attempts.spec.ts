@@ -85,10 +85,14 @@ describe('what a former attempt held', () => {
     const { tasks, guard, clock } = guardedWorker({ whenUnavailable: 'open' });
     const held = await former(guard);
     guard.isAway = true;
-    const told = tasks.adopt(attemptOf(), held);
+    const adopted = tasks.adopt(attemptOf(), held);
     await clock.advance(WITHIN_MS);
-    await told;
+    await adopted;
     expect(tasks.holdings.keptBy('r')).toEqual(held);
+    // Nobody answered a moment ago: it is not waited for once more.
+    const told = await tasks.run(attemptOf(), KEY, ({ token }) => ((guard.isAway = false), token), { signal });
+    expect(told).toEqual({ kind: 'ran', result: 1 });
+    expect(guard.of('renew')).toHaveLength(1);
     tasks.close();
   });
 
@@ -202,6 +206,22 @@ describe('the end of a run', () => {
     guard.isAway = false;
     await clock.advance(WITHIN_MS + 1_000);
     expect([await guard.stateOf(KEY), clock.waiting]).toEqual(['failed', 0]);
+  });
+
+  it('waits for five seconds at most, however long turns may wait for the guard', async () => {
+    const { tasks, elsewhere, guard, clock } = guardedWorker({ answerWithinMs: 60_000 });
+    await expect(tasks.run(attemptOf(), KEY, () => fails(), { signal })).rejects.toThrow('no');
+    guard.isAway = true;
+    const told: string[] = [];
+    void tasks.holdings.beforeEnd('r', { status: 'failed' }, false).then(() => told.push('here'));
+    void elsewhere.fail('x', 'main/s::other', undefined).then(() => told.push('elsewhere'));
+    await clock.advance(4_999);
+    expect(told).toEqual([]);
+    await clock.advance(1);
+    await settled();
+    expect(told.toSorted()).toEqual(['elsewhere', 'here']);
+    tasks.close();
+    elsewhere.close();
   });
 
   it('what the guard does not take of a failure is left out, rather than held for ever', async () => {

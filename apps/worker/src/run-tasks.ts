@@ -71,11 +71,12 @@ export class RunTasks {
     const { runId } = run;
     const unheard = tasks.flatMap(({ key, token }) => {
       const mine = this.holdings.find(runId, key);
-      if (mine !== undefined) return mine.isUnheard === true ? [mine] : [];
+      if (mine !== undefined) return mine.confirmedFor === undefined ? [mine] : [];
       const isOfMessage = key === ofMessage?.key;
       const ttlMs = (isOfMessage ? ofMessage?.ttlMs : undefined) ?? guard.ttlMs;
       const times = { ttlMs, since: clock.monotonic(), startedAt: clock.now() };
-      return [this.holdings.holdFormer(runId, { key, token, ...times, isOfMessage, whenUnavailable: undefined }, true)];
+      const unknown = { confirmedFor: undefined, whenUnavailable: undefined };
+      return [this.holdings.holdFormer(runId, { key, token, ...times, isOfMessage, ...unknown })];
     });
     const heard = await Promise.allSettled(unheard.map((held) => this.hear(run, held)));
     for (const one of heard) if (one.status === 'rejected') throw one.reason;
@@ -159,9 +160,8 @@ export class RunTasks {
     const answer = await this.unlessUnavailable(whenUnavailable, () => this.acquire(run, key, { ...options, ttlMs }));
     if (answer !== 'unavailable' && answer.kind === 'acquired') {
       const { token, startedAt } = answer;
-      const grant = { key, token, ttlMs, since, startedAt, isOfMessage, whenUnavailable };
-      if (!this.isOver(run))
-        return { kind: 'held', held: Object.assign(this.holdings.hold(runId, grant), confirmed(run)) };
+      const grant = { key, token, ttlMs, since, startedAt, isOfMessage, confirmedFor: run.over, whenUnavailable };
+      if (!this.isOver(run)) return { kind: 'held', held: this.holdings.hold(runId, grant) };
       // Nobody would ever release it.
       this.holdings.giveBack(grant);
       throw new TurnOverError(runId);
@@ -176,9 +176,11 @@ export class RunTasks {
    */
   private async confirm(run: TaskRunner, key: string): Promise<void> {
     const mine = this.holdings.find(run.runId, key);
-    if (mine === undefined || mine.work !== undefined || mine.confirmedFor === run.over) return;
+    // Of one from elsewhere this attempt has asked already (`adopt`).
+    const isNews = mine?.confirmedFor !== undefined && mine.confirmedFor !== run.over;
+    if (!isNews || mine.work !== undefined) return;
     await mine.holding.confirm(this.options.guard.answerWithinMs);
-    Object.assign(mine, confirmed(run));
+    mine.confirmedFor = run.over;
     this.expectGoing(run);
   }
 
@@ -220,8 +222,17 @@ export class RunTasks {
     if (renewed === 'unavailable' || this.holdings.find(runId, key) !== held) return;
     this.holdings.forget(runId, held);
     if (renewed.kind !== 'renewed') return;
-    const grant = { key, token, ttlMs, since, startedAt, isOfMessage, whenUnavailable: undefined };
-    Object.assign(this.holdings.holdFormer(runId, grant, false), confirmed(run));
+    const grant = {
+      key,
+      token,
+      ttlMs,
+      since,
+      startedAt,
+      isOfMessage,
+      confirmedFor: run.over,
+      whenUnavailable: undefined,
+    };
+    this.holdings.holdFormer(runId, grant);
   }
 
   /** Its own run is at work under another request: of a former attempt, whose end has to be waited for. */
@@ -249,10 +260,6 @@ export class RunTasks {
       return 'unavailable';
     }
   }
-}
-
-function confirmed({ over }: TaskRunner): Pick<Held, 'confirmedFor'> {
-  return { confirmedFor: over };
 }
 
 /** Calls `fn` under a holding, and keeps what became of it. */

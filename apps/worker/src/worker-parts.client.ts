@@ -62,7 +62,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
     new KeyBucket(connection, channel, reader, names.shardsBucket, log),
     names.shards,
   );
-  const { guarded, tasks, close: closeTasks } = makeWorkerTasks({ ...options, reader });
+  const { guarded, tasks } = makeWorkerTasks({ ...options, reader });
   const holders: HolderControl = new HolderControl(connection, names, (holder) => keeper.isGone(holder));
   const lanes: LaneRunner = new LaneRunner({
     store,
@@ -137,7 +137,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
       await work.closeAll();
     },
     stopCommits: () => {
-      closeTasks();
+      guarded.close();
       committer.stop();
       publisher.stop();
     },

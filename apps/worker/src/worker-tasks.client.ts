@@ -22,8 +22,6 @@ export interface WorkerTasksOptions {
 export function makeWorkerTasks(options: WorkerTasksOptions): {
   readonly guarded: GuardedRuns;
   readonly tasks: RunTasks;
-  /** What is held, and what is still to be told, ends by its time. */
-  close(): void;
 } {
   const { connection, channel, reader, names, settings, incarnation, log } = options;
   const client = new GuardClient(connection, names);
@@ -32,12 +30,5 @@ export function makeWorkerTasks(options: WorkerTasksOptions): {
   const lookup = new TaskLookup(new KvTaskStore(bucket, names), systemClock);
   const withinMs = settings.guard.answerWithinMs;
   const elsewhere = new HoldingsElsewhere({ client, clock: systemClock, withinMs, worker: incarnation, log });
-  return {
-    tasks,
-    guarded: new GuardedRuns({ tasks, elsewhere, lookup, settings, log }),
-    close: () => {
-      tasks.close();
-      elsewhere.close();
-    },
-  };
+  return { tasks, guarded: new GuardedRuns({ tasks, elsewhere, lookup, settings, log }) };
 }
