@@ -18,7 +18,7 @@ export type CancelStep =
  */
 export function nextCancelStep(lane: Lane): CancelStep | undefined {
   // What a dead owner may have begun is known by its run only when it is frozen.
-  if (lane.serial.isWindowUnread) return undefined;
+  if (lane.serial.isBeginningUnread) return undefined;
   lane.serial.freezeBegun();
   lane.parallel.freezeBegun();
   const aborted: number[] = [];

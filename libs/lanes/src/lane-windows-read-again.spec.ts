@@ -66,6 +66,16 @@ describe('a window that is over when its messages are read again', () => {
     expect(started('a')).toMatchObject([{ seqs: [2] }]);
   });
 
+  it('lets an order act at once when nobody was lost: nothing of it can have begun', async () => {
+    const { find, decisions } = await setUpReading({ strategy: 'debounce' }, { from: PLANNED });
+    await find(1, AT);
+    await find(2, AT + 100, cancelOrder({ what: 'message', seq: 1 }));
+    expect(decisions()).toEqual([
+      [1, 'cancelled'],
+      [2, 'handled'],
+    ]);
+  });
+
   it('waits for nobody when a run of the session is known: that goes on at once', async () => {
     const { records, clock, send, kill } = setUpSession({
       strategy: 'debounce',

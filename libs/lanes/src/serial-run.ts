@@ -58,6 +58,11 @@ export class SerialRun extends LaneRun {
     return !this.lane.home.isCaughtUp && this.hasWindow;
   }
 
+  /** A dead owner may have begun with some of what waits, and nobody knows yet with how much of it. */
+  get isBeginningUnread(): boolean {
+    return this.isWindowUnread && this.begunItems.length > 0;
+  }
+
   /** What waits does so for others to come, too. */
   get hasWindow(): boolean {
     const [oldest] = this.lane.serialWaiting;
