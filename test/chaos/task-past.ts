@@ -1,6 +1,6 @@
 import type { Names, TaskStep } from '#contracts';
 import type { TaskEvent } from '#guards';
-import { BrokerConnection, StreamReader } from '#jetstream';
+import { bucketStream, BrokerConnection, StreamReader } from '#jetstream';
 import { createLogger } from '#telemetry';
 import type { TaskLine } from './history.js';
 
@@ -25,6 +25,7 @@ export async function watchTasks(names: Names, url: string): Promise<TaskPast> {
   const log = createLogger({ level: 'error', service: 'chaos' });
   const connection = await BrokerConnection.open({ url, name: 'chaos', log });
   const reader = new StreamReader(connection);
+  const { stream, prefix } = bucketStream(names.tasksBucket);
   /** By key and content. Each step has a time and a run or a person of its own. */
   const steps = new Map<string, Map<string, TaskStep>>();
   const tokens = new Map<string, number>();
@@ -38,8 +39,7 @@ export async function watchTasks(names: Names, url: string): Promise<TaskPast> {
     if (began !== undefined) tokens.set(nameOf(key, began), token === 0 ? revision : token);
   };
   const look = async (): Promise<void> => {
-    const bucket = names.tasksBucket;
-    for await (const { seq, data } of reader.messagesOf(`KV_${bucket}`, `$KV.${bucket}.>`, next)) {
+    for await (const { seq, data } of reader.messagesOf(stream, `${prefix}>`, next)) {
       next = seq + 1;
       // Of an entry that was forgotten only a mark is left.
       if (data.length > 0) take(JSON.parse(Buffer.from(data).toString()) as Entry, seq);

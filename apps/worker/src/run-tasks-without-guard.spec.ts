@@ -8,6 +8,18 @@ const KEY = 'main/s::import';
 const fails = (message = 'no') => Promise.reject(new Error(message));
 const statuses = (guard: GuardDouble) => guard.of('release').map(({ status }) => status);
 
+/** A worker that was given the task of its run, and has not heard so. */
+async function grantedUnheard() {
+  const all = guardedWorker();
+  const { tasks, guard, clock } = all;
+  guard.losesReplies = true;
+  const lost = expect(tasks.run(attemptOf(), KEY, () => fails(), { signal })).rejects.toThrow(RetryLaterError);
+  await clock.advance(WITHIN_MS);
+  await lost;
+  guard.losesReplies = false;
+  return all;
+}
+
 describe('without a guard to ask', () => {
   it('a turn is put off', async () => {
     const { tasks, guard, clock } = guardedWorker();
@@ -50,12 +62,7 @@ describe('without a guard to ask', () => {
   });
 
   it('one that may have been granted is asked for again as the same request: it is not waited for', async () => {
-    const { tasks, guard, clock } = guardedWorker();
-    guard.losesReplies = true;
-    const lost = expect(tasks.run(attemptOf(), KEY, () => fails(), { signal })).rejects.toThrow(RetryLaterError);
-    await clock.advance(WITHIN_MS);
-    await lost;
-    guard.losesReplies = false;
+    const { tasks, guard } = await grantedUnheard();
     expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 1 });
     expect(new Set(guard.of('acquire').map(({ requestId }) => requestId)).size).toBe(1);
     // Granted long before it was heard of: from here on it lasts its whole time.
@@ -63,12 +70,7 @@ describe('without a guard to ask', () => {
   });
 
   it('one that may have been granted and is over by then is got anew, under another token', async () => {
-    const { tasks, guard, clock } = guardedWorker();
-    guard.losesReplies = true;
-    const lost = expect(tasks.run(attemptOf(), KEY, () => fails(), { signal })).rejects.toThrow(RetryLaterError);
-    await clock.advance(WITHIN_MS);
-    await lost;
-    guard.losesReplies = false;
+    const { tasks, clock } = await grantedUnheard();
     await clock.advance(TTL_MS);
     expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 2 });
   });

@@ -1,50 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { ReleaseAnswer, ReleaseRequest, RenewAnswer, RenewRequest } from '#contracts';
-import { silentLogger } from '#telemetry';
-import { ManualClock, settled } from '#testing';
-import { GuardRefusedError, type GuardCallOptions } from './guard.client.js';
-import { TaskHolding, TaskLostError, type TaskHoldingOptions } from './task-holding.js';
-
-const TTL_MS = 30_000;
-const THIRD_MS = 10_000;
-const RELEASED = { kind: 'released', state: 'failed' } as const;
-const AWAY = new Error('nobody answers');
-
-type Answer<T> = T | Error | Promise<T>;
-
-/** A guard that answers as the spec says; without a word it renews, and releases. */
-class ManualGuard {
-  readonly renewals: RenewRequest[] = [];
-  readonly releases: { readonly key: string; readonly request: ReleaseRequest; readonly within?: number }[] = [];
-  renewal: () => Answer<RenewAnswer> = () => ({ kind: 'renewed', expiresAt: 0 });
-  releasing: () => Answer<ReleaseAnswer> = () => RELEASED;
-
-  async renew(_key: string, request: RenewRequest): Promise<RenewAnswer> {
-    this.renewals.push(request);
-    return orThrow(await this.renewal());
-  }
-
-  async release(key: string, request: ReleaseRequest, { withinMs }: GuardCallOptions = {}): Promise<ReleaseAnswer> {
-    this.releases.push({ key, request, ...(withinMs === undefined ? {} : { within: withinMs }) });
-    return orThrow(await this.releasing());
-  }
-}
-
-function orThrow<T>(answer: T | Error): T {
-  if (answer instanceof Error) throw answer;
-  return answer;
-}
-
-function setUp({ ageMs = 0, ...more }: Partial<TaskHoldingOptions> & { readonly ageMs?: number } = {}) {
-  const clock = new ManualClock();
-  const client = new ManualGuard();
-  const warned: string[] = [];
-  const log = { ...silentLogger, warn: (_fields: object, message: string) => void warned.push(message) };
-  const since = clock.monotonic();
-  clock.standStill(ageMs);
-  const holding = new TaskHolding({ client, key: 'k', token: 7, ttlMs: TTL_MS, since, clock, log, ...more });
-  return { clock, client, holding, warned };
-}
+import { settled, type ManualClock } from '#testing';
+import { TaskLostError } from './task-holding.js';
+import { AWAY, RELEASED, setUp, THIRD_MS, TTL_MS } from './task-holding.fixture.js';
 
 describe('a holding', () => {
   it('that is renewed no more runs out, and may be released until then', async () => {
@@ -83,8 +40,7 @@ describe('a holding', () => {
 
   it('is renewed at once when somebody wants to know, and once at a time from then on', async () => {
     const { clock, client, holding } = setUp();
-    let answer: (answer: RenewAnswer) => void = () => {};
-    client.renewal = () => new Promise((resolve) => (answer = resolve));
+    const answer = client.holdRenewal();
     await clock.advance(THIRD_MS);
     client.renewal = () => ({ kind: 'renewed', expiresAt: 0 });
     await holding.confirm(300);
@@ -110,8 +66,7 @@ describe('a holding', () => {
 
   it('is renewed a third of its time after the last renewal was sent, however late that was answered', async () => {
     const { clock, client } = setUp();
-    let answer: (answer: RenewAnswer) => void = () => {};
-    client.renewal = () => new Promise((resolve) => (answer = resolve));
+    const answer = client.holdRenewal();
     await clock.advance(THIRD_MS + 4_000);
     answer({ kind: 'renewed', expiresAt: 0 });
     await clock.advance(THIRD_MS - 4_000 - 1);
@@ -122,8 +77,7 @@ describe('a holding', () => {
 
   it('is renewed no more also when the answer to a renewal comes after that was said', async () => {
     const { clock, client, holding } = setUp();
-    let answer: (answer: RenewAnswer) => void = () => {};
-    client.renewal = () => new Promise((resolve) => (answer = resolve));
+    const answer = client.holdRenewal();
     await clock.advance(THIRD_MS);
     holding.renewNoMore();
     answer({ kind: 'renewed', expiresAt: 0 });
@@ -187,8 +141,7 @@ describe('a holding is lost', () => {
 
   it('in time also while a renewal waits for its answer, which comes too late', async () => {
     const { clock, client, holding } = setUp();
-    let answer: (answer: RenewAnswer) => void = () => {};
-    client.renewal = () => new Promise((resolve) => (answer = resolve));
+    const answer = client.holdRenewal();
     await clock.advance(TTL_MS);
     expect([client.renewals.length, holding.lost.aborted]).toEqual([1, true]);
     answer({ kind: 'renewed', expiresAt: 0 });
@@ -207,8 +160,7 @@ describe('a holding is lost', () => {
 
   it('from when the last renewal was sent that was answered', async () => {
     const { clock, client, holding } = setUp();
-    let answer: (answer: RenewAnswer) => void = () => {};
-    client.renewal = () => new Promise((resolve) => (answer = resolve));
+    const answer = client.holdRenewal();
     await clock.advance(THIRD_MS + 5_000);
     client.renewal = () => AWAY;
     answer({ kind: 'renewed', expiresAt: 0 });
@@ -280,118 +232,5 @@ describe('a holding that stays open without a guard', () => {
     await clock.advance(1_000);
     await settled();
     expect([holding.lost.aborted, clock.waiting]).toEqual([true, 0]);
-  });
-});
-
-describe('a release', () => {
-  it('tells how it ended, answers what the guard answers, and leaves no timer', async () => {
-    const { clock, client, holding } = setUp();
-    const error = { name: 'Oops', message: 'no' };
-    expect(await holding.release({ status: 'failed', error })).toEqual(RELEASED);
-    expect(client.releases).toEqual([{ key: 'k', request: { token: 7, status: 'failed', error } }]);
-    expect(clock.waiting).toBe(0);
-    await clock.advance(10 * TTL_MS);
-    expect([client.renewals.length, holding.lost.aborted]).toEqual([0, false]);
-  });
-
-  it('waits for as long as it is told to, and may be made again', async () => {
-    const { client, holding } = setUp();
-    client.releasing = () => AWAY;
-    await expect(holding.release({ status: 'succeeded' }, 300)).rejects.toThrow('nobody answers');
-    expect(client.releases).toMatchObject([{ within: 300 }]);
-    client.releasing = () => RELEASED;
-    expect(await holding.release({ status: 'succeeded' })).toEqual(RELEASED);
-  });
-
-  it('is told also of a holding that was lost: it may be that nobody has come', async () => {
-    const { clock, client, holding } = setUp();
-    clock.standStill(TTL_MS);
-    await clock.advance(0);
-    await holding.release({ status: 'failed' });
-    expect(client.releases).toHaveLength(1);
-  });
-
-  it('that its own renewal meets is no loss', async () => {
-    const { clock, client, holding, warned } = setUp();
-    let answer: (answer: ReleaseAnswer) => void = () => {};
-    client.releasing = () => new Promise((resolve) => (answer = resolve));
-    client.renewal = () => ({ kind: 'not_held', state: 'failed', runId: 'r1' });
-    const releasing = holding.release({ status: 'failed' });
-    await clock.advance(THIRD_MS);
-    answer(RELEASED);
-    await releasing;
-    expect([client.renewals.length, holding.lost.aborted, warned, clock.waiting]).toEqual([1, false, [], 0]);
-  });
-
-  it('at last is tried until there is an answer; meanwhile it is renewed (G2)', async () => {
-    const { clock, client, holding, warned } = setUp();
-    client.releasing = () => AWAY;
-    let isOver = false;
-    void holding.releaseAtLast({ status: 'failed' }).then(() => (isOver = true));
-    await clock.advance(2 * TTL_MS);
-    expect([client.releases.length, isOver, holding.lost.aborted]).toEqual([61, false, false]);
-    expect([client.renewals.length, warned.length]).toEqual([6, 61]);
-    client.releasing = () => RELEASED;
-    await clock.advance(1_000);
-    await settled();
-    expect([client.releases.length, isOver, clock.waiting]).toEqual([62, true, 0]);
-  });
-
-  it('at last ends also by the answer that somebody else has it', async () => {
-    const { client, holding } = setUp();
-    client.releasing = () => ({ kind: 'not_held', state: 'running', runId: 'r2' });
-    await holding.releaseAtLast({ status: 'failed' });
-    expect(client.releases).toHaveLength(1);
-  });
-
-  it('at last is given up when the guard never will take it', async () => {
-    const { clock, client, holding, warned } = setUp();
-    client.releasing = () => new GuardRefusedError('no such field');
-    await holding.releaseAtLast({ status: 'failed' });
-    expect([client.releases.length, clock.waiting, warned]).toEqual([1, 0, ['a task cannot be released']]);
-  });
-
-  it('at last ends when it is let go, at once and without a timer', async () => {
-    const { clock, client, holding } = setUp();
-    client.releasing = () => AWAY;
-    const releasing = holding.releaseAtLast({ status: 'failed' });
-    await clock.advance(2_500);
-    holding.letGo();
-    await releasing;
-    expect(clock.waiting).toBe(0);
-    await clock.advance(TTL_MS);
-    expect(client.releases).toHaveLength(3);
-  });
-
-  it('at last ends when it is let go while the guard is asked', async () => {
-    const { clock, client, holding } = setUp();
-    client.releasing = () => (holding.letGo(), AWAY);
-    await holding.releaseAtLast({ status: 'failed' });
-    expect([client.releases.length, clock.waiting]).toEqual([1, 0]);
-  });
-});
-
-describe('a holding that is let go', () => {
-  it('leaves no timer and says nothing', async () => {
-    const { clock, client, holding } = setUp();
-    holding.letGo();
-    expect(clock.waiting).toBe(0);
-    await clock.advance(10 * TTL_MS);
-    expect([client.renewals.length, client.releases.length, holding.lost.aborted]).toEqual([0, 0, false]);
-  });
-
-  it.each<[string, Answer<RenewAnswer>]>([
-    ['renewed', { kind: 'renewed', expiresAt: 0 }],
-    ['not held', { kind: 'not_held', state: 'none' }],
-    ['nothing', AWAY],
-  ])('takes no notice of an answer that comes then: %s', async (_title, late) => {
-    const { clock, client, holding } = setUp();
-    let answer: (answer: RenewAnswer) => void = () => {};
-    client.renewal = () => new Promise<Answer<RenewAnswer>>((resolve) => (answer = resolve)) as Promise<RenewAnswer>;
-    await clock.advance(THIRD_MS);
-    holding.letGo();
-    answer(late as RenewAnswer);
-    await settled();
-    expect([clock.waiting, holding.lost.aborted]).toEqual([0, false]);
   });
 });
