@@ -7,9 +7,13 @@ export interface Memberships {
    * while nothing came from it, at some point since `since`. An outage of the broker silences everybody and is none.
    */
   brokeBefore(life: LifeLine, time: number, since: number): boolean;
+  /** Which renewals were heard in the last times to live before `time`, in ms before it: for people who look for the cause. */
+  heardBefore(life: LifeLine, time: number): string;
   /** How long after the end of its membership, in ms; not above 0 when it stood, or when that cannot be told. */
   lapsedFor(life: LifeLine, time: number): number;
 }
+
+const TOLD_TTLS = 4;
 
 export function membershipsOf({ lives, ttlMs, renewMs, blind }: History): Memberships {
   // The renewals around it may be seen late, and the first of others after an outage not at all.
@@ -30,6 +34,17 @@ export function membershipsOf({ lives, ttlMs, renewMs, blind }: History): Member
           longestStretch([begin, ...others.filter((b) => b > begin && b < end), end], pauseMs) >= silenceMs
         );
       });
+    },
+    heardBefore(life, time) {
+      const lately = ({ renewedAt }: LifeLine): string => {
+        const heard = renewedAt.filter((at) => at <= time && time - at <= TOLD_TTLS * ttlMs);
+        // Each is heard on every node.
+        return [...new Set(heard.map((at) => Math.round(time - at)))].join(' ') || 'none';
+      };
+      const others = lives.filter(
+        (other) => other !== life && other.startedAt <= time && (other.endedAt ?? time) >= time,
+      );
+      return [`its renewals ${lately(life)}`, ...others.map((other) => `${other.name} ${lately(other)}`)].join('; ');
     },
     lapsedFor(life, time) {
       const renewed = life.renewedAt.findLast((at) => at <= time);

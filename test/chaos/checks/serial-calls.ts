@@ -1,6 +1,6 @@
 import { beginningsOf } from '../beginnings.js';
 import type { Call, History, LifeLine, Violation } from '../history.js';
-import { membershipsOf, wasJustStopped } from '../memberships.js';
+import { membershipsOf, wasJustStopped, type Memberships } from '../memberships.js';
 import type { SessionHistory } from '../session-history.js';
 import { isConcurrent } from '../sessions.js';
 
@@ -9,7 +9,9 @@ const HANG_UP_SEEN_MS = 250;
 
 /** L1: while the membership of its holder stands, at most one turn of a session runs. By the calls of the agent. */
 export function checkSerialCalls(history: History, sessions: readonly SessionHistory[]): Violation[] {
-  const isExcused = excusesOf(history);
+  const memberships = membershipsOf(history);
+  const isExcused = excusesOf(history, memberships);
+  const lives = new Map(history.lives.map((life) => [life.name, life]));
   const found: Violation[] = [];
   for (const { session, calls } of sessions) {
     calls.forEach((call, i) => {
@@ -19,7 +21,10 @@ export function checkSerialCalls(history: History, sessions: readonly SessionHis
         if (isExcused(call, later)) continue;
         // Beside each other, but at one worker.
         if (isConcurrent(session) && call.life === later.life && call.runId !== later.runId) continue;
-        found.push({ invariant: 'L1', says: describe(session, call, later), session, at: later.startedAt });
+        const holder = lives.get(call.life);
+        const heard = holder === undefined ? 'nothing' : memberships.heardBefore(holder, later.startedAt);
+        const says = `${describe(session, call, later)} (heard, ms before: ${heard})`;
+        found.push({ invariant: 'L1', says, session, at: later.startedAt });
       }
     });
   }
@@ -27,9 +32,8 @@ export function checkSerialCalls(history: History, sessions: readonly SessionHis
 }
 
 /** Whether two calls of a session may overlap: the holder of the former was rightly taken for dead. */
-function excusesOf(history: History): (call: Call, later: Call) => boolean {
+function excusesOf(history: History, memberships: Memberships): (call: Call, later: Call) => boolean {
   const lives = new Map(history.lives.map((life) => [life.name, life]));
-  const memberships = membershipsOf(history);
   const beginningOf = beginningsOf(history);
   const isGone = ({ endedAt }: LifeLine, time: number): boolean => endedAt !== undefined && endedAt <= time;
   return (call, later) => {
