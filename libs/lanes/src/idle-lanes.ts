@@ -9,9 +9,14 @@ export interface IdleLimits {
   readonly idleMs: number;
 }
 
-/** Lanes that have nothing to do, the longest idle first. What sessions there once were must not fill the memory. */
+/**
+ * Lanes that have nothing to do, the longest idle first. What sessions there once were must not fill the memory. The lanes
+ * themselves are the list: every turn takes one out and puts it back.
+ */
 export class IdleLanes {
-  private readonly since = new Map<Lane, number>();
+  private first: Lane | undefined;
+  private last: Lane | undefined;
+  private size = 0;
   private bytes = 0;
 
   constructor(
@@ -21,34 +26,44 @@ export class IdleLanes {
   ) {}
 
   get count(): number {
-    return this.since.size;
+    return this.size;
   }
 
   add(lane: Lane): void {
-    if (this.since.has(lane)) this.delete(lane);
-    this.since.set(lane, this.clock.monotonic());
+    this.delete(lane);
+    lane.idleSince = this.clock.monotonic();
+    lane.idlePrevious = this.last;
+    if (this.last === undefined) this.first = lane;
+    else this.last.idleNext = lane;
+    this.last = lane;
+    this.size++;
     this.bytes += lane.headBytes;
     const { idleLanes, idleBytes } = this.limits;
-    while (this.since.size > idleLanes || this.bytes > idleBytes) this.evictFirst();
+    while (this.size > idleLanes || this.bytes > idleBytes) this.evictFirst();
   }
 
   delete(lane: Lane): void {
-    if (this.since.delete(lane)) this.bytes -= lane.headBytes;
+    if (lane.idleSince === undefined) return;
+    const { idlePrevious: previous, idleNext: next } = lane;
+    if (previous === undefined) this.first = next;
+    else previous.idleNext = next;
+    if (next === undefined) this.last = previous;
+    else next.idlePrevious = previous;
+    lane.idlePrevious = lane.idleNext = lane.idleSince = undefined;
+    this.size--;
+    this.bytes -= lane.headBytes;
   }
 
   /** To be called now and then: forgets what has been idle for long. */
   sweep(): void {
     const before = this.clock.monotonic() - this.limits.idleMs;
-    for (const [, at] of this.since) {
-      if (at > before) return;
-      this.evictFirst();
-    }
+    while (this.first?.idleSince !== undefined && this.first.idleSince <= before) this.evictFirst();
   }
 
   private evictFirst(): void {
-    const [lane] = this.since.keys();
-    if (lane === undefined) return;
-    this.delete(lane);
-    this.evict(lane);
+    const { first } = this;
+    if (first === undefined) return;
+    this.delete(first);
+    this.evict(first);
   }
 }

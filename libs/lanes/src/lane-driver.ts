@@ -30,15 +30,11 @@ export interface LaneDriverOptions {
 }
 
 export class LaneDriver {
-  /** Lanes that wait for a slot. */
-  private readonly ready = new Set<Lane>();
-  /** Those that wait for a slot for a run beside the one in turn. */
-  private readonly readyBeside = new Set<Lane>();
   /** Lanes that had their slot while it was in doubt whether their shard is ours. */
   private readonly doubtful = new Set<Lane>();
   /** Lanes whose frozen batch is not wholly read yet. */
   private readonly incomplete = new Set<Lane>();
-  private readonly slots: TurnSlots;
+  private readonly slots: TurnSlots<Lane>;
   private readonly timers: LaneTimers;
 
   constructor(
@@ -48,14 +44,13 @@ export class LaneDriver {
     private readonly refill: LaneRefill,
     private readonly idle: IdleLanes,
   ) {
-    this.slots = new TurnSlots(options.capacity);
+    this.slots = new TurnSlots<Lane>(options.capacity);
     this.timers = new LaneTimers(options.clock);
   }
 
   /** Lanes that wait for nothing but a slot. Those of a shard that was given away stand in the queue, and do not count. */
   get waiting(): number {
-    const all = new Set([...this.ready, ...this.readyBeside]);
-    return [...all].filter(({ home }) => home.state === 'open').length;
+    return [...new Set(this.slots.queued())].filter(({ home }) => home.state === 'open').length;
   }
 
   /** Does the next thing that the lane needs. Called whenever something about it ended. */
@@ -98,16 +93,19 @@ export class LaneDriver {
       if (lane.undecidedFrom === undefined && !this.isReady(lane)) this.idle.add(lane);
       return;
     }
-    if (this.ready.has(lane) || this.turns.has(lane.serial)) return;
-    this.ready.add(lane);
-    this.slots.acquire(lane.undecidedFrom ?? 0, () => {
-      this.ready.delete(lane);
-      this.start(lane, lane.serial);
-    });
+    if (lane.isReady || this.turns.has(lane.serial)) return;
+    lane.isReady = true;
+    this.slots.acquire(lane.undecidedFrom ?? 0, this.startSerial, lane);
   }
 
+  /** One for all lanes: a closure for each turn is as much garbage as the turn itself needs. */
+  private readonly startSerial = (lane: Lane): void => {
+    lane.isReady = false;
+    this.start(lane, lane.serial);
+  };
+
   private isReady(lane: Lane): boolean {
-    return this.ready.has(lane) || this.readyBeside.has(lane);
+    return lane.isReady || lane.isReadyBeside;
   }
 
   /** The reader of these lanes' shard has handed over everything there was. */
@@ -204,16 +202,17 @@ export class LaneDriver {
         this.writer.before(unfenced, unfenced.next, () => true),
       );
     }
-    while (!this.readyBeside.has(lane) && lane.writing === undefined && this.nextBeside(lane, now) !== undefined) {
+    while (!lane.isReadyBeside && lane.writing === undefined && this.nextBeside(lane, now) !== undefined) {
       if (!this.isOurs(lane)) return;
-      this.readyBeside.add(lane);
+      lane.isReadyBeside = true;
       let isAsking = true;
-      this.slots.acquire(lane.undecidedFrom ?? 0, () => {
-        this.readyBeside.delete(lane);
+      const start = (): void => {
+        lane.isReadyBeside = false;
         this.start(lane, this.nextBeside(lane, this.options.clock.now()));
         // Nobody asks for the next one any more.
         if (!isAsking) this.drive(lane);
-      });
+      };
+      this.slots.acquire(lane.undecidedFrom ?? 0, start, lane);
       isAsking = false;
     }
   }

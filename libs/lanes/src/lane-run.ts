@@ -29,6 +29,8 @@ export abstract class LaneRun {
   isOvertaken = false;
   /** The record that ends it is on its way. */
   isEnding = false;
+  /** Its place in the `RunTable` of what is in work; -1 = it is not in work. */
+  place = -1;
 
   constructor(readonly lane: Lane) {}
 

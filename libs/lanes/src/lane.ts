@@ -80,6 +80,14 @@ export class Lane {
   private sawParallel: boolean;
   /** The highest sequence of a message that had to wait when it came. */
   queuedUpTo = 0;
+  /** It waits for a slot for its run in turn. */
+  isReady = false;
+  /** It waits for a slot for a run beside that one. */
+  isReadyBeside = false;
+  /** Its neighbours among the lanes that have nothing to do, and since when it is one (`IdleLanes`). */
+  idlePrevious: Lane | undefined;
+  idleNext: Lane | undefined;
+  idleSince: number | undefined;
   /** Runs while the lane could begin, and does not. */
   readonly waitingClock = new WaitingClock();
   hold: Hold | undefined;

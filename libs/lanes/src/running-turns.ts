@@ -10,6 +10,7 @@ import type { LaneRefill } from './lane-refill.js';
 import { laneId } from './lane-table.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
 import { Quarantine } from './quarantine.js';
+import { RunTable } from './run-table.js';
 import { dead, settle, type Again, type Ending } from './settlement.js';
 import { TurnExecution, type ExecutedTurn } from './turn-execution.js';
 
@@ -42,7 +43,7 @@ interface RunningTurn {
 }
 
 export class RunningTurns {
-  private readonly turns = new Map<LaneRun, RunningTurn>();
+  private readonly turns = new RunTable<RunningTurn>();
   private readonly quarantine = new Quarantine();
   private leakedTurns = 0;
   private discardedTurns = 0;
@@ -124,7 +125,8 @@ export class RunningTurns {
   /** The lane of a session of which a turn runs here, whoever owns its shard. */
   find(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>): Lane | undefined {
     const id = laneId(key);
-    for (const { lane, batch } of this.turns.keys()) if (batch !== undefined && laneId(lane.key) === id) return lane;
+    for (const [{ lane, batch }] of this.turns.entries())
+      if (batch !== undefined && laneId(lane.key) === id) return lane;
     return undefined;
   }
 
@@ -143,7 +145,7 @@ export class RunningTurns {
    */
   async discardOverrun(): Promise<void> {
     const letGo = new Set<Lane>();
-    for (const { lane, batch } of this.turns.keys())
+    for (const [{ lane, batch }] of this.turns.entries())
       if (batch !== undefined && lane.home.state !== 'open') letGo.add(lane);
     await Promise.all(
       [...letGo].map(async (lane) => {
@@ -160,7 +162,7 @@ export class RunningTurns {
 
   /** Resolves when one of those that run now has ended. */
   async anyEnd(): Promise<void> {
-    await Promise.race([...this.turns.values()].map(({ done }) => done));
+    await Promise.race(this.turns.entries().map(([, { done }]) => done));
   }
 
   /**
@@ -169,7 +171,7 @@ export class RunningTurns {
    */
   async handBackAll(): Promise<void> {
     await Promise.all(
-      [...this.turns].map(async ([run, { execution }]) => {
+      this.turns.entries().map(async ([run, { execution }]) => {
         execution?.abandon();
         // Those of one session go one after another.
         while (run.lane.writing !== undefined) await run.lane.writing;

@@ -1,18 +1,19 @@
 import TinyQueue from 'tinyqueue';
 
-interface Waiting {
+interface Waiting<Owner> {
   readonly ageKey: number;
-  readonly start: () => void;
+  readonly owner: Owner;
+  readonly start: (owner: Owner) => void;
 }
 
 /**
  * The worker's capacity: how many turns run at once. Lanes that are ready wait here, the one with the oldest message
  * first (L5). Nothing running is preempted.
  */
-export class TurnSlots {
+export class TurnSlots<Owner = void> {
   private used = 0;
   private isGranting = false;
-  private readonly queue = new TinyQueue<Waiting>([], (a, b) => a.ageKey - b.ageKey);
+  private readonly queue = new TinyQueue<Waiting<Owner>>([], (a, b) => a.ageKey - b.ageKey);
 
   constructor(private readonly capacity: number) {}
 
@@ -23,14 +24,19 @@ export class TurnSlots {
     return this.queue.length;
   }
 
+  /** Who waits, each as often as it does. */
+  queued(): Owner[] {
+    return this.queue.data.map(({ owner }) => owner);
+  }
+
   /** Calls `start` now or when a slot is free. `ageKey` grows with time: the inbox sequence of the oldest message. */
-  acquire(ageKey: number, start: () => void): void {
+  acquire(ageKey: number, start: (owner: Owner) => void, owner: Owner): void {
     if (this.used < this.capacity) {
       this.used++;
-      start();
+      start(owner);
       return;
     }
-    this.queue.push({ ageKey, start });
+    this.queue.push({ ageKey, owner, start });
   }
 
   release(): void {
@@ -42,7 +48,7 @@ export class TurnSlots {
       const next = this.queue.pop();
       if (next === undefined) break;
       this.used++;
-      next.start();
+      next.start(next.owner);
     }
     this.isGranting = false;
   }
