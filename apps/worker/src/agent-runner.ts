@@ -7,10 +7,18 @@ import {
   type QueueSettings,
   type SessionTokens,
 } from '#contracts';
-import { applyAnswer, runAsCurrentTurn, Turn, type TurnHandler, type TurnMessage } from '#agents';
+import {
+  applyAnswer,
+  runAsCurrentTurn,
+  Turn,
+  type TaskKeeper,
+  type TurnHandler,
+  type TurnMessage,
+  type TurnStart,
+} from '#agents';
 import type { TaskPorts, TurnOutcome, TurnPolicy, TurnRunner, TurnWork } from '#lanes';
 import type { TaskHolding } from '#guards';
-import { runInTrace } from '#telemetry';
+import { runInTrace, type TraceContext } from '#telemetry';
 import type { GuardedRuns } from './guarded-runs.js';
 
 /** What of a message may choose how it waits. */
@@ -110,60 +118,84 @@ function whatNext(error: unknown): { next?: 'never' | { laterMs: number } } {
 
 /** `holding`: of the task that its message starts. */
 function makeTurn(work: TurnWork, guarded: GuardedRuns | undefined, holding: TaskHolding | undefined): Turn {
-  const { key, batch, state, deadline } = work;
-  // Made when somebody asks: most turns never look at one, nor ask for a task.
-  let either: AbortSignal | undefined;
-  const signalOf = (): AbortSignal =>
-    holding === undefined ? work.signal : (either ??= AbortSignal.any([work.signal, holding.lost]));
-  const latest = batch.items.at(-1);
-  const summarized = batch.items.slice(0, batch.summarized).filter(isMessage).length;
-  return new Turn({
-    runId: batch.runId,
-    attempt: batch.attempt,
-    agentToken: key.agentToken,
-    sessionToken: key.sessionToken,
-    messages: batch.items.flatMap(({ seq, content, isLate }) =>
-      content.ok && content.message.kind === 'message' ? [toTurnMessage(seq, content.message, isLate)] : [],
-    ),
-    ...(summarized === 0 ? {} : { summarized }),
-    state,
-    isParallel: batch.isParallel,
-    deadline,
-    get signal() {
-      return signalOf();
-    },
-    get tasks() {
-      return guarded?.keeperFor(work, signalOf);
-    },
-    ...(holding === undefined ? {} : { task: { key: holding.key, token: holding.token } }),
-    trace:
-      latest?.traceparent === undefined
-        ? undefined
-        : {
-            traceparent: latest.traceparent,
-            ...(latest.tracestate === undefined ? {} : { tracestate: latest.tracestate }),
-          },
-  });
+  return new Turn(new BatchStart(work, guarded, holding));
 }
 
-/** How many items of a batch, from the first on, are there because a full queue summarizes. */
-function isMessage({ content }: TurnWork['batch']['items'][number]): boolean {
-  return content.ok && content.message.kind === 'message';
+/**
+ * What a turn begins with. A class, since some of it is made only when somebody asks: an object literal with getters has a
+ * shape of its own each time it is made, which holds its getters, and so the whole turn, until the next full collection.
+ */
+class BatchStart implements TurnStart {
+  readonly runId: string;
+  readonly attempt: number;
+  readonly agentToken: string;
+  readonly sessionToken: string;
+  readonly messages: readonly TurnMessage[];
+  readonly summarized: number;
+  readonly state: unknown;
+  readonly isParallel: boolean;
+  readonly deadline: number;
+  readonly trace: TraceContext | undefined;
+  private either: AbortSignal | undefined;
+
+  constructor(
+    private readonly work: TurnWork,
+    private readonly guarded: GuardedRuns | undefined,
+    private readonly holding: TaskHolding | undefined,
+  ) {
+    const { key, batch, state, deadline } = work;
+    this.runId = batch.runId;
+    this.attempt = batch.attempt;
+    this.agentToken = key.agentToken;
+    this.sessionToken = key.sessionToken;
+    this.messages = messagesOf(batch.items);
+    this.summarized = batch.summarized === 0 ? 0 : messagesOf(batch.items.slice(0, batch.summarized)).length;
+    this.state = state;
+    this.isParallel = batch.isParallel;
+    this.deadline = deadline;
+    this.trace = traceOf(batch.items.at(-1));
+  }
+
+  get signal(): AbortSignal {
+    const { work, holding } = this;
+    return holding === undefined ? work.signal : (this.either ??= AbortSignal.any([work.signal, holding.lost]));
+  }
+
+  get tasks(): TaskKeeper | undefined {
+    return this.guarded?.keeperFor(this.work, () => this.signal);
+  }
+
+  get task(): { readonly key: string; readonly token: number } | undefined {
+    return this.holding === undefined ? undefined : { key: this.holding.key, token: this.holding.token };
+  }
+}
+
+function messagesOf(items: TurnWork['batch']['items']): TurnMessage[] {
+  const messages: TurnMessage[] = [];
+  for (const { seq, content, isLate } of items) {
+    if (content.ok && content.message.kind === 'message') messages.push(toTurnMessage(seq, content.message, isLate));
+  }
+  return messages;
+}
+
+function traceOf(latest: TurnWork['batch']['items'][number] | undefined): TraceContext | undefined {
+  if (latest?.traceparent === undefined) return undefined;
+  const { traceparent, tracestate } = latest;
+  return tracestate === undefined ? { traceparent } : { traceparent, tracestate };
 }
 
 /** A copy: what a handler does to its messages must not reach the next attempt of the same run (L7). */
 function toTurnMessage(seq: number, message: InboxMessage, isLate: true | undefined): TurnMessage {
   const { id, text, data, author, channel, thread, sequence, sentAt } = message;
-  return {
-    id,
-    seq,
-    ...(text === undefined ? undefined : { text }),
-    ...(data === undefined ? undefined : { data: structuredClone(data) }),
-    ...(author === undefined ? undefined : { author: { ...author } }),
-    ...(channel === undefined ? undefined : { channel }),
-    ...(thread === undefined ? undefined : { thread }),
-    ...(sequence === undefined ? undefined : { sequence }),
-    ...(isLate === undefined ? undefined : { late: true as const }),
-    ...(sentAt === undefined ? undefined : { sentAt }),
-  };
+  // One by one: a spread of each that may be absent is a new shape, and slow.
+  const copy: { -readonly [Field in keyof TurnMessage]: TurnMessage[Field] } = { id, seq };
+  if (text !== undefined) copy.text = text;
+  if (data !== undefined) copy.data = structuredClone(data);
+  if (author !== undefined) copy.author = { ...author };
+  if (channel !== undefined) copy.channel = channel;
+  if (thread !== undefined) copy.thread = thread;
+  if (sequence !== undefined) copy.sequence = sequence;
+  if (isLate !== undefined) copy.late = true;
+  if (sentAt !== undefined) copy.sentAt = sentAt;
+  return copy;
 }
