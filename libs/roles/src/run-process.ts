@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import { loadSettings, type Settings } from '#config';
 import { createLogger, type Logger } from '#telemetry';
 
@@ -29,6 +30,10 @@ export async function runProcess(
   service: string,
   start: (context: ProcessContext) => Promise<RunningService>,
 ): Promise<void> {
+  // V8 puts what a place of the code makes into the old generation when nearly all of its first objects have survived a
+  // collection. While the young generation is as small as at a start, what turns under way hold does, so it learns that from
+  // objects that live for milliseconds: from then on each of them stays, with all it refers to, until the next full collection.
+  setFlagsFromString('--no-allocation-site-pretenuring');
   const stopping = new AbortController();
   let signals = 0;
   for (const name of STOP_SIGNALS) {
