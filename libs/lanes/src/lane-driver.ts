@@ -118,6 +118,16 @@ export class LaneDriver {
     }
   }
 
+  /** As `giveUpOnMissing`, when the reader has said so before: what came since then knew it from the start. */
+  giveUpOnIncomplete(home: ShardLanes): void {
+    if (this.incomplete.size === 0) return;
+    for (const lane of [...this.incomplete]) {
+      if (lane.home !== home) continue;
+      lane.giveUpOnMissing();
+      this.drive(lane);
+    }
+  }
+
   /** The shard is certainly ours (again): what waited for that goes on. */
   goOn(shard: number): void {
     for (const lane of [...this.doubtful]) {

@@ -179,6 +179,8 @@ export class LaneRunner {
   caughtUp(shard: number): void {
     const home = this.shards.get(shard);
     if (home === undefined) return;
+    // Said with every message behind which there is no other: only for the first time all lanes of the shard are asked.
+    if (home.isCaughtUp) return this.driver.giveUpOnIncomplete(home);
     home.isCaughtUp = true;
     this.driver.giveUpOnMissing(home);
   }
