@@ -8,7 +8,7 @@ import {
   StreamReader,
   type StoredMessage,
 } from '#jetstream';
-import { laneId, type LaneRunner } from '#lanes';
+import { keyOfLane, laneId, type LaneRunner } from '#lanes';
 import type { ShardStart } from '#shards';
 import { silentLogger } from '#telemetry';
 import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
@@ -74,6 +74,13 @@ class RecordingLanes {
   receive(key: SessionTokens, message: { seq: number; data: Uint8Array; header(name: string): string }): void {
     this.got.push(`${key.sessionToken} ${message.seq}`);
     this.raw.push({ key, text: Buffer.from(message.data).toString(), traceparent: message.header('traceparent') });
+  }
+  receiveFor(
+    shard: number,
+    id: string,
+    message: { seq: number; data: Uint8Array; header(name: string): string },
+  ): void {
+    this.receive(keyOfLane(id, shard), message);
   }
   receivedOpen(key: SessionTokens): void {
     this.got.push(`open ${key.sessionToken}`);

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Names } from '#contracts';
 import { ShardReader, type BrokerConnection, type ShardMessage } from '#jetstream';
-import { keyOfLane, laneId, type LaneRunner } from '#lanes';
+import { keyOfLane, type LaneRunner } from '#lanes';
 import type { ShardStart } from '#shards';
 import type { Logger } from '#telemetry';
 import type { InboxLookup } from './inbox-lookup.client.js';
@@ -26,6 +26,7 @@ export class ShardIntake {
   private readonly shardReader: ShardReader;
   /** Sessions whose older messages are still to come, with what was read behind these. */
   private readonly fetching = new Map<string, ShardMessage[]>();
+  private readonly idAt: number;
   private isReaderCaughtUp = false;
   private isClosed = false;
 
@@ -35,6 +36,7 @@ export class ShardIntake {
     private readonly options: ShardIntakeOptions,
   ) {
     const { connection, names, log } = options;
+    this.idAt = names.inboxShardFilter(shard).length - 1;
     for (const { session } of start.open) this.fetching.set(session, []);
     this.shardReader = new ShardReader(connection, {
       stream: names.inboxStream,
@@ -67,9 +69,10 @@ export class ShardIntake {
   }
 
   private receive(message: ShardMessage): void {
-    const key = this.options.names.parseSessionSubject(message.subject);
-    const behind = this.fetching.size === 0 ? undefined : this.fetching.get(laneId(key));
-    if (behind === undefined) this.options.lanes.receive(key, message);
+    // The filter of the shard ends with `>`: what stands there names the session.
+    const id = message.subject.slice(this.idAt);
+    const behind = this.fetching.size === 0 ? undefined : this.fetching.get(id);
+    if (behind === undefined) this.options.lanes.receiveFor(this.shard, id, message);
     else behind.push(message);
   }
 

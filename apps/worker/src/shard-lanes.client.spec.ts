@@ -80,6 +80,9 @@ class RecordingLanes {
     this.calls.push(`receive ${shard} ${seq}`);
     this.read.set(shard, seq);
   }
+  receiveFor(shard: number, _id: string, { seq }: { seq: number }): void {
+    this.calls.push(`receive ${shard} ${seq}`);
+  }
   receivedOpen(): void {}
   caughtUp(shard: number): void {
     this.caught.add(shard);

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import type { ConsumerMessages, JsMsg } from '@nats-io/jetstream';
 import { DeliverPolicy } from '@nats-io/jetstream';
 import type { Logger } from '#telemetry';
 import type { BrokerConnection } from './nats-connection.client.js';
+import { OrderedPull, type DeliveredMessage } from './ordered-pull.consumer.js';
 
 /** A consumer that nobody reads any more is gone after this; a live one never is. */
 const INACTIVE_THRESHOLD_MS = 30_000;
@@ -42,8 +42,8 @@ export interface ShardReaderOptions {
  * Reads one shard with an ordered consumer (no acks, strict order) and survives whatever happens to it: after a
  * reconnect, a lost consumer or a failed create it makes a new one behind the last message handed over.
  *
- * nats.js repairs gaps by itself, but after a broker restart its repair may sleep for a whole pull expiry, and it stops
- * for good after a callback threw: so this loop, not the client, owns the position.
+ * nats.js would repair gaps by itself, but after a broker restart its repair may sleep for a whole pull expiry, and it stops
+ * for good after a callback threw: so this loop, not the client, owns the position, and reads by requests of its own.
  */
 export class ShardReader {
   private lastSeq: number;
@@ -108,48 +108,42 @@ export class ShardReader {
     const info = await this.unlessStopped(consumer?.info(true));
     if (consumer === undefined || info === undefined) return;
     if (info.num_pending === 0) this.options.onCaughtUp();
-    const messages = await consumer.consume({
-      callback: (message) => this.take(message),
-      max_messages: MESSAGES_IN_FLIGHT,
-      expires: PULL_EXPIRES_MS,
-      idle_heartbeat: HEARTBEAT_MS,
+    const pull = new OrderedPull(this.connection, {
+      stream,
+      consumer: info.name,
+      maxMessages: MESSAGES_IN_FLIGHT,
+      expiresMs: PULL_EXPIRES_MS,
+      heartbeatMs: HEARTBEAT_MS,
+      onMessage: (message) => this.take(message),
     });
-    await this.untilBroken(messages);
-    messages.stop();
+    await this.untilBroken(pull);
+    pull.stop();
     // Best effort: an idle consumer also ends by its threshold, but until then it counts against the server's cap.
     const deleted = this.connection.isUp ? consumer.delete().catch(() => false) : undefined;
     // Of one that is gone with its node nobody answers for seconds, in which the next one could read.
     if (this.stopped) await deleted;
   }
 
-  private async untilBroken(messages: ConsumerMessages): Promise<void> {
+  private async untilBroken(pull: OrderedPull): Promise<void> {
     if (this.stopped) return;
     let forgetUp = (): void => {};
-    const interrupted = new Promise<void>((resolve) => {
-      this.wake = resolve;
-      forgetUp = this.connection.onUp(resolve);
-    });
-    const ended = messages.closed().then((error) => {
-      if (error instanceof Error) throw error;
+    const interrupted = new Promise<undefined>((resolve) => {
+      this.wake = () => resolve(undefined);
+      forgetUp = this.connection.onUp(() => resolve(undefined));
     });
     try {
-      await Promise.race([interrupted, ended, untilSilent(messages)]);
+      const reason = await Promise.race([interrupted, pull.ended]);
+      if (reason !== undefined) this.options.log.debug({ reason, filter: this.options.filter }, 'shard reader ended');
     } finally {
       forgetUp();
     }
   }
 
-  private take(message: JsMsg): void {
+  private take(message: DeliveredMessage): void {
     if (this.stopped || message.seq <= this.lastSeq) return;
     this.lastSeq = message.seq;
-    this.options.onMessage({
-      subject: message.subject,
-      seq: message.seq,
-      storedAtMs: Math.floor(message.info.timestampNanos / 1e6),
-      data: message.data,
-      header: (name) => message.headers?.get(name) ?? '',
-    });
-    if (message.info.pending === 0) this.options.onCaughtUp();
+    this.options.onMessage(message);
+    if (message.pending === 0) this.options.onCaughtUp();
   }
 
   /** A broker that is away must not hold up a stop. A consumer that is made all the same ends by its threshold. */
@@ -164,14 +158,4 @@ export class ShardReader {
       this.wake = () => (clearTimeout(timer), resolve());
     });
   }
-}
-
-/**
- * The consumer says nothing any more, not even that there is nothing. nats.js would ask for it, wait for an answer that its
- * dead node never gives, then sleep for a pull's expiry, and so on: half a minute in which the shard stands still (L5).
- */
-async function untilSilent(messages: ConsumerMessages): Promise<void> {
-  for await (const { type } of messages.status()) if (type === 'heartbeats_missed') return;
-  // It has ended; whoever follows that says why.
-  await new Promise<never>(() => {});
 }

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import {
   AGENT_NAME_PATTERN,
   MAX_SESSION_KEY_BYTES,
@@ -51,6 +52,13 @@ export type TaskOf = (message: InboxMessage) => TaskRef | undefined;
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
+function decode(data: Uint8Array): string {
+  // Most bodies are ASCII, and a copy of those is all that it takes.
+  return isAscii(data)
+    ? Buffer.from(data.buffer, data.byteOffset, data.length).toString('latin1')
+    : decoder.decode(data);
+}
+
 /**
  * Reads what lies in the inbox. Anybody who may publish can put anything there, so this never throws: what cannot be a
  * message becomes an item with a problem, is decided `rejected`, and stops nothing.
@@ -102,7 +110,7 @@ function readContent(data: Uint8Array): InboxItem['content'] {
   // Ingress stores none like it; one published past it would not fit into a dead letter later.
   if (data.length > MAX_STORED_BYTES) return { ok: false, problem: `the body has more than ${MAX_STORED_BYTES} bytes` };
   try {
-    const parsed = parseInboxEntry(decoder.decode(data));
+    const parsed = parseInboxEntry(decode(data));
     return parsed.ok ? parsed : { ok: false, problem: parsed.problem };
   } catch {
     return { ok: false, problem: 'the body is no UTF-8' };

@@ -142,11 +142,16 @@ export class LaneRunner {
 
   /** Takes a message that was read. */
   receive(key: SessionTokens, raw: RawInboxMessage): void {
-    const home = this.shards.get(key.shard);
+    this.receiveFor(key.shard, laneId(key), raw);
+  }
+
+  /** As `receive`, for a session by the name that it has in open lanes: of one that is known nothing else is to be made. */
+  receiveFor(shard: number, id: string, raw: RawInboxMessage): void {
+    const home = this.shards.get(shard);
     if (home?.state !== 'open') return;
-    let lane = home.find(laneId(key));
+    let lane = home.find(id);
     if (lane === undefined) {
-      lane = this.addLane(home, key);
+      lane = this.addLane(home, keyOfLane(id, shard));
       void this.loader.load(lane, raw.seq);
     }
     const item = lane.readItem(raw);
