@@ -1,5 +1,6 @@
 import { createInbox, headers as natsHeaders, type Msg, type Subscription } from '@nats-io/transport-node';
 import type { BrokerConnection } from './nats-connection.client.js';
+import { WireBatch } from './wire-batch.js';
 
 /**
  * JetStream publishes that share one reply subscription and one timeout sweeper, instead of a request object and a timer
@@ -23,30 +24,43 @@ export interface PublishChannelOptions {
   readonly timeoutMs?: number;
 }
 
+/** A publish whose answer is awaited; used again for another one when that has come. */
 interface InFlight {
-  readonly settle: (outcome: PublishOutcome) => void;
-  readonly deadline: number;
+  readonly place: number;
+  /** Names this use of it on the wire, beside its place. */
+  use: number;
+  isFree: boolean;
+  settle: (outcome: PublishOutcome) => void;
+  deadline: number;
 }
 
 /** A publish that goes out with the next write. */
 interface Outgoing {
-  readonly id: string;
+  readonly waiting: InFlight;
+  readonly use: number;
   readonly subject: string;
   readonly body: Uint8Array | string;
   readonly headers: Record<string, string>;
 }
 
 const SWEEP_MS = 250;
+/** No answer is so late that its place has been used so often since. */
+const USES = 2 ** 30;
+const nobody = (): void => {};
 const NO_RESPONDERS = 503;
 
 export class PublishChannel {
   private readonly inbox = createInbox();
-  private readonly inFlight = new Map<string, InFlight>();
+  /**
+   * By their places. No `Map`: its outgrown tables keep what went through it in memory until the next full collection, as
+   * each of them holds the next (see `RunTable` of the lanes).
+   */
+  private readonly places: InFlight[] = [];
+  private readonly free: InFlight[] = [];
   private readonly subscription: Subscription;
   private readonly sweeper: NodeJS.Timeout;
   private readonly forgetDown: () => void;
   private readonly timeoutMs: number;
-  private serial = 0;
   private outgoing: Outgoing[] = [];
 
   constructor(
@@ -66,15 +80,18 @@ export class PublishChannel {
 
   /** How many publishes wait for their answer. */
   get pending(): number {
-    return this.inFlight.size;
+    return this.places.length - this.free.length;
   }
 
   publish(subject: string, body: Uint8Array | string, headers: Record<string, string>): Promise<PublishOutcome> {
     if (!this.connection.isUp) return Promise.resolve({ kind: 'unsent', why: 'disconnected' });
     return new Promise((settle) => {
-      const id = (this.serial++).toString(36);
-      this.inFlight.set(id, { settle, deadline: performance.now() + this.timeoutMs });
-      this.outgoing.push({ id, subject, body, headers });
+      const waiting = this.free.pop() ?? this.addPlace();
+      waiting.use = (waiting.use + 1) % USES;
+      waiting.isFree = false;
+      waiting.settle = settle;
+      waiting.deadline = performance.now() + this.timeoutMs;
+      this.outgoing.push({ waiting, use: waiting.use, subject, body, headers });
       // The client writes at the end of every microtask queue. What one turn of the event loop publishes shares one write
       // instead: a system call each was a third of what ingress did (docs/bench.md).
       if (this.outgoing.length === 1) setImmediate(() => this.send());
@@ -91,47 +108,64 @@ export class PublishChannel {
   private send(): void {
     const { outgoing } = this;
     this.outgoing = [];
-    for (const { id, subject, body, headers } of outgoing) {
-      const waiting = this.inFlight.get(id);
+    const { nc } = this.connection;
+    const wire = this.connection.isUp ? new WireBatch(nc) : undefined;
+    for (const { waiting, use, subject, body, headers } of outgoing) {
       // Settled in between: the connection was lost or closed.
-      if (waiting === undefined) continue;
+      if (waiting.isFree || waiting.use !== use) continue;
+      const reply = `${this.inbox}.${waiting.place}-${use}`;
+      if (wire?.add(subject, reply, headers, body) === true) continue;
       try {
         const wireHeaders = natsHeaders();
         for (const name in headers) wireHeaders.set(name, headers[name] as string);
-        this.connection.nc.publish(subject, body, { headers: wireHeaders, reply: `${this.inbox}.${id}` });
+        nc.publish(subject, body, { headers: wireHeaders, reply });
       } catch (error) {
         // Nothing has left the process: the connection was closed, or the client refuses the message itself.
-        this.inFlight.delete(id);
-        const isClosed = this.connection.nc.isClosed();
-        waiting.settle(
+        const isClosed = nc.isClosed();
+        this.settle(
+          waiting,
           isClosed ? { kind: 'unsent', why: 'disconnected' } : { kind: 'unsendable', description: String(error) },
         );
       }
     }
+    wire?.write();
   }
 
   private answer(message: Msg): void {
-    const id = message.subject.slice(this.inbox.length + 1);
-    const waiting = this.inFlight.get(id);
-    if (waiting === undefined) return;
-    this.inFlight.delete(id);
-    waiting.settle(readAnswer(message));
+    const token = message.subject.slice(this.inbox.length + 1);
+    const dash = token.indexOf('-');
+    const waiting = this.places[Number(token.slice(0, dash))];
+    if (waiting === undefined || waiting.isFree || waiting.use !== Number(token.slice(dash + 1))) return;
+    this.settle(waiting, readAnswer(message));
   }
 
-  /** Deadlines grow in insertion order, so the first one that is not due ends the sweep. */
+  private addPlace(): InFlight {
+    const waiting = { place: this.places.length, use: 0, isFree: true, settle: nobody, deadline: 0 };
+    this.places.push(waiting);
+    return waiting;
+  }
+
+  private settle(waiting: InFlight, outcome: PublishOutcome): void {
+    const { settle } = waiting;
+    waiting.isFree = true;
+    waiting.settle = nobody;
+    this.free.push(waiting);
+    settle(outcome);
+  }
+
   private sweep(): void {
     const now = performance.now();
-    for (const [id, waiting] of this.inFlight) {
-      if (waiting.deadline > now) return;
-      this.inFlight.delete(id);
-      waiting.settle({ kind: 'unknown', why: 'timeout' });
-    }
+    this.settleSome((waiting) => waiting.deadline <= now, { kind: 'unknown', why: 'timeout' });
   }
 
   private settleAll(outcome: PublishOutcome): void {
-    const waiting = [...this.inFlight.values()];
-    this.inFlight.clear();
-    for (const { settle } of waiting) settle(outcome);
+    this.settleSome(() => true, outcome);
+  }
+
+  /** In the order in which they were published. */
+  private settleSome(isMeant: (waiting: InFlight) => boolean, outcome: PublishOutcome): void {
+    const meant = this.places.filter((waiting) => !waiting.isFree && isMeant(waiting));
+    for (const waiting of meant.toSorted((a, b) => a.deadline - b.deadline)) this.settle(waiting, outcome);
   }
 }
 
@@ -145,6 +179,9 @@ function readAnswer(message: Msg): PublishOutcome {
   if (message.data.length === 0 && message.headers?.code === NO_RESPONDERS) {
     return { kind: 'unsent', why: 'no-responders' };
   }
+  const text = Buffer.from(message.data.buffer, message.data.byteOffset, message.data.length).toString('latin1');
+  const seq = storedSeq(text);
+  if (seq !== undefined) return { kind: 'stored', seq, duplicate: false };
   const ack = message.json<PubAck>();
   if (ack.error !== undefined) {
     return {
@@ -154,4 +191,11 @@ function readAnswer(message: Msg): PublishOutcome {
     };
   }
   return { kind: 'stored', seq: ack.seq ?? 0, duplicate: ack.duplicate === true };
+}
+
+/** Of the answer that nearly all get: `{"stream":"…","seq":1}`. */
+function storedSeq(text: string): number | undefined {
+  if (!text.startsWith('{"stream":"')) return undefined;
+  const digits = text.slice(text.lastIndexOf('"seq":') + 6, -1);
+  return /^[1-9]\d{0,15}$/.test(digits) ? Number(digits) : undefined;
 }
