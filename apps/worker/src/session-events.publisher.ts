@@ -37,6 +37,11 @@ export class SessionEvents {
     this.publish(subject, { ...event, ...sessionOf(key), ...concurrent });
   }
 
+  /** Whether the turn has said that it began: then its end is told too. */
+  wasAnnounced(runId: string): boolean {
+    return this.announced.has(runId);
+  }
+
   /**
    * Stored is what was decided; that a message waits, and no more, is logged alone: an event for each of these would cost as
    * much as the messages. Of turns that ended well only those are told that said that they began, for the same reason.

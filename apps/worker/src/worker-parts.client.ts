@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { packageVersion, type Settings } from '#config';
 import { LanekeeperError, systemClock, type Names, type SessionAnswer, type SessionQuestion } from '#contracts';
@@ -70,12 +70,13 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
     holders,
     turns: new AgentRunner(agents, guarded),
     clock: systemClock,
-    newCommitId: randomUUID,
+    newCommitId: commitIds(),
     random: Math.random,
     worker: incarnation,
     capacity: settings.worker.capacity,
     mayStart: (shard) => keeper.mayStart(shard),
     onEvent: (key, event) => events.tell(key, event, Date.now()),
+    isUntold: (runId) => !events.wasAnnounced(runId),
     log,
   });
   const work: ShardLanesWork = new ShardLanesWork({
@@ -142,6 +143,13 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
       publisher.stop();
     },
   };
+}
+
+/** Of one life of this process: no other has the stem, so that a count tells its records apart. */
+function commitIds(): () => string {
+  const stem = randomBytes(9).toString('base64url');
+  let count = 0;
+  return () => `${stem}.${(count++).toString(36)}`;
 }
 
 function every(periodMs: number, fn: () => void): () => void {

@@ -17,6 +17,7 @@ import { TaskLooks } from './task-looks.js';
 import { keyOfLane, laneId, ShardLanes, type LaneProgress } from './lane-table.js';
 import { LaneWriter } from './lane-writer.js';
 import { makeLane } from './make-lane.js';
+import type { RecordDraft } from './record-draft.js';
 import { RunningTurns } from './running-turns.js';
 
 /**
@@ -45,6 +46,8 @@ export interface LaneRunnerOptions {
   readonly mayStart: (shard: number) => boolean;
   /** Told of what happens to messages and turns, as it happens. */
   readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;
+  /** Of these runs nobody is told when they end well - default: of all. Spares nearly every turn its event. */
+  readonly isUntold?: (runId: string) => boolean;
   /** Default: `MEMORY_LIMITS`. */
   readonly memory?: MemoryLimits;
   readonly log: Logger;
@@ -80,7 +83,8 @@ export class LaneRunner {
         this.shards.get(lane.key.shard)?.sawRecord(lane.headSeq);
         const how = written === undefined ? 'discarded' : 'ended';
         for (const run of forsakenRuns(before, lane)) this.settled(lane, run, how);
-        if (written !== undefined) this.tell(lane, eventsOfRecord(written, lane.depth));
+        if (written !== undefined && !isQuietEnd(written, options.isUntold))
+          this.tell(lane, eventsOfRecord(written, lane.depth));
         this.looks.ask(lane);
       },
     });
@@ -318,4 +322,10 @@ export class LaneRunner {
   private tell(lane: Lane, events: readonly LaneEvent[]): void {
     for (const event of events) this.options.onEvent?.(lane.key, event);
   }
+}
+
+/** A turn that ended as nearly all do: nothing was left behind, nothing comes again, and nobody waits for the word. */
+function isQuietEnd({ record, again }: RecordDraft, isUntold: LaneRunnerOptions['isUntold']): boolean {
+  if (record.kind !== 'turn' || record.status !== 'succeeded' || again.length > 0) return false;
+  return isUntold?.(record.runId) === true && record.messages.every(({ decision }) => decision === 'handled');
 }
