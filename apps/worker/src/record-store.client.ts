@@ -78,20 +78,21 @@ export class JetStreamRecordStore implements RecordStore {
     return () => subscription.unsubscribe();
   }
 
-  async write(key: SessionTokens, body: string, commitId: string, expectedSeq: number): Promise<WriteOutcome> {
+  write(key: SessionTokens, body: string, commitId: string, expectedSeq: number): Promise<WriteOutcome> {
     const subject = this.options.names.turnsSubject(key);
-    const outcome = await this.options.committer.commit({ subject, body, commitId, expectedSeq });
-    switch (outcome.kind) {
-      case 'won':
-        this.knowUpTo(outcome.seq);
-        return outcome;
-      case 'lost':
-        return this.readWinner(outcome.winner);
-      case 'forgotten':
-        return { kind: 'lost', winner: NO_HEAD };
-      case 'abandoned':
-        return outcome;
-    }
+    return this.options.committer.commit({ subject, body, commitId, expectedSeq }).then((outcome) => {
+      switch (outcome.kind) {
+        case 'won':
+          this.knowUpTo(outcome.seq);
+          return outcome;
+        case 'lost':
+          return this.readWinner(outcome.winner);
+        case 'forgotten':
+          return { kind: 'lost', winner: NO_HEAD };
+        case 'abandoned':
+          return outcome;
+      }
+    });
   }
 
   async bury(key: SessionTokens, letters: readonly DeadLetter[]): Promise<boolean> {

@@ -84,18 +84,26 @@ export class PublishChannel {
   }
 
   publish(subject: string, body: Uint8Array | string, headers: Record<string, string>): Promise<PublishOutcome> {
-    if (!this.connection.isUp) return Promise.resolve({ kind: 'unsent', why: 'disconnected' });
-    return new Promise((settle) => {
-      const waiting = this.free.pop() ?? this.addPlace();
-      waiting.use = (waiting.use + 1) % USES;
-      waiting.isFree = false;
-      waiting.settle = settle;
-      waiting.deadline = performance.now() + this.timeoutMs;
-      this.outgoing.push({ waiting, use: waiting.use, subject, body, headers });
-      // The client writes at the end of every microtask queue. What one turn of the event loop publishes shares one write
-      // instead: a system call each was a third of what ingress did (docs/bench.md).
-      if (this.outgoing.length === 1) setImmediate(() => this.send());
-    });
+    return new Promise((settle) => this.send(subject, body, headers, settle));
+  }
+
+  /** As `publish`, without a promise. `settle` is called once, perhaps at once. */
+  send(
+    subject: string,
+    body: Uint8Array | string,
+    headers: Record<string, string>,
+    settle: (outcome: PublishOutcome) => void,
+  ): void {
+    if (!this.connection.isUp) return settle({ kind: 'unsent', why: 'disconnected' });
+    const waiting = this.free.pop() ?? this.addPlace();
+    waiting.use = (waiting.use + 1) % USES;
+    waiting.isFree = false;
+    waiting.settle = settle;
+    waiting.deadline = performance.now() + this.timeoutMs;
+    this.outgoing.push({ waiting, use: waiting.use, subject, body, headers });
+    // The client writes at the end of every microtask queue. What one turn of the event loop publishes shares one write
+    // instead: a system call each was a third of what ingress did (docs/bench.md).
+    if (this.outgoing.length === 1) setImmediate(() => this.flush());
   }
 
   close(): void {
@@ -105,7 +113,7 @@ export class PublishChannel {
     this.settleAll({ kind: 'unknown', why: 'disconnected' });
   }
 
-  private send(): void {
+  private flush(): void {
     const { outgoing } = this;
     this.outgoing = [];
     const { nc } = this.connection;

@@ -50,10 +50,22 @@ export class RecordCommitter {
     private readonly log: Logger,
   ) {}
 
-  async commit(write: RecordWrite): Promise<CommitOutcome> {
-    const headers = { [HEADER.expectedLastSubjectSequence]: String(write.expectedSeq) };
+  commit(write: RecordWrite): Promise<CommitOutcome> {
+    if (this.stopped) return Promise.resolve({ kind: 'abandoned' });
+    return new Promise((resolve) => {
+      this.channel.send(write.subject, write.body, headersOf(write), (outcome) => {
+        // Nearly always; everything else takes its time.
+        if (outcome.kind === 'stored') resolve({ kind: 'won', seq: outcome.seq });
+        else resolve(this.goOn(write, outcome));
+      });
+    });
+  }
+
+  /** After a first try that was not stored for certain. */
+  private async goOn(write: RecordWrite, first: PublishOutcome): Promise<CommitOutcome> {
+    let outcome = first;
     for (let tries = 1; !this.stopped; tries++) {
-      const outcome = await this.channel.publish(write.subject, write.body, headers);
+      if (tries > 1) outcome = await this.channel.publish(write.subject, write.body, headersOf(write));
       if (outcome.kind === 'stored') return { kind: 'won', seq: outcome.seq };
       const verdict = await this.judge(write, outcome);
       if (verdict !== 'again') return verdict;
@@ -102,6 +114,10 @@ export class RecordCommitter {
     const delayMs = Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** Math.min(tries, 10));
     await new Promise((resolve) => setTimeout(resolve, delayMs * (0.5 + Math.random() / 2)));
   }
+}
+
+function headersOf({ expectedSeq }: RecordWrite): Record<string, string> {
+  return { [HEADER.expectedLastSubjectSequence]: String(expectedSeq) };
 }
 
 function isOurs(stored: StoredMessage, write: RecordWrite): boolean {

@@ -67,16 +67,37 @@ export class LaneWriter {
   ): Promise<WriteResult> {
     const { lane } = run;
     run.isEnding = true;
-    return this.exclusively(lane, async () => {
+    if (lane.writing !== undefined) return Promise.reject(new Error('two records of one session on their way'));
+    try {
       const { draft, ending } = this.fit(run, batch, wanted, times);
       const heard = before?.(ending);
-      if (heard !== undefined) await heard;
-      if (ending.decision === 'dead') {
-        const letters = deadLetters(batch, ending, times);
-        if (!(await this.options.store.bury(lane.key, letters))) return 'abandoned';
+      if (heard === undefined && ending.decision !== 'dead') return this.sendAlone(lane, draft, run);
+      return this.exclusively(lane, async () => {
+        if (heard !== undefined) await heard;
+        if (ending.decision === 'dead') {
+          const letters = deadLetters(batch, ending, times);
+          if (!(await this.options.store.bury(lane.key, letters))) return 'abandoned';
+        }
+        return this.send(lane, draft, run);
+      });
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  /** As `exclusively` with `send`: nearly all records go this way, with one promise on it. */
+  private sendAlone(lane: Lane, draft: RecordDraft, ends: LaneRun): Promise<WriteResult> {
+    const written = this.options.store.write(lane.key, draft.body, draft.commitId, lane.headSeq).then((outcome) => {
+      try {
+        const result = this.apply(lane, draft, outcome);
+        if (result !== 'abandoned') ends.end(this.options.clock.now());
+        return result;
+      } finally {
+        lane.writing = undefined;
       }
-      return this.send(lane, draft, run);
     });
+    lane.writing = written;
+    return written;
   }
 
   private fit(run: LaneRun, batch: Batch, ending: Ending, times: TurnTimes): { draft: RecordDraft; ending: Ending } {

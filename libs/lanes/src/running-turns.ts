@@ -37,14 +37,16 @@ export interface RunningTurnsOptions {
 
 const STOPPED: AttemptEnd = { isLeaked: false };
 
-interface RunningTurn {
-  execution?: TurnExecution;
-  done: Promise<void>;
+class RunningTurn {
+  execution: TurnExecution | undefined;
+
+  constructor(readonly onEnd: (waited: readonly LaneRun[]) => void) {}
 }
 
 export class RunningTurns {
   private readonly turns = new RunTable<RunningTurn>();
   private readonly quarantine = new Quarantine();
+  private endListeners: (() => void)[] = [];
   private leakedTurns = 0;
   private discardedTurns = 0;
 
@@ -88,20 +90,40 @@ export class RunningTurns {
 
   /** Runs a run's next turn; call only for one that can take one. `onEnd` gets the runs that waited for its end. */
   start(run: LaneRun, onEnd: (waited: readonly LaneRun[]) => void): void {
-    const { lane } = run;
-    const turn: RunningTurn = { done: Promise.resolve() };
+    const turn = new RunningTurn(onEnd);
     this.turns.set(run, turn);
-    turn.done = this.run(run, turn)
-      .catch((error: unknown) => {
-        // Only a bug comes here. Its session stops; the process, and with it every other session, goes on (L6).
-        lane.isStopped = true;
-        if (run.batch !== undefined) this.settled(run, run.batch, 'discarded', STOPPED);
-        this.options.log.error({ ...lane.key, error: String(error) }, 'a turn came to no end');
-      })
-      .finally(() => {
-        this.turns.delete(run);
-        onEnd(this.quarantine.leave(run));
-      });
+    try {
+      this.begin(run, turn);
+    } catch (error) {
+      this.failed(run, turn, error);
+    }
+  }
+
+  /** Only a bug comes here. Its session stops; the process, and with it every other session, goes on (L6). */
+  private failed(run: LaneRun, turn: RunningTurn, error: unknown): void {
+    run.lane.isStopped = true;
+    if (run.batch !== undefined) this.settled(run, run.batch, 'discarded', STOPPED);
+    this.options.log.error({ ...run.lane.key, error: String(error) }, 'a turn came to no end');
+    this.ended(run, turn);
+  }
+
+  private ended(run: LaneRun, turn: RunningTurn): void {
+    if (!this.turns.has(run)) return;
+    this.turns.delete(run);
+    const listeners = this.endListeners;
+    if (listeners.length > 0) {
+      this.endListeners = [];
+      for (const listener of listeners) listener();
+    }
+    turn.onEnd(this.quarantine.leave(run));
+  }
+
+  /** What is awaited on the way of a turn that is not like most. */
+  private follow(run: LaneRun, turn: RunningTurn, work: Promise<void>): void {
+    work.then(
+      () => this.ended(run, turn),
+      (error: unknown) => this.failed(run, turn, error),
+    );
   }
 
   /** Aborts what runs these messages of the lane. */
@@ -162,7 +184,7 @@ export class RunningTurns {
 
   /** Resolves when one of those that run now has ended. */
   async anyEnd(): Promise<void> {
-    await Promise.race(this.turns.entries().map(([, { done }]) => done));
+    await new Promise<void>((resolve) => this.endListeners.push(resolve));
   }
 
   /**
@@ -174,40 +196,101 @@ export class RunningTurns {
       this.turns.entries().map(async ([run, { execution }]) => {
         execution?.abandon();
         // Those of one session go one after another.
-        while (run.lane.writing !== undefined) await run.lane.writing;
+        while (run.lane.writing !== undefined) await run.lane.writing.catch(() => {});
         if (run.batch !== undefined && run.isWhole) await this.writer.again(run, nextAttempt(run.batch));
       }),
     );
   }
 
-  private async run(run: LaneRun, turn: RunningTurn): Promise<void> {
-    const { turns, clock } = this.options;
+  private begin(run: LaneRun, turn: RunningTurn): void {
     const { lane } = run;
     // Where runs are beside each other, the driver has read what they need.
-    if (!lane.hasParallel && lane.toRead.length > 0 && !(await this.readAgain(run))) return;
-    const first = run.toRecord();
-    const batch = first === undefined ? run.take(clock.now()) : await this.record(run, first);
-    if (batch === undefined) return;
+    const isComplete = lane.hasParallel || lane.toRead.length === 0;
+    const first = isComplete ? run.toRecord() : undefined;
+    if (!isComplete || first !== undefined) return this.afterPreparing(run, turn, this.prepare(run, first, isComplete));
+    this.execute(run, turn, run.take(this.options.clock.now()), false);
+  }
+
+  private afterPreparing(run: LaneRun, turn: RunningTurn, preparing: Promise<Prepared | undefined>): void {
+    preparing
+      .then((prepared) => {
+        if (prepared === undefined) this.ended(run, turn);
+        else this.execute(run, turn, prepared.batch, prepared.isRecorded);
+      })
+      .catch((error: unknown) => this.failed(run, turn, error));
+  }
+
+  /** Undefined when the lane cannot go on with its turn now; the end of this one drives it on. */
+  private async prepare(
+    run: LaneRun,
+    known: RunInWork | undefined,
+    isComplete: boolean,
+  ): Promise<Prepared | undefined> {
+    if (!isComplete && !(await this.readAgain(run))) return undefined;
+    const first = known ?? run.toRecord();
+    const batch = first === undefined ? run.take(this.options.clock.now()) : await this.record(run, first);
+    return batch === undefined ? undefined : { batch, isRecorded: first !== undefined };
+  }
+
+  private execute(run: LaneRun, turn: RunningTurn, batch: Batch, isRecorded: boolean): void {
+    const { turns } = this.options;
+    const { lane } = run;
     this.onTaken(lane, batch);
-    if (first !== undefined) this.onRecorded(lane);
+    if (isRecorded) this.onRecorded(lane);
     const { headSeq, head } = lane;
-    if (batch.isCondemned) return this.condemn(run, batch);
+    if (batch.isCondemned) return this.follow(run, turn, this.condemn(run, batch));
     const execution = new TurnExecution(lane.key, batch, head.state, headSeq, turns.policyOf(lane.key), this.options);
     turn.execution = execution;
-    const executed = await execution.run();
+    execution.runTo((executed) => {
+      try {
+        this.executed(run, turn, execution, batch, executed);
+      } catch (error) {
+        this.failed(run, turn, error);
+      }
+    });
+  }
+
+  private executed(
+    run: LaneRun,
+    turn: RunningTurn,
+    execution: TurnExecution,
+    batch: Batch,
+    executed: ExecutedTurn,
+  ): void {
     if (executed.isLeaked) {
       this.leakedTurns++;
       this.options.log.warn({ runId: batch.runId, leaked: this.leakedTurns }, 'a handler ignores its abort');
     }
     // Another record of this lane may be on its way: its head is the one to go on from.
-    while (lane.writing !== undefined) await lane.writing;
-    if (execution.isAbandoned) return this.settled(run, batch, 'discarded', executed);
+    this.whenWritten(run, turn, () => this.close(run, turn, execution, batch, executed));
+  }
+
+  /** At once, or when no record of the lane is on its way: in the moment in which that is so, since others wait for it too. */
+  private whenWritten(run: LaneRun, turn: RunningTurn, then: () => void): void {
+    const { writing } = run.lane;
+    if (writing === undefined) return then();
+    const again = (): void => {
+      try {
+        this.whenWritten(run, turn, then);
+      } catch (error) {
+        this.failed(run, turn, error);
+      }
+    };
+    writing.then(again, again);
+  }
+
+  private close(run: LaneRun, turn: RunningTurn, execution: TurnExecution, batch: Batch, executed: ExecutedTurn): void {
+    if (execution.isAbandoned) {
+      this.settled(run, batch, 'discarded', executed);
+      return this.ended(run, turn);
+    }
     if (!run.isWhole) {
       this.countDiscarded(batch.runId);
-      run.end(clock.now());
-      return this.settled(run, batch, 'discarded', executed);
+      run.end(this.options.clock.now());
+      this.settled(run, batch, 'discarded', executed);
+      return this.ended(run, turn);
     }
-    await this.commit(run, batch, executed);
+    this.commit(run, turn, batch, executed);
   }
 
   /** False when the lane cannot go on with its turn now; the end of this one drives it on. */
@@ -249,18 +332,23 @@ export class RunningTurns {
     this.settled(run, batch, result === 'won' ? 'ended' : 'discarded', STOPPED);
   }
 
-  private async commit(run: LaneRun, batch: Batch, executed: ExecutedTurn): Promise<void> {
+  private commit(run: LaneRun, turn: RunningTurn, batch: Batch, executed: ExecutedTurn): void {
     const { clock, random, turns } = this.options;
     const { lane } = run;
     const settlement = settle(executed.outcome, batch, turns.policyOf(lane.key), clock.now(), random());
     const isEnd = settlement.kind === 'end';
-    const result = isEnd
-      ? await this.end(run, batch, settlement, executed.times, executed)
-      : await this.again(run, batch, settlement, executed);
-    if (result === 'lost') this.countDiscarded(batch.runId);
-    const next = lane.home.state === 'closed' ? 'again-elsewhere' : 'again';
-    const stands = isEnd ? 'ended' : next;
-    this.settled(run, batch, result === 'won' ? stands : 'discarded', executed);
+    const writing = isEnd
+      ? this.end(run, batch, settlement, executed.times, executed)
+      : this.again(run, batch, settlement, executed);
+    writing
+      .then((result) => {
+        if (result === 'lost') this.countDiscarded(batch.runId);
+        const next = lane.home.state === 'closed' ? 'again-elsewhere' : 'again';
+        const stands = isEnd ? 'ended' : next;
+        this.settled(run, batch, result === 'won' ? stands : 'discarded', executed);
+        this.ended(run, turn);
+      })
+      .catch((error: unknown) => this.failed(run, turn, error));
   }
 
   private again(run: LaneRun, batch: Batch, settlement: Again, { isLeaked }: AttemptEnd): Promise<WriteResult> {
@@ -275,24 +363,25 @@ export class RunningTurns {
     return this.writer.again(run, { ...former, attempt, failures, notBefore, ...later, ...held });
   }
 
-  private async end(
+  private end(
     run: LaneRun,
     batch: Batch,
     ending: Ending,
     times: ExecutedTurn['times'],
     { isLeaked }: AttemptEnd,
   ): Promise<WriteResult> {
-    const tell = (how: Ending): Promise<void> | undefined =>
-      this.options.turns.tasks?.ending(run.lane.key, batch, how, { isLeaked });
-    try {
-      return await this.writer.turn(run, batch, ending, times, tell);
-    } catch (error) {
+    const { tasks } = this.options.turns;
+    const tell =
+      tasks === undefined
+        ? undefined
+        : (how: Ending): Promise<void> | undefined => tasks.ending(run.lane.key, batch, how, { isLeaked });
+    return this.writer.turn(run, batch, ending, times, tell).catch(async (error: unknown) => {
       // A bug or a value that JSON cannot hold: the turn fails, the lane goes on.
       const { message } = describeThrown(error);
       this.options.log.error({ runId: batch.runId, error: message }, 'the record of a turn cannot be made');
-      while (run.lane.writing !== undefined) await run.lane.writing;
+      while (run.lane.writing !== undefined) await run.lane.writing.catch(() => {});
       return this.writer.turn(run, batch, dead({ name: 'record_failed', message }), times, tell);
-    }
+    });
   }
 
   private settled({ lane }: LaneRun, batch: Batch, how: Settled, { isLeaked }: AttemptEnd): void {
@@ -306,6 +395,12 @@ export class RunningTurns {
       'result discarded: somebody else decided this batch',
     );
   }
+}
+
+/** A batch that may run, and whether a record had to stand before. */
+interface Prepared {
+  readonly batch: Batch;
+  readonly isRecorded: boolean;
 }
 
 function nextAttempt(batch: Batch): RunInWork {

@@ -41,7 +41,7 @@ export class TurnExecution implements TurnWork {
   private controller: AbortController | undefined;
   private reportOver: () => void = nothing;
   private cancelTimer = nothing;
-  private resolve: (executed: ExecutedTurn) => void = nothing;
+  private done: (executed: ExecutedTurn) => void = nothing;
   private lateOutcome: TurnOutcome | undefined;
   private isOver = false;
 
@@ -74,12 +74,19 @@ export class TurnExecution implements TurnWork {
   }
 
   run(): Promise<ExecutedTurn> {
-    return new Promise((resolve) => {
-      this.resolve = resolve;
-      this.startTimer();
+    return new Promise((resolve) => this.runTo(resolve));
+  }
+
+  /** As `run`; `done` is called once, and never before this has returned. */
+  runTo(done: (executed: ExecutedTurn) => void): void {
+    this.done = done;
+    this.startTimer();
+    outcomeOf(this.options.turns, this).then(
       // What comes back after the time was over does not count, however good it is.
-      void runToOutcome(this.options.turns, this).then((outcome) => this.end(this.lateOutcome ?? outcome, false));
-    });
+      (outcome) => this.end(this.lateOutcome ?? outcome, false),
+      // A runner that rejects all the same must not take the process, and every other lane, with it (L6).
+      () => this.end(this.lateOutcome ?? NO_OUTCOME, false),
+    );
   }
 
   private end(outcome: TurnOutcome, isLeaked: boolean): void {
@@ -87,7 +94,10 @@ export class TurnExecution implements TurnWork {
     this.isOver = true;
     this.cancelTimer();
     this.reportOver();
-    this.resolve({ outcome, isLeaked, times: { startedAt: this.startedAt, endedAt: this.options.clock.now() } });
+    const executed = { outcome, isLeaked, times: { startedAt: this.startedAt, endedAt: this.options.clock.now() } };
+    // Who abandons a turn, or lets its time end, is in the middle of something else.
+    if (this.isAbandoned || isLeaked) queueMicrotask(() => this.done(executed));
+    else this.done(executed);
   }
 
   /** Somebody asked for it: the handler is told, and what it still comes to does not count. Safe to call twice. */
@@ -168,12 +178,18 @@ class TurnCancelledError extends Error {
   }
 }
 
-/** A runner that rejects all the same must not take the process, and every other lane, with it (L6). */
-async function runToOutcome(turns: TurnRunner, work: TurnWork): Promise<TurnOutcome> {
+const NO_OUTCOME: TurnOutcome = {
+  kind: 'failed',
+  error: {
+    name: 'runner_failed',
+    message: 'the turn came to no outcome: what its handler threw cannot be described',
+  },
+};
+
+function outcomeOf(turns: TurnRunner, work: TurnWork): Promise<TurnOutcome> {
   try {
-    return await turns.run(work);
-  } catch {
-    const message = 'the turn came to no outcome: what its handler threw cannot be described';
-    return { kind: 'failed', error: { name: 'runner_failed', message } };
+    return turns.run(work);
+  } catch (error) {
+    return Promise.reject(error as Error);
   }
 }
