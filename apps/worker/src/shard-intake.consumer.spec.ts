@@ -82,6 +82,10 @@ class RecordingLanes {
   ): void {
     this.receive(keyOfLane(id, shard), message);
   }
+  hasRoom(): boolean {
+    return true;
+  }
+  onRoom(): void {}
   receivedOpen(key: SessionTokens): void {
     this.got.push(`open ${key.sessionToken}`);
   }

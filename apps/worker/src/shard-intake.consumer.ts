@@ -43,6 +43,7 @@ export class ShardIntake {
       filter: names.inboxShardFilter(shard),
       fromSeq: start.read + 1,
       onMessage: (message) => this.receive(message),
+      hasRoom: () => options.lanes.hasRoom(shard),
       onCaughtUp: () => {
         this.isReaderCaughtUp = true;
         this.tellCaughtUp();
@@ -52,6 +53,7 @@ export class ShardIntake {
   }
 
   open(): void {
+    this.options.lanes.onRoom(this.shard, () => this.shardReader.goOn());
     this.shardReader.start();
     const sessions = this.start.open.values();
     for (let i = 0; i < FETCHES_AT_ONCE; i++) void this.fetchAll(sessions);

@@ -83,6 +83,10 @@ class RecordingLanes {
   receiveFor(shard: number, _id: string, { seq }: { seq: number }): void {
     this.calls.push(`receive ${shard} ${seq}`);
   }
+  hasRoom(): boolean {
+    return true;
+  }
+  onRoom(): void {}
   receivedOpen(): void {}
   caughtUp(shard: number): void {
     this.caught.add(shard);

@@ -63,7 +63,15 @@ export interface OrderedPullOptions {
   readonly expiresMs: number;
   readonly heartbeatMs: number;
   readonly onMessage: (message: DeliveredMessage) => void;
+  /** False: who takes the messages has enough for now, and asks by `goOn` when that changes - default: always true. */
+  readonly hasRoom?: (() => boolean) | undefined;
 }
+
+/**
+ * Even then it goes on after so long: what is read next may be an order to a turn that holds up all the others, and nobody
+ * would ever read it (L6).
+ */
+const PAUSE_MS = 50;
 
 /**
  * Reads an ordered consumer by pull requests of our own. The client's `consume` makes three objects of each message and parses
@@ -81,6 +89,7 @@ export class OrderedPull {
   private deliverySeq = 0;
   private heardAt = performance.now();
   private isStopped = false;
+  private pause: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly connection: BrokerConnection,
@@ -111,6 +120,7 @@ export class OrderedPull {
   stop(): void {
     if (this.isStopped) return;
     this.isStopped = true;
+    clearTimeout(this.pause);
     clearInterval(this.monitor);
     this.subscription.unsubscribe();
   }
@@ -153,9 +163,20 @@ export class OrderedPull {
     this.awaited = Math.max(0, this.awaited - Number(headers?.get('Nats-Pending-Messages') || 0));
   }
 
-  private request(): void {
-    const { maxMessages, expiresMs, heartbeatMs } = this.options;
+  /** There may be room again. */
+  goOn(): void {
+    if (this.pause !== undefined) this.request();
+  }
+
+  private request(isDue = false): void {
+    const { maxMessages, expiresMs, heartbeatMs, hasRoom } = this.options;
     if (this.isStopped || this.awaited > maxMessages * REFILL_SHARE) return;
+    if (!isDue && hasRoom?.() === false) {
+      this.pause ??= setTimeout(() => this.request(true), PAUSE_MS);
+      return;
+    }
+    clearTimeout(this.pause);
+    this.pause = undefined;
     const batch = maxMessages - this.awaited;
     this.awaited = maxMessages;
     const request = { batch, expires: expiresMs * 1e6, idle_heartbeat: heartbeatMs * 1e6 };
@@ -163,6 +184,8 @@ export class OrderedPull {
   }
 
   private listen(): void {
-    if (performance.now() - this.heardAt > 2 * this.options.heartbeatMs) this.stopFor('it is silent');
+    // Without a request there is nothing to hear.
+    if (this.awaited === 0) this.heardAt = performance.now();
+    else if (performance.now() - this.heardAt > 2 * this.options.heartbeatMs) this.stopFor('it is silent');
   }
 }

@@ -10,7 +10,7 @@ const INACTIVE_THRESHOLD_MS = 30_000;
  * Per shard, on their way or handed over. With all shards that is a few thousand messages ahead of the turns, which is
  * enough; five times as many only kept the garbage collector busy (a sixth of a full inbox's turns per second).
  */
-const MESSAGES_IN_FLIGHT = 100;
+const MESSAGES_IN_FLIGHT = 48;
 const PULL_EXPIRES_MS = 10_000;
 /** Short, so that a consumer that was lost with its node, while our connection is at another one, is missed after two of them. */
 const HEARTBEAT_MS = 1_500;
@@ -35,6 +35,8 @@ export interface ShardReaderOptions {
   readonly onMessage: (message: ShardMessage) => void;
   /** Called whenever everything that was stored when the consumer was made has been handed over. */
   readonly onCaughtUp: () => void;
+  /** False: enough of what was read waits for its turn. Who asked is told by `goOn` when that changes - default: always true. */
+  readonly hasRoom?: () => boolean;
   readonly log: Logger;
 }
 
@@ -51,6 +53,7 @@ export class ShardReader {
   private readonly whenStopped = once(this.stopping.signal, 'abort').then(() => undefined);
   private wake: () => void = () => {};
   private loop: Promise<void> | undefined;
+  private pull: OrderedPull | undefined;
 
   constructor(
     private readonly connection: BrokerConnection,
@@ -70,6 +73,11 @@ export class ShardReader {
 
   start(): void {
     this.loop ??= this.run();
+  }
+
+  /** There may be room again. */
+  goOn(): void {
+    this.pull?.goOn();
   }
 
   async stop(): Promise<void> {
@@ -115,8 +123,11 @@ export class ShardReader {
       expiresMs: PULL_EXPIRES_MS,
       heartbeatMs: HEARTBEAT_MS,
       onMessage: (message) => this.take(message),
+      hasRoom: this.options.hasRoom,
     });
+    this.pull = pull;
     await this.untilBroken(pull);
+    this.pull = undefined;
     pull.stop();
     // Best effort: an idle consumer also ends by its threshold, but until then it counts against the server's cap.
     const deleted = this.connection.isUp ? consumer.delete().catch(() => false) : undefined;

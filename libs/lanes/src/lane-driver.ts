@@ -29,12 +29,18 @@ export interface LaneDriverOptions {
   readonly log: Logger;
 }
 
+/** So many lanes of a shard wait for a slot before no more of it is read, and so many in all for each slot. */
+const MIN_ROOM = 16;
+const ROOM_PER_SLOT = 16;
+const SHARDS = 64;
+
 export class LaneDriver {
   /** Lanes that had their slot while it was in doubt whether their shard is ours. */
   private readonly doubtful = new Set<Lane>();
   /** Lanes whose frozen batch is not wholly read yet. */
   private readonly incomplete = new Set<Lane>();
   private readonly slots: TurnSlots<Lane>;
+  private readonly roomUpTo: number;
   private readonly timers: LaneTimers;
 
   constructor(
@@ -45,7 +51,16 @@ export class LaneDriver {
     private readonly idle: IdleLanes,
   ) {
     this.slots = new TurnSlots<Lane>(options.capacity);
+    this.roomUpTo = Math.max(MIN_ROOM, Math.ceil((ROOM_PER_SLOT * options.capacity) / SHARDS));
     this.timers = new LaneTimers(options.clock);
+  }
+
+  /**
+   * Whether more of the shard is to be read. Each shard has its own bound: what it has not read is younger than what it has,
+   * so the oldest message of all is always among those that wait (L5).
+   */
+  hasRoom(home: ShardLanes): boolean {
+    return home.waiting < this.roomUpTo;
   }
 
   /** Lanes that wait for nothing but a slot. Those of a shard that was given away stand in the queue, and do not count. */
@@ -95,12 +110,15 @@ export class LaneDriver {
     }
     if (lane.isReady || this.turns.has(lane.serial)) return;
     lane.isReady = true;
+    (lane.home as ShardLanes).waiting++;
     this.slots.acquire(lane.undecidedFrom ?? 0, this.startSerial, lane);
   }
 
   /** One for all lanes: a closure for each turn is as much garbage as the turn itself needs. */
   private readonly startSerial = (lane: Lane): void => {
     lane.isReady = false;
+    const home = lane.home as ShardLanes;
+    if (--home.waiting === this.roomUpTo >> 1) home.onRoom?.();
     this.start(lane, lane.serial);
   };
 

@@ -175,6 +175,18 @@ export class LaneRunner {
     }
   }
 
+  /** Whether more of the shard is to be read. */
+  hasRoom(shard: number): boolean {
+    const home = this.shards.get(shard);
+    return home === undefined || this.driver.hasRoom(home);
+  }
+
+  /** The listener is told when there is room again after there was none. */
+  onRoom(shard: number, listener: () => void): void {
+    const home = this.shards.get(shard);
+    if (home !== undefined) home.onRoom = listener;
+  }
+
   /** What an open lane had at or below the shard's `read` was received. */
   receivedOpen(key: SessionTokens): void {
     const home = this.shards.get(key.shard);
@@ -226,7 +238,7 @@ export class LaneRunner {
     home.state = 'releasing';
     for (;;) {
       const writes = home.open.flatMap(({ writing }) => (writing === undefined ? [] : [writing]));
-      if (writes.length > 0) await Promise.all(writes);
+      if (writes.length > 0) await Promise.allSettled(writes);
       else if (home.busy.filter(({ running }) => running.some((run) => this.turns.has(run))).length > maxHeld)
         await this.turns.anyEnd();
       else break;

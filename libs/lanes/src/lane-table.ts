@@ -30,6 +30,10 @@ export class ShardLanes implements LaneHome {
   private readonly lanes = new Map<string, Lane>();
   /** Every lane that may have something undecided, and some that have not. */
   private readonly unsettled = new Set<Lane>();
+  /** How many of its lanes wait for a slot. */
+  waiting = 0;
+  /** Told when there is room for more of them again. */
+  onRoom: (() => void) | undefined;
   /** Everything of the shard up to here was received. */
   readTo: number;
   private tail: number;
