@@ -45,10 +45,15 @@ export interface RawInboxMessage {
   header(name: string): string;
 }
 
-/** Without a message: how those of its agent wait. */
-export type QueueingOf = (message?: Pick<InboxMessage, 'channel' | 'strategy'>) => QueueSettings;
-
-export type TaskOf = (message: InboxMessage) => TaskRef | undefined;
+/** How a message is read for its lane. */
+export interface ItemRules {
+  /** Why no message of its subject can be one of a session; looked at once, not with every message. */
+  readonly tokenProblem?: string | undefined;
+  /** Without a message: how those of its agent wait. */
+  readonly queueingOf: (key: SessionTokens, message?: Pick<InboxMessage, 'channel' | 'strategy'>) => QueueSettings;
+  /** Absent: no message starts a task. */
+  readonly taskOf?: ((key: SessionTokens, message: InboxMessage) => TaskRef | undefined) | undefined;
+}
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
@@ -64,14 +69,13 @@ function decode(data: Uint8Array): string {
  * message becomes an item with a problem, is decided `rejected`, and stops nothing.
  */
 export function readInboxItem(
+  key: SessionTokens,
   raw: RawInboxMessage,
-  tokenProblem: string | undefined,
-  queueingOf: QueueingOf,
-  taskOf?: TaskOf,
+  { tokenProblem, queueingOf, taskOf }: ItemRules,
 ): InboxItem {
   const content = tokenProblem === undefined ? readContent(raw.data) : { ok: false as const, problem: tokenProblem };
   const message = content.ok && content.message.kind === 'message' ? content.message : undefined;
-  const task = message === undefined ? undefined : taskOf?.(message);
+  const task = message === undefined ? undefined : taskOf?.(key, message);
   const traceparent = raw.header('traceparent');
   const tracestate = traceparent === '' ? '' : raw.header('tracestate');
   return {
@@ -81,7 +85,7 @@ export function readInboxItem(
     content,
     id: content.ok ? content.message.id : unreadableId(raw.seq),
     route: message === undefined ? '' : routeOf(message),
-    queueing: queueingOf(message),
+    queueing: queueingOf(key, message),
     ...(task === undefined ? {} : { task }),
     ...(traceparent === '' ? {} : { traceparent }),
     ...(tracestate === '' ? {} : { tracestate }),

@@ -13,6 +13,9 @@ const READ_BYTES = 256 * 1024;
 /** The same when the budget is spent: its turn must come all the same. */
 const LOW_READ_BYTES = 64 * 1024;
 
+const NO_ITEMS: readonly InboxItem[] = [];
+const NO_SEQS: readonly number[] = [];
+
 /**
  * What was read of a session and is in no turn: messages that wait (`line`), what no turn can take (`barred`: it is no
  * message, or does not get its task), and orders to the lane, ascending by sequence. Nothing that the head has decided is
@@ -24,22 +27,35 @@ const LOW_READ_BYTES = 64 * 1024;
  */
 export class LaneBacklog {
   private readonly line = new WaitingLine();
-  private readonly tail = new BacklogTail();
-  barred: InboxItem[] = [];
-  controls: InboxItem[] = [];
-  /** The highest sequence that was read, decided or not. */
-  lastSeq = 0;
+  /** Only where more came than is kept. */
+  private tail: BacklogTail | undefined;
+  private unfit: InboxItem[] | undefined;
+  private orders: InboxItem[] | undefined;
   private bytes = 0;
   private isClosed = false;
 
   constructor(
     private readonly budget: BodyBudget,
     private readonly laneBuffer: number,
+    /** The highest sequence that was read, decided or not. */
+    public lastSeq = 0,
   ) {}
+
+  /** Nothing has to be known of it to take the next message. */
+  get isSpent(): boolean {
+    return this.isEmpty && !this.line.hasNumbers && !this.isClosed;
+  }
 
   /** In the order in which they may be handled. */
   get waiting(): readonly InboxItem[] {
     return this.line.waiting;
+  }
+  /** What no turn can take. */
+  get barred(): readonly InboxItem[] {
+    return this.unfit ?? NO_ITEMS;
+  }
+  get controls(): readonly InboxItem[] {
+    return this.orders ?? NO_ITEMS;
   }
   /** Numbered messages that came before their time, ascending by number: they do not wait yet. */
   get early(): readonly InboxItem[] {
@@ -47,11 +63,11 @@ export class LaneBacklog {
   }
   /** Sequences above all that wait here as a whole. */
   get beyond(): readonly number[] {
-    return this.tail.seqs;
+    return this.tail?.seqs ?? NO_SEQS;
   }
   /** Of `beyond`, what was read again for an order that means it. */
   get peeked(): readonly InboxItem[] {
-    return this.tail.peeked;
+    return this.tail?.peeked ?? NO_ITEMS;
   }
 
   /** False when the item is known or decided. */
@@ -61,7 +77,7 @@ export class LaneBacklog {
     if (isDecided(head, item.seq)) return false;
     const isKept = isOrder(item) || item.refusal !== undefined;
     if (!isKept && (this.beyond.length > 0 || this.isFull || this.budget.isSpent)) {
-      this.tail.push(item.seq);
+      this.madeTail.push(item.seq);
       return true;
     }
     this.add(item);
@@ -138,7 +154,7 @@ export class LaneBacklog {
    * sees); none when enough is here.
    */
   toRead(upTo: number): readonly number[] {
-    return this.tail.toRead(upTo, this.waiting.length * 2 < this.laneBuffer ? this.laneBuffer : 0);
+    return this.tail?.toRead(upTo, this.waiting.length * 2 < this.laneBuffer ? this.laneBuffer : 0) ?? NO_SEQS;
   }
 
   get bytesPerRead(): number {
@@ -149,14 +165,14 @@ export class LaneBacklog {
   refill(items: readonly InboxItem[], readTo: number): void {
     if (this.isClosed) return;
     for (const item of items) this.add(item);
-    this.tail.readTo(readTo);
+    this.tail?.readTo(readTo);
     this.recount();
   }
 
   /** What was read again of `seqs` for an order, up to `readTo`. They stay where they are; what is gone is forgotten. */
   peek(seqs: readonly number[], items: readonly InboxItem[], readTo: number): void {
     if (this.isClosed) return;
-    this.tail.peek(seqs, items, readTo);
+    this.tail?.peek(seqs, items, readTo);
     this.recount();
   }
 
@@ -167,10 +183,10 @@ export class LaneBacklog {
   close(): void {
     this.isClosed = true;
     this.line.unsee(this.barred);
-    this.tail.putBack([...this.line.clear(), ...this.barred, ...this.controls]);
-    this.tail.forgetPeeked();
-    this.barred = [];
-    this.controls = [];
+    this.madeTail.putBack([...this.line.clear(), ...this.barred, ...this.controls]);
+    this.madeTail.forgetPeeked();
+    this.unfit = undefined;
+    this.orders = undefined;
     this.countBytes(0);
   }
 
@@ -178,7 +194,7 @@ export class LaneBacklog {
   bar(item: InboxItem): void {
     if (this.isClosed) return;
     this.line.remove(item.seq);
-    this.tail.remove(item.seq);
+    this.tail?.remove(item.seq);
     this.add(item);
     this.recount();
   }
@@ -201,7 +217,7 @@ export class LaneBacklog {
     if (items.length === 0) return;
     if (this.isClosed) {
       this.line.unsee(items);
-      this.tail.putBack(items);
+      this.madeTail.putBack(items);
       return;
     }
     this.line.putBack(items);
@@ -211,9 +227,9 @@ export class LaneBacklog {
   dropDecided(head: Head): void {
     const isPending = (item: InboxItem): boolean => !isDecided(head, item.seq);
     this.line.dropDecided(head);
-    if (this.barred.length > 0) this.barred = this.barred.filter(isPending);
-    if (this.controls.length > 0) this.controls = this.controls.filter(isPending);
-    this.tail.dropDecided(head);
+    this.unfit = this.unfit?.filter(isPending);
+    this.orders = this.orders?.filter(isPending);
+    this.tail?.dropDecided(head);
     this.recount();
   }
 
@@ -258,6 +274,10 @@ export class LaneBacklog {
     );
   }
 
+  private get madeTail(): BacklogTail {
+    return (this.tail ??= new BacklogTail());
+  }
+
   private recount(): void {
     let bytes = 0;
     for (const list of [this.waiting, this.early, this.barred, this.controls, this.peeked]) {
@@ -273,7 +293,7 @@ export class LaneBacklog {
 
   private add(item: InboxItem): void {
     if (isOrder(item)) {
-      this.controls.push(item);
+      (this.orders ??= []).push(item);
       return;
     }
     if (item.content.ok && item.refusal === undefined) {
@@ -281,7 +301,7 @@ export class LaneBacklog {
       return;
     }
     const at = this.barred.findIndex(({ seq }) => seq > item.seq);
-    this.barred.splice(at === -1 ? this.barred.length : at, 0, item);
+    (this.unfit ??= []).splice(at === -1 ? this.barred.length : at, 0, item);
     if (item.refusal !== undefined) this.line.pass(item);
   }
 }

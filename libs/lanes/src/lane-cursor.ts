@@ -23,12 +23,13 @@ export function cursorAfter(lane: Lane, seqs: readonly number[]): Pick<Head, 'up
 
 /** What a record says of the runs; `about` is the one that it is about, `content` what comes of it. */
 export function runsInRecord(
-  { head, serial, parallel }: Lane,
+  lane: Lane,
   about?: LaneRun,
   content?: RunInWork,
 ): Pick<Head, 'run' | 'runs'> {
+  const { head, serial } = lane;
   const run = about === serial ? content : (serial.attemptInWork ?? head.run);
-  const runs = parallel.isEmpty ? [] : parallel.inRecord(about, content);
+  const runs = lane.hasParallelRuns ? lane.parallel.inRecord(about, content) : [];
   return runs.length === 0 ? { run: run ?? null } : { run: run ?? null, runs };
 }
 

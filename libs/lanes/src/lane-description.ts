@@ -29,9 +29,10 @@ export function describeLane(lane: Lane | undefined, startOf: StartOf, now: numb
 /** The turns of a lane that run here, also when its shard is somebody else's. */
 export function describeRuns(lane: Lane, startOf: StartOf): Pick<SessionAnswer, 'running' | 'concurrent'> {
   const running = describeRun(lane.serial, startOf);
+  const parallel = lane.hasParallelRuns ? [lane.parallel] : [];
   const concurrent = [
-    ...lane.parallel.running.flatMap((run) => describeRun(run, startOf) ?? []),
-    ...lane.parallel.frozen.flatMap(({ next }) => (next === undefined ? [] : [toCome(next)])),
+    ...parallel.flatMap(({ running: runs }) => runs.flatMap((run) => describeRun(run, startOf) ?? [])),
+    ...parallel.flatMap(({ frozen }) => frozen.flatMap(({ next }) => (next === undefined ? [] : [toCome(next)]))),
   ];
   return { ...(running === undefined ? {} : { running }), ...(concurrent.length === 0 ? {} : { concurrent }) };
 }
@@ -50,7 +51,7 @@ function toCome({ runId, attempt, seqs, notBefore }: RunInWork): NonNullable<Ses
 function stateOf(lane: Lane): SessionAnswer['state'] {
   if (lane.hold !== undefined) return 'held';
   if (lane.running.length > 0) return 'running';
-  if (lane.serial.retryAt !== undefined || lane.parallel.retriesAt.length > 0) return 'retrying';
+  if (lane.frozenRuns.some(({ retryAt }) => retryAt !== undefined)) return 'retrying';
   return lane.depth > 0 ? 'queued' : 'idle';
 }
 

@@ -31,12 +31,12 @@ export function nextDiscardStep(lane: Lane, now: number, monotonicNow: number): 
 
 /** When the next message expires that waits now, ms since the epoch; undefined = none does. */
 export function nextExpiryAt(lane: Lane, now: number, monotonicNow: number): number | undefined {
-  if (!lane.isMixed && lane.ownQueueing.queueTimeoutMs === undefined && !lane.waitingClock.isRunning) return undefined;
+  if (!lane.isMixed && lane.ownQueueing.queueTimeoutMs === undefined && !lane.isWaitingClockRunning) return undefined;
   let next = Number.POSITIVE_INFINITY;
   for (const item of queueOf(lane).items) {
     const { queueTimeoutMs, queueEntryTtlMs } = item.queueing;
     if (queueTimeoutMs !== undefined) next = Math.min(next, item.storedAtMs + queueTimeoutMs);
-    if (lane.waitingClock.isRunning) {
+    if (lane.isWaitingClockRunning) {
       next = Math.min(next, now + queueEntryTtlMs - lane.waitingClock.waitedMs(item, monotonicNow));
     }
   }
@@ -44,11 +44,12 @@ export function nextExpiryAt(lane: Lane, now: number, monotonicNow: number): num
 }
 
 /** Asked at every step of every lane, and nearly always there is nothing: a long backlog must not be looked through for it. */
-function mayDiscard({ backlog, ownQueueing, isMixed, waitingClock }: Lane, monotonicNow: number): boolean {
+function mayDiscard(lane: Lane, monotonicNow: number): boolean {
+  const { backlog, ownQueueing, isMixed } = lane;
   const count = backlog.waiting.length + backlog.early.length + backlog.beyond.length;
   if (count === 0 || isMixed) return count > 0;
   const { queueTimeoutMs, queueEntryTtlMs } = ownQueueing;
-  const mayExpire = queueTimeoutMs !== undefined || waitingClock.elapsedMs(monotonicNow) >= queueEntryTtlMs;
+  const mayExpire = queueTimeoutMs !== undefined || lane.waitingMs(monotonicNow) >= queueEntryTtlMs;
   return mayExpire || isBeyondLimit(count, ownQueueing);
 }
 

@@ -92,12 +92,13 @@ export class LaneDriver {
     const canTake = lane.backlog.controls.length === 0 && lane.serial.canTake(now);
     const { windowEndsAt } = lane.serial;
     const isWaiting = !canTake && windowEndsAt !== undefined;
-    lane.waitingClock.set(isWaiting ? monotonicNow + windowEndsAt - now : undefined, monotonicNow);
+    if (isWaiting || lane.isWaitingClockRunning)
+      lane.waitingClock.set(isWaiting ? monotonicNow + windowEndsAt - now : undefined, monotonicNow);
     if (this.discard(lane, now, monotonicNow)) return;
     const wakeAt = nextAfter(
       now,
       lane.serial.retryAt,
-      lane.parallel.isEmpty ? undefined : nextAfter(now, ...lane.parallel.retriesAt),
+      lane.hasParallelRuns ? nextAfter(now, ...lane.parallel.retriesAt) : undefined,
       windowEndsAt,
       lane.gapEndsAt(now),
       nextExpiryAt(lane, now, monotonicNow),
@@ -105,7 +106,10 @@ export class LaneDriver {
     this.timers.set(lane, wakeAt, now, () => this.drive(lane));
     this.driveParallel(lane, now);
     if (!canTake) {
-      if (lane.undecidedFrom === undefined && !this.isReady(lane)) this.idle.add(lane);
+      if (lane.undecidedFrom === undefined && !this.isReady(lane)) {
+        lane.rest();
+        this.idle.add(lane);
+      }
       return;
     }
     if (lane.isReady || this.turns.has(lane.serial)) return;
@@ -273,7 +277,7 @@ export class LaneDriver {
 function needsReading(lane: Lane): boolean {
   const { backlog, serial, parallel, ownQueueing } = lane;
   if (lane.toRead.length === 0) return false;
-  if ([serial, ...parallel.frozen].some((run) => run.isNotKept)) return true;
+  if (lane.frozenRuns.some((run) => run.isNotKept)) return true;
   const isSerialIdle = serial.batch === undefined && lane.serialWaiting.length === 0;
   if (isSerialIdle && !isParallel(ownQueueing.strategy)) return true;
   return !parallel.hasFresh && parallel.roomFor(ownQueueing) > 0 && (backlog.waiting.length === 0 || backlog.hasRoom);

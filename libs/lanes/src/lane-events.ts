@@ -37,17 +37,17 @@ export function eventsOfArrival(lane: Lane, item: InboxItem, queueDepth: number,
   if (item.task !== undefined && lane.backlog.refused.some(({ seq }) => seq === item.seq)) return [];
   const message = { messageId: item.id, ...threadOf(item) };
   if (lane.backlog.early.includes(item)) {
-    lane.queuedUpTo = item.seq;
+    lane.queued(item);
     return [{ type: 'message-queued', ...message, queueDepth }];
   }
   if (isParallel(item.queueing.strategy)) {
     if (lane.parallelWaiting.length <= lane.parallel.roomFor(item.queueing)) return [];
-    lane.queuedUpTo = item.seq;
+    lane.queued(item);
     return [{ type: 'message-queued', ...message, queueDepth }];
   }
   const { isBusy } = lane.serial;
   if (isBusy || queueDepth > 1) {
-    lane.queuedUpTo = item.seq;
+    lane.queued(item);
     const queued: LaneEvent = { type: 'message-queued', ...message, queueDepth };
     return isBusy || !isInQuietTime(lane, item) ? [queued] : [queued, { type: 'message-debounce-reset', ...message }];
   }

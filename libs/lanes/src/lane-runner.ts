@@ -8,7 +8,8 @@ import { LaneDriver } from './lane-driver.js';
 import { eventsOfArrival, eventsOfGaps, eventsOfRecord, eventsOfTaking } from './lane-events.js';
 import { LaneHolds, type HoldEnd, type Holders } from './lane-holds.js';
 import { LaneLoader } from './lane-loader.js';
-import type { Lane } from './lane.js';
+import { Lane } from './lane.js';
+import { LaneOptionsOfAgents } from './lane-options.js';
 import type { InboxSource, RecordStore, TurnRunner } from './lane-ports.js';
 import type { HoldingRun, Settled } from './task-ports.js';
 import { LaneRefill } from './lane-refill.js';
@@ -16,7 +17,6 @@ import { forsakenRuns } from './held-tasks.js';
 import { TaskLooks } from './task-looks.js';
 import { keyOfLane, laneId, ShardLanes, type LaneProgress } from './lane-table.js';
 import { LaneWriter } from './lane-writer.js';
-import { makeLane } from './make-lane.js';
 import type { RecordDraft } from './record-draft.js';
 import { RunningTurns } from './running-turns.js';
 
@@ -74,6 +74,7 @@ export class LaneRunner {
   private readonly driver: LaneDriver;
   private readonly idle: IdleLanes;
   private readonly bodies: BodyBudget;
+  private readonly laneOptions: LaneOptionsOfAgents;
   private readonly looks: TaskLooks;
 
   constructor(private readonly options: LaneRunnerOptions) {
@@ -91,6 +92,7 @@ export class LaneRunner {
     const refill = new LaneRefill(options.inbox);
     const { memory = MEMORY_LIMITS } = options;
     this.bodies = new BodyBudget(memory.bodyBytes);
+    this.laneOptions = new LaneOptionsOfAgents(options.turns, this.bodies, (run) => this.turns.startedAt(run));
     this.idle = new IdleLanes(memory, options.clock, (lane) => this.forget(lane));
     this.turns = new RunningTurns(
       options,
@@ -282,9 +284,9 @@ export class LaneRunner {
       this.driver.forget(lane);
       this.holds.forget(lane);
       // What a former owner still runs is its own affair.
-      for (const { next } of lane.hold === undefined ? [lane.serial, ...lane.parallel.frozen] : [])
+      for (const { next } of lane.hold === undefined ? lane.frozenRuns : [])
         if (next?.tasks !== undefined) this.settled(lane, next, how);
-      lane.backlog.close();
+      lane.close();
     }
   }
 
@@ -296,7 +298,7 @@ export class LaneRunner {
   }
 
   private addLane(home: ShardLanes, key: SessionTokens): Lane {
-    const lane = makeLane(key, home, this.options.turns, this.bodies, (run) => this.turns.startedAt(run));
+    const lane = new Lane(key, home, this.laneOptions.of(key));
     home.add(lane);
     return lane;
   }

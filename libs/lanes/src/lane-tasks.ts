@@ -147,8 +147,8 @@ export class LaneTasks {
   }
 
   private isFrozen(seq: number): boolean {
-    const { serial, parallel, head } = this.lane;
-    const toCome = [serial, ...parallel.frozen].map(({ next }) => next);
+    const { frozenRuns, head } = this.lane;
+    const toCome = frozenRuns.map(({ next }) => next);
     // While a turn runs here, what another's record says of the next one is not taken over yet.
     return [...toCome, head.run, ...(head.runs ?? [])].some((run) => run?.seqs.includes(seq) === true);
   }

@@ -1,17 +1,18 @@
 import { QUEUE_DEFAULTS, type Head, type QueueSettings, type SessionTokens } from '#contracts';
 import { emptyHead, isDecided, MAX_DONE_RANGES, MAX_RECORD_MESSAGES, type LoadedHead } from './head.js';
-import { readInboxItem, type InboxItem, type QueueingOf, type RawInboxMessage, type TaskOf } from './inbox-item.js';
+import { readInboxItem, type InboxItem, type ItemRules, type RawInboxMessage } from './inbox-item.js';
 import { isHoldOver, type Hold } from './hold.js';
 import { BodyBudget } from './body-budget.js';
-import { LaneBacklog } from './lane-backlog.js';
+import type { LaneBacklog } from './lane-backlog.js';
 import { withoutHoldings } from './held-tasks.js';
 import { cutRun, type CutTurn } from './lane-recovery.js';
 import type { LaneRun } from './lane-run.js';
 import { LaneTasks, startsTask, type TaskItem } from './lane-tasks.js';
-import { ParallelRuns } from './parallel-runs.js';
-import { SerialRun } from './serial-run.js';
+import { LaneWorkload } from './lane-workload.js';
+import type { ParallelRuns } from './parallel-runs.js';
+import type { SerialRun } from './serial-run.js';
 import { isParallel } from './strategy-table.js';
-import { WaitingClock } from './waiting-clock.js';
+import type { WaitingClock } from './waiting-clock.js';
 
 /**
  * The lane of one session: its queue, its head and its runs, as pure code. The runner does what the lane says and tells it
@@ -28,18 +29,21 @@ import { WaitingClock } from './waiting-clock.js';
  *
  * Messages that start tasks are looked after beside that, until they begin (`tasks`; their states stand in `lane-tasks`).
  *
+ * All of that is its workload, made when it is needed:
+ *
+ *   resting --something of it is asked for--> with a workload --rest, nothing is left to do or to know--> resting
+ *
  * L1  What the head has decided is never waiting.
  * L2  `waiting` is in the order in which messages may be handled: that of the inbox, or of their numbers.
  */
 
-export interface LaneOptions {
+export interface LaneOptions extends ItemRules {
   readonly budget: BodyBudget;
   /** How much of its backlog it keeps as a whole - messages. */
   readonly laneBuffer: number;
-  readonly queueingOf: QueueingOf;
-  /** Absent: no message of it starts a task. */
-  readonly taskOf?: TaskOf | undefined;
-  /** Whether somebody is asked about a task when its message comes. */
+  /** How messages wait that say nothing of their own. */
+  readonly ownQueueing: QueueSettings;
+  /** Whether the guard is asked about a task when its message comes. */
   readonly isLookingAtTasks?: boolean;
   /** When the turn of a run began here, ms since the epoch. */
   readonly startOf?: (run: LaneRun) => number | undefined;
@@ -52,34 +56,28 @@ export interface LaneHome {
   readonly isCaughtUp: boolean;
 }
 
-const NONE: readonly LaneRun[] = [];
+const NO_RUNS: readonly LaneRun[] = [];
+const NO_ITEMS: readonly InboxItem[] = [];
+const NO_SEQS: readonly number[] = [];
+const NOT_LOADED: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
 
 const DEFAULTS: LaneOptions = {
   budget: new BodyBudget(Number.POSITIVE_INFINITY),
   laneBuffer: Number.POSITIVE_INFINITY,
+  ownQueueing: QUEUE_DEFAULTS,
   queueingOf: () => QUEUE_DEFAULTS,
 };
 
 export class Lane {
-  readonly backlog: LaneBacklog;
-  readonly serial: SerialRun;
-  private readonly serialAlone: readonly LaneRun[];
-  readonly parallel: ParallelRuns;
-  /** Only where a message came that starts a task. */
-  tasks: LaneTasks | undefined;
+  private workload: LaneWorkload | undefined;
+  /** While it has no workload: the highest sequence that was read. */
+  private restedAtSeq = 0;
   private isLoaded = false;
-  private current: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
+  private current = NOT_LOADED;
   /** Messages of it from here on may still have to be read for the first time. */
   unreadFrom: number | undefined;
-  /** By our own clock. */
-  lastArrivalAt = 0;
-  /** How messages wait that say nothing of their own. */
-  readonly ownQueueing: QueueSettings;
-  /** Some message of it waits otherwise. */
-  isMixed = false;
-  private sawParallel: boolean;
-  /** The highest sequence of a message that had to wait when it came. */
-  queuedUpTo = 0;
+  /** When its last turn in order ended, ms since the epoch: what the broker stored before came while the lane was busy. */
+  busyUntil = 0;
   /** It waits for a slot for its run in turn. */
   isReady = false;
   /** It waits for a slot for a run beside that one. */
@@ -88,14 +86,12 @@ export class Lane {
   idlePrevious: Lane | undefined;
   idleNext: Lane | undefined;
   idleSince: number | undefined;
-  /** Runs while the lane could begin, and does not. */
-  readonly waitingClock = new WaitingClock();
   hold: Hold | undefined;
   /** Its holder was given up for dead, and no record has fenced it yet: who gets the session before that has to do it. */
   unfenced: Hold | undefined;
   /** Nothing of it begins any more: a record was given up since the process stops, a turn came to no end, or it is forgotten. */
   isStopped = false;
-  /** Somebody else wrote where we meant to: nothing is written before it is certain again that the session is ours (L4). */
+  /** Another process wrote where we meant to: nothing is written before it is certain again that the session is ours (L4). */
   isContested = false;
   /** A record is on its way; resolves when it has ended. Commits of a session go one after another. */
   writing: Promise<unknown> | undefined;
@@ -103,21 +99,58 @@ export class Lane {
   constructor(
     readonly key: SessionTokens,
     readonly home: LaneHome,
-    /** Why no message of this subject can be one of a session; looked at once, not with every message. */
-    readonly tokenProblem?: string,
     private readonly options: LaneOptions = DEFAULTS,
-  ) {
-    this.backlog = new LaneBacklog(options.budget, options.laneBuffer);
-    this.ownQueueing = options.queueingOf();
-    this.sawParallel = isParallel(this.ownQueueing.strategy);
-    this.serial = new SerialRun(this);
-    this.serialAlone = [this.serial];
-    this.parallel = new ParallelRuns(this);
+  ) {}
+
+  private get atHand(): LaneWorkload {
+    return (this.workload ??= this.makeWorkload());
+  }
+  get backlog(): LaneBacklog {
+    return this.atHand.backlog;
+  }
+  get serial(): SerialRun {
+    return this.atHand.serial;
+  }
+  get parallel(): ParallelRuns {
+    return this.atHand.parallel;
+  }
+  get waitingClock(): WaitingClock {
+    return this.atHand.waitingClock;
+  }
+  get isWaitingClockRunning(): boolean {
+    return this.workload?.isWaitingClockRunning === true;
+  }
+  /** How long it could have begun with what waits, in ms. */
+  waitingMs(monotonicNow: number): number {
+    return this.workload?.waitingMs(monotonicNow) ?? 0;
+  }
+  /** Only where a message came that starts a task. */
+  get tasks(): LaneTasks | undefined {
+    return this.workload?.tasks;
+  }
+  get ownQueueing(): QueueSettings {
+    return this.options.ownQueueing;
+  }
+  /** Some message of it waits otherwise than those of its agent. */
+  get isMixed(): boolean {
+    return this.workload?.isMixed === true;
+  }
+  /** The highest sequence of a message that had to wait when it came. */
+  get queuedUpTo(): number {
+    return this.workload?.queuedUpTo ?? 0;
+  }
+  /** By our own clock. */
+  get lastArrivalAt(): number {
+    return this.workload?.lastArrivalAt ?? 0;
+  }
+
+  /** A message that came has to wait. */
+  queued({ seq }: InboxItem): void {
+    this.atHand.queuedUpTo = seq;
   }
 
   readItem(raw: RawInboxMessage): InboxItem {
-    const { queueingOf, taskOf } = this.options;
-    return readInboxItem(raw, this.tokenProblem, queueingOf, taskOf);
+    return readInboxItem(this.key, raw, this.options);
   }
 
   get isOpen(): boolean {
@@ -136,43 +169,60 @@ export class Lane {
     return this.current.stateSeq;
   }
   get oldestWaiting(): InboxItem | undefined {
-    return this.backlog.waiting[0];
+    return this.workload?.backlog.waiting[0];
   }
   /** How many messages wait, as its users count them: what is asked about is not among them yet. */
   get depth(): number {
-    return this.backlog.depth - (this.tasks?.pendingCount ?? 0);
+    if (this.workload === undefined) return 0;
+    const { backlog, tasks } = this.workload;
+    return backlog.depth - (tasks?.pendingCount ?? 0);
   }
   get toReject(): readonly InboxItem[] {
-    return this.backlog.toReject(this.head, this.undecidedFrom);
+    return this.workload?.backlog.toReject(this.head, this.undecidedFrom) ?? NO_ITEMS;
   }
 
   /** The runs whose turns are in work, the one that runs in turn first. */
   get running(): readonly LaneRun[] {
-    const { serial, parallel } = this;
+    if (this.workload === undefined) return NO_RUNS;
+    const { serial, hasParallelRuns } = this.workload;
     // Asked at every step of every lane.
-    if (parallel.isEmpty) return serial.batch === undefined ? NONE : this.serialAlone;
-    return serial.batch === undefined ? parallel.running : [serial, ...parallel.running];
+    if (!hasParallelRuns) return serial.batch === undefined ? NO_RUNS : serial.alone;
+    const { running } = this.workload.parallel;
+    return serial.batch === undefined ? running : [serial, ...running];
   }
 
+  /** The runs of which some come again, the one in order first. */
+  get frozenRuns(): readonly LaneRun[] {
+    if (this.workload === undefined) return NO_RUNS;
+    const { serial, hasParallelRuns } = this.workload;
+    return hasParallelRuns ? [serial, ...this.workload.parallel.frozen] : serial.alone;
+  }
+
+  /** Runs beside each other are in work, or come again. */
+  get hasParallelRuns(): boolean {
+    return this.workload?.hasParallelRuns === true;
+  }
   /** Some of its messages may run beside others. */
   get hasParallel(): boolean {
-    return this.sawParallel || !this.parallel.isEmpty;
+    if (isParallel(this.ownQueueing.strategy)) return true;
+    return this.workload !== undefined && (this.workload.sawParallel || this.workload.hasParallelRuns);
   }
   /** What waits its turn, ascending. */
   get serialWaiting(): readonly InboxItem[] {
-    const { waiting } = this.backlog;
+    const waiting = this.workload?.backlog.waiting ?? NO_ITEMS;
     return this.hasParallel ? waiting.filter(({ queueing }) => !isParallel(queueing.strategy)) : waiting;
   }
   get parallelWaiting(): readonly InboxItem[] {
-    if (!this.hasParallel) return [];
+    if (!this.hasParallel) return NO_ITEMS;
     return this.backlog.waiting.filter(({ queueing }) => isParallel(queueing.strategy));
   }
 
   /** The lowest sequence of the session that may be undecided; `undefined` when there is none. */
   get undecidedFrom(): number | undefined {
+    if (this.workload === undefined) return this.unreadFrom;
     let lowest = Math.min(
       this.unreadFrom ?? Number.POSITIVE_INFINITY,
-      this.backlog.oldestSeq ?? Number.POSITIVE_INFINITY,
+      this.workload.backlog.oldestSeq ?? Number.POSITIVE_INFINITY,
     );
     for (const { batch } of this.running) lowest = Math.min(lowest, batch?.lowestSeq ?? lowest);
     return lowest === Number.POSITIVE_INFINITY ? undefined : lowest;
@@ -185,27 +235,40 @@ export class Lane {
 
   /** Takes a message that was read. False when it is known or decided. */
   arrive(item: InboxItem, now: number): boolean {
+    const { atHand } = this;
     const kept = startsTask(item) ? this.admitTask(item) : item;
-    const isNew = this.backlog.arrive(kept, this.head);
+    const isNew = atHand.backlog.arrive(kept, this.head);
     if (item.queueing !== this.ownQueueing) {
-      this.isMixed = true;
-      this.sawParallel ||= isParallel(item.queueing.strategy);
+      atHand.isMixed = true;
+      atHand.sawParallel ||= isParallel(item.queueing.strategy);
     }
-    if (isNew) this.lastArrivalAt = now;
+    if (isNew) atHand.lastArrivalAt = now;
     return isNew;
+  }
+
+  /** Gives up its workload while nothing of it is left to do or to know. It is made anew when a message comes. */
+  rest(): void {
+    if (this.workload?.isSpent !== true) return;
+    this.restedAtSeq = this.workload.backlog.lastSeq;
+    this.workload = undefined;
+  }
+
+  /** Its shard is given away or lost: it keeps no bodies, and nothing of it is read again. */
+  close(): void {
+    this.workload?.backlog.close();
   }
 
   /** The head was read: from here on the lane may run, unless a former owner still does. */
   open(loaded: LoadedHead): void {
     this.isLoaded = true;
-    this.backlog.begin(loaded.head.nextSequence);
+    this.workload?.backlog.begin(loaded.head.nextSequence);
     if (this.hold !== undefined && isHoldOver(this.hold, loaded)) this.hold = undefined;
     this.goOnFrom(loaded);
   }
 
   /**
-   * Whoever had the session is gone without a word. `cut` is the last that was said of its turns, `upTo` the highest
-   * sequence that it may have begun with.
+   * The former owner is gone without a word. `cut` is the last that was said of its turns, `upTo` the highest sequence that
+   * it may have begun with.
    */
   assumeCrash(cut: CutTurn | undefined, upTo: number, now: number): void {
     this.hold = undefined;
@@ -221,33 +284,36 @@ export class Lane {
 
   /** Waits for messages of a frozen batch that the reader has not handed over yet. */
   get isIncomplete(): boolean {
-    return this.serial.isIncomplete || (!this.parallel.isEmpty && this.parallel.isIncomplete);
+    if (this.workload === undefined) return false;
+    const { serial, hasParallelRuns } = this.workload;
+    return serial.isIncomplete || (hasParallelRuns && this.workload.parallel.isIncomplete);
   }
 
   /** Sequences whose messages have to be read again before the next turn begins. */
   get toRead(): readonly number[] {
-    if (this.backlog.beyond.length === 0) return [];
-    const upTo = Math.max(0, ...[this.serial, ...this.parallel.frozen].flatMap(({ next }) => next?.seqs ?? []));
-    return this.backlog.toRead(upTo);
+    if (this.workload === undefined || this.workload.backlog.beyond.length === 0) return NO_SEQS;
+    const upTo = Math.max(0, ...this.frozenRuns.flatMap(({ next }) => next?.seqs ?? []));
+    return this.workload.backlog.toRead(upTo);
   }
 
   /** The reader has handed over everything there was: what a frozen batch still lacks is gone from the inbox. */
   giveUpOnMissing(): void {
-    this.serial.giveUpOnMissing();
-    this.parallel.giveUpOnMissing();
+    this.workload?.giveUpOnMissing();
   }
 
-  /** When the wait of a numbered message for those before it is over, by the clock of `giveUpGaps`; undefined = nobody waits. */
+  /** When the wait of a numbered message for those before it is over, by the clock of `giveUpGaps`; undefined = none waits. */
   gapEndsAt(now: number): number | undefined {
+    if (this.workload === undefined) return undefined;
+    const { backlog } = this.workload;
     // Until everything was read, what is waited for may be on its way.
-    return this.home.isCaughtUp && this.backlog.beyond.length === 0 ? this.backlog.gapEndsAt(now) : undefined;
+    return this.home.isCaughtUp && backlog.beyond.length === 0 ? backlog.gapEndsAt(now) : undefined;
   }
 
   /** Our record stands. */
   wrote(loaded: LoadedHead): void {
     this.stand(loaded);
     this.serial.followOwn(loaded.head.run);
-    this.parallel.follow();
+    this.followParallel();
   }
 
   /** Another's record stands where ours was to stand. While a turn runs here nobody else writes, unless it was given up. */
@@ -261,28 +327,40 @@ export class Lane {
   /** A record stands: its head is the truth. */
   goOnFrom(loaded: LoadedHead): void {
     this.stand(loaded);
-    this.serial.follow(loaded.head.run);
-    this.parallel.follow();
+    if (loaded.head.run !== null || this.workload !== undefined) this.serial.follow(loaded.head.run);
+    this.followParallel();
   }
 
   /** Of numbered messages: what is to run again does not wait for the numbers before it. To be called before anything is taken. */
   releaseBegun(): void {
-    if (this.serial.next !== undefined) this.backlog.begun(this.serial.next.seqs);
+    if (this.workload?.serial.next !== undefined) this.backlog.begun(this.workload.serial.next.seqs);
   }
 
   /** The message as it is kept: of one that gets no turn, next to nothing. */
   private admitTask(item: TaskItem): InboxItem {
     if (item.seq <= this.backlog.lastSeq || isDecided(this.head, item.seq)) return item;
     const { isLookingAtTasks = false, startOf = () => undefined } = this.options;
-    this.tasks ??= new LaneTasks(this, isLookingAtTasks, startOf);
-    return this.tasks.admit(item);
+    this.atHand.tasks ??= new LaneTasks(this, isLookingAtTasks, startOf);
+    return this.atHand.tasks.admit(item);
+  }
+
+  private makeWorkload(): LaneWorkload {
+    const made = new LaneWorkload(this, this.options, this.restedAtSeq);
+    if (this.isLoaded) made.backlog.begin(this.head.nextSequence);
+    if (this.home.state === 'closed') made.backlog.close();
+    return made;
+  }
+
+  private followParallel(): void {
+    if (this.head.runs !== undefined || this.hasParallelRuns) this.parallel.follow();
   }
 
   private stand(loaded: LoadedHead): void {
     this.current = loaded;
     this.unfenced = undefined;
-    this.backlog.dropDecided(loaded.head);
-    this.backlog.follow(loaded.head.nextSequence);
-    this.tasks?.follow();
+    if (this.workload === undefined) return;
+    this.workload.backlog.dropDecided(loaded.head);
+    this.workload.backlog.follow(loaded.head.nextSequence);
+    this.workload.tasks?.follow();
   }
 }

@@ -63,6 +63,11 @@ export class ParallelRuns {
   private maybeBegun = { upTo: 0, found: 0 };
   private readonly incompleteRunIds = new Set<string>();
 
+  /** Nothing has to be known of former ones to begin the next. */
+  get isSpent(): boolean {
+    return this.isEmpty && this.maybeBegun.upTo === 0 && this.incompleteRunIds.size === 0;
+  }
+
   constructor(private readonly lane: Lane) {}
 
   get running(): readonly ParallelRun[] {

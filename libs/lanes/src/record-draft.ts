@@ -179,7 +179,7 @@ function headAfterTurn(
 
 /** Runs of which it is the first record to say that they were cut. */
 function cutBeside(lane: Lane, about: LaneRun | undefined): RunInWork[] {
-  if (lane.parallel.isEmpty) return [];
+  if (!lane.hasParallelRuns) return [];
   return lane.parallel.unrecorded.flatMap((run) => (run === about ? [] : (run.next ?? [])));
 }
 

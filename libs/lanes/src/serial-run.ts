@@ -12,9 +12,16 @@ export class SerialRun extends LaneRun {
   override readonly isParallel = false;
   /** Of messages up to here a dead owner may have begun a turn that left no sign. */
   private maybeBegunUpTo = 0;
-  /** When the last turn ended, as far as this process knows - ms since the epoch. What came before that came while it was busy. */
-  private busyUntil = 0;
   private incompleteRunId: string | undefined;
+  /** What runs of a lane that has no other runs: asked for at every step. */
+  readonly alone: readonly LaneRun[] = [this];
+
+  /** Nothing has to be known of it to begin the next turn. */
+  get isSpent(): boolean {
+    const { batch, next, place, maybeBegunUpTo, incompleteRunId, lane } = this;
+    const isIdle = batch === undefined && next === undefined && place < 0 && lane.head.run === null;
+    return isIdle && maybeBegunUpTo === 0 && incompleteRunId === undefined;
+  }
 
   /** `begun`: the last that was said of its turn; null = nothing, it may have begun with messages up to `upTo`. */
   assumeCrash(begun: RunInWork | null, upTo: number): void {
@@ -45,7 +52,7 @@ export class SerialRun extends LaneRun {
     // What may have begun already does not wait again.
     if (oldest === undefined || !isFree || this.begunItems.length > 0) return undefined;
     const sharing = this.lane.tasks === undefined ? serialWaiting : upToTask(serialWaiting);
-    const { endsAt } = firstWindow(sharing, oldest.queueing, this.busyUntil);
+    const { endsAt } = firstWindow(sharing, oldest.queueing, this.lane.busyUntil);
     // The broker's clock may be ahead of ours by more than a window.
     return endsAt === 0 ? undefined : Math.min(endsAt, this.lane.lastArrivalAt + oldest.queueing.debounceMs);
   }
@@ -99,13 +106,13 @@ export class SerialRun extends LaneRun {
   }
 
   override end(now: number): void {
-    if (this.batch !== undefined) this.busyUntil = now;
+    if (this.batch !== undefined) this.lane.busyUntil = now;
     this.putBack();
     this.follow(this.lane.head.run);
   }
 
   protected override pick(): InboxItem[] {
-    const items = takeBatch(this.lane.serialWaiting, this.busyUntil);
+    const items = takeBatch(this.lane.serialWaiting, this.lane.busyUntil);
     return items.slice(0, this.lane.maxBatch);
   }
 

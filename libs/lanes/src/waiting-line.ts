@@ -43,8 +43,10 @@ export class WaitingLine {
   add(item: InboxItem): void {
     const isNumbered = this.nextNumber !== undefined && numberOf(item) !== undefined;
     if (isNumbered) this.order ??= new ReleaseOrder(this.nextNumber ?? null, this.waiting.at(-1)?.seq ?? 0);
-    if (this.order === undefined) this.waiting.push(item);
-    else this.waiting.push(...this.order.admit(item));
+    // Most lines have one message: an array that was grown has room for seventeen.
+    if (this.order !== undefined) this.waiting.push(...this.order.admit(item));
+    else if (this.waiting.length === 0) this.waiting = [item];
+    else this.waiting.push(item);
   }
 
   /** Nobody is to wait for the number of what gets no turn. */
