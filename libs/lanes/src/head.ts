@@ -33,8 +33,29 @@ export const MAX_DONE_RANGES = 1_024;
  */
 export const MAX_RECORD_MESSAGES = 500;
 
+/** Heads are many, and of most these are empty: one of each serves all. */
+const NO_RANGES: SequenceRange[] = [];
+Object.freeze(NO_RANGES);
+const NO_ENTRIES = Object.freeze({});
+
 export function emptyHead(): Head {
-  return { upto: 0, done: [], run: null, nextSequence: null, children: {}, relayed: {} };
+  return { upto: 0, done: NO_RANGES, run: null, nextSequence: null, children: NO_ENTRIES, relayed: NO_ENTRIES };
+}
+
+/** The same head, with what is empty in it shared with all others. */
+export function withSharedEmpties(head: Head): Head {
+  const { done, children, relayed } = head;
+  return {
+    ...head,
+    ...(done.length === 0 ? { done: NO_RANGES } : {}),
+    ...(isEmpty(children) ? { children: NO_ENTRIES } : {}),
+    ...(isEmpty(relayed) ? { relayed: NO_ENTRIES } : {}),
+  };
+}
+
+function isEmpty(entries: object): boolean {
+  for (const _name in entries) return false;
+  return true;
 }
 
 export function isDecided(head: Pick<Head, 'upto' | 'done'>, seq: number): boolean {
@@ -61,5 +82,5 @@ export function decide(
     upto = Math.max(upto, to);
     passed++;
   }
-  return { upto, done: ranges.slice(passed) };
+  return { upto, done: passed === ranges.length ? NO_RANGES : ranges.slice(passed) };
 }

@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest';
 import { IdleLanes, type IdleLimits } from './idle-lanes.js';
-import { ManualClock, sessionKey } from './lane-runner.fixture.js';
+import { ManualClock } from './lane-runner.fixture.js';
 import { HOME, loaded } from './lane.fixture.js';
 import { Lane } from './lane.js';
 
 function lane(name: string, bytes = 10): Lane {
-  const made = new Lane(sessionKey(name), HOME);
+  const made = new Lane(`main.${name}`, HOME);
   made.open({ ...loaded(), bytes });
   return made;
 }

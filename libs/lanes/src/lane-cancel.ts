@@ -49,8 +49,7 @@ interface Targets {
 function targetsOf({ backlog, frozenRuns, running }: Lane, order: InboxItem): Targets {
   const { target } = orderOf(order);
   const runOf = new Map<number, string>();
-  for (const { next } of frozenRuns)
-    for (const seq of next?.seqs ?? []) runOf.set(seq, next?.runId ?? '');
+  for (const { next } of frozenRuns) for (const seq of next?.seqs ?? []) runOf.set(seq, next?.runId ?? '');
   const isWaitingTarget = (seq: number): boolean => seq < order.seq && isMeant(target, seq, runOf.get(seq));
   const queued = [...backlog.waiting, ...backlog.early, ...backlog.refused, ...backlog.peeked].filter(({ seq }) =>
     isWaitingTarget(seq),

@@ -13,7 +13,7 @@ export function cursorAfter(lane: Lane, seqs: readonly number[]): Pick<Head, 'up
   // The common case, and the only one for a long backlog: nothing that waits lies before the last of these.
   const last = Math.max(0, ...seqs);
   if (head.done.length === 0 && decidesAllThatRuns(lane, seqs) && last < (backlog.oldestSeq ?? last + 1)) {
-    return { upto: last, done: [], nextSequence };
+    return { upto: last, done: head.done, nextSequence };
   }
   // What lies above all that is decided changes nothing, and may be a long backlog.
   const upTo = Math.max(last, head.done.at(-1)?.[1] ?? 0);
@@ -22,11 +22,7 @@ export function cursorAfter(lane: Lane, seqs: readonly number[]): Pick<Head, 'up
 }
 
 /** What a record says of the runs; `about` is the one that it is about, `content` what comes of it. */
-export function runsInRecord(
-  lane: Lane,
-  about?: LaneRun,
-  content?: RunInWork,
-): Pick<Head, 'run' | 'runs'> {
+export function runsInRecord(lane: Lane, about?: LaneRun, content?: RunInWork): Pick<Head, 'run' | 'runs'> {
   const { head, serial } = lane;
   const run = about === serial ? content : (serial.attemptInWork ?? head.run);
   const runs = lane.hasParallelRuns ? lane.parallel.inRecord(about, content) : [];

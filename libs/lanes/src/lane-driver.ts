@@ -153,7 +153,7 @@ export class LaneDriver {
   /** The shard is certainly ours (again): what waited for that goes on. */
   goOn(shard: number): void {
     for (const lane of [...this.doubtful]) {
-      if (lane.key.shard !== shard) continue;
+      if (lane.home.shard !== shard) continue;
       this.doubtful.delete(lane);
       this.drive(lane);
     }
@@ -172,7 +172,7 @@ export class LaneDriver {
    * that still runs. What waits for that goes on when the shard is certainly ours again.
    */
   private isOurs(lane: Lane): boolean {
-    if (this.options.mayStart(lane.key.shard)) return true;
+    if (this.options.mayStart(lane.home.shard)) return true;
     this.doubtful.add(lane);
     return false;
   }

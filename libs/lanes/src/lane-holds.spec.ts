@@ -257,7 +257,7 @@ describe('LaneHolds', () => {
       return loadHead(key);
     };
     const holds = new LaneHolds(store, NO_HOLDERS, clock, (_lane, end) => ends.push(end));
-    const lane = new Lane(sessionKey('a'), HOME);
+    const lane = new Lane('main.a', HOME);
     lane.hold = { holder: 'w/0', since: 0 };
     holds.watch(lane, lane.hold);
     const record = (): void => {

@@ -15,7 +15,8 @@ import {
 } from './lane-runner.fixture.js';
 import { GuardedTurns, ModelGuard } from './lane-owners-guard.fixture.js';
 import { noneSeen, SESSIONS, type Plan } from './lane-owners-plan.fixture.js';
-import { laneId, type LaneProgress } from './lane-table.js';
+import { laneId } from './lane-id.js';
+import type { LaneProgress } from './lane-table.js';
 import type { TurnPolicy } from './turn-policy.js';
 
 /**

@@ -35,7 +35,7 @@ export abstract class LaneRun {
   constructor(readonly lane: Lane) {}
 
   /** Other runs of the session run beside it. */
-  abstract readonly isParallel: boolean;
+  abstract get isParallel(): boolean;
   /** What it would take of what waits, when nothing is frozen. */
   protected abstract pick(): InboxItem[];
   /** Whether it may begin with what it would pick. */

@@ -15,7 +15,8 @@ import type { HoldingRun, Settled } from './task-ports.js';
 import { LaneRefill } from './lane-refill.js';
 import { forsakenRuns } from './held-tasks.js';
 import { TaskLooks } from './task-looks.js';
-import { keyOfLane, laneId, ShardLanes, type LaneProgress } from './lane-table.js';
+import { keyOfLane, laneId } from './lane-id.js';
+import { ShardLanes, type LaneProgress } from './lane-table.js';
 import { LaneWriter } from './lane-writer.js';
 import type { RecordDraft } from './record-draft.js';
 import { RunningTurns } from './running-turns.js';
@@ -81,7 +82,7 @@ export class LaneRunner {
     this.writer = new LaneWriter({
       ...options,
       onRecord: (lane, before, written) => {
-        this.shards.get(lane.key.shard)?.sawRecord(lane.headSeq);
+        this.shards.get(lane.home.shard)?.sawRecord(lane.headSeq);
         const how = written === undefined ? 'discarded' : 'ended';
         for (const run of forsakenRuns(before, lane)) this.settled(lane, run, how);
         if (written !== undefined && !isQuietEnd(written, options.isUntold))
@@ -139,7 +140,7 @@ export class LaneRunner {
     const home = new ShardLanes(shard, start);
     this.shards.set(shard, home);
     for (const { session, from, holder, since } of start.open) {
-      const lane = this.addLane(home, keyOfLane(session, shard));
+      const lane = this.addLane(home, session);
       lane.unreadFrom = from;
       if (holder !== undefined && since !== undefined) lane.hold = { holder, since };
       void this.loader.load(lane, from);
@@ -157,7 +158,7 @@ export class LaneRunner {
     if (home?.state !== 'open') return;
     let lane = home.find(id);
     if (lane === undefined) {
-      lane = this.addLane(home, keyOfLane(id, shard));
+      lane = this.addLane(home, id);
       void this.loader.load(lane, raw.seq);
     }
     const item = lane.readItem(raw);
@@ -297,8 +298,8 @@ export class LaneRunner {
     (lane.home as ShardLanes).remove(lane);
   }
 
-  private addLane(home: ShardLanes, key: SessionTokens): Lane {
-    const lane = new Lane(key, home, this.laneOptions.of(key));
+  private addLane(home: ShardLanes, id: string): Lane {
+    const lane = new Lane(id, home, this.laneOptions.of(keyOfLane(id, home.shard)));
     home.add(lane);
     return lane;
   }

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { isDecided } from './head.js';
 import { cancelOrder, setUpProcess } from './lane-process.fixture.js';
 import { sessionKey, settled } from './lane-runner.fixture.js';
-import { keyOfLane, laneId, ShardLanes } from './lane-table.js';
+import { keyOfLane, laneId } from './lane-id.js';
+import { ShardLanes } from './lane-table.js';
 import { HOME, item, loaded } from './lane.fixture.js';
 import { Lane } from './lane.js';
 
@@ -23,7 +24,7 @@ describe('a shard', () => {
 
   it('has as open what is not decided, as long as it is not; a lane that got something again is open again', () => {
     const home = new ShardLanes(0, EMPTY);
-    const lane = new Lane(sessionKey('a'), HOME);
+    const lane = new Lane('main.a', HOME);
     home.add(lane);
     lane.open(loaded({}, 1));
     expect(home.open).toEqual([]);
@@ -37,7 +38,7 @@ describe('a shard', () => {
 
   it('has a held lane as open also when nothing of it is known, and names its holder whoever asks', () => {
     const home = new ShardLanes(0, { read: 7, tail: 0 });
-    const lane = new Lane(sessionKey('a'), HOME);
+    const lane = new Lane('main.a', HOME);
     home.add(lane);
     lane.hold = { holder: 'w/0', since: 4 };
     const open = [{ session: 'main.a', from: 7, holder: 'w/0', since: 4 }];
@@ -47,7 +48,7 @@ describe('a shard', () => {
 
   it('names who asks as the holder of what runs, and only then', () => {
     const home = new ShardLanes(0, EMPTY);
-    const lane = new Lane(sessionKey('a'), HOME);
+    const lane = new Lane('main.a', HOME);
     home.add(lane);
     lane.open(loaded({}, 4));
     lane.arrive(item(2), 0);
@@ -64,7 +65,7 @@ describe('a shard', () => {
     expect(home.progress()).toEqual({ read: 0, tail: 0, open: [], crash });
     home.sawUpTo(6);
     expect(home.progress().crash).toEqual(crash);
-    const lane = new Lane(sessionKey('a'), HOME);
+    const lane = new Lane('main.a', HOME);
     home.add(lane);
     lane.open(loaded({}, 1));
     lane.arrive(item(7), 0);

@@ -1,4 +1,3 @@
-import type { SessionTokens } from '#contracts';
 import type { Lane, LaneHome } from './lane.js';
 
 /** A session with something undecided, as the next owner of its shard has to know it. */
@@ -56,14 +55,13 @@ export class ShardLanes implements LaneHome {
   }
 
   add(lane: Lane): void {
-    this.lanes.set(laneId(lane.key), lane);
+    this.lanes.set(lane.id, lane);
     this.unsettled.add(lane);
   }
 
   /** It has nothing to do; it comes anew when it has. */
   remove(lane: Lane): void {
-    const id = laneId(lane.key);
-    if (this.lanes.get(id) === lane) this.lanes.delete(id);
+    if (this.lanes.get(lane.id) === lane) this.lanes.delete(lane.id);
     this.unsettled.delete(lane);
   }
 
@@ -118,7 +116,7 @@ export class ShardLanes implements LaneHome {
     const open = this.open.map((lane): OpenLane => {
       const { running, headSeq } = lane;
       const hold = lane.hold ?? (running.length === 0 ? lane.unfenced : undefined);
-      const session = laneId(lane.key);
+      const session = lane.id;
       const from = lane.undecidedFrom ?? this.readTo;
       if (hold !== undefined) return { session, from, ...hold };
       return self !== undefined && running.some(({ isWhole }) => isWhole)
@@ -130,14 +128,4 @@ export class ShardLanes implements LaneHome {
     const isUnfenced = crash !== undefined && (this.readTo < crash.upTo || open.some(({ from }) => from <= crash.upTo));
     return { read: this.readTo, tail: this.tail, open, ...(isUnfenced ? { crash } : {}) };
   }
-}
-
-export function laneId(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>): string {
-  return `${key.agentToken}.${key.sessionToken}`;
-}
-
-/** The session that an open lane of a shard names. */
-export function keyOfLane(id: string, shard: number): SessionTokens {
-  const dot = id.indexOf('.');
-  return { shard, agentToken: id.slice(0, dot), sessionToken: id.slice(dot + 1) };
 }

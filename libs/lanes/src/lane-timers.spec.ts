@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ManualClock, sessionKey } from './lane-runner.fixture.js';
+import { ManualClock } from './lane-runner.fixture.js';
 import { HOME } from './lane.fixture.js';
 import { Lane } from './lane.js';
 import { LaneTimers } from './lane-timers.js';
@@ -8,7 +8,7 @@ function setUp() {
   const clock = new ManualClock();
   const timers = new LaneTimers(clock);
   const woken: string[] = [];
-  const lanes = { a: new Lane(sessionKey('a'), HOME), b: new Lane(sessionKey('b'), HOME) };
+  const lanes = { a: new Lane('main.a', HOME), b: new Lane('main.b', HOME) };
   const set = (name: 'a' | 'b', inMs: number | undefined): void => {
     const now = clock.now();
     timers.set(lanes[name], inMs === undefined ? undefined : now + inMs, now, () => woken.push(name));
@@ -77,7 +77,7 @@ describe('LaneTimers', () => {
   it('may be set anew by the lane that it wakes', async () => {
     const clock = new ManualClock();
     const timers = new LaneTimers(clock);
-    const lane = new Lane(sessionKey('a'), HOME);
+    const lane = new Lane('main.a', HOME);
     const times: number[] = [];
     const wake = (): void => {
       times.push(clock.now());

@@ -1,4 +1,6 @@
+import type { SessionTokens } from '#contracts';
 import { LaneBacklog } from './lane-backlog.js';
+import { keyOfLane } from './lane-id.js';
 import type { Lane, LaneOptions } from './lane.js';
 import type { LaneTasks } from './lane-tasks.js';
 import { ParallelRuns } from './parallel-runs.js';
@@ -12,6 +14,7 @@ import { WaitingClock } from './waiting-clock.js';
 export class LaneWorkload {
   readonly backlog: LaneBacklog;
   readonly serial: SerialRun;
+  private madeKey: SessionTokens | undefined;
   private madeParallel: ParallelRuns | undefined;
   private madeClock: WaitingClock | undefined;
   /** Only where a message came that starts a task. */
@@ -32,6 +35,10 @@ export class LaneWorkload {
   ) {
     this.backlog = new LaneBacklog(budget, laneBuffer, lastSeq);
     this.serial = new SerialRun(lane);
+  }
+
+  get key(): SessionTokens {
+    return (this.madeKey ??= keyOfLane(this.lane.id, this.lane.home.shard));
   }
 
   get parallel(): ParallelRuns {

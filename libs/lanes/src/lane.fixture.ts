@@ -2,6 +2,7 @@ import { QUEUE_DEFAULTS, type Head } from '#contracts';
 import { emptyHead, type LoadedHead } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import { cursorAfter } from './lane-cursor.js';
+import { laneId } from './lane-id.js';
 import type { CutTurn } from './lane-recovery.js';
 import { Lane, type LaneHome } from './lane.js';
 
@@ -9,7 +10,7 @@ import { Lane, type LaneHome } from './lane.js';
 
 export const NOW = 1_000;
 export const key = { shard: 0, agentToken: 'main', sessionToken: 's' };
-export const HOME: LaneHome = { state: 'open', isCaughtUp: true };
+export const HOME: LaneHome = { shard: 0, state: 'open', isCaughtUp: true };
 
 export function item(seq: number, route = ''): InboxItem {
   const message = { v: 1 as const, kind: 'message' as const, id: `m${seq}`, text: 'x' };
@@ -67,7 +68,7 @@ export function loaded(head: Partial<Head> = {}, seq = 7): LoadedHead {
 }
 
 export function openLane(items: readonly InboxItem[], from = loaded()): Lane {
-  const lane = new Lane(key, HOME);
+  const lane = new Lane(laneId(key), HOME);
   lane.open(from);
   for (const each of items) lane.arrive(each, 0);
   return lane;

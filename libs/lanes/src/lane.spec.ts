@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { makeRunId } from '#contracts';
 import { MAX_RECORD_MESSAGES, type LoadedHead } from './head.js';
+import { laneId } from './lane-id.js';
 import { broken, HOME, item, key, loaded, NOW, openLane, runTurn, seqsOf } from './lane.fixture.js';
 import { Lane } from './lane.js';
 
@@ -25,7 +26,7 @@ describe('queue', () => {
   });
 
   it('L1 what came before the head was read, and the head has decided, is gone once it is open', () => {
-    const lane = new Lane(key, HOME);
+    const lane = new Lane(laneId(key), HOME);
     for (const seq of [1, 2, 3, 4]) lane.arrive(seq === 2 ? broken(seq) : item(seq), 0);
     expect(lane.serial.canTake(NOW)).toBe(false);
     lane.open(loaded({ upto: 3 }));
@@ -128,7 +129,7 @@ describe('frozen batch', () => {
 
 describe('hold', () => {
   const held = (from: LoadedHead): Lane => {
-    const lane = new Lane(key, HOME);
+    const lane = new Lane(laneId(key), HOME);
     lane.hold = { holder: 'w/0', since: 7 };
     lane.arrive(item(1), 0);
     lane.open(from);

@@ -1,8 +1,16 @@
 import { QUEUE_DEFAULTS, type Head, type QueueSettings, type SessionTokens } from '#contracts';
-import { emptyHead, isDecided, MAX_DONE_RANGES, MAX_RECORD_MESSAGES, type LoadedHead } from './head.js';
+import {
+  emptyHead,
+  isDecided,
+  withSharedEmpties,
+  MAX_DONE_RANGES,
+  MAX_RECORD_MESSAGES,
+  type LoadedHead,
+} from './head.js';
 import { readInboxItem, type InboxItem, type ItemRules, type RawInboxMessage } from './inbox-item.js';
 import { isHoldOver, type Hold } from './hold.js';
 import { BodyBudget } from './body-budget.js';
+import { keyOfLane } from './lane-id.js';
 import type { LaneBacklog } from './lane-backlog.js';
 import { withoutHoldings } from './held-tasks.js';
 import { cutRun, type CutTurn } from './lane-recovery.js';
@@ -51,6 +59,7 @@ export interface LaneOptions extends ItemRules {
 
 /** Where a lane lives: the shard, as long as this process has it. */
 export interface LaneHome {
+  readonly shard: number;
   readonly state: 'open' | 'releasing' | 'closed';
   /** Everything that was stored when reading began was received. */
   readonly isCaughtUp: boolean;
@@ -97,11 +106,16 @@ export class Lane {
   writing: Promise<unknown> | undefined;
 
   constructor(
-    readonly key: SessionTokens,
+    /** `<agentToken>.<sessionToken>` */
+    readonly id: string,
     readonly home: LaneHome,
     private readonly options: LaneOptions = DEFAULTS,
   ) {}
 
+  /** Made anew while it rests. */
+  get key(): SessionTokens {
+    return this.workload?.key ?? keyOfLane(this.id, this.home.shard);
+  }
   private get atHand(): LaneWorkload {
     return (this.workload ??= this.makeWorkload());
   }
@@ -150,7 +164,8 @@ export class Lane {
   }
 
   readItem(raw: RawInboxMessage): InboxItem {
-    return readInboxItem(this.key, raw, this.options);
+    // Not the one that the workload keeps: a lane that waits for a slot does without.
+    return readInboxItem(keyOfLane(this.id, this.home.shard), raw, this.options);
   }
 
   get isOpen(): boolean {
@@ -261,9 +276,10 @@ export class Lane {
   /** The head was read: from here on the lane may run, unless a former owner still does. */
   open(loaded: LoadedHead): void {
     this.isLoaded = true;
+    const shared = { ...loaded, head: withSharedEmpties(loaded.head) };
     this.workload?.backlog.begin(loaded.head.nextSequence);
     if (this.hold !== undefined && isHoldOver(this.hold, loaded)) this.hold = undefined;
-    this.goOnFrom(loaded);
+    this.goOnFrom(shared);
   }
 
   /**

@@ -17,7 +17,9 @@ const MAX_AGAIN = 64;
 
 /** A run beside others: one message, or as many as a full queue makes of it. It is there once, for one batch. */
 export class ParallelRun extends LaneRun {
-  override readonly isParallel = true;
+  override get isParallel(): boolean {
+    return true;
+  }
 
   constructor(
     lane: Lane,

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { setUpProcess } from './lane-process.fixture.js';
-import { sessionKey } from './lane-runner.fixture.js';
 import { HOME } from './lane.fixture.js';
 import { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
@@ -26,7 +25,7 @@ async function setUp(sessions: readonly string[], capacity = 100) {
 }
 
 describe('Quarantine', () => {
-  const run = (session: string): LaneRun => new Lane(sessionKey(session), HOME).serial;
+  const run = (session: string): LaneRun => new Lane(`main.${session}`, HOME).serial;
 
   it('has one inside; who waited may try when it leaves, each once', () => {
     const quarantine = new Quarantine();

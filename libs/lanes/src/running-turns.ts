@@ -7,7 +7,7 @@ import type { LaneRun } from './lane-run.js';
 import type { RecordStore, TurnRunner } from './lane-ports.js';
 import type { AttemptEnd, Settled } from './task-ports.js';
 import type { LaneRefill } from './lane-refill.js';
-import { laneId } from './lane-table.js';
+import { laneId } from './lane-id.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
 import { Quarantine } from './quarantine.js';
 import { RunTable } from './run-table.js';
@@ -147,8 +147,7 @@ export class RunningTurns {
   /** The lane of a session of which a turn runs here, whoever owns its shard. */
   find(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>): Lane | undefined {
     const id = laneId(key);
-    for (const [{ lane, batch }] of this.turns.entries())
-      if (batch !== undefined && laneId(lane.key) === id) return lane;
+    for (const [{ lane, batch }] of this.turns.entries()) if (batch !== undefined && lane.id === id) return lane;
     return undefined;
   }
 
@@ -306,7 +305,7 @@ export class RunningTurns {
   /** Whether nothing came in between while something was awaited. */
   private mayGoOn(run: LaneRun): boolean {
     const { lane } = run;
-    const isOurs = lane.home.state === 'open' && !lane.isStopped && this.options.mayStart(lane.key.shard);
+    const isOurs = lane.home.state === 'open' && !lane.isStopped && this.options.mayStart(lane.home.shard);
     const mayBegin = run.isParallel || lane.backlog.controls.length === 0;
     return isOurs && mayBegin && run.canTake(this.options.clock.now());
   }

@@ -9,12 +9,19 @@ import { firstWindow } from './waiting-window.js';
 
 /** The run of what waits its turn: at most one at a time (L1). Everything but `concurrent` goes through it. */
 export class SerialRun extends LaneRun {
-  override readonly isParallel = false;
   /** Of messages up to here a dead owner may have begun a turn that left no sign. */
   private maybeBegunUpTo = 0;
   private incompleteRunId: string | undefined;
+  private madeAlone: readonly LaneRun[] | undefined;
+
+  override get isParallel(): boolean {
+    return false;
+  }
+
   /** What runs of a lane that has no other runs: asked for at every step. */
-  readonly alone: readonly LaneRun[] = [this];
+  get alone(): readonly LaneRun[] {
+    return (this.madeAlone ??= [this]);
+  }
 
   /** Nothing has to be known of it to begin the next turn. */
   get isSpent(): boolean {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { emptyHead } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import { cursorAfter } from './lane-cursor.js';
+import { laneId } from './lane-id.js';
 import { broken, HOME, item, key, loaded, order, seqsOf } from './lane.fixture.js';
 import { Lane } from './lane.js';
 import { TaskClaims } from './task-claims.js';
@@ -37,7 +38,7 @@ describe('claims', () => {
 
 describe('a lane', () => {
   const laneOf = (items: readonly InboxItem[], from = loaded()): Lane => {
-    const lane = new Lane(key, HOME);
+    const lane = new Lane(laneId(key), HOME);
     for (const each of items) lane.arrive(each, 0);
     lane.open(from);
     return lane;

@@ -38,7 +38,9 @@ function start({ isOutside = false, ownPolicy = policy } = {}) {
       return handler.promise;
     },
   };
-  const items = [3, 5].map((seq) => readInboxItem(sessionKey('a'), rawMessage(seq), { queueingOf: () => QUEUE_DEFAULTS }));
+  const items = [3, 5].map((seq) =>
+    readInboxItem(sessionKey('a'), rawMessage(seq), { queueingOf: () => QUEUE_DEFAULTS }),
+  );
   const batch = {
     runId: 'r',
     attempt: 2,
