@@ -214,8 +214,10 @@ class World implements WorkerWorld {
     const { upto } = known.head;
     if (last.seq !== known.seq)
       this.violations.push(`${session} is remembered at record ${known.seq}, and is at ${last.seq}`);
-    for (const { seq } of this.broker.inbox.filter((message) => message.session === session && message.seq <= upto)) {
-      if (!isDecided(last.head, seq)) this.violations.push(`message ${seq} is remembered as decided, and is not (L3)`);
+    for (const { seq } of this.broker.inbox.filter((message) => message.session === session)) {
+      const isKnown = seq <= upto;
+      if (isDecided(last.head, seq) === isKnown) continue;
+      this.violations.push(`message ${seq} is remembered as ${isKnown ? 'decided' : 'open'}, and is not (L1 L3)`);
     }
   }
 

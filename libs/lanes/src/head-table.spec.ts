@@ -40,6 +40,17 @@ describe('a table of heads', () => {
     for (let i = 0; i < 16; i++) expect(table.take(`n${i}`)).toBe(i === 0 ? 1 : 100 + ((i * 7) % 16));
   });
 
+  it.each([
+    ['n10739', 'n45150'],
+    ['n26021', 'n28424'],
+  ])('tells %s and %s apart, half of whose hashes in the table agree', (one, other) => {
+    const table = new HeadTable(BUCKET_BYTES);
+    table.put(one, 1);
+    expect(table.take(other)).toBeUndefined();
+    table.put(other, 2);
+    expect([table.take(one), table.take(other)]).toEqual([1, 2]);
+  });
+
   it.each([0, BUCKET_BYTES - 1])('of %i bytes keeps nothing', (bytes) => {
     const table = new HeadTable(bytes);
     table.put('a', 1);

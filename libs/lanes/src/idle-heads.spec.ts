@@ -9,7 +9,7 @@ import { ShardLanes, type LaneProgress } from './lane-table.js';
 import { loaded } from './lane.fixture.js';
 import { Lane } from './lane.js';
 
-const EMPTY = { read: 0, tail: 0 };
+const EMPTY = { read: 4, tail: 0 };
 const HOLD = { holder: 'w/0', since: 4 };
 
 function heads(): IdleHeads {
@@ -27,12 +27,15 @@ describe('of a forgotten lane', () => {
     const idle = heads();
     const home = new ShardLanes(0, EMPTY);
     idle.keep(laneIn(home, 'a', loaded({ upto: 3 }, 7)));
+    // More than was received: a former owner decided it.
+    idle.keep(laneIn(home, 'c', loaded({ upto: 5 }, 6)));
     idle.keep(laneIn(home, 'b', loaded({ upto: 4 }, 8)));
     home.sawUpTo(20);
     expect(idle.take(laneIn(home, 'a'), 21)).toEqual(loaded({ upto: 20 }, 7));
     // It is about to write records.
     expect(idle.take(laneIn(home, 'a'), 22)).toBeUndefined();
     expect(idle.take(laneIn(home, 'b'), 22)).toEqual(loaded({ upto: 20 }, 8));
+    expect(idle.take(laneIn(home, 'c'), 22)).toBeUndefined();
   });
 
   const run = { runId: 'r', seqs: [9], attempt: 2, crashes: 0 };

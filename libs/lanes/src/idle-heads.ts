@@ -9,9 +9,9 @@ import type { Lane } from './lane.js';
  * compared with. The next message of such a session needs no look at the broker.
  *
  * Nothing else has to be kept. A lane is forgotten only when everything that was received of its session is decided, and
- * everything of its shard up to `readTo` was received: so all of the session up to there is decided, and nothing above. That
- * also holds for a session that the table takes for another one: no message is lost by it. The sequence is then wrong, so its
- * record does not win, the real head comes back with the answer, and the turn runs again.
+ * everything of its shard up to `readTo` was received: so all of the session up to there is decided, and nothing above. Also of
+ * a session that the table takes for another one: it loses no message. Only the sequence is wrong then, so its record does not
+ * win, the real head comes back with the answer, and the turn runs again.
  *
  * An entry is true as long as no other process writes the session's records, which is as long as the shard is ours. Each
  * opening of a shard has names of its own: what is left of an earlier one is never found, and makes room for what comes.
@@ -21,8 +21,11 @@ export class IdleHeads {
 
   /** The lane is forgotten. */
   keep(lane: Lane): void {
-    const isCertain = lane.home.state === 'open' && !lane.isContested && lane.unfenced === undefined;
-    if (isCertain && lane.headSeq > 0 && saysNothing(lane.head)) this.table.put(nameOf(lane), lane.headSeq);
+    const { head, headSeq, isContested, unfenced } = lane;
+    const home = lane.home as ShardLanes;
+    if (headSeq === 0 || home.state !== 'open' || isContested || unfenced !== undefined) return;
+    // Its record may know more than this process: what a former owner decided is still to be received.
+    if (head.upto <= home.readTo && saysNothing(head)) this.table.put(nameOf(lane), headSeq);
   }
 
   /**

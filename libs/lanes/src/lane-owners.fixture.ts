@@ -191,8 +191,10 @@ export class World {
     const last = this.records.head(session);
     if (last.seq !== seq) this.violations.push(`${session} is remembered at record ${seq}, and is at ${last.seq}`);
     for (const [i, entry] of this.inbox.entries()) {
-      if (entry.session !== session || i + 1 > upto || isDecided(last.head, i + 1)) continue;
-      this.violations.push(`${session}/${i + 1} is remembered as decided, and is not (L3)`);
+      if (entry.session !== session || isDecided(last.head, i + 1) === i + 1 <= upto) continue;
+      this.violations.push(
+        `${session}/${i + 1} is remembered as ${i + 1 <= upto ? 'decided' : 'open'}, and is not (L1 L3)`,
+      );
     }
   }
 
