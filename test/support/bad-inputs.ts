@@ -293,6 +293,11 @@ export const BAD_STARTS: readonly BadStart[] = [
   env('a worker id with a slash', { LANEKEEPER_WORKER_ID: 'a/b' }, /LANEKEEPER_WORKER_ID/),
   env('a capacity of nothing', { LANEKEEPER_WORKER_CAPACITY: '0' }, /LANEKEEPER_WORKER_CAPACITY/),
   env('a capacity of a half', { LANEKEEPER_WORKER_CAPACITY: '1.5' }, /LANEKEEPER_WORKER_CAPACITY/),
+  env(
+    'a head table without an end',
+    { LANEKEEPER_WORKER_HEAD_TABLE_BYTES: '1073741825' },
+    /LANEKEEPER_WORKER_HEAD_TABLE_BYTES/,
+  ),
   env('a drain time that is a word', { LANEKEEPER_DRAIN_MS: '30s' }, /LANEKEEPER_DRAIN_MS/),
   env('a log level that is none', { LANEKEEPER_LOG_LEVEL: 'loud' }, /LANEKEEPER_LOG_LEVEL/),
   env('a misspelt variable', { LANEKEEPER_HTTP_PROT: '7070' }, /did you mean LANEKEEPER_HTTP_PORT/),

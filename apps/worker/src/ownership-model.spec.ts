@@ -11,10 +11,9 @@ import {
   type SessionRecord,
   type SessionTokens,
 } from '#contracts';
-import { isDecided, type TurnOutcome, type TurnPolicy, type TurnRunner, type TurnWork } from '#lanes';
+import { isDecided, type LoadedHead, type TurnOutcome, type TurnPolicy, type TurnRunner, type TurnWork } from '#lanes';
 import { ModelBroker } from './ownership-broker.fixture.js';
-import type { ModelWorld } from './ownership-host.fixture.js';
-import { ModelWorker, SHARDS } from './ownership-worker.fixture.js';
+import { ModelWorker, SHARDS, type WorkerWorld } from './ownership-worker.fixture.js';
 
 /**
  * Ownership against chance, on the real lanes and the real keeper of shards: workers come, drain, die, are stopped and go
@@ -145,10 +144,12 @@ const noneSeen = () => ({
   retried: 0,
   beside: 0,
   late: 0,
+  /** Heads of forgotten lanes that were not read again. */
+  remembered: 0,
   ...left(),
 });
 
-class World implements ModelWorld {
+class World implements WorkerWorld {
   readonly clock = new ModelClock();
   readonly broker: ModelBroker;
   readonly violations: string[] = [];
@@ -203,6 +204,21 @@ class World implements ModelWorld {
 
   nextLag(): number {
     return this.next('lag', this.plan.lags);
+  }
+
+  /** What the owner remembers of a session is what its last record says. */
+  remember({ incarnation }: ModelWorker, { shard, sessionToken: session }: SessionTokens, known: LoadedHead): void {
+    if (this.broker.leases.get(shard)?.lease.owner !== incarnation) return;
+    this.seen.remembered++;
+    const last = this.broker.head(session);
+    const { upto } = known.head;
+    if (last.seq !== known.seq)
+      this.violations.push(`${session} is remembered at record ${known.seq}, and is at ${last.seq}`);
+    for (const { seq } of this.broker.inbox.filter((message) => message.session === session)) {
+      const isKnown = seq <= upto;
+      if (isDecided(last.head, seq) === isKnown) continue;
+      this.violations.push(`message ${seq} is remembered as ${isKnown ? 'decided' : 'open'}, and is not (L1 L3)`);
+    }
   }
 
   async run(): Promise<void> {

@@ -1,4 +1,5 @@
-import { keyOfLane, LaneRunner, type Holders, type TurnRunner } from '#lanes';
+import type { SessionTokens } from '#contracts';
+import { HeadTable, IdleHeads, keyOfLane, LaneRunner, type Holders, type LoadedHead, type TurnRunner } from '#lanes';
 import { ShardKeeper, type ShardProgress, type ShardStart, type ShardWork } from '#shards';
 import { silentLogger } from '#telemetry';
 import { HolderVerdicts } from './holder-verdicts.js';
@@ -129,6 +130,24 @@ function toRaw({ seq, route, strategy, sequence, order, at }: ModelMessage) {
   return { seq, storedAtMs: at, data: Buffer.from(body), header: () => '' };
 }
 
+class ModelHeads extends IdleHeads {
+  constructor(private readonly onTake: (key: SessionTokens, known: LoadedHead) => void) {
+    super(new HeadTable(256));
+  }
+
+  override take(...asked: Parameters<IdleHeads['take']>): LoadedHead | undefined {
+    const known = super.take(...asked);
+    if (known !== undefined) this.onTake(asked[0].key, known);
+    return known;
+  }
+}
+
+/** What its workers tell it. */
+export interface WorkerWorld extends ModelWorld {
+  /** A worker knows the head of a session without reading it. */
+  remember?(worker: ModelWorker, key: SessionTokens, known: LoadedHead): void;
+}
+
 let ids = 0;
 
 export class ModelWorker {
@@ -140,7 +159,7 @@ export class ModelWorker {
 
   constructor(
     readonly id: string,
-    world: ModelWorld,
+    world: WorkerWorld,
     turns: (worker: ModelWorker) => TurnRunner,
     private readonly drainMs: number,
   ) {
@@ -159,6 +178,7 @@ export class ModelWorker {
             return { messages: world.broker.inbox.filter(isAsked).map(toRaw), readTo: seqs.at(-1) ?? 0 };
           }),
       },
+      heads: new ModelHeads((key, known) => world.remember?.(this, key, known)),
       // So that lanes come and go, and most of what waits is read twice.
       memory: { bodyBytes: 200, idleLanes: 1, idleBytes: 1_000, idleMs: 60_000 },
       turns: turns(this),

@@ -10,7 +10,7 @@ import {
   type BrokerConnection,
   type PublishChannel,
 } from '#jetstream';
-import { describeRuns, LaneRunner } from '#lanes';
+import { describeRuns, HeadTable, IdleHeads, LaneRunner } from '#lanes';
 import { KeyLeaseStore, KeyMemberStore, ShardKeeper } from '#shards';
 import type { Logger } from '#telemetry';
 import { AgentRunner, type BoundAgent } from './agent-runner.js';
@@ -67,6 +67,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
   const lanes: LaneRunner = new LaneRunner({
     store,
     inbox: lookup,
+    heads: new IdleHeads(new HeadTable(settings.worker.headTableBytes)),
     holders,
     turns: new AgentRunner(agents, guarded),
     clock: systemClock,

@@ -17,6 +17,7 @@ const VARIABLES: Readonly<Record<string, { path: readonly string[]; number?: tru
   LANEKEEPER_NAMESPACE: { path: ['namespace'] },
   LANEKEEPER_WORKER_ID: { path: ['worker', 'id'] },
   LANEKEEPER_WORKER_CAPACITY: { path: ['worker', 'capacity'], number: true },
+  LANEKEEPER_WORKER_HEAD_TABLE_BYTES: { path: ['worker', 'headTableBytes'], number: true },
   LANEKEEPER_AGENT_URL: { path: ['agents', 'main', 'url'] },
   LANEKEEPER_AGENT_SECRET: { path: ['agents', 'main', 'secret'] },
   LANEKEEPER_DRAIN_MS: { path: ['drainMs'], number: true },

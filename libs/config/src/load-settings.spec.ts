@@ -52,7 +52,7 @@ describe('defaults', () => {
       namespace: 'lk',
       shards: 64,
       agents: { main: LIMITS, echo: LIMITS },
-      worker: { capacity: 1000 },
+      worker: { capacity: 1000, headTableBytes: 16_777_216 },
       membership: { ttlMs: 10_000, renewMs: 2_000 },
       gateway: {},
       guard: {
@@ -98,6 +98,7 @@ describe('precedence', () => {
       LANEKEEPER_NAMESPACE: 'blue2',
       LANEKEEPER_WORKER_ID: 'w-1',
       LANEKEEPER_WORKER_CAPACITY: '7',
+      LANEKEEPER_WORKER_HEAD_TABLE_BYTES: '0',
       LANEKEEPER_DRAIN_MS: '0',
       LANEKEEPER_LOG_LEVEL: 'silent',
     };
@@ -106,7 +107,7 @@ describe('precedence', () => {
       dataDir: '/var/lib/lk',
       nats: { url: 'tls://me:pw@broker:4222' },
       namespace: 'blue2',
-      worker: { id: 'w-1', capacity: 7 },
+      worker: { id: 'w-1', capacity: 7, headTableBytes: 0 },
       drainMs: 0,
       log: { level: 'silent' },
     });

@@ -49,6 +49,11 @@ const worker = group({
   id: text(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 of the characters A-Z a-z 0-9 _ -').optional(),
   /** Turns that may run at once in this worker - turns - default 1000 (turns mostly wait on I/O). */
   capacity: integer(1, 100_000, 'a whole number of turns from 1 to 100000').default(1000),
+  /**
+   * What this worker remembers of sessions that it has not in memory any more, 16 for each, so that their next message needs
+   * no look at the broker - bytes - default 16777216 (16 MiB, about a million sessions) - 0 = nothing.
+   */
+  headTableBytes: integer(0, 1_073_741_824, 'a whole number of bytes from 0 to 1073741824').default(16_777_216),
 });
 
 const membership = group({

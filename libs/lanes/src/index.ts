@@ -1,5 +1,7 @@
 export type { Batch } from './batch.js';
 export { decide, emptyHead, isDecided, type LoadedHead } from './head.js';
+export { HeadTable } from './head-table.js';
+export { IdleHeads } from './idle-heads.js';
 export { describeRuns } from './lane-description.js';
 export type { Holders } from './lane-holds.js';
 export type { InboxSource, InboxPart, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';

@@ -1,5 +1,6 @@
 import type { Clock } from '#contracts';
 import type { Logger } from '#telemetry';
+import type { IdleHeads } from './idle-heads.js';
 import type { LaneHolds } from './lane-holds.js';
 import type { RecordStore } from './lane-ports.js';
 import type { ShardLanes } from './lane-table.js';
@@ -7,6 +8,7 @@ import type { Lane, LaneHome } from './lane.js';
 
 export interface LaneLoaderOptions {
   readonly store: RecordStore;
+  readonly heads: IdleHeads;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -25,12 +27,13 @@ export class LaneLoader {
 
   /** `firstSeq`: the first message of the session that this process knows of. Never rejects. */
   async load(lane: Lane, firstSeq: number): Promise<void> {
-    const { store, clock, log } = this.options;
+    const { store, heads, clock, log } = this.options;
     const home = lane.home as ShardLanes;
     if (home.state === 'closed') return;
     try {
       const reading = home.mayBeCut(firstSeq, 0) ? store.loadCutTurn(lane.key) : undefined;
-      const loaded = await store.loadHead(lane.key);
+      // Also one that is known is waited for: the lane has to have its message when it opens, or it would be forgotten at once.
+      const loaded = await (heads.take(lane, firstSeq) ?? store.loadHead(lane.key));
       const cut = await reading;
       // Given away in the meantime: nobody is to wait for it here.
       if ((home as LaneHome).state === 'closed') return;

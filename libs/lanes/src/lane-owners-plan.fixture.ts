@@ -73,6 +73,8 @@ export const noneSeen = () => ({
   dropped: 0,
   expired: 0,
   late: 0,
+  /** Heads of forgotten lanes that were not read again. */
+  remembered: 0,
   refused: 0,
   refusedTurns: 0,
   // Of the guard.

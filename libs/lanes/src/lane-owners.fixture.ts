@@ -1,5 +1,8 @@
 import type { Clock, LaneEvent } from '#contracts';
-import { isDecided } from './head.js';
+import { HeadTable } from './head-table.js';
+import { isDecided, type LoadedHead } from './head.js';
+import { IdleHeads } from './idle-heads.js';
+import type { Lane } from './lane.js';
 import type { Holders } from './lane-holds.js';
 import { cancelOrder } from './lane-process.fixture.js';
 import { MEMORY_LIMITS, type LaneRunner } from './lane-runner.js';
@@ -182,6 +185,20 @@ export class World {
     }
   }
 
+  /** What the owner remembers of a session is what its last record says. */
+  remember(process: Process, { key: { sessionToken: session } }: Lane, { head: { upto }, seq }: LoadedHead): void {
+    if (process !== this.owner) return;
+    this.seen.remembered++;
+    const last = this.records.head(session);
+    if (last.seq !== seq) this.violations.push(`${session} is remembered at record ${seq}, and is at ${last.seq}`);
+    for (const [i, entry] of this.inbox.entries()) {
+      if (entry.session !== session || isDecided(last.head, i + 1) === i + 1 <= upto) continue;
+      this.violations.push(
+        `${session}/${i + 1} is remembered as ${i + 1 <= upto ? 'decided' : 'open'}, and is not (L1 L3)`,
+      );
+    }
+  }
+
   begin(process: Process, turn: StartedTurn): void {
     const { session } = turn;
     const key = turn.batch.task?.key;
@@ -199,6 +216,19 @@ export class World {
       if (other === process || this.gone.has(other.worker) || other.turns.of(session).length === 0) continue;
       this.violations.push(`${session} runs at ${other.worker} and ${process.worker} (L1)`);
     }
+  }
+}
+
+/** Of one bucket, so that the table has to forget. */
+class ModelHeads extends IdleHeads {
+  constructor(private readonly onTake: (lane: Lane, known: LoadedHead) => void) {
+    super(new HeadTable(256));
+  }
+
+  override take(lane: Lane, firstSeq: number): LoadedHead | undefined {
+    const known = super.take(lane, firstSeq);
+    if (known !== undefined) this.onTake(lane, known);
+    return known;
   }
 }
 
@@ -236,6 +266,7 @@ class Process {
       onEvent: (_key, event) => void world.events.push(event),
       inbox: new MemoryInbox(() => this.pass()),
       memory: { ...MEMORY_LIMITS, idleLanes: plan.idleLanes },
+      heads: new ModelHeads((lane, known) => world.remember(this, lane, known)),
     });
     this.runner.dropShard(0);
   }

@@ -14,6 +14,8 @@ import {
 import { silentLogger } from '#telemetry';
 import { emptyHead } from './head.js';
 import type { RawInboxMessage } from './inbox-item.js';
+import { HeadTable } from './head-table.js';
+import { IdleHeads } from './idle-heads.js';
 import { LaneRunner, MEMORY_LIMITS, type MemoryLimits } from './lane-runner.js';
 import type { CutTurn } from './lane-recovery.js';
 import type { LaneProgress } from './lane-table.js';
@@ -275,6 +277,8 @@ export interface RunnerParts {
   /** Keeps what the runner receives. */
   readonly inbox?: MemoryInbox;
   readonly memory?: MemoryLimits;
+  /** Default: room for some. */
+  readonly heads?: IdleHeads;
   readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;
 }
 
@@ -326,9 +330,9 @@ export function makeRunner({ store, turns, clock, ...options }: RunnerParts): La
   const { capacity = 100, random = () => 0.5, worker = 'w/1', holders = NO_HOLDERS } = options;
   const { mayStart = () => true, from = { read: 0, tail: 0, open: [] } } = options;
   const newCommitId = (): string => `commit-${++commits}`;
-  const { inbox = new MemoryInbox(), memory = MEMORY_LIMITS } = options;
+  const { inbox = new MemoryInbox(), memory = MEMORY_LIMITS, heads = new IdleHeads(new HeadTable(1_024)) } = options;
   const runner = new LaneRunner({
-    ...{ store, inbox, turns, clock, capacity, random, newCommitId, worker, holders, mayStart, memory },
+    ...{ store, inbox, heads, turns, clock, capacity, random, newCommitId, worker, holders, mayStart, memory },
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
     log: silentLogger,
   });

@@ -1,6 +1,7 @@
 import type { Clock, LaneEvent, SessionAnswer, SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
 import type { RawInboxMessage } from './inbox-item.js';
+import type { IdleHeads } from './idle-heads.js';
 import { IdleLanes, type IdleLimits } from './idle-lanes.js';
 import { BodyBudget } from './body-budget.js';
 import { describeLane } from './lane-description.js';
@@ -33,6 +34,8 @@ import { RunningTurns } from './running-turns.js';
 export interface LaneRunnerOptions {
   readonly store: RecordStore;
   readonly inbox: InboxSource;
+  /** Of sessions whose lanes were forgotten. */
+  readonly heads: IdleHeads;
   readonly turns: TurnRunner;
   readonly holders: Holders;
   readonly clock: Clock;
@@ -296,6 +299,7 @@ export class LaneRunner {
     lane.isStopped = true;
     this.driver.forget(lane);
     (lane.home as ShardLanes).remove(lane);
+    this.options.heads.keep(lane);
   }
 
   private addLane(home: ShardLanes, id: string): Lane {

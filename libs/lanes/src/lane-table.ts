@@ -22,8 +22,12 @@ export interface LaneProgress {
   readonly crash?: { readonly upTo: number; readonly tail: number } | undefined;
 }
 
+let openings = 0;
+
 /** The lanes of a shard while this process owns it. */
 export class ShardLanes implements LaneHome {
+  /** No other opening of a shard by this process has it. */
+  readonly opening = ++openings;
   state: LaneHome['state'] = 'open';
   isCaughtUp = false;
   private readonly lanes = new Map<string, Lane>();
