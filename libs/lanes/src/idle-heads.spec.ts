@@ -17,7 +17,7 @@ function heads(): IdleHeads {
 }
 
 function laneIn(home: ShardLanes, session = 'a', head = loaded()): Lane {
-  const lane = new Lane(sessionKey(session), home);
+  const lane = new Lane(`main.${session}`, home);
   lane.open(head);
   return lane;
 }

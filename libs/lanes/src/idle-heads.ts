@@ -1,7 +1,7 @@
 import type { Head } from '#contracts';
 import { emptyHead, type LoadedHead } from './head.js';
 import type { HeadTable } from './head-table.js';
-import { laneId, type ShardLanes } from './lane-table.js';
+import type { ShardLanes } from './lane-table.js';
 import type { Lane } from './lane.js';
 
 /**
@@ -53,6 +53,6 @@ function saysNothing(head: Head): boolean {
   return [children, relayed, nothing].every((each) => Object.keys(each).length === 0);
 }
 
-function nameOf({ home, key }: Lane): string {
-  return `${(home as ShardLanes).opening} ${laneId(key)}`;
+function nameOf({ home, id }: Lane): string {
+  return `${(home as ShardLanes).opening} ${id}`;
 }
