@@ -1,8 +1,7 @@
 import { Module, type DynamicModule, type Provider, type Type } from '@nestjs/common';
 import { APP_FILTER, DiscoveryModule } from '@nestjs/core';
-import { EchoAgent, HandlerExplorer } from '#agents';
+import { EchoAgent, HandlerExplorer, RethrowFilter } from '#agents';
 import { HandlerRegistrar } from './handler-registrar.provider.js';
-import { RethrowFilter } from './rethrow.filter.js';
 import { TurnServer } from './turn.server.js';
 
 export interface WorkerModuleOptions {

@@ -1,11 +1,17 @@
 import { Injectable } from '@nestjs/common';
-import { DiscoveryService, ExternalContextCreator, MetadataScanner, Reflector } from '@nestjs/core';
+import { ApplicationConfig, DiscoveryService, ExternalContextCreator, MetadataScanner, Reflector } from '@nestjs/core';
 import { isObservable, lastValueFrom } from 'rxjs';
 import { LanekeeperError } from '#contracts';
 import type { TurnHandler } from './handler-answer.js';
+import { hasEnhancers } from './handler-enhancers.provider.js';
 import { ON_TURN } from './on-turn.decorator.js';
 
-/** Finds the `@OnTurn` methods of all providers and wraps each in Nest's guards, pipes, interceptors and filters. */
+type Callback = (...args: unknown[]) => unknown;
+
+/**
+ * Finds the `@OnTurn` methods of all providers and wraps each in Nest's guards, pipes, interceptors and filters. One that
+ * has none of them is called as it is: Nest's way around nothing would take a dozen promises of each turn.
+ */
 @Injectable()
 export class HandlerExplorer {
   constructor(
@@ -13,18 +19,21 @@ export class HandlerExplorer {
     private readonly scanner: MetadataScanner,
     private readonly reflector: Reflector,
     private readonly contexts: ExternalContextCreator,
+    private readonly config: ApplicationConfig,
   ) {}
 
   /** Name -> handler. Throws when two methods claim one name: which one runs would be chance. */
   explore(): Map<string, TurnHandler> {
     const handlers = new Map<string, TurnHandler>();
     const places = new Map<string, { readonly place: string; readonly callback: unknown }>();
-    for (const { instance } of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
+    const wrappers = [...this.discovery.getProviders(), ...this.discovery.getControllers()];
+    const provided = wrappers.map(({ metatype }) => metatype).filter((metatype) => typeof metatype === 'function');
+    for (const { instance } of wrappers) {
       if (typeof instance !== 'object' || instance === null) continue;
       for (const method of this.scanner.getAllMethodNames(Object.getPrototypeOf(instance) as object)) {
-        const callback = (instance as Record<string, unknown>)[method];
+        const callback = (instance as Record<string, Callback | undefined>)[method];
         if (typeof callback !== 'function') continue;
-        const name = this.reflector.get<string | undefined>(ON_TURN, callback as () => unknown);
+        const name = this.reflector.get<string | undefined>(ON_TURN, callback);
         if (name === undefined) continue;
         const place = `${instance.constructor.name}.${method}`;
         const other = places.get(name);
@@ -36,16 +45,18 @@ export class HandlerExplorer {
           );
         }
         places.set(name, { place, callback });
-        handlers.set(name, this.wrap(instance as Record<string, () => unknown>, method));
+        const prototype = Object.getPrototypeOf(instance) as object;
+        const classes = [instance.constructor, ...provided.filter((metatype) => metatype.prototype === prototype)];
+        const isEnhanced = hasEnhancers({ classes, method, callback }, this.config);
+        handlers.set(name, isEnhanced ? this.enhanced(instance, callback, method) : plain(instance, callback));
       }
     }
     return handlers;
   }
 
-  private wrap(instance: Record<string, () => unknown>, method: string): TurnHandler {
-    const callback = instance[method] as () => unknown;
+  private enhanced(instance: object, callback: Callback, method: string): TurnHandler {
     const handler = this.contexts.create(
-      instance,
+      instance as Record<string, Callback>,
       callback,
       method,
       undefined,
@@ -61,4 +72,14 @@ export class HandlerExplorer {
       return isObservable(answer) ? lastValueFrom(answer, { defaultValue: undefined }) : answer;
     };
   }
+}
+
+/** As `enhanced` without an enhancer: the same answers and the same errors. */
+function plain(instance: object, callback: Callback): TurnHandler {
+  return async (turn) => {
+    const answer = await callback.call(instance, turn);
+    if (!isObservable(answer)) return answer;
+    const last = await lastValueFrom(answer);
+    return isObservable(last) ? lastValueFrom(last, { defaultValue: undefined }) : last;
+  };
 }

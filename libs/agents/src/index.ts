@@ -4,6 +4,7 @@ export { applyAnswer, type HandlerAnswer, type TurnHandler } from './handler-ans
 export { HandlerExplorer } from './handler-explorer.provider.js';
 export { AgentConnections, callHttpAgent } from './http/http-agent.client.js';
 export { OnTurn } from './on-turn.decorator.js';
+export { RethrowFilter } from './rethrow.filter.js';
 export { Turn, TurnOverError, type ReplyContent, type TurnMessage, type TurnStart } from './turn.js';
 export { StateMergeError, StateReadOnlyError, type StateMerge, type TurnState } from './turn-state.js';
 export type { TurnSummary } from './turn-summary.js';

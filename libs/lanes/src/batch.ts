@@ -69,6 +69,11 @@ export function runOf({ runId, attempt, crashes, failures, laterSince, items }: 
   return { runId, seqs: items.map(({ seq }) => seq), attempt, crashes, failures, ...later };
 }
 
+/** As `runOf`, when its attempt was cut. */
+export function nextAttempt(batch: Batch): RunInWork {
+  return { ...runOf(batch), attempt: batch.attempt + 1 };
+}
+
 /**
  * What a turn that came to a good end decides about one of its messages: those that were passed as a summary, or as what
  * came before the latest, are told apart.

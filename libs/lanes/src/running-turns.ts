@@ -1,7 +1,7 @@
 import { describeThrown, type CancelTarget, type Clock, type RunInWork, type SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
 import { isMeant } from './lane-cancel.js';
-import { runOf, type Batch } from './batch.js';
+import { nextAttempt, runOf, type Batch } from './batch.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
 import type { RecordStore, TurnRunner } from './lane-ports.js';
@@ -210,7 +210,7 @@ export class RunningTurns {
     this.execute(run, turn, run.take(this.options.clock.now()), false);
   }
 
-  private afterPreparing(run: LaneRun, turn: RunningTurn, preparing: Promise<Prepared | undefined>): void {
+  private afterPreparing(run: LaneRun, turn: RunningTurn, preparing: Preparing): void {
     preparing
       .then((prepared) => {
         if (prepared === undefined) this.ended(run, turn);
@@ -220,11 +220,7 @@ export class RunningTurns {
   }
 
   /** Undefined when the lane cannot go on with its turn now; the end of this one drives it on. */
-  private async prepare(
-    run: LaneRun,
-    known: RunInWork | undefined,
-    isComplete: boolean,
-  ): Promise<Prepared | undefined> {
+  private async prepare(run: LaneRun, known: RunInWork | undefined, isComplete: boolean): Preparing {
     if (!isComplete && !(await this.readAgain(run))) return undefined;
     const first = known ?? run.toRecord();
     const batch = first === undefined ? run.take(this.options.clock.now()) : await this.record(run, first);
@@ -389,10 +385,7 @@ export class RunningTurns {
 
   private countDiscarded(runId: string | undefined): void {
     this.discardedTurns++;
-    this.options.log.warn(
-      { runId, discarded: this.discardedTurns },
-      'result discarded: somebody else decided this batch',
-    );
+    this.options.log.warn({ runId, discarded: this.discardedTurns }, 'result discarded: another record stands');
   }
 }
 
@@ -402,6 +395,4 @@ interface Prepared {
   readonly isRecorded: boolean;
 }
 
-function nextAttempt(batch: Batch): RunInWork {
-  return { ...runOf(batch), attempt: batch.attempt + 1 };
-}
+type Preparing = Promise<Prepared | undefined>;

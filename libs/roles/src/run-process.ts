@@ -1,6 +1,6 @@
-import { setFlagsFromString } from 'node:v8';
 import { loadSettings, type Settings } from '#config';
 import { createLogger, type Logger } from '#telemetry';
+import { setEngineFlags } from './engine-flags.js';
 
 /** A service that runs; `url` when it serves HTTP. */
 export interface RunningService {
@@ -30,10 +30,7 @@ export async function runProcess(
   service: string,
   start: (context: ProcessContext) => Promise<RunningService>,
 ): Promise<void> {
-  // V8 puts what a place of the code makes into the old generation when nearly all of its first objects have survived a
-  // collection. While the young generation is as small as at a start, what turns under way hold does, so it learns that from
-  // objects that live for milliseconds: from then on each of them stays, with all it refers to, until the next full collection.
-  setFlagsFromString('--no-allocation-site-pretenuring');
+  setEngineFlags();
   const stopping = new AbortController();
   let signals = 0;
   for (const name of STOP_SIGNALS) {

@@ -6,20 +6,41 @@ import { spawnOwned, type OwnedProcess } from './owned-process.js';
  * Runs a few lines of JavaScript in a process of its own, on our sources without a build: `await import('#jetstream')`
  * works there. For tests in which the one that uses a library has to be killed.
  */
-export function spawnSourceProgram(program: string): Promise<OwnedProcess> {
+export function spawnSourceProgram(program: string, engineFlags: readonly string[] = []): Promise<OwnedProcess> {
   const root = packageRoot();
-  const flags = ['--conditions=development', '--experimental-transform-types', '--disable-warning=ExperimentalWarning'];
+  const flags = [
+    ...engineFlags,
+    '--conditions=development',
+    '--experimental-transform-types',
+    '--disable-warning=ExperimentalWarning',
+  ];
   const args = [...flags, '--import', resolver, '--input-type=module', '-e', program];
   return spawnOwned({ command: process.execPath, args, env: hostEnv(), cwd: root });
 }
 
-// Imports end in .js while the sources end in .ts; Node alone does not know that they are the same.
+// Imports end in .js while the sources end in .ts; Node alone does not know that they are the same. It knows no decorators
+// either: sources that have some are compiled as the build compiles them.
 const resolver = `data:text/javascript,${encodeURIComponent(`
-  import { registerHooks } from 'node:module';
+  import { readFileSync } from 'node:fs';
+  import { createRequire, registerHooks } from 'node:module';
+  import { fileURLToPath } from 'node:url';
+  const require = createRequire(process.cwd() + '/');
+  const compile = (source) => {
+    const ts = require('typescript');
+    const { config } = ts.readConfigFile('tsconfig.json', ts.sys.readFile);
+    const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, '.');
+    return ts.transpileModule(source, { compilerOptions: { ...options, sourceMap: false, module: ts.ModuleKind.ESNext } }).outputText;
+  };
   registerHooks({
     resolve(specifier, context, next) {
       const ours = specifier.startsWith('.') && !context.parentURL?.includes('/node_modules/');
       return next(ours ? specifier.replace(/\\.js$/, '.ts') : specifier, context);
+    },
+    load(url, context, next) {
+      if (!url.startsWith('file:') || !url.endsWith('.ts')) return next(url, context);
+      const source = readFileSync(fileURLToPath(url), 'utf8');
+      if (!/^ *@[A-Z]/m.test(source)) return next(url, context);
+      return { format: 'module', source: compile(source), shortCircuit: true };
     },
   });
 `)}`;
