@@ -160,7 +160,7 @@ export class ModelWorker {
           }),
       },
       // So that lanes come and go, and most of what waits is read twice.
-      memory: { bodyBytes: 200, idleLanes: 1, idleBytes: 1_000, idleMs: 60_000 },
+      memory: { openLanes: 1_000, bodyBytes: 200, idleLanes: 1, idleBytes: 1_000, idleMs: 60_000 },
       turns: turns(this),
       newCommitId: () => `commit-${++ids}`,
       random: () => 0.5,

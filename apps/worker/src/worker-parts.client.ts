@@ -67,6 +67,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
   const lanes: LaneRunner = new LaneRunner({
     store,
     inbox: lookup,
+    ahead: lookup,
     holders,
     turns: new AgentRunner(agents, guarded),
     clock: systemClock,
@@ -95,6 +96,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
       capacity: settings.worker.capacity,
       running: lanes.running,
       waiting: lanes.waiting,
+      paused: lanes.paused,
       ...lanes.memory,
       busy: eventLoop.share(),
       leaked: lanes.leaked,

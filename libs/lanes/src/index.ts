@@ -2,7 +2,15 @@ export type { Batch } from './batch.js';
 export { decide, emptyHead, isDecided, type LoadedHead } from './head.js';
 export { describeRuns } from './lane-description.js';
 export type { Holders } from './lane-holds.js';
-export type { InboxSource, InboxPart, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
+export type {
+  AheadSource,
+  InboxSource,
+  InboxPart,
+  RecordStore,
+  TurnRunner,
+  TurnWork,
+  WriteOutcome,
+} from './lane-ports.js';
 export type { CutTurn } from './lane-recovery.js';
 export { LaneRunner } from './lane-runner.js';
 export { keyOfLane, laneId, type LaneProgress } from './lane-table.js';

@@ -32,7 +32,10 @@ export class ShardLanes implements LaneHome {
   private readonly unsettled = new Set<Lane>();
   /** How many of its lanes wait for a slot. */
   waiting = 0;
-  /** Told when there is room for more of them again. */
+  /** No more of it is read for now. */
+  isPaused = false;
+  isBehind = false;
+  /** Told when there is room for more of it again. */
   onRoom: (() => void) | undefined;
   /** Everything of the shard up to here was received. */
   readTo: number;
@@ -107,6 +110,11 @@ export class ShardLanes implements LaneHome {
       else open.push(lane);
     }
     return open;
+  }
+
+  /** As `open`, some others among them, and one at a time. */
+  get maybeOpen(): Iterable<Lane> {
+    return this.unsettled;
   }
 
   get all(): Iterable<Lane> {

@@ -50,6 +50,8 @@ export interface LaneHome {
   readonly state: 'open' | 'releasing' | 'closed';
   /** Everything that was stored when reading began was received. */
   readonly isCaughtUp: boolean;
+  /** No more of it is read for now, or was for a while: something that is stored for its lanes may not be received yet. */
+  readonly isBehind: boolean;
 }
 
 const NONE: readonly LaneRun[] = [];
@@ -73,6 +75,8 @@ export class Lane {
   unreadFrom: number | undefined;
   /** By our own clock. */
   lastArrivalAt = 0;
+  /** What was stored of it up to this time was received, however far its shard is read - ms since the epoch. */
+  private readAt = 0;
   /** How messages wait that say nothing of their own. */
   readonly ownQueueing: QueueSettings;
   /** Some message of it waits otherwise. */
@@ -240,7 +244,29 @@ export class Lane {
   /** When the wait of a numbered message for those before it is over, by the clock of `giveUpGaps`; undefined = nobody waits. */
   gapEndsAt(now: number): number | undefined {
     // Until everything was read, what is waited for may be on its way.
-    return this.home.isCaughtUp && this.backlog.beyond.length === 0 ? this.backlog.gapEndsAt(now) : undefined;
+    const isRead = this.home.isCaughtUp || this.readAt > 0;
+    return isRead && this.backlog.beyond.length === 0 ? this.backlog.gapEndsAt(now) : undefined;
+  }
+
+  /** Up to when everything of it was received that is stored, as far as anybody can tell - ms since the epoch. */
+  readUpTo(now: number): number {
+    return this.home.isCaughtUp && !this.home.isBehind ? now : this.readAt;
+  }
+
+  /** It was read to its end by itself. */
+  wasReadAt(now: number): void {
+    this.readAt = Math.max(this.readAt, now);
+    this.giveUpOnMissing();
+  }
+
+  /** It can go on only when it is known whether the unread part of its shard has something of it. */
+  needsReadingAhead(now: number): boolean {
+    if (!this.home.isBehind || !this.isLoaded || this.hold !== undefined || this.unreadFrom !== undefined) return false;
+    if (this.serial.isWindowUnread) return (this.serial.windowEndsAt ?? 0) <= now;
+    if (this.isIncomplete) return true;
+    if (this.backlog.early.length === 0 || this.backlog.beyond.length > 0) return false;
+    const endsAt = this.gapEndsAt(now) ?? 0;
+    return endsAt <= now && this.readAt < Math.max(1, endsAt);
   }
 
   /** Our record stands. */
