@@ -14,6 +14,7 @@ import {
   type StartedTurn,
 } from './lane-runner.fixture.js';
 import type { Holders } from './lane-holds.js';
+import type { AheadSource } from './lane-ports.js';
 import type { MemoryLimits } from './lane-runner.js';
 import type { LaneProgress } from './lane-table.js';
 import type { TurnPolicy } from './turn-policy.js';
@@ -46,6 +47,7 @@ export interface ProcessOptions {
   readonly mayStart?: (shard: number) => boolean;
   readonly inbox?: MemoryInbox;
   readonly memory?: MemoryLimits;
+  readonly ahead?: AheadSource;
   readonly laneBuffer?: number;
   readonly turns?: ManualTurns;
   readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;

@@ -19,7 +19,7 @@ import type { CutTurn } from './lane-recovery.js';
 import type { LaneProgress } from './lane-table.js';
 import type { LoadedHead } from './head.js';
 import type { Holders } from './lane-holds.js';
-import type { InboxPart, InboxSource, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
+import type { AheadSource, InboxPart, InboxSource, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
 import type { TurnOutcome } from './settlement.js';
 import type { TaskRefusal } from './task-ref.js';
 import type { TurnPolicy } from './turn-policy.js';
@@ -275,6 +275,8 @@ export interface RunnerParts {
   /** Keeps what the runner receives. */
   readonly inbox?: MemoryInbox;
   readonly memory?: MemoryLimits;
+  /** What lies in the inbox and is not received. */
+  readonly ahead?: AheadSource;
   readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;
 }
 
@@ -330,6 +332,7 @@ export function makeRunner({ store, turns, clock, ...options }: RunnerParts): La
   const runner = new LaneRunner({
     ...{ store, inbox, turns, clock, capacity, random, newCommitId, worker, holders, mayStart, memory },
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
+    ...(options.ahead === undefined ? {} : { ahead: options.ahead }),
     log: silentLogger,
   });
   const receive = runner.receive.bind(runner);

@@ -162,7 +162,7 @@ export class LaneRunner {
       const lane = this.addLane(home, keyOfLane(session, shard));
       lane.unreadFrom = from;
       if (holder !== undefined && since !== undefined) lane.hold = { holder, since };
-      void this.loader.load(lane, from);
+      this.room.loading(home, this.loader.load(lane, from));
     }
   }
 
@@ -178,7 +178,7 @@ export class LaneRunner {
     let lane = home.find(id);
     if (lane === undefined) {
       lane = this.addLane(home, keyOfLane(id, shard));
-      void this.loader.load(lane, raw.seq);
+      this.room.loading(home, this.loader.load(lane, raw.seq));
     }
     const item = lane.readItem(raw);
     home.sawUpTo(raw.seq);

@@ -32,6 +32,8 @@ export class ShardLanes implements LaneHome {
   private readonly unsettled = new Set<Lane>();
   /** How many of its lanes wait for a slot. */
   waiting = 0;
+  /** How many of its lanes wait for the first answer about their head. */
+  loading = 0;
   /** No more of it is read for now. */
   isPaused = false;
   isBehind = false;

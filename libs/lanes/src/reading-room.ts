@@ -20,10 +20,11 @@ const MIN_WAITING = 64;
  *
  * Lanes that wait for a slot are counted for each shard: what a shard has not read is younger than what it has, so the oldest
  * message of all is among those that wait (L5). While a slot is free no lane waits for one: this bound keeps nothing from
- * its turn. Once the bodies have used up their budget it is the smallest one.
+ * its turn. With them are counted those whose head is on its way, until the first answer: a head that cannot be read is in
+ * nobody's way (L6). Once the bodies have used up their budget the bound is the smallest one.
  *
- * All lanes with something undecided are counted over the process: also those in a window, in a backoff, held, or whose
- * head is still to come. That is a cap of its own, far above; at it sessions do wait for others.
+ * All lanes with something undecided are counted over the process, also those in a window, in a backoff, or held. That is a
+ * cap of its own, far above; at it sessions do wait for others.
  */
 export class ReadingRoom {
   constructor(
@@ -56,7 +57,7 @@ export class ReadingRoom {
 
   /** Whether more of the shard is to be read now. */
   hasRoom(home: ShardLanes): boolean {
-    home.isPaused = home.waiting >= this.share || this.lanes - this.idle.count >= this.limits.openLanes;
+    home.isPaused = home.waiting + home.loading >= this.share || this.lanes - this.idle.count >= this.limits.openLanes;
     if (home.isPaused) home.isBehind = true;
     return !home.isPaused;
   }
@@ -69,7 +70,20 @@ export class ReadingRoom {
   /** One of its lanes waits for a slot no more. */
   left(home: ShardLanes): void {
     home.waiting--;
-    if (home.isPaused && home.waiting <= this.share / 2) home.onRoom?.();
+    this.look(home);
+  }
+
+  /** A lane of it is new, and waits for its head until the promise resolves. */
+  loading(home: ShardLanes, until: Promise<void>): void {
+    home.loading++;
+    void until.then(() => {
+      home.loading--;
+      this.look(home);
+    });
+  }
+
+  private look(home: ShardLanes): void {
+    if (home.isPaused && home.waiting + home.loading <= this.share / 2) home.onRoom?.();
   }
 
   private get share(): number {
