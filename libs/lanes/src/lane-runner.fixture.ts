@@ -19,7 +19,15 @@ import type { CutTurn } from './lane-recovery.js';
 import type { LaneProgress } from './lane-table.js';
 import type { LoadedHead } from './head.js';
 import type { Holders } from './lane-holds.js';
-import type { AheadSource, InboxPart, InboxSource, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
+import type {
+  AheadSource,
+  InboxPart,
+  InboxSource,
+  RecordStore,
+  TurnRunner,
+  TurnWork,
+  WriteOutcome,
+} from './lane-ports.js';
 import type { TurnOutcome } from './settlement.js';
 import type { TaskRefusal } from './task-ref.js';
 import type { TurnPolicy } from './turn-policy.js';

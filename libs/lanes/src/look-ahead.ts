@@ -20,6 +20,8 @@ const ROUND_MS = 500;
 /** The broker and we are busy with it for a tenth of the time at most. */
 const PAUSE_TIMES = 9;
 const MAX_PAUSE_MS = 10_000;
+/** Nor is it asked about lanes that got something a moment ago: where turns are quick, those are nearly all. */
+const SETTLED_MS = 500;
 /** Of the lanes that do not run, so many are asked about in each round, in turn. */
 const OTHERS_PER_ROUND = 1_024;
 const READ_AT_ONCE = 8;
@@ -100,7 +102,7 @@ export class LookAhead {
 
   /** Those with a turn, here or at a former owner. */
   private running(): Lane[] {
-    return this.behind().flatMap(({ open }) => open.filter((lane) => isAtWork(lane) && isKnown(lane)));
+    return this.behind().flatMap(({ open }) => open.filter((lane) => isAtWork(lane) && this.isToAsk(lane)));
   }
 
   private nextOthers(): Lane[] {
@@ -112,9 +114,14 @@ export class LookAhead {
         this.others = undefined;
         break;
       }
-      if (!isAtWork(next.value) && isKnown(next.value)) lanes.push(next.value);
+      if (!isAtWork(next.value) && this.isToAsk(next.value)) lanes.push(next.value);
     }
     return lanes;
+  }
+
+  /** The clock may have been set back. */
+  private isToAsk(lane: Lane): boolean {
+    return isKnown(lane) && Math.abs(this.options.clock.now() - lane.lastArrivalAt) >= SETTLED_MS;
   }
 
   private *allOpen(): Generator<Lane> {
