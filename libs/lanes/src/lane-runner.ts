@@ -229,9 +229,10 @@ export class LaneRunner {
   caughtUp(shard: number): void {
     const home = this.shards.get(shard);
     if (home === undefined) return;
+    const { isBehind } = home;
     home.isBehind = false;
-    // Said with every message behind which there is no other: only for the first time all lanes of the shard are asked.
-    if (home.isCaughtUp) return this.driver.giveUpOnIncomplete(home);
+    // Said with every message behind which there is no other: only when it was not so before all lanes of the shard are asked.
+    if (home.isCaughtUp && !isBehind) return this.driver.giveUpOnIncomplete(home);
     home.isCaughtUp = true;
     this.driver.giveUpOnMissing(home);
   }

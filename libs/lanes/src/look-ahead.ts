@@ -24,7 +24,8 @@ const MAX_PAUSE_MS = 10_000;
 const SETTLED_MS = 500;
 /** Of the lanes that do not run, so many are asked about in each round, in turn. */
 const OTHERS_PER_ROUND = 1_024;
-const READ_AT_ONCE = 8;
+/** An answer may have a MiB. */
+const READ_AT_ONCE = 32;
 const RETRY_MS = 250;
 
 /**

@@ -59,7 +59,10 @@ export class TurnSlots<Owner = void> {
     this.isGranting = true;
     while (this.used < this.capacity) {
       const next = this.queue.pop();
-      if (next === undefined) break;
+      if (next === undefined) {
+        this.gone = 0;
+        break;
+      }
       if (!this.stillWaits(next.owner)) continue;
       this.used++;
       next.start(next.owner);
