@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { cancelOrder, decisionsOf } from './lane-process.fixture.js';
 import { BATCH, setUpReading, UnreadInbox, UnreadReader } from './lane-reading.fixture.js';
-import { sessionKey, settled } from './lane-runner.fixture.js';
+import { rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
 import { MEMORY_LIMITS } from './lane-runner.js';
 
 /** What waits for a slot of a shard before no more of it is read, with few slots; a batch of the reader may come on top. */
@@ -176,6 +176,20 @@ describe('while its shard is read no further', () => {
     await settled();
     expect(reader.unread).toBeGreaterThan(0);
     expect(started('a').map(({ seqs }) => seqs)).toEqual([[before + 1, seq]]);
+  });
+
+  it('a window that ended while older messages of its session were still to come is judged when the shard is read', async () => {
+    const open = [{ session: 'main.a', from: 1 }];
+    const { runner, ahead, reader, pass, endAll, started } = setUpReading({ from: { read: 1, tail: 0, open } });
+    ahead.store('b');
+    await pass(100);
+    for (let i = 0; i < 300; i++) ahead.store(`new-${i}`);
+    await pass(100);
+    runner.receive(sessionKey('a'), rawMessage(1, { strategy: 'collect' }));
+    await pass(12_000);
+    runner.receivedOpen(sessionKey('a'));
+    await endAll();
+    expect([reader.unread, started('a').length]).toEqual([0, 1]);
   });
 
   it('a number that is stored is not given up', async () => {
