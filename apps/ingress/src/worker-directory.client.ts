@@ -7,8 +7,10 @@ import { shardRanges } from './shard-ranges.js';
 const told = z.object({
   capacity: z.number().optional().catch(undefined),
   running: z.number().optional().catch(undefined),
-  /** Turns that wait for nothing but a slot. */
+  /** Sessions that wait for nothing but a slot. */
   waiting: z.number().optional().catch(undefined),
+  /** Shards of which it reads no more for now, since enough of what it has read waits. */
+  paused: z.number().optional().catch(undefined),
   /** Sessions that it has in memory; those with nothing to do leave after a while. */
   lanes: z.number().optional().catch(undefined),
   /** Bodies of waiting messages that it has in memory - bytes; of the others it only knows the sequence. */

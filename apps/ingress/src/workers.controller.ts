@@ -12,7 +12,7 @@ export class WorkersController {
   @ApiResponse({
     status: 200,
     description:
-      '{workers: [{worker, incarnation, draining, capacity, running, waiting, lanes, waitingBytes, busy, leaked, discarded, ' +
+      '{workers: [{worker, incarnation, draining, capacity, running, waiting, paused, lanes, waitingBytes, busy, leaked, discarded, ' +
       'version, agents, startedAt, shards, shardList?}], shards: {total, owned, unowned, held}}; sorted by worker',
   })
   @ApiResponse({ status: 503, description: 'The broker is away; see Retry-After' })

@@ -119,3 +119,13 @@ it('ends without an answer when the process stops meanwhile', async () => {
   await own.close();
   expect(await reading).toBeUndefined();
 });
+
+it('tells the last sequences of sessions in the order in which they were asked for, of however many', async () => {
+  const others = Array.from({ length: 300 }, (_, i) => names.sessionTokens('main', `none-${i}`));
+  await store(a, 2);
+  await store(b, 1);
+  await store(a, 1);
+  const { lookup } = setUp();
+  expect(await lookup.lastSeqs([b, ...others, a])).toEqual([3, ...others.map(() => 0), 4]);
+  expect(await lookup.lastSeqs([])).toEqual([]);
+});

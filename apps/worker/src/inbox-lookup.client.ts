@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Names, SessionTokens } from '#contracts';
 import type { BrokerConnection, StoredMessage, StreamReader } from '#jetstream';
-import type { InboxPart, InboxSource } from '#lanes';
+import type { AheadSource, InboxPart, InboxSource } from '#lanes';
 import type { Logger } from '#telemetry';
 
 export interface InboxLookupOptions {
@@ -14,9 +14,14 @@ export interface InboxLookupOptions {
 }
 
 const RETRY_MS = 250;
+/** What lies in the inbox may be large, and all of one answer is in memory at once. */
+const SUBJECTS_AT_ONCE = 128;
 
-/** Messages of a session by their sequences, for lanes that did not keep them; and its older messages after a takeover. */
-export class InboxLookup implements InboxSource {
+/**
+ * Messages of a session by their sequences, for lanes that did not keep them; its older messages after a takeover; and its
+ * newer ones while its shard is read no further.
+ */
+export class InboxLookup implements InboxSource, AheadSource {
   constructor(private readonly options: InboxLookupOptions) {}
 
   async read(key: SessionTokens, seqs: readonly number[], maxBytes: number): Promise<InboxPart | undefined> {
@@ -43,6 +48,18 @@ export class InboxLookup implements InboxSource {
     const { reader, names, isReplicated } = this.options;
     if (isReplicated) yield* this.byLeader(key, fromSeq);
     else yield* reader.messagesOf(names.inboxStream, names.inboxSubject(key), fromSeq);
+  }
+
+  /** A hint: a replica may be behind. Rejects in an outage. */
+  async lastSeqs(keys: readonly SessionTokens[]): Promise<number[]> {
+    const { reader, names } = this.options;
+    const seqs: number[] = [];
+    for (let i = 0; i < keys.length; i += SUBJECTS_AT_ONCE) {
+      const subjects = keys.slice(i, i + SUBJECTS_AT_ONCE).map((key) => names.inboxSubject(key));
+      const { found } = await reader.lastPerSubject(names.inboxStream, subjects);
+      for (const subject of subjects) seqs.push(found.get(subject)?.seq ?? 0);
+    }
+    return seqs;
   }
 
   private async *byLeader(key: SessionTokens, fromSeq: number): AsyncGenerator<StoredMessage> {

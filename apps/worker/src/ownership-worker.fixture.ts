@@ -103,8 +103,11 @@ class ModelIntake implements ShardWork {
       this.lanes.receivedOpen(key);
     }
     while (isStillOurs()) {
+      const hasRoom = this.lanes.hasRoom(shard);
+      // Even then it goes on, a message at a time.
+      if (!hasRoom) await this.host.pause(60);
       const batch = await this.host.surely(() =>
-        inbox.filter((message) => message.shard === shard && message.seq > reading.position).slice(0, 3),
+        inbox.filter((message) => message.shard === shard && message.seq > reading.position).slice(0, hasRoom ? 3 : 1),
       );
       if (!isStillOurs()) return;
       for (const message of batch) {
@@ -165,7 +168,8 @@ export class ModelWorker {
   ) {
     this.incarnation = `${id}/${++ids}`;
     this.host = new ModelHost(world);
-    const { clock } = this.host;
+    const { host } = this;
+    const { clock } = host;
     const store = new ModelStore(this.host);
     const verdicts = new HolderVerdicts((holder) => this.keeper.isGone(holder), clock);
     const holders: Holders = { isGone: (holder) => verdicts.isGone(holder), passCancel: () => {} };
@@ -179,8 +183,22 @@ export class ModelWorker {
           }),
       },
       heads: new ModelHeads((key, known) => world.remember?.(this, key, known)),
-      // So that lanes come and go, and most of what waits is read twice.
-      memory: { bodyBytes: 200, idleLanes: 1, idleBytes: 1_000, idleMs: 60_000 },
+      ahead: {
+        lastSeqs: (keys) =>
+          this.host.call(() =>
+            keys.map(
+              ({ sessionToken }) => world.broker.inbox.findLast(({ session }) => session === sessionToken)?.seq ?? 0,
+            ),
+          ),
+        messagesOf: async function* ({ sessionToken }, fromSeq) {
+          const found = await host.call(() =>
+            world.broker.inbox.filter(({ session, seq }) => session === sessionToken && seq >= fromSeq),
+          );
+          yield* found.map(toRaw);
+        },
+      },
+      // So that lanes come and go, most of what waits is read twice, and shards are read no further now and then.
+      memory: { openLanes: 2, bodyBytes: 200, idleLanes: 1, idleBytes: 1_000, idleMs: 60_000 },
       turns: turns(this),
       newCommitId: () => `commit-${++ids}`,
       random: () => 0.5,

@@ -82,10 +82,18 @@ class RecordingLanes {
   ): void {
     this.receive(keyOfLane(id, shard), message);
   }
+  isFull = false;
+  private tell = (): void => {};
   hasRoom(): boolean {
-    return true;
+    return !this.isFull;
   }
-  onRoom(): void {}
+  onRoom(_shard: number, listener: () => void): void {
+    this.tell = listener;
+  }
+  makeRoom(): void {
+    this.isFull = false;
+    this.tell();
+  }
   receivedOpen(key: SessionTokens): void {
     this.got.push(`open ${key.sessionToken}`);
   }
@@ -143,6 +151,20 @@ function setUp(start: Partial<ShardStart> = {}, isReplicated = false) {
 const openAt = (key: SessionTokens, from: number) => ({ session: laneId(key), from });
 
 describe('a shard is read', () => {
+  it('no further while its lanes have no room, but for a message now and then, and on from there when they have (L6)', async () => {
+    const [a] = sessionsOf(SHARD, 1) as [SessionTokens];
+    await store(...Array.from({ length: 60 }, () => a));
+    const { lanes, intake, caughtUp } = setUp();
+    lanes.isFull = true;
+    intake.open();
+    await until('two messages have come', () => lanes.got.length === 2);
+    expect(intake.position).toBeLessThan(60);
+    expect(lanes.got.some((what) => what.startsWith('caught up'))).toBe(false);
+    lanes.makeRoom();
+    await caughtUp();
+    expect([lanes.of(a).length, intake.position]).toEqual([60, 60]);
+  });
+
   it('from behind what is decided, in order, and nothing of another shard', async () => {
     const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
     const [other] = sessionsOf(SHARD + 1, 1) as [SessionTokens];

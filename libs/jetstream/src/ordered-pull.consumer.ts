@@ -55,6 +55,12 @@ function headerBytesOf(message: Msg): Uint8Array | undefined {
   return bytes.subarray(0, Math.max(0, args.hdr));
 }
 
+interface Pause {
+  readonly timer: NodeJS.Timeout;
+  waitMs: number;
+  dueAt: number;
+}
+
 export interface OrderedPullOptions {
   readonly stream: string;
   readonly consumer: string;
@@ -63,15 +69,18 @@ export interface OrderedPullOptions {
   readonly expiresMs: number;
   readonly heartbeatMs: number;
   readonly onMessage: (message: DeliveredMessage) => void;
-  /** False: who takes the messages has enough for now, and asks by `goOn` when that changes - default: always true. */
+  /** False: whoever takes the messages has enough for now, and calls `goOn` when that changes - default: always true. */
   readonly hasRoom?: (() => boolean) | undefined;
 }
 
+/** Whether there is room again is asked so often, should the word get lost. */
+const LOOK_AGAIN_MS = 50;
 /**
- * Even then it goes on after so long: what is read next may be an order to a turn that holds up all the others, and nobody
- * would ever read it (L6).
+ * Without room one message is asked for after so long, then after twice as long each time: never again, and the broker would
+ * take the consumer for one that is not used. What came of a flood in an hour like that is a few hundred messages.
  */
-const PAUSE_MS = 50;
+const FIRST_TRICKLE_MS = 250;
+const LAST_TRICKLE_MS = 10_000;
 
 /**
  * Reads an ordered consumer by pull requests of our own. The client's `consume` makes three objects of each message and parses
@@ -89,7 +98,8 @@ export class OrderedPull {
   private deliverySeq = 0;
   private heardAt = performance.now();
   private isStopped = false;
-  private pause: NodeJS.Timeout | undefined;
+  /** Present while there is no room. */
+  private pause: Pause | undefined;
 
   constructor(
     private readonly connection: BrokerConnection,
@@ -120,7 +130,7 @@ export class OrderedPull {
   stop(): void {
     if (this.isStopped) return;
     this.isStopped = true;
-    clearTimeout(this.pause);
+    this.endPause();
     clearInterval(this.monitor);
     this.subscription.unsubscribe();
   }
@@ -168,17 +178,35 @@ export class OrderedPull {
     if (this.pause !== undefined) this.request();
   }
 
-  private request(isDue = false): void {
-    const { maxMessages, expiresMs, heartbeatMs, hasRoom } = this.options;
+  private request(): void {
+    const { maxMessages, hasRoom } = this.options;
     if (this.isStopped || this.awaited > maxMessages * REFILL_SHARE) return;
-    if (!isDue && hasRoom?.() === false) {
-      this.pause ??= setTimeout(() => this.request(true), PAUSE_MS);
-      return;
-    }
-    clearTimeout(this.pause);
+    if (hasRoom?.() === false) return this.trickle();
+    this.endPause();
+    this.ask(maxMessages - this.awaited);
+  }
+
+  private trickle(): void {
+    const now = performance.now();
+    this.pause ??= {
+      timer: setInterval(() => this.request(), LOOK_AGAIN_MS),
+      waitMs: FIRST_TRICKLE_MS,
+      dueAt: now + FIRST_TRICKLE_MS,
+    };
+    if (this.awaited > 0 || now < this.pause.dueAt) return;
+    this.pause.waitMs = Math.min(LAST_TRICKLE_MS, this.pause.waitMs * 2);
+    this.pause.dueAt = now + this.pause.waitMs;
+    this.ask(1);
+  }
+
+  private endPause(): void {
+    clearInterval(this.pause?.timer);
     this.pause = undefined;
-    const batch = maxMessages - this.awaited;
-    this.awaited = maxMessages;
+  }
+
+  private ask(batch: number): void {
+    const { expiresMs, heartbeatMs } = this.options;
+    this.awaited += batch;
     const request = { batch, expires: expiresMs * 1e6, idle_heartbeat: heartbeatMs * 1e6 };
     this.connection.nc.publish(this.requestSubject, JSON.stringify(request), { reply: this.inbox });
   }

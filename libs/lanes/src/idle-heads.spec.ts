@@ -3,7 +3,7 @@ import type { Head } from '#contracts';
 import { HeadTable } from './head-table.js';
 import { IdleHeads } from './idle-heads.js';
 import { decisionsOf, setUpProcess, type ProcessOptions } from './lane-process.fixture.js';
-import { afterCrash, MemoryRecords, sessionKey } from './lane-runner.fixture.js';
+import { afterCrash, MemoryRecords } from './lane-runner.fixture.js';
 import { MEMORY_LIMITS } from './lane-runner.js';
 import { ShardLanes, type LaneProgress } from './lane-table.js';
 import { loaded } from './lane.fixture.js';

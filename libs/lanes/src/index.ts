@@ -4,7 +4,15 @@ export { HeadTable } from './head-table.js';
 export { IdleHeads } from './idle-heads.js';
 export { describeRuns } from './lane-description.js';
 export type { Holders } from './lane-holds.js';
-export type { InboxSource, InboxPart, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
+export type {
+  AheadSource,
+  InboxSource,
+  InboxPart,
+  RecordStore,
+  TurnRunner,
+  TurnWork,
+  WriteOutcome,
+} from './lane-ports.js';
 export type { CutTurn } from './lane-recovery.js';
 export { LaneRunner } from './lane-runner.js';
 export { keyOfLane, laneId } from './lane-id.js';

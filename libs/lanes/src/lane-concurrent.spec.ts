@@ -150,7 +150,7 @@ describe('concurrent', () => {
   });
 
   it('drops nothing that may run now, though it was not kept', async () => {
-    const memory = { bodyBytes: 0, idleLanes: 100, idleBytes: 1_000_000, idleMs: 1_000_000 };
+    const memory = { openLanes: 1_000, bodyBytes: 0, idleLanes: 100, idleBytes: 1_000_000, idleMs: 1_000_000 };
     const { sendAll, open, decisions, runningAll } = setUpSession(
       { ...CONCURRENT, maxQueueSize: 2 },
       { shut: ['head'], memory },

@@ -11,6 +11,7 @@ import type { LaneWriter, WriteResult } from './lane-writer.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
 import type { Gap } from './reorder-buffer.js';
+import type { ReadingRoom } from './reading-room.js';
 import type { RunningTurns } from './running-turns.js';
 import { isParallel } from './strategy-table.js';
 import { TurnSlots } from './turn-slots.js';
@@ -26,13 +27,10 @@ export interface LaneDriverOptions {
   readonly mayStart: (shard: number) => boolean;
   /** Told of numbers that a lane goes on without. */
   readonly onGap: (lane: Lane, gaps: readonly Gap[]) => void;
+  /** Told of a lane that goes on when all of it is received that is stored. */
+  readonly onUnread: (lane: Lane) => void;
   readonly log: Logger;
 }
-
-/** So many lanes of a shard wait for a slot before no more of it is read, and so many in all for each slot. */
-const MIN_ROOM = 16;
-const ROOM_PER_SLOT = 16;
-const SHARDS = 64;
 
 export class LaneDriver {
   /** Lanes that had their slot while it was in doubt whether their shard is ours. */
@@ -40,7 +38,6 @@ export class LaneDriver {
   /** Lanes whose frozen batch is not wholly read yet. */
   private readonly incomplete = new Set<Lane>();
   private readonly slots: TurnSlots<Lane>;
-  private readonly roomUpTo: number;
   private readonly timers: LaneTimers;
 
   constructor(
@@ -49,23 +46,10 @@ export class LaneDriver {
     private readonly turns: RunningTurns,
     private readonly refill: LaneRefill,
     private readonly idle: IdleLanes,
+    private readonly room: ReadingRoom,
   ) {
-    this.slots = new TurnSlots<Lane>(options.capacity);
-    this.roomUpTo = Math.max(MIN_ROOM, Math.ceil((ROOM_PER_SLOT * options.capacity) / SHARDS));
+    this.slots = new TurnSlots<Lane>(options.capacity, (lane) => isReady(lane) && lane.home.state !== 'closed');
     this.timers = new LaneTimers(options.clock);
-  }
-
-  /**
-   * Whether more of the shard is to be read. Each shard has its own bound: what it has not read is younger than what it has,
-   * so the oldest message of all is always among those that wait (L5).
-   */
-  hasRoom(home: ShardLanes): boolean {
-    return home.waiting < this.roomUpTo;
-  }
-
-  /** Lanes that wait for nothing but a slot. Those of a shard that was given away stand in the queue, and do not count. */
-  get waiting(): number {
-    return [...new Set(this.slots.queued())].filter(({ home }) => home.state === 'open').length;
   }
 
   /** Does the next thing that the lane needs. Called whenever something about it ended. */
@@ -86,7 +70,7 @@ export class LaneDriver {
     const monotonicNow = clock.monotonic();
     lane.releaseBegun();
     if (lane.gapEndsAt(now) !== undefined || lane.backlog.isFullOfEarly) {
-      this.options.onGap(lane, lane.backlog.giveUpGaps(now));
+      this.options.onGap(lane, lane.backlog.giveUpGaps(lane.readUpTo(now)));
     }
     // Of orders that wait for the end of turns nothing else of the lane is meant; but nothing in turn begins before they are done.
     const canTake = lane.backlog.controls.length === 0 && lane.serial.canTake(now);
@@ -106,28 +90,39 @@ export class LaneDriver {
     this.timers.set(lane, wakeAt, now, () => this.drive(lane));
     this.driveParallel(lane, now);
     if (!canTake) {
-      if (lane.undecidedFrom === undefined && !this.isReady(lane)) {
+      // What it waited with is decided, or has a window again: its place in the queue would be kept for nothing.
+      if (lane.isReady) this.leaveSerial(lane);
+      if (lane.undecidedFrom === undefined && !isReady(lane)) {
         lane.rest();
         this.idle.add(lane);
-      }
+      } else if (lane.home.isBehind && lane.needsReadingAhead(now)) this.options.onUnread(lane);
       return;
     }
     if (lane.isReady || this.turns.has(lane.serial)) return;
+    if (!lane.isReadyBeside) this.room.entered(lane.home as ShardLanes);
     lane.isReady = true;
-    (lane.home as ShardLanes).waiting++;
     this.slots.acquire(lane.undecidedFrom ?? 0, this.startSerial, lane);
   }
 
   /** One for all lanes: a closure for each turn is as much garbage as the turn itself needs. */
   private readonly startSerial = (lane: Lane): void => {
+    // It stands here twice, since it left and came again.
+    if (!lane.isReady) return this.slots.release();
     lane.isReady = false;
-    const home = lane.home as ShardLanes;
-    if (--home.waiting === this.roomUpTo >> 1) home.onRoom?.();
+    if (!lane.isReadyBeside) this.room.left(lane.home as ShardLanes);
     this.start(lane, lane.serial);
   };
 
-  private isReady(lane: Lane): boolean {
-    return lane.isReady || lane.isReadyBeside;
+  private leaveSerial(lane: Lane): void {
+    lane.isReady = false;
+    if (!lane.isReadyBeside) this.room.left(lane.home as ShardLanes);
+    this.slots.leave();
+  }
+
+  private leaveBeside(lane: Lane): void {
+    lane.isReadyBeside = false;
+    if (!lane.isReady) this.room.left(lane.home as ShardLanes);
+    this.slots.leave();
   }
 
   /** The reader of these lanes' shard has handed over everything there was. */
@@ -165,6 +160,8 @@ export class LaneDriver {
     this.doubtful.delete(lane);
     this.incomplete.delete(lane);
     this.idle.delete(lane);
+    // It is not started any more, and must not be kept by its place.
+    if (isReady(lane)) this.slots.leave();
   }
 
   /**
@@ -234,12 +231,16 @@ export class LaneDriver {
         this.writer.before(unfenced, unfenced.next, () => true),
       );
     }
+    if (lane.isReadyBeside && this.nextBeside(lane, now) === undefined) this.leaveBeside(lane);
     while (!lane.isReadyBeside && lane.writing === undefined && this.nextBeside(lane, now) !== undefined) {
       if (!this.isOurs(lane)) return;
+      if (!lane.isReady) this.room.entered(lane.home as ShardLanes);
       lane.isReadyBeside = true;
       let isAsking = true;
       const start = (): void => {
+        if (!lane.isReadyBeside) return this.slots.release();
         lane.isReadyBeside = false;
+        if (!lane.isReady) this.room.left(lane.home as ShardLanes);
         this.start(lane, this.nextBeside(lane, this.options.clock.now()));
         // Nobody asks for the next one any more.
         if (!isAsking) this.drive(lane);
@@ -271,6 +272,10 @@ export class LaneDriver {
       for (const other of waited) this.drive(other.lane);
     });
   }
+}
+
+function isReady(lane: Lane): boolean {
+  return lane.isReady || lane.isReadyBeside;
 }
 
 /** Whether a lane with runs beside each other can do nothing more, or less than it may, with what is kept of it. */

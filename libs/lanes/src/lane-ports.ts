@@ -52,6 +52,14 @@ export interface InboxSource {
   read(key: SessionTokens, seqs: readonly number[], maxBytes: number): Promise<InboxPart | undefined>;
 }
 
+/** The inbox, for lanes whose shard is read no further for now. */
+export interface AheadSource {
+  /** The sequence of the last message of each session, in the order of the keys; 0 = there is none. May be behind. */
+  lastSeqs(keys: readonly SessionTokens[]): Promise<readonly number[]>;
+  /** All messages of a session from a sequence on that are stored by now, oldest first. */
+  messagesOf(key: SessionTokens, fromSeq: number): AsyncIterable<RawInboxMessage>;
+}
+
 export interface TurnWork {
   readonly key: SessionTokens;
   readonly batch: Batch;

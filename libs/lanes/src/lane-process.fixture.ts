@@ -15,6 +15,7 @@ import {
 } from './lane-runner.fixture.js';
 import type { Holders } from './lane-holds.js';
 import type { IdleHeads } from './idle-heads.js';
+import type { AheadSource } from './lane-ports.js';
 import type { MemoryLimits } from './lane-runner.js';
 import type { LaneProgress } from './lane-table.js';
 import type { TurnPolicy } from './turn-policy.js';
@@ -48,6 +49,7 @@ export interface ProcessOptions {
   readonly inbox?: MemoryInbox;
   readonly memory?: MemoryLimits;
   readonly heads?: IdleHeads;
+  readonly ahead?: AheadSource;
   readonly laneBuffer?: number;
   readonly turns?: ManualTurns;
   readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;

@@ -21,7 +21,15 @@ import type { CutTurn } from './lane-recovery.js';
 import type { LaneProgress } from './lane-table.js';
 import type { LoadedHead } from './head.js';
 import type { Holders } from './lane-holds.js';
-import type { InboxPart, InboxSource, RecordStore, TurnRunner, TurnWork, WriteOutcome } from './lane-ports.js';
+import type {
+  AheadSource,
+  InboxPart,
+  InboxSource,
+  RecordStore,
+  TurnRunner,
+  TurnWork,
+  WriteOutcome,
+} from './lane-ports.js';
 import type { TurnOutcome } from './settlement.js';
 import type { TaskRefusal } from './task-ref.js';
 import type { TurnPolicy } from './turn-policy.js';
@@ -279,6 +287,8 @@ export interface RunnerParts {
   readonly memory?: MemoryLimits;
   /** Default: room for some. */
   readonly heads?: IdleHeads;
+  /** What lies in the inbox and is not received. */
+  readonly ahead?: AheadSource;
   readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;
 }
 
@@ -334,6 +344,7 @@ export function makeRunner({ store, turns, clock, ...options }: RunnerParts): La
   const runner = new LaneRunner({
     ...{ store, inbox, heads, turns, clock, capacity, random, newCommitId, worker, holders, mayStart, memory },
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
+    ...(options.ahead === undefined ? {} : { ahead: options.ahead }),
     log: silentLogger,
   });
   const receive = runner.receive.bind(runner);

@@ -1,7 +1,7 @@
 import type { Clock, LaneEvent, SessionAnswer, SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
-import type { RawInboxMessage } from './inbox-item.js';
 import type { IdleHeads } from './idle-heads.js';
+import type { InboxItem, RawInboxMessage } from './inbox-item.js';
 import { IdleLanes, type IdleLimits } from './idle-lanes.js';
 import { BodyBudget } from './body-budget.js';
 import { describeLane } from './lane-description.js';
@@ -11,7 +11,8 @@ import { LaneHolds, type HoldEnd, type Holders } from './lane-holds.js';
 import { LaneLoader } from './lane-loader.js';
 import { Lane } from './lane.js';
 import { LaneOptionsOfAgents } from './lane-options.js';
-import type { InboxSource, RecordStore, TurnRunner } from './lane-ports.js';
+import { LookAhead } from './look-ahead.js';
+import type { AheadSource, InboxSource, RecordStore, TurnRunner } from './lane-ports.js';
 import type { HoldingRun, Settled } from './task-ports.js';
 import { LaneRefill } from './lane-refill.js';
 import { forsakenRuns } from './held-tasks.js';
@@ -19,6 +20,7 @@ import { TaskLooks } from './task-looks.js';
 import { keyOfLane, laneId } from './lane-id.js';
 import { ShardLanes, type LaneProgress } from './lane-table.js';
 import { LaneWriter } from './lane-writer.js';
+import { ReadingRoom, type ReadingLimits } from './reading-room.js';
 import type { RecordDraft } from './record-draft.js';
 import { RunningTurns } from './running-turns.js';
 
@@ -36,6 +38,8 @@ export interface LaneRunnerOptions {
   readonly inbox: InboxSource;
   /** Of sessions whose lanes were forgotten. */
   readonly heads: IdleHeads;
+  /** Absent: whoever has the runner reads all shards to their end, whatever `hasRoom` says. */
+  readonly ahead?: AheadSource;
   readonly turns: TurnRunner;
   readonly holders: Holders;
   readonly clock: Clock;
@@ -57,13 +61,14 @@ export interface LaneRunnerOptions {
   readonly log: Logger;
 }
 
-export interface MemoryLimits extends IdleLimits {
+export interface MemoryLimits extends IdleLimits, ReadingLimits {
   /** For the bodies of waiting messages, over all lanes; what is beyond is read again when its turn comes. */
   readonly bodyBytes: number;
 }
 
 export const MEMORY_LIMITS: MemoryLimits = {
   bodyBytes: 64 * 1024 * 1024,
+  openLanes: 100_000,
   idleLanes: 10_000,
   idleBytes: 64 * 1024 * 1024,
   idleMs: 60_000,
@@ -79,6 +84,8 @@ export class LaneRunner {
   private readonly idle: IdleLanes;
   private readonly bodies: BodyBudget;
   private readonly laneOptions: LaneOptionsOfAgents;
+  private readonly room: ReadingRoom;
+  private readonly lookAhead: LookAhead | undefined;
   private readonly looks: TaskLooks;
 
   constructor(private readonly options: LaneRunnerOptions) {
@@ -105,13 +112,25 @@ export class LaneRunner {
       (lane, batch) => this.tell(lane, eventsOfTaking(lane, batch)),
       (lane) => this.driver.drive(lane),
     );
+    this.room = new ReadingRoom(options.capacity, memory, this.bodies, this.shards, this.idle);
     this.driver = new LaneDriver(
-      { ...options, onGap: (lane, gaps) => this.tell(lane, eventsOfGaps(gaps)) },
+      {
+        ...options,
+        onGap: (lane, gaps) => this.tell(lane, eventsOfGaps(gaps)),
+        onUnread: (lane) => this.lookAhead?.want(lane),
+      },
       this.writer,
       this.turns,
       refill,
       this.idle,
+      this.room,
     );
+    const { ahead: source, clock, log } = options;
+    const reading = {
+      receive: (lane: Lane, raw: RawInboxMessage): void => this.take(lane, lane.readItem(raw)),
+      drive: (lane: Lane): void => this.driver.drive(lane),
+    };
+    if (source !== undefined) this.lookAhead = new LookAhead({ source, clock, shards: this.shards, log, ...reading });
     this.looks = new TaskLooks(options.turns, (lane) => this.driver.drive(lane));
     this.holds = new LaneHolds(options.store, options.holders, options.clock, (lane, end) => this.unhold(lane, end));
     this.loader = new LaneLoader(options, this.holds, (lane) => this.begin(lane));
@@ -122,12 +141,15 @@ export class LaneRunner {
   }
   /** Lanes that wait for nothing but a slot. */
   get waiting(): number {
-    return this.driver.waiting;
+    return this.room.waiting;
+  }
+  /** Shards of which no more is read, since enough of what was read waits. */
+  get paused(): number {
+    return this.room.paused;
   }
   /** Lanes in memory, and the bytes of the messages that wait in them. */
   get memory(): { lanes: number; waitingBytes: number } {
-    const lanes = [...this.shards.values()].reduce((sum, { size }) => sum + size, 0);
-    return { lanes, waitingBytes: this.bodies.usedBytes };
+    return { lanes: this.room.lanes, waitingBytes: this.bodies.usedBytes };
   }
   /** Handlers that did not stop when they were asked to, since the start. */
   get leaked(): number {
@@ -146,7 +168,7 @@ export class LaneRunner {
       const lane = this.addLane(home, session);
       lane.unreadFrom = from;
       if (holder !== undefined && since !== undefined) lane.hold = { holder, since };
-      void this.loader.load(lane, from);
+      this.room.loading(home, this.loader.load(lane, from));
     }
   }
 
@@ -162,13 +184,18 @@ export class LaneRunner {
     let lane = home.find(id);
     if (lane === undefined) {
       lane = this.addLane(home, id);
-      void this.loader.load(lane, raw.seq);
+      this.room.loading(home, this.loader.load(lane, raw.seq));
     }
     const item = lane.readItem(raw);
     home.sawUpTo(raw.seq);
+    this.take(lane, item);
+  }
+
+  /** `item`: read by the shard's reader, or for the lane alone. */
+  private take(lane: Lane, item: InboxItem): void {
     const now = this.options.clock.now();
     if (!lane.arrive(item, now)) return;
-    home.touch(lane);
+    (lane.home as ShardLanes).touch(lane);
     this.idle.delete(lane);
     if (lane.hold !== undefined) this.holds.passCancels(lane);
     if (lane.isOpen) {
@@ -184,7 +211,9 @@ export class LaneRunner {
   /** Whether more of the shard is to be read. */
   hasRoom(shard: number): boolean {
     const home = this.shards.get(shard);
-    return home === undefined || this.driver.hasRoom(home);
+    if (home === undefined || this.room.hasRoom(home)) return true;
+    this.lookAhead?.begin();
+    return false;
   }
 
   /** The listener is told when there is room again after there was none. */
@@ -206,8 +235,10 @@ export class LaneRunner {
   caughtUp(shard: number): void {
     const home = this.shards.get(shard);
     if (home === undefined) return;
-    // Said with every message behind which there is no other: only for the first time all lanes of the shard are asked.
-    if (home.isCaughtUp) return this.driver.giveUpOnIncomplete(home);
+    const { isBehind } = home;
+    home.isBehind = false;
+    // Said with every message behind which there is no other: only when it was not so before all lanes of the shard are asked.
+    if (home.isCaughtUp && !isBehind) return this.driver.giveUpOnIncomplete(home);
     home.isCaughtUp = true;
     this.driver.giveUpOnMissing(home);
   }
@@ -284,6 +315,7 @@ export class LaneRunner {
   private close(home: ShardLanes, how: 'again-elsewhere' | 'discarded'): void {
     home.state = 'closed';
     if (this.shards.get(home.shard) === home) this.shards.delete(home.shard);
+    if (this.shards.size === 0) this.lookAhead?.stop();
     for (const lane of home.all) {
       this.driver.forget(lane);
       this.holds.forget(lane);

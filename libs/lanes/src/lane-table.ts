@@ -35,7 +35,12 @@ export class ShardLanes implements LaneHome {
   private readonly unsettled = new Set<Lane>();
   /** How many of its lanes wait for a slot. */
   waiting = 0;
-  /** Told when there is room for more of them again. */
+  /** How many of its lanes wait for the first answer about their head. */
+  loading = 0;
+  /** No more of it is read for now. */
+  isPaused = false;
+  isBehind = false;
+  /** Told when there is room for more of it again. */
   onRoom: (() => void) | undefined;
   /** Everything of the shard up to here was received. */
   readTo: number;
@@ -109,6 +114,11 @@ export class ShardLanes implements LaneHome {
       else open.push(lane);
     }
     return open;
+  }
+
+  /** As `open`, some others among them, and one at a time. */
+  get maybeOpen(): Iterable<Lane> {
+    return this.unsettled;
   }
 
   get all(): Iterable<Lane> {

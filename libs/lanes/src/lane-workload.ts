@@ -27,6 +27,8 @@ export class LaneWorkload {
   queuedUpTo = 0;
   /** By our own clock. */
   lastArrivalAt = 0;
+  /** What was stored of the session up to this time was received, however far its shard is read - ms since the epoch. */
+  readAt = 0;
 
   constructor(
     private readonly lane: Lane,

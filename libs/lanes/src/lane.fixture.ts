@@ -10,7 +10,7 @@ import { Lane, type LaneHome } from './lane.js';
 
 export const NOW = 1_000;
 export const key = { shard: 0, agentToken: 'main', sessionToken: 's' };
-export const HOME: LaneHome = { shard: 0, state: 'open', isCaughtUp: true };
+export const HOME: LaneHome = { shard: 0, state: 'open', isCaughtUp: true, isBehind: false };
 
 export function item(seq: number, route = ''): InboxItem {
   const message = { v: 1 as const, kind: 'message' as const, id: `m${seq}`, text: 'x' };

@@ -63,6 +63,8 @@ export interface LaneHome {
   readonly state: 'open' | 'releasing' | 'closed';
   /** Everything that was stored when reading began was received. */
   readonly isCaughtUp: boolean;
+  /** No more of it is read for now, or was for a while: something that is stored for its lanes may not be received yet. */
+  readonly isBehind: boolean;
 }
 
 const NO_RUNS: readonly LaneRun[] = [];
@@ -322,7 +324,32 @@ export class Lane {
     if (this.workload === undefined) return undefined;
     const { backlog } = this.workload;
     // Until everything was read, what is waited for may be on its way.
-    return this.home.isCaughtUp && backlog.beyond.length === 0 ? backlog.gapEndsAt(now) : undefined;
+    const isRead = this.home.isCaughtUp || this.workload.readAt > 0;
+    return isRead && backlog.beyond.length === 0 ? backlog.gapEndsAt(now) : undefined;
+  }
+
+  /** Up to when everything of it was received that is stored, as far as this process can tell - ms since the epoch. */
+  readUpTo(now: number): number {
+    return this.home.isCaughtUp && !this.home.isBehind ? now : (this.workload?.readAt ?? 0);
+  }
+
+  /** It was read to its end by itself, beside its shard. */
+  wasReadAt(now: number): void {
+    if (this.workload === undefined) return;
+    this.workload.readAt = Math.max(this.workload.readAt, now);
+    this.giveUpOnMissing();
+  }
+
+  /** It can go on only when it is known whether the unread part of its shard has something of it. */
+  needsReadingAhead(now: number): boolean {
+    if (!this.home.isBehind || !this.isLoaded || this.hold !== undefined || this.unreadFrom !== undefined) return false;
+    if (this.workload === undefined) return false;
+    const { serial, backlog, readAt } = this.workload;
+    if (serial.isWindowUnread) return (serial.windowEndsAt ?? 0) <= now;
+    if (this.isIncomplete) return true;
+    if (backlog.early.length === 0 || backlog.beyond.length > 0) return false;
+    const endsAt = this.gapEndsAt(now) ?? 0;
+    return endsAt <= now && readAt < Math.max(1, endsAt);
   }
 
   /** Our record stands. */

@@ -69,7 +69,9 @@ export class SerialRun extends LaneRun {
    * judges it by what is here comes to another batch than whoever had the session before.
    */
   get isWindowUnread(): boolean {
-    return !this.lane.home.isCaughtUp && this.hasWindow;
+    const { home } = this.lane;
+    if ((home.isCaughtUp && !home.isBehind) || !this.hasWindow) return false;
+    return this.lane.readUpTo(0) < (this.windowEndsAt ?? 1);
   }
 
   /** A dead owner may have begun with some of what waits, and nobody knows yet with how much of it. */

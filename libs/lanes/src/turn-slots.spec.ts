@@ -45,4 +45,22 @@ describe('TurnSlots', () => {
     slots.release();
     expect([kept, slots.running, slots.waiting]).toEqual([[2, 4, 6], 2, 0]);
   });
+
+  it('who has left keeps no place for long, and gets no slot', () => {
+    const left = new Set<number>();
+    const slots = new TurnSlots<number>(1, (age) => !left.has(age));
+    const started: number[] = [];
+    const start = (age: number): void => void started.push(age);
+    for (let age = 0; age <= 1_000; age++) {
+      slots.acquire(age, start, age);
+      if (age % 10 === 0) continue;
+      left.add(age);
+      slots.leave();
+    }
+    expect(slots.waiting).toBeLessThanOrEqual(2 * 100 + 1);
+    for (let i = 0; i < 100; i++) slots.release();
+    expect([started, slots.running]).toEqual([Array.from({ length: 101 }, (_, i) => i * 10), 1]);
+    slots.release();
+    expect([slots.running, slots.waiting]).toEqual([0, 0]);
+  });
 });
