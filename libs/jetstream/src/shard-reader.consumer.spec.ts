@@ -1,12 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { jetstream } from '@nats-io/jetstream';
+import { AckPolicy, jetstream } from '@nats-io/jetstream';
 import fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { silentLogger, type Logger } from '#telemetry';
 import { expectNothingLeft, startBroker, startFaultProxy, tempDir, until } from '#testing';
 import { FakeShard } from './fake-shard.fixture.js';
 import { BrokerConnection } from './nats-connection.client.js';
+import { OrderedPull } from './ordered-pull.consumer.js';
 import { ShardReader, type ShardMessage } from './shard-reader.consumer.js';
 
 afterAll(expectNothingLeft);
@@ -138,6 +139,40 @@ describe('over a real broker', () => {
     await reader.stop();
     expect(await direct.jsm.consumers.list('S').next()).toEqual([]);
     await Promise.all([connection.close(), direct.close()]);
+  });
+
+  it('goes on at one consumer while there is nothing to read, over its heartbeats and the ends of its requests', async () => {
+    await using broker = await startBroker();
+    const connection = await BrokerConnection.open({ url: broker.url, name: 'reader', log: silentLogger });
+    await connection.jsm.streams.add({ name: 'S', subjects: ['s.>'] });
+    const { name } = await connection.jsm.consumers.add('S', { ack_policy: AckPolicy.None, max_deliver: 1 });
+    const seqs: number[] = [];
+    const ends: string[] = [];
+    const heard: string[] = [];
+    const asked = vi.spyOn(connection.nc, 'publish');
+    const pull = new OrderedPull(connection, {
+      ...{ stream: 'S', consumer: name, maxMessages: 8, expiresMs: 1_000, heartbeatMs: 200 },
+      onMessage: ({ seq }) => void seqs.push(seq),
+    });
+    void pull.ended.then((reason) => ends.push(reason));
+    connection.nc.subscribe(asked.mock.calls[0]?.[2]?.reply ?? '', {
+      callback: (_error, { headers }) => {
+        if (headers?.code === 100) heard.push(`heartbeat ${headers.get('Nats-Last-Consumer')}`);
+        else if (headers !== undefined) heard.push(`${headers.code} ${headers.get('Nats-Pending-Messages')}`);
+      },
+    });
+    // Two requests are open then: what is left of the first, and one for the first two that were read; a third is not made good.
+    for (let i = 0; i < 3; i++) await connection.js.publish('s.a', `${i}`);
+    await until('both requests ran out', () => heard.filter((word) => word.startsWith('408')).length >= 2);
+    expect(heard).toContain('heartbeat 3');
+    const left = heard.filter((word) => word.startsWith('408')).map((word) => Number(word.slice(4)));
+    expect((left[0] ?? 0) + (left[1] ?? 0)).toBe(7);
+    for (let i = 0; i < 20; i++) await connection.js.publish('s.a', `${i}`);
+    await until('it reads on', () => seqs.length === 23);
+    expect([seqs, ends]).toEqual([Array.from({ length: 23 }, (_, i) => i + 1), []]);
+    asked.mockRestore();
+    pull.stop();
+    await connection.close();
   });
 
   it.each([
