@@ -2,7 +2,7 @@ import { DECISIONS, OUTCOMES } from './decisions.js';
 
 /**
  * Whether it is the record of a turn that left nothing open, as nearly all heads are: what this lets pass the schema lets pass
- * too, and makes the same of it. For all else, and to say what is wrong, there is the schema; it takes five times as long.
+ * too, and makes the same of it. For all else, and to say what is wrong, there is the schema; it is slower.
  */
 export function isPlainTurn(value: unknown): boolean {
   if (!isPlainObject(value)) return false;

@@ -32,7 +32,7 @@ interface Waiting {
  * Looks up the last message of subjects. Waits through an outage of the broker; never answers from a replica that is behind.
  *
  * Of one replica each is asked for by itself: that is one answer, in half the time of a batch of one, and for many at once it
- * is less work for us (measured for 100,000 records: 3.8 us each against 10.3 in batches). Of several replicas only the end of a
+ * is less work for us (bare requests for 100,000 records: 3.4 us of ours each against 10.5 in batches). Of several replicas only the end of a
  * batch says how far the one who answers has read: what is asked for while a request is under way goes together in the next.
  */
 export class LastMessageBatcher {

@@ -2,7 +2,7 @@ import type { Msg } from '@nats-io/transport-node';
 
 /**
  * Headers of a message without parsing all of them: the client splits, trims and lists every line, and of most messages we
- * want one or none (measured: 3 us of the 6 us that a head costs; docs/performance.md).
+ * want one or none (measured: 3 us of the 6 us that the answer to a lookup costs).
  *
  * The bytes are no part of the client's interface. Where it keeps them otherwise, its own parser answers; raw-headers.client.spec
  * turns red then.
