@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DECISIONS, OUTCOMES } from './decisions.js';
+import { isPlainTurn } from './plain-record.js';
 
 /**
  * The record: a durable write about a session, and the only thing a crash has to leave behind.
@@ -117,7 +118,8 @@ const turnRecord = recordBase.extend({
   endedAt: z.number(),
 });
 
-const sessionRecord = z.discriminatedUnion('kind', [turnRecord, noteRecord]);
+/** Exported for the spec of what is read without it. */
+export const sessionRecord = z.discriminatedUnion('kind', [turnRecord, noteRecord]);
 export type NoteRecord = z.infer<typeof noteRecord>;
 export type TurnRecord = z.infer<typeof turnRecord>;
 export type SessionRecord = z.infer<typeof sessionRecord>;
@@ -148,6 +150,7 @@ export function parseRecord(text: string): ParsedRecord {
   } catch {
     return { ok: false, problem: 'it is no JSON' };
   }
+  if (isPlainTurn(value)) return { ok: true, record: value as TurnRecord };
   const parsed = sessionRecord.safeParse(value);
   if (parsed.success) return { ok: true, record: parsed.data };
   const issue = parsed.error.issues[0];

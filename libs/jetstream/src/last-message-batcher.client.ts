@@ -5,7 +5,9 @@ import type { LastPerSubject, StoredMessage, StreamReader } from './stream-reade
 /** The server answers 413 above this many subjects, and a request must stay well below the payload limit. */
 const MAX_SUBJECTS = 1_024;
 const MAX_REQUEST_BYTES = 512 * 1024;
-const MAX_IN_FLIGHT = 4;
+const MAX_BATCHES_IN_FLIGHT = 4;
+/** Of the largest record that is 48 MB, and the server cuts a reader off at 64. More are no faster. */
+const MAX_SINGLES_IN_FLIGHT = 64;
 const STALE_TRIES = 3;
 const RETRY_MS = 100;
 
@@ -27,13 +29,21 @@ interface Waiting {
 }
 
 /**
- * Looks up the last message of subjects, many in one request: what is asked for while a request is under way goes
- * together in the next. Waits through an outage of the broker; never answers from a replica that is behind.
+ * Looks up the last message of subjects. Waits through an outage of the broker; never answers from a replica that is behind.
+ *
+ * Of one replica each is asked for by itself: that is one answer, in half the time of a batch of one, and for many at once it
+ * is less work for us (bare requests for 100,000 records: 3.4 us of ours each against 10.5 in batches). Of several replicas only the end of a
+ * batch says how far the one who answers has read: what is asked for while a request is under way goes together in the next.
  */
 export class LastMessageBatcher {
   private queue: Waiting[] = [];
+  /** Up to here the queue is done with. */
+  private next = 0;
   private inFlight = 0;
   private scheduled = false;
+  /** Asked for by themselves, in vain: never more than may be in flight. */
+  private failed: Waiting[] = [];
+  private retrying: Promise<void> | undefined;
 
   constructor(
     private readonly connection: BrokerConnection,
@@ -44,6 +54,7 @@ export class LastMessageBatcher {
   last(subject: string): Promise<StoredMessage | undefined> {
     return new Promise((resolve) => {
       this.queue.push({ subject, resolve });
+      if (!this.needsProof) return this.flush();
       if (this.scheduled) return;
       this.scheduled = true;
       // After the current chunk of the socket was handed over, so that all its sessions share one request.
@@ -54,26 +65,61 @@ export class LastMessageBatcher {
     });
   }
 
+  /** Of how far the one who answers has read. */
+  private get needsProof(): boolean {
+    return this.options.isReplicated && this.options.knownSeq() > 0;
+  }
+
   private flush(): void {
-    while (this.queue.length > 0 && this.inFlight < MAX_IN_FLIGHT) {
-      const batch = this.takeBatch();
+    while (this.next < this.queue.length) {
+      const { needsProof } = this;
+      if (this.inFlight >= (needsProof ? MAX_BATCHES_IN_FLIGHT : MAX_SINGLES_IN_FLIGHT)) break;
       this.inFlight++;
-      void this.answer(batch).finally(() => {
+      const done = (): void => {
         this.inFlight--;
         this.flush();
-      });
+      };
+      void (needsProof ? this.answer(this.takeBatch()) : this.answerOne(this.takeOne())).then(done);
     }
+    // Not one by one: each would move all that stand behind it.
+    if (this.next < this.queue.length / 2) return;
+    this.queue = this.queue.slice(this.next);
+    this.next = 0;
+  }
+
+  private takeOne(): Waiting {
+    return this.queue[this.next++] as Waiting;
   }
 
   private takeBatch(): Waiting[] {
+    const batch: Waiting[] = [];
     let bytes = 0;
-    let count = 0;
-    for (const { subject } of this.queue) {
-      bytes += subject.length + 3;
-      if (count > 0 && (count >= MAX_SUBJECTS || bytes > MAX_REQUEST_BYTES)) break;
-      count++;
+    while (this.next < this.queue.length && batch.length < MAX_SUBJECTS) {
+      bytes += (this.queue[this.next] as Waiting).subject.length + 3;
+      if (batch.length > 0 && bytes > MAX_REQUEST_BYTES) break;
+      batch.push(this.takeOne());
     }
-    return this.queue.splice(0, count);
+    return batch;
+  }
+
+  private answerOne(waiting: Waiting): Promise<void> {
+    const found = this.reader.last(this.options.stream, waiting.subject);
+    return found.then(waiting.resolve, (error: unknown) => this.answerAfter(error, waiting));
+  }
+
+  /** What fails together rests together, and is asked for again in one batch. */
+  private async answerAfter(error: unknown, waiting: Waiting): Promise<void> {
+    this.failed.push(waiting);
+    this.retrying ??= this.retry(error);
+    await this.retrying;
+  }
+
+  private async retry(error: unknown): Promise<void> {
+    await this.rest(error, 0);
+    const batch = this.failed;
+    this.failed = [];
+    this.retrying = undefined;
+    await this.answer(batch);
   }
 
   private async answer(batch: readonly Waiting[]): Promise<void> {
@@ -85,10 +131,14 @@ export class LastMessageBatcher {
         for (const { subject, resolve } of batch) resolve(found.get(subject));
         return;
       } catch (error) {
-        if (failures % 10 === 0) this.options.log.warn({ error: String(error) }, 'cannot read heads yet');
-        await pause(Math.min(failures + 1, 10) * RETRY_MS);
+        await this.rest(error, failures);
       }
     }
+  }
+
+  private async rest(error: unknown, failures: number): Promise<void> {
+    if (failures % 10 === 0) this.options.log.warn({ error: String(error) }, 'cannot read heads yet');
+    await pause(Math.min(failures + 1, 10) * RETRY_MS);
   }
 
   private async read(subjects: readonly string[]): Promise<Map<string, StoredMessage>> {
@@ -97,13 +147,23 @@ export class LastMessageBatcher {
       const needed = knownSeq();
       const last = await this.reader.lastPerSubject(stream, subjects);
       if (!isReplicated || isFresh(last, needed)) return last.found;
+      // Nothing was found, and then a replica does not say how far it has read, however often it is asked.
+      if (last.upToSeq === undefined) break;
       await pause(RETRY_MS);
     }
+    return this.readFromLeader(subjects);
+  }
+
+  private async readFromLeader(subjects: readonly string[]): Promise<Map<string, StoredMessage>> {
     const found = new Map<string, StoredMessage>();
-    for (const subject of subjects) {
-      const message = await this.reader.leaderLast(stream, subject);
-      if (message !== undefined) found.set(subject, message);
-    }
+    const left = subjects.values();
+    const readOn = async (): Promise<void> => {
+      for (const subject of left) {
+        const message = await this.reader.leaderLast(this.options.stream, subject);
+        if (message !== undefined) found.set(subject, message);
+      }
+    };
+    await Promise.all(Array.from({ length: MAX_SINGLES_IN_FLIGHT }, readOn));
     return found;
   }
 }

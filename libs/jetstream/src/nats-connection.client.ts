@@ -30,6 +30,8 @@ export interface BrokerConnectionOptions {
  * that buffer is sent after the reconnect, long after its caller was told 503).
  */
 export class BrokerConnection {
+  /** Under which JetStream listens: another one for a client that was made for a domain. */
+  readonly apiPrefix: string;
   private up = true;
   private isClosing = false;
   private readonly changes = new EventEmitter<{ up: []; down: [] }>().setMaxListeners(0);
@@ -40,6 +42,7 @@ export class BrokerConnection {
     readonly jsm: JetStreamManager,
     private readonly log: Logger,
   ) {
+    this.apiPrefix = js.getOptions().apiPrefix ?? '$JS.API';
     void this.follow();
   }
 

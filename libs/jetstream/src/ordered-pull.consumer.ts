@@ -1,59 +1,12 @@
 import { createInbox, type Msg, type Subscription } from '@nats-io/transport-node';
+import { readDelivery, type DeliveredMessage } from './delivered-message.client.js';
 import type { BrokerConnection } from './nats-connection.client.js';
 
 const STATUS_HEARTBEAT = 100;
-const STATUS_BAD_REQUEST = 400;
-const STATUS_CONFLICT = 409;
-const STATUS_NO_RESPONDERS = 503;
-const DELIVERY = '$JS.ACK.';
-/** Names of one and the same consumer, of a server with and without a domain. */
-const SHORT_FORM = 9;
 const REFILL_SHARE = 0.75;
-
-/** A message as a consumer delivers it. */
-export class DeliveredMessage {
-  private headerBytes: Uint8Array | undefined;
-
-  constructor(
-    private readonly message: Msg,
-    readonly seq: number,
-    readonly deliverySeq: number,
-    /** The broker's clock, ms since the epoch. */
-    readonly storedAtMs: number,
-    /** How many there are behind it. */
-    readonly pending: number,
-    readonly data: Uint8Array,
-  ) {}
-
-  get subject(): string {
-    return this.message.subject;
-  }
-
-  header(name: string): string {
-    if (!this.mayHave(name)) return '';
-    return this.message.headers?.get(name) ?? '';
-  }
-
-  /** Headers are parsed as a whole, and of most messages nobody wants any but the broker's own: so their bytes are looked through. */
-  private mayHave(name: string): boolean {
-    this.headerBytes ??= headerBytesOf(this.message);
-    return (
-      this.headerBytes === undefined ||
-      Buffer.from(this.headerBytes.buffer, this.headerBytes.byteOffset, this.headerBytes.length).includes(
-        name,
-        0,
-        'latin1',
-      )
-    );
-  }
-}
-
-/** As nats.js keeps them; undefined when it keeps them otherwise than we know. */
-function headerBytesOf(message: Msg): Uint8Array | undefined {
-  const { _rdata: bytes, _msg: args } = message as unknown as { _rdata?: unknown; _msg?: { hdr?: unknown } };
-  if (!(bytes instanceof Uint8Array) || typeof args?.hdr !== 'number') return undefined;
-  return bytes.subarray(0, Math.max(0, args.hdr));
-}
+/** Of the server's heartbeats. Counted, not timed: a process that did nothing for a while has not listened either. */
+const SILENT_BEATS = 2;
+const LOST = /deleted|leadership change|shutdown/i;
 
 interface Pause {
   readonly timer: NodeJS.Timeout;
@@ -76,17 +29,20 @@ export interface OrderedPullOptions {
 /** Whether there is room again is asked so often, should the word get lost. */
 const LOOK_AGAIN_MS = 50;
 /**
- * Without room one message is asked for after so long, then after twice as long each time: never again, and the broker would
- * take the consumer for one that is not used. What came of a flood in an hour like that is a few hundred messages.
+ * Without room one message is asked for after so long, then after twice as long each time. Without any request the broker
+ * would take the consumer for one that is not used. An hour of that brings a few hundred messages of a flood.
  */
 const FIRST_TRICKLE_MS = 250;
 const LAST_TRICKLE_MS = 10_000;
 
 /**
  * Reads an ordered consumer by pull requests of our own. The client's `consume` makes three objects of each message and parses
- * its reply subject with a dozen more; and what it does about gaps and silence, whoever has us does better: `ended` says so.
+ * its reply subject with a dozen more; and what it does about gaps and silence, our caller does better: `ended` says so.
  *
- *   reading --a gap, the consumer is gone, silence--> ended
+ *   reading --a gap, silence, a status that is not about one request alone, a callback that throws--> ended
+ *
+ * Several requests may be under way. `awaited` is what all of them together still ask for: a delivery is one less, and the
+ * server says of a request that it drops how many it had not met.
  */
 export class OrderedPull {
   private readonly inbox = createInbox();
@@ -96,7 +52,8 @@ export class OrderedPull {
   private readonly end = Promise.withResolvers<string>();
   private awaited = 0;
   private deliverySeq = 0;
-  private heardAt = performance.now();
+  private isHeard = false;
+  private silentBeats = 0;
   private isStopped = false;
   /** Present while there is no room. */
   private pause: Pause | undefined;
@@ -106,14 +63,14 @@ export class OrderedPull {
     private readonly options: OrderedPullOptions,
   ) {
     const { stream, consumer, heartbeatMs } = options;
-    this.requestSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+    this.requestSubject = `${connection.apiPrefix}.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
     this.subscription = connection.nc.subscribe(this.inbox, {
       callback: (error, message) => {
         if (this.isStopped) return;
         if (error !== null) return this.stopFor(error.message);
-        this.heardAt = performance.now();
-        const reply = message.reply;
-        if (reply?.startsWith(DELIVERY) === true) this.deliver(message, reply);
+        this.isHeard = true;
+        const delivered = readDelivery(message);
+        if (delivered !== undefined) this.deliver(delivered);
         else this.hear(message);
         this.request();
       },
@@ -125,6 +82,11 @@ export class OrderedPull {
   /** Resolves with the reason when it reads no more by itself; never for `stop`. */
   get ended(): Promise<string> {
     return this.end.promise;
+  }
+
+  /** It was given something. */
+  get hasRead(): boolean {
+    return this.deliverySeq > 0;
   }
 
   stop(): void {
@@ -141,36 +103,32 @@ export class OrderedPull {
     this.end.resolve(reason);
   }
 
-  private deliver(message: Msg, reply: string): void {
-    // $JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<times>.<seq>.<delivery>.<nanoseconds>.<pending>[.<token>]
-    const tokens = reply.split('.');
-    const at = tokens.length === SHORT_FORM ? 5 : 7;
-    const seq = Number(tokens[at]);
-    const deliverySeq = Number(tokens[at + 1]);
-    if (deliverySeq !== this.deliverySeq + 1) return this.stopFor('a message is missing');
-    this.deliverySeq = deliverySeq;
-    this.awaited--;
-    const storedAtMs = Math.floor(Number(tokens[at + 2]) / 1e6);
-    const pending = Number(tokens[at + 3]);
+  private deliver(message: DeliveredMessage): void {
+    if (message.deliverySeq !== this.deliverySeq + 1) return this.stopFor('a message is missing');
+    this.deliverySeq = message.deliverySeq;
+    this.awaited = Math.max(0, this.awaited - 1);
     try {
-      this.options.onMessage(new DeliveredMessage(message, seq, deliverySeq, storedAtMs, pending, message.data));
+      this.options.onMessage(message);
     } catch (error) {
+      // Thrown on, it would end the client's reading of the whole connection.
       this.stopFor(String(error));
     }
   }
 
   /** What the server says of our requests. */
-  private hear(message: Msg): void {
-    const { headers } = message;
+  private hear({ headers }: Msg): void {
     const code = headers?.code ?? 0;
-    if (code === STATUS_HEARTBEAT) return;
-    const description = headers?.description ?? '';
-    // Their consumer is gone, or its leader: a new one is made sooner than this one is found out to be silent.
-    if (code === STATUS_NO_RESPONDERS || code === STATUS_BAD_REQUEST) return this.stopFor(`${code} ${description}`);
-    if (code === STATUS_CONFLICT && /consumer deleted|leadership change|server shutdown/i.test(description)) {
-      return this.stopFor(description);
+    if (code === STATUS_HEARTBEAT) {
+      // The last one of a quiet shard was lost on its way: no next one will tell.
+      if (Number(headers?.get('Nats-Last-Consumer') || 0) > this.deliverySeq) this.stopFor('a message is missing');
+      return;
     }
-    this.awaited = Math.max(0, this.awaited - Number(headers?.get('Nats-Pending-Messages') || 0));
+    const description = headers?.description ?? '';
+    const unmet = headers?.get('Nats-Pending-Messages') ?? '';
+    // The consumer is gone, or its leader, or wants none of our requests: a new one is made sooner than this one is found
+    // out to be silent. A request that has run out names what it had not met, and leaves the others alone.
+    if (unmet === '' || LOST.test(description)) return this.stopFor(`${code} ${description}`.trim());
+    this.awaited = Math.max(0, this.awaited - Number(unmet));
   }
 
   /** There may be room again. */
@@ -208,12 +166,19 @@ export class OrderedPull {
     const { expiresMs, heartbeatMs } = this.options;
     this.awaited += batch;
     const request = { batch, expires: expiresMs * 1e6, idle_heartbeat: heartbeatMs * 1e6 };
-    this.connection.nc.publish(this.requestSubject, JSON.stringify(request), { reply: this.inbox });
+    try {
+      this.connection.nc.publish(this.requestSubject, JSON.stringify(request), { reply: this.inbox });
+    } catch (error) {
+      // The connection is being closed. Our callers are the client's reader and a timer: neither may see a throw.
+      this.stopFor(String(error));
+    }
   }
 
   private listen(): void {
     // Without a request there is nothing to hear.
-    if (this.awaited === 0) this.heardAt = performance.now();
-    else if (performance.now() - this.heardAt > 2 * this.options.heartbeatMs) this.stopFor('it is silent');
+    const isSilent = !this.isHeard && this.awaited > 0;
+    this.isHeard = false;
+    this.silentBeats = isSilent ? this.silentBeats + 1 : 0;
+    if (this.silentBeats === SILENT_BEATS) this.stopFor('it is silent');
   }
 }

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { DeliverPolicy } from '@nats-io/jetstream';
 import type { Logger } from '#telemetry';
+import type { DeliveredMessage } from './delivered-message.client.js';
 import type { BrokerConnection } from './nats-connection.client.js';
-import { OrderedPull, type DeliveredMessage } from './ordered-pull.consumer.js';
+import { OrderedPull } from './ordered-pull.consumer.js';
 
-/** A consumer that nobody reads any more is gone after this; a live one never is. */
+/** A consumer without a reader is gone after this; a live one never is. */
 const INACTIVE_THRESHOLD_MS = 30_000;
 /**
  * Per shard, on their way or handed over. With all shards that is a few thousand messages ahead of the turns, which is
@@ -14,6 +15,8 @@ const MESSAGES_IN_FLIGHT = 48;
 const PULL_EXPIRES_MS = 10_000;
 /** Short, so that a consumer that was lost with its node, while our connection is at another one, is missed after two of them. */
 const HEARTBEAT_MS = 1_500;
+/** One that reads nothing and ends within this would end again and again, and each is made by the leader of all streams. */
+const AT_ONCE_MS = 1_000;
 const RETRY_MS = 250;
 const RETRY_MAX_MS = 5_000;
 
@@ -116,6 +119,7 @@ export class ShardReader {
     const info = await this.unlessStopped(consumer?.info(true));
     if (consumer === undefined || info === undefined) return;
     if (info.num_pending === 0) this.options.onCaughtUp();
+    const beganAt = performance.now();
     const pull = new OrderedPull(this.connection, {
       stream,
       consumer: info.name,
@@ -126,17 +130,20 @@ export class ShardReader {
       hasRoom: this.options.hasRoom,
     });
     this.pull = pull;
-    await this.untilBroken(pull);
+    const reason = await this.untilBroken(pull);
     this.pull = undefined;
     pull.stop();
     // Best effort: an idle consumer also ends by its threshold, but until then it counts against the server's cap.
     const deleted = this.connection.isUp ? consumer.delete().catch(() => false) : undefined;
     // Of one that is gone with its node nobody answers for seconds, in which the next one could read.
     if (this.stopped) await deleted;
+    if (reason === undefined || pull.hasRead || performance.now() - beganAt > AT_ONCE_MS) return;
+    throw new Error(`the consumer ended at once: ${reason}`);
   }
 
-  private async untilBroken(pull: OrderedPull): Promise<void> {
-    if (this.stopped) return;
+  /** The answer is the reason when it ended by itself. */
+  private async untilBroken(pull: OrderedPull): Promise<string | undefined> {
+    if (this.stopped) return undefined;
     let forgetUp = (): void => {};
     const interrupted = new Promise<undefined>((resolve) => {
       this.wake = () => resolve(undefined);
@@ -145,6 +152,7 @@ export class ShardReader {
     try {
       const reason = await Promise.race([interrupted, pull.ended]);
       if (reason !== undefined) this.options.log.debug({ reason, filter: this.options.filter }, 'shard reader ended');
+      return reason;
     } finally {
       forgetUp();
     }

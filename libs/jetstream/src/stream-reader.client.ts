@@ -3,6 +3,8 @@ import { LanekeeperError } from '#contracts';
 import { BrokerAwayError } from './broker-away-error.js';
 import type { BrokerConnection } from './nats-connection.client.js';
 import { isUnanswered } from './patience.client.js';
+import { RawHeaders } from './raw-headers.client.js';
+import { RequestChannel, type NoAnswer } from './request-channel.publisher.js';
 
 /** A message as it lies in a stream. */
 export interface StoredMessage {
@@ -34,6 +36,8 @@ const NO_RESPONDERS = 503;
  * ask the stream's leader and are the only ones that may judge a commit. Who gets no answer is told `BrokerAwayError`.
  */
 export class StreamReader {
+  private oneByOne: RequestChannel<GotOne> | undefined;
+
   constructor(private readonly connection: BrokerConnection) {}
 
   /**
@@ -54,9 +58,19 @@ export class StreamReader {
     }
   }
 
-  /** The last message of one subject. */
-  async last(stream: string, subject: string): Promise<StoredMessage | undefined> {
-    return (await this.lastPerSubject(stream, [subject])).found.get(subject);
+  /**
+   * The last message of one subject, no wildcard. One answer, and nothing that says how far the one who answers has read
+   * (`lastPerSubject` has that); for that it is there in half the time, and costs half as much also when many are asked for.
+   */
+  last(stream: string, subject: string): Promise<StoredMessage | undefined> {
+    return new Promise((resolve, reject) => {
+      const from = `${this.connection.apiPrefix}.DIRECT.GET.${stream}.${subject}`;
+      this.singles.send(from, '', {}, (answer) => {
+        if ('found' in answer) resolve(answer.found);
+        else if (answer.kind === 'refused' || answer.kind === 'unsendable') reject(refused(answer.description));
+        else reject(new BrokerAwayError());
+      });
+    });
   }
 
   /** All messages of a subject from a sequence on, oldest first, fetched as the caller goes on. */
@@ -110,6 +124,14 @@ export class StreamReader {
     return info.state.last_seq;
   }
 
+  /** Made at the first use, ended with the connection. */
+  private get singles(): RequestChannel<GotOne> {
+    if (this.oneByOne !== undefined) return this.oneByOne;
+    const channel = new RequestChannel<GotOne>(this.connection, { timeoutMs: READ_TIMEOUT_MS, read: readOne });
+    void this.connection.nc.closed().then(() => channel.close());
+    return (this.oneByOne = channel);
+  }
+
   private async leaderGet(
     stream: string,
     query: { seq: number } | { seq: number; next_by_subj: string } | { last_by_subj: string },
@@ -149,7 +171,7 @@ export class StreamReader {
         subscription.unsubscribe();
         settle();
       };
-      nc.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(request), { reply: inbox });
+      nc.publish(`${this.connection.apiPrefix}.DIRECT.GET.${stream}`, JSON.stringify(request), { reply: inbox });
     });
   }
 }
@@ -159,6 +181,51 @@ async function answered<T>(request: Promise<T>): Promise<T> {
     return await request;
   } catch (error) {
     throw isUnanswered(error) ? new BrokerAwayError({ cause: error }) : error;
+  }
+}
+
+function refused(why: string): LanekeeperError {
+  return new LanekeeperError('read_refused', `the broker refused a read: ${why}`);
+}
+
+/** What the server answers to a direct get of one message. */
+type GotOne =
+  { readonly found: StoredMessage | undefined } | { readonly kind: 'refused'; readonly description: string } | NoAnswer;
+
+function readOne(message: Msg): GotOne {
+  const headers = new RawHeaders(message);
+  const { code } = headers;
+  if (code === 0) return { found: new GotMessage(message, headers) };
+  if (code === NO_RESULTS) return { found: undefined };
+  if (code === NO_RESPONDERS) return { kind: 'unsent', why: 'disconnected' };
+  return { kind: 'refused', description: `${code} ${message.headers?.description ?? ''}` };
+}
+
+/** Parsed as it is asked for: of a head only its sequence and its body are. */
+class GotMessage implements StoredMessage {
+  readonly seq: number;
+
+  constructor(
+    private readonly message: Msg,
+    private readonly headers: RawHeaders,
+  ) {
+    this.seq = Number(headers.get('Nats-Sequence'));
+  }
+
+  get subject(): string {
+    return this.headers.get('Nats-Subject');
+  }
+
+  get storedAtMs(): number {
+    return Date.parse(this.headers.get('Nats-Time-Stamp'));
+  }
+
+  get data(): Uint8Array {
+    return this.message.data;
+  }
+
+  header(name: string): string {
+    return this.headers.get(name);
   }
 }
 
@@ -179,7 +246,7 @@ class DirectBatch {
     }
     if (code === NO_RESPONDERS) throw new BrokerAwayError();
     if (code >= 400 || headers === undefined) {
-      throw new LanekeeperError('read_refused', `the broker refused a read: ${code} ${headers?.description ?? ''}`);
+      throw refused(`${code} ${headers?.description ?? ''}`);
     }
     this.messages.push({
       subject: headers.get('Nats-Subject'),

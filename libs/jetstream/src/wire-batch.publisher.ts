@@ -9,7 +9,10 @@ interface Protocol {
 }
 
 const PLAIN = /^[\x21-\x7e]+$/;
+const PLAIN_NAME = /^[!-9;-~]+$/;
 const PLAIN_VALUE = /^[\x20-\x7e]*$/;
+/** Of a larger piece a copy more is dearer than the system call that it saves. */
+const PIECE_BYTES = 256 * 1024;
 
 /**
  * Messages as they go over the wire, together in one piece. The client makes a headers object, four encoded pieces and a copy of
@@ -18,36 +21,33 @@ const PLAIN_VALUE = /^[\x20-\x7e]*$/;
 export class WireBatch {
   private readonly protocol: Protocol | undefined;
   private readonly maxPayload: number;
-  private readonly heads: string[] = [];
-  private readonly bodies: (Uint8Array | string)[] = [];
+  private heads: string[] = [];
+  private bodies: (Uint8Array | string)[] = [];
   private bytes = 0;
   private payload = 0;
 
   constructor(nc: NatsConnection) {
-    const { protocol } = nc as unknown as { protocol?: Partial<Protocol> };
-    const isKnown = typeof protocol?.sendCommand === 'function' && protocol.noMorePublishing === false;
-    this.protocol = isKnown ? (protocol as Protocol) : undefined;
+    this.protocol = protocolOf(nc);
     this.maxPayload = nc.info?.max_payload ?? 0;
   }
 
   /** False: it is not among what can be written here; the client publishes it, or says what is wrong with it. */
   add(subject: string, reply: string, headers: Readonly<Record<string, string>>, body: Uint8Array | string): boolean {
     if (this.protocol === undefined || !PLAIN.test(subject)) return false;
-    let lines = 'NATS/1.0\r\n';
-    for (const name in headers) {
-      const value = headers[name] as string;
-      if (!PLAIN_VALUE.test(value) || value !== value.trim()) return false;
-      lines += `${name}: ${value}\r\n`;
-    }
-    lines += '\r\n';
+    const lines = headerLines(headers);
+    if (lines === undefined) return false;
     const bodyBytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
     const total = lines.length + bodyBytes;
     if (total > this.maxPayload) return false;
-    const head = `HPUB ${subject} ${reply} ${lines.length} ${total}\r\n${lines}`;
+    const head =
+      lines === ''
+        ? `PUB ${subject} ${reply} ${total}\r\n`
+        : `HPUB ${subject} ${reply} ${lines.length} ${total}\r\n${lines}`;
     this.heads.push(head);
     this.bodies.push(body);
     this.bytes += head.length + bodyBytes + 2;
     this.payload += total;
+    if (this.bytes >= PIECE_BYTES) this.write();
     return true;
   }
 
@@ -67,8 +67,32 @@ export class WireBatch {
       frame[at++] = 0x0d;
       frame[at++] = 0x0a;
     }
+    // The client's statistics; nothing waits for them.
     protocol.outMsgs += heads.length;
     protocol.outBytes += this.payload;
+    [this.heads, this.bodies, this.bytes, this.payload] = [[], [], 0, 0];
     protocol.sendCommand(frame);
   }
+}
+
+/** Undefined when it is not what we know, and when the client publishes no more. */
+function protocolOf(nc: NatsConnection): Protocol | undefined {
+  const { protocol } = nc as unknown as { protocol?: Partial<Protocol> };
+  const isKnown =
+    typeof protocol?.sendCommand === 'function' &&
+    typeof protocol.outMsgs === 'number' &&
+    typeof protocol.outBytes === 'number' &&
+    protocol.noMorePublishing === false;
+  return isKnown ? (protocol as Protocol) : undefined;
+}
+
+/** Undefined when one of them is not plain: a line break in it would be a header, or a message, of its own. */
+function headerLines(headers: Readonly<Record<string, string>>): string | undefined {
+  let lines = '';
+  for (const name in headers) {
+    const value = headers[name];
+    if (typeof value !== 'string' || !PLAIN_NAME.test(name) || !PLAIN_VALUE.test(value)) return undefined;
+    lines += `${name}: ${value.trim()}\r\n`;
+  }
+  return lines === '' ? '' : `NATS/1.0\r\n${lines}\r\n`;
 }
