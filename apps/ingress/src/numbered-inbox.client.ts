@@ -30,7 +30,7 @@ export class NumberedInbox implements Pick<DeduplicatedInbox, 'store'> {
     try {
       return await this.inbox.store(key, entry, trace);
     } catch (error) {
-      // It will never be stored like this, and a number that nobody has would refuse the message that is right to have it.
+      // It will never be stored like this, and a number without a message would refuse the message that is right to have it.
       if (isRefusal(error)) await this.numbers.release(key, message, claim);
       throw error;
     }

@@ -63,8 +63,7 @@ function exchange(app: NestFastifyApplication, route: DirectRoute, options: Rout
   options.handler = function (request, reply) {
     // Of an empty part of the path Nest's adapter says that there is no such route.
     if (hasEmptyPart(request.params)) return nests.call(this, request, reply);
-    // Not returned: Fastify would wait for it, and it has answered by then.
-    void answer(request, reply);
+    return answer(request, reply);
   };
 }
 
