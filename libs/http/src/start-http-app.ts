@@ -1,5 +1,5 @@
 import { NestFactory } from '@nestjs/core';
-import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { Settings } from '#config';
@@ -7,6 +7,7 @@ import { LanekeeperError } from '#contracts';
 import { NestLogger } from '#telemetry';
 import { serveDirectly, type DirectRoute } from './direct-route.provider.js';
 import { HttpAppModule, type HttpAppParts } from './http-app.module.js';
+import { LeanAdapter } from './lean-adapter.server.js';
 import { sendProblem, toProblem } from './problem.filter.js';
 import { originProblem } from './request-origin.js';
 
@@ -62,8 +63,8 @@ export async function startHttpApp(options: HttpAppOptions): Promise<RunningHttp
   }
 }
 
-function makeAdapter(): FastifyAdapter {
-  return new FastifyAdapter({
+function makeAdapter(): LeanAdapter {
+  return new LeanAdapter({
     bodyLimit: MAX_BODY_BYTES,
     routerOptions: { maxParamLength: MAX_PARAM_CHARS },
     requestTimeout: REQUEST_TIMEOUT_MS,
