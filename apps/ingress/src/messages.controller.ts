@@ -2,6 +2,7 @@ import { Controller, Get, Param, Post, Req, Res } from '@nestjs/common';
 import { ApiOperation, ApiParam, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { checkSendMessageBody } from '#contracts';
+import type { DirectRoute } from '#http';
 import { readCancelCall } from './cancel-call.js';
 import { CancelService, type CancelAnswer } from './cancel.provider.js';
 import { CancelRoute } from './cancel-route.decorator.js';
@@ -71,3 +72,15 @@ export class MessagesController {
     return answer;
   }
 }
+
+/** The way of nearly every message. */
+export const sendMessageRoute: DirectRoute = {
+  controller: MessagesController,
+  handler: 'send',
+  method: 'POST',
+  url: '/v1/agents/:agent/sessions/:session/messages',
+  call: (messages, request, reply) => {
+    const { agent, session } = request.params as { readonly agent: string; readonly session: string };
+    return (messages as MessagesController).send(agent, session, request, reply);
+  },
+};

@@ -3,7 +3,7 @@ import { ProblemException } from '#http';
 import type { TraceContext } from '#telemetry';
 import type { DeduplicatedInbox } from './deduplicated-inbox.client.js';
 import type { Stored } from './inbox.publisher.js';
-import type { MessageNumbers } from './message-numbers.client.js';
+import type { MessageNumbers, NumberedMessage } from './message-numbers.client.js';
 
 /**
  * Stores entries like the inbox itself, a numbered message only after it has claimed its number. Who dies in between leaves
@@ -15,14 +15,22 @@ export class NumberedInbox implements Pick<DeduplicatedInbox, 'store'> {
     private readonly numbers: Pick<MessageNumbers, 'claim' | 'release'>,
   ) {}
 
-  async store(key: SessionTokens, entry: InboxEntry, trace: TraceContext | undefined): Promise<Stored> {
+  store(key: SessionTokens, entry: InboxEntry, trace: TraceContext | undefined): Promise<Stored> {
     if (entry.kind === 'control' || entry.sequence === undefined) return this.inbox.store(key, entry, trace);
-    const message = { id: entry.id, sequence: entry.sequence };
+    return this.storeNumbered(key, entry, { id: entry.id, sequence: entry.sequence }, trace);
+  }
+
+  private async storeNumbered(
+    key: SessionTokens,
+    entry: InboxEntry,
+    message: NumberedMessage,
+    trace: TraceContext | undefined,
+  ): Promise<Stored> {
     const claim = await this.numbers.claim(key, message);
     try {
       return await this.inbox.store(key, entry, trace);
     } catch (error) {
-      // It will never be stored like this, and a number that nobody has would refuse the message that is right to have it.
+      // It will never be stored like this, and a number without a message would refuse the message that is right to have it.
       if (isRefusal(error)) await this.numbers.release(key, message, claim);
       throw error;
     }

@@ -5,6 +5,7 @@ import { startHttpApp, type RunningHttpApp } from '#http';
 import type { Logger } from '#telemetry';
 import { openIngressBroker } from './ingress-broker.client.js';
 import { IngressModule } from './ingress.module.js';
+import { sendMessageRoute } from './messages.controller.js';
 import type { ScopeOf } from './session-choice.provider.js';
 
 export interface StartIngressOptions {
@@ -39,6 +40,7 @@ export async function startIngress(options: StartIngressOptions): Promise<Runnin
     const own = IngressModule.register({ ...broker, settings, log, providers, scopeOf: configuredScope(settings) });
     app = await startHttpApp({
       routes: [own, ...routes],
+      directRoutes: [sendMessageRoute],
       readiness: { pulse: broker.connection, needs: { inbox: broker.inbox } },
       settings,
       defaultPort: DEFAULT_PORT,

@@ -1,4 +1,5 @@
 export { documentBody, type BodySchema } from './body.schema.js';
+export { type DirectRoute } from './direct-route.provider.js';
 export { HttpAppModule } from './http-app.module.js';
 export { brokerUnavailable, inputProblem, notFound, ProblemException, type Problem } from './problem.exception.js';
 export type { Need } from './readiness.indicator.js';

@@ -34,7 +34,10 @@ export function oneText(field: string, value: unknown): string {
 
 /** Where the caller's trace goes on. Of a header that is there twice the first counts. */
 export function readTrace(headers: Readonly<Record<string, string | string[] | undefined>>): TraceContext | undefined {
-  return readTraceContext((name) => [headers[name]].flat()[0]);
+  return readTraceContext((name) => {
+    const value = headers[name];
+    return Array.isArray(value) ? value[0] : value;
+  });
 }
 
 /** We answer JSON; a client that wants nothing but an event stream learns it before anything is stored. */

@@ -19,10 +19,14 @@ export function originProblem(host: string | undefined, origin: string | undefin
 
 /** `127.0.0.1:7070`, `[::1]:7070`, `localhost` without their port. */
 function hostName(host: string): string {
-  return host.startsWith('[') ? host.slice(1, host.indexOf(']')) : (host.split(':', 1)[0] ?? '');
+  if (host.startsWith('[')) return host.slice(1, host.indexOf(']'));
+  const colon = host.indexOf(':');
+  return colon === -1 ? host : host.slice(0, colon);
 }
 
 function isLoopbackName(name: string): boolean {
+  // What nearly all requests have; the others take an expression each.
+  if (name === '127.0.0.1' || name === 'localhost') return true;
   if (isIP(name) === 4) return name.startsWith('127.');
   return name === '::1' || name.toLowerCase() === 'localhost';
 }

@@ -1,16 +1,20 @@
 import { NestFactory } from '@nestjs/core';
-import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { Settings } from '#config';
 import { LanekeeperError } from '#contracts';
 import { NestLogger } from '#telemetry';
+import { serveDirectly, type DirectRoute } from './direct-route.provider.js';
 import { HttpAppModule, type HttpAppParts } from './http-app.module.js';
+import { LeanAdapter } from './lean-adapter.server.js';
 import { sendProblem, toProblem } from './problem.filter.js';
 import { originProblem } from './request-origin.js';
 
 export interface HttpAppOptions extends HttpAppParts {
   readonly settings: Pick<Settings, 'http' | 'drainMs'>;
+  /** Of the routes those that are worth serving past Nest's machinery. */
+  readonly directRoutes?: readonly DirectRoute[];
   /** Where the role listens unless `http.port` says otherwise. */
   readonly defaultPort: number;
   /** Of the API, in its OpenAPI document. */
@@ -35,7 +39,7 @@ const MAX_PARAM_CHARS = 8_192;
 
 /** Serves the routes of a role; resolves when it listens. What the routes need stays open: it is the caller's to close. */
 export async function startHttpApp(options: HttpAppOptions): Promise<RunningHttpApp> {
-  const { settings, log } = options;
+  const { settings, log, directRoutes = [] } = options;
   // Fastify's own JSON parser is kept: Nest's would also take form bodies, which no route of ours understands.
   const app = await NestFactory.create<NestFastifyApplication>(HttpAppModule.register(options), makeAdapter(), {
     logger: new NestLogger(log),
@@ -46,6 +50,7 @@ export async function startHttpApp(options: HttpAppOptions): Promise<RunningHttp
     const fastify = app.getHttpAdapter().getInstance();
     fastify.removeContentTypeParser('text/plain');
     fastify.addHook('onRequest', refuseWebPages);
+    serveDirectly(app, directRoutes);
     serveOpenApi(app, options);
     await listen(app, settings.http.host, settings.http.port ?? options.defaultPort);
     return {
@@ -58,8 +63,8 @@ export async function startHttpApp(options: HttpAppOptions): Promise<RunningHttp
   }
 }
 
-function makeAdapter(): FastifyAdapter {
-  return new FastifyAdapter({
+function makeAdapter(): LeanAdapter {
+  return new LeanAdapter({
     bodyLimit: MAX_BODY_BYTES,
     routerOptions: { maxParamLength: MAX_PARAM_CHARS },
     requestTimeout: REQUEST_TIMEOUT_MS,
