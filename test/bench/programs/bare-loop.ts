@@ -2,7 +2,7 @@ import { DeliverPolicy } from '@nats-io/jetstream';
 import { DEFAULT_SHARDS, HEADER, Names } from '#contracts';
 import { BrokerConnection, PublishChannel } from '#jetstream';
 import { silentLogger as log } from '#telemetry';
-import { BarePublisher } from './bare-publisher.js';
+import { BarePublisher } from '../bare-publisher.js';
 
 /**
  * What a user writes by hand who needs no more than the two streams: the same consumers, the same writes, the same number
