@@ -46,6 +46,8 @@ function isAtRest(looks: readonly number[], enoughMiB: number): boolean {
 /** One that keeps its lanes for good is measured with them. */
 async function untilForgotten(broker: BenchBroker, id: string): Promise<void> {
   const deadline = performance.now() + FORGOTTEN_WITHIN_MS;
+  // What it has said so far may be older than its last turns.
+  await broker.untilRenewed(id);
   const lanes = async (): Promise<unknown> => (await broker.member(id))?.['lanes'] ?? 0;
   while ((await lanes()) !== 0 && performance.now() < deadline) await pause(LOOK_EVERY_MS);
 }
