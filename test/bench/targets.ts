@@ -39,14 +39,14 @@ const delivery = { baseline: 'publish to delivery', unit: 'µs' };
 
 /** Its messages are handled where they come in, so that a crash loses those that wait and the turn that runs. */
 const chatSdk = (keeps: string): string =>
-  `Chat SDK queue, ${keeps}, in one process, no handoff, keeps nothing of a running turn`;
+  `Chat SDK queue, ${keeps} (in one process, no handoff, nothing kept of a running turn)`;
 
 export const TARGETS = {
   liveBare: { ...live, baseline: 'bare loop', atLeast: 0.8 },
   liveBareOurs: { ...live, ...bareOurs },
   liveGroupmq: { ...live, baseline: 'GroupMQ, everysec', atLeast: 3 },
   liveGroupmqNothing: { ...live, baseline: 'GroupMQ, keeps nothing' },
-  liveBullmq: { ...live, baseline: 'BullMQ, everysec, no order in a session' },
+  liveBullmq: { ...live, baseline: 'BullMQ, everysec (no order in a session)' },
   liveChatSdk: { ...live, baseline: chatSdk('everysec'), atLeast: 0.9 },
   liveChatSdkNothing: { ...live, baseline: chatSdk('keeps nothing') },
   liveRestate: { ...live, baseline: 'Restate, call to completion', atLeast: 10 },
@@ -54,7 +54,7 @@ export const TARGETS = {
   fullBareOurs: { ...full, ...bareOurs },
   fullGroupmq: { ...full, baseline: 'GroupMQ, everysec', atLeast: 3 },
   fullGroupmqNothing: { ...full, baseline: 'GroupMQ, keeps nothing' },
-  fullBullmq: { ...full, baseline: 'BullMQ, everysec, no order in a session' },
+  fullBullmq: { ...full, baseline: 'BullMQ, everysec (no order in a session)' },
   syncedBare: { ...synced, baseline: 'bare loop, each write synced', atLeast: 0.85 },
   syncedGroupmq: { ...synced, baseline: 'GroupMQ, always', atLeast: 1 },
   syncedChatSdk: { ...synced, baseline: chatSdk('always') },
