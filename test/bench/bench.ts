@@ -1,10 +1,9 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { format, resolveConfig } from 'prettier';
-import { packageRoot } from '#config';
 import { describeEnvironment } from './environment.js';
 import type { BenchOptions } from './options.js';
+import { writePage } from './page/write-page.js';
+import { measureFlood } from './parts/flood.js';
 import { measureGrowth } from './parts/growth.js';
 import { measureGuard } from './parts/guard.js';
 import { measureHotSession } from './parts/hot-session.js';
@@ -14,8 +13,9 @@ import { measureOwnership } from './parts/ownership.js';
 import { measureReplicas } from './parts/replicas.js';
 import { measureTurns } from './parts/turns.js';
 import { measureWorkers } from './parts/workers.js';
-import { othersLoad } from './quiet.js';
-import { toMarkdown, toRow, toTable, type Row } from './report.js';
+import { setPatience, takeOthersLoad } from './quiet.js';
+import { toRow, toTable, type Row } from './report.js';
+import { keepResults, type PartResult } from './results.js';
 import type { Comparison } from './targets.js';
 
 /** `npm run bench`: measures, prints, and fails when a target is missed. */
@@ -30,6 +30,7 @@ const PARTS: Readonly<Record<string, (options: BenchOptions) => Promise<Comparis
   'hot-session': measureHotSession,
   guard: measureGuard,
   growth: measureGrowth,
+  flood: measureFlood,
 };
 
 /** As workers have it by default. */
@@ -39,54 +40,59 @@ const program = new Command('bench')
   .description('Measures Lanekeeper beside baselines of the same run')
   .option('--only <parts>', `comma-separated, of ${Object.keys(PARTS).join(', ')}`, parts, Object.keys(PARTS))
   .option('--runs <n>', 'runs of each side; the median counts', count, 3)
-  .option('--messages <n>', 'messages of the parts turns, workers and replicas', count, 20_000)
+  .option('--messages <n>', 'messages of the parts turns, workers and replicas', count, 60_000)
+  .option('--warmup <n>', 'messages before them that are not counted', count, 40_000)
   .option('--sessions <n>', 'sessions they belong to', count, 10_000)
   .option('--growth-sessions <n>', 'the most sessions of the part growth', count, 1_000_000)
   .option('--growth-turns <n>', 'turns that its figures are taken over', count, 60_000)
+  .option('--flood-sessions <n>', 'new sessions of the part flood', count, 1_000_000)
   .option('--hot-messages <n>', 'messages of the hot session in the part hot-session', count, 20_000)
   .option('--ttl-ms <n>', 'time to live of a member in the part ownership', count, DEFAULT_TTL_MS)
+  .option('--patience-ms <n>', 'how long each run waits for others to leave the processors alone', count, 30_000)
   .option('--profile <folder>', 'write processor profiles of our services into it')
-  .option('--write', 'write the table to docs/bench.md')
+  .option('--write', 'keep the results of these parts in docs/bench, and write docs/bench.md of all that are kept')
   .parse();
-const given = program.opts<{
-  only: string[];
-  runs: number;
-  messages: number;
-  sessions: number;
-  growthSessions: number;
-  growthTurns: number;
-  hotMessages: number;
-  ttlMs: number;
-  profile?: string;
-  write?: boolean;
-}>();
+const given = program.opts<
+  Omit<BenchOptions, 'profileDir' | 'say'> & { only: string[]; patienceMs: number; profile?: string; write?: boolean }
+>();
 
 const options: BenchOptions = {
   ...given,
   profileDir: given.profile === undefined ? undefined : resolve(given.profile),
   say: (line) => process.stderr.write(`bench: ${line}\n`),
 };
+setPatience(given.patienceMs);
 const machine = await describeEnvironment();
 const rows: Row[] = [];
-for (const name of given.only) rows.push(...((await PARTS[name]?.(options)) ?? []).map(toRow));
-
-const environment = { ...machine, 'load of others': othersLoad() };
-process.stdout.write(`${toTable(rows)}\n`);
-for (const [name, value] of Object.entries(environment)) process.stdout.write(`${name}: ${value}\n`);
-if (given.write === true) {
-  const file = join(packageRoot(), 'docs/bench.md');
-  await mkdir(join(file, '..'), { recursive: true });
-  const text = toMarkdown(rows, environment, repeatCommand());
-  await writeFile(file, await format(text, { ...(await resolveConfig(file)), filepath: file }));
-  options.say(`written to ${file}`);
+for (const name of given.only) {
+  const result = await measure(name);
+  const environment = Object.entries(result.environment).map(([what, value]) => `${what}: ${value}`);
+  const ofPart = result.comparisons.map(toRow);
+  process.stdout.write(`${toTable(ofPart)}\n${environment.join('\n')}\n`);
+  rows.push(...ofPart);
+  // At once: the next part may fail.
+  if (given.write === true) await keepResults({ [name]: result });
 }
+if (given.write === true) options.say(`written to ${await writePage()}`);
 const missed = rows.filter(({ isMissed }) => isMissed).length;
 options.say(missed === 0 ? 'every target is met' : `${missed} targets are missed`);
 process.exitCode = missed === 0 ? 0 : 1;
 
-function repeatCommand(): string {
-  const args = process.argv.slice(2);
-  return args.length === 0 ? 'npm run bench' : `npm run bench -- ${args.join(' ')}`;
+async function measure(name: string): Promise<PartResult> {
+  const comparisons = (await PARTS[name]?.(options)) ?? [];
+  const environment = { ...machine, 'load of others': takeOthersLoad() };
+  return { command: repeatCommand(name), environment, comparisons };
+}
+
+/** Without what has to do with this run alone. */
+function repeatCommand(name: string): string {
+  const sizes = program.options.flatMap((option) => {
+    const key = option.attributeName();
+    const isDefault = program.getOptionValueSource(key) === 'default';
+    const isSize = key !== 'patienceMs' && typeof program.getOptionValue(key) === 'number';
+    return isSize && !isDefault ? [`${option.long} ${String(program.getOptionValue(key))}`] : [];
+  });
+  return ['npm run bench -- --only', name, ...sizes].join(' ');
 }
 
 function count(text: string): number {

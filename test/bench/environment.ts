@@ -37,7 +37,16 @@ async function peers(): Promise<string> {
 async function commit(): Promise<string> {
   try {
     const hash = await output('git', 'rev-parse', '--short=12', 'HEAD');
-    const changes = await output('git', 'status', '--porcelain', '--untracked-files=no', '--', '.', ':!docs/bench.md');
+    const changes = await output(
+      'git',
+      'status',
+      '--porcelain',
+      '--untracked-files=no',
+      '--',
+      '.',
+      ':!docs/bench.md',
+      ':!docs/bench',
+    );
     return changes === '' ? hash : `${hash} with changes`;
   } catch {
     return 'unknown';

@@ -7,6 +7,8 @@ export interface BenchOptions extends WorkSize {
   readonly growthSessions: number;
   /** Turns that each of its figures is taken over. */
   readonly growthTurns: number;
+  /** New sessions of the part flood, a message of each. */
+  readonly floodSessions: number;
   /** Messages of the one session that has too many, in the part hot-session. */
   readonly hotMessages: number;
   /** Time to live of a member in the part ownership - ms. */

@@ -4,6 +4,8 @@ import { dedupId, HEADER, type Names } from '#contracts';
 export interface WorkSize {
   readonly messages: number;
   readonly sessions: number;
+  /** Messages before these, which are not counted. */
+  readonly warmup: number;
 }
 
 export interface Message {
@@ -19,8 +21,10 @@ export interface Work {
   readonly messages: readonly Message[];
 }
 
-export function warmupOf({ messages }: WorkSize): number {
-  return Math.ceil(messages / 4);
+/** For what is so slow that all of the work would take minutes. */
+export function partOfWork({ messages, sessions, warmup }: WorkSize, share: number): WorkSize {
+  const of = (count: number): number => Math.ceil(count * share);
+  return { messages: of(messages), sessions: of(sessions), warmup: of(warmup) };
 }
 
 /** Beyond what every message of the bench has. */
@@ -42,7 +46,7 @@ export function makeMessage(names: Names, session: string, i: number, options: M
 export function makeWork(names: Names, size: WorkSize): Work {
   const make = (session: string, i: number): Message => makeMessage(names, session, i, { thread: `t${i}` });
   return {
-    warmup: Array.from({ length: warmupOf(size) }, (_, i) => make(`warm-${i}`, i)),
+    warmup: Array.from({ length: size.warmup }, (_, i) => make(`warm-${i}`, i)),
     messages: Array.from({ length: size.messages }, (_, i) => make(`session-${i % size.sessions}`, i)),
   };
 }

@@ -42,7 +42,7 @@ export interface Workers {
 }
 
 /** No part measures how messages are dropped. */
-const UNBOUNDED = { agents: { defaults: { maxQueueSize: 'unlimited' } } };
+export const UNBOUNDED = { agents: { defaults: { maxQueueSize: 'unlimited' } } };
 
 /** Measures with workers of its own on a broker of its own; nothing of them is left behind. */
 export async function withWorkers<T>(options: WorkersOptions, measure: (workers: Workers) => Promise<T>): Promise<T> {

@@ -1,9 +1,8 @@
-import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { packageRoot } from '#config';
 import { findNatsServer } from '#jetstream';
+import { freePorts } from './free-ports.js';
 import { hostEnv } from './host-env.js';
 import type { TestBroker } from './nats-broker.js';
 import { spawnOwned, type OwnedProcess } from './owned-process.js';
@@ -96,13 +95,4 @@ async function untilHealthy({ monitor }: Ports, life: () => OwnedProcess | undef
     return hasEnded || (await fetch(`http://127.0.0.1:${monitor}/healthz`)).ok;
   });
   if (hasEnded) throw new Error(`a node of the broker ended instead of getting ready:\n${life()?.output()}`);
-}
-
-/** All of them at once, so that none is given twice. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }

@@ -1,25 +1,34 @@
 import { access, constants, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { packageRoot } from '#config';
 import { aptSystem, unpackDebianPackages } from '#jetstream';
+import { freePorts } from './free-ports.js';
 import { hostEnv } from './host-env.js';
 import { spawnOwned } from './owned-process.js';
 import { tempDir } from './temp-dir.js';
 import { until } from './until.js';
 
+/**
+ * What of its writes is on the disk. `everysec`: all but those of the last second; the system has the others, so that a
+ * kill -9 of Redis loses none, and a power cut does. `always`: all that were answered.
+ */
+export type RedisKeeps = 'nothing' | 'everysec' | 'always';
+
 export interface TestRedis extends AsyncDisposable {
   readonly url: string;
   readonly version: string;
+  readonly pid: number;
 }
 
-/** A real Redis on a free port, which keeps nothing. */
-export async function startRedis(): Promise<TestRedis> {
+/** A real Redis on a free port. */
+export async function startRedis({ keeps = 'nothing' }: { keeps?: RedisKeeps } = {}): Promise<TestRedis> {
   const { command, env } = await findRedisServer();
   const scratch = await tempDir('redis');
-  const port = await freePort();
-  const flags = ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--appendonly', 'no'];
+  const [port = 0] = await freePorts(1);
+  const log = keeps === 'nothing' ? ['--appendonly', 'no'] : ['--appendonly', 'yes', '--appendfsync', keeps];
+  const flags = ['--bind', '127.0.0.1', '--port', String(port), '--save', '', ...log];
   const owned = await spawnOwned({ command, args: flags, env: { ...hostEnv(), ...env }, cwd: scratch.path });
   const stop = async () => {
     await owned.stop();
@@ -35,7 +44,7 @@ export async function startRedis(): Promise<TestRedis> {
     throw error;
   }
   const version = /Redis version=([\d.]+)/.exec(owned.output())?.[1] ?? 'unknown';
-  return { url: `redis://127.0.0.1:${port}`, version, [Symbol.asyncDispose]: stop };
+  return { url: `redis://127.0.0.1:${port}`, version, pid: owned.pid, [Symbol.asyncDispose]: stop };
 }
 
 interface RedisBinary {
@@ -86,15 +95,6 @@ async function isExecutable(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function answers(port: number): Promise<boolean> {

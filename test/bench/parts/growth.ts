@@ -3,8 +3,9 @@ import { names, type BenchBroker } from '../bench-broker.js';
 import { GrowingSessions, sessionsOfAllShards } from '../growing-sessions.js';
 import { turnsPerSecond, runThrough } from '../live-turns.js';
 import type { BenchOptions } from '../options.js';
-import { memoryOf, processorMsOf } from '../process-figures.js';
-import type { Comparison, TargetName } from '../targets.js';
+import { countCost, memoryOf, type TurnCost } from '../process-figures.js';
+import { describeCost } from '../side-runs.js';
+import { TARGETS, type Comparison, type TargetName } from '../targets.js';
 import { idleMemoryOf, type IdleMemory } from '../worker-memory.js';
 import type { Message } from '../work.js';
 import { withWorkers, type BenchWorker, type Workers } from '../workers.js';
@@ -24,22 +25,24 @@ interface Figures extends Turns {
 
 interface Turns {
   readonly perSecond: number;
-  /** Processor time of a turn. */
-  readonly workerUs: number;
-  readonly brokerUs: number;
+  readonly cost: TurnCost;
 }
 
 /** From a thousand sessions to a million: what becomes of turns, restarts and memory. */
 export async function measureGrowth(options: BenchOptions): Promise<Comparison[]> {
   const sizes = sizesUpTo(options.growthSessions);
   const figures = new Map(sizes.map((size) => [size, [] as Figures[]]));
-  const fresh: IdleMemory[] = [];
+  const fresh: number[] = [];
   const { profileDir } = options;
   for (let run = 0; run < options.runs; run++) {
-    fresh.push(await withWorkers({ profileDir }, freshMemory));
+    const { atRestMiB } = await withWorkers({ profileDir }, freshMemory);
+    fresh.push(atRestMiB);
     for (const size of sizes) {
       options.say(`growth, ${show(size)}, run ${run + 1} of ${options.runs}`);
-      figures.get(size)?.push(await withWorkers({ profileDir }, (workers) => grow(workers, size, options)));
+      const enoughMiB = atRestMiB + TARGETS.growthAtRest.atMostAbove;
+      figures
+        .get(size)
+        ?.push(await withWorkers({ profileDir }, (workers) => grow(workers, { size, enoughMiB, options })));
     }
   }
   type Pick = (run: Figures) => number;
@@ -47,24 +50,29 @@ export async function measureGrowth(options: BenchOptions): Promise<Comparison[]
   const besideSmallest = (target: TargetName, pick: Pick): Comparison[] =>
     sizes.slice(1).map((size) => ({ target, of: show(size), ours: of(size, pick), baseline: of(SMALLEST, pick) }));
   return [
-    ...besideSmallest('growthProcessor', costOf),
-    ...besideSmallest('growthNewProcessor', ({ ofNew }) => costOf(ofNew)),
+    ...besideSmallest('growthWorker', ({ cost }) => cost.workerUs),
+    ...besideSmallest('growthProcessor', ({ cost }) => sumOf(cost)),
+    ...besideSmallest('growthNewProcessor', ({ ofNew }) => sumOf(ofNew.cost)),
     ...besideSmallest('growthTurns', ({ perSecond }) => perSecond),
-    ...besideSmallest('growthNewTurns', ({ ofNew }) => ofNew.perSecond),
     ...besideSmallest('growthRestart', ({ restartMs }) => restartMs),
-    ...besideSmallest('growthMemory', ({ idle }) => idle.collectedMiB),
-    {
-      ...{ target: 'growthFirst', of: show(SMALLEST) },
-      ...{ ours: of(SMALLEST, ({ idle }) => idle.collectedMiB), baseline: fresh.map((memory) => memory.collectedMiB) },
-    },
+    ...sizes.map((size): Comparison => {
+      return { target: 'growthAtRest', of: show(size), ours: of(size, ({ idle }) => idle.atRestMiB), baseline: fresh };
+    }),
     ...besideSmallest('growthLive', ({ idle }) => idle.liveMiB),
-    ...besideSmallest('growthFound', ({ idle }) => idle.foundMiB),
     ...besideSmallest('growthBroker', ({ brokerMiB }) => brokerMiB),
   ];
 }
 
-async function grow(workers: Workers, sessions: number, { growthTurns: turns, say }: BenchOptions): Promise<Figures> {
+interface Growth {
+  readonly size: number;
+  /** What the worker may keep when it is idle. */
+  readonly enoughMiB: number;
+  readonly options: BenchOptions;
+}
+
+async function grow(workers: Workers, { size: sessions, enoughMiB, options }: Growth): Promise<Figures> {
   const { broker, start, untilShared } = workers;
+  const { growthTurns: turns, say } = options;
   await using first = await start(WORKER);
   await untilShared(WORKER);
   const store = new GrowingSessions();
@@ -73,7 +81,7 @@ async function grow(workers: Workers, sessions: number, { growthTurns: turns, sa
   await runThrough(broker, store.again(warmup), warmup);
   const ofKnown = await measureWork(broker, first, store.again(turns), turns);
   const { peakMiB } = await memoryOf(first.pid);
-  const idle = await idleMemoryOf(broker, WORKER, first);
+  const idle = await idleMemoryOf(broker, { id: WORKER, worker: first, enoughMiB });
   const { residentMiB: brokerMiB } = await memoryOf(broker.pid);
 
   await first.kill9();
@@ -83,6 +91,7 @@ async function grow(workers: Workers, sessions: number, { growthTurns: turns, sa
   const restartMs = (await lastAnswerOfAllShards(broker, store)) - startedAtMs;
   await runThrough(broker, store.more(warmup), warmup);
   const ofNew = await measureWork(broker, second, store.more(turns), turns);
+  say(`${show(sessions)}: ${round(idle.atRestMiB)} MiB at rest`);
   say(
     `${show(sessions)}, known: ${describe(ofKnown)}; new: ${describe(ofNew)}; peak of the worker ${round(peakMiB)} MiB`,
   );
@@ -94,7 +103,7 @@ async function grow(workers: Workers, sessions: number, { growthTurns: turns, sa
 async function freshMemory({ broker, start, untilShared }: Workers): Promise<IdleMemory> {
   await using worker = await start(WORKER);
   await untilShared(WORKER);
-  return await idleMemoryOf(broker, WORKER, worker);
+  return await idleMemoryOf(broker, { id: WORKER, worker, enoughMiB: 0 });
 }
 
 async function measureWork(
@@ -103,14 +112,12 @@ async function measureWork(
   messages: Iterable<Message>,
   count: number,
 ): Promise<Turns> {
-  const [ofWorker, ofBroker] = [await processorMsOf(worker.pid), await processorMsOf(broker.pid)];
+  const costOf = await countCost({ worker: worker.pid, broker: broker.pid });
   const perSecond = await turnsPerSecond(broker, messages, count);
-  const each = (ms: number): number => (ms * 1_000) / count;
-  const workerUs = each((await processorMsOf(worker.pid)) - ofWorker);
-  return { perSecond, workerUs, brokerUs: each((await processorMsOf(broker.pid)) - ofBroker) };
+  return { perSecond, cost: await costOf(count) };
 }
 
-function costOf({ workerUs, brokerUs }: Turns): number {
+function sumOf({ workerUs, brokerUs }: TurnCost): number {
   return workerUs + brokerUs;
 }
 
@@ -135,8 +142,8 @@ function sizesUpTo(most: number): number[] {
   return [...sizes, Math.max(most, SMALLEST)];
 }
 
-function describe({ perSecond, workerUs, brokerUs }: Turns): string {
-  return `${round(perSecond)} turns/s, ${round(workerUs)} µs in the worker, ${round(brokerUs)} in the broker`;
+function describe({ perSecond, cost }: Turns): string {
+  return `${round(perSecond)} turns/s, ${describeCost(cost)} in worker and broker`;
 }
 
 function round(value: number): string {

@@ -6,10 +6,12 @@ import type { BenchOptions } from '../options.js';
 import { median } from '../statistics.js';
 import type { Comparison } from '../targets.js';
 import { TimedLoad } from '../timed-load.js';
-import { makeWork } from '../work.js';
+import { makeWork, partOfWork } from '../work.js';
 import { withWorkers } from '../workers.js';
 
 const IN_FLIGHT = 64;
+/** Of the messages of other parts: each waits for the disk, or for two other servers. */
+const SHARE = 1 / 4;
 /** Far below what any of them can do, so that a message waits for nothing but its own way. */
 const TIMED_SESSIONS = Array.from({ length: 100 }, (_, i) => `timed-${i}`);
 const TIMED_EVERY_MS = 500;
@@ -53,7 +55,7 @@ function runOn(servers: ServerOptions, options: BenchOptions): Promise<Figures> 
   return withWorkers({ servers, capacity: IN_FLIGHT, profileDir }, async ({ broker, start, untilShared }) => {
     await using _worker = await start('worker');
     await untilShared('worker');
-    const { warmup, messages } = makeWork(names, options);
+    const { warmup, messages } = makeWork(names, partOfWork(options, SHARE));
     await runThrough(broker, warmup, warmup.length);
     const perSecond = await turnsPerSecond(broker, messages, messages.length);
     await using load = await TimedLoad.start(broker, { sessions: TIMED_SESSIONS, everyMs: TIMED_EVERY_MS });

@@ -1,106 +1,78 @@
-import { tempDir } from '#testing';
 import type { BenchOptions } from '../options.js';
-import { names, startBenchBroker, type BenchBroker } from '../bench-broker.js';
-import { runThrough, turnsPerSecond } from '../live-turns.js';
-import { startProgram, type Program } from '../program.js';
-import { untilQuiet } from '../quiet.js';
-import type { Comparison, Figures } from '../targets.js';
-import { makeWork, warmupOf } from '../work.js';
-import { runChatSdk, runGroupmq } from './peer-turns.js';
+import { runSides, type Side, type SideFigures } from '../side-runs.js';
+import type { Comparison, TargetName } from '../targets.js';
+import { partOfWork } from '../work.js';
+import { runChatSdk, runRedisQueue } from './peer-turns.js';
+import { runRestate } from './restate-turns.js';
+import { bareLoop, oursAtOnce, runOnStreams } from './stream-turns.js';
 
 const IN_FLIGHT = 64;
-
-type Start = (broker: BenchBroker, cwd: string, recordBytes: number) => Promise<Program>;
-interface Side {
-  readonly perSecond: number;
-  readonly recordBytes: number;
-}
+/** Of the work: what waits for the disk at every write, or makes two thousand calls a second, has no need of more. */
+const SLOW_SHARE = 1 / 4;
 
 /** Committed turns a second: ours, a bare loop, and the peers, one after another in every run. */
 export async function measureTurns(options: BenchOptions): Promise<Comparison[]> {
-  const worker: Start = (broker, cwd) =>
-    startProgram('test/bench/programs/worker.js', {
-      cwd,
-      profileDir: options.profileDir,
-      env: {
-        LANEKEEPER_NATS_URL: broker.url,
-        LANEKEEPER_WORKER_CAPACITY: String(IN_FLIGHT),
-        LANEKEEPER_LOG_LEVEL: 'error',
-      },
-    });
-  const bareLoop: Start = (broker, cwd, recordBytes) =>
-    startProgram('test/bench/programs/bare-loop.js', {
-      cwd,
-      args: [JSON.stringify({ natsUrl: broker.url, recordBytes, inFlight: IN_FLIGHT })],
-    });
-
-  const { messages, sessions } = options;
-  const work = { messages, sessions, warmup: warmupOf(options), inFlight: IN_FLIGHT };
-  const live = { ours: [] as number[], bare: [] as number[] };
-  const drain = { ours: [] as number[], bare: [] as number[] };
-  const groupmq = new PeerFigures();
-  const groupmqDrain = new PeerFigures();
-  const chatSdk = new PeerFigures();
-  for (let run = 0; run < options.runs; run++) {
-    options.say(`turns, run ${run + 1} of ${options.runs}`);
-    const ours = await runOnStreams(worker, options, { isFull: false, recordBytes: 0 });
-    live.ours.push(ours.perSecond);
-    const { recordBytes } = ours;
-    live.bare.push((await runOnStreams(bareLoop, options, { isFull: false, recordBytes })).perSecond);
-    await groupmq.add(() => runGroupmq(work, { isFull: false }));
-    await chatSdk.add(() => runChatSdk(work));
-    drain.ours.push((await runOnStreams(worker, options, { isFull: true, recordBytes })).perSecond);
-    drain.bare.push((await runOnStreams(bareLoop, options, { isFull: true, recordBytes })).perSecond);
-    await groupmqDrain.add(() => runGroupmq(work, { isFull: true }));
-  }
-  return [
-    { target: 'turnsBare', ours: live.ours, baseline: live.bare },
-    { target: 'turnsGroupmq', ours: live.ours, baseline: groupmq.figures },
-    { target: 'turnsChatSdk', ours: live.ours, baseline: chatSdk.figures },
-    { target: 'drainBare', ours: drain.ours, baseline: drain.bare },
-    { target: 'drainGroupmq', ours: drain.ours, baseline: groupmqDrain.figures },
-  ];
+  const { runs, say } = options;
+  return compare(await runSides(sidesOf(options), runs, (line) => say(`turns, ${line}`)));
 }
 
-/** Runs of a peer: one that fails is a reason, and never the end of the bench. */
-class PeerFigures {
-  figures: Figures = [];
-
-  async add(run: () => Promise<number>): Promise<void> {
-    if ('notMeasured' in this.figures) return;
-    try {
-      this.figures = [...this.figures, await run()];
-    } catch (error) {
-      const [reason = 'unknown'] = String((error as Error).message).split('\n');
-      process.stderr.write(`${String((error as Error).message)}\n`);
-      this.figures = { notMeasured: reason };
-    }
-  }
+function sidesOf({ messages, sessions, warmup, profileDir }: BenchOptions) {
+  const work = { messages, sessions, warmup };
+  const slowWork = partOfWork(work, SLOW_SHARE);
+  const live = { work, isFull: false, syncsEveryWrite: false };
+  const full = { work, isFull: true, syncsEveryWrite: false };
+  const synced = { work: slowWork, isFull: false, syncsEveryWrite: true };
+  /** As long as ours are, which the first run begins with. */
+  let recordBytes = 0;
+  const ours = (run: typeof live): Side => ({
+    run: async () => {
+      const measured = await runOnStreams(oursAtOnce(IN_FLIGHT, profileDir), run);
+      ({ recordBytes } = measured);
+      return measured;
+    },
+  });
+  const bare = (run: typeof live, channel: 'public' | 'ours' = 'public'): Side => ({
+    run: () => runOnStreams(bareLoop({ inFlight: IN_FLIGHT, recordBytes, channel }), run),
+  });
+  const peer = (run: Side['run']): Side => ({ isPeer: true, run });
+  const peerWork = { work, inFlight: IN_FLIGHT };
+  const slowPeerWork = { work: slowWork, inFlight: IN_FLIGHT };
+  return {
+    live: ours(live),
+    liveBare: bare(live),
+    liveBareOurs: bare(live, 'ours'),
+    liveGroupmq: peer(() => runRedisQueue('groupmq', { ...peerWork, keeps: 'everysec', isFull: false })),
+    liveGroupmqNothing: peer(() => runRedisQueue('groupmq', { ...peerWork, keeps: 'nothing', isFull: false })),
+    liveBullmq: peer(() => runRedisQueue('bullmq', { ...peerWork, keeps: 'everysec', isFull: false })),
+    liveChatSdk: peer(() => runChatSdk({ ...peerWork, keeps: 'everysec' })),
+    liveChatSdkNothing: peer(() => runChatSdk({ ...peerWork, keeps: 'nothing' })),
+    liveRestate: peer(() => runRestate(slowWork)),
+    full: ours(full),
+    fullBare: bare(full),
+    fullBareOurs: bare(full, 'ours'),
+    fullGroupmq: peer(() => runRedisQueue('groupmq', { ...peerWork, keeps: 'everysec', isFull: true })),
+    fullGroupmqNothing: peer(() => runRedisQueue('groupmq', { ...peerWork, keeps: 'nothing', isFull: true })),
+    fullBullmq: peer(() => runRedisQueue('bullmq', { ...peerWork, keeps: 'everysec', isFull: true })),
+    synced: ours(synced),
+    syncedBare: bare(synced),
+    syncedGroupmq: peer(() => runRedisQueue('groupmq', { ...slowPeerWork, keeps: 'always', isFull: false })),
+    syncedChatSdk: peer(() => runChatSdk({ ...slowPeerWork, keeps: 'always' })),
+  };
 }
 
-/** One run against a fresh broker. The figures are differences of the broker's own stamps. */
-async function runOnStreams(
-  start: Start,
-  options: BenchOptions,
-  { isFull, recordBytes }: { isFull: boolean; recordBytes: number },
-): Promise<Side> {
-  const { warmup, messages } = makeWork(names, options);
-  const { turnsStream } = names;
-  const all = warmup.length + messages.length;
-  await untilQuiet();
-  await using broker = await startBenchBroker();
-  await using folder = await tempDir('bench');
-  if (isFull) for (const part of [warmup, messages]) await broker.feed(part);
-  await using _program = await start(broker, folder.path, recordBytes);
-  let perSecond: number;
-  if (isFull) {
-    await broker.untilStored(turnsStream, all);
-    const beganAtMs = await broker.storedAt(turnsStream, warmup.length);
-    perSecond = (messages.length * 1_000) / ((await broker.storedAt(turnsStream, all)) - beganAtMs);
-  } else {
-    await broker.untilRead();
-    await runThrough(broker, warmup, warmup.length);
-    perSecond = await turnsPerSecond(broker, messages, messages.length);
-  }
-  return { perSecond, recordBytes: await broker.bytesOf(turnsStream, all) };
+type SideName = keyof ReturnType<typeof sidesOf>;
+const OURS: readonly SideName[] = ['live', 'full', 'synced'];
+
+/** Each baseline is named after what it stands beside. */
+function compare(results: Readonly<Record<SideName, SideFigures>>): Comparison[] {
+  return (Object.keys(results) as SideName[]).flatMap((name) => {
+    const beside = OURS.find((ours) => name.startsWith(ours) && name !== ours);
+    if (beside === undefined) return [];
+    const [ours, baseline] = [results[beside], results[name]];
+    return {
+      target: name as Exclude<SideName, 'live' | 'full' | 'synced'> satisfies TargetName,
+      ...{ ours: ours.figures, baseline: baseline.figures },
+      ...{ ourCosts: ours.costs, baselineCosts: baseline.costs },
+    };
+  });
 }

@@ -2,7 +2,7 @@ import { names } from '../bench-broker.js';
 import { runThrough, turnsPerSecond } from '../live-turns.js';
 import type { BenchOptions } from '../options.js';
 import type { Comparison } from '../targets.js';
-import { makeWork } from '../work.js';
+import { makeWork, type WorkSize } from '../work.js';
 import { withWorkers, type BenchWorker } from '../workers.js';
 
 /** Turns of agents that wait for something outside take nothing of the processors: what they need is room. */
@@ -34,21 +34,20 @@ export async function measureWorkers(options: BenchOptions): Promise<Comparison[
 
 /** As many turns for each worker, so that a run lasts as long however many there are. */
 function runWaiting(options: BenchOptions, workers: number): Promise<number> {
+  const messages = WAITING_PER_WORKER * workers;
   return run(options, {
-    ...{ workers, messages: WAITING_PER_WORKER * workers, sessions: WAITING_PER_WORKER * workers },
+    ...{ workers, messages, sessions: messages, warmup: messages / 4 },
     ...{ turnMs: WAITING_TURN_MS, capacity: WAITING_AT_ONCE },
   });
 }
 
 function runBusy(options: BenchOptions, workers: number): Promise<number> {
-  const { messages, sessions } = options;
-  return run(options, { workers, messages, sessions, turnMs: 0, capacity: BUSY_AT_ONCE });
+  const { messages, sessions, warmup } = options;
+  return run(options, { workers, messages, sessions, warmup, turnMs: 0, capacity: BUSY_AT_ONCE });
 }
 
-interface Run {
+interface Run extends WorkSize {
   readonly workers: number;
-  readonly messages: number;
-  readonly sessions: number;
   readonly turnMs: number;
   readonly capacity: number;
 }

@@ -2,6 +2,7 @@
 // nothing takes them. One process, for the one that takes the webhook runs the handler.
 import { createRedisState } from '@chat-adapter/state-redis';
 import { Chat, Message } from 'chat';
+import { feed, nowMs, sessionsInTurn, warmupSessionOf } from './bench-work.mjs';
 
 const { redisUrl, messages, sessions, warmup, inFlight } = JSON.parse(process.argv[2]);
 const silent = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
@@ -32,29 +33,20 @@ chat.onNewMessage(/./, async () => {
 });
 await chat.initialize();
 
-await takeAll(warmup, (i) => `bench:warm-${i}`);
+await feed(warmup, warmupSessionOf, take, inFlight);
 if (handled !== warmup) throw new Error(`the handler ran ${handled} times for ${warmup} messages`);
-const began = performance.now();
-await takeAll(messages, (i) => `bench:session-${i % sessions}`);
-const elapsedMs = performance.now() - began;
+console.log(`warm ${nowMs()}`);
+await feed(messages, sessionsInTurn(sessions), take, inFlight);
 if (handled !== warmup + messages)
   throw new Error(`the handler ran ${handled - warmup} times for ${messages} messages`);
-console.log(`done ${elapsedMs}`);
-process.exit();
+console.log(`done ${nowMs()}`);
 
-async function takeAll(count, threadOf) {
-  let next = 0;
-  const taker = async () => {
-    while (next < count) {
-      const i = next++;
-      await chat.processMessage(adapter, threadOf(i), message(`${threadOf(i)}-${i}`, threadOf(i), i));
-    }
-  };
-  await Promise.all(Array.from({ length: inFlight }, taker));
+async function take(session, { text }, i) {
+  const threadId = `bench:${session}`;
+  await chat.processMessage(adapter, threadId, message(`${threadId}-${i}`, threadId, text));
 }
 
-function message(id, threadId, i) {
-  const text = `message number ${i} of the bench, of a usual length`;
+function message(id, threadId, text) {
   return new Message({
     id,
     threadId,

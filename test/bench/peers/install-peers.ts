@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { packageRoot } from '#config';
@@ -15,14 +15,13 @@ export function installPeers(): Promise<string> {
   return installed;
 }
 
-const PROGRAMS = ['groupmq.mjs', 'chat-sdk.mjs'];
-
 async function install(): Promise<string> {
   const source = join(packageRoot(), 'test/bench/peers');
   const folder = join(packageRoot(), '.cache/bench-peers');
   await mkdir(folder, { recursive: true });
   // Beside their packages, so that Node finds these.
-  for (const name of PROGRAMS) await copyFile(join(source, name), join(folder, name));
+  const programs = (await readdir(source)).filter((name) => name.endsWith('.mjs'));
+  for (const name of programs) await copyFile(join(source, name), join(folder, name));
   const manifest = await readFile(join(source, 'package.json'), 'utf8');
   const stamp = join(folder, 'installed.json');
   if ((await readFile(stamp, 'utf8').catch(() => '')) === manifest) return folder;

@@ -2,22 +2,25 @@ import { DeliverPolicy } from '@nats-io/jetstream';
 import { DEFAULT_SHARDS, HEADER, Names } from '#contracts';
 import { BrokerConnection, PublishChannel } from '#jetstream';
 import { silentLogger as log } from '#telemetry';
+import { BarePublisher } from '../bare-publisher.js';
 
 /**
- * What somebody would write by hand who needs no more than the two streams: the same consumers, the same writes, the same
- * number at once, and nothing else. Started with `{natsUrl, recordBytes, inFlight}`.
+ * What a user writes by hand who needs no more than the two streams: the same consumers, the same writes, the same number
+ * at once, and nothing else. Started with `{natsUrl, recordBytes, inFlight, channel}`; `channel` says who publishes: `public`
+ * keeps to what the client offers everyone, `ours` is the channel of our workers, which goes around it.
  */
-const { natsUrl, recordBytes, inFlight } = JSON.parse(process.argv[2] ?? '{}') as {
+const { natsUrl, recordBytes, inFlight, channel } = JSON.parse(process.argv[2] ?? '{}') as {
   natsUrl: string;
   recordBytes: number;
   inFlight: number;
+  channel: 'public' | 'ours';
 };
 // A profile is written at an orderly end only.
 process.once('SIGTERM', () => process.exit());
 
 const names = new Names('lk', DEFAULT_SHARDS);
 const connection = await BrokerConnection.open({ url: natsUrl, name: 'bare loop', log });
-const channel = new PublishChannel(connection);
+const publish = channel === 'ours' ? oursPublish() : publicPublish();
 const record = 'x'.repeat(recordBytes);
 const inboxPrefix = `${names.namespace}.inbox`;
 const turnsPrefix = `${names.namespace}.turns`;
@@ -41,11 +44,25 @@ function next(): void {
 
 async function commit(subject: string): Promise<void> {
   const expected = String(last.get(subject) ?? 0);
-  const outcome = await channel.publish(subject, record, { [HEADER.expectedLastSubjectSequence]: expected });
-  if (outcome.kind !== 'stored') throw new Error(`not stored: ${JSON.stringify(outcome)}`);
-  last.set(subject, outcome.seq);
+  last.set(subject, await publish(subject, record, { [HEADER.expectedLastSubjectSequence]: expected }));
   underWay.delete(subject);
   next();
+}
+
+type Publish = (subject: string, body: string, headers: Record<string, string>) => Promise<number>;
+
+function publicPublish(): Publish {
+  const publisher = new BarePublisher(connection.nc);
+  return (subject, body, headers) => publisher.publish(subject, body, headers);
+}
+
+function oursPublish(): Publish {
+  const publisher = new PublishChannel(connection);
+  return async (subject, body, headers) => {
+    const outcome = await publisher.publish(subject, body, headers);
+    if (outcome.kind !== 'stored') throw new Error(`not stored: ${JSON.stringify(outcome)}`);
+    return outcome.seq;
+  };
 }
 
 await Promise.all(
