@@ -7,6 +7,7 @@ import { nextDiscardStep, nextExpiryAt } from './lane-discards.js';
 import type { LaneRefill } from './lane-refill.js';
 import type { ShardLanes } from './lane-table.js';
 import { LaneTimers } from './lane-timers.js';
+import { needsReadingAhead } from './lane-unread.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
@@ -95,7 +96,7 @@ export class LaneDriver {
       if (lane.undecidedFrom === undefined && !isReady(lane)) {
         lane.rest();
         this.idle.add(lane);
-      } else if (lane.home.isBehind && lane.needsReadingAhead(now)) this.options.onUnread(lane);
+      } else if (needsReadingAhead(lane, now)) this.options.onUnread(lane);
       return;
     }
     if (lane.isReady || this.turns.has(lane.serial)) return;

@@ -340,18 +340,6 @@ export class Lane {
     this.giveUpOnMissing();
   }
 
-  /** It can go on only when it is known whether the unread part of its shard has something of it. */
-  needsReadingAhead(now: number): boolean {
-    if (!this.home.isBehind || !this.isLoaded || this.hold !== undefined || this.unreadFrom !== undefined) return false;
-    if (this.workload === undefined) return false;
-    const { serial, backlog, readAt } = this.workload;
-    if (serial.isWindowUnread) return (serial.windowEndsAt ?? 0) <= now;
-    if (this.isIncomplete) return true;
-    if (backlog.early.length === 0 || backlog.beyond.length > 0) return false;
-    const endsAt = this.gapEndsAt(now) ?? 0;
-    return endsAt <= now && readAt < Math.max(1, endsAt);
-  }
-
   /** Our record stands. */
   wrote(loaded: LoadedHead): void {
     this.stand(loaded);

@@ -3,6 +3,7 @@ import type { Logger } from '#telemetry';
 import type { RawInboxMessage } from './inbox-item.js';
 import type { AheadSource } from './lane-ports.js';
 import type { ShardLanes } from './lane-table.js';
+import { needsReadingAhead } from './lane-unread.js';
 import type { Lane } from './lane.js';
 
 export interface LookAheadOptions {
@@ -86,7 +87,7 @@ export class LookAhead {
       for (const [i, lane] of lanes.entries()) {
         if ((lastSeqs[i] ?? 0) > knownUpTo(lane)) this.want(lane);
         // Its window may have ended, or the clock of a gap may not have begun, before its shard was read no further.
-        else if (lane.needsReadingAhead(clock.now())) this.options.drive(lane);
+        else if (needsReadingAhead(lane, clock.now())) this.options.drive(lane);
       }
     } catch (error) {
       log.debug({ error: String(error) }, 'nobody tells what is new of the sessions that run');

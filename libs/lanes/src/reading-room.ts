@@ -9,7 +9,7 @@ export interface ReadingLimits {
 }
 
 /** So many lanes wait for each slot, over all shards: with turns of no time at all that is half a second's work. */
-const WAITING_PER_SLOT = 16;
+const WAITING_PER_SLOT = 4;
 /** So many of each shard in any case: half of them last until the next messages are here. */
 const MIN_WAITING = 64;
 
