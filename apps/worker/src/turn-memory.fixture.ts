@@ -1,11 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { PerformanceObserver, constants } from 'node:perf_hooks';
 import { getHeapSpaceStatistics } from 'node:v8';
-import { QUEUE_DEFAULTS, systemClock } from '#contracts';
-import { LaneRunner, type RecordStore, type WriteOutcome } from '#lanes';
 import { setEngineFlags } from '#roles';
-import { silentLogger } from '#telemetry';
-import { AgentRunner } from './agent-runner.js';
+import { MemoryWorker } from './memory-worker.fixture.js';
 
 /**
  * A program for a process of its own: it runs turns as a worker does, on a store in memory, and counts what each leaves
@@ -22,101 +18,6 @@ export interface TurnMemory {
 
 /** Few, so that what a session keeps of its last turn is replaced while it is young, and only leaks grow old. */
 const SESSIONS = 1_024;
-const SHARDS = 16;
-/** What is under way at once: many collections of a young process find all of it alive. */
-const UNDER_WAY = 256;
-
-/** Answers all writes of one turn of the event loop in the next, as the broker does. */
-class DelayedStore implements RecordStore {
-  private seq = 0;
-  private waiting: ((outcome: WriteOutcome) => void)[] = [];
-
-  async loadHead() {
-    const head = { upto: 0, done: [], run: null, nextSequence: null, children: {}, relayed: {} };
-    return { head, seq: 0, stateSeq: 0 };
-  }
-
-  async loadCutTurn() {
-    return undefined;
-  }
-
-  watchRecords() {
-    return () => {};
-  }
-
-  write(): Promise<WriteOutcome> {
-    return new Promise((resolve) => {
-      this.waiting.push(resolve);
-      if (this.waiting.length === 1) setImmediate(() => this.answer());
-    });
-  }
-
-  async bury() {
-    return true;
-  }
-
-  announce() {}
-
-  private answer(): void {
-    const answered = this.waiting;
-    this.waiting = [];
-    for (const resolve of answered) resolve({ kind: 'won', seq: ++this.seq });
-  }
-}
-
-class Worker {
-  private sent = 0;
-  private handled = 0;
-  private readonly lanes: LaneRunner;
-
-  constructor() {
-    const policy = {
-      ...{ turnTimeoutMs: 600_000, abortGraceMs: 10_000, maxAttempts: 3 },
-      ...{ backoffInitialMs: 1_000, backoffMaxMs: 60_000, retryLaterMaxMs: 3_600_000, laneBuffer: 100 },
-    };
-    const handler = async (): Promise<string> => {
-      this.handled++;
-      return 'an answer';
-    };
-    const agent = { handler, policy, queueing: () => QUEUE_DEFAULTS, isOutside: false };
-    this.lanes = new LaneRunner({
-      store: new DelayedStore(),
-      inbox: { read: async () => ({ messages: [], readTo: 0 }) },
-      turns: new AgentRunner(new Map([['main', agent]])),
-      holders: { isGone: () => true },
-      clock: systemClock,
-      newCommitId: randomUUID,
-      random: Math.random,
-      worker: 'worker/1',
-      capacity: 64,
-      mayStart: () => true,
-      onEvent: () => {},
-      log: silentLogger,
-    } as unknown as ConstructorParameters<typeof LaneRunner>[0]);
-    for (let shard = 0; shard < SHARDS; shard++) {
-      this.lanes.openShard(shard, { read: 0, tail: 0, open: [] });
-      this.lanes.caughtUp(shard);
-    }
-  }
-
-  async run(turns: number): Promise<void> {
-    const goal = this.handled + turns;
-    const last = this.sent + turns;
-    while (this.handled < goal) {
-      while (this.sent < last && this.sent - this.handled < UNDER_WAY) this.receive();
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-
-  private receive(): void {
-    const seq = ++this.sent;
-    const session = seq % SESSIONS;
-    const message = { v: 1, kind: 'message', id: `message-${seq}`, text: `message ${seq}, of a usual length` };
-    const data = new TextEncoder().encode(JSON.stringify(message));
-    const key = { shard: session % SHARDS, agentToken: 'main', sessionToken: `session-${session}` };
-    this.lanes.receive(key, { seq, storedAtMs: Date.now(), data, header: () => '' });
-  }
-}
 
 function oldBytes(): number {
   return getHeapSpaceStatistics()
@@ -130,7 +31,7 @@ function collectYoung(): void {
 }
 
 async function measure(warmUp: number, turns: number): Promise<TurnMemory> {
-  const worker = new Worker();
+  const worker = new MemoryWorker({ sessions: SESSIONS, capacity: 64 });
   await worker.run(warmUp);
   collectYoung();
   let majorCollections = 0;

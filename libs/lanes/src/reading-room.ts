@@ -8,7 +8,7 @@ export interface ReadingLimits {
   readonly openLanes: number;
 }
 
-/** So many lanes wait for each slot, over all shards: with turns of no time at all that is half a second's work. */
+/** So many lanes wait for each slot, over all shards: with the default capacity a tenth of a second of turns that take no time. */
 const WAITING_PER_SLOT = 4;
 /** So many of each shard in any case: half of them last until the next messages are here. */
 const MIN_WAITING = 64;

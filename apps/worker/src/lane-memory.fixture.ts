@@ -1,0 +1,40 @@
+import { MemoryWorker } from './memory-worker.fixture.js';
+
+/** A program for a process of its own: it fills a worker with sessions, and counts what each of them keeps in memory. */
+
+const LANES = 20_000;
+const WARM_UP = 2_000;
+
+const never = (): Promise<never> => new Promise(() => {});
+
+function liveBytes(): number {
+  for (let i = 0; i < 2; i++) (globalThis.gc as () => void)();
+  return process.memoryUsage().heapUsed;
+}
+
+/** Sessions that had a turn and have nothing to do. */
+async function idleBytes(): Promise<number> {
+  const worker = new MemoryWorker({ sessions: Number.MAX_SAFE_INTEGER, capacity: 64 });
+  await worker.run(WARM_UP);
+  const before = liveBytes();
+  await worker.run(LANES);
+  while (worker.lanes.running > 0) await new Promise((resolve) => setImmediate(resolve));
+  return (liveBytes() - before) / LANES;
+}
+
+/** Sessions that wait for a slot, each with one message. */
+async function waitingBytes(): Promise<number> {
+  const worker = new MemoryWorker({ sessions: Number.MAX_SAFE_INTEGER, capacity: 1, handler: never });
+  const fill = async (count: number): Promise<void> => {
+    const goal = worker.lanes.waiting + count;
+    for (let i = 0; i < count; i++) worker.receive();
+    while (worker.lanes.waiting < goal - 1) await new Promise((resolve) => setImmediate(resolve));
+  };
+  await fill(WARM_UP);
+  const before = liveBytes();
+  await fill(LANES);
+  return (liveBytes() - before) / LANES;
+}
+
+console.log(`measured ${JSON.stringify({ idle: await idleBytes(), waiting: await waitingBytes() })}`);
+process.exit();
