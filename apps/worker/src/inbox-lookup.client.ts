@@ -24,6 +24,10 @@ const SUBJECTS_AT_ONCE = 128;
 export class InboxLookup implements InboxSource, AheadSource {
   constructor(private readonly options: InboxLookupOptions) {}
 
+  get isExact(): boolean {
+    return !this.options.isReplicated;
+  }
+
   async read(key: SessionTokens, seqs: readonly number[], maxBytes: number): Promise<InboxPart | undefined> {
     const { connection, reader, names, log } = this.options;
     const first = seqs[0] ?? 1;
@@ -50,7 +54,7 @@ export class InboxLookup implements InboxSource, AheadSource {
     else yield* reader.messagesOf(names.inboxStream, names.inboxSubject(key), fromSeq);
   }
 
-  /** A hint: a replica may be behind. Rejects in an outage. */
+  /** With several replicas a hint: the one that answers may be behind. Rejects in an outage. */
   async lastSeqs(keys: readonly SessionTokens[]): Promise<number[]> {
     const { reader, names } = this.options;
     const seqs: number[] = [];

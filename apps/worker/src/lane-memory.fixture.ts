@@ -2,6 +2,12 @@ import { MemoryWorker } from './memory-worker.fixture.js';
 
 /** A program for a process of its own: it fills a worker with sessions, and counts what each of them keeps in memory. */
 
+/** Bytes of a session, each with one message where it waits. */
+export interface LaneMemory {
+  readonly idle: number;
+  readonly waiting: number;
+}
+
 const LANES = 20_000;
 const WARM_UP = 2_000;
 
@@ -36,5 +42,6 @@ async function waitingBytes(): Promise<number> {
   return (liveBytes() - before) / LANES;
 }
 
-console.log(`measured ${JSON.stringify({ idle: await idleBytes(), waiting: await waitingBytes() })}`);
+const measured: LaneMemory = { idle: await idleBytes(), waiting: await waitingBytes() };
+console.log(`measured ${JSON.stringify(measured)}`);
 process.exit();

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { expectNothingLeft, spawnSourceProgram } from '#testing';
+import type { LaneMemory } from './lane-memory.fixture.js';
 
 /** Today about 470 bytes; 2,030 before its parts were made when they are needed, and dropped with nothing to do. */
 const MAX_IDLE_BYTES = 600;
@@ -14,7 +15,7 @@ test('a session with nothing to do keeps next to nothing but its head, and one t
   await program.exited;
   const [, json] = /^measured (.*)$/m.exec(program.output()) ?? [];
   if (json === undefined) throw new Error(`nothing was measured: ${program.output()}`);
-  const { idle, waiting } = JSON.parse(json) as { idle: number; waiting: number };
+  const { idle, waiting } = JSON.parse(json) as LaneMemory;
   expect(idle).toBeLessThan(MAX_IDLE_BYTES);
   expect(waiting).toBeLessThan(MAX_WAITING_BYTES);
   await expectNothingLeft();

@@ -184,6 +184,7 @@ export class ModelWorker {
       },
       heads: new ModelHeads((key, known) => world.remember?.(this, key, known)),
       ahead: {
+        isExact: true,
         lastSeqs: (keys) =>
           this.host.call(() =>
             keys.map(

@@ -54,7 +54,9 @@ export interface InboxSource {
 
 /** The inbox, for lanes whose shard is read no further for now. */
 export interface AheadSource {
-  /** The sequence of the last message of each session, in the order of the keys; 0 = there is none. May be behind. */
+  /** False: what answers `lastSeqs` may be behind, so that what it does not name may be there all the same. */
+  readonly isExact: boolean;
+  /** The sequence of the last message of each session, in the order of the keys; 0 = there is none. */
   lastSeqs(keys: readonly SessionTokens[]): Promise<readonly number[]>;
   /** All messages of a session from a sequence on that are stored by now, oldest first. */
   messagesOf(key: SessionTokens, fromSeq: number): AsyncIterable<RawInboxMessage>;

@@ -18,6 +18,7 @@ const LOOK_AGAIN_MS = 50;
 
 /** All shards of one inbox. */
 export class UnreadInbox implements AheadSource {
+  isExact = true;
   readonly stored: Stored[] = [];
   /** What it was asked for. */
   readonly asked: string[] = [];

@@ -9,6 +9,7 @@ import { LaneDriver } from './lane-driver.js';
 import { eventsOfArrival, eventsOfGaps, eventsOfRecord, eventsOfTaking } from './lane-events.js';
 import { LaneHolds, type HoldEnd, type Holders } from './lane-holds.js';
 import { LaneLoader } from './lane-loader.js';
+import type { LaneRun } from './lane-run.js';
 import { Lane } from './lane.js';
 import { LaneOptionsOfAgents } from './lane-options.js';
 import { LookAhead } from './look-ahead.js';
@@ -112,7 +113,7 @@ export class LaneRunner {
       (lane, batch) => this.tell(lane, eventsOfTaking(lane, batch)),
       (lane) => this.driver.drive(lane),
     );
-    this.room = new ReadingRoom(options.capacity, memory, this.bodies, this.shards, this.idle);
+    this.room = new ReadingRoom(options.capacity, memory, this.bodies, this.shards, this.idle, options.clock);
     this.driver = new LaneDriver(
       {
         ...options,
@@ -129,6 +130,7 @@ export class LaneRunner {
     const reading = {
       receive: (lane: Lane, raw: RawInboxMessage): void => this.take(lane, lane.readItem(raw)),
       drive: (lane: Lane): void => this.driver.drive(lane),
+      startedAt: (run: LaneRun): number | undefined => this.turns.startedAt(run),
     };
     if (source !== undefined) this.lookAhead = new LookAhead({ source, clock, shards: this.shards, log, ...reading });
     this.looks = new TaskLooks(options.turns, (lane) => this.driver.drive(lane));

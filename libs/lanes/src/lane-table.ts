@@ -37,8 +37,8 @@ export class ShardLanes implements LaneHome {
   waiting = 0;
   /** How many of its lanes wait for the first answer about their head. */
   loading = 0;
-  /** No more of it is read for now. */
-  isPaused = false;
+  /** No more of it is read for now, since this time by a clock that never goes back - ms; undefined = it is read on. */
+  pausedSince: number | undefined;
   isBehind = false;
   /** Told when there is room for more of it again. */
   onRoom: (() => void) | undefined;

@@ -1,3 +1,4 @@
+import type { Clock } from '#contracts';
 import type { BodyBudget } from './body-budget.js';
 import type { IdleLanes } from './idle-lanes.js';
 import type { ShardLanes } from './lane-table.js';
@@ -33,6 +34,7 @@ export class ReadingRoom {
     private readonly bodies: BodyBudget,
     private readonly shards: ReadonlyMap<number, ShardLanes>,
     private readonly idle: IdleLanes,
+    private readonly clock: Clock,
   ) {}
 
   /** Lanes that wait for nothing but a slot. Those of a shard that is given away do not count. */
@@ -51,15 +53,19 @@ export class ReadingRoom {
   /** Shards of which no more is read for now. */
   get paused(): number {
     let paused = 0;
-    for (const { isPaused } of this.shards.values()) if (isPaused) paused++;
+    for (const { pausedSince } of this.shards.values()) if (pausedSince !== undefined) paused++;
     return paused;
   }
 
   /** Whether more of the shard is to be read now. */
   hasRoom(home: ShardLanes): boolean {
-    home.isPaused = home.waiting + home.loading >= this.share || this.lanes - this.idle.count >= this.limits.openLanes;
-    if (home.isPaused) home.isBehind = true;
-    return !home.isPaused;
+    if (home.waiting + home.loading < this.share && this.lanes - this.idle.count < this.limits.openLanes) {
+      home.pausedSince = undefined;
+      return true;
+    }
+    home.pausedSince ??= this.clock.monotonic();
+    home.isBehind = true;
+    return false;
   }
 
   /** One of its lanes waits for a slot. */
@@ -83,7 +89,7 @@ export class ReadingRoom {
   }
 
   private look(home: ShardLanes): void {
-    if (home.isPaused && home.waiting + home.loading <= this.share / 2) home.onRoom?.();
+    if (home.pausedSince !== undefined && home.waiting + home.loading <= this.share / 2) home.onRoom?.();
   }
 
   private get share(): number {
