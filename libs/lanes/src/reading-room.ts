@@ -12,7 +12,7 @@ export interface ReadingLimits {
 /** So many lanes wait for each slot, over all shards: with the default capacity a tenth of a second of turns that take no time. */
 const WAITING_PER_SLOT = 4;
 /** So many of each shard in any case: half of them last until the next messages are here. */
-const MIN_WAITING = 64;
+const MIN_WAITING = 256;
 
 /**
  * Says how far the shards are read ahead of their turns. What cannot begin yet costs memory here, and none at the broker.
