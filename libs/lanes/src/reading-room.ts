@@ -11,7 +11,7 @@ export interface ReadingLimits {
 
 /** So many lanes wait for each slot, over all shards: with the default capacity a tenth of a second of turns that take no time. */
 const WAITING_PER_SLOT = 4;
-/** So many of each shard in any case: half of them last until the next messages are here. */
+/** So many of each shard in any case: over all shards of a worker that is some 25 MB. */
 const MIN_WAITING = 256;
 
 /**

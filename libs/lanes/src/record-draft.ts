@@ -107,25 +107,42 @@ export function draftTurn(
   const { status, sends, error, decision, reason, only } = ending;
   const items = only === undefined ? batch.items : batch.items.filter(({ seq }) => only.includes(seq));
   const head = headAfterTurn(run, items, ending, stateText, signature);
-  const messages = items.map((item) => ({
-    id: item.id,
-    seq: item.seq,
-    decision: decision === 'handled' ? decisionAfterSuccess(batch, item) : decision,
-    ...(reason === undefined ? lateness(item) : { reason }),
-  }));
+  const messages = items.map((item) => {
+    const { id, seq } = item;
+    const decided: MessageDecision = {
+      id,
+      seq,
+      decision: decision === 'handled' ? decisionAfterSuccess(batch, item) : decision,
+    };
+    // Its sender is to know that what came behind it was handled before.
+    const why = reason ?? (item.isLate === true ? 'late-sequence' : undefined);
+    return why === undefined ? decided : { ...decided, reason: why };
+  });
+  // Field by field: every turn makes one, and spreads in the middle of a literal take longer than all the rest.
+  const { upto, done, nextSequence, children, relayed, run: next, state, runs, holder } = head;
   const record: TurnRecord = {
     v: 1,
     kind: 'turn',
-    ...signature,
-    ...head,
+    worker: signature.worker,
+    commitId: signature.commitId,
+    upto,
+    done,
+    nextSequence,
+    children,
+    relayed,
+    run: next,
     messages,
     runId: batch.runId,
     attempt: batch.attempt,
     status,
     sends: [...sends],
-    ...(error === undefined ? {} : { error }),
-    ...times,
+    startedAt: times.startedAt,
+    endedAt: times.endedAt,
   };
+  if (state !== undefined) record.state = state;
+  if (runs !== undefined) record.runs = runs;
+  if (holder !== undefined) record.holder = holder;
+  if (error !== undefined) record.error = error;
   const body = JSON.stringify(record);
   const bytes = Buffer.byteLength(body);
   if (bytes > MAX_RECORD_BYTES) {
@@ -142,11 +159,6 @@ export function draftTurn(
     ok: true,
     draft: { body, commitId: signature.commitId, record, isParallel, again: cutBeside(lane, run), loadedAt },
   };
-}
-
-/** Its sender is to know that what came behind it was handled before. */
-function lateness({ isLate }: InboxItem): { reason?: string } {
-  return isLate === true ? { reason: 'late-sequence' } : {};
 }
 
 function stateAfter(
@@ -183,6 +195,11 @@ function cutBeside(lane: Lane, about: LaneRun | undefined): RunInWork[] {
   return lane.parallel.unrecorded.flatMap((run) => (run === about ? [] : (run.next ?? [])));
 }
 
+type FieldOfHead =
+  'upto' | 'done' | 'nextSequence' | 'run' | 'runs' | 'holder' | 'children' | 'relayed' | 'state' | 'stateSeq';
+/** A field more in `Head` does not compile before it has its place in `headAfter` too. */
+type KnownHead = Exclude<keyof Head, FieldOfHead> extends never ? Head : never;
+
 /** The head after these messages are decided too, and after what comes of a run. */
 function headAfter(
   lane: Lane,
@@ -190,24 +207,22 @@ function headAfter(
   { worker }: Signature,
   about?: { readonly run: LaneRun; readonly next?: RunInWork },
 ): Head {
-  const { run: _run, runs: _runs, holder: _holder, ...rest } = lane.head;
-  const cursor = cursorAfter(
+  const { children, relayed, state }: KnownHead = lane.head;
+  const { upto, done, nextSequence } = cursorAfter(
     lane,
     decided.map(({ seq }) => seq),
   );
   const { run, runs = [] } = runsInRecord(lane, about?.run, about?.next);
   // A run that has lost a message never comes again (L7): left in the head, it would stand there for ever.
-  const isOpen = ({ seqs }: RunInWork): boolean => !seqs.some((seq) => isDecided(cursor, seq));
+  const isOpen = ({ seqs }: RunInWork): boolean => !seqs.some((seq) => isDecided({ upto, done }, seq));
   const left = runs.filter(isOpen);
   // Who owns the shard now waits for the others too.
   const isHeldOn = lane.home.state === 'closed' && lane.running.some((other) => other !== about?.run && other.isWhole);
-  return {
-    ...rest,
-    ...cursor,
-    run: run !== null && isOpen(run) ? run : null,
-    ...(left.length === 0 ? {} : { runs: left }),
-    ...(isHeldOn ? { holder: worker } : {}),
-  };
+  const head: Head = { upto, done, nextSequence, children, relayed, run: run !== null && isOpen(run) ? run : null };
+  if (state !== undefined) head.state = state;
+  if (left.length > 0) head.runs = left;
+  if (isHeldOn) head.holder = worker;
+  return head;
 }
 
 function tooLarge(name: string, message: string): TurnDraft {
