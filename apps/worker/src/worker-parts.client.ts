@@ -12,10 +12,12 @@ import {
 } from '#jetstream';
 import { describeRuns, HeadTable, IdleHeads, LaneRunner } from '#lanes';
 import { KeyLeaseStore, KeyMemberStore, ShardKeeper } from '#shards';
+import { collectGarbage } from '#roles';
 import type { Logger } from '#telemetry';
 import { AgentRunner, type BoundAgent } from './agent-runner.js';
 import { EventLoopLoad } from './event-loop-load.js';
 import { answerControl, HolderControl, type HeldRuns } from './holder-control.client.js';
+import { IdleCollector } from './idle-collector.js';
 import { InboxLookup } from './inbox-lookup.client.js';
 import { InboxTrimmer } from './inbox-trimmer.client.js';
 import { JetStreamRecordStore } from './record-store.client.js';
@@ -108,6 +110,14 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
     }),
     onReplaced: (by) => onReplaced(idInUse(workerId, by)),
   });
+  const collector = new IdleCollector({
+    activity: () => {
+      const { running, waiting, read, memory } = lanes;
+      return { busy: running + waiting, read, lanes: memory.lanes };
+    },
+    collect: collectGarbage,
+    clock: systemClock,
+  });
   const trimmer = new InboxTrimmer({
     ...{ connection, reader, leases, names, log },
     shards: names.shards,
@@ -128,7 +138,10 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
         answerControl(connection, names, incarnation, held),
         connection.onDown(() => keeper.interrupt()),
         connection.onUp(() => keeper.returned()),
-        every(FORGET_IDLE_MS, () => lanes.forgetIdle()),
+        every(FORGET_IDLE_MS, () => {
+          lanes.forgetIdle();
+          collector.look();
+        }),
       ];
       await keeper.start();
       trimmer.start();

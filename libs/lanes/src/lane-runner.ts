@@ -153,6 +153,10 @@ export class LaneRunner {
   get memory(): { lanes: number; waitingBytes: number } {
     return { lanes: this.room.lanes, waitingBytes: this.bodies.usedBytes };
   }
+  /** Grows with every message that is read; another number when shards come or go. */
+  get read(): number {
+    return this.room.read;
+  }
   /** Handlers that did not stop when they were asked to, since the start. */
   get leaked(): number {
     return this.turns.leaked;

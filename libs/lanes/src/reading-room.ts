@@ -50,6 +50,13 @@ export class ReadingRoom {
     return lanes;
   }
 
+  /** Grows with every message that is read. */
+  get read(): number {
+    let read = 0;
+    for (const { readTo } of this.shards.values()) read += readTo;
+    return read;
+  }
+
   /** Shards of which no more is read for now. */
   get paused(): number {
     let paused = 0;

@@ -1,4 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 /** Flags of V8 that a process needs that runs turns. */
 export const ENGINE_FLAGS = [
@@ -11,6 +12,12 @@ export const ENGINE_FLAGS = [
   // same number of turns a second (docs/performance.md).
   '--heap-growing-percent=50',
 ];
+
+/** Collects all garbage: the process stands still meanwhile. */
+export function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+}
 
 /** Call it first of all: what the engine has learned before stays. */
 export function setEngineFlags(): void {
