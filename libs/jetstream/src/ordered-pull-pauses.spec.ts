@@ -35,7 +35,7 @@ async function startPull(inactiveMs: number, hasRoom: () => boolean) {
   const times: number[] = [];
   let ended: string | undefined;
   const pull = new OrderedPull(broker.connection, {
-    ...{ stream: names.inboxStream, consumer: name, maxMessages: MAX_MESSAGES, hasRoom },
+    ...{ stream: names.inboxStream, consumer: name, maxMessages: MAX_MESSAGES, maxBytes: 1_000_000, hasRoom },
     expiresMs: 1_000,
     heartbeatMs: 300,
     onMessage: ({ seq }) => {

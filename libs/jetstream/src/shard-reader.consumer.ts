@@ -12,6 +12,11 @@ const INACTIVE_THRESHOLD_MS = 30_000;
  * enough; five times as many only kept the garbage collector busy (a sixth of a full inbox's turns per second).
  */
 const MESSAGES_IN_FLIGHT = 48;
+/**
+ * Per request: the largest message, with room for its subject and reply. The broker cuts off a connection for which 64 MiB wait,
+ * and every publish with it; 48 of the largest messages of two shards are more. Small messages never come near.
+ */
+const BYTES_PER_REQUEST = 1024 * 1024 + 16 * 1024;
 const PULL_EXPIRES_MS = 10_000;
 /** Short, so that a consumer that was lost with its node, while our connection is at another one, is missed after two of them. */
 const HEARTBEAT_MS = 1_500;
@@ -124,6 +129,7 @@ export class ShardReader {
       stream,
       consumer: info.name,
       maxMessages: MESSAGES_IN_FLIGHT,
+      maxBytes: BYTES_PER_REQUEST,
       expiresMs: PULL_EXPIRES_MS,
       heartbeatMs: HEARTBEAT_MS,
       onMessage: (message) => this.take(message),
