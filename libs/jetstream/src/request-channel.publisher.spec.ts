@@ -242,7 +242,7 @@ it('with a subject beyond what the server takes is unsendable, and costs no conn
   const { nc } = made.connection;
   const downs: string[] = [];
   made.connection.onDown(() => downs.push('down'));
-  nc.subscribe('long.>', { callback: (_error, message) => message.respond('yes') });
+  nc.subscribe('long.>', { callback: (_error, message) => void message.respond('yes') });
   const channel = new RequestChannel(made.connection, {
     timeoutMs: 2_000,
     read: () => ({ kind: 'answered' }) as const,
