@@ -18,7 +18,7 @@ export interface BatcherOptions {
    * would make a decided message run again (L1), so it is asked for anew, in the end from the leader.
    */
   readonly knownSeq: () => number;
-  /** False with one replica: then whoever answers is the leader. */
+  /** False with one replica: then the one that answers is the leader. */
   readonly isReplicated: boolean;
   readonly log: Logger;
 }

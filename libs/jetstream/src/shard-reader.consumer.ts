@@ -9,7 +9,7 @@ import { OrderedPull } from './ordered-pull.consumer.js';
 const INACTIVE_THRESHOLD_MS = 30_000;
 /**
  * Per shard, on their way or handed over. With all shards that is a few thousand messages ahead of the turns, which is
- * enough; five times as many only kept the garbage collector busy (a sixth of a full inbox's turns per second).
+ * enough; with 500 each the garbage collector took a sixth of a full inbox's turns per second.
  */
 const MESSAGES_IN_FLIGHT = 48;
 /**
@@ -141,7 +141,7 @@ export class ShardReader {
     pull.stop();
     // Best effort: an idle consumer also ends by its threshold, but until then it counts against the server's cap.
     const deleted = this.connection.isUp ? consumer.delete().catch(() => false) : undefined;
-    // Of one that is gone with its node nobody answers for seconds, in which the next one could read.
+    // For one that is gone with its node there is no answer for seconds, in which the next one could read.
     if (this.stopped) await deleted;
     if (reason === undefined || pull.hasRead || performance.now() - beganAt > AT_ONCE_MS) return;
     throw new Error(`the consumer ended at once: ${reason}`);
