@@ -6,8 +6,11 @@ import type { LastPerSubject, StoredMessage, StreamReader } from './stream-reade
 const MAX_SUBJECTS = 1_024;
 const MAX_REQUEST_BYTES = 512 * 1024;
 const MAX_BATCHES_IN_FLIGHT = 4;
-/** Of the largest record that is 48 MB, and the server cuts a reader off at 64. More are no faster. */
-const MAX_SINGLES_IN_FLIGHT = 64;
+/**
+ * Of the largest record that is 24 MiB. The server cuts a reader off for which more than 64 wait, and counts what it is writing
+ * until all of it is written: as much again may have been asked for by then. Twice as many save a seventh of the time.
+ */
+const MAX_SINGLES_IN_FLIGHT = 32;
 const STALE_TRIES = 3;
 const RETRY_MS = 100;
 

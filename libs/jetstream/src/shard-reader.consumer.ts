@@ -14,7 +14,8 @@ const INACTIVE_THRESHOLD_MS = 30_000;
 const MESSAGES_IN_FLIGHT = 48;
 /**
  * Per request: the largest message, with room for its subject and reply. The broker cuts off a connection for which 64 MiB wait,
- * and every publish with it; 48 of the largest messages of two shards are more. Small messages never come near.
+ * and every publish with it; 48 of the largest messages of two shards are more. Of all 64 shards at once even one each can be,
+ * as the broker counts what it is writing until all of it is written.
  */
 const BYTES_PER_REQUEST = 1024 * 1024 + 16 * 1024;
 const PULL_EXPIRES_MS = 10_000;
