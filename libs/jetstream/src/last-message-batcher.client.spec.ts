@@ -143,6 +143,21 @@ describe('of a broker with replicas', () => {
     expect(asked).toEqual(['batch of 2', 'leader', 'leader']);
   });
 
+  it('asks the leader for no more at once than for what is asked for by itself, however many batches ask', async () => {
+    const { batcher } = replicated([{ found: new Map(), upToSeq: undefined }]);
+    const reader = (batcher as unknown as { reader: { leaderLast: unknown } }).reader;
+    let inFlight = 0;
+    let most = 0;
+    reader.leaderLast = async () => {
+      most = Math.max(most, ++inFlight);
+      await new Promise((resolve) => setImmediate(resolve));
+      inFlight--;
+    };
+    const found = await Promise.all(Array.from({ length: 5_000 }, (_value, i) => batcher.last(`s${i}`)));
+    expect(found.filter((message) => message !== undefined)).toEqual([]);
+    expect(most).toBe(32);
+  });
+
   it('asks for one by itself only while nothing is known to be stored', async () => {
     const { batcher, asked, know } = replicated([upTo(7, 5)]);
     know(0);

@@ -11,6 +11,8 @@ const MAX_BATCHES_IN_FLIGHT = 4;
  * until all of it is written: as much again may have been asked for by then. Twice as many save a seventh of the time.
  */
 const MAX_SINGLES_IN_FLIGHT = 32;
+/** Of each batch: with the four batches under way no more than those that are asked for by themselves. */
+const MAX_LEADER_READS_IN_FLIGHT = MAX_SINGLES_IN_FLIGHT / MAX_BATCHES_IN_FLIGHT;
 const STALE_TRIES = 3;
 const RETRY_MS = 100;
 
@@ -166,7 +168,7 @@ export class LastMessageBatcher {
         if (message !== undefined) found.set(subject, message);
       }
     };
-    await Promise.all(Array.from({ length: MAX_SINGLES_IN_FLIGHT }, readOn));
+    await Promise.all(Array.from({ length: MAX_LEADER_READS_IN_FLIGHT }, readOn));
     return found;
   }
 }
