@@ -155,7 +155,7 @@ export function parseInboxEntry(text: string): ParsedInboxEntry {
   if (parsed === undefined) return { ok: false, problem: 'the body is nested too deeply' };
   if (parsed.success) return { ok: true, message: parsed.data };
   const issue = parsed.error.issues[0];
-  // The names of unknown keys are in it, and anybody may have chosen them.
+  // The names of unknown keys are in it, and any sender may have chosen them.
   const problem = `the body's ${issue?.path.join('.') || 'shape'}: ${issue?.message}`.slice(0, MAX_PROBLEM_CHARS);
   return { ok: false, problem };
 }

@@ -1,4 +1,16 @@
-import { Controller, HttpCode, Inject, Param, Post, Req, Res, Scope, UseGuards, type Provider } from '@nestjs/common';
+import {
+  Controller,
+  Header,
+  HttpCode,
+  Inject,
+  Param,
+  Post,
+  Req,
+  Res,
+  Scope,
+  UseGuards,
+  type Provider,
+} from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -36,6 +48,39 @@ class No {
 @Controller('things/:name/parts')
 @UseGuards(No)
 class GuardedController extends PartsController {}
+
+class Shout {
+  transform(value: string): string {
+    return value.toUpperCase();
+  }
+}
+
+@Controller('things/:name/parts')
+class PipedController extends PartsController {
+  @Post()
+  @HttpCode(202)
+  override add(
+    @Param('name', Shout) name: string,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<object> {
+    return super.add(name, request, reply);
+  }
+}
+
+@Controller('things/:name/parts')
+class HeaderController extends PartsController {
+  @Post()
+  @HttpCode(202)
+  @Header('x-more', 'more')
+  override add(
+    @Param('name') name: string,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<object> {
+    return super.add(name, request, reply);
+  }
+}
 
 const word = { provide: WORD, useFactory: () => 'word' };
 
@@ -135,6 +180,18 @@ describe('a route is left to Nest', () => {
   it('where its controller has a guard', async () => {
     const started = await start([word], GuardedController);
     expect(await post(started, 'things/a/parts')).toMatchObject({ status: 403 });
+    expect(started.direct).toEqual([]);
+  });
+
+  it('where a parameter of its handler has a pipe', async () => {
+    const started = await start([word], PipedController);
+    expect(JSON.parse((await post(started, 'things/a/parts')).body)).toMatchObject({ name: 'A' });
+    expect(started.direct).toEqual([]);
+  });
+
+  it('where its handler has a header of its own', async () => {
+    const started = await start([word], HeaderController);
+    expect((await post(started, 'things/a/parts')).headers).toMatchObject({ 'x-more': 'more' });
     expect(started.direct).toEqual([]);
   });
 

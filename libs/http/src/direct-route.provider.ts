@@ -2,9 +2,11 @@ import type { Type } from '@nestjs/common';
 import {
   EXCEPTION_FILTERS_METADATA,
   GUARDS_METADATA,
+  HEADERS_METADATA,
   HTTP_CODE_METADATA,
   INTERCEPTORS_METADATA,
   PIPES_METADATA,
+  ROUTE_ARGS_METADATA,
 } from '@nestjs/common/constants.js';
 import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -28,7 +30,14 @@ export interface DirectRoute {
 
 type Call = (controller: object, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
 
-const ENHANCERS = [GUARDS_METADATA, PIPES_METADATA, INTERCEPTORS_METADATA, EXCEPTION_FILTERS_METADATA];
+/** What Nest does beside the call. `@Header` counts too: `call` sets none. */
+const ENHANCERS = [
+  GUARDS_METADATA,
+  PIPES_METADATA,
+  INTERCEPTORS_METADATA,
+  EXCEPTION_FILTERS_METADATA,
+  HEADERS_METADATA,
+];
 
 /**
  * Nest still registers the route: it stands in the OpenAPI document, and all hooks and middleware run before it. Only what
@@ -50,6 +59,7 @@ function exchange(app: NestFastifyApplication, route: DirectRoute, options: Rout
   const controller = soleInstance(app, type);
   const handler = (type.prototype as Record<string, object>)[name];
   if (controller === undefined || handler === undefined || hasEnhancers(type) || hasEnhancers(handler)) return;
+  if (hasParameterPipes(type, name)) return;
   const status = Reflect.getMetadata(HTTP_CODE_METADATA, handler) as number;
   const { handler: nests } = options;
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
@@ -88,6 +98,14 @@ function onlyEnhancer(app: NestFastifyApplication): ProblemFilter | undefined {
 
 function hasEnhancers(target: object): boolean {
   return ENHANCERS.some((key) => Reflect.hasMetadata(key, target));
+}
+
+function hasParameterPipes(type: object, name: string): boolean {
+  const parameters = (Reflect.getMetadata(ROUTE_ARGS_METADATA, type, name) ?? {}) as Record<
+    string,
+    { pipes?: unknown[] }
+  >;
+  return Object.values(parameters).some(({ pipes = [] }) => pipes.length > 0);
 }
 
 /** `undefined` when each request gets one of its own, because something that it needs is made for each request. */

@@ -16,7 +16,7 @@ interface CodedError {
   readonly message?: unknown;
 }
 
-/** Every error of a request leaves as problem+json; what nobody foresaw is logged and answered without its inside. */
+/** Every error of a request leaves as problem+json; what was not foreseen is logged and answered without its inside. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   constructor(private readonly log: Logger) {}

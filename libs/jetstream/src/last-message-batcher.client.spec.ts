@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Names } from '#contracts';
+import { MAX_RECORD_BYTES, Names } from '#contracts';
 import { silentLogger } from '#telemetry';
 import { connectedBroker, expectNothingLeft, startFaultProxy, until, type ConnectedBroker } from '#testing';
 import { BrokerAwayError } from './broker-away-error.js';
@@ -52,6 +52,22 @@ describe('of a broker with one replica', () => {
     expect(read).toEqual([...expected, undefined, ...expected]);
     const leaders = await broker.reader.leaderLast(names.turnsStream, subjectOf(sessions[0] ?? ''));
     expect(found[0]?.storedAtMs).toBe(leaders?.storedAtMs);
+  });
+
+  it('asks for no more of the largest records at once than the broker bears: a cut makes every publish unknown', async () => {
+    await using made = await connectedBroker();
+    await made.makeStreams(names);
+    const body = new Uint8Array(MAX_RECORD_BYTES);
+    const subjects = Array.from({ length: 200 }, (_value, i) => subjectOf(`large ${i}`));
+    for (let i = 0; i < subjects.length; i += 8) {
+      await Promise.all(subjects.slice(i, i + 8).map((subject) => made.channel.publish(subject, body, {})));
+    }
+    let downs = 0;
+    made.connection.onDown(() => void downs++);
+    const batcher = batcherOf(made.connection);
+    const sizes = await Promise.all(subjects.map(async (subject) => (await batcher.last(subject))?.data.length));
+    expect(new Set(sizes)).toEqual(new Set([MAX_RECORD_BYTES]));
+    expect(downs).toBe(0);
   });
 
   it('finds that of the longest session key there may be', async () => {
@@ -125,6 +141,21 @@ describe('of a broker with replicas', () => {
     const found = await Promise.all(['s', 't'].map((subject) => batcher.last(subject)));
     expect(found.map((message) => message?.seq)).toEqual([9, undefined]);
     expect(asked).toEqual(['batch of 2', 'leader', 'leader']);
+  });
+
+  it('asks the leader for no more at once than for what is asked for by itself, however many batches ask', async () => {
+    const { batcher } = replicated([{ found: new Map(), upToSeq: undefined }]);
+    const reader = (batcher as unknown as { reader: { leaderLast: unknown } }).reader;
+    let inFlight = 0;
+    let most = 0;
+    reader.leaderLast = async () => {
+      most = Math.max(most, ++inFlight);
+      await new Promise((resolve) => setImmediate(resolve));
+      inFlight--;
+    };
+    const found = await Promise.all(Array.from({ length: 5_000 }, (_value, i) => batcher.last(`s${i}`)));
+    expect(found.filter((message) => message !== undefined)).toEqual([]);
+    expect(most).toBe(32);
   });
 
   it('asks for one by itself only while nothing is known to be stored', async () => {

@@ -6,8 +6,13 @@ import type { LastPerSubject, StoredMessage, StreamReader } from './stream-reade
 const MAX_SUBJECTS = 1_024;
 const MAX_REQUEST_BYTES = 512 * 1024;
 const MAX_BATCHES_IN_FLIGHT = 4;
-/** Of the largest record that is 48 MB, and the server cuts a reader off at 64. More are no faster. */
-const MAX_SINGLES_IN_FLIGHT = 64;
+/**
+ * Of the largest record that is 24 MiB. The server cuts a reader off for which more than 64 wait, and counts what it is writing
+ * until all of it is written: as much again may have been asked for by then. Twice as many save a seventh of the time.
+ */
+const MAX_SINGLES_IN_FLIGHT = 32;
+/** Of each batch: with the four batches under way no more than those that are asked for by themselves. */
+const MAX_LEADER_READS_IN_FLIGHT = MAX_SINGLES_IN_FLIGHT / MAX_BATCHES_IN_FLIGHT;
 const STALE_TRIES = 3;
 const RETRY_MS = 100;
 
@@ -18,7 +23,7 @@ export interface BatcherOptions {
    * would make a decided message run again (L1), so it is asked for anew, in the end from the leader.
    */
   readonly knownSeq: () => number;
-  /** False with one replica: then whoever answers is the leader. */
+  /** False with one replica: then the one that answers is the leader. */
   readonly isReplicated: boolean;
   readonly log: Logger;
 }
@@ -163,7 +168,7 @@ export class LastMessageBatcher {
         if (message !== undefined) found.set(subject, message);
       }
     };
-    await Promise.all(Array.from({ length: MAX_SINGLES_IN_FLIGHT }, readOn));
+    await Promise.all(Array.from({ length: MAX_LEADER_READS_IN_FLIGHT }, readOn));
     return found;
   }
 }

@@ -21,7 +21,7 @@ afterAll(async () => {
   await expectNothingLeft();
 });
 
-/** A pull on all of it, with a consumer that the broker forgets when nobody asks for so long. */
+/** A pull on all of it, with a consumer that the broker forgets when it is not asked for so long. */
 async function startPull(inactiveMs: number, hasRoom: () => boolean) {
   const { shard } = names.sessionTokens('main', 'a');
   const consumer = await broker.connection.js.consumers.get(names.inboxStream, {
@@ -35,7 +35,7 @@ async function startPull(inactiveMs: number, hasRoom: () => boolean) {
   const times: number[] = [];
   let ended: string | undefined;
   const pull = new OrderedPull(broker.connection, {
-    ...{ stream: names.inboxStream, consumer: name, maxMessages: MAX_MESSAGES, hasRoom },
+    ...{ stream: names.inboxStream, consumer: name, maxMessages: MAX_MESSAGES, maxBytes: 1_000_000, hasRoom },
     expiresMs: 1_000,
     heartbeatMs: 300,
     onMessage: ({ seq }) => {

@@ -6,6 +6,7 @@ import { FakeShard } from './fake-shard.fixture.js';
 import { OrderedPull, type OrderedPullOptions } from './ordered-pull.consumer.js';
 
 const MAX = 48;
+const MAX_BYTES = 1_000_000;
 const HEARTBEAT_MS = 1_500;
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] }));
@@ -16,7 +17,14 @@ function readOf(shard: FakeShard, options: Partial<OrderedPullOptions> = {}) {
   const read: DeliveredMessage[] = [];
   const ends: string[] = [];
   const pull = new OrderedPull(shard.connection, {
-    ...{ stream: 'S', consumer: name, maxMessages: MAX, expiresMs: 10_000, heartbeatMs: HEARTBEAT_MS },
+    ...{
+      stream: 'S',
+      consumer: name,
+      maxMessages: MAX,
+      maxBytes: MAX_BYTES,
+      expiresMs: 10_000,
+      heartbeatMs: HEARTBEAT_MS,
+    },
     onMessage: (message) => void read.push(message),
     ...options,
   });

@@ -7,6 +7,7 @@ const REFILL_SHARE = 0.75;
 /** Of the server's heartbeats. Counted, not timed: a process that did nothing for a while has not listened either. */
 const SILENT_BEATS = 2;
 const LOST = /deleted|leadership change|shutdown/i;
+const TOO_LARGE = /exceeds maxbytes/i;
 
 interface Pause {
   readonly timer: NodeJS.Timeout;
@@ -19,10 +20,12 @@ export interface OrderedPullOptions {
   readonly consumer: string;
   /** On their way or handed over. */
   readonly maxMessages: number;
+  /** Of one request, as the server counts: with subjects, replies and headers. A larger message comes alone. */
+  readonly maxBytes: number;
   readonly expiresMs: number;
   readonly heartbeatMs: number;
   readonly onMessage: (message: DeliveredMessage) => void;
-  /** False: whoever takes the messages has enough for now, and calls `goOn` when that changes - default: always true. */
+  /** False: the one that takes the messages has enough for now, and calls `goOn` when that changes - default: always true. */
   readonly hasRoom?: (() => boolean) | undefined;
 }
 
@@ -55,6 +58,8 @@ export class OrderedPull {
   private isHeard = false;
   private silentBeats = 0;
   private isStopped = false;
+  /** The next message is larger than a request may bring. */
+  private isNextLarge = false;
   /** Present while there is no room. */
   private pause: Pause | undefined;
 
@@ -129,6 +134,10 @@ export class OrderedPull {
     // out to be silent. A request that has run out names what it had not met, and leaves the others alone.
     if (unmet === '' || LOST.test(description)) return this.stopFor(`${code} ${description}`.trim());
     this.awaited = Math.max(0, this.awaited - Number(unmet));
+    // Of a request that has brought nothing all bytes are left. One whose last message fits to the byte ends without a word:
+    // what it had not met stays counted, and if that is too much to ask anew, the silence ends this reader after two beats.
+    if (!TOO_LARGE.test(description)) return;
+    this.isNextLarge = Number(headers?.get('Nats-Pending-Bytes') || 0) >= this.options.maxBytes;
   }
 
   /** There may be room again. */
@@ -162,10 +171,12 @@ export class OrderedPull {
     this.pause = undefined;
   }
 
-  private ask(batch: number): void {
-    const { expiresMs, heartbeatMs } = this.options;
-    this.awaited += batch;
-    const request = { batch, expires: expiresMs * 1e6, idle_heartbeat: heartbeatMs * 1e6 };
+  private ask(messages: number): void {
+    const { maxBytes, expiresMs, heartbeatMs } = this.options;
+    const bound = this.isNextLarge ? { batch: 1 } : { batch: messages, max_bytes: maxBytes };
+    this.isNextLarge = false;
+    this.awaited += bound.batch;
+    const request = { ...bound, expires: expiresMs * 1e6, idle_heartbeat: heartbeatMs * 1e6 };
     try {
       this.connection.nc.publish(this.requestSubject, JSON.stringify(request), { reply: this.inbox });
     } catch (error) {

@@ -30,9 +30,9 @@ export type CommitOutcome =
   | { readonly kind: 'won'; readonly seq: number }
   /** Another record stands where ours was to stand: its session goes on from there. */
   | { readonly kind: 'lost'; readonly winner: StoredMessage }
-  /** The session has no record any more: somebody removed it. Expected sequence 0 from here. */
+  /** The session has no record any more: an operator removed it. Expected sequence 0 from here. */
   | { readonly kind: 'forgotten' }
-  /** The process stops: nobody knows, and nobody needs to. */
+  /** The process stops: it is not known whether ours is stored, and the next owner reads it. */
   | { readonly kind: 'abandoned' };
 
 const PAUSE_MS = 20;

@@ -102,6 +102,21 @@ describe('a request', () => {
     channel.close();
   });
 
+  it('is the only one in its place, whatever was answered while that was free', async () => {
+    const { channel, replies, answer } = fakeChannel();
+    const outcomes: unknown[] = [];
+    channel.send('s', '', {}, (outcome) => outcomes.push(outcome));
+    await turn();
+    answer(replies[0], 'to the first');
+    for (const token of ['0-', '0-0']) answer(`${replies[0]?.split('.').slice(0, -1).join('.')}.${token}`, '?');
+    for (const body of ['a', 'b']) channel.send('s', body, {}, (outcome) => outcomes.push(outcome));
+    expect(channel.pending).toBe(2);
+    await turn();
+    for (const [i, text] of ['to a', 'to b'].entries()) answer(replies[i + 1], text);
+    expect(outcomes).toEqual(['to the first', 'to a', 'to b']);
+    channel.close();
+  });
+
   it('is told that it is over in the order of sending, also when places were used again', async () => {
     const { channel, replies, answer } = fakeChannel();
     const outcomes: string[] = [];
@@ -220,6 +235,31 @@ describe('a request', () => {
     expect([outcomes.length, channel.pending]).toEqual([2_000, 0]);
     channel.close();
   });
+});
+
+it('with a subject beyond what the server takes is unsendable, and costs no connection: all that is under way would be unknown', async () => {
+  await using made = await connectedBroker();
+  const { nc } = made.connection;
+  const downs: string[] = [];
+  made.connection.onDown(() => downs.push('down'));
+  nc.subscribe('long.>', { callback: (_error, message) => void message.respond('yes') });
+  const channel = new RequestChannel(made.connection, {
+    timeoutMs: 2_000,
+    read: () => ({ kind: 'answered' }) as const,
+  });
+  const send = (subject: string) =>
+    new Promise<string>((resolve) => {
+      channel.send(subject, 'x', { name: 'value' }, ({ kind }) => resolve(kind));
+    });
+  const lengths = Array.from({ length: 60 }, (_value, i) => 3_980 + 2 * i);
+  const kinds = await Promise.all(lengths.map((length) => send(`long.${'x'.repeat(length)}`)));
+  expect(kinds.indexOf('unsendable')).toBeGreaterThan(10);
+  expect(kinds.lastIndexOf('answered') + 1).toBe(kinds.indexOf('unsendable'));
+  expect(new Set(kinds)).toEqual(new Set(['answered', 'unsendable']));
+  expect(await send(`long.${'ä'.repeat(2_040)}`)).toBe('unsendable');
+  expect(await send(`long.${'ä'.repeat(1_990)}`)).toBe('answered');
+  expect(downs).toEqual([]);
+  channel.close();
 });
 
 it('what is told unknown as the connection is cut is neither sent twice nor after the reconnect', async () => {

@@ -41,6 +41,13 @@ interface Outgoing<Answer> {
   readonly headers: Record<string, string>;
 }
 
+/**
+ * The server's `max_control_line`, which it does not tell: what goes beyond it costs the whole connection. A foreign publisher
+ * can put a subject nearly as long into the inbox.
+ */
+const MAX_CONTROL_LINE_BYTES = 4_096;
+/** Of the two lengths that follow the subject and the reply, and what stands between them. */
+const LENGTHS_BYTES = 24;
 const SWEEP_MS = 250;
 /** So many free places are kept; what a flood needed beyond them goes when it is over. */
 const KEPT_PLACES = 1_024;
@@ -125,6 +132,10 @@ export class RequestChannel<Answer> {
       // Settled in between: the connection was lost or closed.
       if (place.serial !== serial) continue;
       const reply = `${this.inbox}.${place.number}-${serial}`;
+      if (isTooLong(subject, reply)) {
+        this.settle(place, serial, { kind: 'unsendable', description: 'the subject is longer than the server takes' });
+        continue;
+      }
       try {
         if (wire?.add(subject, reply, headers, body) === true) continue;
         // In the order in which they were sent.
@@ -148,7 +159,8 @@ export class RequestChannel<Answer> {
     const dash = token.indexOf('-');
     const place = this.places[Number(token.slice(0, dash))];
     const serial = Number(token.slice(dash + 1));
-    if (place?.serial !== serial) return;
+    // 0 is none of ours: a free place would be free twice, and the first of the two requests in it never settled.
+    if (serial === 0 || place?.serial !== serial) return;
     let answer: Answer;
     try {
       answer = this.options.read(message);
@@ -200,6 +212,12 @@ export class RequestChannel<Answer> {
     waiting.sort((a, b) => a.serial - b.serial);
     for (const { place, serial } of waiting) this.settle(place, serial, outcome);
   }
+}
+
+function isTooLong(subject: string, reply: string): boolean {
+  const maxBytes = MAX_CONTROL_LINE_BYTES - LENGTHS_BYTES - reply.length;
+  // A UTF-16 unit takes three bytes at the most.
+  return subject.length * 3 > maxBytes && Buffer.byteLength(subject) > maxBytes;
 }
 
 function clientHeaders(headers: Record<string, string>): { headers?: MsgHdrs } {

@@ -151,7 +151,7 @@ describe('over a real broker', () => {
     const heard: string[] = [];
     const asked = vi.spyOn(connection.nc, 'publish');
     const pull = new OrderedPull(connection, {
-      ...{ stream: 'S', consumer: name, maxMessages: 8, expiresMs: 1_000, heartbeatMs: 200 },
+      ...{ stream: 'S', consumer: name, maxMessages: 8, maxBytes: 1_000_000, expiresMs: 1_000, heartbeatMs: 200 },
       onMessage: ({ seq }) => void seqs.push(seq),
     });
     void pull.ended.then((reason) => ends.push(reason));

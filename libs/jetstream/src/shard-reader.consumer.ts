@@ -9,9 +9,15 @@ import { OrderedPull } from './ordered-pull.consumer.js';
 const INACTIVE_THRESHOLD_MS = 30_000;
 /**
  * Per shard, on their way or handed over. With all shards that is a few thousand messages ahead of the turns, which is
- * enough; five times as many only kept the garbage collector busy (a sixth of a full inbox's turns per second).
+ * enough; with 500 each the garbage collector took a sixth of a full inbox's turns per second.
  */
 const MESSAGES_IN_FLIGHT = 48;
+/**
+ * Per request: the largest message, with room for its subject and reply. The broker cuts off a connection for which 64 MiB wait,
+ * and every publish with it; 48 of the largest messages of two shards are more. Of all 64 shards at once even one each can be,
+ * as the broker counts what it is writing until all of it is written.
+ */
+const BYTES_PER_REQUEST = 1024 * 1024 + 16 * 1024;
 const PULL_EXPIRES_MS = 10_000;
 /** Short, so that a consumer that was lost with its node, while our connection is at another one, is missed after two of them. */
 const HEARTBEAT_MS = 1_500;
@@ -124,6 +130,7 @@ export class ShardReader {
       stream,
       consumer: info.name,
       maxMessages: MESSAGES_IN_FLIGHT,
+      maxBytes: BYTES_PER_REQUEST,
       expiresMs: PULL_EXPIRES_MS,
       heartbeatMs: HEARTBEAT_MS,
       onMessage: (message) => this.take(message),
@@ -135,7 +142,7 @@ export class ShardReader {
     pull.stop();
     // Best effort: an idle consumer also ends by its threshold, but until then it counts against the server's cap.
     const deleted = this.connection.isUp ? consumer.delete().catch(() => false) : undefined;
-    // Of one that is gone with its node nobody answers for seconds, in which the next one could read.
+    // For one that is gone with its node there is no answer for seconds, in which the next one could read.
     if (this.stopped) await deleted;
     if (reason === undefined || pull.hasRead || performance.now() - beganAt > AT_ONCE_MS) return;
     throw new Error(`the consumer ended at once: ${reason}`);
