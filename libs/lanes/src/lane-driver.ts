@@ -188,6 +188,8 @@ export class LaneDriver {
   /** True when something has to go first: what drives the lane on is its end. */
   private cancel(lane: Lane): boolean {
     const step = nextCancelStep(lane);
+    // What it means is known when it is known what had begun.
+    if (step === undefined && needsReadingAhead(lane, this.options.clock.now())) this.options.onUnread(lane);
     if (step?.kind === 'note' && this.isOurs(lane)) this.follow(lane, this.writer.note(lane, step.messages));
     if (step?.kind === 'read') this.peek(lane, step.seqs);
     if (step?.kind !== 'abort') return true;
