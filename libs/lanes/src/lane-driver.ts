@@ -261,7 +261,7 @@ export class LaneDriver {
   /** The run has a slot. */
   private start(lane: Lane, run: LaneRun | undefined): void {
     // Between the wish for a slot and its grant a record may have changed the lane.
-    const isFree = lane.home.state === 'open' && lane.writing === undefined;
+    const isFree = lane.home.state === 'open' && !lane.isStopped && lane.writing === undefined;
     const isInTime = run?.isParallel === true || lane.backlog.controls.length === 0;
     if (!isFree || !isInTime || run?.canTake(this.options.clock.now()) !== true) {
       this.slots.release();

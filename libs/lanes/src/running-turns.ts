@@ -55,8 +55,8 @@ export class RunningTurns {
     private readonly writer: LaneWriter,
     private readonly refill: LaneRefill,
     private readonly onTaken: (lane: Lane, batch: Batch) => void,
-    /** The lane could write nothing else for a while, and now it can. */
-    private readonly onRecorded: (lane: Lane) => void,
+    /** Its turn runs. While that was prepared the lane could write nothing, and an order to it found nothing to stop. */
+    private readonly onPrepared: (lane: Lane) => void,
   ) {}
 
   get count(): number {
@@ -207,31 +207,30 @@ export class RunningTurns {
     const isComplete = lane.hasParallel || lane.toRead.length === 0;
     const first = isComplete ? run.toRecord() : undefined;
     if (!isComplete || first !== undefined) return this.afterPreparing(run, turn, this.prepare(run, first, isComplete));
-    this.execute(run, turn, run.take(this.options.clock.now()), false);
+    this.execute(run, turn, run.take(this.options.clock.now()));
   }
 
-  private afterPreparing(run: LaneRun, turn: RunningTurn, preparing: Preparing): void {
+  private afterPreparing(run: LaneRun, turn: RunningTurn, preparing: Promise<Batch | undefined>): void {
     preparing
-      .then((prepared) => {
-        if (prepared === undefined) this.ended(run, turn);
-        else this.execute(run, turn, prepared.batch, prepared.isRecorded);
+      .then((batch) => {
+        if (batch === undefined) return this.ended(run, turn);
+        this.execute(run, turn, batch);
+        this.onPrepared(run.lane);
       })
       .catch((error: unknown) => this.failed(run, turn, error));
   }
 
   /** Undefined when the lane cannot go on with its turn now; the end of this one drives it on. */
-  private async prepare(run: LaneRun, known: RunInWork | undefined, isComplete: boolean): Preparing {
+  private async prepare(run: LaneRun, known: RunInWork | undefined, isComplete: boolean): Promise<Batch | undefined> {
     if (!isComplete && !(await this.readAgain(run))) return undefined;
     const first = known ?? run.toRecord();
-    const batch = first === undefined ? run.take(this.options.clock.now()) : await this.record(run, first);
-    return batch === undefined ? undefined : { batch, isRecorded: first !== undefined };
+    return first === undefined ? run.take(this.options.clock.now()) : await this.record(run, first);
   }
 
-  private execute(run: LaneRun, turn: RunningTurn, batch: Batch, isRecorded: boolean): void {
+  private execute(run: LaneRun, turn: RunningTurn, batch: Batch): void {
     const { turns } = this.options;
     const { lane } = run;
     this.onTaken(lane, batch);
-    if (isRecorded) this.onRecorded(lane);
     const { headSeq, head } = lane;
     if (batch.isCondemned) return this.follow(run, turn, this.condemn(run, batch));
     const execution = new TurnExecution(lane.key, batch, head.state, headSeq, turns.policyOf(lane.key), this.options);
@@ -388,11 +387,3 @@ export class RunningTurns {
     this.options.log.warn({ runId, discarded: this.discardedTurns }, 'result discarded: another record stands');
   }
 }
-
-/** A batch that may run, and whether a record had to stand before. */
-interface Prepared {
-  readonly batch: Batch;
-  readonly isRecorded: boolean;
-}
-
-type Preparing = Promise<Prepared | undefined>;
