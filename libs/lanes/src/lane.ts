@@ -20,6 +20,7 @@ import { LaneWorkload } from './lane-workload.js';
 import type { ParallelRuns } from './parallel-runs.js';
 import type { SerialRun } from './serial-run.js';
 import { isParallel } from './strategy-table.js';
+import type { SlotPlace } from './turn-slots.js';
 import type { WaitingClock } from './waiting-clock.js';
 
 /**
@@ -90,9 +91,9 @@ export class Lane {
   /** When its last turn in order ended, ms since the epoch: what the broker stored before came while the lane was busy. */
   busyUntil = 0;
   /** It waits for a slot for its run in turn. */
-  isReady = false;
+  place: SlotPlace | undefined;
   /** It waits for a slot for a run beside that one. */
-  isReadyBeside = false;
+  placeBeside: SlotPlace | undefined;
   /** Its neighbours among the lanes that have nothing to do, and since when it is one (`IdleLanes`). */
   idlePrevious: Lane | undefined;
   idleNext: Lane | undefined;
