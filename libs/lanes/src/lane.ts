@@ -84,7 +84,7 @@ export class Lane {
   private workload: LaneWorkload | undefined;
   /** While it has no workload: the highest sequence that was read. */
   private restedAtSeq = 0;
-  private isLoaded = false;
+  isOpen = false;
   private current = NOT_LOADED;
   /** Messages of it from here on may still have to be read for the first time. */
   unreadFrom: number | undefined;
@@ -171,8 +171,9 @@ export class Lane {
     return readInboxItem(keyOfLane(this.id, this.home.shard), raw, this.options);
   }
 
-  get isOpen(): boolean {
-    return this.isLoaded;
+  /** Nothing of it up to here is new. */
+  get knownUpTo(): number {
+    return Math.max(this.workload?.backlog.lastSeq ?? this.restedAtSeq, this.head.upto);
   }
   get head(): Head {
     return this.current.head;
@@ -261,6 +262,7 @@ export class Lane {
       atHand.sawParallel ||= isParallel(item.queueing.strategy);
     }
     if (isNew) atHand.lastArrivalAt = now;
+    else this.rest();
     return isNew;
   }
 
@@ -278,7 +280,7 @@ export class Lane {
 
   /** The head was read: from here on the lane may run, unless a former owner still does. */
   open(loaded: LoadedHead): void {
-    this.isLoaded = true;
+    this.isOpen = true;
     const shared = { ...loaded, head: withSharedEmpties(loaded.head) };
     this.workload?.backlog.begin(loaded.head.nextSequence);
     if (this.hold !== undefined && isHoldOver(this.hold, loaded)) this.hold = undefined;
@@ -378,7 +380,7 @@ export class Lane {
 
   private makeWorkload(): LaneWorkload {
     const made = new LaneWorkload(this, this.options, this.restedAtSeq);
-    if (this.isLoaded) made.backlog.begin(this.head.nextSequence);
+    if (this.isOpen) made.backlog.begin(this.head.nextSequence);
     if (this.home.state === 'closed') made.backlog.close();
     return made;
   }
