@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { cancelOrder, decisionsOf, setUpProcess } from './lane-process.fixture.js';
 import { rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
+import type { LaneRunner } from './lane-runner.js';
 
 describe('a turn', () => {
   it('L6 whose write rejects, which none should, ends dead, and its session goes on', async () => {
@@ -48,4 +49,27 @@ describe('a turn', () => {
       expect([ticks, isRunning]).toEqual([ticks, false]);
     }
   });
+
+  it.each([
+    ['its shard is lost', (runner: LaneRunner): void => runner.dropShard(0)],
+    ['what runs is handed back', (runner: LaneRunner): void => void runner.work.handBackAll()],
+  ])(
+    'L4 that a record has to stand before does not begin when %s meanwhile, in whatever moment',
+    async (_why, stop) => {
+      for (let ticks = 0; ticks < 40; ticks++) {
+        let mayStart = true;
+        const options = { isRecovery: true, crashedUpTo: 1, mayStart: () => mayStart };
+        const { turns, runner } = setUpProcess(options);
+        runner.receive(sessionKey('a'), rawMessage(1));
+        runner.caughtUp(0);
+        while (runner.running === 0) await undefined;
+        for (let i = 0; i < ticks; i++) await undefined;
+        const before = turns.started.length;
+        mayStart = false;
+        stop(runner);
+        await settled();
+        expect([ticks, turns.started.length, runner.running]).toEqual([ticks, before, 0]);
+      }
+    },
+  );
 });

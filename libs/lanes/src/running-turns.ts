@@ -39,8 +39,15 @@ const STOPPED: AttemptEnd = { isLeaked: false };
 
 class RunningTurn {
   execution: TurnExecution | undefined;
+  /** Its outcome counts for nothing. If it is still being prepared, it does not begin. */
+  isAbandoned = false;
 
   constructor(readonly onEnd: (waited: readonly LaneRun[]) => void) {}
+
+  abandon(): void {
+    this.isAbandoned = true;
+    this.execution?.abandon();
+  }
 }
 
 export class RunningTurns {
@@ -153,10 +160,10 @@ export class RunningTurns {
 
   /** Somebody else runs it again: its `Turn` is dead, and its result counts for nothing. */
   discard(run: LaneRun): void {
-    const execution = this.turns.get(run)?.execution;
+    const turn = this.turns.get(run);
     // Its result is on its way to the broker, which judges it.
-    if (execution?.isRunning !== true) return;
-    execution.abandon();
+    if (turn === undefined || run.isEnding || turn.execution?.isRunning === false) return;
+    turn.abandon();
     this.countDiscarded(run.batch?.runId);
   }
 
@@ -192,8 +199,8 @@ export class RunningTurns {
    */
   async handBackAll(): Promise<void> {
     await Promise.all(
-      this.turns.entries().map(async ([run, { execution }]) => {
-        execution?.abandon();
+      this.turns.entries().map(async ([run, turn]) => {
+        turn.abandon();
         // Those of one session go one after another.
         while (run.lane.writing !== undefined) await run.lane.writing.catch(() => {});
         if (run.batch !== undefined && run.isWhole) await this.writer.again(run, nextAttempt(run.batch));
@@ -213,7 +220,8 @@ export class RunningTurns {
   private afterPreparing(run: LaneRun, turn: RunningTurn, preparing: Promise<Batch | undefined>): void {
     preparing
       .then((batch) => {
-        if (batch === undefined) return this.ended(run, turn);
+        if (batch !== undefined && turn.isAbandoned) this.settled(run, batch, 'discarded', STOPPED);
+        if (batch === undefined || turn.isAbandoned) return this.ended(run, turn);
         this.execute(run, turn, batch);
         this.onPrepared(run.lane);
       })
