@@ -76,4 +76,18 @@ describe('TurnSlots', () => {
     for (let i = 0; i < 3; i++) slots.release();
     expect([started, slots.running, slots.waiting]).toEqual([['first', 'patient', 'restless'], 0, 0]);
   });
+
+  it('L6 a start that throws keeps nobody else from a slot', () => {
+    const slots = new TurnSlots(2);
+    const started: number[] = [];
+    slots.acquire(0, () => {});
+    slots.acquire(0, () => {});
+    slots.acquire(1, () => {
+      throw new Error('a bug');
+    });
+    for (const age of [2, 3]) slots.acquire(age, () => started.push(age));
+    expect(() => slots.release()).toThrow('a bug');
+    slots.release();
+    expect(started).toEqual([2]);
+  });
 });

@@ -72,9 +72,18 @@ export class TurnSlots<Owner = void> {
     // Who gets a slot may give it back at once; a call in a call for each would end in a full stack.
     if (this.isGranting) return;
     this.isGranting = true;
+    try {
+      this.grant();
+    } finally {
+      // Only a bug throws. Left behind, it would keep all others from a slot for ever (L6).
+      this.isGranting = false;
+    }
+  }
+
+  private grant(): void {
     while (this.used < this.capacity) {
       const next = this.queue.pop();
-      if (next === undefined) break;
+      if (next === undefined) return;
       if (next.hasLeft) {
         this.gone--;
         continue;
@@ -82,7 +91,6 @@ export class TurnSlots<Owner = void> {
       this.used++;
       next.start(next.owner);
     }
-    this.isGranting = false;
   }
 }
 
