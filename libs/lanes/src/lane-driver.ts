@@ -242,7 +242,7 @@ export class LaneDriver {
         lane.placeBeside = undefined;
         if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
         this.start(lane, this.nextBeside(lane, this.options.clock.now()));
-        // Nobody asks for the next one any more.
+        // The call that asked has gone on: the next run is asked for here.
         if (!isAsking) this.drive(lane);
       };
       const place = this.slots.acquire(lane.undecidedFrom ?? 0, start, lane);

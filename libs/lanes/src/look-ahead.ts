@@ -46,8 +46,8 @@ const RETRY_MS = 250;
  * in every round; the others of shards that stand still one part after another. A lane that can go on only when it has
  * everything that is stored (a window, a number that is missing) asks by itself (`want`).
  *
- * L2  A lane gets its messages in order from either side: whoever hands one over has handed over all of the session before
- *     it, and what is known already is not taken twice.
+ * L2  A lane gets its messages in order from either side: the one that hands it over has handed over all of the session
+ *     before it, and what is known already is not taken twice.
  */
 export class LookAhead {
   private readonly wanted = new Set<Lane>();

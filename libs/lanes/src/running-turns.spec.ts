@@ -28,6 +28,22 @@ describe('a turn', () => {
     expect(runner.running).toBe(1);
   });
 
+  it('L6 that has ended stops its session for nothing that another one does in its slot', async () => {
+    let isBroken = false;
+    const mayStart = (): boolean => {
+      if (isBroken) throw new Error('a bug');
+      return true;
+    };
+    const { receive, end, started, runner } = setUpProcess({ capacity: 2, mayStart });
+    for (const [i, session] of ['a', 'b', 'c'].entries()) await receive(session, i + 1);
+    isBroken = true;
+    await end('a');
+    isBroken = false;
+    await receive('a', 4);
+    await end('b');
+    expect([started('a').at(-1)?.seqs, runner.running]).toEqual([[4], 1]);
+  });
+
   it('L6 beside one that has stopped its session does not begin in its slot', async () => {
     const { store, receive, turns, started, runner } = setUpProcess({ capacity: 1 });
     for (const seq of [1, 2]) await receive('a', seq, { strategy: 'concurrent' });

@@ -108,6 +108,8 @@ export class RunningTurns {
 
   /** Only a bug comes here. Its session stops; the process, and with it every other session, goes on (L6). */
   private failed(run: LaneRun, turn: RunningTurn, error: unknown): void {
+    // When it has ended already, something that went on behind it has failed, and perhaps its run is at work again.
+    if (this.turns.get(run) !== turn) return this.options.log.error({ error: String(error) }, 'a lane cannot go on');
     run.lane.isStopped = true;
     if (run.batch !== undefined) this.settled(run, run.batch, 'discarded', STOPPED);
     this.options.log.error({ ...run.lane.key, error: String(error) }, 'a turn came to no end');
@@ -115,7 +117,7 @@ export class RunningTurns {
   }
 
   private ended(run: LaneRun, turn: RunningTurn): void {
-    if (!this.turns.has(run)) return;
+    if (this.turns.get(run) !== turn) return;
     this.turns.delete(run);
     const listeners = this.endListeners;
     if (listeners.length > 0) {
@@ -158,7 +160,7 @@ export class RunningTurns {
     return undefined;
   }
 
-  /** Somebody else runs it again: its `Turn` is dead, and its result counts for nothing. */
+  /** Another worker runs it again: its `Turn` is dead, and its result counts for nothing. */
   discard(run: LaneRun): void {
     const turn = this.turns.get(run);
     // Its result is on its way to the broker, which judges it.

@@ -77,7 +77,7 @@ describe('TurnSlots', () => {
     expect([started, slots.running, slots.waiting]).toEqual([['first', 'patient', 'restless'], 0, 0]);
   });
 
-  it('L6 a start that throws keeps nobody else from a slot', () => {
+  it('L6 a start that throws keeps no other from a slot', () => {
     const slots = new TurnSlots(2);
     const started: number[] = [];
     slots.acquire(0, () => {});
