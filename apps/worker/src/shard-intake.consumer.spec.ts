@@ -251,6 +251,26 @@ describe('an open session', () => {
     expect(lanes.of(b)).toEqual(['open', '2'].map((what) => nameOf(b, what)));
   });
 
+  it('that comes while the shard is read no further does not make it one that was read to its end', async () => {
+    const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
+    await store(a, b);
+    const { lanes, reader, intake, caughtUp } = setUp({ read: 1, open: [openAt(a, 1)] });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    reader.gates.set(a.sessionToken, promise);
+    intake.open();
+    await until('the shard is read', () => intake.position === 2);
+    lanes.isFull = true;
+    await store(...Array.from({ length: 60 }, () => b));
+    await until('it is read no further', () => intake.position >= 40);
+    resolve();
+    await until('the open session has come', () => lanes.got.includes(`open ${a.sessionToken}`));
+    expect(intake.position).toBeLessThan(62);
+    expect(lanes.got).not.toContain(`caught up ${SHARD}`);
+    lanes.makeRoom();
+    await caughtUp();
+    expect(intake.position).toBe(62);
+  });
+
   it('whose fetch breaks is fetched again from where it broke: nothing twice, nothing left out', async () => {
     const [a] = sessionsOf(SHARD, 1) as [SessionTokens];
     await store(a, a, a, a);

@@ -43,7 +43,7 @@ export class ShardIntake {
       filter: names.inboxShardFilter(shard),
       fromSeq: start.read + 1,
       onMessage: (message) => this.receive(message),
-      hasRoom: () => options.lanes.hasRoom(shard),
+      hasRoom: () => this.hasRoom(),
       onCaughtUp: () => {
         this.isReaderCaughtUp = true;
         this.tellCaughtUp();
@@ -68,6 +68,13 @@ export class ShardIntake {
   async close(): Promise<void> {
     this.isClosed = true;
     await this.shardReader.stop();
+  }
+
+  private hasRoom(): boolean {
+    const hasRoom = this.options.lanes.hasRoom(this.shard);
+    // What is stored from now on is not read. The reader says so again when it has caught up with that too.
+    if (!hasRoom) this.isReaderCaughtUp = false;
+    return hasRoom;
   }
 
   private receive(message: ShardMessage): void {

@@ -56,6 +56,17 @@ describe('a session', () => {
     expect([...turns.active.keys()]).toEqual(['c']);
   });
 
+  it('L5 that waits for one again is behind those that came before its next message', async () => {
+    const { receive, end, started } = setUpProcess({ capacity: 1 });
+    for (const [i, session] of ['busy', 'a', 'b'].entries()) await receive(session, i + 1);
+    await receive('a', 4, cancelOrder({ what: 'session' }));
+    await receive('a', 5);
+    await end('busy');
+    expect([started('a').length, started('b').length]).toEqual([0, 1]);
+    await end('b');
+    expect(started('a').map(({ seqs }) => seqs)).toEqual([[5]]);
+  });
+
   it('that is ordered to before its head is read starts nothing of what the order means', async () => {
     const { runner, records, turns, open, closed, receive } = setUpProcess();
     closed.add('head');

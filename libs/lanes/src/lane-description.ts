@@ -7,7 +7,9 @@ export type StartOf = (run: LaneRun) => number | undefined;
 
 /** What a worker answers when it is asked about a session. `lane` is undefined for one that it has not seen. */
 export function describeLane(lane: Lane | undefined, startOf: StartOf, now: number, worker: string): SessionAnswer {
-  if (lane === undefined) return { state: 'idle', depth: 0, oldestMs: null, worker };
+  const hasNothing = lane === undefined || (lane.undecidedFrom === undefined && lane.hold === undefined);
+  // Also one that rests: it would make its parts anew to say so.
+  if (hasNothing) return { state: 'idle', depth: 0, oldestMs: null, worker };
   const { oldestWaiting: oldest, backlog, depth, hold } = lane;
   const retry = retryOf(lane);
   const endsAt = lane.serial.windowEndsAt;

@@ -15,7 +15,7 @@ import type { Gap } from './reorder-buffer.js';
 import type { ReadingRoom } from './reading-room.js';
 import type { RunningTurns } from './running-turns.js';
 import { isParallel } from './strategy-table.js';
-import { TurnSlots } from './turn-slots.js';
+import { TurnSlots, type SlotPlace } from './turn-slots.js';
 
 /**
  * Moves lanes on: whatever about a lane ended (a read, a write, a turn, a free slot, a hold, a doubt) calls `drive`, which
@@ -49,7 +49,7 @@ export class LaneDriver {
     private readonly idle: IdleLanes,
     private readonly room: ReadingRoom,
   ) {
-    this.slots = new TurnSlots<Lane>(options.capacity, (lane) => isReady(lane) && lane.home.state !== 'closed');
+    this.slots = new TurnSlots<Lane>(options.capacity);
     this.timers = new LaneTimers(options.clock);
   }
 
@@ -92,38 +92,36 @@ export class LaneDriver {
     this.driveParallel(lane, now);
     if (!canTake) {
       // What it waited with is decided, or has a window again: its place in the queue would be kept for nothing.
-      if (lane.isReady) this.leaveSerial(lane);
+      if (lane.place !== undefined) this.leaveSerial(lane, lane.place);
       if (lane.undecidedFrom === undefined && !isReady(lane)) {
         lane.rest();
         this.idle.add(lane);
       } else if (needsReadingAhead(lane, now)) this.options.onUnread(lane);
       return;
     }
-    if (lane.isReady || this.turns.has(lane.serial)) return;
-    if (!lane.isReadyBeside) this.room.entered(lane.home as ShardLanes);
-    lane.isReady = true;
-    this.slots.acquire(lane.undecidedFrom ?? 0, this.startSerial, lane);
+    if (lane.place !== undefined || this.turns.has(lane.serial)) return;
+    if (!isReady(lane)) this.room.entered(lane.home as ShardLanes);
+    const place = this.slots.acquire(lane.undecidedFrom ?? 0, this.startSerial, lane);
+    if (place !== undefined) lane.place = place;
   }
 
   /** One for all lanes: a closure for each turn is as much garbage as the turn itself needs. */
   private readonly startSerial = (lane: Lane): void => {
-    // It stands here twice, since it left and came again.
-    if (!lane.isReady) return this.slots.release();
-    lane.isReady = false;
-    if (!lane.isReadyBeside) this.room.left(lane.home as ShardLanes);
+    lane.place = undefined;
+    if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
     this.start(lane, lane.serial);
   };
 
-  private leaveSerial(lane: Lane): void {
-    lane.isReady = false;
-    if (!lane.isReadyBeside) this.room.left(lane.home as ShardLanes);
-    this.slots.leave();
+  private leaveSerial(lane: Lane, place: SlotPlace): void {
+    lane.place = undefined;
+    this.slots.leave(place);
+    if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
   }
 
-  private leaveBeside(lane: Lane): void {
-    lane.isReadyBeside = false;
-    if (!lane.isReady) this.room.left(lane.home as ShardLanes);
-    this.slots.leave();
+  private leaveBeside(lane: Lane, place: SlotPlace): void {
+    lane.placeBeside = undefined;
+    this.slots.leave(place);
+    if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
   }
 
   /** The reader of these lanes' shard has handed over everything there was. */
@@ -161,8 +159,8 @@ export class LaneDriver {
     this.doubtful.delete(lane);
     this.incomplete.delete(lane);
     this.idle.delete(lane);
-    // It is not started any more, and must not be kept by its place.
-    if (isReady(lane)) this.slots.leave();
+    // It is not started any more, and must not be kept by its places.
+    for (const place of [lane.place, lane.placeBeside]) if (place !== undefined) this.slots.leave(place);
   }
 
   /**
@@ -188,6 +186,8 @@ export class LaneDriver {
   /** True when something has to go first: what drives the lane on is its end. */
   private cancel(lane: Lane): boolean {
     const step = nextCancelStep(lane);
+    // What it means is known when it is known what had begun.
+    if (step === undefined && needsReadingAhead(lane, this.options.clock.now())) this.options.onUnread(lane);
     if (step?.kind === 'note' && this.isOurs(lane)) this.follow(lane, this.writer.note(lane, step.messages));
     if (step?.kind === 'read') this.peek(lane, step.seqs);
     if (step?.kind !== 'abort') return true;
@@ -232,21 +232,21 @@ export class LaneDriver {
         this.writer.before(unfenced, unfenced.next, () => true),
       );
     }
-    if (lane.isReadyBeside && this.nextBeside(lane, now) === undefined) this.leaveBeside(lane);
-    while (!lane.isReadyBeside && lane.writing === undefined && this.nextBeside(lane, now) !== undefined) {
+    if (lane.placeBeside !== undefined && this.nextBeside(lane, now) === undefined)
+      this.leaveBeside(lane, lane.placeBeside);
+    while (lane.placeBeside === undefined && lane.writing === undefined && this.nextBeside(lane, now) !== undefined) {
       if (!this.isOurs(lane)) return;
-      if (!lane.isReady) this.room.entered(lane.home as ShardLanes);
-      lane.isReadyBeside = true;
+      if (!isReady(lane)) this.room.entered(lane.home as ShardLanes);
       let isAsking = true;
       const start = (): void => {
-        if (!lane.isReadyBeside) return this.slots.release();
-        lane.isReadyBeside = false;
-        if (!lane.isReady) this.room.left(lane.home as ShardLanes);
+        lane.placeBeside = undefined;
+        if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
         this.start(lane, this.nextBeside(lane, this.options.clock.now()));
-        // Nobody asks for the next one any more.
+        // The call that asked has gone on: the next run is asked for here.
         if (!isAsking) this.drive(lane);
       };
-      this.slots.acquire(lane.undecidedFrom ?? 0, start, lane);
+      const place = this.slots.acquire(lane.undecidedFrom ?? 0, start, lane);
+      if (place !== undefined) lane.placeBeside = place;
       isAsking = false;
     }
   }
@@ -259,7 +259,7 @@ export class LaneDriver {
   /** The run has a slot. */
   private start(lane: Lane, run: LaneRun | undefined): void {
     // Between the wish for a slot and its grant a record may have changed the lane.
-    const isFree = lane.home.state === 'open' && lane.writing === undefined;
+    const isFree = lane.home.state === 'open' && !lane.isStopped && lane.writing === undefined;
     const isInTime = run?.isParallel === true || lane.backlog.controls.length === 0;
     if (!isFree || !isInTime || run?.canTake(this.options.clock.now()) !== true) {
       this.slots.release();
@@ -276,7 +276,7 @@ export class LaneDriver {
 }
 
 function isReady(lane: Lane): boolean {
-  return lane.isReady || lane.isReadyBeside;
+  return lane.place !== undefined || lane.placeBeside !== undefined;
 }
 
 /** Whether a lane with runs beside each other can do nothing more, or less than it may, with what is kept of it. */

@@ -192,6 +192,28 @@ describe('while its shard is read no further', () => {
     expect([reader.unread, started('a').length]).toEqual([0, 1]);
   });
 
+  it('L6 an order to what a dead owner may have begun acts, though nobody knows with how much of it', async () => {
+    const { ahead, flood, pass, records, reader, runner } = setUpReading({ isRecovery: true });
+    ahead.store('a', { strategy: 'collect' });
+    const seq = ahead.store('a', cancelOrder({ what: 'session' }));
+    flood(500);
+    await pass(3_000);
+    expect([runner.paused, reader.unread > 0]).toEqual([1, true]);
+    expect(decisionsOf(records.of('a'))).toEqual([
+      [1, 'cancelled'],
+      [seq, 'handled'],
+    ]);
+  });
+
+  it('an open session of which nothing is left is forgotten, and counts as none with something undecided', async () => {
+    const open = [{ session: 'main.a', from: 1 }];
+    const memory = { ...MEMORY_LIMITS, openLanes: 1, idleLanes: 0 };
+    const { runner } = setUpReading({ from: { read: 1, tail: 0, open }, memory });
+    await settled();
+    runner.receivedOpen(sessionKey('a'));
+    expect([runner.memory.lanes, runner.hasRoom(0)]).toEqual([0, true]);
+  });
+
   it('a number that is stored is not given up', async () => {
     const { ahead, pass, endAll, started } = await behindFlood({}, { sequence: 0 });
     ahead.store('a', { sequence: 2 });

@@ -234,7 +234,10 @@ export class LaneRunner {
     // What is not received any more, since the shard is being given away, is still to be read by the next owner.
     if (home?.state !== 'open') return;
     const lane = home.find(laneId(key));
-    if (lane !== undefined) lane.unreadFrom = undefined;
+    if (lane === undefined) return;
+    lane.unreadFrom = undefined;
+    // No message may come that would: of some there is nothing left, and others go on only when all of them was received.
+    this.driver.drive(lane);
   }
 
   /** Everything that was stored when reading began has been received. */

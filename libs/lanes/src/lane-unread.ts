@@ -2,9 +2,10 @@ import type { Lane } from './lane.js';
 
 /** The lane can go on only when it is known whether the part of its shard that is not read yet has something of it. */
 export function needsReadingAhead(lane: Lane, now: number): boolean {
-  const { home, serial, backlog } = lane;
+  const { home } = lane;
   if (!home.isBehind || !lane.isOpen || lane.hold !== undefined || lane.unreadFrom !== undefined) return false;
   if (lane.undecidedFrom === undefined) return false;
+  const { serial, backlog } = lane;
   if (serial.isWindowUnread) return (serial.windowEndsAt ?? 0) <= now;
   if (lane.isIncomplete) return true;
   if (backlog.early.length === 0 || backlog.beyond.length > 0) return false;

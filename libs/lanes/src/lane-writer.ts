@@ -87,15 +87,22 @@ export class LaneWriter {
 
   /** As `exclusively` with `send`: nearly all records go this way, with one promise on it. */
   private sendAlone(lane: Lane, draft: RecordDraft, ends: LaneRun): Promise<WriteResult> {
-    const written = this.options.store.write(lane.key, draft.body, draft.commitId, lane.headSeq).then((outcome) => {
-      try {
-        const result = this.apply(lane, draft, outcome);
-        if (result !== 'abandoned') ends.end(this.options.clock.now());
-        return result;
-      } finally {
+    const written = this.options.store.write(lane.key, draft.body, draft.commitId, lane.headSeq).then(
+      (outcome) => {
+        try {
+          const result = this.apply(lane, draft, outcome);
+          if (result !== 'abandoned') ends.end(this.options.clock.now());
+          return result;
+        } finally {
+          lane.writing = undefined;
+        }
+      },
+      (error: unknown) => {
+        // Only a bug comes here: who waits for the end of the writes would wait for ever, and nothing else would run (L6).
         lane.writing = undefined;
-      }
-    });
+        throw error;
+      },
+    );
     lane.writing = written;
     return written;
   }

@@ -1,9 +1,27 @@
 import { describe, expect, it } from 'vitest';
 import { makeRunId } from '#contracts';
 import { MAX_RECORD_MESSAGES, type LoadedHead } from './head.js';
+import { describeLane } from './lane-description.js';
 import { laneId } from './lane-id.js';
+import { needsReadingAhead } from './lane-unread.js';
 import { broken, HOME, item, key, loaded, NOW, openLane, runTurn, seqsOf } from './lane.fixture.js';
 import { Lane } from './lane.js';
+
+it('a lane that rests makes no workload for who asks about it, nor for a message that is decided already', () => {
+  const lane = new Lane(laneId(key), { ...HOME, isBehind: true });
+  lane.open(loaded());
+  lane.arrive(item(1), 0);
+  runTurn(lane);
+  lane.rest();
+  const asked = [
+    describeLane(lane, () => undefined, NOW, 'w/1'),
+    needsReadingAhead(lane, NOW),
+    lane.knownUpTo,
+    lane.arrive(item(1), 0),
+  ];
+  expect(asked).toEqual([{ state: 'idle', depth: 0, oldestMs: null, worker: 'w/1' }, false, 1, false]);
+  expect(lane['workload']).toBeUndefined();
+});
 
 describe('queue', () => {
   it('L2 one turn has all waiting messages of the oldest route, and routes take turns by their oldest message', () => {

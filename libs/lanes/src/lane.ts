@@ -20,6 +20,7 @@ import { LaneWorkload } from './lane-workload.js';
 import type { ParallelRuns } from './parallel-runs.js';
 import type { SerialRun } from './serial-run.js';
 import { isParallel } from './strategy-table.js';
+import type { SlotPlace } from './turn-slots.js';
 import type { WaitingClock } from './waiting-clock.js';
 
 /**
@@ -83,16 +84,16 @@ export class Lane {
   private workload: LaneWorkload | undefined;
   /** While it has no workload: the highest sequence that was read. */
   private restedAtSeq = 0;
-  private isLoaded = false;
+  isOpen = false;
   private current = NOT_LOADED;
   /** Messages of it from here on may still have to be read for the first time. */
   unreadFrom: number | undefined;
   /** When its last turn in order ended, ms since the epoch: what the broker stored before came while the lane was busy. */
   busyUntil = 0;
   /** It waits for a slot for its run in turn. */
-  isReady = false;
+  place: SlotPlace | undefined;
   /** It waits for a slot for a run beside that one. */
-  isReadyBeside = false;
+  placeBeside: SlotPlace | undefined;
   /** Its neighbours among the lanes that have nothing to do, and since when it is one (`IdleLanes`). */
   idlePrevious: Lane | undefined;
   idleNext: Lane | undefined;
@@ -170,8 +171,9 @@ export class Lane {
     return readInboxItem(keyOfLane(this.id, this.home.shard), raw, this.options);
   }
 
-  get isOpen(): boolean {
-    return this.isLoaded;
+  /** Nothing of it up to here is new. */
+  get knownUpTo(): number {
+    return Math.max(this.workload?.backlog.lastSeq ?? this.restedAtSeq, this.head.upto);
   }
   get head(): Head {
     return this.current.head;
@@ -260,6 +262,7 @@ export class Lane {
       atHand.sawParallel ||= isParallel(item.queueing.strategy);
     }
     if (isNew) atHand.lastArrivalAt = now;
+    else this.rest();
     return isNew;
   }
 
@@ -277,7 +280,7 @@ export class Lane {
 
   /** The head was read: from here on the lane may run, unless a former owner still does. */
   open(loaded: LoadedHead): void {
-    this.isLoaded = true;
+    this.isOpen = true;
     const shared = { ...loaded, head: withSharedEmpties(loaded.head) };
     this.workload?.backlog.begin(loaded.head.nextSequence);
     if (this.hold !== undefined && isHoldOver(this.hold, loaded)) this.hold = undefined;
@@ -377,7 +380,7 @@ export class Lane {
 
   private makeWorkload(): LaneWorkload {
     const made = new LaneWorkload(this, this.options, this.restedAtSeq);
-    if (this.isLoaded) made.backlog.begin(this.head.nextSequence);
+    if (this.isOpen) made.backlog.begin(this.head.nextSequence);
     if (this.home.state === 'closed') made.backlog.close();
     return made;
   }

@@ -46,8 +46,8 @@ const RETRY_MS = 250;
  * in every round; the others of shards that stand still one part after another. A lane that can go on only when it has
  * everything that is stored (a window, a number that is missing) asks by itself (`want`).
  *
- * L2  A lane gets its messages in order from either side: whoever hands one over has handed over all of the session before
- *     it, and what is known already is not taken twice.
+ * L2  A lane gets its messages in order from either side: the one that hands it over has handed over all of the session
+ *     before it, and what is known already is not taken twice.
  */
 export class LookAhead {
   private readonly wanted = new Set<Lane>();
@@ -107,7 +107,7 @@ export class LookAhead {
       const lastSeqs = await source.lastSeqs(lanes.map(({ key }) => key));
       for (const [i, lane] of lanes.entries()) {
         if (!isKnown(lane)) continue;
-        if ((lastSeqs[i] ?? 0) > knownUpTo(lane)) this.toRead.add(lane);
+        if ((lastSeqs[i] ?? 0) > lane.knownUpTo) this.toRead.add(lane);
         else {
           lane.wasReadAt(askedAt);
           drive(lane);
@@ -136,7 +136,7 @@ export class LookAhead {
       const lanes = [...this.slow(), ...this.nextOthers()];
       const lastSeqs = lanes.length === 0 ? [] : await source.lastSeqs(lanes.map(({ key }) => key));
       for (const [i, lane] of lanes.entries()) {
-        if ((lastSeqs[i] ?? 0) > knownUpTo(lane)) this.read(lane);
+        if ((lastSeqs[i] ?? 0) > lane.knownUpTo) this.read(lane);
         // Its window may have ended, or the clock of a gap may not have begun, before its shard was read no further.
         else if (needsReadingAhead(lane, clock.now())) this.options.drive(lane);
       }
@@ -211,7 +211,7 @@ export class LookAhead {
     const askedAt = clock.now();
     try {
       if (!isKnown(lane)) return;
-      for await (const raw of source.messagesOf(lane.key, knownUpTo(lane) + 1)) {
+      for await (const raw of source.messagesOf(lane.key, lane.knownUpTo + 1)) {
         if (!isKnown(lane)) return;
         this.options.receive(lane, raw);
       }
@@ -231,9 +231,4 @@ export class LookAhead {
 /** What an open lane had before the shard's `read` comes first, and by another way. */
 function isKnown(lane: Lane): boolean {
   return lane.home.state === 'open' && !lane.isStopped && lane.unreadFrom === undefined;
-}
-
-/** Nothing up to here is new. */
-function knownUpTo({ backlog, head }: Lane): number {
-  return Math.max(backlog.lastSeq, head.upto);
 }

@@ -39,8 +39,15 @@ const STOPPED: AttemptEnd = { isLeaked: false };
 
 class RunningTurn {
   execution: TurnExecution | undefined;
+  /** Its outcome counts for nothing. If it is still being prepared, it does not begin. */
+  isAbandoned = false;
 
   constructor(readonly onEnd: (waited: readonly LaneRun[]) => void) {}
+
+  abandon(): void {
+    this.isAbandoned = true;
+    this.execution?.abandon();
+  }
 }
 
 export class RunningTurns {
@@ -55,8 +62,8 @@ export class RunningTurns {
     private readonly writer: LaneWriter,
     private readonly refill: LaneRefill,
     private readonly onTaken: (lane: Lane, batch: Batch) => void,
-    /** The lane could write nothing else for a while, and now it can. */
-    private readonly onRecorded: (lane: Lane) => void,
+    /** Its turn runs. While that was prepared the lane could write nothing, and an order to it found nothing to stop. */
+    private readonly onPrepared: (lane: Lane) => void,
   ) {}
 
   get count(): number {
@@ -101,6 +108,8 @@ export class RunningTurns {
 
   /** Only a bug comes here. Its session stops; the process, and with it every other session, goes on (L6). */
   private failed(run: LaneRun, turn: RunningTurn, error: unknown): void {
+    // When it has ended already, something that went on behind it has failed, and perhaps its run is at work again.
+    if (this.turns.get(run) !== turn) return this.options.log.error({ error: String(error) }, 'a lane cannot go on');
     run.lane.isStopped = true;
     if (run.batch !== undefined) this.settled(run, run.batch, 'discarded', STOPPED);
     this.options.log.error({ ...run.lane.key, error: String(error) }, 'a turn came to no end');
@@ -108,7 +117,7 @@ export class RunningTurns {
   }
 
   private ended(run: LaneRun, turn: RunningTurn): void {
-    if (!this.turns.has(run)) return;
+    if (this.turns.get(run) !== turn) return;
     this.turns.delete(run);
     const listeners = this.endListeners;
     if (listeners.length > 0) {
@@ -151,12 +160,12 @@ export class RunningTurns {
     return undefined;
   }
 
-  /** Somebody else runs it again: its `Turn` is dead, and its result counts for nothing. */
+  /** Another worker runs it again: its `Turn` is dead, and its result counts for nothing. */
   discard(run: LaneRun): void {
-    const execution = this.turns.get(run)?.execution;
+    const turn = this.turns.get(run);
     // Its result is on its way to the broker, which judges it.
-    if (execution?.isRunning !== true) return;
-    execution.abandon();
+    if (turn === undefined || run.isEnding || turn.execution?.isRunning === false) return;
+    turn.abandon();
     this.countDiscarded(run.batch?.runId);
   }
 
@@ -192,8 +201,8 @@ export class RunningTurns {
    */
   async handBackAll(): Promise<void> {
     await Promise.all(
-      this.turns.entries().map(async ([run, { execution }]) => {
-        execution?.abandon();
+      this.turns.entries().map(async ([run, turn]) => {
+        turn.abandon();
         // Those of one session go one after another.
         while (run.lane.writing !== undefined) await run.lane.writing.catch(() => {});
         if (run.batch !== undefined && run.isWhole) await this.writer.again(run, nextAttempt(run.batch));
@@ -207,31 +216,31 @@ export class RunningTurns {
     const isComplete = lane.hasParallel || lane.toRead.length === 0;
     const first = isComplete ? run.toRecord() : undefined;
     if (!isComplete || first !== undefined) return this.afterPreparing(run, turn, this.prepare(run, first, isComplete));
-    this.execute(run, turn, run.take(this.options.clock.now()), false);
+    this.execute(run, turn, run.take(this.options.clock.now()));
   }
 
-  private afterPreparing(run: LaneRun, turn: RunningTurn, preparing: Preparing): void {
+  private afterPreparing(run: LaneRun, turn: RunningTurn, preparing: Promise<Batch | undefined>): void {
     preparing
-      .then((prepared) => {
-        if (prepared === undefined) this.ended(run, turn);
-        else this.execute(run, turn, prepared.batch, prepared.isRecorded);
+      .then((batch) => {
+        if (batch !== undefined && turn.isAbandoned) this.settled(run, batch, 'discarded', STOPPED);
+        if (batch === undefined || turn.isAbandoned) return this.ended(run, turn);
+        this.execute(run, turn, batch);
+        this.onPrepared(run.lane);
       })
       .catch((error: unknown) => this.failed(run, turn, error));
   }
 
   /** Undefined when the lane cannot go on with its turn now; the end of this one drives it on. */
-  private async prepare(run: LaneRun, known: RunInWork | undefined, isComplete: boolean): Preparing {
+  private async prepare(run: LaneRun, known: RunInWork | undefined, isComplete: boolean): Promise<Batch | undefined> {
     if (!isComplete && !(await this.readAgain(run))) return undefined;
     const first = known ?? run.toRecord();
-    const batch = first === undefined ? run.take(this.options.clock.now()) : await this.record(run, first);
-    return batch === undefined ? undefined : { batch, isRecorded: first !== undefined };
+    return first === undefined ? run.take(this.options.clock.now()) : await this.record(run, first);
   }
 
-  private execute(run: LaneRun, turn: RunningTurn, batch: Batch, isRecorded: boolean): void {
+  private execute(run: LaneRun, turn: RunningTurn, batch: Batch): void {
     const { turns } = this.options;
     const { lane } = run;
     this.onTaken(lane, batch);
-    if (isRecorded) this.onRecorded(lane);
     const { headSeq, head } = lane;
     if (batch.isCondemned) return this.follow(run, turn, this.condemn(run, batch));
     const execution = new TurnExecution(lane.key, batch, head.state, headSeq, turns.policyOf(lane.key), this.options);
@@ -388,11 +397,3 @@ export class RunningTurns {
     this.options.log.warn({ runId, discarded: this.discardedTurns }, 'result discarded: another record stands');
   }
 }
-
-/** A batch that may run, and whether a record had to stand before. */
-interface Prepared {
-  readonly batch: Batch;
-  readonly isRecorded: boolean;
-}
-
-type Preparing = Promise<Prepared | undefined>;

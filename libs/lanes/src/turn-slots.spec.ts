@@ -47,20 +47,47 @@ describe('TurnSlots', () => {
   });
 
   it('who has left keeps no place for long, and gets no slot', () => {
-    const left = new Set<number>();
-    const slots = new TurnSlots<number>(1, (age) => !left.has(age));
+    const slots = new TurnSlots<number>(1);
     const started: number[] = [];
     const start = (age: number): void => void started.push(age);
     for (let age = 0; age <= 1_000; age++) {
-      slots.acquire(age, start, age);
-      if (age % 10 === 0) continue;
-      left.add(age);
-      slots.leave();
+      const place = slots.acquire(age, start, age);
+      if (age % 10 !== 0 && place !== undefined) slots.leave(place);
     }
     expect(slots.waiting).toBeLessThanOrEqual(2 * 100 + 1);
     for (let i = 0; i < 100; i++) slots.release();
     expect([started, slots.running]).toEqual([Array.from({ length: 101 }, (_, i) => i * 10), 1]);
     slots.release();
     expect([slots.running, slots.waiting]).toEqual([0, 0]);
+  });
+
+  it('L5 who leaves and comes again, however often, has one place, and by its age then', () => {
+    const slots = new TurnSlots<string>(1);
+    const started: string[] = [];
+    const ask = (age: number, owner: string) => slots.acquire(age, (who) => void started.push(who), owner);
+    ask(0, 'first');
+    for (let age = 1; age < 1_000; age++) {
+      const place = ask(age, 'restless');
+      if (place !== undefined) slots.leave(place);
+    }
+    ask(1_001, 'restless');
+    ask(1_000, 'patient');
+    expect(slots.waiting).toBeLessThan(5);
+    for (let i = 0; i < 3; i++) slots.release();
+    expect([started, slots.running, slots.waiting]).toEqual([['first', 'patient', 'restless'], 0, 0]);
+  });
+
+  it('L6 a start that throws keeps no other from a slot', () => {
+    const slots = new TurnSlots(2);
+    const started: number[] = [];
+    slots.acquire(0, () => {});
+    slots.acquire(0, () => {});
+    slots.acquire(1, () => {
+      throw new Error('a bug');
+    });
+    for (const age of [2, 3]) slots.acquire(age, () => started.push(age));
+    expect(() => slots.release()).toThrow('a bug');
+    slots.release();
+    expect(started).toEqual([2]);
   });
 });

@@ -1,9 +1,19 @@
 import TinyQueue from 'tinyqueue';
 
-interface Waiting<Owner> {
-  readonly ageKey: number;
-  readonly owner: Owner;
-  readonly start: (owner: Owner) => void;
+/** Where a lane stands among those that wait. */
+export interface SlotPlace {
+  /** It waits no more. */
+  hasLeft: boolean;
+}
+
+class Waiting<Owner> implements SlotPlace {
+  hasLeft = false;
+
+  constructor(
+    readonly ageKey: number,
+    readonly owner: Owner,
+    readonly start: (owner: Owner) => void,
+  ) {}
 }
 
 /**
@@ -15,14 +25,10 @@ export class TurnSlots<Owner = void> {
   private isGranting = false;
   private queue = new TinyQueue<Waiting<Owner>>([], byAge);
 
-  /** How many of who waits have left. */
+  /** How many of those in the queue have left. */
   private gone = 0;
 
-  /** `stillWaits`: whether somebody who asked has not left since. */
-  constructor(
-    private readonly capacity: number,
-    private readonly stillWaits: (owner: Owner) => boolean = () => true,
-  ) {}
+  constructor(private readonly capacity: number) {}
 
   get running(): number {
     return this.used;
@@ -31,23 +37,32 @@ export class TurnSlots<Owner = void> {
     return this.queue.length;
   }
 
-  /** Calls `start` now or when a slot is free. `ageKey` grows with time: the inbox sequence of the oldest message. */
-  acquire(ageKey: number, start: (owner: Owner) => void, owner: Owner): void {
+  /**
+   * Calls `start` now, or when a slot is free: then the answer is its place until that. `ageKey` grows with time: the inbox
+   * sequence of the oldest message.
+   */
+  acquire(ageKey: number, start: (owner: Owner) => void, owner: Owner): SlotPlace | undefined {
     if (this.used < this.capacity) {
       this.used++;
       start(owner);
-      return;
+      return undefined;
     }
-    this.queue.push({ ageKey, owner, start });
+    const place = new Waiting(ageKey, owner, start);
+    this.queue.push(place);
+    return place;
   }
 
-  /** Somebody waits no more. Its place goes when half of the places are such: while no slot is freed they would only grow. */
-  leave(): void {
+  /**
+   * Who stands there waits no more; coming again it stands where its age is then. The place goes when half of all are such:
+   * while no slot is freed they would only grow.
+   */
+  leave(place: SlotPlace): void {
+    place.hasLeft = true;
     this.gone++;
     if (this.gone * 2 <= this.queue.length) return;
     this.gone = 0;
     this.queue = new TinyQueue(
-      this.queue.data.filter(({ owner }) => this.stillWaits(owner)),
+      this.queue.data.filter(({ hasLeft }) => !hasLeft),
       byAge,
     );
   }
@@ -57,17 +72,25 @@ export class TurnSlots<Owner = void> {
     // Who gets a slot may give it back at once; a call in a call for each would end in a full stack.
     if (this.isGranting) return;
     this.isGranting = true;
+    try {
+      this.grant();
+    } finally {
+      // Only a bug throws. Left behind, it would keep all others from a slot for ever (L6).
+      this.isGranting = false;
+    }
+  }
+
+  private grant(): void {
     while (this.used < this.capacity) {
       const next = this.queue.pop();
-      if (next === undefined) {
-        this.gone = 0;
-        break;
+      if (next === undefined) return;
+      if (next.hasLeft) {
+        this.gone--;
+        continue;
       }
-      if (!this.stillWaits(next.owner)) continue;
       this.used++;
       next.start(next.owner);
     }
-    this.isGranting = false;
   }
 }
 
