@@ -101,6 +101,11 @@ function count(text: string): number {
   return value;
 }
 
+function factor(text: string): number {
+  if (count(text) < 2) throw new InvalidArgumentError('wanted a whole number from 2');
+  return count(text);
+}
+
 function parts(text: string): string[] {
   const names = text.split(',');
   const unknown = names.find((name) => !(name in PARTS));

@@ -15,8 +15,8 @@ const CAPACITY = 4;
 const SESSIONS = 8_000;
 /** The least that a shard may keep waiting. */
 const WAITING = 256;
-/** Of each shard those that wait and 48 that were on their way; and what runs. */
-const MOST_LANES = SHARDS * (WAITING + 48) + CAPACITY;
+/** Of each shard those that wait and 96 that were on their way; and what runs. */
+const MOST_LANES = SHARDS * (WAITING + 96) + CAPACITY;
 const names = new Names('lk', SHARDS);
 
 it('a flood behind turns that hang is left to the broker, an order to one of them acts, and each message is decided once (L3, L5, L6)', async () => {

@@ -260,15 +260,15 @@ describe('an open session', () => {
     intake.open();
     await until('the shard is read', () => intake.position === 2);
     lanes.isFull = true;
-    await store(...Array.from({ length: 60 }, () => b));
-    await until('it is read no further', () => intake.position >= 40);
+    await store(...Array.from({ length: 120 }, () => b));
+    await until('it is read no further', () => intake.position >= 80);
     resolve();
     await until('the open session has come', () => lanes.got.includes(`open ${a.sessionToken}`));
-    expect(intake.position).toBeLessThan(62);
+    expect(intake.position).toBeLessThan(122);
     expect(lanes.got).not.toContain(`caught up ${SHARD}`);
     lanes.makeRoom();
     await caughtUp();
-    expect(intake.position).toBe(62);
+    expect(intake.position).toBe(122);
   });
 
   it('whose fetch breaks is fetched again from where it broke: nothing twice, nothing left out', async () => {

@@ -3,7 +3,7 @@ import { readDelivery, type DeliveredMessage } from './delivered-message.client.
 import type { BrokerConnection } from './nats-connection.client.js';
 
 const STATUS_HEARTBEAT = 100;
-const REFILL_SHARE = 0.75;
+const REFILL_SHARE = 0.5;
 /** Of the server's heartbeats. Counted, not timed: a process that did nothing for a while has not listened either. */
 const SILENT_BEATS = 2;
 const LOST = /deleted|leadership change|shutdown/i;

@@ -161,15 +161,15 @@ describe('over a real broker', () => {
         else if (headers !== undefined) heard.push(`${headers.code} ${headers.get('Nats-Pending-Messages')}`);
       },
     });
-    // Two requests are open then: what is left of the first, and one for the first two that were read; a third is not made good.
-    for (let i = 0; i < 3; i++) await connection.js.publish('s.a', `${i}`);
+    // Two requests are open then: what is left of the first, and one for the first four that were read; a fifth is not made good.
+    for (let i = 0; i < 5; i++) await connection.js.publish('s.a', `${i}`);
     await until('both requests ran out', () => heard.filter((word) => word.startsWith('408')).length >= 2);
-    expect(heard).toContain('heartbeat 3');
+    expect(heard).toContain('heartbeat 5');
     const left = heard.filter((word) => word.startsWith('408')).map((word) => Number(word.slice(4)));
     expect((left[0] ?? 0) + (left[1] ?? 0)).toBe(7);
     for (let i = 0; i < 20; i++) await connection.js.publish('s.a', `${i}`);
-    await until('it reads on', () => seqs.length === 23);
-    expect([seqs, ends]).toEqual([Array.from({ length: 23 }, (_, i) => i + 1), []]);
+    await until('it reads on', () => seqs.length === 25);
+    expect([seqs, ends]).toEqual([Array.from({ length: 25 }, (_, i) => i + 1), []]);
     asked.mockRestore();
     pull.stop();
     await connection.close();

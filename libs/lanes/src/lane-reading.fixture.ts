@@ -13,7 +13,7 @@ interface Stored {
 }
 
 /** As the shard reader takes them from the broker. */
-export const BATCH = 48;
+export const BATCH = 96;
 const LOOK_AGAIN_MS = 50;
 
 /** All shards of one inbox. */
