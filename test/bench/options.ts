@@ -5,6 +5,8 @@ export interface BenchOptions extends WorkSize {
   readonly runs: number;
   /** The most sessions of the part growth. */
   readonly growthSessions: number;
+  /** Each of its sizes has so many times the sessions of the one before. */
+  readonly growthFactor: number;
   /** Turns that each of its figures is taken over. */
   readonly growthTurns: number;
   /** New sessions of the part flood, a message of each. */

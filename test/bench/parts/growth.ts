@@ -11,7 +11,6 @@ import type { Message } from '../work.js';
 import { withWorkers, type BenchWorker, type Workers } from '../workers.js';
 
 const SMALLEST = 1_000;
-const TIMES = 10;
 const WORKER = 'worker';
 
 /** What a store with so many sessions makes of the same work. */
@@ -30,7 +29,7 @@ interface Turns {
 
 /** From a thousand sessions to a million: what becomes of turns, restarts and memory. */
 export async function measureGrowth(options: BenchOptions): Promise<Comparison[]> {
-  const sizes = sizesUpTo(options.growthSessions);
+  const sizes = sizesUpTo(options);
   const figures = new Map(sizes.map((size) => [size, [] as Figures[]]));
   const fresh: number[] = [];
   const { profileDir } = options;
@@ -135,10 +134,10 @@ async function lastAnswerOfAllShards(broker: BenchBroker, store: GrowingSessions
   });
 }
 
-/** Powers of ten below the most, and the most. */
-function sizesUpTo(most: number): number[] {
+/** A thousand, so many times more each time, and the most. */
+function sizesUpTo({ growthSessions: most, growthFactor }: BenchOptions): number[] {
   const sizes: number[] = [];
-  for (let size = SMALLEST; size < most; size *= TIMES) sizes.push(size);
+  for (let size = SMALLEST; size < most; size *= growthFactor) sizes.push(size);
   return [...sizes, Math.max(most, SMALLEST)];
 }
 
