@@ -21,7 +21,8 @@ import { ModelWorker, SHARDS, type WorkerWorld } from './ownership-worker.fixtur
  * last, fail and end. After every step the invariants hold; in the end everything is decided.
  */
 
-const HISTORIES = 10_000;
+/** `MODEL_HISTORIES` tries more. */
+const HISTORIES = Number(process.env['MODEL_HISTORIES'] ?? 10_000);
 /** The same histories each time, so that a red build is about the change; `MODEL_SEED` tries others. */
 const SEED = Number(process.env['MODEL_SEED'] ?? 1);
 const SESSIONS = ['a', 'b', 'c', 'd', 'e'];
