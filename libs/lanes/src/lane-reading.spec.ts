@@ -165,7 +165,7 @@ describe('while its shard is read no further', () => {
     ahead.store('a', { strategy }, { storedAtMs: clock.now() });
     for (let i = 0; i < 400; i++) ahead.store(`new-${i}`);
     await pass(1_200);
-    // Nobody looks for it before the window of the first one is over.
+    // The look ahead does not want it before the window of the first one is over.
     const seq = ahead.store('a', { strategy }, { storedAtMs: clock.now() });
     await pass(320);
     for (const turn of turns.active.values()) turn.end();
@@ -192,7 +192,7 @@ describe('while its shard is read no further', () => {
     expect([reader.unread, started('a').length]).toEqual([0, 1]);
   });
 
-  it('L6 an order to what a dead owner may have begun acts, though nobody knows with how much of it', async () => {
+  it('L6 an order to what a dead owner may have begun acts, before it is known how much of it began', async () => {
     const { ahead, flood, pass, records, reader, runner } = setUpReading({ isRecovery: true });
     ahead.store('a', { strategy: 'collect' });
     const seq = ahead.store('a', cancelOrder({ what: 'session' }));
@@ -220,7 +220,7 @@ describe('while its shard is read no further', () => {
     await pass(1_100);
     for (let i = 0; i < 100; i++) ahead.store(`more-${i}`);
     await pass(1_250);
-    // Nobody looks for it before the wait for it is over.
+    // The look ahead does not want it before the wait for it is over.
     const seq = ahead.store('a', { sequence: 1 });
     await pass(2_000);
     await endAll();

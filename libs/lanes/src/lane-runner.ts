@@ -39,7 +39,7 @@ export interface LaneRunnerOptions {
   readonly inbox: InboxSource;
   /** Of sessions whose lanes were forgotten. */
   readonly heads: IdleHeads;
-  /** Absent: whoever has the runner reads all shards to their end, whatever `hasRoom` says. */
+  /** Absent: the caller reads all shards to their end, even when `hasRoom` answers false. */
   readonly ahead?: AheadSource;
   readonly turns: TurnRunner;
   readonly holders: Holders;
@@ -55,7 +55,7 @@ export interface LaneRunnerOptions {
   readonly mayStart: (shard: number) => boolean;
   /** Told of what happens to messages and turns, as it happens. */
   readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;
-  /** Of these runs nobody is told when they end well - default: of all. Spares nearly every turn its event. */
+  /** Runs whose good end no reader is told of, so that no event is made - default: none. Nearly every turn is one. */
   readonly isUntold?: (runId: string) => boolean;
   /** Default: `MEMORY_LIMITS`. */
   readonly memory?: MemoryLimits;
