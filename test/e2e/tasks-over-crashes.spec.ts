@@ -119,3 +119,31 @@ it('a planned handoff between two attempts keeps the one holding: the next worke
   });
   expect(done.history.map(({ what }: { what: string }) => what)).toEqual(['acquired', 'released']);
 });
+
+it('a task that failed while the guard was away stays failed, though its worker is killed before the guard is back (G2)', async () => {
+  const answered = Promise.withResolvers<void>();
+  await using agent = await startAgent(async (_call, response) => {
+    await answered.promise;
+    answerStatus(response, 500);
+  });
+  const settings = { agents: { main: { maxAttempts: 1 } } };
+  await using cluster = await startCluster(['a'], { agentUrl: agent.url, settings });
+  const { api, ask } = cluster;
+  const guard = await cluster.startGuard();
+  const session = 'telegram:42';
+  await api.send(session, { id: 'm', text: 'x', task: TASK });
+  await agent.call(1);
+  await guard.killGroup9();
+  answered.resolve();
+  const records = await api.decided(session, 1);
+  expect(records.flatMap(({ messages }) => messages)).toMatchObject([{ id: 'm', decision: 'dead' }]);
+  await cluster.of('a').killGroup9();
+  await cluster.startGuard();
+  const acquire = { requestId: 'r', runId: 'another' };
+  const answer = await until('its time is over', async () => {
+    const { body } = await ask(`${path(session)}/acquire`, acquire);
+    return body.kind === 'already_running' ? undefined : body;
+  });
+  expect(answer).toMatchObject({ kind: 'approval_required', failedRunId: expect.any(String) });
+  expect((await ask(path(session))).body).toMatchObject({ state: 'failed', staleCount: 0 });
+});

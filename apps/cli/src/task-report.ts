@@ -44,6 +44,7 @@ export function describeTask(task: TaskView, now: number): string {
     ['error', error && `${error.name}: ${error.message}`],
     ['approvable', task.approvableUntil === undefined ? undefined : `until ${times(task.approvableUntil)}`],
     ['approved', task.approvedAt === undefined ? undefined : `by ${task.approvedBy} ${times(task.approvedAt)}`],
+    ['kept', task.keptUntil === undefined ? undefined : `until ${times(task.keptUntil)}, then it is free`],
     [
       'tries',
       `${attempts} since it last succeeded, its holder was gone ${staleCount === 1 ? 'once' : `${staleCount} times`} in all`,

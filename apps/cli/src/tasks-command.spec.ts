@@ -39,7 +39,14 @@ const running: TaskView = {
 };
 const failed: TaskView = {
   ...{ key: 'chat:2::deploy', state: 'failed', runId: 'run-2', token: 8, startedAt: NOW - 9 * MINUTE },
-  ...{ endedAt: NOW - 8 * MINUTE, status: 'timed_out', approvableUntil: NOW + 60 * MINUTE, attempts: 2, staleCount: 1 },
+  ...{
+    endedAt: NOW - 8 * MINUTE,
+    status: 'timed_out',
+    approvableUntil: NOW + 60 * MINUTE,
+    keptUntil: NOW + 24 * 60 * MINUTE,
+    attempts: 2,
+    staleCount: 1,
+  },
   error: { name: 'Timeout', message: 'no answer\n\u001b[2Jgotcha\u202e' },
   history: [
     { at: NOW - 9 * MINUTE, what: 'acquired', runId: 'run-2' },
@@ -82,6 +89,7 @@ it('show tells the state, who, the error and the history; no text of others reac
     '  ended       timed_out 2026-11-21T11:52:00.000Z (8m ago)',
     '  error       Timeout: no answer··[2Jgotcha·',
     '  approvable  until 2026-11-21T13:00:00.000Z (in 1h)',
+    '  kept        until 2026-11-22T12:00:00.000Z (in 1d), then it is free',
     '  tries       2 since it last succeeded, its holder was gone once in all',
     'history',
     '  2026-11-21T11:51:00.000Z (9m ago)  acquired  run run-2',

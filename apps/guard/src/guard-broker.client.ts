@@ -1,6 +1,6 @@
 import type { Settings } from '#config';
 import { systemClock, type Names } from '#contracts';
-import { KvTaskStore, TaskDirectory, TaskGuard, TaskIndex, TaskWatch } from '#guards';
+import { FailureReports, KvTaskStore, TaskDirectory, TaskGuard, TaskIndex, TaskWatch } from '#guards';
 import {
   BrokerAwayError,
   ConfirmedReader,
@@ -37,15 +37,17 @@ export async function openGuardBroker(options: GuardBrokerOptions): Promise<Guar
   const reader = new StreamReader(connection);
   const bucket = new KeyBucket(connection, channel, reader, names.tasksBucket, log);
   const events = new TaskEvents(connection, names, log);
+  const failures = new KeyBucket(connection, channel, reader, names.taskFailuresBucket, log);
+  const { keepMs, keepFailedMs, sweepMs } = settings.guard;
   const guard = new TaskGuard({
     store: new KvTaskStore(unlessAway(connection, bucket), names),
+    failures: new FailureReports(unlessAway(connection, failures), names, keepFailedMs),
     clock: systemClock,
-    keepMs: settings.guard.keepMs,
+    ...{ keepMs, keepFailedMs },
     defaults: { ttlMs: settings.guard.ttlMs, stale: settings.guard.stale },
     onEvent: (event) => events.tell(event),
   });
   const index = new TaskIndex();
-  const { sweepMs } = settings.guard;
   const watch = new TaskWatch({
     ...{ connection, names, index, guard, sweepMs, log },
     clock: systemClock,

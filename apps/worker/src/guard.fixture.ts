@@ -6,6 +6,7 @@ import {
   TaskLookup,
   type GuardCallOptions,
   type GuardClient,
+  type TaskFailure,
   type TaskSettings,
 } from '#guards';
 import type { Batch } from '#lanes';
@@ -20,6 +21,20 @@ import { RunTasks } from './run-tasks.js';
 import { TaskReleases } from './task-releases.js';
 import { UnclearRequests } from './unclear-requests.js';
 
+/** What workers could not tell the guard, kept where it looks. */
+export class FailuresInMemory {
+  readonly reported = new Map<string, TaskFailure>();
+
+  async report(key: string, failure: TaskFailure): Promise<void> {
+    this.reported.set(key, failure);
+  }
+
+  async find(key: string, { runId, token }: { readonly runId: string; readonly token: number }) {
+    const failure = this.reported.get(key);
+    return failure?.runId === runId && (failure.token ?? token) === token ? failure : undefined;
+  }
+}
+
 interface Asked {
   readonly operation: TaskOperation;
   readonly key: string;
@@ -31,6 +46,7 @@ export class GuardDouble
   implements Pick<GuardClient, 'acquire' | 'renew' | 'release' | 'end'>, Pick<TaskLookup, 'conflictOn'>
 {
   readonly guard: TaskGuard;
+  readonly failures = new FailuresInMemory();
   private readonly lookup: TaskLookup;
   readonly asked: Asked[] = [];
   /** Keys that were looked at. */
@@ -41,7 +57,14 @@ export class GuardDouble
 
   constructor(private readonly clock: Clock) {
     const store = new MemoryTaskStore(clock);
-    this.guard = new TaskGuard({ store, clock, keepMs: 86_400_000, onEvent: () => {} });
+    this.guard = new TaskGuard({
+      store,
+      clock,
+      keepMs: 86_400_000,
+      keepFailedMs: 'unlimited',
+      failures: this.failures,
+      onEvent: () => {},
+    });
     this.lookup = new TaskLookup(store, clock);
   }
 
@@ -130,13 +153,35 @@ export function guardedWorker({
   const guard = beside?.guard ?? new GuardDouble(clock);
   let requests = 0;
   const settings = {
-    guard: { ttlMs: TTL_MS, stale: 'heal', whenUnavailable, answerWithinMs, keepMs: 1, sweepMs: 1 },
+    guard: {
+      ttlMs: TTL_MS,
+      stale: 'heal',
+      whenUnavailable,
+      answerWithinMs,
+      keepMs: 1,
+      keepFailedMs: 'unlimited',
+      sweepMs: 1,
+    },
     agents: { main: {} },
   } satisfies TaskSettings;
   const name = beside === undefined ? 'w' : 'w2';
   const newRequestId = (): string => `${name}-${++requests}`;
-  const tasks = new RunTasks({ client: guard, clock, newRequestId, guard: settings.guard, log });
-  const elsewhere = new HoldingsElsewhere({ client: guard, clock, withinMs: answerWithinMs, worker: name, log });
+  const tasks = new RunTasks({
+    client: guard,
+    failures: guard.failures,
+    clock,
+    newRequestId,
+    guard: settings.guard,
+    log,
+  });
+  const elsewhere = new HoldingsElsewhere({
+    client: guard,
+    failures: guard.failures,
+    clock,
+    withinMs: answerWithinMs,
+    worker: name,
+    log,
+  });
   const guarded = new GuardedRuns({ tasks, elsewhere, lookup: guard, settings, log });
   return { clock, guard, tasks, elsewhere, guarded, kept: () => keptIn(guarded, tasks, elsewhere) };
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Settled } from '#lanes';
+import type { Batch, Settled } from '#lanes';
 import { settled as promisesSettled } from '#testing';
-import { batchOf, gate, sessionKey, TASK, TTL_MS, WITHIN_MS } from './guard.fixture.js';
+import { batchOf, gate, guardedWorker, sessionKey, TASK, TTL_MS, WITHIN_MS } from './guard.fixture.js';
 import { HERE, LEAKED, OWN, withTask, ending, fails, worker } from './guarded-runs.fixture.js';
 
 describe('tasks of a turn', () => {
@@ -97,6 +97,44 @@ describe('tasks of a turn', () => {
     guard.isAway = false;
     await clock.advance(2 * WITHIN_MS);
     expect([await guard.stateOf(TASK), clock.waiting]).toEqual(['failed', 0]);
+  });
+
+  it.each<[string, Partial<Batch>]>([
+    ['its last attempt failed', {}],
+    ['it ended its workers', { isCondemned: true }],
+  ])(
+    'G2 a task whose turn is dead (%s) stays failed when its worker is killed before the guard is back',
+    async (_why, more) => {
+      const { admit, guarded, settle, guard, clock } = worker();
+      const batch = withTask(more);
+      await admit(batch);
+      guard.isAway = true;
+      let isRecorded = false;
+      void guarded
+        .ending(sessionKey, batch, ending('failed', { name: 'Error', message: 'no' }), HERE)
+        ?.then(() => (isRecorded = true));
+      await clock.advance(WITHIN_MS);
+      await promisesSettled();
+      expect(isRecorded).toBe(true);
+      await settle(batch, 'ended');
+      // As kill -9: nothing of this worker is said any more.
+      guarded.close();
+      await clock.advance(2 * TTL_MS);
+      guard.isAway = false;
+      const other = guardedWorker({ beside: { clock, guard } });
+      const answer = await other.guarded.admit({ key: sessionKey, batch: withTask({ runId: 'r2' }) } as never);
+      expect(answer).toMatchObject({ kind: 'refused', refusal: { reason: 'approval_required' } });
+      expect((await guard.guard.get(TASK))?.error).toEqual({ name: 'Error', message: 'no' });
+    },
+  );
+
+  it('a task that was only cut leaves nothing written down when the guard is away: it is free after its time', async () => {
+    const { admit, settle, guard, clock } = worker();
+    await admit(withTask());
+    guard.isAway = true;
+    await settle(withTask(), 'discarded');
+    await clock.advance(WITHIN_MS);
+    expect(guard.failures.reported.size).toBe(0);
   });
 
   it.each<Settled>(['discarded', 'ended'])(

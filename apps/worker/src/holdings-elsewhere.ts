@@ -1,10 +1,11 @@
 import type { Clock, EndRequest, HeldTask, TaskError } from '#contracts';
-import { GuardRefusedError, type GuardClient } from '#guards';
+import { failureOf, GuardRefusedError, type FailureReports, type GuardClient } from '#guards';
 import type { Logger } from '#telemetry';
 import { LONGEST_WAIT_MS } from './task-releases.js';
 
 export interface HoldingsElsewhereOptions {
   readonly client: Pick<GuardClient, 'release' | 'end'>;
+  readonly failures: Pick<FailureReports, 'report'>;
   readonly clock: Clock;
   /** How long an answer is waited for - ms. */
   readonly withinMs: number;
@@ -29,7 +30,14 @@ export class HoldingsElsewhere {
   async fail(runId: string, key: string, error: TaskError | undefined): Promise<void> {
     const request = { by: this.options.worker, runId, status: 'failed' as const };
     const whole = error === undefined ? request : { ...request, error };
-    if (!(await this.isHeard(key, whole))) void this.failAtLast(key, whole);
+    if (await this.isHeard(key, whole)) return;
+    void this.failAtLast(key, whole);
+    // This process may be killed before the guard is back, and no other one would tell it (G2).
+    const failure = failureOf({ runId }, whole);
+    if (failure === undefined) return;
+    await this.options.failures.report(key, failure).catch((problem: unknown) => {
+      this.options.log.error({ key, error: String(problem) }, 'the failure of a dead turn could not be written down');
+    });
   }
 
   /** Its run was cancelled while it waited for its next attempt. */

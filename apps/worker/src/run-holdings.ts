@@ -1,5 +1,5 @@
 import type { Clock, HeldTask } from '#contracts';
-import { stateAfter, TaskHolding, type GuardClient } from '#guards';
+import { stateAfter, TaskHolding, type FailureReports, type GuardClient } from '#guards';
 import type { Logger } from '#telemetry';
 import { FORMER_ATTEMPT, releaseOf, releaseOfCut, type Held, type RunEnd } from './held-task.js';
 import { TaskReleases, type HowReleased } from './task-releases.js';
@@ -16,6 +16,7 @@ import { TaskReleases, type HowReleased } from './task-releases.js';
 export interface RunHoldingsOptions {
   readonly client: Pick<GuardClient, 'renew' | 'release'>;
   readonly clock: Clock;
+  readonly failures: Pick<FailureReports, 'report'>;
   readonly guard: { readonly whenUnavailable: 'closed' | 'open'; readonly answerWithinMs: number };
   readonly log: Logger;
 }
@@ -44,7 +45,7 @@ export class RunHoldings {
   private isClosed = false;
 
   constructor(private readonly options: RunHoldingsOptions) {
-    this.releases = new TaskReleases(options.guard.answerWithinMs, options.log);
+    this.releases = new TaskReleases(options.guard.answerWithinMs, options.failures, options.log);
   }
 
   holdsAny(runId: string): boolean {
@@ -87,13 +88,13 @@ export class RunHoldings {
   }
 
   /** It came too late for whoever asked: nobody has worked under it. */
-  giveBack(grant: Grant): void {
-    void this.releases.release(this.make(grant).holding, INTERRUPTED);
+  giveBack(runId: string, grant: Grant): void {
+    void this.releases.release(runId, this.make(grant).holding, INTERRUPTED);
   }
 
   release(runId: string, held: Held, how: HowReleased): Promise<'released' | 'lost'> {
     this.remove(runId, held);
-    return this.releases.release(held.holding, how);
+    return this.releases.release(runId, held.holding, how);
   }
 
   /** Before the record of a run's end: what failed is told first. Resolves within a bound, whether or not somebody answered. */
@@ -156,13 +157,13 @@ export class RunHoldings {
   private releaseStopped(runId: string, held: Held, how: HowReleased, handler: Promise<unknown> | undefined): void {
     this.remove(runId, held);
     const { holding, work } = held;
-    if (handler === undefined && work === undefined) return void this.releases.release(holding, how);
+    if (handler === undefined && work === undefined) return void this.releases.release(runId, holding, how);
     this.cut.set(held, runId);
     // What never stops, though it was told to, is as good as gone: it ends by its time (G3).
     holding.renewNoMore();
     void Promise.all([handler, work?.stopped]).then(() => {
       this.cut.delete(held);
-      if (!this.isClosed) void this.releases.release(holding, how);
+      if (!this.isClosed) void this.releases.release(runId, holding, how);
     });
   }
 

@@ -9,7 +9,7 @@ import {
   type StalePolicy,
   type TaskConflict,
 } from '#contracts';
-import { TaskLostError, type GuardClient } from '#guards';
+import { TaskLostError, type FailureReports, type GuardClient } from '#guards';
 import type { Logger } from '#telemetry';
 import { keepable, type Held, type TaskRunner } from './held-task.js';
 import { RunHoldings } from './run-holdings.js';
@@ -28,6 +28,7 @@ import { UnclearRequests } from './unclear-requests.js';
 
 export interface RunTasksOptions {
   readonly client: Pick<GuardClient, 'acquire' | 'renew' | 'release' | 'end'>;
+  readonly failures: Pick<FailureReports, 'report'>;
   readonly clock: Clock;
   readonly newRequestId: () => string;
   readonly guard: {
@@ -163,7 +164,7 @@ export class RunTasks {
       const grant = { key, token, ttlMs, since, startedAt, isOfMessage, confirmedFor: run.over, whenUnavailable };
       if (!this.isOver(run)) return { kind: 'held', held: this.holdings.hold(runId, grant) };
       // Nobody would ever release it.
-      this.holdings.giveBack(grant);
+      this.holdings.giveBack(runId, grant);
       throw new TurnOverError(runId);
     }
     this.expectGoing(run);

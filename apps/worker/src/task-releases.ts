@@ -1,5 +1,5 @@
 import type { ReleaseRequest } from '#contracts';
-import { GuardRefusedError, type TaskHolding } from '#guards';
+import { failureOf, GuardRefusedError, type FailureReports, type TaskHolding } from '#guards';
 import type { Logger } from '#telemetry';
 
 /** How a holding ended, as the guard is told. */
@@ -9,8 +9,9 @@ export type HowReleased = Omit<ReleaseRequest, 'token'>;
 export const LONGEST_WAIT_MS = 5_000;
 
 /**
- * Tells the guard how holdings ended. A caller waits for that within a bound; what nobody has heard by then is told beside
- * everything else until somebody has, and is held on to in the meantime.
+ * Tells the guard how holdings ended. A caller waits for that within a bound; what the guard has not heard by then is told
+ * beside everything else until it has, and is held on to in the meantime. A failure is written down first, where the guard
+ * looks before it heals: this process may be killed before the guard is back (G2).
  */
 export class TaskReleases {
   /** Keys that are being released: whoever wants one waits for that, rather than hear of a holder that is none. */
@@ -20,11 +21,12 @@ export class TaskReleases {
 
   constructor(
     private readonly withinMs: number,
+    private readonly failures: Pick<FailureReports, 'report'>,
     private readonly log: Logger,
   ) {}
 
   /** Never rejects. `lost`: somebody else may have had it in the meantime. */
-  async release(holding: TaskHolding, how: HowReleased): Promise<'released' | 'lost'> {
+  async release(runId: string, holding: TaskHolding, how: HowReleased): Promise<'released' | 'lost'> {
     const { key } = holding;
     this.untold.add(holding);
     const asked = holding.release(how, Math.min(this.withinMs, LONGEST_WAIT_MS));
@@ -37,7 +39,9 @@ export class TaskReleases {
       this.untold.delete(holding);
       return kind === 'released' ? 'released' : 'lost';
     } catch (error) {
-      void this.releaseAtLast(holding, this.acceptable(how, error, key));
+      const told = this.acceptable(how, error, key);
+      void this.releaseAtLast(holding, told);
+      await this.reportFailure(runId, holding, told);
       return 'released';
     }
   }
@@ -68,6 +72,17 @@ export class TaskReleases {
       'what is said of the end of a task is refused, only its status is told',
     );
     return { status: how.status };
+  }
+
+  private async reportFailure(runId: string, { key, token }: TaskHolding, how: HowReleased): Promise<void> {
+    const failure = failureOf({ runId, token }, how);
+    if (failure === undefined) return;
+    await this.failures.report(key, failure).catch((problem: unknown) => {
+      this.log.error(
+        { key, error: String(problem) },
+        'a failed task could neither be told to the guard nor written down: should this process end now, it is free',
+      );
+    });
   }
 
   private async releaseAtLast(holding: TaskHolding, how: HowReleased): Promise<void> {

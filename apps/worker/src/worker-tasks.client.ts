@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Settings } from '#config';
 import { systemClock, type Names } from '#contracts';
-import { GuardClient, KvTaskStore, TaskLookup } from '#guards';
+import { FailureReports, GuardClient, KvTaskStore, TaskLookup } from '#guards';
 import { KeyBucket, type BrokerConnection, type PublishChannel, type StreamReader } from '#jetstream';
 import type { Logger } from '#telemetry';
 import { GuardedRuns } from './guarded-runs.js';
@@ -26,9 +26,18 @@ export function makeWorkerTasks(options: WorkerTasksOptions): {
   const { connection, channel, reader, names, settings, incarnation, log } = options;
   const client = new GuardClient(connection, names);
   const bucket = new KeyBucket(connection, channel, reader, names.tasksBucket, log);
-  const tasks = new RunTasks({ client, clock: systemClock, newRequestId: randomUUID, guard: settings.guard, log });
+  const reports = new KeyBucket(connection, channel, reader, names.taskFailuresBucket, log);
+  const failures = new FailureReports(reports, names, settings.guard.keepFailedMs);
+  const tasks = new RunTasks({
+    client,
+    failures,
+    clock: systemClock,
+    newRequestId: randomUUID,
+    guard: settings.guard,
+    log,
+  });
   const lookup = new TaskLookup(new KvTaskStore(bucket, names), systemClock);
   const withinMs = settings.guard.answerWithinMs;
-  const elsewhere = new HoldingsElsewhere({ client, clock: systemClock, withinMs, worker: incarnation, log });
+  const elsewhere = new HoldingsElsewhere({ client, failures, clock: systemClock, withinMs, worker: incarnation, log });
   return { tasks, guarded: new GuardedRuns({ tasks, elsewhere, lookup, settings, log }) };
 }

@@ -12,7 +12,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-const connection = { natsUrl: 'nats://u:pw@127.0.0.1:4222', httpUrl: 'http://127.0.0.1:7070', pid: 42 };
+const connection = { natsUrl: 'nats://u:sec-ret@127.0.0.1:4222', httpUrl: 'http://127.0.0.1:7070', pid: 42 };
 
 describe('connection file', () => {
   it('is read as written, the owner’s alone, without leftovers', () => {
@@ -39,11 +39,11 @@ describe('connection file', () => {
 
   it.each([
     ['', 'is no JSON'],
-    ['{"natsUrl": "nats://u:pw@h', 'is no JSON'],
+    ['{"natsUrl": "nats://u:sec-ret@h', 'is no JSON'],
     ['[]', 'is no JSON object'],
     ['null', 'is no JSON object'],
     ['{"pid": 1}', 'has no valid natsUrl'],
-    ['{"natsUrl": "nats://u:pw@h", "pid": "1"}', 'has no valid pid'],
+    ['{"natsUrl": "nats://u:sec-ret@h", "pid": "1"}', 'has no valid pid'],
   ])('%j is a clear error that quotes nothing', (text, what) => {
     mkdirSync(dataDir, { recursive: true });
     writeFileSync(join(dataDir, 'connection.json'), text);
@@ -57,7 +57,7 @@ describe('connection file', () => {
       code: 'connection_file_broken',
       message: expect.stringContaining(`${what}: delete it`),
     });
-    expect(String(error)).not.toContain('pw');
+    expect(String(error)).not.toContain('sec-ret');
   });
 
   it('ignores keys of a later version', () => {

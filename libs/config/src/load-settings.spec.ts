@@ -61,6 +61,7 @@ describe('defaults', () => {
         whenUnavailable: 'closed',
         answerWithinMs: 2_000,
         keepMs: 86_400_000,
+        keepFailedMs: 31_536_000_000,
         sweepMs: 5_000,
       },
       inbox: { keepMs: 86_400_000 },
@@ -229,13 +230,14 @@ describe('problems', () => {
     ['unknown key of the guard', 'guard: {staleMs: 1}', {}, [{ field: 'guard.staleMs' }]],
     [
       'a guard beyond its bounds',
-      'guard: {ttlMs: 999, stale: forget, whenUnavailable: maybe, keepMs: 1}',
+      'guard: {ttlMs: 999, stale: forget, whenUnavailable: maybe, keepMs: 1, keepFailedMs: forever}',
       {},
       [
         { field: 'guard.ttlMs', found: 'the number 999', wanted: expect.stringContaining('from 1000') },
         { field: 'guard.stale', wanted: 'one of heal, approve' },
         { field: 'guard.whenUnavailable', wanted: 'closed or open' },
         { field: 'guard.keepMs', wanted: expect.stringContaining('from 1000') },
+        { field: 'guard.keepFailedMs', wanted: expect.stringContaining('or "unlimited"') },
       ],
     ],
     [

@@ -5,6 +5,9 @@ import { LONGEST_DURATION_MS, duration, group, integer } from './field-checks.js
 /** What may be said about tasks: how the guard keeps them, and which messages of an agent start one. */
 
 const KEEP_MAX_MS = 365 * LONGEST_DURATION_MS;
+const KEEP_FAILED_MIN_MS = 60 * 60 * 1000;
+const KEEP_FAILED_MAX_MS = 10 * KEEP_MAX_MS;
+const KEEP_FAILED_WANTED = `whole milliseconds from ${KEEP_FAILED_MIN_MS} to ${KEEP_FAILED_MAX_MS}, or "unlimited"`;
 
 export const guard = group({
   /** How long a task lasts whose holder is gone, of tasks that say nothing - ms - default 300000 (5 min). Turns renew theirs. */
@@ -15,8 +18,18 @@ export const guard = group({
   whenUnavailable: z.enum(['closed', 'open'], 'closed or open').default('closed'),
   /** How long turns wait for an answer of the guard - ms - default 2000. */
   answerWithinMs: integer(100, 60_000, 'whole milliseconds from 100 to 60000').default(2_000),
-  /** How long a task that ended well is remembered - ms - default 86400000 (1 d). Others are never forgotten. It bounds `doneForMs`. */
+  /** How long a task that ended well is remembered - ms - default 86400000 (1 d). It bounds `doneForMs`. */
   keepMs: integer(1_000, KEEP_MAX_MS, `whole milliseconds from 1000 to ${KEEP_MAX_MS}`).default(LONGEST_DURATION_MS),
+  /**
+   * How long a task is kept that failed, lost its holder, or waits for an approval or its use, from its last change - ms, or
+   * "unlimited" - default 31536000000 (365 d). After it the task is free, as one that never ran (the end of G2 for it).
+   */
+  keepFailedMs: z
+    .union(
+      [integer(KEEP_FAILED_MIN_MS, KEEP_FAILED_MAX_MS, KEEP_FAILED_WANTED), z.literal('unlimited')],
+      KEEP_FAILED_WANTED,
+    )
+    .default(KEEP_MAX_MS),
   /** How often holders that are gone are looked for - ms - default 5000. */
   sweepMs: duration(100).default(5_000),
 });

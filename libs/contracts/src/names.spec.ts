@@ -35,6 +35,7 @@ describe('Names', () => {
     expect(names.taskEventsSubject('report')).toBe('lk.events.tasks.=.report.task');
     expect(names.guardSubject('approve-retry')).toBe('lk.guard.tasks.approve-retry');
     expect(names.tasksBucket).toBe('lk_tasks');
+    expect(names.taskFailuresBucket).toBe('lk_task_failures');
   });
 
   it('reads a session back from the subjects of both streams, also a token that is none', () => {

@@ -32,6 +32,8 @@ export class Names {
   readonly numbersBucket: string;
   /** Key-value bucket of tasks: `taskKey`. Only the guard writes it. */
   readonly tasksBucket: string;
+  /** Key-value bucket of failures that the guard could not be told: below `taskKey` a run each. Workers write it. */
+  readonly taskFailuresBucket: string;
 
   constructor(
     readonly namespace: string,
@@ -46,6 +48,7 @@ export class Names {
     this.shardsBucket = `${namespace}_shards`;
     this.numbersBucket = `${namespace}_numbers`;
     this.tasksBucket = `${namespace}_tasks`;
+    this.taskFailuresBucket = `${namespace}_task_failures`;
   }
 
   sessionTokens(agent: string, session: string): SessionTokens {

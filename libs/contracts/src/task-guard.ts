@@ -232,6 +232,8 @@ export interface TaskView {
   readonly approvableUntil?: number;
   readonly approvedBy?: string;
   readonly approvedAt?: number;
+  /** When it is forgotten unless something becomes of it first; absent = it runs, or is kept for ever. */
+  readonly keptUntil?: number;
   readonly attempts: number;
   /** How often a holder of it was gone without a word. */
   readonly staleCount: number;

@@ -1,4 +1,5 @@
 export { GuardClient, GuardRefusedError, GuardUnavailableError, type GuardCallOptions } from './guard.client.js';
+export { failureOf, FailureReports, type TaskFailure } from './failure-reports.client.js';
 export { stateAfter } from './task-decisions.js';
 export { KvTaskStore } from './kv-task-store.client.js';
 export { TaskDirectory, type TaskQuery } from './task-directory.client.js';

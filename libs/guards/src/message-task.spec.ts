@@ -4,7 +4,15 @@ import { taskOfMessage, type TaskSettings } from './message-task.js';
 
 const tokens = { agentToken: 'main', sessionToken: 'telegram=3A42' };
 const guard: TaskSettings['guard'] = {
-  ...{ ttlMs: 300_000, stale: 'heal', whenUnavailable: 'closed', answerWithinMs: 2_000, keepMs: 1_000, sweepMs: 1_000 },
+  ...{
+    ttlMs: 300_000,
+    stale: 'heal',
+    whenUnavailable: 'closed',
+    answerWithinMs: 2_000,
+    keepMs: 1_000,
+    keepFailedMs: 'unlimited' as const,
+    sweepMs: 1_000,
+  },
 };
 type TaskFrom = TaskSettings['agents'][string]['taskFrom'];
 type Said = Partial<Pick<InboxMessage, 'task' | 'text' | 'data'>>;

@@ -34,6 +34,8 @@ const ofEvery = {
   /** Holdings since it last succeeded. */
   attempts: z.int().nonnegative(),
   staleCount: z.int().nonnegative(),
+  /** By the guard that wrote it; the broker removes it by its own clock. Absent = it runs, or is kept for ever. */
+  keptUntil: time.optional(),
   history: z.array(step),
 };
 

@@ -10,6 +10,7 @@ import {
 } from '#contracts';
 import { ManualClock } from '#testing';
 import { AWAY, FaultyStore } from './faulty-store.fixture.js';
+import type { TaskFailure } from './failure-reports.client.js';
 import { MemoryTaskStore } from './memory-task-store.js';
 import type { TaskEntry } from './task-entry.js';
 import { TaskGuard } from './task-guard.js';
@@ -43,8 +44,8 @@ type Act =
   /** As the sweep does. */
   | { readonly do: 'settle' }
   | { readonly do: 'end'; readonly status: 'cancelled' | 'failed'; readonly of: number | undefined }
-  /** A caller that is gone, and one that comes in its place. */
-  | { readonly do: 'crash'; readonly by: number };
+  /** A caller that is gone, and one that comes in its place. `reports`: it failed first, and could tell no guard. */
+  | { readonly do: 'crash'; readonly by: number; readonly reports: boolean };
 
 type AcquireAct = Extract<Act, { readonly do: 'acquire' }>;
 
@@ -85,7 +86,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
       of: fc.option(by, { nil: undefined }),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const), by }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('crash' as const), by, reports: fc.boolean() }) },
 );
 /** What is asked for at once, and how much time passes before. */
 const step = fc.record({
@@ -99,6 +100,7 @@ const luck = fc.array(fc.constantFrom('ok', 'ok', 'ok', 'slow', 'slow', 'unheard
 });
 
 interface Written {
+  readonly step: number;
   readonly at: number;
   readonly act: string;
   readonly token: number | undefined;
@@ -128,6 +130,10 @@ class Model {
   private readonly callers: Caller[] = Array.from({ length: CALLERS }, (_, i) => this.caller(`c${i}`));
   /** Released, whatever the answer was, or ended by an operator: nobody works under them any more. */
   private readonly over = new Set<number>();
+  private readonly failures = new Map<string, TaskFailure>();
+  /** Tokens whose failure was written down, and in which step. */
+  private readonly reported = new Map<number, number>();
+  private steps = 0;
   private turns = 0;
   private requests = 0;
   isSound = false;
@@ -136,6 +142,7 @@ class Model {
 
   async take({ passMs, acts }: { readonly passMs: number; readonly acts: readonly Act[] }): Promise<void> {
     this.clock.standStill(passMs);
+    this.steps++;
     await Promise.all(acts.map((one) => this.act(one).catch(unlessUnavailable)));
     this.expectOneHolder();
   }
@@ -147,7 +154,8 @@ class Model {
     if (entry === 'unreadable') throw new Error('unreadable');
     if (entry?.state === 'running') this.clock.standStill(Math.max(0, entry.expiresAt - this.clock.now()));
     const ask = async () => (await this.guard('acquire').acquire(KEY, this.request('last'))).kind;
-    const healed = entry === undefined || (entry.state === 'running' && entry.stale === 'heal');
+    const isFailed = entry !== undefined && this.failureOf(entry.runId, entry.token) !== undefined;
+    const healed = entry === undefined || (entry.state === 'running' && entry.stale === 'heal' && !isFailed);
     const kind = await ask();
     if (healed || kind === 'acquired') return expect(kind).toBe('acquired');
     expect(kind).toBe('approval_required');
@@ -175,7 +183,10 @@ class Model {
     }
     const caller = this.callers[one.by];
     if (caller === undefined) return;
-    if (one.do === 'crash') return void (this.callers[one.by] = this.caller(`${caller.runId}+`));
+    if (one.do === 'crash') {
+      if (one.reports && caller.holds !== undefined) this.report(caller.runId, caller.holds.token);
+      return void (this.callers[one.by] = this.caller(`${caller.runId}+`));
+    }
     if (one.do === 'acquire') return this.acquire(caller, one);
     const { holds } = caller;
     if (holds === undefined) return;
@@ -186,6 +197,12 @@ class Model {
     const answer = await this.guard('renew', holds.token).renew(KEY, { token: holds.token });
     if (caller.holds?.token !== holds.token) return;
     caller.holds = answer.kind === 'renewed' ? { ...holds, until: answer.expiresAt } : undefined;
+  }
+
+  private report(runId: string, token: number): void {
+    this.over.add(token);
+    this.failures.set(runId, { runId, token, status: 'failed' });
+    this.reported.set(token, this.steps);
   }
 
   private async acquire(caller: Caller, { again, do: _do, by: _by, ...how }: AcquireAct): Promise<void> {
@@ -209,7 +226,24 @@ class Model {
     const { clock } = this;
     const store = new FaultyStore(this.witnessed(what, token));
     store.nextFault = () => (this.isSound ? undefined : this.fault());
-    return new TaskGuard({ store, clock, keepMs: 10_000, onEvent: () => {} });
+    return new TaskGuard({
+      store,
+      clock,
+      keepMs: 10_000,
+      keepFailedMs: 'unlimited',
+      failures: { find: async (_key, { runId, token }) => this.failureOf(runId, token) },
+      onEvent: () => {},
+    });
+  }
+
+  private failureOf(runId: string, token: number): TaskFailure | undefined {
+    const failure = this.failures.get(runId);
+    return failure?.token === token ? failure : undefined;
+  }
+
+  /** Whether it was written down that its holding failed, before the step in which `one` was written. */
+  wasReportedBefore({ former, step }: Written): boolean {
+    return former !== undefined && (this.reported.get(former.token) ?? step) < step;
   }
 
   private fault(): 'unheard' | 'lost' | 'away' | undefined {
@@ -219,6 +253,7 @@ class Model {
 
   private witnessed(what: string, token: number | undefined): TaskStore {
     const { store, clock, written } = this;
+    const steps = () => this.steps;
     const others = async () => {
       const isSlow = !this.isSound && this.luck[this.turns % this.luck.length] === 'slow';
       for (let i = 0; i < (isSlow ? 7 : 0); i++) await undefined;
@@ -233,7 +268,15 @@ class Model {
         const { entry } = await store.read(key);
         const outcome = await store.write(key, next, options);
         if (outcome.kind === 'written' && entry !== 'unreadable') {
-          written.push({ at: clock.now(), act: what, token, former: entry, next, revision: outcome.revision });
+          written.push({
+            step: steps(),
+            at: clock.now(),
+            act: what,
+            token,
+            former: entry,
+            next,
+            revision: outcome.revision,
+          });
         }
         return outcome;
       },
@@ -284,17 +327,26 @@ describe('guards whose answers go missing', () => {
         for (const one of steps) await model.take(one);
         await model.expectItCanBeHad();
         let token = 0;
-        for (const { at, act, token: used, former, next, revision } of model.written) {
+        for (const one of model.written) {
+          const { at, act, token: used, former, next, revision } = one;
           const way = `${former?.state ?? 'none'} ${act} ${next.state}`;
           seen.set(way, (seen.get(way) ?? 0) + 1);
           if (next.token === 0) {
             // A holding begins: G1 and G2, and G4 by the order of the tokens.
             expect([way, act, mayBegin(former, at)]).toEqual([way, 'acquire', true]);
+            // What failed where no guard could hear it is as failed as any other (G2).
+            if (former?.state === 'running' || former?.state === 'stale')
+              expect(model.wasReportedBefore(one)).toBe(false);
             expect(revision).toBeGreaterThan(token);
             token = revision;
             continue;
           }
           expect(next.token).toBe(former?.token);
+          // Whoever asks next has it written down, also with a token of a former holding.
+          if (next.state === 'failed' && model.wasReportedBefore({ ...one, step: one.step + 1 })) {
+            seen.set('reported', (seen.get('reported') ?? 0) + 1);
+            continue;
+          }
           if (act === 'renew' || act === 'release') expect([way, used]).toEqual([way, former?.token]);
           if (next.state === 'approved') expect(act).toBe('approve');
           if (former?.state === 'failed' || former?.state === 'approval_expired') {
@@ -313,6 +365,7 @@ describe('guards whose answers go missing', () => {
         'running approve approved',
         'failed settle approval_expired',
         'running end failed',
+        'reported',
       ],
     ]) {
       expect(seen.get(way) ?? 0, way).toBeGreaterThan(5);

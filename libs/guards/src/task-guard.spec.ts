@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { ManualClock } from '#testing';
 import { FaultyStore, type StoreFault } from './faulty-store.fixture.js';
+import { MemoryTaskStore } from './memory-task-store.js';
 import type { TaskGuard } from './task-guard.js';
 import { guardOver, KEY, memoryGuard, request, TTL_MS } from './tasks.fixture.js';
 
@@ -161,7 +163,7 @@ describe('a guard', () => {
       read: async () => ({ entry: undefined, revision: 0 }),
       write: async (_key, _entry, { ttlMs }) => (kept.push(ttlMs), { kind: 'written', revision: 1 }),
     });
-    await guardOver(keeping, clock, 5_000).guard.acquire(KEY, request('r1'));
+    await guardOver(keeping, clock, { keepMs: 5_000 }).guard.acquire(KEY, request('r1'));
     expect(kept).toEqual([undefined]);
     for (const status of ['succeeded', 'failed', 'cancelled', 'timed_out'] as const) {
       const token = await tokenOf(sound, status);
@@ -171,6 +173,25 @@ describe('a guard', () => {
       expect((await guard.get(KEY))?.state).toBe(status === 'failed' || status === 'timed_out' ? 'failed' : undefined);
       await guard.approve(KEY, { by: 'ann' });
     }
+  });
+
+  it('keeps what failed or lost its holder for a time of its own, from its last change, and says until when', async () => {
+    const clock = new ManualClock();
+    const { guard } = guardOver(new MemoryTaskStore(clock), clock, { keepMs: 1_000, keepFailedMs: 50_000 });
+    const token = await tokenOf(guard, 'r1');
+    await guard.release(KEY, { token, status: 'failed' });
+    expect(await guard.get(KEY)).toMatchObject({ state: 'failed', keptUntil: clock.now() + 50_000 });
+    await clock.advance(40_000);
+    await guard.approve(KEY, { by: 'ann' });
+    await clock.advance(40_000);
+    expect(await guard.get(KEY)).toMatchObject({ state: 'approved', keptUntil: clock.now() + 10_000 });
+    await clock.advance(10_000);
+    expect(await guard.get(KEY)).toBeUndefined();
+    // What runs stands there as long as it runs, and what it leaves has a time of its own again.
+    await tokenOf(guard, 'r2');
+    await clock.advance(90_000);
+    await guard.settleOverdue(KEY);
+    expect(await guard.get(KEY)).toMatchObject({ state: 'stale', keptUntil: clock.now() + 50_000 });
   });
 
   it('shows people a task as it is now, without what only the guard needs', async () => {

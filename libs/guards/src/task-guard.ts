@@ -15,13 +15,19 @@ import {
 import { acquire, approve, asOf, end, release, renew, type Decided, type End, type Release } from './task-decisions.js';
 import { isOpenTask, viewOf, type TaskEntry } from './task-entry.js';
 import { addedSteps, eventsOf, type TaskEvent } from './task-events.js';
+import type { KeyWrite } from '#jetstream';
+import type { FailureSource } from './failure-reports.client.js';
 import type { TaskStore } from './task-store.js';
 
 export interface TaskGuardOptions {
   readonly store: TaskStore;
+  /** What workers could tell no guard. */
+  readonly failures: FailureSource;
   readonly clock: Pick<Clock, 'now'>;
-  /** How long a task that ended well is remembered - ms. What failed or runs is never forgotten (G2). */
+  /** How long a task that ended well is remembered - ms. */
   readonly keepMs: number;
+  /** How long one that waits for people or for its next holder is kept, from its last change - ms. */
+  readonly keepFailedMs: number | 'unlimited';
   /** Of holdings that say nothing - default: `TASK_DEFAULTS`. */
   readonly defaults?: Pick<AcquireRequest, 'ttlMs' | 'stale'>;
   readonly onEvent: (event: TaskEvent) => void;
@@ -89,18 +95,50 @@ export class TaskGuard {
         this.tell(done.former, done.next, entry.token);
         return { answer: done.answer, revision: entry.token };
       }
+      const reported = await this.reportedEnd(key, entry);
+      if (reported !== undefined) {
+        await this.writeReported(key, entry, reported, revision);
+        continue;
+      }
       const { answer, next } = decide(entry, this.options.clock.now());
       if (next === undefined) return { answer, revision };
-      const written = await this.options.store.write(key, next, { expected: revision, ttlMs: this.ttlOf(next) });
+      const written = await this.write(key, next, revision);
       if (written.kind === 'written') {
         this.tell(entry, next, written.revision);
         return { answer, revision: written.revision };
       }
       if (written.kind === 'unclear' && unclear.push({ answer, former: entry, next }) === MAX_UNCLEAR) {
-        throw new LanekeeperError('task_unclear', 'the broker does not say what became of it: try again');
+        throw unclearError();
       }
     }
     throw new LanekeeperError('task_contended', 'too many ask for this task at once: try again');
+  }
+
+  /**
+   * The end of a holding whose time is over, if its worker has written down that it failed: it is to stand there before
+   * anything is decided about it. Taken for one whose holder is gone, the next acquire would run a failed task again (G2).
+   */
+  private async reportedEnd(key: string, entry: TaskEntry | undefined): Promise<TaskEntry | undefined> {
+    const now = this.options.clock.now();
+    if (entry === undefined || asOf(entry, now).state !== 'stale') return undefined;
+    const { runId, token } = entry;
+    const failure = await this.options.failures.find(key, { runId, token });
+    if (failure === undefined) return undefined;
+    const { status, error } = failure;
+    return release(entry, { token, status, error }, now).next;
+  }
+
+  private async writeReported(key: string, former: TaskEntry | undefined, next: TaskEntry, revision: number) {
+    const written = await this.write(key, next, revision);
+    if (written.kind === 'written') this.tell(former, next, written.revision);
+    // Asked for in a loop, a broker that says nothing would be asked for ever: the caller asks again.
+    if (written.kind === 'unclear') throw unclearError();
+  }
+
+  private write(key: string, next: TaskEntry, expected: number): Promise<KeyWrite> {
+    const ttlMs = this.ttlOf(next);
+    const kept = ttlMs === undefined ? next : { ...next, keptUntil: this.options.clock.now() + ttlMs };
+    return this.options.store.write(key, kept, { expected, ttlMs });
   }
 
   private tell(former: TaskEntry | undefined, next: TaskEntry, revision: number): void {
@@ -115,8 +153,16 @@ export class TaskGuard {
   }
 
   private ttlOf(entry: TaskEntry): number | undefined {
-    return isOpenTask(entry) ? undefined : this.options.keepMs;
+    const { keepMs, keepFailedMs } = this.options;
+    // One that runs ends by its holder or its time, and what stands there then is written anew.
+    if (entry.state === 'running') return undefined;
+    const ms = isOpenTask(entry) ? keepFailedMs : keepMs;
+    return ms === 'unlimited' ? undefined : ms;
   }
+}
+
+function unclearError(): LanekeeperError {
+  return new LanekeeperError('task_unclear', 'the broker does not say what became of it: try again');
 }
 
 /**

@@ -27,6 +27,15 @@ describe('an index of tasks', () => {
     }
   });
 
+  it('drops what the broker has removed by now, and nothing else', () => {
+    const index = new TaskIndex();
+    index.take('removed', { ...entryIn('failed'), keptUntil: START + 5 });
+    index.take('kept', { ...entryIn('failed'), keptUntil: START + 6 });
+    index.take('for ever', entryIn('failed'));
+    index.forgetRemoved(START + 5);
+    expect(index.counts(START)).toEqual({ failed: 2 });
+  });
+
   it('finds a holding whose time is over, until it hears of something else', () => {
     const index = new TaskIndex();
     index.take('k', entryIn('running'));

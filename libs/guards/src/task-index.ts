@@ -21,6 +21,12 @@ export class TaskIndex {
     this.open.set(key, small);
   }
 
+  /** Drops what the broker has removed by now: it tells no reader of that. */
+  forgetRemoved(now: number): void {
+    for (const [key, { keptUntil = Number.POSITIVE_INFINITY }] of this.open)
+      if (keptUntil <= now) this.open.delete(key);
+  }
+
   /** Keys of tasks that have become something else by time alone. */
   overdue(now: number): string[] {
     const keys: string[] = [];

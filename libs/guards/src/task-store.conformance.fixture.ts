@@ -113,7 +113,9 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
     async function guards(count = 1, keepMs?: number) {
       const made = await make();
       await made.clock.advance(START - made.clock.now());
-      const all = Array.from({ length: count }, () => guardOver(made.store, made.clock, keepMs));
+      const all = Array.from({ length: count }, () =>
+        guardOver(made.store, made.clock, keepMs === undefined ? {} : { keepMs }),
+      );
       return { ...made, guard: all[0]!.guard, guards: all.map(({ guard }) => guard), all };
     }
 

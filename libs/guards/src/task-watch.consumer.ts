@@ -66,6 +66,7 @@ export class TaskWatch {
 
   private async sweep(): Promise<void> {
     const { connection, index, guard, clock, log } = this.options;
+    index.forgetRemoved(clock.now());
     for (const key of index.overdue(clock.now())) {
       if (this.isStopped || !connection.isUp) return;
       try {

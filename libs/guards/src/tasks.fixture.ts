@@ -1,10 +1,11 @@
 import type { AcquireRequest, TaskState } from '#contracts';
 import { ManualClock } from '#testing';
+import type { FailureSource } from './failure-reports.client.js';
 import { MemoryTaskStore } from './memory-task-store.js';
 import { acquire, approve, asOf, release } from './task-decisions.js';
 import { atRevision, type TaskEntry } from './task-entry.js';
 import type { TaskEvent } from './task-events.js';
-import { TaskGuard } from './task-guard.js';
+import { TaskGuard, type TaskGuardOptions } from './task-guard.js';
 import type { TaskStore } from './task-store.js';
 
 /** For specs: tasks in every state, and a guard whose events are kept. */
@@ -52,6 +53,10 @@ export function entryIn(state: TaskState, more: Partial<AcquireRequest> = {}): T
   }
 }
 
+type GuardSetting = Pick<TaskGuardOptions, 'keepMs' | 'keepFailedMs' | 'failures'>;
+
+export const noFailures: FailureSource = { find: async () => undefined };
+
 export interface GuardParts {
   readonly guard: TaskGuard;
   readonly clock: ManualClock;
@@ -62,11 +67,11 @@ export interface GuardParts {
 export function guardOver(
   store: TaskStore,
   clock: ManualClock,
-  keepMs = 3_600_000,
+  { keepMs = 3_600_000, keepFailedMs = 'unlimited', failures = noFailures }: Partial<GuardSetting> = {},
 ): { readonly guard: TaskGuard; readonly events: TaskEvent[] } {
   const events: TaskEvent[] = [];
   const onEvent = (event: TaskEvent) => void events.push(event);
-  return { guard: new TaskGuard({ store, clock, keepMs, onEvent }), events };
+  return { guard: new TaskGuard({ store, clock, keepMs, keepFailedMs, failures, onEvent }), events };
 }
 
 export function memoryGuard(): GuardParts {

@@ -84,6 +84,11 @@ export function declareTopology(names: Names, settings: TopologySettings): Strea
     bucket(names.shardsBucket, 'Leases of shards: who owns each, and up to where it is decided', settings),
     numbers(names, settings),
     bucket(names.tasksBucket, 'Tasks: who runs each, and how it ended; written by the guard alone', settings),
+    bucket(
+      names.taskFailuresBucket,
+      'Failures of tasks that the guard could not be told; written by workers',
+      settings,
+    ),
   ];
 }
 
