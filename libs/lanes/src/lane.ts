@@ -11,17 +11,14 @@ import { readInboxItem, type InboxItem, type ItemRules, type RawInboxMessage } f
 import { isHoldOver, type Hold } from './hold.js';
 import { BodyBudget } from './body-budget.js';
 import { keyOfLane } from './lane-id.js';
-import type { LaneBacklog } from './lane-backlog.js';
 import { withoutHoldings } from './held-tasks.js';
 import { cutRun, type CutTurn } from './lane-recovery.js';
 import type { LaneRun } from './lane-run.js';
 import { LaneTasks, startsTask, type TaskItem } from './lane-tasks.js';
 import { LaneWorkload } from './lane-workload.js';
-import type { ParallelRuns } from './parallel-runs.js';
-import type { SerialRun } from './serial-run.js';
+import { WorkloadOnDemand } from './workload-on-demand.js';
 import { isParallel } from './strategy-table.js';
 import type { SlotPlace } from './turn-slots.js';
-import type { WaitingClock } from './waiting-clock.js';
 
 /**
  * The lane of one session: its queue, its head and its runs, as pure code. The runner does what the lane says and tells it
@@ -38,9 +35,7 @@ import type { WaitingClock } from './waiting-clock.js';
  *
  * Messages that start tasks are looked after beside that, until they begin (`tasks`; their states stand in `lane-tasks`).
  *
- * All of that is its workload, made when it is needed:
- *
- *   resting --something of it is asked for--> with a workload --rest, nothing is left to do or to know--> resting
+ * All of that is its workload, made when it is needed (`workload-on-demand`).
  *
  * L1  What the head has decided is never waiting.
  * L2  `waiting` is in the order in which messages may be handled: that of the inbox, or of their numbers.
@@ -68,9 +63,7 @@ export interface LaneHome {
   readonly isBehind: boolean;
 }
 
-const NO_RUNS: readonly LaneRun[] = [];
 const NO_ITEMS: readonly InboxItem[] = [];
-const NO_SEQS: readonly number[] = [];
 const NOT_LOADED: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
 
 const DEFAULTS: LaneOptions = {
@@ -80,10 +73,7 @@ const DEFAULTS: LaneOptions = {
   queueingOf: () => QUEUE_DEFAULTS,
 };
 
-export class Lane {
-  private workload: LaneWorkload | undefined;
-  /** While it has no workload: the highest sequence that was read. */
-  private restedAtSeq = 0;
+export class Lane extends WorkloadOnDemand {
   isOpen = false;
   private current = NOT_LOADED;
   /** Messages of it from here on may still have to be read for the first time. */
@@ -113,62 +103,17 @@ export class Lane {
     readonly id: string,
     readonly home: LaneHome,
     private readonly options: LaneOptions = DEFAULTS,
-  ) {}
+  ) {
+    super();
+  }
 
-  /** Made anew while it rests. */
-  get key(): SessionTokens {
-    return this.workload?.key ?? keyOfLane(this.id, this.home.shard);
-  }
-  private get atHand(): LaneWorkload {
-    return (this.workload ??= this.makeWorkload());
-  }
-  get backlog(): LaneBacklog {
-    return this.atHand.backlog;
-  }
-  get serial(): SerialRun {
-    return this.atHand.serial;
-  }
-  get parallel(): ParallelRuns {
-    return this.atHand.parallel;
-  }
-  get waitingClock(): WaitingClock {
-    return this.atHand.waitingClock;
-  }
-  get isWaitingClockRunning(): boolean {
-    return this.workload?.isWaitingClockRunning === true;
-  }
-  /** How long it could have begun with what waits, in ms. */
-  waitingMs(monotonicNow: number): number {
-    return this.workload?.waitingMs(monotonicNow) ?? 0;
-  }
-  /** Only where a message came that starts a task. */
-  get tasks(): LaneTasks | undefined {
-    return this.workload?.tasks;
-  }
-  get ownQueueing(): QueueSettings {
+  override get ownQueueing(): QueueSettings {
     return this.options.ownQueueing;
-  }
-  /** Some message of it waits otherwise than those of its agent. */
-  get isMixed(): boolean {
-    return this.workload?.isMixed === true;
-  }
-  /** The highest sequence of a message that had to wait when it came. */
-  get queuedUpTo(): number {
-    return this.workload?.queuedUpTo ?? 0;
-  }
-  /** By our own clock. */
-  get lastArrivalAt(): number {
-    return this.workload?.lastArrivalAt ?? 0;
-  }
-
-  /** A message that came has to wait. */
-  queued({ seq }: InboxItem): void {
-    this.atHand.queuedUpTo = seq;
   }
 
   readItem(raw: RawInboxMessage): InboxItem {
     // Not the one that the workload keeps: a lane that waits for a slot does without.
-    return readInboxItem(keyOfLane(this.id, this.home.shard), raw, this.options);
+    return readInboxItem(this.makeKey(), raw, this.options);
   }
 
   /** Nothing of it up to here is new. */
@@ -187,53 +132,8 @@ export class Lane {
   get stateSeq(): number {
     return this.current.stateSeq;
   }
-  get oldestWaiting(): InboxItem | undefined {
-    return this.workload?.backlog.waiting[0];
-  }
-  /** How many messages wait, as its users count them: what is asked about is not among them yet. */
-  get depth(): number {
-    if (this.workload === undefined) return 0;
-    const { backlog, tasks } = this.workload;
-    return backlog.depth - (tasks?.pendingCount ?? 0);
-  }
   get toReject(): readonly InboxItem[] {
     return this.workload?.backlog.toReject(this.head, this.undecidedFrom) ?? NO_ITEMS;
-  }
-
-  /** The runs whose turns are in work, the one that runs in turn first. */
-  get running(): readonly LaneRun[] {
-    if (this.workload === undefined) return NO_RUNS;
-    const { serial, hasParallelRuns } = this.workload;
-    // Asked at every step of every lane.
-    if (!hasParallelRuns) return serial.batch === undefined ? NO_RUNS : serial.alone;
-    const { running } = this.workload.parallel;
-    return serial.batch === undefined ? running : [serial, ...running];
-  }
-
-  /** The runs of which some come again, the one in order first. */
-  get frozenRuns(): readonly LaneRun[] {
-    if (this.workload === undefined) return NO_RUNS;
-    const { serial, hasParallelRuns } = this.workload;
-    return hasParallelRuns ? [serial, ...this.workload.parallel.frozen] : serial.alone;
-  }
-
-  /** Runs beside each other are in work, or come again. */
-  get hasParallelRuns(): boolean {
-    return this.workload?.hasParallelRuns === true;
-  }
-  /** Some of its messages may run beside others. */
-  get hasParallel(): boolean {
-    if (isParallel(this.ownQueueing.strategy)) return true;
-    return this.workload !== undefined && (this.workload.sawParallel || this.workload.hasParallelRuns);
-  }
-  /** What waits its turn, ascending. */
-  get serialWaiting(): readonly InboxItem[] {
-    const waiting = this.workload?.backlog.waiting ?? NO_ITEMS;
-    return this.hasParallel ? waiting.filter(({ queueing }) => !isParallel(queueing.strategy)) : waiting;
-  }
-  get parallelWaiting(): readonly InboxItem[] {
-    if (!this.hasParallel) return NO_ITEMS;
-    return this.backlog.waiting.filter(({ queueing }) => isParallel(queueing.strategy));
   }
 
   /** The lowest sequence of the session that may be undecided; `undefined` when there is none. */
@@ -266,18 +166,6 @@ export class Lane {
     return isNew;
   }
 
-  /** Gives up its workload while nothing of it is left to do or to know. It is made anew when a message comes. */
-  rest(): void {
-    if (this.workload?.isSpent !== true) return;
-    this.restedAtSeq = this.workload.backlog.lastSeq;
-    this.workload = undefined;
-  }
-
-  /** Its shard is given away or lost: it keeps no bodies, and nothing of it is read again. */
-  close(): void {
-    this.workload?.backlog.close();
-  }
-
   /** The head was read: from here on the lane may run, unless a former owner still does. */
   open(loaded: LoadedHead): void {
     this.isOpen = true;
@@ -301,20 +189,6 @@ export class Lane {
     // A retry whose time has not come was not running, and what comes behind it was not either.
     if (signOfIt === undefined && (head.run?.notBefore ?? 0) > now) return this.serial.follow(head.run);
     this.serial.assumeCrash(signOfIt ?? head.run, upTo);
-  }
-
-  /** Waits for messages of a frozen batch that the reader has not handed over yet. */
-  get isIncomplete(): boolean {
-    if (this.workload === undefined) return false;
-    const { serial, hasParallelRuns } = this.workload;
-    return serial.isIncomplete || (hasParallelRuns && this.workload.parallel.isIncomplete);
-  }
-
-  /** Sequences whose messages have to be read again before the next turn begins. */
-  get toRead(): readonly number[] {
-    if (this.workload === undefined || this.workload.backlog.beyond.length === 0) return NO_SEQS;
-    const upTo = Math.max(0, ...this.frozenRuns.flatMap(({ next }) => next?.seqs ?? []));
-    return this.workload.backlog.toRead(upTo);
   }
 
   /** The reader has handed over everything there was: what a frozen batch still lacks is gone from the inbox. */
@@ -378,7 +252,11 @@ export class Lane {
     return this.atHand.tasks.admit(item);
   }
 
-  private makeWorkload(): LaneWorkload {
+  protected override makeKey(): SessionTokens {
+    return keyOfLane(this.id, this.home.shard);
+  }
+
+  protected override makeWorkload(): LaneWorkload {
     const made = new LaneWorkload(this, this.options, this.restedAtSeq);
     if (this.isOpen) made.backlog.begin(this.head.nextSequence);
     if (this.home.state === 'closed') made.backlog.close();
