@@ -1,17 +1,17 @@
-import { describeThrown, type CancelTarget, type Clock, type RunInWork, type SessionTokens } from '#contracts';
+import type { CancelTarget, Clock, RunInWork, SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
 import { isMeant } from './lane-cancel.js';
-import { nextAttempt, runOf, type Batch } from './batch.js';
+import type { Batch } from './batch.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
 import type { RecordStore, TurnRunner } from './lane-ports.js';
 import type { AttemptEnd, Settled } from './task-ports.js';
 import type { LaneRefill } from './lane-refill.js';
 import { laneId } from './lane-id.js';
-import type { LaneWriter, WriteResult } from './lane-writer.js';
+import type { LaneWriter } from './lane-writer.js';
 import { Quarantine } from './quarantine.js';
 import { RunTable } from './run-table.js';
-import { dead, settle, type Again, type Ending } from './settlement.js';
+import { TurnEndings } from './turn-endings.js';
 import { TurnExecution, type ExecutedTurn } from './turn-execution.js';
 
 /**
@@ -53,6 +53,7 @@ class RunningTurn {
 export class RunningTurns {
   private readonly turns = new RunTable<RunningTurn>();
   private readonly quarantine = new Quarantine();
+  private readonly endings: TurnEndings;
   private endListeners: (() => void)[] = [];
   private leakedTurns = 0;
   private discardedTurns = 0;
@@ -64,7 +65,9 @@ export class RunningTurns {
     private readonly onTaken: (lane: Lane, batch: Batch) => void,
     /** Its turn runs. While that was prepared the lane could write nothing, and an order to it found nothing to stop. */
     private readonly onPrepared: (lane: Lane) => void,
-  ) {}
+  ) {
+    this.endings = new TurnEndings(options, writer);
+  }
 
   get count(): number {
     return this.turns.size;
@@ -205,7 +208,7 @@ export class RunningTurns {
         turn.abandon();
         // Those of one session go one after another.
         while (run.lane.writing !== undefined) await run.lane.writing.catch(() => {});
-        if (run.batch !== undefined && run.isWhole) await this.writer.again(run, nextAttempt(run.batch));
+        if (run.batch !== undefined && run.isWhole) await this.endings.handBack(run, run.batch);
       }),
     );
   }
@@ -329,21 +332,17 @@ export class RunningTurns {
   }
 
   private async condemn(run: LaneRun, batch: Batch): Promise<void> {
-    const message = `it ended its worker ${batch.crashes + 1} times, the last time while it ran alone`;
-    const at = this.options.clock.now();
-    const ending = dead({ name: 'worker_crashed', message });
-    const result = await this.end(run, batch, ending, { startedAt: at, endedAt: at }, STOPPED);
+    const result = await this.endings.condemn(run, batch, STOPPED);
     this.settled(run, batch, result === 'won' ? 'ended' : 'discarded', STOPPED);
   }
 
   private commit(run: LaneRun, turn: RunningTurn, batch: Batch, executed: ExecutedTurn): void {
-    const { clock, random, turns } = this.options;
     const { lane } = run;
-    const settlement = settle(executed.outcome, batch, turns.policyOf(lane.key), clock.now(), random());
+    const settlement = this.endings.settle(run, batch, executed);
     const isEnd = settlement.kind === 'end';
     const writing = isEnd
-      ? this.end(run, batch, settlement, executed.times, executed)
-      : this.again(run, batch, settlement, executed);
+      ? this.endings.end(run, batch, settlement, executed.times, executed)
+      : this.endings.again(run, batch, settlement, executed);
     writing
       .then((result) => {
         if (result === 'lost') this.countDiscarded(batch.runId);
@@ -353,39 +352,6 @@ export class RunningTurns {
         this.ended(run, turn);
       })
       .catch((error: unknown) => this.failed(run, turn, error));
-  }
-
-  private again(run: LaneRun, batch: Batch, settlement: Again, { isLeaked }: AttemptEnd): Promise<WriteResult> {
-    const { log, turns } = this.options;
-    const { attempt, failures, notBefore, laterSince, error } = settlement;
-    log.warn({ runId: batch.runId, attempt, error: error.name, notBefore }, 'turn failed and runs again');
-    const later = laterSince === undefined ? {} : { laterSince };
-    const { laterSince: _former, ...former } = runOf(batch);
-    // A handler that is still at work goes on with what it holds: nobody else may have that.
-    const tasks = isLeaked ? [] : (turns.tasks?.heldTasks(batch.runId) ?? []);
-    const held = tasks.length === 0 ? {} : { tasks: [...tasks] };
-    return this.writer.again(run, { ...former, attempt, failures, notBefore, ...later, ...held });
-  }
-
-  private end(
-    run: LaneRun,
-    batch: Batch,
-    ending: Ending,
-    times: ExecutedTurn['times'],
-    { isLeaked }: AttemptEnd,
-  ): Promise<WriteResult> {
-    const { tasks } = this.options.turns;
-    const tell =
-      tasks === undefined
-        ? undefined
-        : (how: Ending): Promise<void> | undefined => tasks.ending(run.lane.key, batch, how, { isLeaked });
-    return this.writer.turn(run, batch, ending, times, tell).catch(async (error: unknown) => {
-      // A bug or a value that JSON cannot hold: the turn fails, the lane goes on.
-      const { message } = describeThrown(error);
-      this.options.log.error({ runId: batch.runId, error: message }, 'the record of a turn cannot be made');
-      while (run.lane.writing !== undefined) await run.lane.writing.catch(() => {});
-      return this.writer.turn(run, batch, dead({ name: 'record_failed', message }), times, tell);
-    });
   }
 
   private settled({ lane }: LaneRun, batch: Batch, how: Settled, { isLeaked }: AttemptEnd): void {
