@@ -37,8 +37,10 @@ const runInWork = z.object({
   failures: z.int().nonnegative().optional(),
   /** It runs alone, as it took two workers down: should this one end too, it is the one to blame. */
   quarantined: z.literal(true).optional(),
-  /** Not before this time (ms since the epoch) may the next attempt start. */
+  /** Not before this time (ms since the epoch, by the clock of the worker that wrote it) may the next attempt start. */
   notBefore: z.number().optional(),
+  /** How long that was when it was written - ms: by no other clock is it more. Absent = nobody said it. */
+  waitMs: z.number().nonnegative().optional(),
   /** Since when (ms since the epoch) the run is put off by "later" without an attempt in between. */
   laterSince: z.number().optional(),
   /** Tasks that it holds on to between its attempts; who ended without a word holds on to none. Absent = none. */

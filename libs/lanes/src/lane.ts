@@ -12,8 +12,9 @@ import { isHoldOver, type Hold } from './hold.js';
 import { BodyBudget } from './body-budget.js';
 import { keyOfLane } from './lane-id.js';
 import { withoutHoldings } from './held-tasks.js';
-import { cutRun, type CutTurn } from './lane-recovery.js';
+import { cutRun, mayHaveRun, type CutTurn } from './lane-recovery.js';
 import type { LaneRun } from './lane-run.js';
+import type { LaneTime } from './lane-time.js';
 import { LaneTasks, startsTask, type TaskItem } from './lane-tasks.js';
 import { LaneWorkload } from './lane-workload.js';
 import { WorkloadOnDemand } from './workload-on-demand.js';
@@ -51,6 +52,8 @@ export interface LaneOptions extends ItemRules {
   readonly isLookingAtTasks?: boolean;
   /** When the turn of a run began here, ms since the epoch. */
   readonly startOf?: (run: LaneRun) => number | undefined;
+  /** Absent = times from elsewhere are those of the clock by which the lane waits. */
+  readonly time?: Pick<LaneTime, 'wallAheadMs'>;
 }
 
 /** Where a lane lives: the shard, as long as this process has it. */
@@ -110,6 +113,10 @@ export class Lane extends WorkloadOnDemand {
   override get ownQueueing(): QueueSettings {
     return this.options.ownQueueing;
   }
+  /** How far the wall clock is ahead of the clock by which the lane waits - ms. */
+  get wallAheadMs(): number {
+    return this.options.time?.wallAheadMs ?? 0;
+  }
 
   readItem(raw: RawInboxMessage): InboxItem {
     // Not the one that the workload keeps: a lane that waits for a slot does without.
@@ -152,7 +159,7 @@ export class Lane extends WorkloadOnDemand {
     return this.head.done.length < MAX_DONE_RANGES ? MAX_RECORD_MESSAGES : 1;
   }
 
-  /** Takes a message that was read. False when it is known or decided. */
+  /** Takes a message that was read. False when it is known or decided. `now`: by the clock of the lanes. */
   arrive(item: InboxItem, now: number): boolean {
     const { atHand } = this;
     const kept = startsTask(item) ? this.admitTask(item) : item;
@@ -177,17 +184,18 @@ export class Lane extends WorkloadOnDemand {
 
   /**
    * The former owner is gone without a word. `cut` is the last that was said of its turns, `upTo` the highest sequence that
-   * it may have begun with.
+   * it may have begun with. `wallNow`: ms since the epoch.
    */
-  assumeCrash(cut: CutTurn | undefined, upTo: number, now: number): void {
+  assumeCrash(cut: CutTurn | undefined, upTo: number, wallNow: number): void {
     this.hold = undefined;
     // Of a retry whose time has not come too: its holder may go on with it as long as it likes.
     this.current = { ...this.current, head: withoutHoldings(this.head) };
     const { head, headSeq } = this;
-    this.parallel.assumeCrash(upTo, now);
+    this.parallel.assumeCrash(upTo, wallNow);
     const signOfIt = cutRun(cut, head, headSeq);
     // A retry whose time has not come was not running, and what comes behind it was not either.
-    if (signOfIt === undefined && (head.run?.notBefore ?? 0) > now) return this.serial.follow(head.run);
+    if (signOfIt === undefined && head.run !== null && !mayHaveRun(head.run, wallNow))
+      return this.serial.follow(head.run);
     this.serial.assumeCrash(signOfIt ?? head.run, upTo);
   }
 
@@ -196,7 +204,7 @@ export class Lane extends WorkloadOnDemand {
     this.workload?.giveUpOnMissing();
   }
 
-  /** When the wait of a numbered message for those before it is over, by the clock of `giveUpGaps`; undefined = none waits. */
+  /** When the wait of a numbered message for those before it is over, by the clock of the lanes; undefined = none waits. */
   gapEndsAt(now: number): number | undefined {
     if (this.workload === undefined) return undefined;
     const { backlog } = this.workload;
@@ -205,7 +213,7 @@ export class Lane extends WorkloadOnDemand {
     return isRead && backlog.beyond.length === 0 ? backlog.gapEndsAt(now) : undefined;
   }
 
-  /** Up to when everything of it was received that is stored, as far as this process can tell - ms since the epoch. */
+  /** Up to when everything of it was received that is stored, as far as this process can tell - by the clock of the lanes. */
   readUpTo(now: number): number {
     return this.home.isCaughtUp && !this.home.isBehind ? now : (this.workload?.readAt ?? 0);
   }

@@ -2,7 +2,7 @@ import { makeRunId, type QueueSettings, type RunInWork } from '#contracts';
 import type { Batch } from './batch.js';
 import { isDecided, MAX_DONE_RANGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
-import { runAfterCrash } from './lane-recovery.js';
+import { mayHaveRun, runAfterCrash } from './lane-recovery.js';
 import { LaneRun } from './lane-run.js';
 import type { Lane } from './lane.js';
 import { takeParallel } from './take-batch.js';
@@ -89,9 +89,9 @@ export class ParallelRuns {
     return this.all.some((run) => run.isIncomplete);
   }
 
-  /** Times (ms since the epoch) of next attempts. */
-  get retriesAt(): readonly number[] {
-    return this.all.flatMap(({ retryAt }) => retryAt ?? []);
+  /** When next attempts are due, by the clock of the lanes. */
+  retriesAt(now: number): readonly number[] {
+    return this.all.flatMap((run) => run.dueAt(now) ?? []);
   }
 
   /** Every run that may begin now, the frozen ones first. */
@@ -138,12 +138,11 @@ export class ParallelRuns {
   }
 
   /** A dead owner may have begun any of them, and as many more as may run beside each other with messages up to `upTo`. */
-  assumeCrash(upTo: number, now: number): void {
+  assumeCrash(upTo: number, wallNow: number): void {
     const { head } = this.lane;
     this.all = (head.runs ?? []).map((run) => {
       const frozen = new ParallelRun(this.lane, this);
-      // Not one whose time has not come.
-      const after = (run.notBefore ?? 0) > now ? undefined : runAfterCrash(run);
+      const after = mayHaveRun(run, wallNow) ? runAfterCrash(run) : undefined;
       frozen.next = after?.run ?? { ...run };
       frozen.mustRecord = after?.hasCrashed ?? false;
       frozen.isCondemned = after?.isCondemned ?? false;

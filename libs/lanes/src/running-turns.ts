@@ -6,6 +6,7 @@ import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
 import type { RecordStore, TurnRunner } from './lane-ports.js';
 import type { AttemptEnd, Settled } from './task-ports.js';
+import type { LaneTime } from './lane-time.js';
 import type { LaneRefill } from './lane-refill.js';
 import { laneId } from './lane-id.js';
 import type { LaneWriter } from './lane-writer.js';
@@ -29,6 +30,7 @@ export interface RunningTurnsOptions {
   readonly store: RecordStore;
   readonly turns: TurnRunner;
   readonly clock: Clock;
+  readonly time: LaneTime;
   readonly random: () => number;
   readonly worker: string;
   readonly mayStart: (shard: number) => boolean;
@@ -219,7 +221,7 @@ export class RunningTurns {
     const isComplete = lane.hasParallel || lane.toRead.length === 0;
     const first = isComplete ? run.toRecord() : undefined;
     if (!isComplete || first !== undefined) return this.afterPreparing(run, turn, this.prepare(run, first, isComplete));
-    this.execute(run, turn, run.take(this.options.clock.now()));
+    this.execute(run, turn, run.take(this.options.time.now()));
   }
 
   private afterPreparing(run: LaneRun, turn: RunningTurn, preparing: Promise<Batch | undefined>): void {
@@ -237,7 +239,7 @@ export class RunningTurns {
   private async prepare(run: LaneRun, known: RunInWork | undefined, isComplete: boolean): Promise<Batch | undefined> {
     if (!isComplete && !(await this.readAgain(run))) return undefined;
     const first = known ?? run.toRecord();
-    return first === undefined ? run.take(this.options.clock.now()) : await this.record(run, first);
+    return first === undefined ? run.take(this.options.time.now()) : await this.record(run, first);
   }
 
   private execute(run: LaneRun, turn: RunningTurn, batch: Batch): void {
@@ -315,17 +317,17 @@ export class RunningTurns {
     const { lane } = run;
     const isOurs = lane.home.state === 'open' && !lane.isStopped && this.options.mayStart(lane.home.shard);
     const mayBegin = run.isParallel || lane.backlog.controls.length === 0;
-    return isOurs && mayBegin && run.canTake(this.options.clock.now());
+    return isOurs && mayBegin && run.canTake(this.options.time.now());
   }
 
   /** The batch, taken in the moment in which the record stands; undefined when the lane cannot go on with it. */
   private async record(run: LaneRun, content: RunInWork): Promise<Batch | undefined> {
-    const { log, clock } = this.options;
+    const { log, time } = this.options;
     const { runId, attempt, crashes, quarantined = false } = content;
     log.warn({ runId, attempt, crashes, quarantined }, 'a turn runs again whose worker is gone');
     let batch: Batch | undefined;
     await this.writer.before(run, content, () => {
-      if (this.mayGoOn(run)) batch = run.take(clock.now());
+      if (this.mayGoOn(run)) batch = run.take(time.now());
       return batch !== undefined;
     });
     return batch;

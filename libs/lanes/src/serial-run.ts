@@ -51,7 +51,7 @@ export class SerialRun extends LaneRun {
     this.clear();
   }
 
-  /** Time (ms since the epoch) at which the window of the next batch is over, while one is open. */
+  /** When the window of the next batch is over, by the clock of the lanes, while one is open. */
   get windowEndsAt(): number | undefined {
     const { serialWaiting } = this.lane;
     const [oldest] = serialWaiting;
@@ -60,8 +60,9 @@ export class SerialRun extends LaneRun {
     if (oldest === undefined || !isFree || this.begunItems.length > 0) return undefined;
     const sharing = this.lane.tasks === undefined ? serialWaiting : upToTask(serialWaiting);
     const { endsAt } = firstWindow(sharing, oldest.queueing, this.lane.busyUntil);
+    if (endsAt === 0) return undefined;
     // The broker's clock may be ahead of ours by more than a window.
-    return endsAt === 0 ? undefined : Math.min(endsAt, this.lane.lastArrivalAt + oldest.queueing.debounceMs);
+    return Math.min(endsAt - this.lane.wallAheadMs, this.lane.lastArrivalAt + oldest.queueing.debounceMs);
   }
 
   /**
@@ -114,8 +115,8 @@ export class SerialRun extends LaneRun {
     Object.assign(this, { next, mustRecord, isCondemned });
   }
 
-  override end(now: number): void {
-    if (this.batch !== undefined) this.lane.busyUntil = now;
+  override end(wallNow: number): void {
+    if (this.batch !== undefined) this.lane.busyUntil = wallNow;
     this.putBack();
     this.follow(this.lane.head.run);
   }

@@ -28,15 +28,16 @@ export class TurnEndings {
   }
 
   again(run: LaneRun, batch: Batch, settlement: Again, { isLeaked }: AttemptEnd): Promise<WriteResult> {
-    const { log, turns } = this.options;
+    const { log, turns, clock } = this.options;
     const { attempt, failures, notBefore, laterSince, error } = settlement;
+    const waitMs = Math.max(0, notBefore - clock.now());
     log.warn({ runId: batch.runId, attempt, error: error.name, notBefore }, 'turn failed and runs again');
     const later = laterSince === undefined ? {} : { laterSince };
     const { laterSince: _former, ...former } = runOf(batch);
     // A handler that is still at work goes on with what it holds: nobody else may have that.
     const tasks = isLeaked ? [] : (turns.tasks?.heldTasks(batch.runId) ?? []);
     const held = tasks.length === 0 ? {} : { tasks: [...tasks] };
-    return this.writer.again(run, { ...former, attempt, failures, notBefore, ...later, ...held });
+    return this.writer.again(run, { ...former, attempt, failures, notBefore, waitMs, ...later, ...held });
   }
 
   end(run: LaneRun, batch: Batch, ending: Ending, times: TurnTimes, { isLeaked }: AttemptEnd): Promise<WriteResult> {

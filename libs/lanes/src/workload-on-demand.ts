@@ -70,7 +70,7 @@ export abstract class WorkloadOnDemand {
   get queuedUpTo(): number {
     return this.workload?.queuedUpTo ?? 0;
   }
-  /** By our own clock. */
+  /** By the clock of the lanes. */
   get lastArrivalAt(): number {
     return this.workload?.lastArrivalAt ?? 0;
   }
