@@ -201,6 +201,11 @@ export class LaneDriver {
   private follow(lane: Lane, write: Promise<WriteResult>): void {
     void write.then(
       (result) => {
+        if (result === 'unsendable') {
+          // It would be tried again at once, and for ever.
+          lane.isStopped = true;
+          this.options.log.error({ ...lane.key }, 'session stops: what has to be decided cannot be written');
+        }
         if (result !== 'abandoned') this.drive(lane);
       },
       (error: unknown) => this.options.log.error({ ...lane.key, error: String(error) }, 'a note failed'),

@@ -5,6 +5,7 @@ import type { InboxItem } from './inbox-item.js';
 import { mayHaveRun, runAfterCrash } from './lane-recovery.js';
 import { LaneRun } from './lane-run.js';
 import type { Lane } from './lane.js';
+import { MAX_SEQS_OF_RUNS, maxRunsInRecord, withinRecord } from './record-bounds.js';
 import { takeParallel } from './take-batch.js';
 
 /**
@@ -114,7 +115,8 @@ export class ParallelRuns {
     const running = this.running.length;
     const again = this.all.length - running;
     if (again >= MAX_AGAIN) return 0;
-    return Math.max(0, Math.min(limitOf(queueing) - running, MAX_PARALLEL_RUNS - this.all.length));
+    const maxRuns = Math.min(MAX_PARALLEL_RUNS, maxRunsInRecord(this.lane.id));
+    return Math.max(0, Math.min(limitOf(queueing) - running, maxRuns - this.all.length));
   }
 
   /** Some message waits that could be a run. */
@@ -222,7 +224,13 @@ export class ParallelRuns {
     const waiting = this.unclaimed;
     const [first] = waiting;
     const room = first === undefined ? 0 : this.roomFor(first.queueing);
-    return room === 0 ? [] : takeParallel(waiting, room).slice(0, this.lane.maxBatch);
+    return room === 0 ? [] : withinRecord(takeParallel(waiting, room), Math.min(this.lane.maxBatch, this.roomForSeqs));
+  }
+
+  /** How many messages a run more may have: those of all runs stand in every record once they come again. */
+  private get roomForSeqs(): number {
+    const count = this.all.reduce((sum, { batch, next }) => sum + (batch?.items ?? next?.seqs ?? []).length, 0);
+    return Math.max(1, MAX_SEQS_OF_RUNS - count);
   }
 
   /** `concurrent` messages that wait and belong to no run yet. */

@@ -9,7 +9,7 @@ import type { AttemptEnd, Settled } from './task-ports.js';
 import type { LaneTime } from './lane-time.js';
 import type { LaneRefill } from './lane-refill.js';
 import { laneId } from './lane-id.js';
-import type { LaneWriter } from './lane-writer.js';
+import type { LaneWriter, WriteResult } from './lane-writer.js';
 import { Quarantine } from './quarantine.js';
 import { RunTable } from './run-table.js';
 import { TurnEndings } from './turn-endings.js';
@@ -326,20 +326,21 @@ export class RunningTurns {
     const { runId, attempt, crashes, quarantined = false } = content;
     log.warn({ runId, attempt, crashes, quarantined }, 'a turn runs again whose worker is gone');
     let batch: Batch | undefined;
-    await this.writer.before(run, content, () => {
+    const result = await this.writer.before(run, content, () => {
       if (this.mayGoOn(run)) batch = run.take(time.now());
       return batch !== undefined;
     });
+    if (result === 'unsendable') throw new Error('what has to stand before a turn cannot be sent');
     return batch;
   }
 
   private async condemn(run: LaneRun, batch: Batch): Promise<void> {
     const result = await this.endings.condemn(run, batch, STOPPED);
+    if (result === 'unsendable') throw new Error('the record of a condemned turn cannot be sent');
     this.settled(run, batch, result === 'won' ? 'ended' : 'discarded', STOPPED);
   }
 
   private commit(run: LaneRun, turn: RunningTurn, batch: Batch, executed: ExecutedTurn): void {
-    const { lane } = run;
     const settlement = this.endings.settle(run, batch, executed);
     const isEnd = settlement.kind === 'end';
     const writing = isEnd
@@ -347,13 +348,30 @@ export class RunningTurns {
       : this.endings.again(run, batch, settlement, executed);
     writing
       .then((result) => {
-        if (result === 'lost') this.countDiscarded(batch.runId);
-        const next = lane.home.state === 'closed' ? 'again-elsewhere' : 'again';
-        const stands = isEnd ? 'ended' : next;
-        this.settled(run, batch, result === 'won' ? stands : 'discarded', executed);
-        this.ended(run, turn);
+        if (result === 'unsendable') return this.giveUp(run, turn, batch, executed);
+        this.committed(run, turn, batch, executed, isEnd, result);
       })
       .catch((error: unknown) => this.failed(run, turn, error));
+  }
+
+  private async giveUp(run: LaneRun, turn: RunningTurn, batch: Batch, executed: ExecutedTurn): Promise<void> {
+    const result = await this.endings.giveUp(run, batch, executed);
+    this.committed(run, turn, batch, executed, true, result);
+  }
+
+  private committed(
+    run: LaneRun,
+    turn: RunningTurn,
+    batch: Batch,
+    executed: ExecutedTurn,
+    isEnd: boolean,
+    result: WriteResult,
+  ): void {
+    if (result === 'lost') this.countDiscarded(batch.runId);
+    const next = run.lane.home.state === 'closed' ? 'again-elsewhere' : 'again';
+    const stands = isEnd ? 'ended' : next;
+    this.settled(run, batch, result === 'won' ? stands : 'discarded', executed);
+    this.ended(run, turn);
   }
 
   private settled({ lane }: LaneRun, batch: Batch, how: Settled, { isLeaked }: AttemptEnd): void {

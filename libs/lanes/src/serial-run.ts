@@ -3,6 +3,7 @@ import { isDecided } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import { LaneRun } from './lane-run.js';
 import { runAfterCrash } from './lane-recovery.js';
+import { withinRecord } from './record-bounds.js';
 import { takeBatch, upToTask } from './take-batch.js';
 import { hasWindow } from './strategy-table.js';
 import { firstWindow } from './waiting-window.js';
@@ -123,7 +124,7 @@ export class SerialRun extends LaneRun {
 
   protected override pick(): InboxItem[] {
     const items = takeBatch(this.lane.serialWaiting, this.lane.busyUntil);
-    return items.slice(0, this.lane.maxBatch);
+    return items.length === 1 ? items : withinRecord(items, this.lane.maxBatch);
   }
 
   protected override mayBeginFresh(now: number): boolean {

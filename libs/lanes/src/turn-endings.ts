@@ -2,6 +2,7 @@ import { describeThrown } from '#contracts';
 import { nextAttempt, runOf, type Batch } from './batch.js';
 import type { LaneRun } from './lane-run.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
+import { heldWithinRecord } from './record-bounds.js';
 import type { TurnTimes } from './record-draft.js';
 import type { RunningTurnsOptions } from './running-turns.js';
 import { dead, settle, type Again, type Ending, type Settlement } from './settlement.js';
@@ -35,8 +36,14 @@ export class TurnEndings {
     const later = laterSince === undefined ? {} : { laterSince };
     const { laterSince: _former, ...former } = runOf(batch);
     // A handler that is still at work goes on with what it holds: nobody else may have that.
-    const tasks = isLeaked ? [] : (turns.tasks?.heldTasks(batch.runId) ?? []);
-    const held = tasks.length === 0 ? {} : { tasks: [...tasks] };
+    const all = isLeaked ? [] : (turns.tasks?.heldTasks(batch.runId) ?? []);
+    const tasks = heldWithinRecord(all, run.lane.head, batch.runId);
+    if (tasks.length < all.length)
+      log.warn(
+        { runId: batch.runId, held: all.length, kept: tasks.length },
+        'a run holds more tasks than a note names',
+      );
+    const held = tasks.length === 0 ? {} : { tasks };
     return this.writer.again(run, { ...former, attempt, failures, notBefore, waitMs, ...later, ...held });
   }
 
@@ -53,6 +60,20 @@ export class TurnEndings {
       while (run.lane.writing !== undefined) await run.lane.writing.catch(() => {});
       return this.writer.turn(run, batch, dead({ name: 'record_failed', message }), times, tell);
     });
+  }
+
+  /** The record or note that was to end the attempt cannot be sent, and never will be: the turn ends dead. */
+  async giveUp(run: LaneRun, batch: Batch, { times, isLeaked }: ExecutedTurn): Promise<WriteResult> {
+    const { lane } = run;
+    while (lane.writing !== undefined) await lane.writing.catch(() => {});
+    if (!run.isWhole) {
+      run.end(this.options.clock.now());
+      return 'lost';
+    }
+    const message = 'its record, or the note of its next attempt, cannot be sent to the broker';
+    const result = await this.end(run, batch, dead({ name: 'record_unsendable', message }), times, { isLeaked });
+    if (result === 'unsendable') throw new Error(message);
+    return result;
   }
 
   /** The attempt was cut: the next one waits for nobody, and counts no crash. */
