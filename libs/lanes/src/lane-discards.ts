@@ -1,5 +1,6 @@
 import type { MessageDecision, QueueSettings } from '#contracts';
 import { decisionNote, noteReply, type DecisionNote } from './decision-note.js';
+import { withinHoles } from './cursor-bound.js';
 import { overflowOf } from './full-queue.js';
 import { MAX_RECORD_MESSAGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
@@ -19,8 +20,10 @@ export function nextDiscardStep(lane: Lane, now: number): DiscardStep | undefine
   if (!mayDiscard(lane, now)) return undefined;
   const reasons = reasonsToDiscard(lane, now);
   if (reasons.size === 0) return undefined;
-  const items = [...backlog.waiting, ...backlog.early, ...backlog.peeked].filter(({ seq }) => reasons.has(seq));
-  if (items.length === 0) return { kind: 'read', seqs: [...reasons.keys()].slice(0, MAX_RECORD_MESSAGES) };
+  const known = [...backlog.waiting, ...backlog.early, ...backlog.peeked].filter(({ seq }) => reasons.has(seq));
+  if (known.length === 0) return { kind: 'read', seqs: [...reasons.keys()].slice(0, MAX_RECORD_MESSAGES) };
+  const items = withinHoles(lane, known.slice(0, MAX_RECORD_MESSAGES));
+  if (items.length === 0) return undefined;
   const note = decisionNote(
     items,
     (item) => decisionOf(item, reasons.get(item.seq) ?? ''),

@@ -78,7 +78,7 @@ export class LaneDriver {
       this.options.onGap(lane, lane.backlog.giveUpGaps(lane.readUpTo(now)));
     }
     // Of orders that wait for the end of turns nothing else of the lane is meant; but nothing in turn begins before they are done.
-    const canTake = lane.backlog.controls.length === 0 && lane.serial.canTake(now);
+    const canTake = lane.mayBeginInTurn && lane.serial.canTake(now);
     const { windowEndsAt } = lane.serial;
     const isWaiting = !canTake && windowEndsAt !== undefined;
     if (isWaiting || lane.isWaitingClockRunning) lane.waitingClock.set(isWaiting ? windowEndsAt : undefined, now);
@@ -215,6 +215,8 @@ export class LaneDriver {
   /** True when something has to go first: what drives the lane on is its end. */
   private cancel(lane: Lane): boolean {
     const step = nextCancelStep(lane);
+    lane.putOrdersOff(step?.kind === 'put-off');
+    if (step?.kind === 'put-off') return false;
     // What it means is known when it is known what had begun.
     if (step === undefined && needsReadingAhead(lane, this.options.time.now())) this.options.onUnread(lane);
     if (step?.kind === 'note' && this.isOurs(lane)) this.follow(lane, this.writer.note(lane, step.messages));
@@ -289,7 +291,7 @@ export class LaneDriver {
   private start(lane: Lane, run: LaneRun | undefined): void {
     // Between the wish for a slot and its grant a record may have changed the lane.
     const isFree = lane.home.state === 'open' && !lane.isStopped && lane.writing === undefined;
-    const isInTime = run?.isParallel === true || lane.backlog.controls.length === 0;
+    const isInTime = run?.isParallel === true || lane.mayBeginInTurn;
     if (!isFree || !isInTime || run?.canTake(this.options.time.now()) !== true) {
       this.slots.release();
       this.drive(lane);

@@ -10,6 +10,7 @@ import {
 import { readInboxItem, type InboxItem, type ItemRules, type RawInboxMessage } from './inbox-item.js';
 import { isHoldOver, type Hold } from './hold.js';
 import { BodyBudget } from './body-budget.js';
+import { isAtHolesBound, withinHoles } from './cursor-bound.js';
 import { keyOfLane } from './lane-id.js';
 import { withoutHoldings } from './held-tasks.js';
 import { cutRun, mayHaveRun, type CutTurn } from './lane-recovery.js';
@@ -140,7 +141,8 @@ export class Lane extends WorkloadOnDemand {
     return this.current.stateSeq;
   }
   get toReject(): readonly InboxItem[] {
-    return this.workload?.backlog.toReject(this.head, this.undecidedFrom) ?? NO_ITEMS;
+    const items = this.workload?.backlog.toReject(this.head, this.undecidedFrom) ?? NO_ITEMS;
+    return items.length === 0 ? items : withinHoles(this, items);
   }
 
   /** The lowest sequence of the session that may be undecided; `undefined` when there is none. */
@@ -247,9 +249,16 @@ export class Lane extends WorkloadOnDemand {
     this.followParallel();
   }
 
-  /** Of numbered messages: what is to run again does not wait for the numbers before it. To be called before anything is taken. */
+  /**
+   * Of numbered messages: what is to run again does not wait for the numbers before it; nor does the oldest one at the bound of
+   * holes, or none would move the cursor. To be called before anything is taken.
+   */
   releaseBegun(): void {
-    if (this.workload?.serial.next !== undefined) this.backlog.begun(this.workload.serial.next.seqs);
+    if (this.workload === undefined) return;
+    const { serial, backlog } = this.workload;
+    if (serial.next !== undefined) backlog.begun(serial.next.seqs);
+    else if (isAtHolesBound(this) && serial.batch === undefined && this.undecidedFrom !== undefined)
+      backlog.begun([this.undecidedFrom]);
   }
 
   /** The message as it is kept: of one that gets no turn, next to nothing. */

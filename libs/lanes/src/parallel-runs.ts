@@ -3,6 +3,7 @@ import type { Batch } from './batch.js';
 import { isDecided, MAX_DONE_RANGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import { mayHaveRun, runAfterCrash } from './lane-recovery.js';
+import { withinHoles } from './cursor-bound.js';
 import { LaneRun } from './lane-run.js';
 import type { Lane } from './lane.js';
 import { MAX_SEQS_OF_RUNS, maxRunsInRecord, withinRecord } from './record-bounds.js';
@@ -224,7 +225,9 @@ export class ParallelRuns {
     const waiting = this.unclaimed;
     const [first] = waiting;
     const room = first === undefined ? 0 : this.roomFor(first.queueing);
-    return room === 0 ? [] : withinRecord(takeParallel(waiting, room), Math.min(this.lane.maxBatch, this.roomForSeqs));
+    if (room === 0) return [];
+    const items = withinRecord(takeParallel(waiting, room), Math.min(this.lane.maxBatch, this.roomForSeqs));
+    return withinHoles(this.lane, items);
   }
 
   /** How many messages a run more may have: those of all runs stand in every record once they come again. */

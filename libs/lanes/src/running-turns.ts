@@ -316,7 +316,7 @@ export class RunningTurns {
   private mayGoOn(run: LaneRun): boolean {
     const { lane } = run;
     const isOurs = lane.home.state === 'open' && !lane.isStopped && this.options.mayStart(lane.home.shard);
-    const mayBegin = run.isParallel || lane.backlog.controls.length === 0;
+    const mayBegin = run.isParallel || lane.mayBeginInTurn;
     return isOurs && mayBegin && run.canTake(this.options.time.now());
   }
 

@@ -1,6 +1,7 @@
 import { makeRunId, type RunInWork } from '#contracts';
 import { isDecided } from './head.js';
 import type { InboxItem } from './inbox-item.js';
+import { isAtHolesBound, withinHoles } from './cursor-bound.js';
 import { LaneRun } from './lane-run.js';
 import { runAfterCrash } from './lane-recovery.js';
 import { withinRecord } from './record-bounds.js';
@@ -123,13 +124,15 @@ export class SerialRun extends LaneRun {
   }
 
   protected override pick(): InboxItem[] {
-    const items = takeBatch(this.lane.serialWaiting, this.lane.busyUntil);
-    return items.length === 1 ? items : withinRecord(items, this.lane.maxBatch);
+    const { lane } = this;
+    if (isAtHolesBound(lane)) return lane.serialWaiting.filter(({ seq }) => seq === lane.undecidedFrom);
+    const items = takeBatch(lane.serialWaiting, lane.busyUntil);
+    return [...withinHoles(lane, items.length === 1 ? items : withinRecord(items, lane.maxBatch))];
   }
 
   protected override mayBeginFresh(now: number): boolean {
     if (this.isWindowUnread) return false;
-    if (this.lane.serialWaiting.length > 0) return (this.windowEndsAt ?? 0) <= now;
+    if (this.lane.serialWaiting.length > 0) return (this.windowEndsAt ?? 0) <= now && this.mayMakeHole;
     return !this.lane.hasParallel && this.lane.backlog.beyond.length > 0;
   }
 
@@ -141,6 +144,11 @@ export class SerialRun extends LaneRun {
     // One batch at a time: what waits behind it was not begun.
     this.maybeBegunUpTo = 0;
     this.mustRecord = true;
+  }
+
+  /** Asked at every step of a lane: nearly every lane has no hole at all. */
+  private get mayMakeHole(): boolean {
+    return this.lane.head.done.length === 0 || this.pick().length > 0;
   }
 
   /** The batch that a dead owner may have begun without a sign. */

@@ -74,6 +74,14 @@ export abstract class WorkloadOnDemand {
   get lastArrivalAt(): number {
     return this.workload?.lastArrivalAt ?? 0;
   }
+  /** No order has to be done before a turn begins in turn. */
+  get mayBeginInTurn(): boolean {
+    return this.workload === undefined || this.workload.backlog.controls.length === 0 || this.workload.areOrdersPutOff;
+  }
+  /** Whether its orders wait until the cursor has moved: what is the oldest, and is not meant by them, goes on. */
+  putOrdersOff(arePutOff: boolean): void {
+    this.atHand.areOrdersPutOff = arePutOff;
+  }
   get oldestWaiting(): InboxItem | undefined {
     return this.workload?.backlog.waiting[0];
   }
