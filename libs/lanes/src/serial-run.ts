@@ -125,7 +125,10 @@ export class SerialRun extends LaneRun {
 
   protected override pick(): InboxItem[] {
     const { lane } = this;
-    if (isAtHolesBound(lane)) return lane.serialWaiting.filter(({ seq }) => seq === lane.undecidedFrom);
+    if (isAtHolesBound(lane)) {
+      const { undecidedFrom } = lane;
+      return lane.serialWaiting.filter(({ seq }) => seq === undecidedFrom);
+    }
     const items = takeBatch(lane.serialWaiting, lane.busyUntil);
     return [...withinHoles(lane, items.length === 1 ? items : withinRecord(items, lane.maxBatch))];
   }
