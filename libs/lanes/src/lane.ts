@@ -179,7 +179,7 @@ export class Lane extends WorkloadOnDemand {
   open(loaded: LoadedHead): void {
     this.isOpen = true;
     const shared = { ...loaded, head: withSharedEmpties(loaded.head) };
-    this.workload?.backlog.begin(loaded.head.nextSequence);
+    this.workload?.backlog.begin(loaded.head.nextSequence, loaded.head.wentOn);
     if (this.hold !== undefined && isHoldOver(this.hold, loaded)) this.hold = undefined;
     this.goOnFrom(shared);
   }
@@ -275,7 +275,7 @@ export class Lane extends WorkloadOnDemand {
 
   protected override makeWorkload(): LaneWorkload {
     const made = new LaneWorkload(this, this.options, this.restedAtSeq);
-    if (this.isOpen) made.backlog.begin(this.head.nextSequence);
+    if (this.isOpen) made.backlog.begin(this.head.nextSequence, this.head.wentOn);
     if (this.home.state === 'closed') made.backlog.close();
     return made;
   }
@@ -289,7 +289,7 @@ export class Lane extends WorkloadOnDemand {
     this.unfenced = undefined;
     if (this.workload === undefined) return;
     this.workload.backlog.dropDecided(loaded.head);
-    this.workload.backlog.follow(loaded.head.nextSequence);
+    this.workload.backlog.follow(loaded.head.nextSequence, loaded.head.wentOn);
     this.workload.tasks?.follow();
   }
 }
