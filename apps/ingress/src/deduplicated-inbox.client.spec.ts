@@ -27,7 +27,12 @@ function inboxOf(answers: Record<number, Published>, decisions: Record<number, s
   const reader = {
     message: () => Promise.resolve({ data: Buffer.from(JSON.stringify(stored)) }),
   } as unknown as StreamReader;
-  return { inbox: new DeduplicatedInbox(publisher, reader, history, names), asked };
+  const remembered: number[] = [];
+  const behindDead = {
+    deadSeqOf: () => Math.max(0, ...remembered),
+    remember: (_key: unknown, _id: string, deadSeq: number) => Promise.resolve(void remembered.push(deadSeq)),
+  };
+  return { inbox: new DeduplicatedInbox(publisher, reader, history, names, behindDead), asked, remembered };
 }
 
 const duplicateOf = (seq: number, wasUnclear = false): Published => ({ seq, duplicate: true, wasUnclear });
@@ -43,9 +48,26 @@ describe('a repetition', () => {
 
   it('of what ended dead is stored behind it, also when that ended dead as well', async () => {
     const answers = { 0: duplicateOf(5), 5: duplicateOf(9), 9: { seq: 12, duplicate: false, wasUnclear: false } };
-    const { inbox, asked } = inboxOf(answers, { 5: 'dead', 9: 'dead' });
+    const { inbox, asked, remembered } = inboxOf(answers, { 5: 'dead', 9: 'dead' });
     expect(await inbox.store(key, message, undefined)).toEqual({ seq: 12, duplicate: false });
     expect(asked).toEqual([0, 5, 9]);
+    expect(remembered).toEqual([9]);
+  });
+
+  it('of what was stored behind a dead one is that one, also when the broker has forgotten the dead one', async () => {
+    const answers = { 0: duplicateOf(5), 5: { seq: 9, duplicate: false, wasUnclear: false } };
+    const { inbox, asked, remembered } = inboxOf(answers, { 5: 'dead' });
+    expect(await inbox.store(key, message, undefined)).toEqual({ seq: 9, duplicate: false });
+    Object.assign(answers, { 0: { seq: 12, duplicate: false, wasUnclear: false }, 5: duplicateOf(9) });
+    expect(await inbox.store(key, message, undefined)).toEqual({ seq: 9, duplicate: true });
+    expect(asked).toEqual([0, 5, 5]);
+    expect(remembered).toEqual([5]);
+  });
+
+  it('of what was stored behind a dead one, and not written down, is written down before it is answered', async () => {
+    const { inbox, remembered } = inboxOf({ 0: duplicateOf(5), 5: duplicateOf(9) }, { 5: 'dead' });
+    expect(await inbox.store(key, message, undefined)).toEqual({ seq: 9, duplicate: true });
+    expect(remembered).toEqual([5]);
   });
 
   it('of what ended dead, whose first try was unclear, is told to come again: it may be that very try that is dead', async () => {

@@ -3,6 +3,7 @@ import type { InboxEntry, Names, SessionTokens } from '#contracts';
 import { brokerUnavailable, ProblemException } from '#http';
 import type { StreamLookup } from '#jetstream';
 import type { TraceContext } from '#telemetry';
+import type { IdsBehindDead } from './ids-behind-dead.client.js';
 import type { InboxPublisher, Stored } from './inbox.publisher.js';
 import type { SessionHistory } from './session-history.client.js';
 
@@ -16,16 +17,17 @@ export class DeduplicatedInbox {
     private readonly lookup: StreamLookup,
     private readonly history: SessionHistory,
     private readonly names: Names,
+    private readonly behindDead: Pick<IdsBehindDead, 'deadSeqOf' | 'remember'>,
   ) {}
 
   async store(key: SessionTokens, entry: InboxEntry, trace: TraceContext | undefined): Promise<Stored> {
-    let afterDeadSeq = 0;
+    // An order never ends dead.
+    let afterDeadSeq = entry.kind === 'control' ? 0 : this.behindDead.deadSeqOf(key, entry.id);
     for (;;) {
       const { seq, duplicate, wasUnclear } = await this.publisher.publish(key, entry, trace, afterDeadSeq);
-      if (!duplicate) return { seq, duplicate };
-      // An order never ends dead.
-      if (entry.kind === 'control' || !(await this.endedDead(key, seq))) {
-        await this.expectSameContent(seq, entry);
+      if (!duplicate || entry.kind === 'control' || !(await this.endedDead(key, seq))) {
+        if (duplicate) await this.expectSameContent(seq, entry);
+        if (afterDeadSeq > 0) await this.rememberBehind(key, entry.id, afterDeadSeq, duplicate);
         return { seq, duplicate };
       }
       // Was our own first try stored and has ended dead since, or is this the sender's repetition of a dead one? Nobody can
@@ -34,6 +36,12 @@ export class DeduplicatedInbox {
       // Everybody who sends it again names the same dead one, so it is again stored once.
       afterDeadSeq = seq;
     }
+  }
+
+  /** The broker forgets the dead one before this one: its repetition would be stored once more. */
+  private async rememberBehind(key: SessionTokens, id: string, deadSeq: number, isDuplicate: boolean): Promise<void> {
+    if (isDuplicate && this.behindDead.deadSeqOf(key, id) >= deadSeq) return;
+    await this.behindDead.remember(key, id, deadSeq);
   }
 
   private async endedDead(key: SessionTokens, seq: number): Promise<boolean> {

@@ -17,6 +17,7 @@ import { DeduplicatedInbox } from './deduplicated-inbox.client.js';
 import { FloorWatch } from './floor-watch.client.js';
 import { InboxPublisher } from './inbox.publisher.js';
 import type { IntakeParts } from './intake.provider.js';
+import { IdsBehindDead } from './ids-behind-dead.client.js';
 import { MessageNumbers } from './message-numbers.client.js';
 import { NumberedInbox } from './numbered-inbox.client.js';
 import { PastSwallowedPublisher } from './past-swallowed.publisher.js';
@@ -60,16 +61,19 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
     new InboxPublisher(connection, channel, names, log, gate),
     new SwallowedEntries(lookup, leases, names),
   );
+  const numbers = bucket(names.numbersBucket);
+  const { windowMs } = settings.dedup;
+  const behindDead = new IdsBehindDead({ connection, bucket: numbers, names, windowMs, clock: systemClock, log });
   const tasks = new TaskLookup(new KvTaskStore(bucket(names.tasksBucket), names), systemClock);
-  await gate.start();
+  await Promise.all([gate.start(), behindDead.start()]);
   return {
     connection,
     parts: {
       names,
       agents: Object.keys(settings.agents),
       inbox: new NumberedInbox(
-        new DeduplicatedInbox(publisher, lookup, history, names),
-        new MessageNumbers(connection, bucket(names.numbersBucket), names),
+        new DeduplicatedInbox(publisher, lookup, history, names, behindDead),
+        new MessageNumbers(connection, numbers, names),
       ),
       history,
       questions: new SessionQuestions(connection, names),
@@ -83,6 +87,7 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
     workers: new WorkerDirectory(bucket(names.membersBucket), leases, names.shards),
     close: async () => {
       gate.stop();
+      behindDead.stop();
       channel.close();
       await connection.close();
     },

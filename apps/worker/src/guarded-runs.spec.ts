@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Batch, Ending } from '#lanes';
-import { settled as promisesSettled } from '#testing';
+import { ManualClock, settled as promisesSettled } from '#testing';
 import { batchOf, sessionKey, TASK, TTL_MS, WITHIN_MS } from './guard.fixture.js';
 import { HERE, OWN, withTask, ending, fails, worker } from './guarded-runs.fixture.js';
 
@@ -177,6 +177,22 @@ describe('the task of a message', () => {
       expect(before.at(-1)).toMatchObject({ operation: 'end', request: { runId: 'r', status: 'failed', error } });
       await clock.advance(TTL_MS);
       expect(await guard.stateOf(TASK)).toBe('failed');
+    },
+  );
+
+  it.each([
+    [-600_000, TTL_MS + 100],
+    [600_000, 1_000],
+  ])(
+    'where the clock of its worker is %d ms off that of the guard, its end is waited for %d ms',
+    async (byMs, retryAfterMs) => {
+      const { admit, guard } = worker();
+      await admit(withTask());
+      const clock = new ManualClock();
+      clock.setWall(byMs);
+      const other = worker({ beside: { guard, clock } });
+      const again = withTask({ attempt: 2, crashes: 1 });
+      await expect(other.admit(again)).rejects.toMatchObject({ code: 'retry_later', retryAfterMs });
     },
   );
 

@@ -89,6 +89,7 @@ export class JetStreamRecordStore implements RecordStore {
           return this.readWinner(outcome.winner);
         case 'forgotten':
           return { kind: 'lost', winner: NO_HEAD };
+        case 'unsendable':
         case 'abandoned':
           return outcome;
       }

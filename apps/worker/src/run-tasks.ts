@@ -48,8 +48,8 @@ export type Taken =
 
 /** Behind the end of a holding of one's own run: clocks differ a little. */
 const AFTER_EXPIRY_MS = 100;
-/** What was told to stop here is looked after so often. */
-const STOPPING_MS = 1_000;
+/** So often is looked after what was told to stop here, and after what should be over by our own clock. */
+const LOOK_AGAIN_MS = 1_000;
 
 export class RunTasks {
   readonly holdings: RunHoldings;
@@ -168,7 +168,7 @@ export class RunTasks {
       throw new TurnOverError(runId);
     }
     this.expectGoing(run);
-    return answer === 'unavailable' ? { kind: 'unguarded' } : this.conflict(runId, key, answer);
+    return answer === 'unavailable' ? { kind: 'unguarded' } : this.conflict(runId, key, answer, ttlMs);
   }
 
   /**
@@ -236,15 +236,20 @@ export class RunTasks {
     this.holdings.holdFormer(runId, grant);
   }
 
-  /** Its own run is at work under another request: of a former attempt, whose end has to be waited for. */
+  /**
+   * Its own run is at work under another request: of a former attempt, whose end has to be waited for. Its time is that of the
+   * guard's clock, and by ours it may be long over, or far away: no holding lasts longer than `ttlMs` unrenewed.
+   */
   private conflict<Answer extends Exclude<AcquireAnswer, { kind: 'acquired' }>>(
     runId: string,
     key: string,
     answer: Answer,
+    ttlMs: number,
   ): Answer {
     if (answer.kind !== 'already_running' || !answer.own) return answer;
-    const untilEnd = Math.max(0, answer.expiresAt - this.options.clock.now()) + AFTER_EXPIRY_MS;
-    throw heldByFormer(key, this.holdings.isStopping(runId, key) ? STOPPING_MS : untilEnd);
+    const leftMs = answer.expiresAt - this.options.clock.now();
+    const untilEnd = leftMs > 0 ? Math.min(leftMs, ttlMs) + AFTER_EXPIRY_MS : LOOK_AGAIN_MS;
+    throw heldByFormer(key, this.holdings.isStopping(runId, key) ? LOOK_AGAIN_MS : untilEnd);
   }
 
   private async unlessUnavailable<T>(
@@ -293,7 +298,7 @@ async function work<Result>(
 /** Of the same attempt it is another call, and waiting would be for oneself; of a former one its end has to be waited for. */
 function busyWith({ startedAt, holding }: Held, by: TaskRunner, { runId, owner, over }: TaskRunner): TaskConflict {
   const { key, expiresAt } = holding;
-  if (by.over !== over) throw heldByFormer(key, STOPPING_MS);
+  if (by.over !== over) throw heldByFormer(key, LOOK_AGAIN_MS);
   return { kind: 'already_running', runId, owner, startedAt, expiresAt, own: true };
 }
 

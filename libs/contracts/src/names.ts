@@ -28,7 +28,7 @@ export class Names {
   readonly membersBucket: string;
   /** Key-value bucket of leases: `<shard>`. */
   readonly shardsBucket: string;
-  /** Key-value bucket of the numbers that messages have used: `numberKey`. */
+  /** Key-value bucket of the numbers that messages have used: `numberKey`, and of ids behind dead messages: `behindDeadKey`. */
   readonly numbersBucket: string;
   /** Key-value bucket of tasks: `taskKey`. Only the guard writes it. */
   readonly tasksBucket: string;
@@ -90,6 +90,11 @@ export class Names {
   /** Under it the bucket of numbers keeps the id of the message that has used `sequence`. */
   numberKey(key: SessionTokens, sequence: number): string {
     return `${key.agentToken}.${key.sessionToken}.${sequence}`;
+  }
+
+  /** Under it the same bucket keeps behind which dead message an id was stored again; of two tokens, as no number's is. */
+  behindDeadKey(dedupId: string): string {
+    return `behind-dead.${dedupId}`;
   }
 
   /** Under it the bucket of tasks keeps a task. */

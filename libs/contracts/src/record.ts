@@ -37,8 +37,10 @@ const runInWork = z.object({
   failures: z.int().nonnegative().optional(),
   /** It runs alone, as it took two workers down: should this one end too, it is the one to blame. */
   quarantined: z.literal(true).optional(),
-  /** Not before this time (ms since the epoch) may the next attempt start. */
+  /** Not before this time (ms since the epoch, by the clock of the worker that wrote it) may the next attempt start. */
   notBefore: z.number().optional(),
+  /** How long that was when it was written - ms: by no other clock is it more. Absent = nobody said it. */
+  waitMs: z.number().nonnegative().optional(),
   /** Since when (ms since the epoch) the run is put off by "later" without an attempt in between. */
   laterSince: z.number().optional(),
   /** Tasks that it holds on to between its attempts; who ended without a word holds on to none. Absent = none. */
@@ -62,6 +64,11 @@ const head = z.object({
   stateSeq: sequence.optional(),
   /** The next dense `sequence` number of the reorder buffer; null until a message starts the count. */
   nextSequence: sequence.nullable(),
+  /**
+   * The lane went on to this number without some before it, when it had read the inbox to this sequence: who comes behind that
+   * with a lower one is late. Absent = nothing below `nextSequence` tells more.
+   */
+  wentOn: z.object({ to: sequence, readTo: sequence }).optional(),
   /** Runs that this session spawned and whose completion is still to come, by their id. */
   children: z.record(z.string(), z.json()),
   /** Highest relay handled per origin session, so that a relay is decided once also after the dedup window. */
@@ -126,11 +133,12 @@ export type SessionRecord = z.infer<typeof sessionRecord>;
 
 /** The head that a record carries. Its state may be elsewhere (`stateSeq`), and is not in it. */
 export function headOf(record: SessionRecord): Head {
-  const { upto, done, run, runs, holder, nextSequence, children, relayed } = record;
+  const { upto, done, run, runs, holder, nextSequence, wentOn, children, relayed } = record;
   return {
     ...{ upto, done, run, nextSequence, children, relayed },
     ...(runs === undefined ? {} : { runs }),
     ...(holder === undefined ? {} : { holder }),
+    ...(wentOn === undefined ? {} : { wentOn }),
   };
 }
 

@@ -14,6 +14,7 @@ import type { StoredMessage, StreamReader } from './stream-reader.client.js';
  *       it is another's          -> lost
  *       there is none            -> the same bytes again; 10071 with no record at all -> forgotten
  *   write in flight, unsent, any other refusal -> the same bytes again, after a pause
+ *   unsendable                   -> told: the same bytes will never be stored
  *
  * 10071 alone proves nothing: the server checks the expected sequence before it looks for duplicates, so one's own stored
  * record answers 10071 to its second sending. Sending the same bytes twice is harmless for the same reason.
@@ -30,6 +31,8 @@ export type CommitOutcome =
   | { readonly kind: 'won'; readonly seq: number }
   /** Another record stands where ours was to stand: its session goes on from there. */
   | { readonly kind: 'lost'; readonly winner: StoredMessage }
+  /** It is not stored: no connection takes it as it is. */
+  | { readonly kind: 'unsendable'; readonly description: string }
   /** The session has no record any more: an operator removed it. Expected sequence 0 from here. */
   | { readonly kind: 'forgotten' }
   /** The process stops: it is not known whether ours is stored, and the next owner reads it. */
@@ -67,6 +70,7 @@ export class RecordCommitter {
     for (let tries = 1; !this.stopped; tries++) {
       if (tries > 1) outcome = await this.channel.publish(write.subject, write.body, headersOf(write));
       if (outcome.kind === 'stored') return { kind: 'won', seq: outcome.seq };
+      if (outcome.kind === 'unsendable') return outcome;
       const verdict = await this.judge(write, outcome);
       if (verdict !== 'again') return verdict;
       if (tries % TELL_AFTER_TRIES === 0) {

@@ -36,6 +36,7 @@ export function makeBatch(
   frozen: RunInWork | undefined,
   isCondemned: boolean,
   isParallel: boolean,
+  wallNow: number,
 ): Batch {
   const task = items.find((item) => item.task !== undefined)?.task;
   return {
@@ -51,13 +52,21 @@ export function makeBatch(
     isQuarantined: frozen?.quarantined === true,
     isCondemned,
     isParallel,
-    ...(frozen?.laterSince === undefined ? {} : { laterSince: frozen.laterSince }),
+    ...(frozen?.laterSince === undefined ? {} : { laterSince: laterSinceAt(frozen.laterSince, frozen, wallNow) }),
     items,
     lowestSeq: Math.min(...items.map(({ seq }) => seq)),
     summarized: summarizedIn(items),
     ...(task === undefined ? {} : { task }),
     ...(frozen?.tasks === undefined ? {} : { tasks: frozen.tasks }),
   };
+}
+
+/**
+ * Since when it is put off, by our own clock: for as long as that was when it was due, by the clock of the worker that put
+ * it off. What the two clocks differ by would be counted too, and so would an outage.
+ */
+function laterSinceAt(laterSince: number, { notBefore }: RunInWork, wallNow: number): number {
+  return notBefore === undefined ? Math.min(laterSince, wallNow) : laterSince + wallNow - notBefore;
 }
 
 /**

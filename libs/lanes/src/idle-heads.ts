@@ -46,9 +46,22 @@ export class IdleHeads {
 
 /** It only says what is decided. Every field has its place here: one more in `Head` does not compile before it has one too. */
 function saysNothing(head: Head): boolean {
-  const { upto: _known, done, run, runs, holder, state, stateSeq, nextSequence, children, relayed, ...rest } = head;
+  const {
+    upto: _known,
+    done,
+    run,
+    runs,
+    holder,
+    state,
+    stateSeq,
+    nextSequence,
+    wentOn,
+    children,
+    relayed,
+    ...rest
+  } = head;
   const nothing: Record<string, never> = rest;
-  if (run !== null || nextSequence !== null || done.length > 0) return false;
+  if (run !== null || nextSequence !== null || wentOn !== undefined || done.length > 0) return false;
   if (runs !== undefined || holder !== undefined || state !== undefined || stateSeq !== undefined) return false;
   return [children, relayed, nothing].every((each) => Object.keys(each).length === 0);
 }

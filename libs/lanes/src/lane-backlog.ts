@@ -86,13 +86,13 @@ export class LaneBacklog {
   }
 
   /** The head is known: `next` is the number that is due. */
-  begin(next: number | null): void {
-    this.line.begin(next);
+  begin(next: number | null, wentOn?: Head['wentOn']): void {
+    this.line.begin(next, wentOn);
   }
 
   /** A record says which number is due. */
-  follow(next: number | null): void {
-    this.line.follow(next);
+  follow(next: number | null, wentOn?: Head['wentOn']): void {
+    this.line.follow(next, wentOn);
   }
 
   /** A turn of these has begun before. */
@@ -107,7 +107,12 @@ export class LaneBacklog {
 
   /** Goes on without the numbers that early messages have waited for long enough, or that there is no room to wait for. */
   giveUpGaps(now: number): readonly Gap[] {
-    return this.line.giveUpGaps(now, this.isFullOfEarly);
+    return this.line.giveUpGaps(now, this.isFullOfEarly, this.lastSeq);
+  }
+
+  /** Up to which number it went on without some, and how far the inbox was read then. */
+  get wentOn(): Head['wentOn'] {
+    return this.line.wentOn;
   }
 
   /** There is no room to wait for a number any longer. */

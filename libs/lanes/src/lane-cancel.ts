@@ -1,4 +1,5 @@
 import type { CancelTarget, MessageDecision } from '#contracts';
+import { hasRoomFor, withinHoles } from './cursor-bound.js';
 import { MAX_RECORD_MESSAGES } from './head.js';
 import { orderOf, type InboxItem } from './inbox-item.js';
 import type { Lane } from './lane.js';
@@ -10,7 +11,9 @@ export type CancelStep =
   /** What is meant was not kept: it has to be read again first. */
   | { readonly kind: 'read'; readonly seqs: readonly number[] }
   /** The turns that run them are to be aborted; their records cancel these. */
-  | { readonly kind: 'abort'; readonly seqs: readonly number[] };
+  | { readonly kind: 'abort'; readonly seqs: readonly number[] }
+  /** At the bound of holes: what is meant is decided when it is the oldest. */
+  | { readonly kind: 'put-off' };
 
 /**
  * Queued first, then what runs: a turn that ends in between leaves nothing behind that begins again. An order is decided
@@ -22,7 +25,13 @@ export function nextCancelStep(lane: Lane): CancelStep | undefined {
   lane.serial.freezeBegun();
   lane.parallel.freezeBegun();
   const aborted: number[] = [];
+  let isPutOff = false;
+  const hasRoom = hasRoomFor(lane, []);
   for (const order of lane.backlog.controls) {
+    if (!hasRoom && !concernsNow(lane, order)) {
+      isPutOff = true;
+      continue;
+    }
     const { queued, running, unread } = targetsOf(lane, order);
     // A run is cancelled as a whole: after the note that ends it, nothing says what else was in it.
     const mustReadFirst = queued.length === 0 || orderOf(order).target.what === 'run';
@@ -31,12 +40,15 @@ export function nextCancelStep(lane: Lane): CancelStep | undefined {
       aborted.push(...running);
       continue;
     }
-    const messages = queued.slice(0, MAX_RECORD_MESSAGES).map(decisionOf);
-    const isDone = messages.length === queued.length && running.length === 0 && unread.length === 0;
-    if (isDone) messages.push({ id: order.id, seq: order.seq, decision: 'handled' });
-    return { kind: 'note', messages };
+    const isLast = queued.length <= MAX_RECORD_MESSAGES && running.length === 0 && unread.length === 0;
+    const wanted = isLast ? [...queued, order] : queued.slice(0, MAX_RECORD_MESSAGES);
+    const items = withinHoles(lane, wanted);
+    if (items.length > 0) return { kind: 'note', messages: items.map((item) => decisionOf(item, order)) };
+    aborted.push(...running);
+    isPutOff = true;
   }
-  return aborted.length === 0 ? undefined : { kind: 'abort', seqs: aborted };
+  if (aborted.length > 0) return { kind: 'abort', seqs: aborted };
+  return isPutOff ? { kind: 'put-off' } : undefined;
 }
 
 interface Targets {
@@ -64,7 +76,18 @@ function targetsOf({ backlog, frozenRuns, running }: Lane, order: InboxItem): Ta
   };
 }
 
-function decisionOf({ id, seq, content }: InboxItem): MessageDecision {
+/** Where nothing but the oldest may be decided: whether the order means that, or what runs. */
+function concernsNow({ undecidedFrom = 0, running, frozenRuns }: Lane, order: InboxItem): boolean {
+  const { target } = orderOf(order);
+  if (order.seq === undecidedFrom) return true;
+  // What comes again has its room, whatever there is else.
+  if (frozenRuns.some(({ next }) => next?.seqs.some((seq) => isMeant(target, seq, next.runId)))) return true;
+  if (isMeant(target, undecidedFrom, undefined)) return true;
+  return running.some(({ batch }) => batch?.items.some(({ seq }) => isMeant(target, seq, batch.runId)));
+}
+
+function decisionOf({ id, seq, content }: InboxItem, order: InboxItem): MessageDecision {
+  if (seq === order.seq) return { id, seq, decision: 'handled' };
   if (content.ok) return { id, seq, decision: 'cancelled' };
   return { id, seq, decision: 'rejected', reason: content.problem };
 }

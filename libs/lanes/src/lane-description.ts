@@ -5,15 +5,21 @@ import type { LaneRun } from './lane-run.js';
 /** When a run's turn began here, ms since the epoch; undefined when none is in work here. */
 export type StartOf = (run: LaneRun) => number | undefined;
 
-/** What a worker answers when it is asked about a session. `lane` is undefined for one that it has not seen. */
+/**
+ * What a worker answers when it is asked about a session. `lane` is undefined for one that it has not seen; `now`: ms since
+ * the epoch.
+ */
 export function describeLane(lane: Lane | undefined, startOf: StartOf, now: number, worker: string): SessionAnswer {
   const hasNothing = lane === undefined || (lane.undecidedFrom === undefined && lane.hold === undefined);
   // Also one that rests: it would make its parts anew to say so.
   if (hasNothing) return { state: 'idle', depth: 0, oldestMs: null, worker };
   const { oldestWaiting: oldest, backlog, depth, hold } = lane;
   const retry = retryOf(lane);
-  const endsAt = lane.serial.windowEndsAt;
-  const gapEndsAt = lane.gapEndsAt(now);
+  // Lanes wait by another clock.
+  const onTheWall = (at: number | undefined): number | undefined =>
+    at === undefined ? undefined : Math.round(at + lane.wallAheadMs);
+  const endsAt = onTheWall(lane.serial.windowEndsAt);
+  const gapEndsAt = onTheWall(lane.gapEndsAt(now - lane.wallAheadMs));
   return {
     state: stateOf(lane),
     depth,

@@ -1,5 +1,6 @@
 import type { MessageDecision, QueueSettings } from '#contracts';
 import { decisionNote, noteReply, type DecisionNote } from './decision-note.js';
+import { withinHoles } from './cursor-bound.js';
 import { overflowOf } from './full-queue.js';
 import { MAX_RECORD_MESSAGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
@@ -13,14 +14,16 @@ export type DiscardStep =
   /** What has to go was not kept: it has to be read again first. */
   | { readonly kind: 'read'; readonly seqs: readonly number[] };
 
-/** `now`: ms since the epoch, `monotonicNow`: of a clock that never goes back. */
-export function nextDiscardStep(lane: Lane, now: number, monotonicNow: number): DiscardStep | undefined {
+/** `now`: by the clock of the lanes. */
+export function nextDiscardStep(lane: Lane, now: number): DiscardStep | undefined {
   const { backlog } = lane;
-  if (!mayDiscard(lane, monotonicNow)) return undefined;
-  const reasons = reasonsToDiscard(lane, now, monotonicNow);
+  if (!mayDiscard(lane, now)) return undefined;
+  const reasons = reasonsToDiscard(lane, now);
   if (reasons.size === 0) return undefined;
-  const items = [...backlog.waiting, ...backlog.early, ...backlog.peeked].filter(({ seq }) => reasons.has(seq));
-  if (items.length === 0) return { kind: 'read', seqs: [...reasons.keys()].slice(0, MAX_RECORD_MESSAGES) };
+  const known = [...backlog.waiting, ...backlog.early, ...backlog.peeked].filter(({ seq }) => reasons.has(seq));
+  if (known.length === 0) return { kind: 'read', seqs: [...reasons.keys()].slice(0, MAX_RECORD_MESSAGES) };
+  const items = withinHoles(lane, known.slice(0, MAX_RECORD_MESSAGES));
+  if (items.length === 0) return undefined;
   const note = decisionNote(
     items,
     (item) => decisionOf(item, reasons.get(item.seq) ?? ''),
@@ -29,35 +32,35 @@ export function nextDiscardStep(lane: Lane, now: number, monotonicNow: number): 
   return { kind: 'note', ...note };
 }
 
-/** When the next message expires that waits now, ms since the epoch; undefined = none does. */
-export function nextExpiryAt(lane: Lane, now: number, monotonicNow: number): number | undefined {
+/** When the next message expires that waits now, by the clock of the lanes; undefined = none does. */
+export function nextExpiryAt(lane: Lane, now: number): number | undefined {
   if (!lane.isMixed && lane.ownQueueing.queueTimeoutMs === undefined && !lane.isWaitingClockRunning) return undefined;
   let next = Number.POSITIVE_INFINITY;
   for (const item of queueOf(lane).items) {
     const { queueTimeoutMs, queueEntryTtlMs } = item.queueing;
-    if (queueTimeoutMs !== undefined) next = Math.min(next, item.storedAtMs + queueTimeoutMs);
+    if (queueTimeoutMs !== undefined) next = Math.min(next, timeoutOf(lane, item, queueTimeoutMs));
     if (lane.isWaitingClockRunning) {
-      next = Math.min(next, now + queueEntryTtlMs - lane.waitingClock.waitedMs(item, monotonicNow));
+      next = Math.min(next, now + queueEntryTtlMs - lane.waitingClock.waitedMs(item, now));
     }
   }
   return next === Number.POSITIVE_INFINITY ? undefined : next;
 }
 
 /** Asked at every step of every lane, and nearly always there is nothing: a long backlog must not be looked through for it. */
-function mayDiscard(lane: Lane, monotonicNow: number): boolean {
+function mayDiscard(lane: Lane, now: number): boolean {
   const { backlog, ownQueueing, isMixed } = lane;
   const count = backlog.waiting.length + backlog.early.length + backlog.beyond.length;
   if (count === 0 || isMixed) return count > 0;
   const { queueTimeoutMs, queueEntryTtlMs } = ownQueueing;
-  const mayExpire = queueTimeoutMs !== undefined || lane.waitingMs(monotonicNow) >= queueEntryTtlMs;
+  const mayExpire = queueTimeoutMs !== undefined || lane.waitingMs(now) >= queueEntryTtlMs;
   return mayExpire || isBeyondLimit(count, ownQueueing);
 }
 
-function reasonsToDiscard(lane: Lane, now: number, monotonicNow: number): Map<number, string> {
+function reasonsToDiscard(lane: Lane, now: number): Map<number, string> {
   const reasons = new Map<number, string>();
   const { items: queued, beyond } = queueOf(lane);
   for (const item of queued) {
-    const reason = expiryOf(lane, item, now, monotonicNow);
+    const reason = expiryOf(lane, item, now);
     if (reason !== undefined) reasons.set(item.seq, reason);
   }
   const { ownQueueing } = lane;
@@ -78,10 +81,15 @@ function isBeyondLimit(count: number, { strategy, maxQueueSize }: QueueSettings)
   return STRATEGY_TABLE[strategy].busy === 'drop' || count > maxQueueSize;
 }
 
-function expiryOf(lane: Lane, item: InboxItem, now: number, monotonicNow: number): string | undefined {
+function expiryOf(lane: Lane, item: InboxItem, now: number): string | undefined {
   const { queueTimeoutMs, queueEntryTtlMs } = item.queueing;
-  if (queueTimeoutMs !== undefined && item.storedAtMs + queueTimeoutMs <= now) return 'queue-timeout';
-  return lane.waitingClock.waitedMs(item, monotonicNow) >= queueEntryTtlMs ? 'queue-entry-ttl' : undefined;
+  if (queueTimeoutMs !== undefined && timeoutOf(lane, item, queueTimeoutMs) <= now) return 'queue-timeout';
+  return lane.waitingClock.waitedMs(item, now) >= queueEntryTtlMs ? 'queue-entry-ttl' : undefined;
+}
+
+/** The clock on the wall counts here, so that an outage does too; it is looked at anew each time, as it may have been set. */
+function timeoutOf({ wallAheadMs }: Lane, { storedAtMs }: InboxItem, queueTimeoutMs: number): number {
+  return storedAtMs + queueTimeoutMs - wallAheadMs;
 }
 
 function decisionOf({ id, seq, content }: InboxItem, reason: string): MessageDecision {

@@ -6,6 +6,7 @@ import { nextCancelStep } from './lane-cancel.js';
 import { nextDiscardStep, nextExpiryAt } from './lane-discards.js';
 import type { LaneRefill } from './lane-refill.js';
 import type { ShardLanes } from './lane-table.js';
+import type { LaneTime } from './lane-time.js';
 import { LaneTimers } from './lane-timers.js';
 import { needsReadingAhead } from './lane-unread.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
@@ -23,6 +24,7 @@ import { TurnSlots, type SlotPlace } from './turn-slots.js';
  */
 export interface LaneDriverOptions {
   readonly clock: Clock;
+  readonly time: LaneTime;
   /** How many turns run at once. */
   readonly capacity: number;
   readonly mayStart: (shard: number) => boolean;
@@ -33,9 +35,13 @@ export interface LaneDriverOptions {
   readonly log: Logger;
 }
 
+/** How often lanes in doubt are looked at that are told nothing. */
+const DOUBT_LOOK_MS = 1_000;
+
 export class LaneDriver {
   /** Lanes that had their slot while it was in doubt whether their shard is ours. */
   private readonly doubtful = new Set<Lane>();
+  private cancelLook: (() => void) | undefined;
   /** Lanes whose frozen batch is not wholly read yet. */
   private readonly incomplete = new Set<Lane>();
   private readonly slots: TurnSlots<Lane>;
@@ -66,27 +72,24 @@ export class LaneDriver {
       if (this.isOurs(lane)) this.follow(lane, this.decideBarred(lane));
       return;
     }
-    const { clock } = this.options;
-    const now = clock.now();
-    const monotonicNow = clock.monotonic();
+    const now = this.options.time.now();
     lane.releaseBegun();
     if (lane.gapEndsAt(now) !== undefined || lane.backlog.isFullOfEarly) {
       this.options.onGap(lane, lane.backlog.giveUpGaps(lane.readUpTo(now)));
     }
     // Of orders that wait for the end of turns nothing else of the lane is meant; but nothing in turn begins before they are done.
-    const canTake = lane.backlog.controls.length === 0 && lane.serial.canTake(now);
+    const canTake = lane.mayBeginInTurn && lane.serial.canTake(now);
     const { windowEndsAt } = lane.serial;
     const isWaiting = !canTake && windowEndsAt !== undefined;
-    if (isWaiting || lane.isWaitingClockRunning)
-      lane.waitingClock.set(isWaiting ? monotonicNow + windowEndsAt - now : undefined, monotonicNow);
-    if (this.discard(lane, now, monotonicNow)) return;
+    if (isWaiting || lane.isWaitingClockRunning) lane.waitingClock.set(isWaiting ? windowEndsAt : undefined, now);
+    if (this.discard(lane, now)) return;
     const wakeAt = nextAfter(
       now,
-      lane.serial.retryAt,
-      lane.hasParallelRuns ? nextAfter(now, ...lane.parallel.retriesAt) : undefined,
+      lane.serial.dueAt(now),
+      lane.hasParallelRuns ? nextAfter(now, ...lane.parallel.retriesAt(now)) : undefined,
       windowEndsAt,
       lane.gapEndsAt(now),
-      nextExpiryAt(lane, now, monotonicNow),
+      nextExpiryAt(lane, now),
     );
     this.timers.set(lane, wakeAt, now, () => this.drive(lane));
     this.driveParallel(lane, now);
@@ -157,6 +160,7 @@ export class LaneDriver {
   forget(lane: Lane): void {
     this.timers.cancel(lane);
     this.doubtful.delete(lane);
+    if (this.doubtful.size === 0) this.lookNoMore();
     this.incomplete.delete(lane);
     this.idle.delete(lane);
     // It is not started any more, and must not be kept by its places.
@@ -170,13 +174,38 @@ export class LaneDriver {
   private isOurs(lane: Lane): boolean {
     if (this.options.mayStart(lane.home.shard)) return true;
     this.doubtful.add(lane);
+    this.lookLater();
     return false;
+  }
+
+  /**
+   * A wall clock that is set, and set right again before the next renewal, begins a doubt and ends it, and nothing tells of
+   * either: the lane would stand still until something else drives it.
+   */
+  private lookLater(): void {
+    this.cancelLook ??= this.options.clock.after(DOUBT_LOOK_MS, () => {
+      this.cancelLook = undefined;
+      const { mayStart } = this.options;
+      const shards = new Set([...this.doubtful].map(({ home }) => home.shard));
+      for (const shard of shards) if (mayStart(shard)) this.goOn(shard);
+      if (this.doubtful.size > 0) this.lookLater();
+    });
+  }
+
+  private lookNoMore(): void {
+    this.cancelLook?.();
+    this.cancelLook = undefined;
   }
 
   /** A write beside or between turns: when it is done, the lane goes on. */
   private follow(lane: Lane, write: Promise<WriteResult>): void {
     void write.then(
       (result) => {
+        if (result === 'unsendable') {
+          // It would be tried again at once, and for ever.
+          lane.isStopped = true;
+          this.options.log.error({ ...lane.key }, 'session stops: what has to be decided cannot be written');
+        }
         if (result !== 'abandoned') this.drive(lane);
       },
       (error: unknown) => this.options.log.error({ ...lane.key, error: String(error) }, 'a note failed'),
@@ -186,8 +215,10 @@ export class LaneDriver {
   /** True when something has to go first: what drives the lane on is its end. */
   private cancel(lane: Lane): boolean {
     const step = nextCancelStep(lane);
+    lane.putOrdersOff(step?.kind === 'put-off');
+    if (step?.kind === 'put-off') return false;
     // What it means is known when it is known what had begun.
-    if (step === undefined && needsReadingAhead(lane, this.options.clock.now())) this.options.onUnread(lane);
+    if (step === undefined && needsReadingAhead(lane, this.options.time.now())) this.options.onUnread(lane);
     if (step?.kind === 'note' && this.isOurs(lane)) this.follow(lane, this.writer.note(lane, step.messages));
     if (step?.kind === 'read') this.peek(lane, step.seqs);
     if (step?.kind !== 'abort') return true;
@@ -197,8 +228,8 @@ export class LaneDriver {
   }
 
   /** True when something has to go first: what drives the lane on is its end. */
-  private discard(lane: Lane, now: number, monotonicNow: number): boolean {
-    const step = nextDiscardStep(lane, now, monotonicNow);
+  private discard(lane: Lane, now: number): boolean {
+    const step = nextDiscardStep(lane, now);
     if (step?.kind === 'note' && this.isOurs(lane))
       this.follow(lane, this.writer.note(lane, step.messages, step.sends));
     if (step?.kind === 'read') this.peek(lane, step.seqs);
@@ -241,7 +272,7 @@ export class LaneDriver {
       const start = (): void => {
         lane.placeBeside = undefined;
         if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
-        this.start(lane, this.nextBeside(lane, this.options.clock.now()));
+        this.start(lane, this.nextBeside(lane, this.options.time.now()));
         // The call that asked has gone on: the next run is asked for here.
         if (!isAsking) this.drive(lane);
       };
@@ -260,8 +291,8 @@ export class LaneDriver {
   private start(lane: Lane, run: LaneRun | undefined): void {
     // Between the wish for a slot and its grant a record may have changed the lane.
     const isFree = lane.home.state === 'open' && !lane.isStopped && lane.writing === undefined;
-    const isInTime = run?.isParallel === true || lane.backlog.controls.length === 0;
-    if (!isFree || !isInTime || run?.canTake(this.options.clock.now()) !== true) {
+    const isInTime = run?.isParallel === true || lane.mayBeginInTurn;
+    if (!isFree || !isInTime || run?.canTake(this.options.time.now()) !== true) {
       this.slots.release();
       this.drive(lane);
       return;

@@ -4,6 +4,7 @@ import { MAX_RECORD_MESSAGES } from './head.js';
 import { checkSessionTokens } from './inbox-item.js';
 import type { TurnRunner } from './lane-ports.js';
 import type { LaneRun } from './lane-run.js';
+import type { LaneTime } from './lane-time.js';
 import type { LaneOptions } from './lane.js';
 
 /** The options of lanes as their agents' settings have them: one for all lanes of an agent, since lanes are many. */
@@ -14,6 +15,7 @@ export class LaneOptionsOfAgents {
     private readonly turns: TurnRunner,
     private readonly budget: BodyBudget,
     private readonly startOf: (run: LaneRun) => number | undefined,
+    private readonly time: LaneTime,
   ) {}
 
   /** Under tokens that name no session of an agent we have, the lane only rejects. */
@@ -29,7 +31,7 @@ export class LaneOptionsOfAgents {
   }
 
   private ofAgent(key: SessionTokens): LaneOptions {
-    const { turns, budget, startOf } = this;
+    const { turns, budget, startOf, time } = this;
     return {
       budget,
       laneBuffer: turns.policyOf(key).laneBuffer,
@@ -38,6 +40,7 @@ export class LaneOptionsOfAgents {
       taskOf: (asked, message) => turns.tasks?.taskOf(asked, message),
       isLookingAtTasks: turns.tasks?.lookAtTask !== undefined,
       startOf,
+      time,
     };
   }
 

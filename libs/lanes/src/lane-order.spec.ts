@@ -228,3 +228,36 @@ describe('L2 a turn that began elsewhere', () => {
     expect(after([1, 3], numbered(1, 1), numbered(2, 2, 'other'), numbered(3, 3))).toEqual([['1', '3'], ['2']]);
   });
 });
+
+it('a number that comes after its lane went on without it is late at the next owner too, on whichever route it comes', async () => {
+  const queue = { strategy: 'queue', gapTimeoutMs: 100 } as const;
+  const a = setUpSession(queue, { worker: 'A/1' });
+  await a.send(1);
+  for (const [seq, sequence] of [
+    [2, 1],
+    [3, 4],
+  ] as const)
+    await a.send(seq, { sequence, thread: 'a' });
+  await a.clock.advance(100);
+  await a.end('a');
+  expect(a.running()).toEqual([2, 3]);
+  await a.fail('a');
+  const from = await a.runner.releaseShard(0);
+  const b = setUpSession(queue, {
+    records: a.records,
+    worker: 'B/1',
+    isRecovery: false,
+    from: { ...from, read: 0, open: [] },
+  });
+  // Number 2 came while the turn ran at A, 3 while nobody read.
+  await b.send(2, { sequence: 1, thread: 'a' });
+  await b.send(3, { sequence: 4, thread: 'a' });
+  await b.send(4, { sequence: 2, thread: 'b' });
+  await b.send(5, { sequence: 3, thread: 'a' });
+  await b.clock.advance(1_000);
+  for (let i = 0; i < 4; i++) await b.end('a').catch(() => {});
+  const late = b.records
+    .of('a')
+    .flatMap(({ messages }) => messages.flatMap(({ seq, reason }) => (reason === 'late-sequence' ? [seq] : [])));
+  expect(late.toSorted()).toEqual([4, 5]);
+});

@@ -165,6 +165,11 @@ export class GuardedTurns extends ManualTurns implements TaskPorts {
     return [...this.held.values()].map(({ token }) => token);
   }
 
+  /** Those under which a handler is at work. */
+  get tokensAtWork(): readonly number[] {
+    return [...this.active.values()].flatMap(({ batch }) => this.held.get(batch.runId)?.token ?? []);
+  }
+
   /** The process is gone. */
   lapse(): void {
     for (const { key, token } of this.held.values()) this.guard.letGo(key, token);

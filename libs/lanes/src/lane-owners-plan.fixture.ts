@@ -36,9 +36,23 @@ const queueing: fc.Arbitrary<QueueSettings> = fc.record({
   maxConcurrent: fc.constantFrom(1, 2, Number.POSITIVE_INFINITY),
   gapTimeoutMs: fc.constantFrom(10, 80),
 });
+/** Up to ten minutes, which is more than anything here waits; mostly less than a retry does. */
+const skewMs = fc.oneof(
+  { weight: 2, arbitrary: fc.constant(0) },
+  { weight: 2, arbitrary: fc.integer({ min: -100, max: 100 }) },
+  { weight: 1, arbitrary: fc.constantFrom(-600_000, 600_000) },
+);
 export const moves = (...kinds: ('hand over' | 'crash' | 'lose' | 'end a holder' | 'save')[]) =>
   fc.array(fc.record({ atMs, kind: fc.constantFrom(...kinds), back: fc.nat({ max: 5 }) }), { maxLength: 8 });
-export const world = (plan: ReturnType<typeof moves>) =>
+const clocks = fc.record({
+  /** How far the wall clock of each process is ahead at first. */
+  skewsMs: fc.array(skewMs, { minLength: 1, maxLength: 4 }),
+  /** Somebody sets the clock of a process. */
+  jumps: fc.array(fc.record({ atMs, process: fc.nat({ max: 3 }), byMs: skewMs }), { maxLength: 6 }),
+});
+type Clocks = typeof clocks extends fc.Arbitrary<infer T> ? T : never;
+const SAME_CLOCK: fc.Arbitrary<Clocks> = fc.constant({ skewsMs: [0], jumps: [] });
+export const world = (plan: ReturnType<typeof moves>, howClocksAre = SAME_CLOCK) =>
   fc.record({
     arrivals,
     moves: plan,
@@ -56,7 +70,10 @@ export const world = (plan: ReturnType<typeof moves>) =>
     idleLanes: fc.constantFrom(0, 1, 10),
     queueing,
     numbered: fc.subarray([...SESSIONS]),
+    clocks: howClocksAre,
   });
+/** Each process has a clock of its own, and it may be set. */
+export const skewedWorld = (plan: ReturnType<typeof moves>) => world(plan, clocks);
 export type Plan = ReturnType<typeof world> extends fc.Arbitrary<infer T> ? T : never;
 
 export const noneSeen = () => ({

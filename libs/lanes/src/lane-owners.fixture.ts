@@ -71,6 +71,8 @@ export class World {
       });
     }
     for (const { atMs: at, kind, back } of plan.moves) this.clock.after(at, () => this.move(kind, back));
+    for (const { atMs: at, process, byMs } of plan.clocks.jumps)
+      this.clock.after(at, () => this.processes.at(process)?.setWall(byMs));
     this.clock.after(0, () => this.give(0, false));
     const write = this.records.write.bind(this.records);
     this.records.write = (session, ...rest) => {
@@ -78,6 +80,11 @@ export class World {
       if (outcome.kind === 'won') this.checkDead(session);
       return outcome;
     };
+  }
+
+  private get isSkewed(): boolean {
+    const { skewsMs, jumps } = this.plan.clocks;
+    return jumps.length > 0 || skewsMs.some((ms) => ms !== 0);
   }
 
   /** A crash behind the record must not leave a failed task free. */
@@ -203,8 +210,9 @@ export class World {
     const { session } = turn;
     const key = turn.batch.task?.key;
     for (const { turns, worker } of this.processes) {
-      const shared =
-        turns === process.turns ? [] : turns.tokens.filter((token) => process.turns.tokens.includes(token));
+      // By the clock of the next owner a retry may be due before the former one has heard that its note stands.
+      const held = this.isSkewed ? turns.tokensAtWork : turns.tokens;
+      const shared = turns === process.turns ? [] : held.filter((token) => process.turns.tokens.includes(token));
       if (shared.length > 0) this.violations.push(`${worker} and ${process.worker} hold token ${shared[0]} (G4)`);
     }
     for (const other of this.processes) {
@@ -239,6 +247,8 @@ class Process {
   readonly turns: GuardedTurns;
   readonly runner: LaneRunner;
   private readonly clock: Clock;
+  /** How far its wall clock is ahead of that of the broker - ms. */
+  private skewMs: number;
   private position = 0;
   private catchUpAt = 0;
   private start: LaneProgress = { read: 0, tail: 0, open: [] };
@@ -249,8 +259,9 @@ class Process {
     readonly worker: string,
   ) {
     const { clock, records, holders, plan } = world;
+    this.skewMs = plan.clocks.skewsMs[world.processes.length % plan.clocks.skewsMs.length] ?? 0;
     this.clock = {
-      now: () => clock.now(),
+      now: () => clock.now() + this.skewMs,
       monotonic: () => clock.monotonic(),
       after: (delayMs, fn) => clock.after(delayMs, () => void (this.isDead || fn())),
     };
@@ -269,6 +280,10 @@ class Process {
       heads: new ModelHeads((lane, known) => world.remember(this, lane, known)),
     });
     this.runner.dropShard(0);
+  }
+
+  setWall(byMs: number): void {
+    this.skewMs += byMs;
   }
 
   die(): void {

@@ -15,6 +15,8 @@ import type { TurnPolicy } from './turn-policy.js';
 export type WriteOutcome =
   | { readonly kind: 'won'; readonly seq: number }
   | { readonly kind: 'lost'; readonly winner: LoadedHead }
+  /** Certainly not stored, and never will be. */
+  | { readonly kind: 'unsendable'; readonly description: string }
   /** The process stops. */
   | { readonly kind: 'abandoned' };
 

@@ -31,6 +31,15 @@ export interface AfterCrash {
 }
 
 /**
+ * A retry whose time has not come was not running. Of one that lies further ahead than it was to wait the times come from
+ * two clocks that differ: it may have been. `wallNow`: ms since the epoch, by our own.
+ */
+export function mayHaveRun({ notBefore = 0, waitMs = Number.POSITIVE_INFINITY }: RunInWork, wallNow: number): boolean {
+  const leftMs = notBefore - wallNow;
+  return leftMs <= 0 || leftMs > waitMs;
+}
+
+/**
  *   fewer than two crashes       -> one more, the next attempt
  *   two, not begun in quarantine -> as it was: it waits for its turn alone, and did not run
  *   begun in quarantine          -> condemned: it ran alone, so it is what took the worker down
@@ -38,7 +47,7 @@ export interface AfterCrash {
  * What it held is not carried on: nobody knows whether the handler is gone too.
  */
 export function runAfterCrash(begun: RunInWork): AfterCrash {
-  const { notBefore: _past, tasks: _void, ...run } = begun;
+  const { notBefore: _past, waitMs: _over, tasks: _void, ...run } = begun;
   if (run.quarantined === true) return { run, hasCrashed: true, isCondemned: true };
   if (run.crashes >= QUARANTINE_CRASHES) return { run, hasCrashed: false, isCondemned: false };
   const next = { ...run, attempt: run.attempt + 1, crashes: run.crashes + 1 };

@@ -32,6 +32,9 @@ export abstract class LaneRun {
   /** Its place in the `RunTable` of what is in work; -1 = it is not in work. */
   place = -1;
 
+  /** Of the next attempt that was asked for last: when it is due by the clock of the lanes. */
+  private due: { readonly notBefore: number; readonly at: number } | undefined;
+
   constructor(readonly lane: Lane) {}
 
   /** Other runs of the session run beside it. */
@@ -40,8 +43,8 @@ export abstract class LaneRun {
   protected abstract pick(): InboxItem[];
   /** Whether it may begin with what it would pick. */
   protected abstract mayBeginFresh(now: number): boolean;
-  /** The turn is over. */
-  abstract end(now: number): void;
+  /** The turn is over. `wallNow`: ms since the epoch. */
+  abstract end(wallNow: number): void;
   /** Freezes what a dead owner may have begun without a sign, if that is next. */
   abstract freezeBegun(): void;
 
@@ -60,10 +63,25 @@ export abstract class LaneRun {
     return this.batch === undefined && this.lane.hold === undefined ? this.next?.notBefore : undefined;
   }
 
+  /**
+   * As `retryAt`, by the clock of the lanes (`LaneTime`). It is fixed when it is first asked for: a wall clock that is set
+   * afterwards changes nothing. Who wrote it may have another clock than we: it never waits longer than it said there.
+   */
+  dueAt(now: number): number | undefined {
+    const { retryAt: notBefore } = this;
+    if (notBefore === undefined) return undefined;
+    if (this.due?.notBefore !== notBefore) {
+      const { waitMs = Number.POSITIVE_INFINITY } = this.next ?? {};
+      this.due = { notBefore, at: Math.min(notBefore - this.lane.wallAheadMs, now + waitMs) };
+    }
+    return this.due.at;
+  }
+
+  /** `now`: by the clock of the lanes. */
   canTake(now: number): boolean {
     if (!this.lane.isOpen || this.lane.hold !== undefined || this.batch !== undefined) return false;
     if (this.next === undefined) return this.mayBeginFresh(now);
-    if ((this.next.notBefore ?? 0) > now) return false;
+    if ((this.dueAt(now) ?? 0) > now) return false;
     const lacks = this.lacks();
     // Lanes with parallel runs are read again before, and the others in the slot of their turn.
     return lacks === 'nothing' || (lacks === 'not kept' && !this.lane.hasParallel);
@@ -89,7 +107,8 @@ export abstract class LaneRun {
   take(now: number): Batch {
     const items = this.nextItems();
     if (!this.canTake(now) || items.length === 0) throw new Error('nothing to take');
-    this.batch = makeBatch(this.lane.key, items, this.next, this.isCondemned, this.isParallel);
+    const wallNow = now + this.lane.wallAheadMs;
+    this.batch = makeBatch(this.lane.key, items, this.next, this.isCondemned, this.isParallel, wallNow);
     this.lane.backlog.take(items);
     this.lane.tasks?.began(items);
     this.clear();

@@ -1,5 +1,6 @@
 import {
   headOf,
+  MAX_RECORD_BYTES,
   parseRecord,
   QUEUE_DEFAULTS,
   type Clock,
@@ -84,6 +85,7 @@ export class MemoryRecords {
     this.writes++;
     for (const hint of this.watches.get(session) ?? []) hint();
     if ((this.stored(session).at(-1)?.seq ?? 0) !== expectedSeq) return { kind: 'lost', winner: this.head(session) };
+    if (Buffer.byteLength(body) > MAX_RECORD_BYTES) return { kind: 'unsendable', description: 'too large' };
     const parsed = parseRecord(body);
     if (!parsed.ok) throw new Error(`unreadable record: ${parsed.problem}`);
     const seq = ++this.lastSeq;

@@ -9,6 +9,7 @@ import { LaneDriver } from './lane-driver.js';
 import { eventsOfArrival, eventsOfGaps, eventsOfRecord, eventsOfTaking } from './lane-events.js';
 import { LaneHolds, type HoldEnd, type Holders } from './lane-holds.js';
 import { LaneLoader } from './lane-loader.js';
+import { LaneTime } from './lane-time.js';
 import type { LaneRun } from './lane-run.js';
 import { Lane } from './lane.js';
 import { LaneOptionsOfAgents } from './lane-options.js';
@@ -85,6 +86,7 @@ export class LaneRunner {
   private readonly idle: IdleLanes;
   private readonly bodies: BodyBudget;
   private readonly laneOptions: LaneOptionsOfAgents;
+  private readonly time: LaneTime;
   private readonly room: ReadingRoom;
   private readonly lookAhead: LookAhead | undefined;
   private readonly looks: TaskLooks;
@@ -104,10 +106,12 @@ export class LaneRunner {
     const refill = new LaneRefill(options.inbox);
     const { memory = MEMORY_LIMITS } = options;
     this.bodies = new BodyBudget(memory.bodyBytes);
-    this.laneOptions = new LaneOptionsOfAgents(options.turns, this.bodies, (run) => this.turns.startedAt(run));
+    this.time = new LaneTime(options.clock);
+    const { time } = this;
+    this.laneOptions = new LaneOptionsOfAgents(options.turns, this.bodies, (run) => this.turns.startedAt(run), time);
     this.idle = new IdleLanes(memory, options.clock, (lane) => this.forget(lane));
     this.turns = new RunningTurns(
-      options,
+      { ...options, time },
       this.writer,
       refill,
       (lane, batch) => this.tell(lane, eventsOfTaking(lane, batch)),
@@ -117,6 +121,7 @@ export class LaneRunner {
     this.driver = new LaneDriver(
       {
         ...options,
+        time,
         onGap: (lane, gaps) => this.tell(lane, eventsOfGaps(gaps)),
         onUnread: (lane) => this.lookAhead?.want(lane),
       },
@@ -199,7 +204,7 @@ export class LaneRunner {
 
   /** `item`: read by the shard's reader, or for the lane alone. */
   private take(lane: Lane, item: InboxItem): void {
-    const now = this.options.clock.now();
+    const now = this.time.now();
     if (!lane.arrive(item, now)) return;
     (lane.home as ShardLanes).touch(lane);
     this.idle.delete(lane);
@@ -351,7 +356,7 @@ export class LaneRunner {
 
   /** The lane knows its head. What came meanwhile is new, unless its shard is still being read again. */
   private begin(lane: Lane): void {
-    const now = this.options.clock.now();
+    const now = this.time.now();
     const isNew = (lane.home as ShardLanes).isCaughtUp && lane.hold === undefined;
     const events = isNew ? lane.backlog.waiting.flatMap((item, i) => eventsOfArrival(lane, item, i + 1, now)) : [];
     this.driver.drive(lane);

@@ -17,7 +17,7 @@ export class LaneTimers {
     this.cancels.get(lane)?.();
     this.cancels.delete(lane);
     if (at === undefined || at <= now) return;
-    const cancel = this.clock.after(Math.min(at - now, LONGEST_DELAY_MS), () => {
+    const cancel = this.clock.after(Math.min(Math.ceil(at - now), LONGEST_DELAY_MS), () => {
       this.cancels.delete(lane);
       wake();
     });

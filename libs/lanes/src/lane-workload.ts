@@ -25,9 +25,11 @@ export class LaneWorkload {
   sawParallel = false;
   /** The highest sequence of a message that had to wait when it came. */
   queuedUpTo = 0;
-  /** By our own clock. */
+  /** What is left of its orders cannot be decided before the cursor has moved. */
+  areOrdersPutOff = false;
+  /** By the clock of the lanes. */
   lastArrivalAt = 0;
-  /** What was stored of the session up to this time was received, however far its shard is read - ms since the epoch. */
+  /** What was stored of the session up to this time was received, however far its shard is read - by the clock of the lanes. */
   readAt = 0;
 
   constructor(

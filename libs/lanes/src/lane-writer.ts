@@ -1,4 +1,12 @@
-import type { Clock, DeadLetter, Head, MessageDecision, NoteReply, RunInWork } from '#contracts';
+import {
+  MAX_RECORD_BYTES,
+  type Clock,
+  type DeadLetter,
+  type Head,
+  type MessageDecision,
+  type NoteReply,
+  type RunInWork,
+} from '#contracts';
 import type { Logger } from '#telemetry';
 import type { Batch } from './batch.js';
 import type { Lane } from './lane.js';
@@ -7,8 +15,8 @@ import type { RecordStore, WriteOutcome } from './lane-ports.js';
 import { draftNote, draftTurn, type RecordDraft, type TurnTimes } from './record-draft.js';
 import { dead, type Ending } from './settlement.js';
 
-/** How a write ended for its lane. */
-export type WriteResult = 'won' | 'lost' | 'abandoned';
+/** How a write ended for its lane. `unsendable`: nothing is stored, nothing has changed, and the same would end so again. */
+export type WriteResult = 'won' | 'lost' | 'abandoned' | 'unsendable';
 
 export interface LaneWriterOptions {
   readonly store: RecordStore;
@@ -27,9 +35,9 @@ export interface LaneWriterOptions {
 export class LaneWriter {
   constructor(private readonly options: LaneWriterOptions) {}
 
-  /** Writes a note about decisions; the runs in work stay as they are. */
+  /** Writes a note about decisions; the runs in work stay as they are. Who wants more decided than fits asks again. */
   note(lane: Lane, messages: readonly MessageDecision[], sends: readonly NoteReply[] = []): Promise<WriteResult> {
-    return this.exclusively(lane, () => this.send(lane, draftNote(lane, this.signature(), { messages, sends })));
+    return this.exclusively(lane, () => this.sendNote(lane, this.fitNote(lane, messages, sends)));
   }
 
   /**
@@ -39,7 +47,7 @@ export class LaneWriter {
   before(run: LaneRun, content: RunInWork, begin: () => boolean): Promise<WriteResult> {
     const { lane } = run;
     const note = (next: RunInWork): Promise<WriteResult> =>
-      this.send(lane, draftNote(lane, this.signature(), { run, next }));
+      this.sendNote(lane, draftNote(lane, this.signature(), { run, next }));
     return this.exclusively(lane, async () => {
       const result = await note(content);
       if (result !== 'won' || begin() || content.quarantined !== true) return result;
@@ -51,7 +59,7 @@ export class LaneWriter {
   /** Writes the note that ends a turn's attempt: `next` is the one that comes then. */
   again(run: LaneRun, next: RunInWork): Promise<WriteResult> {
     const { lane } = run;
-    return this.exclusively(lane, () => this.send(lane, draftNote(lane, this.signature(), { run, next }), run));
+    return this.exclusively(lane, () => this.sendNote(lane, draftNote(lane, this.signature(), { run, next }), run));
   }
 
   /**
@@ -91,7 +99,7 @@ export class LaneWriter {
       (outcome) => {
         try {
           const result = this.apply(lane, draft, outcome);
-          if (result !== 'abandoned') ends.end(this.options.clock.now());
+          if (isOver(result)) ends.end(this.options.clock.now());
           return result;
         } finally {
           lane.writing = undefined;
@@ -130,12 +138,32 @@ export class LaneWriter {
     }
   }
 
+  /** Of what does not fit into one note, the first part. */
+  private fitNote(lane: Lane, messages: readonly MessageDecision[], sends: readonly NoteReply[]): RecordDraft {
+    const draft = draftNote(lane, this.signature(), { messages, sends });
+    if (messages.length <= 1 || !isTooLarge(draft)) return draft;
+    const first = messages.slice(0, Math.floor(messages.length / 2));
+    const answered = new Set(first.map(({ seq }) => seq));
+    return this.fitNote(
+      lane,
+      first,
+      sends.filter(({ seq }) => answered.has(seq)),
+    );
+  }
+
+  /** A turn's record was made to fit; a note carries what others left in the head. */
+  private sendNote(lane: Lane, draft: RecordDraft, ends?: LaneRun): Promise<WriteResult> {
+    if (!isTooLarge(draft)) return this.send(lane, draft, ends);
+    const description = `it has ${Buffer.byteLength(draft.body)} bytes, at most ${MAX_RECORD_BYTES} are kept`;
+    return Promise.resolve(this.apply(lane, draft, { kind: 'unsendable', description }));
+  }
+
   private async send(lane: Lane, draft: RecordDraft, ends?: LaneRun): Promise<WriteResult> {
     const outcome = await this.options.store.write(lane.key, draft.body, draft.commitId, lane.headSeq);
     const result = this.apply(lane, draft, outcome);
     // In the same moment: a lane that still had a turn behind the record that ended it would be given away as held, and
     // its next owner would wait for a record that never comes.
-    if (result !== 'abandoned') ends?.end(this.options.clock.now());
+    if (isOver(result)) ends?.end(this.options.clock.now());
     return result;
   }
 
@@ -154,6 +182,9 @@ export class LaneWriter {
         lane.lost(outcome.winner);
         this.options.onRecord(lane, before);
         return 'lost';
+      case 'unsendable':
+        this.options.log.error({ ...lane.key, reason: outcome.description }, 'a record cannot be sent');
+        return 'unsendable';
       case 'abandoned':
         lane.isStopped = true;
         return 'abandoned';
@@ -163,6 +194,15 @@ export class LaneWriter {
   private signature(): { worker: string; commitId: string } {
     return { worker: this.options.worker, commitId: this.options.newCommitId() };
   }
+}
+
+/** Its run has come to an end with it. */
+function isOver(result: WriteResult): boolean {
+  return result === 'won' || result === 'lost';
+}
+
+function isTooLarge({ body }: RecordDraft): boolean {
+  return Buffer.byteLength(body) > MAX_RECORD_BYTES;
 }
 
 function deadLetters(batch: Batch, ending: Ending, { endedAt }: TurnTimes): DeadLetter[] {

@@ -10,18 +10,17 @@ import {
 import { readInboxItem, type InboxItem, type ItemRules, type RawInboxMessage } from './inbox-item.js';
 import { isHoldOver, type Hold } from './hold.js';
 import { BodyBudget } from './body-budget.js';
+import { isAtHolesBound, withinHoles } from './cursor-bound.js';
 import { keyOfLane } from './lane-id.js';
-import type { LaneBacklog } from './lane-backlog.js';
 import { withoutHoldings } from './held-tasks.js';
-import { cutRun, type CutTurn } from './lane-recovery.js';
+import { cutRun, mayHaveRun, type CutTurn } from './lane-recovery.js';
 import type { LaneRun } from './lane-run.js';
+import type { LaneTime } from './lane-time.js';
 import { LaneTasks, startsTask, type TaskItem } from './lane-tasks.js';
 import { LaneWorkload } from './lane-workload.js';
-import type { ParallelRuns } from './parallel-runs.js';
-import type { SerialRun } from './serial-run.js';
+import { WorkloadOnDemand } from './workload-on-demand.js';
 import { isParallel } from './strategy-table.js';
 import type { SlotPlace } from './turn-slots.js';
-import type { WaitingClock } from './waiting-clock.js';
 
 /**
  * The lane of one session: its queue, its head and its runs, as pure code. The runner does what the lane says and tells it
@@ -38,9 +37,7 @@ import type { WaitingClock } from './waiting-clock.js';
  *
  * Messages that start tasks are looked after beside that, until they begin (`tasks`; their states stand in `lane-tasks`).
  *
- * All of that is its workload, made when it is needed:
- *
- *   resting --something of it is asked for--> with a workload --rest, nothing is left to do or to know--> resting
+ * All of that is its workload, made when it is needed (`workload-on-demand`).
  *
  * L1  What the head has decided is never waiting.
  * L2  `waiting` is in the order in which messages may be handled: that of the inbox, or of their numbers.
@@ -56,6 +53,8 @@ export interface LaneOptions extends ItemRules {
   readonly isLookingAtTasks?: boolean;
   /** When the turn of a run began here, ms since the epoch. */
   readonly startOf?: (run: LaneRun) => number | undefined;
+  /** Absent = times from elsewhere are those of the clock by which the lane waits. */
+  readonly time?: Pick<LaneTime, 'wallAheadMs'>;
 }
 
 /** Where a lane lives: the shard, as long as this process has it. */
@@ -68,9 +67,7 @@ export interface LaneHome {
   readonly isBehind: boolean;
 }
 
-const NO_RUNS: readonly LaneRun[] = [];
 const NO_ITEMS: readonly InboxItem[] = [];
-const NO_SEQS: readonly number[] = [];
 const NOT_LOADED: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
 
 const DEFAULTS: LaneOptions = {
@@ -80,10 +77,7 @@ const DEFAULTS: LaneOptions = {
   queueingOf: () => QUEUE_DEFAULTS,
 };
 
-export class Lane {
-  private workload: LaneWorkload | undefined;
-  /** While it has no workload: the highest sequence that was read. */
-  private restedAtSeq = 0;
+export class Lane extends WorkloadOnDemand {
   isOpen = false;
   private current = NOT_LOADED;
   /** Messages of it from here on may still have to be read for the first time. */
@@ -113,62 +107,21 @@ export class Lane {
     readonly id: string,
     readonly home: LaneHome,
     private readonly options: LaneOptions = DEFAULTS,
-  ) {}
+  ) {
+    super();
+  }
 
-  /** Made anew while it rests. */
-  get key(): SessionTokens {
-    return this.workload?.key ?? keyOfLane(this.id, this.home.shard);
-  }
-  private get atHand(): LaneWorkload {
-    return (this.workload ??= this.makeWorkload());
-  }
-  get backlog(): LaneBacklog {
-    return this.atHand.backlog;
-  }
-  get serial(): SerialRun {
-    return this.atHand.serial;
-  }
-  get parallel(): ParallelRuns {
-    return this.atHand.parallel;
-  }
-  get waitingClock(): WaitingClock {
-    return this.atHand.waitingClock;
-  }
-  get isWaitingClockRunning(): boolean {
-    return this.workload?.isWaitingClockRunning === true;
-  }
-  /** How long it could have begun with what waits, in ms. */
-  waitingMs(monotonicNow: number): number {
-    return this.workload?.waitingMs(monotonicNow) ?? 0;
-  }
-  /** Only where a message came that starts a task. */
-  get tasks(): LaneTasks | undefined {
-    return this.workload?.tasks;
-  }
-  get ownQueueing(): QueueSettings {
+  override get ownQueueing(): QueueSettings {
     return this.options.ownQueueing;
   }
-  /** Some message of it waits otherwise than those of its agent. */
-  get isMixed(): boolean {
-    return this.workload?.isMixed === true;
-  }
-  /** The highest sequence of a message that had to wait when it came. */
-  get queuedUpTo(): number {
-    return this.workload?.queuedUpTo ?? 0;
-  }
-  /** By our own clock. */
-  get lastArrivalAt(): number {
-    return this.workload?.lastArrivalAt ?? 0;
-  }
-
-  /** A message that came has to wait. */
-  queued({ seq }: InboxItem): void {
-    this.atHand.queuedUpTo = seq;
+  /** How far the wall clock is ahead of the clock by which the lane waits - ms. */
+  get wallAheadMs(): number {
+    return this.options.time?.wallAheadMs ?? 0;
   }
 
   readItem(raw: RawInboxMessage): InboxItem {
     // Not the one that the workload keeps: a lane that waits for a slot does without.
-    return readInboxItem(keyOfLane(this.id, this.home.shard), raw, this.options);
+    return readInboxItem(this.makeKey(), raw, this.options);
   }
 
   /** Nothing of it up to here is new. */
@@ -187,53 +140,9 @@ export class Lane {
   get stateSeq(): number {
     return this.current.stateSeq;
   }
-  get oldestWaiting(): InboxItem | undefined {
-    return this.workload?.backlog.waiting[0];
-  }
-  /** How many messages wait, as its users count them: what is asked about is not among them yet. */
-  get depth(): number {
-    if (this.workload === undefined) return 0;
-    const { backlog, tasks } = this.workload;
-    return backlog.depth - (tasks?.pendingCount ?? 0);
-  }
   get toReject(): readonly InboxItem[] {
-    return this.workload?.backlog.toReject(this.head, this.undecidedFrom) ?? NO_ITEMS;
-  }
-
-  /** The runs whose turns are in work, the one that runs in turn first. */
-  get running(): readonly LaneRun[] {
-    if (this.workload === undefined) return NO_RUNS;
-    const { serial, hasParallelRuns } = this.workload;
-    // Asked at every step of every lane.
-    if (!hasParallelRuns) return serial.batch === undefined ? NO_RUNS : serial.alone;
-    const { running } = this.workload.parallel;
-    return serial.batch === undefined ? running : [serial, ...running];
-  }
-
-  /** The runs of which some come again, the one in order first. */
-  get frozenRuns(): readonly LaneRun[] {
-    if (this.workload === undefined) return NO_RUNS;
-    const { serial, hasParallelRuns } = this.workload;
-    return hasParallelRuns ? [serial, ...this.workload.parallel.frozen] : serial.alone;
-  }
-
-  /** Runs beside each other are in work, or come again. */
-  get hasParallelRuns(): boolean {
-    return this.workload?.hasParallelRuns === true;
-  }
-  /** Some of its messages may run beside others. */
-  get hasParallel(): boolean {
-    if (isParallel(this.ownQueueing.strategy)) return true;
-    return this.workload !== undefined && (this.workload.sawParallel || this.workload.hasParallelRuns);
-  }
-  /** What waits its turn, ascending. */
-  get serialWaiting(): readonly InboxItem[] {
-    const waiting = this.workload?.backlog.waiting ?? NO_ITEMS;
-    return this.hasParallel ? waiting.filter(({ queueing }) => !isParallel(queueing.strategy)) : waiting;
-  }
-  get parallelWaiting(): readonly InboxItem[] {
-    if (!this.hasParallel) return NO_ITEMS;
-    return this.backlog.waiting.filter(({ queueing }) => isParallel(queueing.strategy));
+    const items = this.workload?.backlog.toReject(this.head, this.undecidedFrom) ?? NO_ITEMS;
+    return items.length === 0 ? items : withinHoles(this, items);
   }
 
   /** The lowest sequence of the session that may be undecided; `undefined` when there is none. */
@@ -252,7 +161,7 @@ export class Lane {
     return this.head.done.length < MAX_DONE_RANGES ? MAX_RECORD_MESSAGES : 1;
   }
 
-  /** Takes a message that was read. False when it is known or decided. */
+  /** Takes a message that was read. False when it is known or decided. `now`: by the clock of the lanes. */
   arrive(item: InboxItem, now: number): boolean {
     const { atHand } = this;
     const kept = startsTask(item) ? this.admitTask(item) : item;
@@ -266,55 +175,30 @@ export class Lane {
     return isNew;
   }
 
-  /** Gives up its workload while nothing of it is left to do or to know. It is made anew when a message comes. */
-  rest(): void {
-    if (this.workload?.isSpent !== true) return;
-    this.restedAtSeq = this.workload.backlog.lastSeq;
-    this.workload = undefined;
-  }
-
-  /** Its shard is given away or lost: it keeps no bodies, and nothing of it is read again. */
-  close(): void {
-    this.workload?.backlog.close();
-  }
-
   /** The head was read: from here on the lane may run, unless a former owner still does. */
   open(loaded: LoadedHead): void {
     this.isOpen = true;
     const shared = { ...loaded, head: withSharedEmpties(loaded.head) };
-    this.workload?.backlog.begin(loaded.head.nextSequence);
+    this.workload?.backlog.begin(loaded.head.nextSequence, loaded.head.wentOn);
     if (this.hold !== undefined && isHoldOver(this.hold, loaded)) this.hold = undefined;
     this.goOnFrom(shared);
   }
 
   /**
    * The former owner is gone without a word. `cut` is the last that was said of its turns, `upTo` the highest sequence that
-   * it may have begun with.
+   * it may have begun with. `wallNow`: ms since the epoch.
    */
-  assumeCrash(cut: CutTurn | undefined, upTo: number, now: number): void {
+  assumeCrash(cut: CutTurn | undefined, upTo: number, wallNow: number): void {
     this.hold = undefined;
     // Of a retry whose time has not come too: its holder may go on with it as long as it likes.
     this.current = { ...this.current, head: withoutHoldings(this.head) };
     const { head, headSeq } = this;
-    this.parallel.assumeCrash(upTo, now);
+    this.parallel.assumeCrash(upTo, wallNow);
     const signOfIt = cutRun(cut, head, headSeq);
     // A retry whose time has not come was not running, and what comes behind it was not either.
-    if (signOfIt === undefined && (head.run?.notBefore ?? 0) > now) return this.serial.follow(head.run);
+    if (signOfIt === undefined && head.run !== null && !mayHaveRun(head.run, wallNow))
+      return this.serial.follow(head.run);
     this.serial.assumeCrash(signOfIt ?? head.run, upTo);
-  }
-
-  /** Waits for messages of a frozen batch that the reader has not handed over yet. */
-  get isIncomplete(): boolean {
-    if (this.workload === undefined) return false;
-    const { serial, hasParallelRuns } = this.workload;
-    return serial.isIncomplete || (hasParallelRuns && this.workload.parallel.isIncomplete);
-  }
-
-  /** Sequences whose messages have to be read again before the next turn begins. */
-  get toRead(): readonly number[] {
-    if (this.workload === undefined || this.workload.backlog.beyond.length === 0) return NO_SEQS;
-    const upTo = Math.max(0, ...this.frozenRuns.flatMap(({ next }) => next?.seqs ?? []));
-    return this.workload.backlog.toRead(upTo);
   }
 
   /** The reader has handed over everything there was: what a frozen batch still lacks is gone from the inbox. */
@@ -322,7 +206,7 @@ export class Lane {
     this.workload?.giveUpOnMissing();
   }
 
-  /** When the wait of a numbered message for those before it is over, by the clock of `giveUpGaps`; undefined = none waits. */
+  /** When the wait of a numbered message for those before it is over, by the clock of the lanes; undefined = none waits. */
   gapEndsAt(now: number): number | undefined {
     if (this.workload === undefined) return undefined;
     const { backlog } = this.workload;
@@ -331,7 +215,7 @@ export class Lane {
     return isRead && backlog.beyond.length === 0 ? backlog.gapEndsAt(now) : undefined;
   }
 
-  /** Up to when everything of it was received that is stored, as far as this process can tell - ms since the epoch. */
+  /** Up to when everything of it was received that is stored, as far as this process can tell - by the clock of the lanes. */
   readUpTo(now: number): number {
     return this.home.isCaughtUp && !this.home.isBehind ? now : (this.workload?.readAt ?? 0);
   }
@@ -365,9 +249,16 @@ export class Lane {
     this.followParallel();
   }
 
-  /** Of numbered messages: what is to run again does not wait for the numbers before it. To be called before anything is taken. */
+  /**
+   * Of numbered messages: what is to run again does not wait for the numbers before it; nor does the oldest one at the bound of
+   * holes, or none would move the cursor. To be called before anything is taken.
+   */
   releaseBegun(): void {
-    if (this.workload?.serial.next !== undefined) this.backlog.begun(this.workload.serial.next.seqs);
+    if (this.workload === undefined) return;
+    const { serial, backlog } = this.workload;
+    if (serial.next !== undefined) backlog.begun(serial.next.seqs);
+    else if (isAtHolesBound(this) && serial.batch === undefined && this.undecidedFrom !== undefined)
+      backlog.begun([this.undecidedFrom]);
   }
 
   /** The message as it is kept: of one that gets no turn, next to nothing. */
@@ -378,9 +269,13 @@ export class Lane {
     return this.atHand.tasks.admit(item);
   }
 
-  private makeWorkload(): LaneWorkload {
+  protected override makeKey(): SessionTokens {
+    return keyOfLane(this.id, this.home.shard);
+  }
+
+  protected override makeWorkload(): LaneWorkload {
     const made = new LaneWorkload(this, this.options, this.restedAtSeq);
-    if (this.isOpen) made.backlog.begin(this.head.nextSequence);
+    if (this.isOpen) made.backlog.begin(this.head.nextSequence, this.head.wentOn);
     if (this.home.state === 'closed') made.backlog.close();
     return made;
   }
@@ -394,7 +289,7 @@ export class Lane {
     this.unfenced = undefined;
     if (this.workload === undefined) return;
     this.workload.backlog.dropDecided(loaded.head);
-    this.workload.backlog.follow(loaded.head.nextSequence);
+    this.workload.backlog.follow(loaded.head.nextSequence, loaded.head.wentOn);
     this.workload.tasks?.follow();
   }
 }

@@ -102,7 +102,7 @@ export class LookAhead {
   private async askSome(lanes: readonly Lane[]): Promise<void> {
     const { source, clock, log, drive } = this.options;
     for (const lane of lanes) this.wanted.delete(lane);
-    const askedAt = clock.now();
+    const askedAt = clock.monotonic();
     try {
       const lastSeqs = await source.lastSeqs(lanes.map(({ key }) => key));
       for (const [i, lane] of lanes.entries()) {
@@ -138,7 +138,7 @@ export class LookAhead {
       for (const [i, lane] of lanes.entries()) {
         if ((lastSeqs[i] ?? 0) > lane.knownUpTo) this.read(lane);
         // Its window may have ended, or the clock of a gap may not have begun, before its shard was read no further.
-        else if (needsReadingAhead(lane, clock.now())) this.options.drive(lane);
+        else if (needsReadingAhead(lane, clock.monotonic())) this.options.drive(lane);
       }
     } catch (error) {
       log.debug({ error: String(error) }, 'the broker does not tell what is new of the sessions that run');
@@ -208,7 +208,7 @@ export class LookAhead {
 
   private async readAll(lane: Lane): Promise<void> {
     const { source, clock, log } = this.options;
-    const askedAt = clock.now();
+    const askedAt = clock.monotonic();
     try {
       if (!isKnown(lane)) return;
       for await (const raw of source.messagesOf(lane.key, lane.knownUpTo + 1)) {

@@ -2,9 +2,11 @@ import { makeRunId, type QueueSettings, type RunInWork } from '#contracts';
 import type { Batch } from './batch.js';
 import { isDecided, MAX_DONE_RANGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
-import { runAfterCrash } from './lane-recovery.js';
+import { mayHaveRun, runAfterCrash } from './lane-recovery.js';
+import { withinHoles } from './cursor-bound.js';
 import { LaneRun } from './lane-run.js';
 import type { Lane } from './lane.js';
+import { MAX_SEQS_OF_RUNS, maxRunsInRecord, withinRecord } from './record-bounds.js';
 import { takeParallel } from './take-batch.js';
 
 /**
@@ -89,9 +91,9 @@ export class ParallelRuns {
     return this.all.some((run) => run.isIncomplete);
   }
 
-  /** Times (ms since the epoch) of next attempts. */
-  get retriesAt(): readonly number[] {
-    return this.all.flatMap(({ retryAt }) => retryAt ?? []);
+  /** When next attempts are due, by the clock of the lanes. */
+  retriesAt(now: number): readonly number[] {
+    return this.all.flatMap((run) => run.dueAt(now) ?? []);
   }
 
   /** Every run that may begin now, the frozen ones first. */
@@ -114,7 +116,8 @@ export class ParallelRuns {
     const running = this.running.length;
     const again = this.all.length - running;
     if (again >= MAX_AGAIN) return 0;
-    return Math.max(0, Math.min(limitOf(queueing) - running, MAX_PARALLEL_RUNS - this.all.length));
+    const maxRuns = Math.min(MAX_PARALLEL_RUNS, maxRunsInRecord(this.lane.id));
+    return Math.max(0, Math.min(limitOf(queueing) - running, maxRuns - this.all.length));
   }
 
   /** Some message waits that could be a run. */
@@ -138,12 +141,11 @@ export class ParallelRuns {
   }
 
   /** A dead owner may have begun any of them, and as many more as may run beside each other with messages up to `upTo`. */
-  assumeCrash(upTo: number, now: number): void {
+  assumeCrash(upTo: number, wallNow: number): void {
     const { head } = this.lane;
     this.all = (head.runs ?? []).map((run) => {
       const frozen = new ParallelRun(this.lane, this);
-      // Not one whose time has not come.
-      const after = (run.notBefore ?? 0) > now ? undefined : runAfterCrash(run);
+      const after = mayHaveRun(run, wallNow) ? runAfterCrash(run) : undefined;
       frozen.next = after?.run ?? { ...run };
       frozen.mustRecord = after?.hasCrashed ?? false;
       frozen.isCondemned = after?.isCondemned ?? false;
@@ -223,7 +225,15 @@ export class ParallelRuns {
     const waiting = this.unclaimed;
     const [first] = waiting;
     const room = first === undefined ? 0 : this.roomFor(first.queueing);
-    return room === 0 ? [] : takeParallel(waiting, room).slice(0, this.lane.maxBatch);
+    if (room === 0) return [];
+    const items = withinRecord(takeParallel(waiting, room), Math.min(this.lane.maxBatch, this.roomForSeqs));
+    return withinHoles(this.lane, items);
+  }
+
+  /** How many messages a run more may have: those of all runs stand in every record once they come again. */
+  private get roomForSeqs(): number {
+    const count = this.all.reduce((sum, { batch, next }) => sum + (batch?.items ?? next?.seqs ?? []).length, 0);
+    return Math.max(1, MAX_SEQS_OF_RUNS - count);
   }
 
   /** `concurrent` messages that wait and belong to no run yet. */

@@ -119,7 +119,7 @@ export function draftTurn(
     return why === undefined ? decided : { ...decided, reason: why };
   });
   // Field by field: every turn makes one, and spreads in the middle of a literal take longer than all the rest.
-  const { upto, done, nextSequence, children, relayed, run: next, state, runs, holder } = head;
+  const { upto, done, nextSequence, children, relayed, run: next, state, runs, holder, wentOn } = head;
   const record: TurnRecord = {
     v: 1,
     kind: 'turn',
@@ -142,6 +142,7 @@ export function draftTurn(
   if (state !== undefined) record.state = state;
   if (runs !== undefined) record.runs = runs;
   if (holder !== undefined) record.holder = holder;
+  if (wentOn !== undefined) record.wentOn = wentOn;
   if (error !== undefined) record.error = error;
   const body = JSON.stringify(record);
   const bytes = Buffer.byteLength(body);
@@ -196,7 +197,17 @@ function cutBeside(lane: Lane, about: LaneRun | undefined): RunInWork[] {
 }
 
 type FieldOfHead =
-  'upto' | 'done' | 'nextSequence' | 'run' | 'runs' | 'holder' | 'children' | 'relayed' | 'state' | 'stateSeq';
+  | 'upto'
+  | 'done'
+  | 'nextSequence'
+  | 'wentOn'
+  | 'run'
+  | 'runs'
+  | 'holder'
+  | 'children'
+  | 'relayed'
+  | 'state'
+  | 'stateSeq';
 /** A field more in `Head` does not compile before it has its place in `headAfter` too. */
 type KnownHead = Exclude<keyof Head, FieldOfHead> extends never ? Head : never;
 
@@ -222,6 +233,8 @@ function headAfter(
   if (state !== undefined) head.state = state;
   if (left.length > 0) head.runs = left;
   if (isHeldOn) head.holder = worker;
+  const { wentOn } = lane.backlog;
+  if (wentOn !== undefined && nextSequence !== null && wentOn.to > nextSequence) head.wentOn = wentOn;
   return head;
 }
 

@@ -34,6 +34,8 @@ export class ReleaseOrder {
     if (number === undefined) return this.place([item]);
     // What runs beside others has no order; its number is seen all the same.
     if (isParallel(item.queueing.strategy)) return this.place([item, ...this.buffer.pass(number)]);
+    // It is known to be late, though its number may be ahead of those that still wait.
+    if (item.isLate === true) return this.place([item, ...this.buffer.pass(number)]);
     return this.place(this.buffer.admit(item, number));
   }
 

@@ -1,17 +1,18 @@
-import { describeThrown, type CancelTarget, type Clock, type RunInWork, type SessionTokens } from '#contracts';
+import type { CancelTarget, Clock, RunInWork, SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
 import { isMeant } from './lane-cancel.js';
-import { nextAttempt, runOf, type Batch } from './batch.js';
+import type { Batch } from './batch.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
 import type { RecordStore, TurnRunner } from './lane-ports.js';
 import type { AttemptEnd, Settled } from './task-ports.js';
+import type { LaneTime } from './lane-time.js';
 import type { LaneRefill } from './lane-refill.js';
 import { laneId } from './lane-id.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
 import { Quarantine } from './quarantine.js';
 import { RunTable } from './run-table.js';
-import { dead, settle, type Again, type Ending } from './settlement.js';
+import { TurnEndings } from './turn-endings.js';
 import { TurnExecution, type ExecutedTurn } from './turn-execution.js';
 
 /**
@@ -29,6 +30,7 @@ export interface RunningTurnsOptions {
   readonly store: RecordStore;
   readonly turns: TurnRunner;
   readonly clock: Clock;
+  readonly time: LaneTime;
   readonly random: () => number;
   readonly worker: string;
   readonly mayStart: (shard: number) => boolean;
@@ -53,6 +55,7 @@ class RunningTurn {
 export class RunningTurns {
   private readonly turns = new RunTable<RunningTurn>();
   private readonly quarantine = new Quarantine();
+  private readonly endings: TurnEndings;
   private endListeners: (() => void)[] = [];
   private leakedTurns = 0;
   private discardedTurns = 0;
@@ -64,7 +67,9 @@ export class RunningTurns {
     private readonly onTaken: (lane: Lane, batch: Batch) => void,
     /** Its turn runs. While that was prepared the lane could write nothing, and an order to it found nothing to stop. */
     private readonly onPrepared: (lane: Lane) => void,
-  ) {}
+  ) {
+    this.endings = new TurnEndings(options, writer);
+  }
 
   get count(): number {
     return this.turns.size;
@@ -205,7 +210,7 @@ export class RunningTurns {
         turn.abandon();
         // Those of one session go one after another.
         while (run.lane.writing !== undefined) await run.lane.writing.catch(() => {});
-        if (run.batch !== undefined && run.isWhole) await this.writer.again(run, nextAttempt(run.batch));
+        if (run.batch !== undefined && run.isWhole) await this.endings.handBack(run, run.batch);
       }),
     );
   }
@@ -216,7 +221,7 @@ export class RunningTurns {
     const isComplete = lane.hasParallel || lane.toRead.length === 0;
     const first = isComplete ? run.toRecord() : undefined;
     if (!isComplete || first !== undefined) return this.afterPreparing(run, turn, this.prepare(run, first, isComplete));
-    this.execute(run, turn, run.take(this.options.clock.now()));
+    this.execute(run, turn, run.take(this.options.time.now()));
   }
 
   private afterPreparing(run: LaneRun, turn: RunningTurn, preparing: Promise<Batch | undefined>): void {
@@ -234,7 +239,7 @@ export class RunningTurns {
   private async prepare(run: LaneRun, known: RunInWork | undefined, isComplete: boolean): Promise<Batch | undefined> {
     if (!isComplete && !(await this.readAgain(run))) return undefined;
     const first = known ?? run.toRecord();
-    return first === undefined ? run.take(this.options.clock.now()) : await this.record(run, first);
+    return first === undefined ? run.take(this.options.time.now()) : await this.record(run, first);
   }
 
   private execute(run: LaneRun, turn: RunningTurn, batch: Batch): void {
@@ -311,81 +316,62 @@ export class RunningTurns {
   private mayGoOn(run: LaneRun): boolean {
     const { lane } = run;
     const isOurs = lane.home.state === 'open' && !lane.isStopped && this.options.mayStart(lane.home.shard);
-    const mayBegin = run.isParallel || lane.backlog.controls.length === 0;
-    return isOurs && mayBegin && run.canTake(this.options.clock.now());
+    const mayBegin = run.isParallel || lane.mayBeginInTurn;
+    return isOurs && mayBegin && run.canTake(this.options.time.now());
   }
 
   /** The batch, taken in the moment in which the record stands; undefined when the lane cannot go on with it. */
   private async record(run: LaneRun, content: RunInWork): Promise<Batch | undefined> {
-    const { log, clock } = this.options;
+    const { log, time } = this.options;
     const { runId, attempt, crashes, quarantined = false } = content;
     log.warn({ runId, attempt, crashes, quarantined }, 'a turn runs again whose worker is gone');
     let batch: Batch | undefined;
-    await this.writer.before(run, content, () => {
-      if (this.mayGoOn(run)) batch = run.take(clock.now());
+    const result = await this.writer.before(run, content, () => {
+      if (this.mayGoOn(run)) batch = run.take(time.now());
       return batch !== undefined;
     });
+    if (result === 'unsendable') throw new Error('what has to stand before a turn cannot be sent');
     return batch;
   }
 
   private async condemn(run: LaneRun, batch: Batch): Promise<void> {
-    const message = `it ended its worker ${batch.crashes + 1} times, the last time while it ran alone`;
-    const at = this.options.clock.now();
-    const ending = dead({ name: 'worker_crashed', message });
-    const result = await this.end(run, batch, ending, { startedAt: at, endedAt: at }, STOPPED);
+    const result = await this.endings.condemn(run, batch, STOPPED);
+    if (result === 'unsendable') throw new Error('the record of a condemned turn cannot be sent');
     this.settled(run, batch, result === 'won' ? 'ended' : 'discarded', STOPPED);
   }
 
   private commit(run: LaneRun, turn: RunningTurn, batch: Batch, executed: ExecutedTurn): void {
-    const { clock, random, turns } = this.options;
-    const { lane } = run;
-    const settlement = settle(executed.outcome, batch, turns.policyOf(lane.key), clock.now(), random());
+    const settlement = this.endings.settle(run, batch, executed);
     const isEnd = settlement.kind === 'end';
     const writing = isEnd
-      ? this.end(run, batch, settlement, executed.times, executed)
-      : this.again(run, batch, settlement, executed);
+      ? this.endings.end(run, batch, settlement, executed.times, executed)
+      : this.endings.again(run, batch, settlement, executed);
     writing
       .then((result) => {
-        if (result === 'lost') this.countDiscarded(batch.runId);
-        const next = lane.home.state === 'closed' ? 'again-elsewhere' : 'again';
-        const stands = isEnd ? 'ended' : next;
-        this.settled(run, batch, result === 'won' ? stands : 'discarded', executed);
-        this.ended(run, turn);
+        if (result === 'unsendable') return this.giveUp(run, turn, batch, executed);
+        this.committed(run, turn, batch, executed, isEnd, result);
       })
       .catch((error: unknown) => this.failed(run, turn, error));
   }
 
-  private again(run: LaneRun, batch: Batch, settlement: Again, { isLeaked }: AttemptEnd): Promise<WriteResult> {
-    const { log, turns } = this.options;
-    const { attempt, failures, notBefore, laterSince, error } = settlement;
-    log.warn({ runId: batch.runId, attempt, error: error.name, notBefore }, 'turn failed and runs again');
-    const later = laterSince === undefined ? {} : { laterSince };
-    const { laterSince: _former, ...former } = runOf(batch);
-    // A handler that is still at work goes on with what it holds: nobody else may have that.
-    const tasks = isLeaked ? [] : (turns.tasks?.heldTasks(batch.runId) ?? []);
-    const held = tasks.length === 0 ? {} : { tasks: [...tasks] };
-    return this.writer.again(run, { ...former, attempt, failures, notBefore, ...later, ...held });
+  private async giveUp(run: LaneRun, turn: RunningTurn, batch: Batch, executed: ExecutedTurn): Promise<void> {
+    const result = await this.endings.giveUp(run, batch, executed);
+    this.committed(run, turn, batch, executed, true, result);
   }
 
-  private end(
+  private committed(
     run: LaneRun,
+    turn: RunningTurn,
     batch: Batch,
-    ending: Ending,
-    times: ExecutedTurn['times'],
-    { isLeaked }: AttemptEnd,
-  ): Promise<WriteResult> {
-    const { tasks } = this.options.turns;
-    const tell =
-      tasks === undefined
-        ? undefined
-        : (how: Ending): Promise<void> | undefined => tasks.ending(run.lane.key, batch, how, { isLeaked });
-    return this.writer.turn(run, batch, ending, times, tell).catch(async (error: unknown) => {
-      // A bug or a value that JSON cannot hold: the turn fails, the lane goes on.
-      const { message } = describeThrown(error);
-      this.options.log.error({ runId: batch.runId, error: message }, 'the record of a turn cannot be made');
-      while (run.lane.writing !== undefined) await run.lane.writing.catch(() => {});
-      return this.writer.turn(run, batch, dead({ name: 'record_failed', message }), times, tell);
-    });
+    executed: ExecutedTurn,
+    isEnd: boolean,
+    result: WriteResult,
+  ): void {
+    if (result === 'lost') this.countDiscarded(batch.runId);
+    const next = run.lane.home.state === 'closed' ? 'again-elsewhere' : 'again';
+    const stands = isEnd ? 'ended' : next;
+    this.settled(run, batch, result === 'won' ? stands : 'discarded', executed);
+    this.ended(run, turn);
   }
 
   private settled({ lane }: LaneRun, batch: Batch, how: Settled, { isLeaked }: AttemptEnd): void {

@@ -1,8 +1,10 @@
 import { makeRunId, type RunInWork } from '#contracts';
 import { isDecided } from './head.js';
 import type { InboxItem } from './inbox-item.js';
+import { isAtHolesBound, withinHoles } from './cursor-bound.js';
 import { LaneRun } from './lane-run.js';
 import { runAfterCrash } from './lane-recovery.js';
+import { withinRecord } from './record-bounds.js';
 import { takeBatch, upToTask } from './take-batch.js';
 import { hasWindow } from './strategy-table.js';
 import { firstWindow } from './waiting-window.js';
@@ -51,7 +53,7 @@ export class SerialRun extends LaneRun {
     this.clear();
   }
 
-  /** Time (ms since the epoch) at which the window of the next batch is over, while one is open. */
+  /** When the window of the next batch is over, by the clock of the lanes, while one is open. */
   get windowEndsAt(): number | undefined {
     const { serialWaiting } = this.lane;
     const [oldest] = serialWaiting;
@@ -60,8 +62,9 @@ export class SerialRun extends LaneRun {
     if (oldest === undefined || !isFree || this.begunItems.length > 0) return undefined;
     const sharing = this.lane.tasks === undefined ? serialWaiting : upToTask(serialWaiting);
     const { endsAt } = firstWindow(sharing, oldest.queueing, this.lane.busyUntil);
+    if (endsAt === 0) return undefined;
     // The broker's clock may be ahead of ours by more than a window.
-    return endsAt === 0 ? undefined : Math.min(endsAt, this.lane.lastArrivalAt + oldest.queueing.debounceMs);
+    return Math.min(endsAt - this.lane.wallAheadMs, this.lane.lastArrivalAt + oldest.queueing.debounceMs);
   }
 
   /**
@@ -114,20 +117,25 @@ export class SerialRun extends LaneRun {
     Object.assign(this, { next, mustRecord, isCondemned });
   }
 
-  override end(now: number): void {
-    if (this.batch !== undefined) this.lane.busyUntil = now;
+  override end(wallNow: number): void {
+    if (this.batch !== undefined) this.lane.busyUntil = wallNow;
     this.putBack();
     this.follow(this.lane.head.run);
   }
 
   protected override pick(): InboxItem[] {
-    const items = takeBatch(this.lane.serialWaiting, this.lane.busyUntil);
-    return items.slice(0, this.lane.maxBatch);
+    const { lane } = this;
+    if (isAtHolesBound(lane)) {
+      const { undecidedFrom } = lane;
+      return lane.serialWaiting.filter(({ seq }) => seq === undecidedFrom);
+    }
+    const items = takeBatch(lane.serialWaiting, lane.busyUntil);
+    return [...withinHoles(lane, items.length === 1 ? items : withinRecord(items, lane.maxBatch))];
   }
 
   protected override mayBeginFresh(now: number): boolean {
     if (this.isWindowUnread) return false;
-    if (this.lane.serialWaiting.length > 0) return (this.windowEndsAt ?? 0) <= now;
+    if (this.lane.serialWaiting.length > 0) return (this.windowEndsAt ?? 0) <= now && this.mayMakeHole;
     return !this.lane.hasParallel && this.lane.backlog.beyond.length > 0;
   }
 
@@ -139,6 +147,11 @@ export class SerialRun extends LaneRun {
     // One batch at a time: what waits behind it was not begun.
     this.maybeBegunUpTo = 0;
     this.mustRecord = true;
+  }
+
+  /** Asked at every step of a lane: nearly every lane has no hole at all. */
+  private get mayMakeHole(): boolean {
+    return this.lane.head.done.length === 0 || this.pick().length > 0;
   }
 
   /** The batch that a dead owner may have begun without a sign. */

@@ -71,7 +71,7 @@ it('L2 nobody without a mark stands behind a higher number, whatever is taken, p
         if (what === 'add') left.add(i + 1);
         if (what === 'take' && taken.length === 0) line.take((taken = line.waiting.slice(0, 2)));
         if (what === 'put back') line.putBack(taken.splice(0));
-        if (what === 'give up') line.giveUpGaps(i * GAP_TIMEOUT_MS, line.earlyCount > 2);
+        if (what === 'give up') line.giveUpGaps(i * GAP_TIMEOUT_MS, line.earlyCount > 2, 0);
         if (what === 'begun' && line.hasNumbers && taken.length === 0) {
           const batch = known.filter((_each, at) => picks[at] === true).map(({ seq }) => seq);
           line.begun(batch.toReversed());

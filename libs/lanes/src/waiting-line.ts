@@ -2,7 +2,8 @@ import type { Head } from '#contracts';
 import { isDecided } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import { ReleaseOrder } from './release-order.js';
-import { numberOf, type Gap } from './reorder-buffer.js';
+import { markedLate, numberOf, type Gap } from './reorder-buffer.js';
+import { isParallel } from './strategy-table.js';
 
 /**
  * The messages of a lane that wait and are kept as a whole, in the order in which they may be handled: that of the inbox, or
@@ -14,6 +15,8 @@ import { numberOf, type Gap } from './reorder-buffer.js';
  */
 export class WaitingLine {
   waiting: InboxItem[] = [];
+  /** Up to which number it went on without some, and how far the inbox was read then. */
+  wentOn: Head['wentOn'];
   /** Until the head is known, nobody knows which number is due. */
   private nextNumber: number | null | undefined;
   /** Only where numbered messages came. */
@@ -40,7 +43,8 @@ export class WaitingLine {
     return oldest;
   }
 
-  add(item: InboxItem): void {
+  add(read: InboxItem): void {
+    const item = this.isLate(read) ? markedLate(read) : read;
     const isNumbered = this.nextNumber !== undefined && numberOf(item) !== undefined;
     if (isNumbered) this.order ??= new ReleaseOrder(this.nextNumber ?? null, this.waiting.at(-1)?.seq ?? 0);
     // Most lines have one message: an array that was grown has room for seventeen.
@@ -57,8 +61,9 @@ export class WaitingLine {
   }
 
   /** The head is known: `next` is the number that is due. */
-  begin(next: number | null): void {
+  begin(next: number | null, wentOn?: Head['wentOn']): void {
     this.nextNumber = next;
+    this.followGoing(wentOn);
     if (!this.waiting.some((item) => numberOf(item) !== undefined)) return;
     const all = this.waiting;
     this.waiting = [];
@@ -66,8 +71,9 @@ export class WaitingLine {
   }
 
   /** A record says which number is due. */
-  follow(next: number | null): void {
+  follow(next: number | null, wentOn?: Head['wentOn']): void {
     this.nextNumber = next;
+    this.followGoing(wentOn);
     if (this.order === undefined) return;
     // While another process had the session it went on without them, and nobody here could know.
     if (next !== null) this.waiting = this.order.markLate(this.waiting, next);
@@ -89,10 +95,12 @@ export class WaitingLine {
   }
 
   /** Goes on without the numbers that early messages have waited for long enough, or that there is no room to wait for. */
-  giveUpGaps(now: number, isFull: boolean): readonly Gap[] {
+  giveUpGaps(now: number, isFull: boolean, readTo: number): readonly Gap[] {
     if (this.order === undefined) return [];
     const { released, gaps } = this.order.giveUp(now, isFull);
     this.waiting.push(...released);
+    const last = gaps.at(-1);
+    if (last !== undefined) this.wentOn = { to: numberOf(last.item) ?? 0, readTo };
     return gaps;
   }
 
@@ -143,6 +151,17 @@ export class WaitingLine {
   dropDecided(head: Head): void {
     if (this.waiting.length > 0) this.waiting = this.waiting.filter(({ seq }) => !isDecided(head, seq));
     this.order?.forget((seq) => isDecided(head, seq));
+  }
+
+  private followGoing(wentOn: Head['wentOn']): void {
+    if (wentOn !== undefined && wentOn.to > (this.wentOn?.to ?? 0)) this.wentOn = wentOn;
+  }
+
+  /** A former owner went on without it. By the numbers alone it could have waited in time, behind another route's. */
+  private isLate(item: InboxItem): boolean {
+    if (this.wentOn === undefined || item.seq <= this.wentOn.readTo) return false;
+    const number = isParallel(item.queueing.strategy) ? undefined : numberOf(item);
+    return number !== undefined && number < this.wentOn.to;
   }
 
   /** These were released and wait on, but nobody here will see them again. */

@@ -1,0 +1,109 @@
+import { expect, it } from 'vitest';
+import { Names } from '#contracts';
+import type { KeyEntry, KeyWrite } from '#jetstream';
+import { silentLogger } from '#telemetry';
+import { ManualClock } from '#testing';
+import { IdsBehindDead } from './ids-behind-dead.client.js';
+
+const names = new Names('lk', 64);
+const key = names.sessionTokens('main', 's');
+const WINDOW_MS = 900_000;
+
+/** A bucket as the broker keeps it, and those that hear of its writes. */
+class Bucket {
+  readonly entries = new Map<string, KeyEntry>();
+  readonly listeners = new Set<(key: string, value: string) => void>();
+  isAway = false;
+  /** What the next writes come to, before the bucket answers as it should. */
+  readonly faults: KeyWrite[] = [];
+
+  read(name: string): Promise<KeyEntry | undefined> {
+    return Promise.resolve(this.entries.get(name));
+  }
+  readMany(): Promise<KeyEntry[]> {
+    return this.isAway ? Promise.reject(new Error('away')) : Promise.resolve([...this.entries.values()]);
+  }
+  onWrite(_pattern: string, listener: (key: string, value: string) => void): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+  write(name: string, value: string, { expected }: { expected: number }): Promise<KeyWrite> {
+    const fault = this.faults.shift();
+    if (fault !== undefined) return Promise.resolve(fault);
+    if ((this.entries.get(name)?.revision ?? 0) !== expected) return Promise.resolve({ kind: 'conflict' });
+    const revision = expected + 1;
+    this.entries.set(name, { key: name, value, revision });
+    for (const listener of this.listeners) listener(name, value);
+    return Promise.resolve({ kind: 'written', revision });
+  }
+}
+
+async function setUp(bucket = new Bucket()) {
+  const clock = new ManualClock();
+  const up = new Set<() => void>();
+  const connection = {
+    isUp: true,
+    whenUp: () => Promise.resolve(),
+    onUp: (listener: () => void) => {
+      up.add(listener);
+      return () => void up.delete(listener);
+    },
+  };
+  const ids = new IdsBehindDead({ connection, bucket, names, windowMs: WINDOW_MS, clock, log: silentLogger });
+  await ids.start();
+  return { ids, bucket, clock, connection, comeBack: () => up.forEach((listener) => listener()), listening: up };
+}
+
+it('what one process writes down the others know, and one that starts later too', async () => {
+  const one = await setUp();
+  const other = await setUp(one.bucket);
+  await one.ids.remember(key, 'm', 5);
+  const late = await setUp(one.bucket);
+  for (const { ids } of [one, other, late]) expect([ids.deadSeqOf(key, 'm'), ids.deadSeqOf(key, 'n')]).toEqual([5, 0]);
+  expect(one.ids.deadSeqOf(names.sessionTokens('main', 't'), 'm')).toBe(0);
+});
+
+it('the last dead message counts, whoever writes first', async () => {
+  const one = await setUp();
+  const other = await setUp(one.bucket);
+  await Promise.all([one.ids.remember(key, 'm', 9), other.ids.remember(key, 'm', 5)]);
+  for (const { ids } of [one, other, await setUp(one.bucket)]) expect(ids.deadSeqOf(key, 'm')).toBe(9);
+});
+
+it('is forgotten when the broker forgets it, and not sooner for a clock that is set', async () => {
+  const { ids, clock } = await setUp();
+  await ids.remember(key, 'm', 5);
+  clock.setWall(WINDOW_MS * 2);
+  await clock.advance(WINDOW_MS);
+  expect(ids.deadSeqOf(key, 'm')).toBe(5);
+  await clock.advance(1);
+  expect(ids.deadSeqOf(key, 'm')).toBe(0);
+});
+
+it('a write without a clear answer is tried again; without a connection it is a 503 that names the id', async () => {
+  const { ids, bucket, connection } = await setUp();
+  bucket.faults.push({ kind: 'unclear' }, { kind: 'conflict' });
+  await ids.remember(key, 'm', 5);
+  expect(ids.deadSeqOf(key, 'm')).toBe(5);
+  connection.isUp = false;
+  bucket.faults.push({ kind: 'unclear' });
+  await expect(ids.remember(key, 'n', 6)).rejects.toMatchObject({
+    problem: { status: 503, extra: { messageId: 'n' } },
+  });
+});
+
+it('what was written in an outage is read when the connection is back', async () => {
+  const bucket = new Bucket();
+  bucket.isAway = true;
+  const { ids, comeBack, listening } = await setUp(bucket);
+  bucket.listeners.clear();
+  await (await setUp(bucket)).ids.remember(key, 'm', 5);
+  expect(ids.deadSeqOf(key, 'm')).toBe(0);
+  bucket.isAway = false;
+  comeBack();
+  await Promise.resolve();
+  await Promise.resolve();
+  expect(ids.deadSeqOf(key, 'm')).toBe(5);
+  ids.stop();
+  expect(listening.size).toBe(0);
+});

@@ -1,0 +1,109 @@
+import { dedupId, type Clock, type Names, type SessionTokens } from '#contracts';
+import { brokerUnavailable } from '#http';
+import type { BrokerConnection, KeyBucket } from '#jetstream';
+import type { Logger } from '#telemetry';
+import { PATIENCE_MS, pauseForBroker } from './broker-pause.client.js';
+
+export interface IdsBehindDeadOptions {
+  readonly connection: Pick<BrokerConnection, 'isUp' | 'whenUp' | 'onUp'>;
+  readonly bucket: Pick<KeyBucket, 'read' | 'readMany' | 'onWrite' | 'write'>;
+  readonly names: Names;
+  readonly windowMs: number;
+  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly log: Logger;
+}
+
+interface Known {
+  readonly deadSeq: number;
+  /** By a clock that is never set - ms. */
+  readonly heardAt: number;
+}
+
+/** It is looked through for what is over when it has grown by this factor. */
+const GROWTH = 2;
+const LEAST_TO_SWEEP = 1_024;
+
+/**
+ * Which ids were stored again behind a dead message of theirs, for as long as the broker remembers that.
+ *
+ * The broker knows each of the two under another id, and forgets the first one sooner. A repetition after that would be stored
+ * a third time, though the second was acknowledged within the window. So the ingress process that stores behind a dead one
+ * writes that down before it acknowledges, and every other one hears of it and begins behind the same dead one.
+ *
+ * Nearly always this is empty, and costs a message nothing.
+ */
+export class IdsBehindDead {
+  private readonly known = new Map<string, Known>();
+  private sweepAt = LEAST_TO_SWEEP;
+  private readonly stops: (() => void)[] = [];
+
+  constructor(private readonly options: IdsBehindDeadOptions) {}
+
+  /** Hears from here on of what others write, and reads what they wrote before. Never rejects. */
+  async start(): Promise<void> {
+    const { connection, bucket, names } = this.options;
+    const every = names.behindDeadKey('*');
+    this.stops.push(bucket.onWrite(every, (name, value) => this.hear(name, value)));
+    // What was written in an outage was not heard.
+    this.stops.push(connection.onUp(() => void this.readAll()));
+    await this.readAll();
+  }
+
+  stop(): void {
+    for (const stop of this.stops.splice(0)) stop();
+  }
+
+  /** The dead message behind which this id was stored last; 0 = none that is known. */
+  deadSeqOf(key: SessionTokens, messageId: string): number {
+    if (this.known.size === 0) return 0;
+    const { clock, windowMs } = this.options;
+    const found = this.known.get(this.nameOf(key, messageId));
+    return found === undefined || clock.monotonic() - found.heardAt > windowMs ? 0 : found.deadSeq;
+  }
+
+  /** To be called before a message is acknowledged that stands behind a dead one. Throws a 503 when it cannot be written. */
+  async remember(key: SessionTokens, messageId: string, deadSeq: number): Promise<void> {
+    const { connection, bucket } = this.options;
+    const name = this.nameOf(key, messageId);
+    const deadline = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const found = await bucket.read(name).catch(() => undefined);
+      const stands = Number(found?.value ?? 0);
+      const write = await bucket.write(name, String(Math.max(stands, deadSeq)), { expected: found?.revision ?? 0 });
+      if (write.kind === 'written') return this.hear(name, String(deadSeq));
+      if (!connection.isUp || performance.now() >= deadline)
+        throw brokerUnavailable('The broker did not take which message it repeats', messageId);
+      if (write.kind === 'unclear') await pauseForBroker(connection, deadline);
+    }
+  }
+
+  private async readAll(): Promise<void> {
+    const { bucket, names, log } = this.options;
+    try {
+      for (const { key, value } of await bucket.readMany([names.behindDeadKey('*')])) this.hear(key, value ?? '');
+    } catch (error) {
+      log.debug(
+        { error: String(error) },
+        'the ids behind dead messages cannot be read: what is written from now on is heard',
+      );
+    }
+  }
+
+  private hear(name: string, value: string): void {
+    const deadSeq = Number(value);
+    if (!Number.isSafeInteger(deadSeq) || deadSeq <= 0) return;
+    const before = this.known.get(name)?.deadSeq ?? 0;
+    this.known.set(name, { deadSeq: Math.max(before, deadSeq), heardAt: this.options.clock.monotonic() });
+    if (this.known.size >= this.sweepAt) this.sweep();
+  }
+
+  private sweep(): void {
+    const before = this.options.clock.monotonic() - this.options.windowMs;
+    for (const [name, { heardAt }] of this.known) if (heardAt < before) this.known.delete(name);
+    this.sweepAt = Math.max(LEAST_TO_SWEEP, this.known.size * GROWTH);
+  }
+
+  private nameOf(key: SessionTokens, messageId: string): string {
+    return this.options.names.behindDeadKey(dedupId(key, messageId));
+  }
+}

@@ -1,0 +1,99 @@
+import { expect, it } from 'vitest';
+import { MAX_DONE_RANGES } from './head.js';
+import { cancelOrder } from './lane-process.fixture.js';
+import { settled } from './lane-runner.fixture.js';
+import { setUpSession } from './lane-strategies.fixture.js';
+
+/** Twice the bound, and some more. */
+const COUNT = 2_200;
+
+/** A session whose turn runs, with many messages behind it. */
+function setUpLong(...[queueing]: Parameters<typeof setUpSession>) {
+  const session = setUpSession(queueing, { laneBuffer: COUNT * 3 });
+  const { records, turns } = session;
+  const mostHoles = (): number => Math.max(...records.of('a').map(({ done }) => done.length));
+  /** Many at once: what comes of them comes of all together. */
+  const sendMany = async (from: number, to: number, body: (seq: number) => object | string): Promise<void> => {
+    for (let seq = from; seq <= to; seq++) void session.send(seq, body(seq));
+    for (let i = 0; i < 4; i++) await settled();
+  };
+  /** Until nothing runs any more. */
+  const endAll = async (): Promise<void> => {
+    for (let turn = turns.active.get('a'); turn !== undefined; turn = turns.active.get('a')) {
+      turn.end();
+      await settled();
+    }
+  };
+  return { ...session, sendMany, mostHoles, endAll };
+}
+
+it('every second message is cancelled while a turn runs: the holes stay within their bound, and none that is meant is run', async () => {
+  const { send, sendMany, records, decisions, mostHoles, endAll, turns } = setUpLong({ strategy: 'fifo' });
+  await send(1);
+  await sendMany(2, COUNT, () => ({}));
+  const meant = Array.from({ length: COUNT / 2 - 1 }, (_, i) => 2 * i + 3);
+  await sendMany(COUNT + 1, COUNT + meant.length, (seq) =>
+    cancelOrder({ what: 'message', seq: meant[seq - COUNT - 1] ?? 0 }),
+  );
+  expect(mostHoles()).toBeGreaterThan(MAX_DONE_RANGES - 10);
+  await endAll();
+  expect(mostHoles()).toBeLessThanOrEqual(MAX_DONE_RANGES);
+  expect(
+    decisions()
+      .flatMap(([seq, decision]) => (decision === 'cancelled' ? [seq] : []))
+      .toSorted((a, b) => Number(a) - Number(b)),
+  ).toEqual(meant);
+  expect(new Set(turns.started.flatMap(({ seqs }) => seqs)).size).toBe(COUNT - meant.length);
+  expect(records.head('a').head).toMatchObject({ upto: COUNT + meant.length, done: [] });
+}, 60_000);
+
+it('a cancel of the session reaches what runs at the bound too, and all that waits', async () => {
+  const { send, sendMany, records, mostHoles, endAll, turns } = setUpLong({ strategy: 'fifo' });
+  await send(1);
+  await sendMany(2, COUNT, () => ({}));
+  await sendMany(COUNT + 1, COUNT * 1.5 - 2, (seq) => cancelOrder({ what: 'message', seq: (seq - COUNT) * 2 + 1 }));
+  await send(COUNT * 3, cancelOrder({ what: 'session' }));
+  expect(turns.active.get('a')?.signal.aborted).toBe(true);
+  await endAll();
+  for (let i = 0; i < 50; i++) await settled();
+  expect(turns.started.length).toBe(1);
+  expect(records.head('a').head).toMatchObject({ upto: COUNT * 3, done: [] });
+  expect(mostHoles()).toBeLessThanOrEqual(MAX_DONE_RANGES);
+}, 60_000);
+
+it('numbers in another order than that of the inbox: at the bound the oldest message goes on, and those before it are late', async () => {
+  const { send, sendMany, records, mostHoles, endAll, turns } = setUpLong({
+    strategy: 'fifo',
+    gapTimeoutMs: 3_600_000,
+  });
+  await send(1, { sequence: 1 });
+  // Every second one has a number behind all the others.
+  await sendMany(2, COUNT, (seq) => ({ sequence: seq % 2 === 0 ? 1 + COUNT + seq : 1 + (seq - 1) / 2 }));
+  await endAll();
+  expect(mostHoles()).toBeGreaterThan(MAX_DONE_RANGES - 10);
+  expect(mostHoles()).toBeLessThanOrEqual(MAX_DONE_RANGES);
+  expect(turns.started.flatMap(({ seqs }) => seqs).length).toBe(COUNT / 2 + (COUNT / 2 - MAX_DONE_RANGES));
+  expect(records.head('a').head.upto).toBeGreaterThan(0);
+}, 60_000);
+
+it('rubbish between messages, and messages that are dropped: the holes stay within their bound', async () => {
+  const { send, sendMany, records, mostHoles, endAll } = setUpLong({ strategy: 'fifo' });
+  await send(1);
+  await sendMany(2, COUNT, (seq) => {
+    const barred = seq % 4 === 1 ? 'rubbish' : { strategy: 'drop' };
+    return seq % 2 === 1 ? barred : {};
+  });
+  expect(mostHoles()).toBeGreaterThan(MAX_DONE_RANGES - 10);
+  await endAll();
+  expect(mostHoles()).toBeLessThanOrEqual(MAX_DONE_RANGES);
+  expect(records.head('a').head).toMatchObject({ upto: COUNT, done: [] });
+}, 60_000);
+
+it('messages of two routes in turn: a turn takes no more than there is room for', async () => {
+  const { send, sendMany, records, mostHoles, endAll } = setUpLong({ strategy: 'queue' });
+  await send(1);
+  await sendMany(2, COUNT * 2, (seq) => ({ thread: `t${seq % 2}` }));
+  await endAll();
+  expect(mostHoles()).toBeLessThanOrEqual(MAX_DONE_RANGES);
+  expect(records.head('a').head).toMatchObject({ upto: COUNT * 2, done: [] });
+}, 60_000);

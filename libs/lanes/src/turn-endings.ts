@@ -1,0 +1,83 @@
+import { describeThrown } from '#contracts';
+import { nextAttempt, runOf, type Batch } from './batch.js';
+import type { LaneRun } from './lane-run.js';
+import type { LaneWriter, WriteResult } from './lane-writer.js';
+import { heldWithinRecord } from './record-bounds.js';
+import type { TurnTimes } from './record-draft.js';
+import type { RunningTurnsOptions } from './running-turns.js';
+import { dead, settle, type Again, type Ending, type Settlement } from './settlement.js';
+import type { AttemptEnd } from './task-ports.js';
+import type { ExecutedTurn } from './turn-execution.js';
+
+/** Writes what an attempt came to: the record that ends its turn, or the note of the attempt that comes next. */
+export class TurnEndings {
+  constructor(
+    private readonly options: Pick<RunningTurnsOptions, 'turns' | 'clock' | 'random' | 'log'>,
+    private readonly writer: LaneWriter,
+  ) {}
+
+  settle({ lane }: LaneRun, batch: Batch, { outcome }: ExecutedTurn): Settlement {
+    const { clock, random, turns } = this.options;
+    return settle(outcome, batch, turns.policyOf(lane.key), clock.now(), random());
+  }
+
+  /** It ended its worker while it ran alone: it does not run again. */
+  condemn(run: LaneRun, batch: Batch, end: AttemptEnd): Promise<WriteResult> {
+    const message = `it ended its worker ${batch.crashes + 1} times, the last time while it ran alone`;
+    const at = this.options.clock.now();
+    return this.end(run, batch, dead({ name: 'worker_crashed', message }), { startedAt: at, endedAt: at }, end);
+  }
+
+  again(run: LaneRun, batch: Batch, settlement: Again, { isLeaked }: AttemptEnd): Promise<WriteResult> {
+    const { log, turns, clock } = this.options;
+    const { attempt, failures, notBefore, laterSince, error } = settlement;
+    const waitMs = Math.max(0, notBefore - clock.now());
+    log.warn({ runId: batch.runId, attempt, error: error.name, notBefore }, 'turn failed and runs again');
+    const later = laterSince === undefined ? {} : { laterSince };
+    const { laterSince: _former, ...former } = runOf(batch);
+    // A handler that is still at work goes on with what it holds: nobody else may have that.
+    const all = isLeaked ? [] : (turns.tasks?.heldTasks(batch.runId) ?? []);
+    const tasks = heldWithinRecord(all, run.lane.head, batch.runId);
+    if (tasks.length < all.length)
+      log.warn(
+        { runId: batch.runId, held: all.length, kept: tasks.length },
+        'a run holds more tasks than a note names',
+      );
+    const held = tasks.length === 0 ? {} : { tasks };
+    return this.writer.again(run, { ...former, attempt, failures, notBefore, waitMs, ...later, ...held });
+  }
+
+  end(run: LaneRun, batch: Batch, ending: Ending, times: TurnTimes, { isLeaked }: AttemptEnd): Promise<WriteResult> {
+    const { tasks } = this.options.turns;
+    const tell =
+      tasks === undefined
+        ? undefined
+        : (how: Ending): Promise<void> | undefined => tasks.ending(run.lane.key, batch, how, { isLeaked });
+    return this.writer.turn(run, batch, ending, times, tell).catch(async (error: unknown) => {
+      // A bug or a value that JSON cannot hold: the turn fails, the lane goes on.
+      const { message } = describeThrown(error);
+      this.options.log.error({ runId: batch.runId, error: message }, 'the record of a turn cannot be made');
+      while (run.lane.writing !== undefined) await run.lane.writing.catch(() => {});
+      return this.writer.turn(run, batch, dead({ name: 'record_failed', message }), times, tell);
+    });
+  }
+
+  /** The record or note that was to end the attempt cannot be sent, and never will be: the turn ends dead. */
+  async giveUp(run: LaneRun, batch: Batch, { times, isLeaked }: ExecutedTurn): Promise<WriteResult> {
+    const { lane } = run;
+    while (lane.writing !== undefined) await lane.writing.catch(() => {});
+    if (!run.isWhole) {
+      run.end(this.options.clock.now());
+      return 'lost';
+    }
+    const message = 'its record, or the note of its next attempt, cannot be sent to the broker';
+    const result = await this.end(run, batch, dead({ name: 'record_unsendable', message }), times, { isLeaked });
+    if (result === 'unsendable') throw new Error(message);
+    return result;
+  }
+
+  /** The attempt was cut: the next one waits for nobody, and counts no crash. */
+  handBack(run: LaneRun, batch: Batch): Promise<WriteResult> {
+    return this.writer.again(run, nextAttempt(batch));
+  }
+}
