@@ -95,7 +95,7 @@ describe('of a broker with one replica', () => {
 });
 
 describe('of a broker with replicas', () => {
-  const message = (seq: number) => ({ subject: 's', seq }) as StoredMessage;
+  const message = (seq: number) => ({ subject: 's', seq, data: new Uint8Array() }) as unknown as StoredMessage;
 
   /** Replicas that answer one after another, the last of them for ever. */
   function replicated(answers: readonly LastPerSubject[]) {
@@ -114,6 +114,7 @@ describe('of a broker with replicas', () => {
         asked.push('leader');
         return Promise.resolve(subject === 's' ? message(9) : undefined);
       },
+      leaderMessage: () => Promise.resolve<StoredMessage | undefined>(undefined),
     };
     let knownSeq = 7;
     const batcher = batcherOf(broker.connection, { isReplicated: true, knownSeq: () => knownSeq }, reader);
