@@ -58,10 +58,7 @@ class Installation {
     const body = 'x'.repeat(2_000);
     await this.storeAll(Array.from({ length: OTHERS / 2 }), (_item, n) => {
       const key = this.others[n % this.others.length] as SessionTokens;
-      return Promise.all([
-        this.store(names.ingestSubject(key), body),
-        this.store(names.turnsSubject(key), body),
-      ]);
+      return Promise.all([this.store(names.ingestSubject(key), body), this.store(names.turnsSubject(key), body)]);
     });
     const messages = Array.from({ length: MESSAGES }).flatMap((_item, n) =>
       this.sessions.map((sessions) => sessions[n % SESSIONS] as SessionTokens),
@@ -121,7 +118,9 @@ async function startOne(installation: Installation, reader: StreamReader, shard:
   const decided = await Promise.all(
     [...read].map(async ([subject, seq]) => {
       const record = await heads.last(subject.replace('lk.inbox.', 'lk.turns.'));
-      const { upto } = JSON.parse(Buffer.from(record?.data ?? Buffer.from('{"upto":0}')).toString()) as { upto: number };
+      const { upto } = JSON.parse(Buffer.from(record?.data ?? Buffer.from('{"upto":0}')).toString()) as {
+        upto: number;
+      };
       return seq <= upto && upto === last.get(subject);
     }),
   );

@@ -101,6 +101,10 @@ export class FakeShard {
     this.consumer = undefined;
   }
 
+  disconnect(): void {
+    for (const listener of [...this.downListeners]) listener();
+  }
+
   reconnect(): void {
     for (const listener of [...this.upListeners]) listener();
   }
