@@ -10,11 +10,11 @@ import {
   StreamReader,
 } from '#jetstream';
 import { silentLogger } from '#telemetry';
-import { expectNothingLeft, startBrokerCluster, until, type TestBrokerCluster } from '#testing';
+import { expectNothingLeft, startBrokerCluster, until, type TestBrokerCluster, type TestBrokerNode } from '#testing';
 
 afterEach(expectNothingLeft);
 
-const ROUNDS = Number(process.env['ROUNDS'] ?? 20);
+const ROUNDS = 20;
 const SHARDS = [0, 1, 2, 3];
 /** Of the other shards: what keeps the node that returns busy for a second or two. */
 const OTHERS = 40_000;
@@ -43,8 +43,11 @@ class Installation {
   ) {}
 
   private async store(subject: string, body: string): Promise<number> {
-    const outcome = await this.channel.publish(subject, body, {});
-    return outcome.kind === 'stored' ? outcome.seq : this.store(subject, body);
+    for (;;) {
+      await this.connection.whenUp();
+      const outcome = await this.channel.publish(subject, body, {});
+      if (outcome.kind === 'stored') return outcome.seq;
+    }
   }
 
   private async storeAll<T>(items: readonly T[], store: (item: T, n: number) => Promise<unknown>): Promise<void> {
@@ -140,11 +143,11 @@ it(`${ROUNDS} times a node returns with an old store: no reader says too soon th
     const victim = await followerOf(cluster, connection);
     await victim.kill9();
     await installation.work();
-    let isBack = false;
-    const returned = victim.restart().then(() => (isBack = true));
+    const now = { isBack: false };
+    const returned = victim.restart().then(() => (now.isBack = true));
     await Promise.all(
       Array.from({ length: READERS }, async (_item, n) => {
-        while (!isBack) starts.push(await startOne(installation, reader, SHARDS[n % SHARDS.length] ?? 0));
+        while (!now.isBack) starts.push(await startOne(installation, reader, SHARDS[n % SHARDS.length] ?? 0));
       }),
     );
     await returned;
@@ -167,16 +170,11 @@ function sessionsOf(shard: number, count: number): SessionTokens[] {
   return found;
 }
 
-/** One that leads neither stream, and is not ours: nothing is elected, and everything goes on without it. */
-async function followerOf({ nodes }: TestBrokerCluster, { jsm }: BrokerConnection) {
-  const leads = async (stream: string): Promise<string> =>
-    until(`${stream} has a leader`, async () => (await jsm.streams.info(stream)).cluster?.leader);
-  const leaders = [await leads(names.inboxStream), await leads(names.turnsStream)];
-  const node = nodes.findLast((_node, n) => n > 0 && !leaders.includes(`n${n}`));
-  return node ?? followerWithout(nodes, jsm);
-}
-
-async function followerWithout(nodes: TestBrokerCluster['nodes'], jsm: BrokerConnection['jsm']) {
-  void jsm;
-  return nodes[2] as TestBrokerCluster['nodes'][number];
+/** One that leads neither stream: there are three. Our connection moves on when it is ours. */
+async function followerOf({ nodes }: TestBrokerCluster, { jsm }: BrokerConnection): Promise<TestBrokerNode> {
+  return until('both streams have a leader', async () => {
+    const streams = await Promise.all([names.inboxStream, names.turnsStream].map((stream) => jsm.streams.info(stream)));
+    const leaders = streams.map(({ cluster }) => cluster?.leader);
+    return leaders.includes(undefined) ? undefined : nodes.find((_node, n) => !leaders.includes(`n${n}`));
+  });
 }

@@ -76,9 +76,7 @@ export class CatchUp {
     this.hasCaughtUp = false;
     this.isAsking = false;
     this.end = undefined;
-    this.failures = 0;
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    this.waitNoMore();
   }
 
   /** Everything up to here was handed over. `isDry`: the consumer has nothing more. */
@@ -87,8 +85,11 @@ export class CatchUp {
     this.isReading = true;
     this.isDry = isDry;
     if (this.hasCaughtUp) return;
-    if (this.end !== undefined && position >= this.end) this.reach();
-    else if (isDry) this.look();
+    if (this.end !== undefined && position >= this.end) return this.reach();
+    if (!isDry) return;
+    // It waited for this message, perhaps, and not for the leader.
+    if (this.end !== undefined) this.waitNoMore();
+    this.look();
   }
 
   /** There is room again. */
@@ -100,6 +101,12 @@ export class CatchUp {
     this.stop();
     this.hasCaughtUp = true;
     this.options.onCaughtUp();
+  }
+
+  private waitNoMore(): void {
+    this.failures = 0;
+    clearTimeout(this.timer);
+    this.timer = undefined;
   }
 
   private look(): void {
