@@ -107,6 +107,28 @@ it('what is removed before it comes is not waited for', async () => {
   expect(told).toEqual(['caught up']);
 });
 
+it('a consumer that counts what it has delivered among what is to come is found out: it brings nothing, and the leader has nothing', async () => {
+  const { leader, catchUp, told } = setUp(9, [3, 5]);
+  catchUp.open(2);
+  catchUp.passed(3, false);
+  catchUp.passed(5, false);
+  await settle(1_000);
+  expect(told).toEqual(['caught up']);
+  expect(leader.asked).toEqual(['end', 'next 6']);
+});
+
+it('nobody is asked behind each message of a long backlog, only for its end', async () => {
+  const { leader, catchUp, told } = setUp(1_000, [1_000]);
+  catchUp.open(0);
+  for (let seq = 1; seq < 900; seq++) {
+    catchUp.passed(seq, false);
+    await settle(10);
+  }
+  expect([told, leader.asked]).toEqual([[], ['end']]);
+  catchUp.passed(1_000, false);
+  expect(told).toEqual(['caught up']);
+});
+
 it('nothing is said before there is a consumer: until then nothing that is stored comes', async () => {
   const { catchUp, told } = setUp(3, [3]);
   catchUp.open(3);

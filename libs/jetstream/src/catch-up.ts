@@ -17,8 +17,9 @@ export interface CatchUpOptions {
   readonly log: Logger;
 }
 
-const RETRY_MS = 250;
-const RETRY_MAX_MS = 5_000;
+/** While nothing comes, the leader is asked so often, then ever more seldom. */
+const LOOK_AGAIN_MS = 250;
+const LOOK_AGAIN_MAX_MS = 5_000;
 
 /**
  * Knows when a reader has handed over everything that was stored when it began to read.
@@ -26,18 +27,20 @@ const RETRY_MAX_MS = 5_000;
  *   behind --the position is at the end, or the leader has nothing of the shard up to it--> caught up
  *   caught up --opened again, paused, disconnected--> behind
  *
- * A consumer says how much lies behind each message. But it may be on a replica that is behind itself, and then says "nothing"
- * while the leader has hundreds: a frozen batch that was cut by that word would forget its failures. So the end comes from the
- * leader, and what the consumer says is only the sign to ask. The end is that of the opening: one that runs away is never reached.
+ * A consumer says with each message how many lie behind it. But it may be on a replica that is behind itself, and then says
+ * "none" while the leader has hundreds: a frozen batch that was cut by that word would forget its failures. And when that
+ * replica has caught up it may count some that it has delivered (measured: its last message of all does not say "none"). So the end comes from
+ * the leader. That the consumer has nothing more, or brings nothing for a moment, is only the sign to ask what lies before it.
+ * The end is that of the opening: one that runs away is never reached.
  *
- * What the consumer says that there is not, and the leader has, is still to come, or is removed before it comes: so the leader
- * is asked again, and also while no leader answers. Until then nothing waits but what rests on this word.
+ * What the leader still has is on its way, or is removed before it comes: so it is asked again, as when no leader answers.
+ * Until then nothing waits but what rests on this word.
  */
 export class CatchUp {
   private hasCaughtUp = false;
   private end: number | undefined;
-  /** The consumer has said that nothing lies behind the last message. */
-  private isDry = false;
+  /** Nothing more comes, as the consumer says or as it seems. */
+  private isQuiet = false;
   private position = 0;
   /** There is a consumer: until then what is stored is on no way to us. */
   private isReading = false;
@@ -45,7 +48,7 @@ export class CatchUp {
   private round = 0;
   private isAsking = false;
   private timer: NodeJS.Timeout | undefined;
-  private failures = 0;
+  private looks = 0;
 
   constructor(private readonly options: CatchUpOptions) {}
 
@@ -57,17 +60,17 @@ export class CatchUp {
   open(position: number): void {
     this.lapse();
     this.isReading = false;
-    this.isDry = false;
+    this.isQuiet = false;
     this.position = position;
     if (this.options.end !== undefined) this.look();
   }
 
-  /** From now on something may be stored that is not read: the end is asked for anew, when the consumer has nothing more. */
+  /** From now on something may be stored that is not read: the end is asked for anew, when nothing more comes. */
   lapse(): void {
     const { hasCaughtUp } = this;
     this.stop();
     // What it said is of before, and there is no leader to be asked: its next word counts.
-    if (this.options.end === undefined) this.isDry = false;
+    if (this.options.end === undefined) this.isQuiet = false;
     if (hasCaughtUp) this.options.onBehind();
   }
 
@@ -79,14 +82,14 @@ export class CatchUp {
     this.waitNoMore();
   }
 
-  /** Everything up to here was handed over. `isDry`: the consumer has nothing more. */
-  passed(position: number, isDry: boolean): void {
+  /** Everything up to here was handed over. `isLast`: the consumer has nothing more. */
+  passed(position: number, isLast: boolean): void {
     this.position = position;
     this.isReading = true;
-    this.isDry = isDry;
+    this.isQuiet = isLast;
     if (this.hasCaughtUp) return;
     if (this.end !== undefined && position >= this.end) return this.reach();
-    if (!isDry) return;
+    if (!isLast) return this.lookLater();
     // It waited for this message, perhaps, and not for the leader.
     if (this.end !== undefined) this.waitNoMore();
     this.look();
@@ -94,19 +97,15 @@ export class CatchUp {
 
   /** There is room again. */
   goOn(): void {
-    if (!this.hasCaughtUp && this.isDry) this.look();
+    if (this.hasCaughtUp) return;
+    if (this.isQuiet) this.look();
+    else this.lookLater();
   }
 
   private reach(): void {
     this.stop();
     this.hasCaughtUp = true;
     this.options.onCaughtUp();
-  }
-
-  private waitNoMore(): void {
-    this.failures = 0;
-    clearTimeout(this.timer);
-    this.timer = undefined;
   }
 
   private look(): void {
@@ -123,24 +122,35 @@ export class CatchUp {
       if (round !== this.round) return;
       this.end = end;
       if (this.isReading && this.position >= end) return this.reach();
-      if (this.isDry) {
+      if (this.isQuiet) {
         const next = await leader.next(this.position + 1);
         if (round !== this.round) return;
         if (next === undefined || next > end) return this.reach();
       }
     } catch (error) {
       if (round !== this.round) return;
-      if (this.failures === 0) this.options.log.warn({ error: String(error) }, 'cannot tell yet where a shard ends');
+      if (this.looks === 0) this.options.log.warn({ error: String(error) }, 'cannot tell yet where a shard ends');
     }
     this.isAsking = false;
-    if (this.end === undefined || this.isDry) this.lookLater();
+    this.lookLater();
   }
 
   private lookLater(): void {
-    const delayMs = Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** this.failures++);
+    if (this.options.end === undefined || this.isAsking || this.timer !== undefined) return;
+    const { position } = this;
+    const delayMs = Math.min(LOOK_AGAIN_MAX_MS, LOOK_AGAIN_MS * 2 ** this.looks++);
     this.timer = setTimeout(() => {
       this.timer = undefined;
-      if (this.end === undefined || this.isDry) this.look();
+      if (position === this.position) this.isQuiet = this.isReading;
+      else this.looks = 0;
+      if (this.isQuiet || this.end === undefined) this.look();
+      else this.lookLater();
     }, delayMs);
+  }
+
+  private waitNoMore(): void {
+    this.looks = 0;
+    clearTimeout(this.timer);
+    this.timer = undefined;
   }
 }
