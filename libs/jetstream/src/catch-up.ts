@@ -29,9 +29,9 @@ const LOOK_AGAIN_MAX_MS = 5_000;
  *
  * A consumer says with each message how many lie behind it. But it may be on a replica that is behind itself, and then says
  * "none" while the leader has hundreds: a frozen batch that was cut by that word would forget its failures. And when that
- * replica has caught up it may count some that it has delivered (measured: its last message of all does not say "none"). So the end comes from
- * the leader. That the consumer has nothing more, or brings nothing for a moment, is only the sign to ask what lies before it.
- * The end is that of the opening: one that runs away is never reached.
+ * replica has caught up it may count some that it has delivered (measured: its last message of all does not say "none"). So the
+ * end comes from the leader. That the consumer has nothing more, or brings nothing for a moment, is only the sign to ask what
+ * lies before it. The end is that of the opening: one that runs away is never reached.
  *
  * What the leader still has is on its way, or is removed before it comes: so it is asked again, as when no leader answers.
  * Until then nothing waits but what rests on this word.
