@@ -133,7 +133,10 @@ export class JetStreamRecordStore implements RecordStore {
     const head: Head = { ...headOf(record), ...(state === undefined ? {} : { state }) };
     const { seq, data } = stored;
     if (stateSeq === undefined) return { head, seq, stateSeq: state === undefined ? 0 : seq, bytes: data.length };
-    const holder = await this.options.reader.message(this.options.names.turnsStream, stateSeq);
+    const { reader, names } = this.options;
+    // The replica that has the record may not be the one that answers now: only what the leader does not have is gone.
+    const holder =
+      (await reader.message(names.turnsStream, stateSeq)) ?? (await reader.leaderMessage(names.turnsStream, stateSeq));
     if (holder === undefined)
       throw new UnreadableRecordError(stored.subject, stateSeq, 'the record with its state is gone');
     return { head: { ...head, state: this.parse(holder).state }, seq, stateSeq, bytes: holder.data.length };

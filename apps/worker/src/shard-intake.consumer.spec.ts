@@ -100,6 +100,10 @@ class RecordingLanes {
   caughtUp(shard: number): void {
     this.got.push(`caught up ${shard}`);
   }
+  behind = 0;
+  fellBehind(): void {
+    this.behind++;
+  }
   of(key: SessionTokens): string[] {
     return this.got.filter((what) => what.split(' ').includes(key.sessionToken));
   }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Names } from '#contracts';
-import { ShardReader, type BrokerConnection, type ShardMessage } from '#jetstream';
+import { ShardReader, type BrokerConnection, type ShardEnd, type ShardMessage } from '#jetstream';
 import { keyOfLane, type LaneRunner } from '#lanes';
 import type { ShardStart } from '#shards';
 import type { Logger } from '#telemetry';
@@ -11,6 +11,8 @@ export interface ShardIntakeOptions {
   readonly lookup: InboxLookup;
   readonly names: Names;
   readonly lanes: LaneRunner;
+  /** Where the shard ends, by the leader of the inbox - default: by its consumer, which is right with one replica. */
+  readonly end?: ShardEnd | undefined;
   readonly log: Logger;
 }
 
@@ -27,7 +29,6 @@ export class ShardIntake {
   /** Sessions whose older messages are still to come, with what was read behind these. */
   private readonly fetching = new Map<string, ShardMessage[]>();
   private readonly idAt: number;
-  private isReaderCaughtUp = false;
   private isClosed = false;
 
   constructor(
@@ -35,7 +36,7 @@ export class ShardIntake {
     private readonly start: ShardStart,
     private readonly options: ShardIntakeOptions,
   ) {
-    const { connection, names, log } = options;
+    const { connection, names, lanes, end, log } = options;
     this.idAt = names.inboxShardFilter(shard).length - 1;
     for (const { session } of start.open) this.fetching.set(session, []);
     this.shardReader = new ShardReader(connection, {
@@ -43,11 +44,10 @@ export class ShardIntake {
       filter: names.inboxShardFilter(shard),
       fromSeq: start.read + 1,
       onMessage: (message) => this.receive(message),
-      hasRoom: () => this.hasRoom(),
-      onCaughtUp: () => {
-        this.isReaderCaughtUp = true;
-        this.tellCaughtUp();
-      },
+      hasRoom: () => lanes.hasRoom(shard),
+      onCaughtUp: () => this.tellCaughtUp(),
+      onBehind: () => lanes.fellBehind(shard),
+      end,
       log,
     });
   }
@@ -68,13 +68,6 @@ export class ShardIntake {
   async close(): Promise<void> {
     this.isClosed = true;
     await this.shardReader.stop();
-  }
-
-  private hasRoom(): boolean {
-    const hasRoom = this.options.lanes.hasRoom(this.shard);
-    // What is stored from now on is not read. The reader says so again when it has caught up with that too.
-    if (!hasRoom) this.isReaderCaughtUp = false;
-    return hasRoom;
   }
 
   private receive(message: ShardMessage): void {
@@ -119,6 +112,6 @@ export class ShardIntake {
   }
 
   private tellCaughtUp(): void {
-    if (this.isReaderCaughtUp && this.fetching.size === 0) this.options.lanes.caughtUp(this.shard);
+    if (this.shardReader.isCaughtUp && this.fetching.size === 0) this.options.lanes.caughtUp(this.shard);
   }
 }

@@ -91,6 +91,7 @@ class RecordingLanes {
   caughtUp(shard: number): void {
     this.caught.add(shard);
   }
+  fellBehind(): void {}
   sawNothingUpTo(shard: number, seq: number): void {
     this.calls.push(`nothing in ${shard} up to ${seq}`);
     this.read.set(shard, seq);

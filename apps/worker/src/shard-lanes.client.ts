@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Names, SessionAnswer, SessionQuestion } from '#contracts';
-import type { BrokerConnection, StreamReader } from '#jetstream';
+import type { BrokerConnection, ShardEnd, StreamReader } from '#jetstream';
 import type { LaneRunner } from '#lanes';
 import type { ShardProgress, ShardStart, ShardWork } from '#shards';
 import type { Logger } from '#telemetry';
@@ -40,7 +40,7 @@ export class ShardLanesWork implements ShardWork {
     }
     knowTurnsUpTo(tail);
     lanes.openShard(shard, { ...start, tail, crash });
-    const intake = new ShardIntake(shard, start, { ...this.options, log });
+    const intake = new ShardIntake(shard, start, { ...this.options, end: this.endOf(shard), log });
     const stopAnswering = answerSessionQuestions(connection, names, shard, (asked) => describe(asked, shard));
     this.intakes.set(shard, { intake, stopAnswering });
     intake.open();
@@ -117,6 +117,17 @@ export class ShardLanesWork implements ShardWork {
     const closing = open.intake.close();
     this.closing.add(closing);
     void closing.finally(() => this.closing.delete(closing));
+  }
+
+  /** With one replica the consumer is where the leader is. */
+  private endOf(shard: number): ShardEnd | undefined {
+    const { lookup, names, reader } = this.options;
+    if (lookup.isExact) return undefined;
+    return {
+      lastSeq: () => this.lastSeq(names.inboxStream),
+      next: async (fromSeq) =>
+        (await reader.leaderNext(names.inboxStream, names.inboxShardFilter(shard), fromSeq))?.seq,
+    };
   }
 
   /** All shards ask at the same time: one request answers those that began together. */

@@ -25,6 +25,7 @@ export class FakeShard {
   isRefusing = false;
   readonly subscriptions = new Map<string, Callback>();
   private readonly upListeners = new Set<() => void>();
+  private readonly downListeners = new Set<() => void>();
 
   readonly connection = {
     apiPrefix: '$JS.API',
@@ -33,6 +34,10 @@ export class FakeShard {
     onUp: (listener: () => void) => {
       this.upListeners.add(listener);
       return () => this.upListeners.delete(listener);
+    },
+    onDown: (listener: () => void) => {
+      this.downListeners.add(listener);
+      return () => this.downListeners.delete(listener);
     },
     nc: {
       isClosed: () => false,
@@ -94,6 +99,10 @@ export class FakeShard {
   /** It is gone with its node: nothing is said of it or by it any more. */
   lose(): void {
     this.consumer = undefined;
+  }
+
+  disconnect(): void {
+    for (const listener of [...this.downListeners]) listener();
   }
 
   reconnect(): void {

@@ -2,6 +2,7 @@ export { BrokerAwayError } from './broker-away-error.js';
 export { bucketStream, type BucketStream } from './bucket-stream.js';
 export { connectToStreams } from './connect-to-streams.client.js';
 export { ConfirmedReader, type StreamLookup } from './confirmed-reader.client.js';
+export { type ShardEnd } from './catch-up.js';
 export { aptSystem } from './embedded/apt-system.js';
 export { unpackDebianPackages } from './embedded/debian-package.js';
 export { EmbeddedBroker } from './embedded/embedded-broker.js';

@@ -95,7 +95,7 @@ describe('of a broker with one replica', () => {
 });
 
 describe('of a broker with replicas', () => {
-  const message = (seq: number) => ({ subject: 's', seq }) as StoredMessage;
+  const message = (seq: number) => ({ subject: 's', seq, data: new Uint8Array() }) as unknown as StoredMessage;
 
   /** Replicas that answer one after another, the last of them for ever. */
   function replicated(answers: readonly LastPerSubject[]) {
@@ -114,6 +114,7 @@ describe('of a broker with replicas', () => {
         asked.push('leader');
         return Promise.resolve(subject === 's' ? message(9) : undefined);
       },
+      leaderMessage: () => Promise.resolve<StoredMessage | undefined>(undefined),
     };
     let knownSeq = 7;
     const batcher = batcherOf(broker.connection, { isReplicated: true, knownSeq: () => knownSeq }, reader);
@@ -156,6 +157,33 @@ describe('of a broker with replicas', () => {
     const found = await Promise.all(Array.from({ length: 5_000 }, (_value, i) => batcher.last(`s${i}`)));
     expect(found.filter((message) => message !== undefined)).toEqual([]);
     expect(most).toBe(32);
+  });
+
+  it('asks the leader for a thousand new sessions once: for one that has a record, beside which a replica answers for all', async () => {
+    const nothing = { found: new Map(), upToSeq: undefined };
+    const { batcher, asked } = replicated([nothing, upTo(7, 7), upTo(7, 7)]);
+    const reader = (batcher as unknown as { reader: { leaderMessage: unknown } }).reader;
+    reader.leaderMessage = (_stream: string, seq: number) => {
+      asked.push(`message ${seq}`);
+      return Promise.resolve(message(seq));
+    };
+    const ask = (from: number) =>
+      Promise.all(Array.from({ length: 1_000 }, (_value, i) => batcher.last(`new ${from + i}`)));
+    expect(new Set(await ask(0))).toEqual(new Set([undefined]));
+    expect(asked).toEqual(['batch of 1000', 'message 7', 'batch of 1001']);
+    await ask(1_000);
+    expect(asked.slice(3)).toEqual(['batch of 1001']);
+    expect(await batcher.last('new')).toBeUndefined();
+    expect(asked.slice(4)).toEqual(['batch of 2']);
+  });
+
+  it('asks the leader for all of them when what it asked for beside them is there no more', async () => {
+    const { batcher, asked } = replicated([upTo(7, 7), { found: new Map(), upToSeq: undefined }]);
+    expect((await batcher.last('s'))?.seq).toBe(7);
+    const found = await Promise.all(Array.from({ length: 20 }, (_value, i) => batcher.last(`new ${i}`)));
+    expect(new Set(found)).toEqual(new Set([undefined]));
+    expect(asked.slice(0, 3)).toEqual(['batch of 1', 'batch of 21', 'batch of 20']);
+    expect(asked.slice(3)).toEqual(Array.from({ length: 20 }, () => 'leader'));
   });
 
   it('asks for one by itself only while nothing is known to be stored', async () => {

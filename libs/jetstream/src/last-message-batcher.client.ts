@@ -1,9 +1,10 @@
 import type { Logger } from '#telemetry';
+import { FreshnessWitness } from './freshness-witness.client.js';
 import type { BrokerConnection } from './nats-connection.client.js';
 import type { LastPerSubject, StoredMessage, StreamReader } from './stream-reader.client.js';
 
-/** The server answers 413 above this many subjects, and a request must stay well below the payload limit. */
-const MAX_SUBJECTS = 1_024;
+/** With the witness: the server answers 413 above 1,024 subjects, and a request must stay well below the payload limit. */
+const MAX_SUBJECTS = 1_023;
 const MAX_REQUEST_BYTES = 512 * 1024;
 const MAX_BATCHES_IN_FLIGHT = 4;
 /**
@@ -49,12 +50,15 @@ export class LastMessageBatcher {
   /** Asked for by themselves, in vain: never more than may be in flight. */
   private failed: Waiting[] = [];
   private retrying: Promise<void> | undefined;
+  private readonly witness: FreshnessWitness;
 
   constructor(
     private readonly connection: BrokerConnection,
     private readonly reader: StreamReader,
     private readonly options: BatcherOptions,
-  ) {}
+  ) {
+    this.witness = new FreshnessWitness(reader, options.stream);
+  }
 
   last(subject: string): Promise<StoredMessage | undefined> {
     return new Promise((resolve) => {
@@ -150,10 +154,22 @@ export class LastMessageBatcher {
     const { stream, knownSeq, isReplicated } = this.options;
     for (let tries = 0; tries < STALE_TRIES; tries++) {
       const needed = knownSeq();
-      const last = await this.reader.lastPerSubject(stream, subjects);
-      if (!isReplicated || isFresh(last, needed)) return last.found;
-      // Nothing was found, and then a replica does not say how far it has read, however often it is asked.
-      if (last.upToSeq === undefined) break;
+      const asked = isReplicated ? this.witness.with(subjects) : subjects;
+      const last = await this.reader.lastPerSubject(stream, asked);
+      if (!isReplicated) return last.found;
+      if (isFresh(last, needed)) {
+        this.witness.see(last.found);
+        return last.found;
+      }
+      if (last.found.size === 0) {
+        // Then a replica does not say how far it has read, however often it is asked.
+        this.witness.forget();
+        if (subjects.length <= MAX_LEADER_READS_IN_FLIGHT) break;
+        if (asked === subjects) {
+          if (await this.witness.find(needed)) continue;
+          break;
+        }
+      }
       await pause(RETRY_MS);
     }
     return this.readFromLeader(subjects);

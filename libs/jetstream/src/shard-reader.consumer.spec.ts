@@ -79,6 +79,50 @@ describe('over a broker that does what it likes', () => {
     );
   });
 
+  it('has caught up when the leader says so, not when a consumer on a replica that is behind has nothing more (L1, L7)', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
+    const shard = new FakeShard();
+    const told: string[] = [];
+    // The leader has seven; the replica that the consumer is put on has read five of them.
+    const leader = { last: 7 };
+    shard.stored = 5;
+    const reader = new ShardReader(shard.connection, {
+      ...{ stream: 'S', filter: 's.>', fromSeq: 1, log: silentLogger },
+      onMessage: () => {},
+      onCaughtUp: () => void told.push(`caught up at ${reader.position}`),
+      onBehind: () => void told.push('behind'),
+      end: {
+        lastSeq: async () => leader.last,
+        next: async (fromSeq) => (fromSeq <= leader.last ? fromSeq : undefined),
+      },
+    });
+    const read = async (stored: number): Promise<void> => {
+      shard.stored = stored;
+      for (let i = 0; i < 10; i++) shard.deliver();
+      await vi.advanceTimersByTimeAsync(1);
+    };
+    reader.start();
+    await vi.advanceTimersByTimeAsync(1);
+    await read(5);
+    expect(told).toEqual([]);
+    await read(7);
+    expect(told).toEqual(['caught up at 7']);
+    // The next consumer is on another one that is behind.
+    leader.last = 8;
+    shard.status(409, 'Consumer Deleted');
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(told).toEqual(['caught up at 7', 'behind']);
+    await read(8);
+    expect(told).toEqual(['caught up at 7', 'behind', 'caught up at 8']);
+    shard.disconnect();
+    expect(told.at(-1)).toBe('behind');
+    shard.reconnect();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(told.at(-1)).toBe('caught up at 8');
+    await reader.stop();
+    expect([shard.subscriptions.size, vi.getTimerCount()]).toEqual([0, 0]);
+  });
+
   it('rests between consumers that end at once: each is made by the leader of all streams (L6)', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
     const shard = new FakeShard();

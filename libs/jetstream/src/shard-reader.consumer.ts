@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { DeliverPolicy } from '@nats-io/jetstream';
 import type { Logger } from '#telemetry';
+import { CatchUp, type ShardEnd } from './catch-up.js';
 import type { DeliveredMessage } from './delivered-message.client.js';
 import type { BrokerConnection } from './nats-connection.client.js';
 import { OrderedPull } from './ordered-pull.consumer.js';
@@ -43,8 +44,12 @@ export interface ShardReaderOptions {
   readonly fromSeq: number;
   /** Gets every message once, in stream order. Must not throw. */
   readonly onMessage: (message: ShardMessage) => void;
-  /** Called whenever everything that was stored when the consumer was made has been handed over. */
+  /** Called when everything that was stored at the beginning has been handed over, and again after each `onBehind`. */
   readonly onCaughtUp: () => void;
+  /** It had caught up, and now reads no further, or not at all: for a pause, a lost consumer, a lost connection. */
+  readonly onBehind?: () => void;
+  /** By whom it knows that it has caught up - default: by the consumer, which is right with one replica. */
+  readonly end?: ShardEnd | undefined;
   /** False: enough of what was read waits for its turn. Who asked is told by `goOn` when that changes - default: always true. */
   readonly hasRoom?: () => boolean;
   readonly log: Logger;
@@ -64,12 +69,15 @@ export class ShardReader {
   private wake: () => void = () => {};
   private loop: Promise<void> | undefined;
   private pull: OrderedPull | undefined;
+  private readonly catchUp: CatchUp;
 
   constructor(
     private readonly connection: BrokerConnection,
     private readonly options: ShardReaderOptions,
   ) {
     this.lastSeq = options.fromSeq - 1;
+    const { end, onCaughtUp, onBehind = () => {}, log } = options;
+    this.catchUp = new CatchUp({ end, onCaughtUp, onBehind, log });
   }
 
   private get stopped(): boolean {
@@ -79,6 +87,11 @@ export class ShardReader {
   /** The last sequence that was handed over, or the one before the first to read. */
   get position(): number {
     return this.lastSeq;
+  }
+
+  /** Everything that was stored when it began, or when it last went on, has been handed over. */
+  get isCaughtUp(): boolean {
+    return this.catchUp.isCaughtUp;
   }
 
   start(): void {
@@ -92,11 +105,19 @@ export class ShardReader {
 
   async stop(): Promise<void> {
     this.stopping.abort();
+    this.catchUp.stop();
     this.wake();
     await this.loop;
   }
 
   private async run(): Promise<void> {
+    // What is stored while it is down comes after the reconnect, from another consumer.
+    const forgetDown = this.connection.onDown(() => this.catchUp.lapse());
+    await this.readOn();
+    forgetDown();
+  }
+
+  private async readOn(): Promise<void> {
     let failures = 0;
     while (!this.stopped && !this.connection.nc.isClosed()) {
       await this.unlessStopped(this.connection.whenUp());
@@ -115,6 +136,7 @@ export class ShardReader {
   /** Resolves when the consumer is to be made anew: after a reconnect, a stop, or an end of its own. */
   private async readUntilBroken(): Promise<void> {
     const { stream, filter } = this.options;
+    this.catchUp.open(this.lastSeq);
     const consumer = await this.unlessStopped(
       this.connection.js.consumers.get(stream, {
         filter_subjects: [filter],
@@ -124,8 +146,8 @@ export class ShardReader {
       }),
     );
     const info = await this.unlessStopped(consumer?.info(true));
-    if (consumer === undefined || info === undefined) return;
-    if (info.num_pending === 0) this.options.onCaughtUp();
+    if (consumer === undefined || info === undefined || this.stopped) return;
+    this.catchUp.passed(this.lastSeq, info.num_pending === 0);
     const beganAt = performance.now();
     const pull = new OrderedPull(this.connection, {
       stream,
@@ -135,7 +157,7 @@ export class ShardReader {
       expiresMs: PULL_EXPIRES_MS,
       heartbeatMs: HEARTBEAT_MS,
       onMessage: (message) => this.take(message),
-      hasRoom: this.options.hasRoom,
+      hasRoom: () => this.hasRoom(),
     });
     this.pull = pull;
     const reason = await this.untilBroken(pull);
@@ -167,10 +189,20 @@ export class ShardReader {
   }
 
   private take(message: DeliveredMessage): void {
-    if (this.stopped || message.seq <= this.lastSeq) return;
-    this.lastSeq = message.seq;
-    this.options.onMessage(message);
-    if (message.pending === 0) this.options.onCaughtUp();
+    if (this.stopped) return;
+    // One that is made on a replica that is behind begins below where we were.
+    if (message.seq > this.lastSeq) {
+      this.lastSeq = message.seq;
+      this.options.onMessage(message);
+    }
+    this.catchUp.passed(this.lastSeq, message.pending === 0);
+  }
+
+  private hasRoom(): boolean {
+    const hasRoom = this.options.hasRoom?.() ?? true;
+    if (hasRoom) this.catchUp.goOn();
+    else this.catchUp.lapse();
+    return hasRoom;
   }
 
   /** A broker that is away must not hold up a stop. A consumer that is made all the same ends by its threshold. */

@@ -19,7 +19,7 @@ export interface StoredMessage {
 /** The last message per subject, and up to which sequence of the stream the answering replica had read. */
 export interface LastPerSubject {
   readonly found: Map<string, StoredMessage>;
-  /** `undefined` when no subject was found: then the server does not say. */
+  /** `undefined` when some answer found no subject: then the server does not say. */
   readonly upToSeq: number | undefined;
 }
 
@@ -46,13 +46,15 @@ export class StreamReader {
    */
   async lastPerSubject(stream: string, subjects: readonly string[]): Promise<LastPerSubject> {
     const found = new Map<string, StoredMessage>();
-    let upToSeq: number | undefined;
+    let upToSeq: number | undefined = Number.MAX_SAFE_INTEGER;
     let missing = subjects;
     for (;;) {
       const batch = await this.directGet(stream, { multi_last: missing });
       const before = found.size;
       for (const message of batch.messages) found.set(message.subject, message);
-      upToSeq = Math.min(upToSeq ?? Number.MAX_SAFE_INTEGER, batch.upToSeq ?? 0) || upToSeq;
+      // Each answer may be of another replica. One that finds nothing of what is left out does not have it yet.
+      if (batch.upToSeq === undefined) upToSeq = undefined;
+      else if (upToSeq !== undefined) upToSeq = Math.min(upToSeq, batch.upToSeq);
       if (batch.leftOut === 0 || found.size === before) return { found, upToSeq };
       missing = missing.filter((subject) => !found.has(subject));
     }

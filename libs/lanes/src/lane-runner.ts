@@ -245,13 +245,19 @@ export class LaneRunner {
     this.driver.drive(lane);
   }
 
-  /** Everything that was stored when reading began has been received. */
+  /** What is stored from now on is not received for a while: `caughtUp` is said again. */
+  fellBehind(shard: number): void {
+    const home = this.shards.get(shard);
+    if (home !== undefined) home.isBehind = true;
+  }
+
+  /** Everything that was stored when reading began, or last went on, has been received. */
   caughtUp(shard: number): void {
     const home = this.shards.get(shard);
     if (home === undefined) return;
     const { isBehind } = home;
     home.isBehind = false;
-    // Said with every message behind which there is no other: only when it was not so before all lanes of the shard are asked.
+    // Only when it was not so before all lanes of the shard are asked.
     if (home.isCaughtUp && !isBehind) return this.driver.giveUpOnIncomplete(home);
     home.isCaughtUp = true;
     this.driver.giveUpOnMissing(home);
