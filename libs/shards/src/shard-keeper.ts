@@ -1,10 +1,10 @@
 import type { Clock } from '#contracts';
 import type { Logger } from '#telemetry';
 import { assignShards } from './assignment.js';
+import { DeathJudge } from './death-judge.js';
 import { LeaseHandler, type Duty } from './lease-handler.js';
 import { LeaseView } from './lease-view.js';
 import type { Lease, StoredLease } from './lease.js';
-import { memberIdOf } from './member.js';
 import { MemberView } from './member-view.js';
 import { Membership } from './membership.js';
 import type { LeaseStore, MemberStore, ShardWork } from './shard-ports.js';
@@ -55,6 +55,7 @@ export class ShardKeeper {
   private readonly handler: LeaseHandler;
   private readonly membership: Membership;
   private readonly view: MemberView;
+  private readonly deaths: DeathJudge;
   private readonly leases: LeaseView;
   private readonly unwantedSince = new Map<number, number>();
   private readonly cancels = new Map<string, () => void>();
@@ -84,6 +85,7 @@ export class ShardKeeper {
     this.membership = new Membership({ ...options, store: members, onReturn: () => this.doubtAll() });
     this.leases = new LeaseView({ store: leases, source: work, onSource: (check) => this.heardOfSource(check) });
     this.view = new MemberView(members, ttlMs, clock, () => this.lookSoon());
+    this.deaths = new DeathJudge({ ...options, membership: this.membership, view: this.view });
   }
 
   /** Joins, and resolves when a first round was made on a source that is as it should be. */
@@ -108,25 +110,21 @@ export class ShardKeeper {
     return this.duties.filter(({ state }) => state !== 'away').map(({ shard }) => shard);
   }
 
-  /** Whether a process is certainly gone: by the leader, and only when our own absence is out of the question. */
-  async isGone(incarnation: string): Promise<boolean> {
-    if (incarnation === this.options.incarnation) return false;
-    try {
-      const standing = await this.options.members.standing(memberIdOf(incarnation));
-      if (standing === incarnation) return false;
-      return standing !== undefined || this.membership.canJudge;
-    } catch {
-      return false;
-    }
+  /** Whether a process is certainly gone. Of one that is, the second answer says so: ask again while it matters. */
+  isGone(incarnation: string): Promise<boolean> {
+    return this.deaths.isGone(incarnation);
   }
 
   /** The connection was lost. */
   interrupt(): void {
     this.membership.interrupt();
+    this.view.interrupt();
+    this.deaths.interrupt();
   }
 
   /** The connection is back: the source may be another one, and everything may have changed. */
   returned(): void {
+    this.view.returned();
     this.leases.forgetAll();
     this.lookSoon();
   }
