@@ -323,6 +323,31 @@ describe('a broker that is away', () => {
     expect(broker.shardsOf('b/1')).toEqual(theirs);
   });
 
+  it('for nearly a time to live, while the connection stands, makes nobody dead whose renewal comes a moment later (L8)', async () => {
+    const { clock, broker, work, keeper } = setUpKeeper();
+    broker.join('b/1');
+    for (const shard of sharesOf('b', 'a', 'b')) broker.lease(shard, 'b/1');
+    await keeper.start();
+    for (let spentMs = 0; spentMs < 2 * TTL_MS; spentMs += RENEW_MS) {
+      await clock.advance(100);
+      broker.join('b/1'); // Renewed, 1.9 s before ours.
+      await clock.advance(RENEW_MS - 100);
+    }
+    // The bucket has no leader: the key of b ends, and we have not even lapsed.
+    broker.goAway();
+    await clock.advance(8_500);
+    broker.expire('b');
+    broker.comeBack();
+    await clock.advance(1_500);
+    expect(await keeper.isGone('b/1')).toBe(false);
+    broker.join('b/1');
+    await clock.advance(2 * TTL_MS);
+    expect([keeper.owned, [...work.starts.values()].some(({ isCrash }) => isCrash)]).toEqual([
+      sharesOf('a', 'a', 'b'),
+      false,
+    ]);
+  });
+
   it('while a round reads lets that round do nothing', async () => {
     const { clock, broker, keeper } = await startedKeeper();
     await clock.advance(HEARD_MS);
