@@ -287,6 +287,37 @@ describe('leases that were set back with everything else', () => {
   });
 });
 
+describe('a shard whose lease cannot be read', () => {
+  it('is left alone, said to be so with a remedy, and taken when the operator has removed what stands there (L1)', async () => {
+    const { clock, broker, work, log, keeper } = setUpKeeper();
+    broker.unreadable.set(3, 40);
+    await keeper.start();
+    await clock.advance(3 * TTL_MS);
+    const others = ALL.filter((shard) => shard !== 3);
+    expect([keeper.owned, keeper.mayStart(3), work.starts.has(3)]).toEqual([others, false, false]);
+    expect(log.of('error')).toHaveLength(1);
+    expect(log.of('error')[0]).toMatch(/shard 3 .*newer version.*update this worker.*remove that key/);
+    const { write } = broker.asked;
+    await clock.advance(TTL_MS);
+    // Nothing is tried against it.
+    expect(broker.asked.write).toBe(write);
+    broker.unreadable.clear();
+    await clock.advance(RENEW_MS);
+    expect(keeper.owned).toEqual(ALL);
+  });
+
+  it('is lost when it was ours: the newer version that wrote there has it', async () => {
+    const { clock, broker, work, keeper } = await startedKeeper();
+    broker.leases.delete(3);
+    broker.unreadable.set(3, 1_000);
+    work.reached = { read: 0, tail: 5, open: [] };
+    await clock.advance(REFRESH_MS);
+    await clock.advance(TTL_MS);
+    expect(work.calls.filter((call) => call.endsWith(' 3'))).toEqual(['drop 3']);
+    expect(keeper.owned).toEqual(ALL.filter((shard) => shard !== 3));
+  });
+});
+
 describe('a broker that is away', () => {
   it('for a moment changes nothing: the next beat looks again', async () => {
     const { clock, broker, keeper } = await startedKeeper();

@@ -83,7 +83,11 @@ export class ShardKeeper {
       onRefused: (shard, found) => this.wasRefused(shard, found),
     });
     this.membership = new Membership({ ...options, store: members, onReturn: () => this.doubtAll() });
-    this.leases = new LeaseView({ store: leases, source: work, onSource: (check) => this.heardOfSource(check) });
+    this.leases = new LeaseView({
+      ...{ store: leases, source: work },
+      onSource: (check) => this.heardOfSource(check),
+      onUnreadable: (shard, revision) => this.tellUnreadable(shard, revision),
+    });
     this.view = new MemberView(members, ttlMs, clock, () => this.lookSoon());
     this.deaths = new DeathJudge({ ...options, membership: this.membership, view: this.view });
   }
@@ -194,6 +198,8 @@ export class ShardKeeper {
   /** The shard is not ours, or not yet: also when its owner is who we thought, it is to be decided anew what to do. */
   private wasRefused(shard: number, found: StoredLease | undefined): void {
     this.leases.learn(shard, found);
+    // Removed, or no lease: only a read can tell.
+    if (found === undefined) this.leases.expectNews();
     this.lookSoon();
   }
 
@@ -277,7 +283,7 @@ export class ShardKeeper {
       state,
       isAssignedToUs,
       hasAssignee: owners.length > 0,
-      owner: this.judge(this.leases.ownerOf(shard), judged),
+      owner: this.leases.isUnreadable(shard) ? 'unknown' : this.judge(this.leases.ownerOf(shard), judged),
       isDraining: this.isDraining,
       mayAcquire: this.membership.isStanding && !this.leases.isSourceSetBack,
       running: state === 'owned' ? work.running(shard) : 0,
@@ -299,6 +305,15 @@ export class ShardKeeper {
     }
     log.info({}, 'the source is as it should be again');
     for (const shard of this.owned) work.goOn(shard);
+  }
+
+  private tellUnreadable(shard: number, revision: number): void {
+    this.options.log.error(
+      { shard, revision },
+      `no session of shard ${shard} goes on here: what stands under its key in the bucket of shards is no lease that this ` +
+        'version can read. Did a newer version write it? Then update this worker. Else stop all workers, remove that key and ' +
+        'start them again: the shard is read anew then, from the first message of the inbox',
+    );
   }
 
   /** One timer per purpose; the latest wish counts. */
