@@ -1,16 +1,16 @@
 import { defineConfig } from 'vitest/config';
-import everyDay from './vitest.config.js';
+import everyTest from './vitest.config.js';
 
-/** `npm run test:long`: promises that take minutes to be seen kept, one file after another. */
+const { resolve, ssr } = everyTest;
+
+/** `npm run test:long`: real clusters in many rounds. One file at a time, since each takes all cores there are. */
 export default defineConfig({
-  ...everyDay,
+  ...(resolve === undefined ? {} : { resolve }),
+  ...(ssr === undefined ? {} : { ssr }),
   test: {
-    reporters: ['default', './test/closing-line.reporter.ts'],
-    name: 'long',
     include: ['test/long/**/*.spec.ts'],
     globalSetup: ['test/global-setup.ts'],
-    // Whatever else takes the cores would look like a fault of its own.
-    maxWorkers: 1,
+    reporters: ['default', './test/closing-line.reporter.ts'],
     fileParallelism: false,
     testTimeout: 600_000,
     hookTimeout: 60_000,
