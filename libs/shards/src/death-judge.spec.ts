@@ -63,10 +63,20 @@ describe('a process is dead (L8)', () => {
     expect(await isGone()).toBe(true);
   });
 
+  it('not by an absence of long ago: it may have come and gone since, and nobody looked', async () => {
+    const { isGone, membership, renewedAfter } = setUp();
+    await isGone();
+    await renewedAfter(TTL_MS);
+    expect(await isGone()).toBe(false);
+    expect(membership.asked).toBe(2);
+    await renewedAfter(APART_MS);
+    expect(await isGone()).toBe(true);
+  });
+
   it('not while no renewal of ours was answered since the first: a leader that was replaced says what it knows', async () => {
     const { clock, isGone, renewedAfter } = setUp();
     await isGone();
-    await clock.advance(TTL_MS);
+    await clock.advance(2_000);
     expect(await isGone()).toBe(false);
     await renewedAfter(1);
     expect(await isGone()).toBe(true);
@@ -143,11 +153,19 @@ describe('what must be known beside two absences', () => {
   it('nothing of one that is heard of and stores nothing for a whole time to live: its sessions must not wait for ever', async () => {
     const { heard, isGone, renewedAfter } = setUp();
     heard.silentMs = 0;
-    await isGone();
-    await renewedAfter(TTL_MS - 1);
-    expect(await isGone()).toBe(false);
-    await renewedAfter(1);
+    for (let absentMs = 0; absentMs < TTL_MS; absentMs += 500) {
+      expect(await isGone()).toBe(false);
+      await renewedAfter(500);
+    }
     expect(await isGone()).toBe(true);
+  });
+
+  it('keeps nothing of lives that nobody looks for any more', async () => {
+    const { judge, renewedAfter } = setUp();
+    for (let life = 0; life < 50; life++) await judge.isGone(`c/${life}`);
+    await renewedAfter(TTL_MS);
+    await judge.isGone('c/50');
+    expect((judge as unknown as { absences: Map<string, unknown> }).absences.size).toBe(1);
   });
 
   it('no renewal is sent for it by one that could not judge anyway', async () => {

@@ -7,7 +7,7 @@ import type { MemberStore } from './shard-ports.js';
  * what this process must have seen before it may say so is written here, and nowhere else.
  *
  *   unknown --its key is not there, by the leader--> absent: a renewal of our own is sent
- *   absent  --its key is there--> unknown
+ *   absent  --its key is there, or nobody has looked for a while--> unknown
  *   absent  --our connection was lost--> unknown
  *   absent  --its key is not there again, `APART_MS` later, and that renewal was answered--> dead, if one of these holds
  *
@@ -41,10 +41,18 @@ export interface DeathJudgeOptions {
 
 /** Between two absences: one answer of a leader that knows no better is over by then. */
 export const APART_MS = 500;
+/** Who is missed is looked for all the time. One that was not may have come and gone in between. */
+const LOOKS_APART_MS = 3_000;
+
+interface Absence {
+  /** By the monotonic clock. */
+  readonly since: number;
+  lookedAt: number;
+}
 
 export class DeathJudge {
-  /** When the key of a process was first not there, by the monotonic clock. */
-  private readonly absentSince = new Map<string, number>();
+  /** Processes whose key was not there at the last look. */
+  private readonly absences = new Map<string, Absence>();
   private breaks = 0;
 
   constructor(private readonly options: DeathJudgeOptions) {}
@@ -62,25 +70,37 @@ export class DeathJudge {
       return false;
     }
     if (standing !== undefined) {
-      this.absentSince.delete(incarnation);
+      this.absences.delete(incarnation);
       return standing !== incarnation;
     }
     if (breaks !== this.breaks) return false;
-    const absentSince = this.absentSince.get(incarnation);
-    if (absentSince === undefined) {
-      this.absentSince.set(incarnation, clock.monotonic());
-      // Who cannot judge yet will have renewed by itself before it can.
-      if (membership.hasSettled) membership.renewSoon();
+    const absence = this.absences.get(incarnation);
+    if (absence === undefined || askedAt - absence.lookedAt > LOOKS_APART_MS) {
+      this.begin(incarnation);
       return false;
     }
-    if (askedAt - absentSince < APART_MS || !membership.wasRenewedSince(absentSince)) return false;
-    return this.isProven(incarnation, askedAt - absentSince);
+    absence.lookedAt = askedAt;
+    const absentMs = askedAt - absence.since;
+    if (absentMs < APART_MS || !membership.wasRenewedSince(absence.since)) return false;
+    return this.isProven(incarnation, absentMs);
   }
 
   /** The connection was lost: what was seen before it says nothing about the time behind it. */
   interrupt(): void {
     this.breaks++;
-    this.absentSince.clear();
+    this.absences.clear();
+  }
+
+  private begin(incarnation: string): void {
+    const { membership, clock } = this.options;
+    const now = clock.monotonic();
+    // Lives come without end, and each is missed for a while.
+    for (const [other, { lookedAt }] of this.absences) {
+      if (now - lookedAt > LOOKS_APART_MS) this.absences.delete(other);
+    }
+    this.absences.set(incarnation, { since: now, lookedAt: now });
+    // Who cannot judge yet will have renewed by itself before it can.
+    if (membership.hasSettled) membership.renewSoon();
   }
 
   private isProven(incarnation: string, absentMs: number): boolean {

@@ -222,8 +222,9 @@ export class ShardKeeper {
       try {
         await this.makeRound();
       } catch (error) {
-        // An outage; the next beat tries again.
+        // An outage, or one node that is away. Sessions of who is gone wait for nothing else, so not with the next beat.
         this.options.log.debug({ error: String(error) }, 'cannot look after the shards now');
+        this.after('wait', LOOK_MS, () => void this.look());
         return;
       }
     }
