@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { describeEnvironment } from './environment.js';
 import type { BenchOptions } from './options.js';
 import { writePage } from './page/write-page.js';
+import { measureFailover } from './parts/failover.js';
 import { measureFlood } from './parts/flood.js';
 import { measureGrowth } from './parts/growth.js';
 import { measureGuard } from './parts/guard.js';
@@ -25,6 +26,7 @@ const PARTS: Readonly<Record<string, (options: BenchOptions) => Promise<Comparis
   ingress: measureIngress,
   idle: measureIdle,
   ownership: measureOwnership,
+  failover: measureFailover,
   workers: measureWorkers,
   replicas: measureReplicas,
   'hot-session': measureHotSession,
@@ -48,7 +50,8 @@ const program = new Command('bench')
   .option('--growth-turns <n>', 'turns that its figures are taken over', count, 60_000)
   .option('--flood-sessions <n>', 'new sessions of the part flood', count, 1_000_000)
   .option('--hot-messages <n>', 'messages of the hot session in the part hot-session', count, 20_000)
-  .option('--ttl-ms <n>', 'time to live of a member in the part ownership', count, DEFAULT_TTL_MS)
+  .option('--ttl-ms <n>', 'time to live of a member in the parts ownership and failover', count, DEFAULT_TTL_MS)
+  .option('--failover-rounds <n>', 'workers that are killed with their node in the part failover', count, 10)
   .option('--patience-ms <n>', 'how long each run waits for others to leave the processors alone', count, 30_000)
   .option('--profile <folder>', 'write processor profiles of our services into it')
   .option('--write', 'keep the results of these parts in docs/bench, and write docs/bench.md of all that are kept')

@@ -13,8 +13,10 @@ export interface BenchOptions extends WorkSize {
   readonly floodSessions: number;
   /** Messages of the one session that has too many, in the part hot-session. */
   readonly hotMessages: number;
-  /** Time to live of a member in the part ownership - ms. */
+  /** Time to live of a member in the parts ownership and failover - ms. */
   readonly ttlMs: number;
+  /** How often a worker is killed with its node, in the part failover. */
+  readonly failoverRounds: number;
   /** Where profiles of our services are written; unset = none. */
   readonly profileDir?: string | undefined;
   /** Tells people what is going on. */

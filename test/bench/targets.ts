@@ -65,6 +65,12 @@ export const TARGETS = {
   newP99: { ...delivery, part: 'message to handler, unread head, p99' },
   takeoverWorst: { ...takeover, part: 'takeover after kill -9, worst session', atMostAbove: 2_000 },
   takeoverMedian: { ...takeover, part: 'takeover after kill -9, median session' },
+  failoverWorst: {
+    ...takeover,
+    part: 'takeover after kill -9 with the node that led all, worst of ten',
+    atMostAbove: 2_000,
+  },
+  failoverMedian: { ...takeover, part: 'takeover after kill -9 with the node that led all, median' },
   joinBound: { ...bound, part: 'a worker joins, longest wait' },
   joinQuiet: { ...quiet, part: 'a worker joins, longest wait' },
   leaveBound: { ...bound, part: 'a worker stops, longest wait' },

@@ -6,13 +6,6 @@ const PAUSE_MS = 25;
 
 /** Before the next try: until the connection is up, though not beyond the deadline, and a moment more. */
 export async function pauseForBroker(connection: Pick<BrokerConnection, 'whenUp'>, deadline: number): Promise<void> {
-  const leftMs = Math.max(0, deadline - performance.now());
-  let cancel = (): void => {};
-  const over = new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, leftMs);
-    cancel = () => clearTimeout(timer);
-  });
-  await Promise.race([connection.whenUp(), over]);
-  cancel();
+  await connection.whenUp(Math.max(0, deadline - performance.now()));
   await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 }

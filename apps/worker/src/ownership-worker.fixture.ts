@@ -16,6 +16,8 @@ const RENEW_MS = 500;
 /** One ownership of a shard: whatever still goes on of an earlier one has to see that it is over. */
 interface Reading {
   position: number;
+  /** The end of the inbox, as the look before this one saw it. */
+  seenEnd: number;
 }
 
 /** Reads shards into lanes, as the real intake does: open sessions by their subject, the rest in order. */
@@ -37,7 +39,7 @@ class ModelIntake implements ShardWork {
     }
     this.store.knownSeq = Math.max(this.store.knownSeq, tail);
     this.lanes.openShard(shard, { ...start, tail, crash });
-    const reading = { position: start.read };
+    const reading = { position: start.read, seenEnd: 0 };
     this.readings.set(shard, reading);
     void this.read(shard, start, reading);
   }
@@ -50,14 +52,17 @@ class ModelIntake implements ShardWork {
     const { inbox } = this.host.world.broker;
     const reading = this.readings.get(shard);
     if (reading === undefined) return undefined;
-    const { position } = reading;
+    const { position, seenEnd } = reading;
     try {
       const lastSeq = await this.host.call(() => inbox.length);
       const next = await this.host.call(() =>
         inbox.find((message) => message.shard === shard && message.seq > position),
       );
       if (this.readings.get(shard) !== reading) return undefined;
-      if (next === undefined && reading.position === position) this.lanes.sawNothingUpTo(shard, lastSeq);
+      reading.seenEnd = lastSeq;
+      if (next === undefined && reading.position === position && seenEnd > position) {
+        this.lanes.sawNothingUpTo(shard, seenEnd);
+      }
     } catch {
       return undefined;
     }

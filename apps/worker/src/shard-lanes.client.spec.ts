@@ -261,16 +261,39 @@ describe('the progress of a shard', () => {
     await work.open(5, HANDED_OVER);
     await store(6, 7, 6);
     await work.progress(5);
+    await work.progress(5);
     expect(lanes.calls).toContain('nothing in 5 up to 3');
+  });
+
+  it('goes no further than to an end that a look before has seen: two leaders may answer one look (L3)', async () => {
+    const { lanes, work, reader } = setUp();
+    await work.open(5, HANDED_OVER);
+    await store(6, 6);
+    await work.progress(5);
+    // The new leader has one more, of this shard; "nothing there" comes from the one before it, which has not got that.
+    reader.leaderLastSeq = async () => 3;
+    await work.progress(5);
+    expect(lanes.calls.filter((call) => call.startsWith('nothing'))).toEqual(['nothing in 5 up to 2']);
+  });
+
+  it('goes no further than to the end that there is: an inbox that was set back ends before what was seen', async () => {
+    const { lanes, work, reader } = setUp();
+    await work.open(5, HANDED_OVER);
+    await store(6, 6, 6);
+    await work.progress(5);
+    reader.leaderLastSeq = async () => 2;
+    await work.progress(5);
+    expect(lanes.calls.filter((call) => call.startsWith('nothing'))).toEqual(['nothing in 5 up to 2']);
   });
 
   it('does not go beyond what is still to be read', async () => {
     const { lanes, work, reader } = setUp();
     await work.open(5, HANDED_OVER);
     await until('it is being read', async () => (await consumers()) === 1);
+    await store(6, 6);
+    await work.progress(5);
     // Stored between the look at the end and the look behind what was read.
     reader.beforeNext = () => store(5);
-    await store(6, 6);
     await work.progress(5);
     expect(lanes.calls.filter((call) => call.startsWith('nothing'))).toEqual([]);
   });
@@ -279,6 +302,7 @@ describe('the progress of a shard', () => {
     const { lanes, work, reader } = setUp();
     await work.open(5, HANDED_OVER);
     await store(6, 6);
+    await work.progress(5);
     reader.beforeNext = () => store(6, 6);
     await work.progress(5);
     expect(lanes.calls.filter((call) => call.startsWith('nothing'))).toEqual(['nothing in 5 up to 2']);
@@ -288,13 +312,12 @@ describe('the progress of a shard', () => {
     const { work, reader } = setUp();
     await work.open(5, HANDED_OVER);
     await store(6, 6);
-    await work.progress(5);
-    await work.progress(5);
     const end = `end of ${names.inboxStream}`;
-    expect(reader.asked).toEqual([end, 'next from 1', end]);
+    for (let look = 0; look < 3; look++) await work.progress(5);
+    expect(reader.asked).toEqual([end, end, 'next from 1', end]);
     await store(6);
-    await work.progress(5);
-    expect(reader.asked.slice(3)).toEqual([end, 'next from 3']);
+    for (let look = 0; look < 3; look++) await work.progress(5);
+    expect(reader.asked.slice(4)).toEqual([end, end, 'next from 3', end]);
   });
 
   it('of many is asked for with one look at the end', async () => {
@@ -309,6 +332,7 @@ describe('the progress of a shard', () => {
     const { work, reader } = setUp();
     await work.open(5, HANDED_OVER);
     await store(6);
+    await work.progress(5);
     reader.beforeNext = () => Promise.reject(new Error('away'));
     expect(await work.progress(5)).toBeUndefined();
   });
@@ -404,6 +428,7 @@ it('a look at the end of a shard says nothing of it when it was lost and came ba
   await store(5, 5, 6);
   await work.open(5, HANDED_OVER);
   await until('it is read', () => lanes.calls.includes('receive 5 2'));
+  await work.progress(5);
   reader.beforeNext = async () => {
     work.drop(5);
     // As the lease has it: written every few seconds only.

@@ -22,9 +22,23 @@ export interface ShardLanesOptions {
 
 const RETRY_MS = 250;
 
-/** The work of a worker's shards: their messages into lanes, and answers about their sessions. */
+interface OpenShard {
+  readonly intake: ShardIntake;
+  readonly stopAnswering: () => void;
+  /** The end of the inbox, as the look before this one saw it. */
+  seenEnd: number;
+}
+
+/**
+ * The work of a worker's shards: their messages into lanes, and answers about their sessions.
+ *
+ * Before `read` of an idle shard is raised to an end of the inbox, a former look has seen that end, seconds ago, and this one
+ * finds nothing of the shard behind what was read. The two are two requests, and may have two leaders: the end from the new
+ * one, and "nothing there" from one that was stopped and has not heard yet that it is none. Raised to the end of the same
+ * look, `read` would pass what only the new one has, and no owner would ever work on that.
+ */
 export class ShardLanesWork implements ShardWork {
-  private readonly intakes = new Map<number, { readonly intake: ShardIntake; readonly stopAnswering: () => void }>();
+  private readonly intakes = new Map<number, OpenShard>();
   private readonly closing = new Set<Promise<void>>();
   private readonly lastSeqs = new Map<string, Promise<number>>();
 
@@ -42,7 +56,7 @@ export class ShardLanesWork implements ShardWork {
     lanes.openShard(shard, { ...start, tail, crash });
     const intake = new ShardIntake(shard, start, { ...this.options, end: this.endOf(shard), log });
     const stopAnswering = answerSessionQuestions(connection, names, shard, (asked) => describe(asked, shard));
-    this.intakes.set(shard, { intake, stopAnswering });
+    this.intakes.set(shard, { intake, stopAnswering, seenEnd: 0 });
     intake.open();
   }
 
@@ -52,21 +66,21 @@ export class ShardLanesWork implements ShardWork {
 
   async progress(shard: number): Promise<ShardProgress | undefined> {
     const { names, reader, lanes } = this.options;
-    const intake = this.intakes.get(shard)?.intake;
-    if (intake === undefined) return undefined;
-    const { position } = intake;
+    const open = this.intakes.get(shard);
+    if (open === undefined) return undefined;
     // What an earlier look found empty is not looked at again.
-    const read = Math.max(position, lanes.readTo(shard));
+    const read = Math.max(open.intake.position, lanes.readTo(shard));
+    const { seenEnd } = open;
     try {
-      // The end of the stream first, then a look whether anything of the shard lies behind what was read, both by the
-      // leader: what is stored in between is above the end that we then claim, and no replica can be behind.
       const lastSeq = await this.lastSeq(names.inboxStream);
       const isIdle =
-        lastSeq > read &&
+        seenEnd > read &&
         (await reader.leaderNext(names.inboxStream, names.inboxShardFilter(shard), read + 1)) === undefined;
       // Lost and taken again meanwhile: what we had read is not what is read now.
-      if (this.intakes.get(shard)?.intake !== intake) return undefined;
-      if (isIdle) lanes.sawNothingUpTo(shard, lastSeq);
+      if (this.intakes.get(shard) !== open) return undefined;
+      open.seenEnd = lastSeq;
+      // A source that was set back ends before what was seen of it.
+      if (isIdle) lanes.sawNothingUpTo(shard, Math.min(seenEnd, lastSeq));
     } catch {
       return undefined;
     }

@@ -1,6 +1,7 @@
 import type { Settings } from '#config';
 import type { Names } from '#contracts';
 import { connectToStreams, PublishChannel, untilJetStreamAnswers } from '#jetstream';
+import { renewalTryMs } from '#shards';
 import type { Logger } from '#telemetry';
 import type { BoundAgent } from './agent-runner.js';
 import type { WorkerParts } from './turn-intake.js';
@@ -26,20 +27,22 @@ export interface WorkerBroker {
 
 /** The worker's side of the broker: one connection, the streams as declared, and what is built on them. */
 export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<WorkerBroker> {
-  const { natsUrl, incarnation, log, signal } = options;
+  const { settings, natsUrl, incarnation, log, signal } = options;
   const connection = await connectToStreams({ ...options, url: natsUrl, name: `lanekeeper worker ${incarnation}` });
   const channel = new PublishChannel(connection);
+  const ownershipChannel = new PublishChannel(connection, { timeoutMs: renewalTryMs(settings.membership.renewMs) });
   let fail: (error: Error) => void = () => {};
   const replaced = new Promise<Error>((resolve) => (fail = resolve));
   return {
     makeParts: async (agents) => {
-      const parts = makeWorkerParts({ ...options, connection, channel, agents, onReplaced: fail });
+      const parts = makeWorkerParts({ ...options, connection, channel, ownershipChannel, agents, onReplaced: fail });
       // Before it joins, it reads whether another one stands under its id; after that it waits by itself.
       return { ...parts, join: () => untilJetStreamAnswers(() => parts.join(), { log, signal }) };
     },
     failed: Promise.race([connection.lost(), replaced]),
     close: async () => {
       channel.close();
+      ownershipChannel.close();
       await connection.close();
     },
   };

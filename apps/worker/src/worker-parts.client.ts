@@ -11,7 +11,7 @@ import {
   type PublishChannel,
 } from '#jetstream';
 import { describeRuns, HeadTable, IdleHeads, LaneRunner } from '#lanes';
-import { KeyLeaseStore, KeyMemberStore, ShardKeeper } from '#shards';
+import { KeyLeaseStore, KeyMemberStore, renewalTryMs, ShardKeeper } from '#shards';
 import { collectGarbage } from '#roles';
 import type { Logger } from '#telemetry';
 import { AgentRunner, type BoundAgent } from './agent-runner.js';
@@ -34,6 +34,8 @@ export interface WorkerPartsOptions {
   readonly incarnation: string;
   readonly connection: BrokerConnection;
   readonly channel: PublishChannel;
+  /** For members and leases, in short tries: each is repeated until it is clear. */
+  readonly ownershipChannel: PublishChannel;
   readonly agents: ReadonlyMap<string, BoundAgent>;
   readonly onReplaced: (error: Error) => void;
   readonly log: Logger;
@@ -45,6 +47,7 @@ const GIVE_UP_MS = 1_000;
 /** Puts a worker together: lanes on records, shards on leases, and the two on each other. */
 export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
   const { settings, names, workerId, incarnation, connection, channel, agents, onReplaced, log } = options;
+  const { ownershipChannel } = options;
   const isReplicated = settings.nats.replicas > 1;
   const { ttlMs, renewMs } = settings.membership;
   const startedAt = Date.now();
@@ -58,12 +61,10 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
     keeper: publisher,
   });
   const lookup = new InboxLookup({ connection, reader, names, isReplicated, log });
-  const members = new KeyMemberStore(new KeyBucket(connection, channel, reader, names.membersBucket, log));
-  const leases = new KeyLeaseStore(
-    connection,
-    new KeyBucket(connection, channel, reader, names.shardsBucket, log),
-    names.shards,
-  );
+  const ownershipReader = new StreamReader(connection, { timeoutMs: renewalTryMs(renewMs) });
+  const bucket = (name: string): KeyBucket => new KeyBucket(connection, ownershipChannel, ownershipReader, name, log);
+  const members = new KeyMemberStore(bucket(names.membersBucket));
+  const leases = new KeyLeaseStore(connection, bucket(names.shardsBucket), names.shards);
   const { guarded, tasks } = makeWorkerTasks({ ...options, reader });
   const holders: HolderControl = new HolderControl(connection, names, (holder) => keeper.isGone(holder));
   const lanes: LaneRunner = new LaneRunner({

@@ -34,6 +34,9 @@ export class BrokerConnection {
   readonly apiPrefix: string;
   private up = true;
   private isClosing = false;
+  /** Ends each wait for the connection. */
+  private readonly waiting = new Set<() => void>();
+  private back: Promise<void> | undefined;
   private readonly changes = new EventEmitter<{ up: []; down: [] }>().setMaxListeners(0);
 
   private constructor(
@@ -44,6 +47,7 @@ export class BrokerConnection {
   ) {
     this.apiPrefix = js.getOptions().apiPrefix ?? '$JS.API';
     void this.follow();
+    void nc.closed().then(() => this.endWaits());
   }
 
   static async open(options: BrokerConnectionOptions): Promise<BrokerConnection> {
@@ -76,12 +80,21 @@ export class BrokerConnection {
     return () => this.changes.off('up', listener);
   }
 
-  /** Resolves when the connection is up or closed for good. */
-  async whenUp(): Promise<void> {
-    if (this.isUp || this.nc.isClosed()) return;
-    await new Promise<void>((resolve) => {
-      this.changes.once('up', resolve);
-      void this.nc.closed().then(() => resolve());
+  /**
+   * Resolves when the connection is up or closed for good, or when that time is over. During an outage callers come again and
+   * again, for as long as it lasts: those without a time share one promise, and one whose time is over leaves nothing behind.
+   */
+  whenUp(withinMs?: number): Promise<void> {
+    if (this.isUp || this.nc.isClosed()) return Promise.resolve();
+    if (withinMs === undefined) return (this.back ??= new Promise((resolve) => this.waiting.add(resolve)));
+    return new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        this.waiting.delete(end);
+        resolve();
+      };
+      const timer = setTimeout(end, withinMs);
+      this.waiting.add(end);
     });
   }
 
@@ -113,11 +126,18 @@ export class BrokerConnection {
         this.up = true;
         this.log.info({}, 'broker connection is back');
         this.changes.emit('up');
+        this.endWaits();
       } else if (status.type === 'error') {
         this.log.error({ error: status.error.message }, 'broker reported an error on the connection');
       }
     }
     this.up = false;
+  }
+
+  private endWaits(): void {
+    this.back = undefined;
+    for (const end of [...this.waiting]) end();
+    this.waiting.clear();
   }
 }
 

@@ -16,6 +16,9 @@ export interface Patience {
 }
 
 const PAUSE_MS = 500;
+/** Longer than a leader takes to answer. */
+const SHORT_TRY_MS = 750;
+const SHORT_PAUSE_MS = 100;
 
 /** Repeats what a start needs until it can be had, however long that takes. */
 export async function patiently<T>(attempt: () => Promise<T>, { mayPass, says, log, signal }: Patience): Promise<T> {
@@ -42,6 +45,38 @@ export async function untilJetStreamAnswers<T>(
   const says =
     'JetStream does not answer yet (it elects a leader, or waits for more nodes), trying again until it does';
   return patiently(attempt, { mayPass: isUnanswered, says, log, signal });
+}
+
+/**
+ * Asks in short tries what may be asked more than once: what was sent while a stream had no leader is lost, and one long try
+ * would wait on for its answer when the next leader has long been there. Rejects with `BrokerAwayError` when none answers in
+ * that time.
+ */
+export async function inShortTries<T>(ask: () => Promise<T>, withinMs: number): Promise<T> {
+  const deadline = performance.now() + withinMs;
+  for (;;) {
+    try {
+      return await answeredWithin(ask, Math.min(SHORT_TRY_MS, deadline - performance.now()));
+    } catch (error) {
+      if (!isUnanswered(error)) throw error;
+      if (deadline - performance.now() <= SHORT_PAUSE_MS) {
+        throw error instanceof BrokerAwayError ? error : new BrokerAwayError({ cause: error });
+      }
+    }
+    await delay(SHORT_PAUSE_MS);
+  }
+}
+
+async function answeredWithin<T>(ask: () => Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const isOver = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new BrokerAwayError()), Math.max(0, ms));
+  });
+  try {
+    return await Promise.race([ask(), isOver]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The broker's answer to a request on a subject that nobody listens to: it comes at once, and nobody has got the request. */

@@ -7,7 +7,8 @@ import { StreamReader } from './stream-reader.client.js';
 
 function readerWhoseLeaderFails(problem: Error): StreamReader {
   const fail = (): Promise<never> => Promise.reject(problem);
-  return new StreamReader({ jsm: { streams: { getMessage: fail, info: fail } } } as unknown as BrokerConnection);
+  const connection = { jsm: { streams: { getMessage: fail, info: fail } } } as unknown as BrokerConnection;
+  return new StreamReader(connection, { timeoutMs: 1 });
 }
 
 const reads: [string, (reader: StreamReader) => Promise<unknown>][] = [
@@ -28,3 +29,21 @@ it.each(reads)(
     await expect(read(readerWhoseLeaderFails(noStream))).rejects.toBe(noStream);
   },
 );
+
+it.each(reads)('%s is asked again while a leader is elected: what was sent before is lost', async (_what, read) => {
+  const election = new JetStreamApiError({ code: 503, err_code: 10_008, description: 'temporarily unavailable' });
+  let asked = 0;
+  const answer = async (): Promise<unknown> => {
+    asked++;
+    // As of a leader that has just died: for ever.
+    if (asked === 1) return new Promise(() => {});
+    if (asked === 2) throw election;
+    return { seq: 7, time: new Date(0), data: new Uint8Array(), state: { last_seq: 7 } };
+  };
+  const connection = { jsm: { streams: { getMessage: answer, info: answer } } } as unknown as BrokerConnection;
+  const beganAt = performance.now();
+  await read(new StreamReader(connection));
+  expect(asked).toBe(3);
+  // One long try took five seconds.
+  expect(performance.now() - beganAt).toBeLessThan(2_000);
+});

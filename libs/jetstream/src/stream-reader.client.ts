@@ -2,7 +2,7 @@ import { createInbox, type Msg } from '@nats-io/transport-node';
 import { LanekeeperError } from '#contracts';
 import { BrokerAwayError } from './broker-away-error.js';
 import type { BrokerConnection } from './nats-connection.client.js';
-import { isUnanswered } from './patience.client.js';
+import { inShortTries } from './patience.client.js';
 import { RawHeaders } from './raw-headers.client.js';
 import { RequestChannel, type NoAnswer } from './request-channel.publisher.js';
 
@@ -23,7 +23,11 @@ export interface LastPerSubject {
   readonly upToSeq: number | undefined;
 }
 
-const READ_TIMEOUT_MS = 5_000;
+export interface StreamReaderOptions {
+  /** How long an answer is awaited, by the leader's reads in several short tries. Default 5000 ms. */
+  readonly timeoutMs?: number;
+}
+
 const MESSAGES_PER_REQUEST = 256;
 /** Far below the server's 64 MB per connection: beyond that it cuts a reader off, and every publish with it. */
 const BYTES_PER_REQUEST = 1024 * 1024;
@@ -36,9 +40,15 @@ const NO_RESPONDERS = 503;
  * ask the stream's leader and are the only ones that may judge a commit. Who gets no answer is told `BrokerAwayError`.
  */
 export class StreamReader {
+  private readonly timeoutMs: number;
   private oneByOne: RequestChannel<GotOne> | undefined;
 
-  constructor(private readonly connection: BrokerConnection) {}
+  constructor(
+    private readonly connection: BrokerConnection,
+    { timeoutMs = 5_000 }: StreamReaderOptions = {},
+  ) {
+    this.timeoutMs = timeoutMs;
+  }
 
   /**
    * At most 1,024 subjects (the server answers 413 above). What a cut answer left out is asked for again; of a wildcard
@@ -122,14 +132,14 @@ export class StreamReader {
   }
 
   async leaderLastSeq(stream: string): Promise<number> {
-    const info = await answered(this.connection.jsm.streams.info(stream));
+    const info = await inShortTries(() => this.connection.jsm.streams.info(stream), this.timeoutMs);
     return info.state.last_seq;
   }
 
   /** Made at the first use, ended with the connection. */
   private get singles(): RequestChannel<GotOne> {
     if (this.oneByOne !== undefined) return this.oneByOne;
-    const channel = new RequestChannel<GotOne>(this.connection, { timeoutMs: READ_TIMEOUT_MS, read: readOne });
+    const channel = new RequestChannel<GotOne>(this.connection, { timeoutMs: this.timeoutMs, read: readOne });
     void this.connection.nc.closed().then(() => channel.close());
     return (this.oneByOne = channel);
   }
@@ -138,7 +148,7 @@ export class StreamReader {
     stream: string,
     query: { seq: number } | { seq: number; next_by_subj: string } | { last_by_subj: string },
   ): Promise<StoredMessage | undefined> {
-    const message = await answered(this.connection.jsm.streams.getMessage(stream, query));
+    const message = await inShortTries(() => this.connection.jsm.streams.getMessage(stream, query), this.timeoutMs);
     if (message === null) return undefined;
     return {
       subject: message.subject,
@@ -166,7 +176,7 @@ export class StreamReader {
         },
       });
       const forgetDown = this.connection.onDown(() => finish(() => reject(new BrokerAwayError())));
-      const timer = setTimeout(() => finish(() => reject(new BrokerAwayError())), READ_TIMEOUT_MS);
+      const timer = setTimeout(() => finish(() => reject(new BrokerAwayError())), this.timeoutMs);
       const finish = (settle: () => void): void => {
         clearTimeout(timer);
         forgetDown();
@@ -175,14 +185,6 @@ export class StreamReader {
       };
       nc.publish(`${this.connection.apiPrefix}.DIRECT.GET.${stream}`, JSON.stringify(request), { reply: inbox });
     });
-  }
-}
-
-async function answered<T>(request: Promise<T>): Promise<T> {
-  try {
-    return await request;
-  } catch (error) {
-    throw isUnanswered(error) ? new BrokerAwayError({ cause: error }) : error;
   }
 }
 

@@ -102,6 +102,17 @@ describe('the write of a lease', () => {
     bucket.beforeWrite = () => void (connection.isClosed = bucket.writes.length >= 2);
     expect(await store.write(3, mine, 0)).toMatchObject({ kind: 'written' });
   });
+
+  it('in place of something that is no lease is a conflict: it may be one of a newer version (L1)', async () => {
+    const { bucket, store } = setUp();
+    const newer = JSON.stringify({ ...theirs, v: 2 });
+    bucket.set('3', newer);
+    expect(await store.write(3, mine, 0)).toEqual({ kind: 'conflict', found: undefined });
+    expect(bucket.entries.get('3')?.value).toBe(newer);
+    // Removed by an operator, as its error says.
+    bucket.set('3', undefined);
+    expect(await store.write(3, mine, 0)).toMatchObject({ kind: 'written' });
+  });
 });
 
 describe('all leases', () => {
@@ -111,7 +122,9 @@ describe('all leases', () => {
     bucket.set('4', 'rubbish');
     bucket.set('5', undefined);
     bucket.set('99', JSON.stringify(theirs));
-    expect([...(await store.readAll())]).toEqual([[3, { revision, lease: mine }]]);
+    const unreadable: number[] = [];
+    expect([...(await store.readAll((shard) => unreadable.push(shard)))]).toEqual([[3, { revision, lease: mine }]]);
+    expect(unreadable).toEqual([4]);
     expect(await store.read(4)).toBeUndefined();
   });
 

@@ -15,12 +15,16 @@ export class KeyLeaseStore implements LeaseStore {
     private readonly prefix = '',
   ) {}
 
-  async readAll(): Promise<ReadonlyMap<number, StoredLease>> {
+  async readAll(
+    onUnreadable = (_shard: number, _revision: number): void => {},
+  ): Promise<ReadonlyMap<number, StoredLease>> {
     const keys = Array.from({ length: this.shards }, (_, shard) => this.prefix + shard);
     const leases = new Map<number, StoredLease>();
     for (const { key, revision, value } of await this.bucket.readMany(keys)) {
+      const shard = Number(key.slice(this.prefix.length));
       const lease = parseLease(value ?? '');
-      if (lease !== undefined) leases.set(Number(key.slice(this.prefix.length)), { revision, lease });
+      if (lease !== undefined) leases.set(shard, { revision, lease });
+      else onUnreadable(shard, revision);
     }
     return leases;
   }
@@ -42,9 +46,10 @@ export class KeyLeaseStore implements LeaseStore {
       if (found?.lease !== undefined && found.revision !== expected) {
         return { kind: 'conflict', found: { revision: found.revision, lease: found.lease } };
       }
-      if (found !== undefined && found.lease === undefined && expected > 0)
+      // Something that is no lease may be one of a newer version, whose owner works on the shard.
+      if (found !== undefined && found.lease === undefined && (expected > 0 || found.isUnreadable))
         return { kind: 'conflict', found: undefined };
-      // Removed by hand, or something that is no lease: nobody owns it.
+      // Removed by hand: nobody owns it.
       const isNobodys = found !== undefined && found.lease === undefined && found.revision !== base;
       if (isNobodys) base = found.revision;
       else await delay(RETRY_MS);
@@ -60,8 +65,9 @@ export class KeyLeaseStore implements LeaseStore {
   }
 
   /** By the leader. Revision 0: there is nothing under the key. */
-  private async look(shard: number): Promise<{ revision: number; lease: Lease | undefined }> {
+  private async look(shard: number): Promise<{ revision: number; lease: Lease | undefined; isUnreadable: boolean }> {
     const entry = await this.bucket.read(this.prefix + shard);
-    return { revision: entry?.revision ?? 0, lease: parseLease(entry?.value ?? '') };
+    const lease = parseLease(entry?.value ?? '');
+    return { revision: entry?.revision ?? 0, lease, isUnreadable: entry?.value !== undefined && lease === undefined };
   }
 }

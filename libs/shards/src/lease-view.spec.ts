@@ -12,11 +12,15 @@ const stored = (revision: number, owner: string | null, progress: Partial<ShardP
 class ReadLeases extends ManualLeases {
   reads = 0;
   found: readonly (readonly [number, StoredLease])[] = [];
+  unreadable: readonly (readonly [number, number])[] = [];
   answer: Promise<void> | undefined;
 
-  override async readAll(): Promise<ReadonlyMap<number, StoredLease>> {
+  override async readAll(
+    onUnreadable = (_shard: number, _revision: number): void => {},
+  ): Promise<ReadonlyMap<number, StoredLease>> {
     this.reads++;
     await this.answer;
+    for (const [shard, revision] of this.unreadable) onUnreadable(shard, revision);
     return new Map(this.found);
   }
 }
@@ -26,8 +30,13 @@ function setUp(...found: (readonly [number, StoredLease])[]) {
   store.found = found;
   const source = new ManualWork();
   const told: SourceCheck[] = [];
-  const view = new LeaseView({ store, source, onSource: (check) => void told.push(check) });
-  return { store, source, told, view };
+  const unreadable: [number, number][] = [];
+  const view = new LeaseView({
+    ...{ store, source },
+    onSource: (check) => void told.push(check),
+    onUnreadable: (...found) => void unreadable.push(found),
+  });
+  return { store, source, told, unreadable, view };
 }
 
 describe('a view of the leases', () => {
@@ -181,5 +190,35 @@ describe('a source', () => {
     answer.pass();
     await reading;
     expect(view.isSourceSetBack).toBe(false);
+  });
+});
+
+describe('what stands under a shard and is no lease', () => {
+  it('is told once, is nobody’s word that the shard is free, and is over when it is gone or a lease again', async () => {
+    const { store, unreadable, view } = setUp([3, stored(7, 'b/1')]);
+    const read = async (...found: [number, number][]): Promise<void> => {
+      store.unreadable = found;
+      view.expectNews();
+      await view.refresh();
+    };
+    store.found = [];
+    await read([3, 8], [4, 2]);
+    await read([3, 8], [4, 2]);
+    expect([view.isUnreadable(3), view.isUnreadable(4), view.isUnreadable(5)]).toEqual([true, true, false]);
+    expect(unreadable).toEqual([
+      [3, 8],
+      [4, 2],
+    ]);
+    store.found = [[3, stored(9, 'b/1')]];
+    await read();
+    expect([view.isUnreadable(3), view.ownerOf(3), view.isUnreadable(4)]).toEqual([false, 'b/1', false]);
+  });
+
+  it('counts no more when our own write stands behind it: a replica may be behind', async () => {
+    const { store, unreadable, view } = setUp();
+    view.learn(3, stored(9, 'a/1'));
+    store.unreadable = [[3, 8]];
+    await view.refresh();
+    expect([view.isUnreadable(3), view.ownerOf(3), unreadable]).toEqual([false, 'a/1', []]);
   });
 });

@@ -7,14 +7,21 @@ export interface LeaseViewOptions {
   readonly source: Pick<ShardWork, 'highestRead' | 'lastSourceSeq'>;
   /** The source was found set back, or is as it should be again. */
   readonly onSource: (check: SourceCheck) => void;
+  /** What stands under a shard is no lease; told once of each. */
+  readonly onUnreadable: (shard: number, revision: number) => void;
 }
 
 /**
  * Who owns what, and whether the source still has what the leases say it had: as far as this process has read, and
  * written itself. What it does by this picture is a compare-and-set, so an old one costs a refusal and no more.
+ *
+ * A shard whose lease cannot be read is not one that nobody owns: its owner may be of a newer version, and what that began
+ * and holds is in the lease. It is left alone until what stands there is a lease, or was removed by an operator.
  */
 export class LeaseView {
   private readonly leases = new Map<number, StoredLease>();
+  /** Shards whose lease cannot be read, by its revision. */
+  private unreadable: ReadonlyMap<number, number> = new Map();
   private mustRead = true;
   private isSetBack = false;
 
@@ -59,6 +66,11 @@ export class LeaseView {
     return this.leases.get(shard)?.lease.owner ?? null;
   }
 
+  /** By the last read: there is something that is no lease. */
+  isUnreadable(shard: number): boolean {
+    return this.unreadable.has(shard);
+  }
+
   /** By the last read: nothing may begin. */
   get isSourceSetBack(): boolean {
     return this.isSetBack;
@@ -66,7 +78,10 @@ export class LeaseView {
 
   private async read(): Promise<void> {
     const { store, source, onSource } = this.options;
-    for (const [shard, stored] of await store.readAll()) this.keepNewer(shard, stored);
+    const unreadable = new Map<number, number>();
+    const found = await store.readAll((shard, revision) => unreadable.set(shard, revision));
+    for (const [shard, stored] of found) this.keepNewer(shard, stored);
+    this.setAside(unreadable);
     // After the marks: read before them, a sound source would look set back.
     const { highestRead } = source;
     const marks = [...this.leases.values()].map(({ lease }) => lease);
@@ -81,5 +96,15 @@ export class LeaseView {
   /** A read may be behind what our own writes told. */
   private keepNewer(shard: number, stored: StoredLease): void {
     if (stored.revision >= (this.leases.get(shard)?.revision ?? 0)) this.leases.set(shard, stored);
+  }
+
+  private setAside(unreadable: Map<number, number>): void {
+    for (const [shard, revision] of unreadable) {
+      // A replica that is behind our own write.
+      if (revision < (this.leases.get(shard)?.revision ?? 0)) unreadable.delete(shard);
+      else if (this.unreadable.get(shard) !== revision) this.options.onUnreadable(shard, revision);
+    }
+    for (const shard of unreadable.keys()) this.leases.delete(shard);
+    this.unreadable = unreadable;
   }
 }

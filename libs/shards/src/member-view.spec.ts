@@ -158,3 +158,43 @@ describe('a member is overdue', () => {
     expect([view.overdueInMs, view.hasOverdue]).toEqual([0, true]);
   });
 });
+
+describe('the silence of a process', () => {
+  it('is counted from its last sign of life, by incarnation, also when its key is gone', async () => {
+    const { clock, store, view } = setUp();
+    store.tell('a', value('a/1'));
+    await clock.advance(TTL_MS);
+    expect(view.silentMs('a/1')).toBe(TTL_MS);
+    await view.refresh();
+    store.tell('a', value('a/2'));
+    await clock.advance(300);
+    expect([view.silentMs('a/1'), view.silentMs('a/2')]).toEqual([TTL_MS + 300, 300]);
+  });
+
+  it('is no longer than we have listened, whoever was never heard of', async () => {
+    const { clock, view } = setUp();
+    await clock.advance(700);
+    expect(view.silentMs('b/1')).toBe(700);
+  });
+
+  it('is counted anew when our connection is back: what was said meanwhile, we have not heard', async () => {
+    const { clock, store, view } = setUp();
+    store.tell('a', value('a/1'));
+    await clock.advance(TTL_MS);
+    view.interrupt();
+    await clock.advance(TTL_MS);
+    expect(view.silentMs('a/1')).toBe(0);
+    view.returned();
+    await clock.advance(400);
+    expect(view.silentMs('a/1')).toBe(400);
+  });
+
+  it('is kept for no life that ended long ago, which makes it no shorter', async () => {
+    const { clock, store, view } = setUp();
+    for (let life = 0; life < 50; life++) store.tell('a', value(`a/${life}`));
+    await clock.advance(2 * TTL_MS + 1);
+    await view.refresh();
+    expect((view as unknown as { lifeSigns: Map<string, number> }).lifeSigns.size).toBe(0);
+    expect(view.silentMs('a/7')).toBeGreaterThan(2 * TTL_MS);
+  });
+});

@@ -3,12 +3,18 @@ import { assignable, type Member, type MemberValue } from './member.js';
 import type { MemberStore } from './shard-ports.js';
 
 /**
- * Who else is there, as far as this process has heard: a picture to plan with, never a proof. Renewals are heard as they
- * are published; who was not heard of for a whole time to live is looked for.
+ * Who else is there, as far as this process has heard: a picture to plan with. Renewals are heard as they are published,
+ * also those that no leader is there to store; who was not heard of for a whole time to live is looked for.
+ *
+ * That a process was heard of is certain. That it was not is worth as much as our listening: `silentMs` counts no time before
+ * the last break of our connection, and is never a proof without the word of the leader.
  */
 export class MemberView {
   private members = new Map<string, Member>();
   private readonly heardAt = new Map<string, number>();
+  /** By incarnation; kept beyond the end of its key, which an election of the bucket's leader may bring about. */
+  private readonly lifeSigns = new Map<string, number>();
+  private listeningSince: number | undefined;
   private readonly stopListening: () => void;
 
   constructor(
@@ -19,6 +25,24 @@ export class MemberView {
     private readonly onChange: () => void,
   ) {
     this.stopListening = store.onWrite((id, value) => this.hear(id, value));
+    this.listeningSince = clock.monotonic();
+  }
+
+  /** The connection was lost: from now on nobody can be heard. */
+  interrupt(): void {
+    this.listeningSince = undefined;
+  }
+
+  /** The connection is back. */
+  returned(): void {
+    this.listeningSince = this.clock.monotonic();
+  }
+
+  /** For how long nothing was heard of a process that would have been heard of. */
+  silentMs(incarnation: string): number {
+    if (this.listeningSince === undefined) return 0;
+    const heardAt = this.lifeSigns.get(incarnation) ?? this.listeningSince;
+    return this.clock.monotonic() - Math.max(heardAt, this.listeningSince);
   }
 
   async refresh(): Promise<void> {
@@ -26,6 +50,7 @@ export class MemberView {
     this.members = new Map(members.map((member) => [member.id, member]));
     for (const id of [...this.heardAt.keys()]) if (!this.members.has(id)) this.heardAt.delete(id);
     for (const { id } of members) if (!this.heardAt.has(id)) this.heardAt.set(id, this.clock.monotonic());
+    this.forgetSilent();
   }
 
   /** Ids of those that take shards. */
@@ -60,7 +85,14 @@ export class MemberView {
     } else {
       this.members.set(id, { id, value });
       this.heardAt.set(id, this.clock.monotonic());
+      this.lifeSigns.set(value.incarnation, this.clock.monotonic());
     }
     if (known?.incarnation !== value?.incarnation || known?.draining !== value?.draining) this.onChange();
+  }
+
+  /** Lives come without end. One of which nothing was heard for long is silent for longer without its entry. */
+  private forgetSilent(): void {
+    const keepSince = this.clock.monotonic() - 2 * this.ttlMs;
+    for (const [life, heardAt] of this.lifeSigns) if (heardAt < keepSince) this.lifeSigns.delete(life);
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ManualClock, settled } from '#testing';
 import { ListLogger, ManualMembers } from './manual-ports.fixture.js';
-import { Membership, type MembershipOptions } from './membership.js';
+import { Membership, renewalTryMs, type MembershipOptions } from './membership.js';
 
 const TTL_MS = 10_000;
 const RENEW_MS = 2_000;
@@ -283,6 +283,121 @@ describe('the absence of another may be taken for its end', () => {
     clock.sleep(3_600_000);
     await clock.advance(TTL_MS - 1_001);
     expect(membership.canJudge).toBe(false);
+  });
+});
+
+describe('a gap between renewals that were answered', () => {
+  it('of twice their period judges nobody, though the membership stands (L8)', async () => {
+    const { clock, store, membership } = await joined();
+    store.auto = WRITTEN;
+    await clock.advance(2 * TTL_MS); // Renewed at this moment.
+    expect([membership.canJudge, membership.hasSettled]).toEqual([true, true]);
+    store.auto = UNCLEAR;
+    await clock.advance(membership.gapMs);
+    expect(membership.canJudge).toBe(true);
+    await clock.advance(1);
+    expect([membership.isStanding, membership.canJudge, membership.hasSettled]).toEqual([true, false, false]);
+  });
+
+  it('starts the unbroken time anew, from the renewal that ended it (L8)', async () => {
+    const { clock, store, told, membership } = await joined();
+    store.auto = WRITTEN;
+    await clock.advance(2 * TTL_MS);
+    store.auto = UNCLEAR;
+    await clock.advance(membership.gapMs + 250);
+    store.auto = WRITTEN;
+    await clock.advance(250);
+    expect([membership.isStanding, membership.canJudge, told]).toEqual([true, false, []]);
+    await clock.advance(TTL_MS - 251);
+    expect(membership.canJudge).toBe(false);
+    await clock.advance(251);
+    expect(membership.canJudge).toBe(true);
+  });
+
+  it('is none when a renewal or two were not answered in time', async () => {
+    const { clock, store, membership } = await joined();
+    store.auto = WRITTEN;
+    await clock.advance(2 * TTL_MS);
+    store.auto = UNCLEAR;
+    await clock.advance(RENEW_MS + 500);
+    store.auto = WRITTEN;
+    await clock.advance(250);
+    expect(membership.canJudge).toBe(true);
+  });
+
+  it('is none by a wall clock that was set', async () => {
+    const { clock, store, membership } = await joined();
+    store.auto = WRITTEN;
+    await clock.advance(2 * TTL_MS);
+    clock.setWall(membership.gapMs + 1);
+    expect([membership.isStanding, membership.canJudge]).toEqual([true, true]);
+  });
+
+  it('is over when every live member has had its renewal through, long before a time to live', async () => {
+    const { clock, store, membership } = await joined();
+    store.auto = WRITTEN;
+    await clock.advance(RENEW_MS - 1);
+    expect(membership.hasSettled).toBe(false);
+    await clock.advance(1);
+    expect([membership.hasSettled, membership.canJudge]).toEqual([true, false]);
+    membership.interrupt();
+    expect(membership.hasSettled).toBe(false);
+  });
+
+  it('is over no sooner than two tries take, with short times too', async () => {
+    const { clock, store, membership } = await joined({ ttlMs: 2_000, renewMs: 400 });
+    store.auto = WRITTEN;
+    await clock.advance(2 * (renewalTryMs(400) + 250) - 1);
+    expect(membership.hasSettled).toBe(false);
+    await clock.advance(1);
+    expect(membership.hasSettled).toBe(true);
+  });
+
+  it('is half a time to live at the most: else another key would end in it that was renewed in time', async () => {
+    const { membership } = await joined({ ttlMs: 3_000, renewMs: 1_000 });
+    expect(membership.gapMs).toBe(1_500);
+  });
+});
+
+describe('a renewal that is wanted at once', () => {
+  it('is sent at once, and the next one a period later', async () => {
+    const { clock, store, membership } = await joined();
+    store.auto = WRITTEN;
+    await clock.advance(500);
+    membership.renewSoon();
+    await clock.advance(1);
+    expect(store.puts).toHaveLength(2);
+    await clock.advance(RENEW_MS - 2);
+    expect(store.puts).toHaveLength(2);
+    await clock.advance(1);
+    expect(store.puts).toHaveLength(3);
+  });
+
+  it('is sent behind one that is on its way, which proves nothing of what was seen since', async () => {
+    const { clock, store, membership } = await joined();
+    await clock.advance(RENEW_MS); // Sent.
+    await clock.advance(10);
+    const seenAt = clock.monotonic();
+    membership.renewSoon();
+    await clock.advance(10);
+    expect(store.puts).toHaveLength(2);
+    store.last.answer();
+    await clock.advance(10);
+    expect([store.puts.length, membership.wasRenewedSince(seenAt)]).toEqual([3, false]);
+    store.last.answer();
+    await settled();
+    expect(membership.wasRenewedSince(seenAt)).toBe(true);
+    await clock.advance(3 * RENEW_MS);
+    // One timer, as before.
+    expect(store.puts).toHaveLength(4);
+  });
+
+  it('is sent no more by one that has left', async () => {
+    const { clock, store, membership } = await joined();
+    await membership.leave();
+    membership.renewSoon();
+    await clock.advance(RENEW_MS);
+    expect([store.puts.length, clock.waiting]).toEqual([1, 0]);
   });
 });
 

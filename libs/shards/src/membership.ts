@@ -14,9 +14,15 @@ import { atMostElapsedMs, certainlyElapsedMs, momentOf, type Moment } from './st
  *   standing, lapsed --another incarnation under our id--> replaced: the process ends
  *   any      --leave-->                                   gone: the key is removed
  *
- * `canJudge` is the other side of it: only who has itself stood for one whole `ttlMs` without a break may take another's
- * absence for its end. A broker outage that is longer makes every key expire at once, and whoever came back first would
- * otherwise take everybody else for dead and run every turn twice.
+ * The other side of it is what our own renewals say of the bucket, for the judgement of others (`DeathJudge`):
+ *
+ *   unbroken --answered in time--> unbroken
+ *   unbroken --no renewal was answered for `gapMs`, or the connection was lost--> broken: no other member is judged
+ *   broken   --answered--> unbroken, counted anew from when that renewal was sent
+ *
+ * While the bucket has no leader no key can be renewed, and each of them may expire, also of members that live. A member that
+ * judged then would take live ones for dead and run their turns a second time (L8). Our own renewals go to the same leader,
+ * so they notice: an outage that ends another's key lasts longer than the gap that breaks our time.
  */
 export interface MembershipOptions {
   readonly id: string;
@@ -38,6 +44,13 @@ export interface MembershipOptions {
 const MARGIN_SHARE = 0.1;
 const LEAST_MARGIN_MS = 200;
 const RETRY_MS = 250;
+/** So many tries, with the pause behind each, bring the renewal of every live member through once the bucket answers. */
+const TRIES_TO_SETTLE = 2;
+
+/** How long one try of a renewal waits for its answer: a longer one goes on waiting when the bucket has long been back. */
+export function renewalTryMs(renewMs: number): number {
+  return Math.min(750, Math.max(500, renewMs / 2));
+}
 
 export class Membership {
   private renewed: Moment | undefined;
@@ -56,6 +69,16 @@ export class Membership {
     this.scheduleRenewal(this.options.renewMs);
   }
 
+  /** Another renewal now, behind one that is on its way: what was sent before proves nothing of what was seen since. */
+  renewSoon(): void {
+    void Promise.resolve(this.renewing).then(() => this.scheduleRenewal(0));
+  }
+
+  /** Whether a renewal that was sent at that moment of the monotonic clock, or later, was answered. */
+  wasRenewedSince(monotonic: number): boolean {
+    return this.renewed !== undefined && this.renewed.monotonic >= monotonic;
+  }
+
   /** Whether turns may begin, by our own clocks. */
   get isStanding(): boolean {
     const { ttlMs, clock } = this.options;
@@ -63,12 +86,22 @@ export class Membership {
     return !this.isOver && this.renewed !== undefined && atMostElapsedMs(this.renewed, clock) < ttlMs - marginMs;
   }
 
-  /** Whether the absence of another may be taken for its end. */
+  /** Whether the bucket has answered us for one whole time to live: it would have kept the key of whoever renewed it. */
   get canJudge(): boolean {
-    const { ttlMs, clock } = this.options;
-    return (
-      this.isStanding && this.unbrokenSince !== undefined && certainlyElapsedMs(this.unbrokenSince, clock) >= ttlMs
-    );
+    return this.hasStoodFor(this.options.ttlMs);
+  }
+
+  /** Whether the bucket has answered us for so long that every live member has had its renewal through, too. */
+  get hasSettled(): boolean {
+    const { ttlMs, renewMs } = this.options;
+    const triesMs = TRIES_TO_SETTLE * (renewalTryMs(renewMs) + RETRY_MS);
+    return this.hasStoodFor(Math.min(ttlMs, Math.max(renewMs, triesMs)));
+  }
+
+  /** So long without an answer is a gap: twice the period of renewals, and never so long that another's key ends unnoticed. */
+  get gapMs(): number {
+    const { ttlMs, renewMs } = this.options;
+    return Math.min(2 * renewMs, ttlMs / 2);
   }
 
   /** The connection was lost: what we did not hear of in the meantime is no proof of anything. */
@@ -112,13 +145,23 @@ export class Membership {
     if (outcome.kind === 'unclear') return false;
     if (this.renewed !== undefined && !this.isStanding) {
       this.options.log.warn({}, 'the membership had lapsed: shards are looked at before anything begins');
-      this.unbrokenSince = undefined;
       this.options.onReturn();
     }
+    if (this.hasGap) this.unbrokenSince = undefined;
     this.renewed = sent;
     // One that was sent before a break proves nothing about the time since.
     if (breaks === this.breaks) this.unbrokenSince ??= sent;
     return true;
+  }
+
+  /** By the monotonic clock alone: whoever sets the other one neither makes a gap nor hides one. */
+  private get hasGap(): boolean {
+    return this.renewed === undefined || certainlyElapsedMs(this.renewed, this.options.clock) > this.gapMs;
+  }
+
+  private hasStoodFor(ms: number): boolean {
+    if (!this.isStanding || this.hasGap || this.unbrokenSince === undefined) return false;
+    return certainlyElapsedMs(this.unbrokenSince, this.options.clock) >= ms;
   }
 
   private value(): MemberValue {
@@ -128,6 +171,7 @@ export class Membership {
 
   private scheduleRenewal(delayMs: number): void {
     if (this.isOver) return;
+    this.cancelTimer();
     this.cancelTimer = this.options.clock.after(delayMs, () => {
       void this.renew(false).then((isDone) => {
         this.scheduleRenewal(isDone ? this.options.renewMs : Math.min(RETRY_MS, this.options.renewMs));

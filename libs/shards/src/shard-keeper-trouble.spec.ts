@@ -287,6 +287,37 @@ describe('leases that were set back with everything else', () => {
   });
 });
 
+describe('a shard whose lease cannot be read', () => {
+  it('is left alone, said to be so with a remedy, and taken when the operator has removed what stands there (L1)', async () => {
+    const { clock, broker, work, log, keeper } = setUpKeeper();
+    broker.unreadable.set(3, 40);
+    await keeper.start();
+    await clock.advance(3 * TTL_MS);
+    const others = ALL.filter((shard) => shard !== 3);
+    expect([keeper.owned, keeper.mayStart(3), work.starts.has(3)]).toEqual([others, false, false]);
+    expect(log.of('error')).toHaveLength(1);
+    expect(log.of('error')[0]).toMatch(/shard 3 .*newer version.*update this worker.*remove that key/);
+    const { write } = broker.asked;
+    await clock.advance(TTL_MS);
+    // Nothing is tried against it.
+    expect(broker.asked.write).toBe(write);
+    broker.unreadable.clear();
+    await clock.advance(RENEW_MS);
+    expect(keeper.owned).toEqual(ALL);
+  });
+
+  it('is lost when it was ours: the newer version that wrote there has it', async () => {
+    const { clock, broker, work, keeper } = await startedKeeper();
+    broker.leases.delete(3);
+    broker.unreadable.set(3, 1_000);
+    work.reached = { read: 0, tail: 5, open: [] };
+    await clock.advance(REFRESH_MS);
+    await clock.advance(TTL_MS);
+    expect(work.calls.filter((call) => call.endsWith(' 3'))).toEqual(['drop 3']);
+    expect(keeper.owned).toEqual(ALL.filter((shard) => shard !== 3));
+  });
+});
+
 describe('a broker that is away', () => {
   it('for a moment changes nothing: the next beat looks again', async () => {
     const { clock, broker, keeper } = await startedKeeper();
@@ -323,6 +354,31 @@ describe('a broker that is away', () => {
     expect(broker.shardsOf('b/1')).toEqual(theirs);
   });
 
+  it('for nearly a time to live, while the connection stands, makes nobody dead whose renewal comes a moment later (L8)', async () => {
+    const { clock, broker, work, keeper } = setUpKeeper();
+    broker.join('b/1');
+    for (const shard of sharesOf('b', 'a', 'b')) broker.lease(shard, 'b/1');
+    await keeper.start();
+    for (let spentMs = 0; spentMs < 2 * TTL_MS; spentMs += RENEW_MS) {
+      await clock.advance(100);
+      broker.join('b/1'); // Renewed, 1.9 s before ours.
+      await clock.advance(RENEW_MS - 100);
+    }
+    // The bucket has no leader: the key of b ends, and we have not even lapsed.
+    broker.goAway();
+    await clock.advance(8_500);
+    broker.expire('b');
+    broker.comeBack();
+    await clock.advance(1_500);
+    expect(await keeper.isGone('b/1')).toBe(false);
+    broker.join('b/1');
+    await clock.advance(2 * TTL_MS);
+    expect([keeper.owned, [...work.starts.values()].some(({ isCrash }) => isCrash)]).toEqual([
+      sharesOf('a', 'a', 'b'),
+      false,
+    ]);
+  });
+
   it('while a round reads lets that round do nothing', async () => {
     const { clock, broker, keeper } = await startedKeeper();
     await clock.advance(HEARD_MS);
@@ -333,7 +389,8 @@ describe('a broker that is away', () => {
     reading.fail(new Error('away'));
     await settled();
     expect(keeper.owned).toEqual(ALL);
-    await clock.advance(RENEW_MS);
+    // Long before the next beat.
+    await clock.advance(200);
     expect(keeper.owned).toEqual(sharesOf('a', 'a', 'b'));
   });
 

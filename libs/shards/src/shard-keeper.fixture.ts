@@ -16,6 +16,8 @@ type Asked = 'members' | 'leases' | 'standing' | 'put' | 'write' | 'source';
 
 export class MemoryBroker {
   readonly leases = new Map<number, StoredLease>();
+  /** Shards under whose key stands what is no lease, by its revision. */
+  readonly unreadable = new Map<number, number>();
   readonly members = new Map<string, MemberValue>();
   /** Whether anybody hears of what is written. */
   isHeard = true;
@@ -114,14 +116,18 @@ export class MemoryBroker {
 class MemoryLeases implements LeaseStore {
   constructor(private readonly broker: MemoryBroker) {}
 
-  async readAll(): Promise<ReadonlyMap<number, StoredLease>> {
+  async readAll(
+    onUnreadable = (_shard: number, _revision: number): void => {},
+  ): Promise<ReadonlyMap<number, StoredLease>> {
     await this.broker.pass('leases');
+    for (const [shard, revision] of this.broker.unreadable) onUnreadable(shard, revision);
     return new Map(this.broker.replicaHas ?? this.broker.leases);
   }
 
   async write(shard: number, lease: Lease, expected: number): Promise<LeaseWrite> {
     await this.broker.whenUp();
     await this.broker.pass('write');
+    if (this.broker.unreadable.has(shard)) return { kind: 'conflict', found: undefined };
     const found = this.broker.leases.get(shard);
     if ((found?.revision ?? 0) === expected) return { kind: 'written', revision: this.broker.setLease(shard, lease) };
     this.broker.tellLease(shard, lease);

@@ -1,10 +1,10 @@
 import type { Clock } from '#contracts';
 import type { Logger } from '#telemetry';
 import { assignShards } from './assignment.js';
+import { DeathJudge } from './death-judge.js';
 import { LeaseHandler, type Duty } from './lease-handler.js';
 import { LeaseView } from './lease-view.js';
 import type { Lease, StoredLease } from './lease.js';
-import { memberIdOf } from './member.js';
 import { MemberView } from './member-view.js';
 import { Membership } from './membership.js';
 import type { LeaseStore, MemberStore, ShardWork } from './shard-ports.js';
@@ -55,6 +55,7 @@ export class ShardKeeper {
   private readonly handler: LeaseHandler;
   private readonly membership: Membership;
   private readonly view: MemberView;
+  private readonly deaths: DeathJudge;
   private readonly leases: LeaseView;
   private readonly unwantedSince = new Map<number, number>();
   private readonly cancels = new Map<string, () => void>();
@@ -82,8 +83,13 @@ export class ShardKeeper {
       onRefused: (shard, found) => this.wasRefused(shard, found),
     });
     this.membership = new Membership({ ...options, store: members, onReturn: () => this.doubtAll() });
-    this.leases = new LeaseView({ store: leases, source: work, onSource: (check) => this.heardOfSource(check) });
+    this.leases = new LeaseView({
+      ...{ store: leases, source: work },
+      onSource: (check) => this.heardOfSource(check),
+      onUnreadable: (shard, revision) => this.tellUnreadable(shard, revision),
+    });
     this.view = new MemberView(members, ttlMs, clock, () => this.lookSoon());
+    this.deaths = new DeathJudge({ ...options, membership: this.membership, view: this.view });
   }
 
   /** Joins, and resolves when a first round was made on a source that is as it should be. */
@@ -108,25 +114,21 @@ export class ShardKeeper {
     return this.duties.filter(({ state }) => state !== 'away').map(({ shard }) => shard);
   }
 
-  /** Whether a process is certainly gone: by the leader, and only when our own absence is out of the question. */
-  async isGone(incarnation: string): Promise<boolean> {
-    if (incarnation === this.options.incarnation) return false;
-    try {
-      const standing = await this.options.members.standing(memberIdOf(incarnation));
-      if (standing === incarnation) return false;
-      return standing !== undefined || this.membership.canJudge;
-    } catch {
-      return false;
-    }
+  /** Whether a process is certainly gone. Of one that is, the second answer says so: ask again while it matters. */
+  isGone(incarnation: string): Promise<boolean> {
+    return this.deaths.isGone(incarnation);
   }
 
   /** The connection was lost. */
   interrupt(): void {
     this.membership.interrupt();
+    this.view.interrupt();
+    this.deaths.interrupt();
   }
 
   /** The connection is back: the source may be another one, and everything may have changed. */
   returned(): void {
+    this.view.returned();
     this.leases.forgetAll();
     this.lookSoon();
   }
@@ -196,6 +198,8 @@ export class ShardKeeper {
   /** The shard is not ours, or not yet: also when its owner is who we thought, it is to be decided anew what to do. */
   private wasRefused(shard: number, found: StoredLease | undefined): void {
     this.leases.learn(shard, found);
+    // Removed, or no lease: only a read can tell.
+    if (found === undefined) this.leases.expectNews();
     this.lookSoon();
   }
 
@@ -218,8 +222,9 @@ export class ShardKeeper {
       try {
         await this.makeRound();
       } catch (error) {
-        // An outage; the next beat tries again.
+        // An outage, or one node that is away. Sessions of who is gone wait for nothing else, so not with the next beat.
         this.options.log.debug({ error: String(error) }, 'cannot look after the shards now');
+        this.after('wait', LOOK_MS, () => void this.look());
         return;
       }
     }
@@ -279,7 +284,7 @@ export class ShardKeeper {
       state,
       isAssignedToUs,
       hasAssignee: owners.length > 0,
-      owner: this.judge(this.leases.ownerOf(shard), judged),
+      owner: this.leases.isUnreadable(shard) ? 'unknown' : this.judge(this.leases.ownerOf(shard), judged),
       isDraining: this.isDraining,
       mayAcquire: this.membership.isStanding && !this.leases.isSourceSetBack,
       running: state === 'owned' ? work.running(shard) : 0,
@@ -301,6 +306,15 @@ export class ShardKeeper {
     }
     log.info({}, 'the source is as it should be again');
     for (const shard of this.owned) work.goOn(shard);
+  }
+
+  private tellUnreadable(shard: number, revision: number): void {
+    this.options.log.error(
+      { shard, revision },
+      `no session of shard ${shard} goes on here: what stands under its key in the bucket of shards is no lease that this ` +
+        'version can read. Did a newer version write it? Then update this worker. Else stop all workers, remove that key and ' +
+        'start them again: the shard is read anew then, from the first message of the inbox',
+    );
   }
 
   /** One timer per purpose; the latest wish counts. */

@@ -11,9 +11,12 @@ export type LeaseWrite =
   | { readonly kind: 'abandoned' };
 
 export interface LeaseStore {
-  /** May be a moment behind. Rejects in an outage. */
-  readAll(): Promise<ReadonlyMap<number, StoredLease>>;
-  /** Waits through an outage, and never rejects. `expected` 0 = there is no lease yet. */
+  /** May be a moment behind. Rejects in an outage. What is no lease is told, and is not in the answer. */
+  readAll(onUnreadable?: (shard: number, revision: number) => void): Promise<ReadonlyMap<number, StoredLease>>;
+  /**
+   * Waits through an outage, and never rejects. `expected` 0 = there is no lease yet. In place of something that is no lease
+   * nothing is written: that is a conflict with nothing found.
+   */
   write(shard: number, lease: Lease, expected: number): Promise<LeaseWrite>;
   /** Hints: what is told may have been refused, and not everything is told. */
   onWrite(listener: (shard: number, lease: Lease) => void): () => void;

@@ -23,6 +23,7 @@ describe('a shard that is not ours', () => {
     ['and whose owner is dead is acquired', { owner: 'dead' }, 'acquire'],
     ['and whose owner is alive is left alone: it gives it away by itself', { owner: 'alive' }, 'nothing'],
     ['and whose owner was not seen is acquired only after a judgement', { owner: 'unsure' }, 'judge'],
+    ['and whose lease cannot be read is left alone: its owner may be alive', { owner: 'unknown' }, 'nothing'],
     ['and is assigned to somebody else is left alone', { isAssignedToUs: false }, 'nothing'],
     ['and is assigned to somebody else is not judged', { isAssignedToUs: false, owner: 'unsure' }, 'nothing'],
     [

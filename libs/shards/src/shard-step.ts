@@ -17,7 +17,8 @@
  *   opening, owned, releasing -> away   the lease names somebody else: lost
  *
  * Invariants: the work of a shard is open only while the lease names us (the way into `opening` is a won
- * compare-and-set); it is given up before the lease is.
+ * compare-and-set); it is given up before the lease is. A shard whose owner is not known to be nobody, dead or ourselves is
+ * never acquired.
  */
 export type DutyState = 'away' | 'acquiring' | 'opening' | 'owned' | 'releasing';
 
@@ -26,7 +27,8 @@ export interface ShardSituation {
   readonly isAssignedToUs: boolean;
   /** Somebody is there that it is assigned to. */
   readonly hasAssignee: boolean;
-  readonly owner: 'nobody' | 'dead' | 'alive' | 'unsure';
+  /** `unknown`: what stands there is no lease that this version can read. */
+  readonly owner: 'nobody' | 'dead' | 'alive' | 'unsure' | 'unknown';
   readonly isDraining: boolean;
   /** Our own membership stands, and nothing is wrong with the source. */
   readonly mayAcquire: boolean;
@@ -46,7 +48,7 @@ export function nextStep(situation: ShardSituation): ShardStep {
   if (state === 'away') {
     if (!isAssignedToUs || isDraining || !mayAcquire) return 'nothing';
     if (owner === 'unsure') return 'judge';
-    return owner === 'alive' ? 'nothing' : 'acquire';
+    return owner === 'alive' || owner === 'unknown' ? 'nothing' : 'acquire';
   }
   if (state !== 'owned' || isAssignedToUs) return 'nothing';
   if (isDraining) return 'release';

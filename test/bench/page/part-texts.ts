@@ -33,6 +33,10 @@ first record of the other one that decides something, in each session of the one
 200 sessions, four messages a second of each; the longest time from a message's stamp to its record's, from half a second
 before a move to three seconds after it had begun; "no move" is as long a time just before. No message is lost, decided twice or
 out of order, and no turn runs twice or beside another one of its session: the bench ends with an error otherwise.`,
+  failover: `Three nodes and three workers, one at each. A worker and its node are killed in the same moment, and that node led
+the members, the shards and both streams; ten times, each time another one. From the kill to the record of the last of the
+sessions, one in each shard of the dead worker, that got a message then. The elections of the broker (four to nine seconds) lie
+in that time.`,
   workers: `One, two and four workers on one broker. Turns of 50 ms, of which each worker runs 50 at once, need no processor: what
 more workers gain is their number. Turns that do nothing share the processors with the broker and the publisher.`,
   replicas: `A quarter of the work of the part turns, fed live, then 200 messages a second for five seconds, each timed from its

@@ -1,0 +1,49 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { silentLogger } from '#telemetry';
+import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
+import { BrokerConnection } from './nats-connection.client.js';
+
+let broker: TestBroker;
+
+beforeAll(async () => {
+  broker = await startBroker();
+});
+
+afterAll(async () => {
+  await broker[Symbol.asyncDispose]();
+  await expectNothingLeft();
+});
+
+const open = (): Promise<BrokerConnection> =>
+  BrokerConnection.open({ url: broker.url, name: 'waits', log: silentLogger });
+
+/** What each wait that is not over keeps. */
+const kept = (connection: BrokerConnection): number =>
+  (connection as unknown as { waiting: ReadonlySet<unknown> }).waiting.size;
+
+it('waits for the connection keep nothing of one another, however many an outage sees', async () => {
+  const connection = await open();
+  await broker.kill9();
+  await until('the connection is down', () => !connection.isUp);
+  const waits = Array.from({ length: 1_000 }, () => connection.whenUp());
+  expect(new Set(waits).size).toBe(1);
+  await Promise.all(Array.from({ length: 1_000 }, () => connection.whenUp(1)));
+  expect([connection.isUp, kept(connection)]).toEqual([false, 1]);
+  const inTime = connection.whenUp(60_000);
+  await broker.restart();
+  await Promise.all([...waits, inTime]);
+  expect([connection.isUp, kept(connection)]).toEqual([true, 0]);
+  await connection.close();
+}, 30_000);
+
+it('a wait for a connection that is closed for good ends too', async () => {
+  const connection = await open();
+  await broker.kill9();
+  await until('the connection is down', () => !connection.isUp);
+  const waits = [connection.whenUp(), connection.whenUp(60_000)];
+  await connection.close();
+  await Promise.all(waits);
+  await connection.whenUp();
+  expect(kept(connection)).toBe(0);
+  await broker.restart();
+}, 30_000);

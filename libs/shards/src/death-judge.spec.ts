@@ -1,0 +1,177 @@
+import { describe, expect, it } from 'vitest';
+import { ManualClock } from '#testing';
+import { APART_MS, DeathJudge } from './death-judge.js';
+
+const TTL_MS = 10_000;
+const GAP_MS = 4_000;
+
+/** A judge of `b/1`, whose key is not there; what our renewals and our ears say, the spec sets. */
+function setUp() {
+  const clock = new ManualClock();
+  const bucket = { standing: undefined as string | undefined, isAway: false, beforeAnswer: async () => {} };
+  const membership = { canJudge: true, hasSettled: true, gapMs: GAP_MS, renewedAt: clock.monotonic() - 1, asked: 0 };
+  const heard = { silentMs: TTL_MS };
+  const judge = new DeathJudge({
+    incarnation: 'a/1',
+    ttlMs: TTL_MS,
+    clock,
+    members: {
+      standing: async () => {
+        await bucket.beforeAnswer();
+        if (bucket.isAway) throw new Error('away');
+        return bucket.standing;
+      },
+    },
+    membership: {
+      get canJudge() {
+        return membership.canJudge;
+      },
+      get hasSettled() {
+        return membership.hasSettled;
+      },
+      gapMs: GAP_MS,
+      wasRenewedSince: (monotonic) => membership.renewedAt >= monotonic,
+      renewSoon: () => void membership.asked++,
+    },
+    view: { silentMs: () => heard.silentMs },
+  });
+  const isGone = (): Promise<boolean> => judge.isGone('b/1');
+  /** Time passes, and a renewal of ours is answered at its end. */
+  const renewedAfter = async (ms: number): Promise<void> => {
+    await clock.advance(ms);
+    membership.renewedAt = clock.monotonic();
+  };
+  return { clock, bucket, membership, heard, judge, isGone, renewedAfter };
+}
+
+describe('a process is dead (L8)', () => {
+  it('by two absences some time apart with a renewal of our own in between, which is sent for that', async () => {
+    const { isGone, membership, renewedAfter } = setUp();
+    expect(await isGone()).toBe(false);
+    expect(membership.asked).toBe(1);
+    await renewedAfter(APART_MS);
+    expect(await isGone()).toBe(true);
+    expect(membership.asked).toBe(1);
+  });
+
+  it('not by two absences of one moment', async () => {
+    const { isGone, renewedAfter } = setUp();
+    await isGone();
+    await renewedAfter(APART_MS - 1);
+    expect(await isGone()).toBe(false);
+    await renewedAfter(1);
+    expect(await isGone()).toBe(true);
+  });
+
+  it('not by an absence of long ago: it may have come and gone since, and nobody looked', async () => {
+    const { isGone, membership, renewedAfter } = setUp();
+    await isGone();
+    await renewedAfter(TTL_MS);
+    expect(await isGone()).toBe(false);
+    expect(membership.asked).toBe(2);
+    await renewedAfter(APART_MS);
+    expect(await isGone()).toBe(true);
+  });
+
+  it('not while no renewal of ours was answered since the first: a leader that was replaced says what it knows', async () => {
+    const { clock, isGone, renewedAfter } = setUp();
+    await isGone();
+    await clock.advance(2_000);
+    expect(await isGone()).toBe(false);
+    await renewedAfter(1);
+    expect(await isGone()).toBe(true);
+  });
+
+  it('not when its key was there in between: then it begins anew', async () => {
+    const { bucket, isGone, renewedAfter } = setUp();
+    await isGone();
+    await renewedAfter(APART_MS);
+    bucket.standing = 'b/1';
+    expect(await isGone()).toBe(false);
+    bucket.standing = undefined;
+    await renewedAfter(APART_MS);
+    expect(await isGone()).toBe(false);
+    await renewedAfter(APART_MS);
+    expect(await isGone()).toBe(true);
+  });
+
+  it('not when our connection was lost in between, or while the leader was asked', async () => {
+    const { bucket, judge, isGone, renewedAfter } = setUp();
+    await isGone();
+    judge.interrupt();
+    await renewedAfter(APART_MS);
+    expect(await isGone()).toBe(false);
+    await renewedAfter(APART_MS);
+    bucket.beforeAnswer = async () => judge.interrupt();
+    expect(await isGone()).toBe(false);
+    bucket.beforeAnswer = async () => {};
+    expect(await isGone()).toBe(false);
+  });
+
+  it('at once when another life of it stands, and never when it is ourselves', async () => {
+    const { bucket, membership, judge, isGone } = setUp();
+    bucket.standing = 'b/2';
+    [membership.canJudge, membership.hasSettled] = [false, false];
+    expect(await isGone()).toBe(true);
+    expect(await judge.isGone('a/1')).toBe(false);
+  });
+
+  it('not when nobody can tell', async () => {
+    const { bucket, isGone, renewedAfter } = setUp();
+    await isGone();
+    await renewedAfter(APART_MS);
+    bucket.isAway = true;
+    expect(await isGone()).toBe(false);
+  });
+});
+
+describe('what must be known beside two absences', () => {
+  const cases: [string, { silentMs: number; canJudge: boolean; hasSettled: boolean }, boolean][] = [
+    ['silence of a time to live, and a settled bucket', { silentMs: TTL_MS, canJudge: false, hasSettled: true }, true],
+    [
+      'silence of a time to live, and a bucket that is just back',
+      { silentMs: TTL_MS, canJudge: false, hasSettled: false },
+      false,
+    ],
+    ['a shorter silence, and a whole time of answers', { silentMs: GAP_MS, canJudge: true, hasSettled: true }, true],
+    ['a shorter silence, and a settled bucket', { silentMs: TTL_MS - 1, canJudge: false, hasSettled: true }, false],
+    [
+      'it was heard of lately, whatever the bucket says',
+      { silentMs: GAP_MS - 1, canJudge: true, hasSettled: true },
+      false,
+    ],
+  ];
+  it.each(cases)('%s', async (_what, { silentMs, canJudge, hasSettled }, isDead) => {
+    const { heard, membership, isGone, renewedAfter } = setUp();
+    await isGone();
+    await renewedAfter(APART_MS);
+    heard.silentMs = silentMs;
+    [membership.canJudge, membership.hasSettled] = [canJudge, hasSettled];
+    expect(await isGone()).toBe(isDead);
+  });
+
+  it('nothing of one that is heard of and stores nothing for a whole time to live: its sessions must not wait for ever', async () => {
+    const { heard, isGone, renewedAfter } = setUp();
+    heard.silentMs = 0;
+    for (let absentMs = 0; absentMs < TTL_MS; absentMs += 500) {
+      expect(await isGone()).toBe(false);
+      await renewedAfter(500);
+    }
+    expect(await isGone()).toBe(true);
+  });
+
+  it('keeps nothing of lives that nobody looks for any more', async () => {
+    const { judge, renewedAfter } = setUp();
+    for (let life = 0; life < 50; life++) await judge.isGone(`c/${life}`);
+    await renewedAfter(TTL_MS);
+    await judge.isGone('c/50');
+    expect((judge as unknown as { absences: Map<string, unknown> }).absences.size).toBe(1);
+  });
+
+  it('no renewal is sent for it by one that could not judge anyway', async () => {
+    const { membership, isGone } = setUp();
+    membership.hasSettled = false;
+    await isGone();
+    expect(membership.asked).toBe(0);
+  });
+});
