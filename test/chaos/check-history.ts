@@ -5,6 +5,7 @@ import { checkLateCalls } from './checks/late-calls.js';
 import { checkOrder } from './checks/order.js';
 import { checkDead, checkHealthy, checkProbes } from './checks/others.js';
 import { checkResults } from './checks/results.js';
+import { checkSecondCalls } from './checks/second-calls.js';
 import { checkSerialCalls } from './checks/serial-calls.js';
 import { checkTaskCalls } from './checks/task-calls.js';
 import { checkTaskFailures } from './checks/task-failures.js';
@@ -29,6 +30,7 @@ export function checkHistory(history: History): Violation[] {
       ...checkResults(session),
     ]),
     ...checkSerialCalls(history, sessions),
+    ...checkSecondCalls(history, sessions),
     ...checkLateCalls(history),
     ...checkTaskSteps(history),
     ...checkTaskCalls(history, holdings),

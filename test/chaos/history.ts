@@ -110,6 +110,8 @@ export interface Call {
   readonly endedAt: number;
   /** The caller closed the request; nobody waited for the answer any more. */
   readonly isHungUp: boolean;
+  /** The agent answered with an error, or broke the connection. */
+  readonly isFailure: boolean;
 }
 
 /** One process of a worker, from its start to its end. */
@@ -123,6 +125,10 @@ export interface LifeLine {
   /** When its membership was seen to be renewed, ascending. */
   readonly renewedAt: readonly number[];
   readonly stopped: readonly Span[];
+  /** When nothing got through between it and the broker, in one direction at least. */
+  readonly cutOff: readonly Span[];
+  /** When it was told to end by itself: what runs at the end of its budget is handed back. */
+  readonly toldToStopAt?: number;
 }
 
 export interface FaultLine extends Span {
@@ -132,7 +138,7 @@ export interface FaultLine extends Span {
 
 /** What a run must never show, and what it found instead. */
 export interface Violation {
-  readonly invariant: 'L1' | 'L2' | 'L3' | 'L4' | 'L5' | 'L6' | 'L7' | 'G1' | 'G2' | 'G4' | 'alive';
+  readonly invariant: 'L1' | 'L2' | 'L3' | 'L4' | 'L5' | 'L6' | 'L7' | 'L8' | 'G1' | 'G2' | 'G4' | 'alive';
   readonly says: string;
   /** Where and when it shows; absent when it is about no session. */
   readonly session?: string;

@@ -51,8 +51,8 @@ export function rightTaskHistory(): History {
     ],
     calls: [
       ...right.calls,
-      call(20, 'task:20', [20], 2_500, 2_600, of(DEPLOY, 100)),
-      call(21, 'task:20', [20], 2_700, 2_710, { attempt: 2, ...of(DEPLOY, 100) }),
+      call(20, 'task:20', [20], 2_500, 2_600, { isFailure: true, ...of(DEPLOY, 100) }),
+      call(21, 'task:20', [20], 2_700, 2_710, { attempt: 2, isFailure: true, ...of(DEPLOY, 100) }),
       call(22, 'task:22', [22], 3_110, 3_200, of(DEPLOY, 103)),
       call(23, 'task:23', [23], 1_200, 8_950, { life: STOPPED, isHungUp: true, ...of(CAREFUL, 90) }),
       call(24, 'task:23', [23], 4_650, 4_700, { attempt: 2, ...of(CAREFUL, 120) }),

@@ -125,14 +125,15 @@ function livesOf(lives: readonly Life[], { renewals }: MembershipWatch): LifeLin
     firstAt: renewedAt[0] ?? 0,
   }));
   return lives.flatMap((life): LifeLine[] => {
-    const { name, worker, startedAt, endedAt, stopped } = life;
+    const { name, worker, startedAt, endedAt, stopped, cutOff, toldToStopAt } = life;
     if (worker === undefined) return [];
     const end = endedAt ?? Number.POSITIVE_INFINITY;
     const own = seen.find((one) => one.worker === worker && one.firstAt >= startedAt && one.firstAt <= end);
     const { incarnation, renewedAt } = own ?? { incarnation: undefined, renewedAt: [] };
     return [
       {
-        ...{ name, startedAt, stopped, renewedAt },
+        ...{ name, startedAt, stopped, cutOff, renewedAt },
+        ...(toldToStopAt === undefined ? {} : { toldToStopAt }),
         ...(endedAt === undefined ? {} : { endedAt }),
         ...(incarnation === undefined ? {} : { incarnation }),
       },

@@ -34,7 +34,15 @@ const another = (change: Partial<Call>): Pick<History, 'calls'> => ({
     ...right.calls,
     {
       ...{ n: 90, session: 'task:21', runId: runOf('task:21', 21), attempt: 1, messages: [{ id: 'm21', seq: 21 }] },
-      ...{ digest: 'x', life: STANDING, startedAt: 2_950, endedAt: 2_960, isHungUp: false, ...change },
+      ...{
+        digest: 'x',
+        life: STANDING,
+        startedAt: 2_950,
+        endedAt: 2_960,
+        isHungUp: false,
+        isFailure: false,
+        ...change,
+      },
     },
   ],
 });
@@ -95,10 +103,6 @@ export const TASK_SABOTAGES: readonly Sabotage[] = [
   sabotage('G4', 'a call has the token of nobody', calls(22, { task: { key: DEPLOY, token: 104 } })),
   sabotage('G4', 'a call has the token of another run', calls(27, { task: { key: DEPLOY, token: 103 } })),
   sabotage('G4', 'a holder of the past is called though it could know', {
-    calls: right.calls.map((call) => {
-      if (call.n === 23) return { ...call, startedAt: 9_300, endedAt: 9_310, isHungUp: false };
-      return call;
-    }),
-    tasks: right.tasks,
+    ...calls(20, { startedAt: 3_300, endedAt: 3_310 }),
   }),
 ];

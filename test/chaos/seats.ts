@@ -42,6 +42,8 @@ export interface Life {
   readonly startedAt: number;
   endedAt?: number;
   readonly stopped: Span[];
+  readonly cutOff: Span[];
+  toldToStopAt?: number;
   readonly service: ServiceProcess;
 }
 
@@ -142,7 +144,14 @@ export class Crew implements AsyncDisposable {
         ...(role === 'worker' ? { LANEKEEPER_WORKER_ID: id, LANEKEEPER_AGENT_URL: agentUrl(name) } : {}),
       },
     });
-    const life: Life = { name, startedAt, stopped: [], service, ...(role === 'worker' ? { worker: id } : {}) };
+    const life: Life = {
+      name,
+      startedAt,
+      stopped: [],
+      cutOff: [],
+      service,
+      ...(role === 'worker' ? { worker: id } : {}),
+    };
     this.lives.push(life);
     void service.exited.then((end) => {
       life.endedAt ??= Date.now();
@@ -161,6 +170,7 @@ export class Crew implements AsyncDisposable {
   /** SIGTERM, and its end, which has to be a clean one. */
   async stop(life: Life): Promise<void> {
     this.expected.add(life);
+    life.toldToStopAt = Date.now();
     const end = await life.service.stop().catch((error: unknown) => void this.mishaps.push(`${life.name}: ${error}`));
     if (end !== undefined && end.code !== 0) {
       this.mishaps.push(`${life.name} was told to stop and ended with ${describeEnd(end)}: ${tail(life.service)}`);
