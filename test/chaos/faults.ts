@@ -48,6 +48,8 @@ const DOING: Readonly<Record<FaultKind, Doing>> = {
     }
   },
   'lose answers to worker': async ({ crew }, fault) => loseAnswers(seatOf(crew.workers, fault), fault),
+  'jump clock of worker': async ({ crew }, fault) => jumpClock(seatOf(crew.workers, fault), fault),
+  'jump clock of ingress': async ({ crew }, fault) => jumpClock(seatOf(crew.ingresses, fault), fault),
   'lose answers to ingress': async ({ crew }, fault) => loseAnswers(seatOf(crew.ingresses, fault), fault),
   'reset link of worker': async ({ crew }, fault) => {
     const seat = seatOf(crew.workers, fault);
@@ -89,7 +91,7 @@ export async function inflict(
     await delay(Math.max(0, start + fault.at - Date.now()));
     const target = `${FAULT_TYPES[fault.kind].of}-${fault.target}`;
     const run = async (): Promise<void> => {
-      say(`${((Date.now() - start) / 1000).toFixed(1)} s: ${fault.kind} ${fault.target}, ${fault.lastsMs} ms`);
+      say(`${((Date.now() - start) / 1000).toFixed(1)} s: ${describe(fault)}`);
       const line = { kind: fault.kind, target, from: Date.now(), to: Number.POSITIVE_INFINITY };
       done.push(line);
       const problem = await DOING[fault.kind](targets, fault).catch((error: unknown) => error);
@@ -100,6 +102,11 @@ export async function inflict(
   }
   await Promise.all(byTarget.values());
   return done;
+}
+
+function describe({ kind, target, lastsMs, jumpMs }: PlannedFault): string {
+  const by = kind.startsWith('jump clock') ? ` by ${jumpMs} ms` : '';
+  return `${kind} ${target}${by}, ${lastsMs} ms`;
 }
 
 async function pauseWorker({ crew }: Targets, fault: PlannedFault): Promise<void> {
@@ -114,6 +121,12 @@ async function pause({ service, stopped }: Life, ms: number, goesOn: boolean): P
   if (!goesOn) return;
   service.signal('SIGCONT');
   span.to = Date.now();
+}
+
+async function jumpClock({ clock }: Seat, { lastsMs, jumpMs }: PlannedFault): Promise<void> {
+  clock.jump(jumpMs);
+  await delay(lastsMs);
+  clock.setRight();
 }
 
 async function cutOff(seat: Seat, { lastsMs }: PlannedFault): Promise<void> {

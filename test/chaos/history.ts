@@ -2,12 +2,15 @@ import type { CancelTarget, SessionRecord, TaskStep } from '#contracts';
 
 /**
  * What happened in a run, as data: what was asked for, what the streams hold afterwards, what the agent saw, and what was
- * done to the processes. All times are ms since the epoch, by the one clock of the machine.
+ * done to the processes. All times are ms since the epoch, by the one clock of the machine, but for those of tasks: which guard
+ * wrote a step does not stand there.
  */
 export interface History {
   /** Of the membership of workers. */
   readonly ttlMs: number;
   readonly renewMs: number;
+  /** How far the clock of a guard may be beside that of the machine. */
+  readonly guardClocksMs: number;
   readonly accepted: readonly Accepted[];
   /** By sequence. */
   readonly inbox: readonly InboxLine[];
@@ -74,11 +77,10 @@ export interface StartLine {
   readonly runId: string;
   readonly attempt: number;
   readonly incarnation: string;
-  /** By the clock of the worker. */
   readonly at: number;
 }
 
-/** A step in the life of a task, as it stood in the guard's entry. */
+/** A step in the life of a task, as it stood in the guard's entry, by the clock of whichever guard wrote it. */
 export interface TaskLine extends TaskStep {
   readonly key: string;
   /** Of an `acquired`, when it was seen. */

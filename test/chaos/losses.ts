@@ -6,7 +6,7 @@ export type Losses = (call: Pick<Call, 'life' | 'startedAt'>, time: number) => b
 /** A request that was sent before its process was stopped may be seen a moment later. */
 const SEEN_LATE_MS = 200;
 /** A link that works again is used again by then. What is silent for longer has another cause, and that is no loss of the process. */
-const RETURNS_WITHIN_MS = 2_000;
+const RECONNECTED_WITHIN_MS = 1_600;
 
 /**
  * By what was done to the process, and not by its renewals alone: an election and an outage silence a process as a stop does,
@@ -19,7 +19,7 @@ export function lossesOf({ lives, ttlMs, renewMs }: Pick<History, 'lives' | 'ttl
   const silentFrom = ({ renewedAt }: LifeLine, { from }: Span): number =>
     Math.max(renewedAt.findLast((at) => at <= from) ?? from, from - 2 * renewMs);
   const silentTo = ({ renewedAt }: LifeLine, { to }: Span): number =>
-    Math.min(renewedAt.find((at) => at > to) ?? Number.POSITIVE_INFINITY, to + RETURNS_WITHIN_MS);
+    Math.min(renewedAt.find((at) => at > to) ?? Number.POSITIVE_INFINITY, to + RECONNECTED_WITHIN_MS + renewMs);
   return ({ life: name, startedAt }, time) => {
     const life = byName.get(name);
     if (life === undefined) return false;

@@ -16,12 +16,17 @@ import type { DeadLine, InboxLine, RecordLine, StartLine } from './history.js';
 
 const READ_WITHIN_MS = 60_000;
 
+/** As its worker told it: `at` is by its own clock, `storedAt` by the broker's. */
+export interface StoredStart extends StartLine {
+  readonly storedAt: number;
+}
+
 /** Reads what the streams hold; each call goes on where the one before ended. */
 export class StreamHistory implements AsyncDisposable {
   readonly inbox: InboxLine[] = [];
   readonly records: RecordLine[] = [];
   readonly dead: DeadLine[] = [];
-  readonly starts: StartLine[] = [];
+  readonly starts: StoredStart[] = [];
   /** Of tasks, as far as somebody could be told. */
   readonly taskEvents: TaskEvent[] = [];
   private inboxSeq = 0;
@@ -75,12 +80,12 @@ export class StreamHistory implements AsyncDisposable {
 
   private async readEvents(): Promise<void> {
     const { eventsStream, namespace } = this.names;
-    await this.each(eventsStream, `${namespace}.events.>`, 1, ({ subject, data }) => {
+    await this.each(eventsStream, `${namespace}.events.>`, 1, ({ subject, data, storedAtMs: storedAt }) => {
       if (subject.endsWith('.task')) this.taskEvents.push(JSON.parse(Buffer.from(data).toString()) as TaskEvent);
       const started = parseTurnStarted(Buffer.from(data).toString());
       if (started === undefined) return;
       const { runId, attempt, worker: incarnation, at } = started;
-      this.starts.push({ runId, attempt, incarnation, at });
+      this.starts.push({ runId, attempt, incarnation, at, storedAt });
     });
   }
 

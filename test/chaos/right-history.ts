@@ -66,6 +66,7 @@ export function rightHistory(): History {
   return {
     ttlMs: 2_000,
     renewMs: 400,
+    guardClocksMs: 0,
     mishaps: [],
     blind: [],
     tasks: [],

@@ -183,6 +183,10 @@ export const SABOTAGES: readonly Sabotage[] = [
     accepted: right.accepted.map((line) => ({ ...line, at: line.at - 50_000 })),
     faults: [{ kind: 'pause worker beyond its time', target: 'worker-0', from: -60_000, to: 8_900 }],
   }),
+  sabotage('L5', 'a quick question waits while a clock jumps, which excuses nothing', {
+    accepted: right.accepted.map((line) => ({ ...line, at: line.at - 20_000 })),
+    faults: [{ kind: 'jump clock of worker', target: 'worker-0', from: -18_000, to: 2_000 }],
+  }),
   sabotage('L6', 'a healthy session fails', {
     ...records(4, () => ({ status: 'failed', messages: [{ id: 'm4', seq: 4, decision: 'dead' }], state: undefined })),
     dead: [...right.dead, { session: 'probe:4', seq: 4 }],

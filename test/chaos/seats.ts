@@ -12,16 +12,16 @@ import {
 import type { Brokers } from './brokers.js';
 import type { Dice } from './dice.js';
 import type { Span } from './history.js';
+import type { Times } from './times.js';
+import { WallClock } from './wall-clock.js';
 
-export const TTL_MS = 2_000;
-export const RENEW_MS = 400;
-/** Longer than most slow turns, shorter than some: a stop hands those back. */
-const DRAIN_MS = 3_000;
+/**
+ * How far beside the machine's a host's clock goes at most. Of guards by less: their holders are promised what they were
+ * promised as long as the guards' clocks agree within a small part of a task's time to live.
+ */
+export const CLOCKS_APART_MS = { worker: 900, ingress: 900, guard: 200 } as const;
 
 const SETTINGS = {
-  membership: { ttlMs: TTL_MS, renewMs: RENEW_MS },
-  drainMs: DRAIN_MS,
-  guard: { sweepMs: 500 },
   log: { level: 'warn' },
   // Its sessions get far more at once than a person would say, and nothing of it is to be dropped.
   agents: {
@@ -45,6 +45,7 @@ export interface Life {
   readonly cutOff: Span[];
   toldToStopAt?: number;
   readonly service: ServiceProcess;
+  readonly clock: WallClock;
 }
 
 /** The place of one process: when its process is gone, another one takes it. */
@@ -59,6 +60,7 @@ export class Seat {
     readonly target: number,
     /** On its way to the broker; only when that has one node. */
     readonly link: FaultProxy | undefined,
+    readonly clock: WallClock,
   ) {}
 
   /** Starts a process; its predecessor may still run when the name is a new one. */
@@ -66,11 +68,12 @@ export class Seat {
     if (isRenamed) this.names++;
     const id = `${this.role}-${this.target}${this.names === 0 ? '' : `-${this.names}`}`;
     const name = `${id}#${++this.generation}`;
-    this.current = await this.crew.start(this.role, id, name, this.link?.url);
+    this.current = await this.crew.start(this, id, name);
   }
 }
 
 export interface CrewOptions {
+  readonly times: Times;
   readonly brokers: Brokers;
   readonly workers: number;
   readonly ingresses: number;
@@ -78,6 +81,8 @@ export interface CrewOptions {
   readonly agentUrl: (life: string) => string;
   /** Picks the node that a process is told of. */
   readonly dice: Dice;
+  /** How far the clocks of the hosts are beside each other. */
+  readonly clockDice: Dice;
 }
 
 /** All our processes: those that run, and what is known of those that ran. */
@@ -99,7 +104,7 @@ export class Crew implements AsyncDisposable {
     const dir = await tempDir('chaos');
     const crew = new Crew(options, dir);
     try {
-      const settings = { ...SETTINGS, nats: { replicas: options.brokers.nodes.length } };
+      const settings = { ...SETTINGS, ...options.times.settings, nats: { replicas: options.brokers.nodes.length } };
       await writeFile(join(dir.path, 'lanekeeper.json'), JSON.stringify(settings));
       await crew.seat('worker', crew.workers, options.workers);
       await crew.seat('ingress', crew.ingresses, options.ingresses);
@@ -127,29 +132,28 @@ export class Crew implements AsyncDisposable {
     const [node, ...more] = this.options.brokers.nodes;
     for (let target = 0; target < count; target++) {
       const link = node === undefined || more.length > 0 ? undefined : await startFaultProxy(node.port);
-      seats.push(new Seat(this, role, target, link));
+      const usualMs = Math.round((2 * this.options.clockDice.next() - 1) * CLOCKS_APART_MS[role]);
+      const clock = new WallClock(join(this.dir.path, `${role}-${target}.clock`), usualMs);
+      seats.push(new Seat(this, role, target, link, clock));
     }
   }
 
-  async start(role: Seat['role'], id: string, name: string, linkUrl: string | undefined): Promise<Life> {
+  async start({ role, link, clock }: Seat, id: string, name: string): Promise<Life> {
     const { brokers, agentUrl, dice } = this.options;
     const startedAt = Date.now();
     const service = await startService({
       args: [role],
       cwd: this.dir.path,
       env: {
-        LANEKEEPER_NATS_URL: linkUrl ?? dice.pick(brokers.nodes).url,
+        LANEKEEPER_NATS_URL: link?.url ?? dice.pick(brokers.nodes).url,
         LANEKEEPER_HTTP_PORT: '0',
         LANEKEEPER_CONFIG: join(this.dir.path, 'lanekeeper.json'),
+        ...clock.env,
         ...(role === 'worker' ? { LANEKEEPER_WORKER_ID: id, LANEKEEPER_AGENT_URL: agentUrl(name) } : {}),
       },
     });
     const life: Life = {
-      name,
-      startedAt,
-      stopped: [],
-      cutOff: [],
-      service,
+      ...{ name, startedAt, stopped: [], cutOff: [], service, clock },
       ...(role === 'worker' ? { worker: id } : {}),
     };
     this.lives.push(life);

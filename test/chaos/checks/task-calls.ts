@@ -12,13 +12,14 @@ const HANG_UP_SEEN_MS = 250;
 export function checkTaskCalls(history: History, holdings: Holdings): Violation[] {
   const isExcused = excusesOf(history, holdings);
   const found = unguarded(history);
+  // By so much one guard may end a holding before the time that another one gave it.
+  const apartMs = 2 * history.guardClocksMs;
   const guarded = history.calls.filter(({ task }) => task !== undefined);
   for (const [key, unsorted] of Map.groupBy(guarded, ({ task }) => task?.key ?? '')) {
     const calls = unsorted.toSorted((a, b) => a.startedAt - b.startedAt);
     calls.forEach((call, i) => {
       for (const later of calls.slice(i + 1)) {
-        if (later.startedAt >= call.endedAt) continue;
-        if (call.isHungUp && later.startedAt >= call.endedAt - HANG_UP_SEEN_MS) continue;
+        if (later.startedAt >= call.endedAt - apartMs - (call.isHungUp ? HANG_UP_SEEN_MS : 0)) continue;
         if (isExcused(key, call, later)) continue;
         const says = `${key}: ${describe(later)} began ${call.endedAt - later.startedAt} ms before the end of ${describe(call)}`;
         found.push({ invariant: 'G1', says, session: later.session, at: later.startedAt });
@@ -39,7 +40,10 @@ function unguarded({ inbox, calls }: History): Violation[] {
 }
 
 /** Whether two calls about a task may overlap: the former holding is over, and its process could not know. */
-function excusesOf({ lives }: History, holdings: Holdings): (key: string, call: Call, later: Call) => boolean {
+function excusesOf(
+  { lives, guardClocksMs }: History,
+  holdings: Holdings,
+): (key: string, call: Call, later: Call) => boolean {
   const byName = new Map(lives.map((life) => [life.name, life]));
   const isGone = (life: LifeLine, time: number): boolean => life.endedAt !== undefined && life.endedAt <= time;
   return (key, call, later) => {
@@ -50,7 +54,7 @@ function excusesOf({ lives }: History, holdings: Holdings): (key: string, call: 
     const time = later.startedAt;
     if (life !== undefined && (isGone(life, time) || wasJustStopped(life, time))) return true;
     const holding = holdings.get(key)?.find(({ token }) => token === old.task?.token);
-    return holding !== undefined && isTakenAway(holding, time);
+    return holding !== undefined && isTakenAway(holding, time, guardClocksMs);
   };
 }
 

@@ -8,7 +8,7 @@ import { isCareful, OPERATOR } from '../tasks.js';
  * task again before somebody allowed it. Where the guard was away for longer than the holding lasted, it is stale and healed.
  */
 export function checkTaskFailures(
-  { inbox, records, calls }: Pick<History, 'inbox' | 'records' | 'calls'>,
+  { inbox, records, calls, guardClocksMs }: Pick<History, 'inbox' | 'records' | 'calls' | 'guardClocksMs'>,
   holdings: Holdings,
 ): Violation[] {
   const keys = new Map(inbox.map(({ seq, task }) => [seq, task]));
@@ -26,7 +26,7 @@ export function checkTaskFailures(
       found.push({ invariant: 'G2', says: `${at(line)} is dead, and its task was ${freed}`, session, at: line.at });
     }
     for (const call of byKey.get(key) ?? []) {
-      if (!comesAfter(call, line, holding) || isAllowed(holding, call.startedAt)) continue;
+      if (!comesAfter(call, line, holding) || isAllowed(holding, call.startedAt + guardClocksMs)) continue;
       const says = `${key}: call ${call.n} of ${call.runId} began after ${at(line)} was dead, and nobody had allowed it`;
       found.push({ invariant: 'G2', says, session: call.session, at: call.startedAt });
     }
