@@ -21,6 +21,9 @@ export interface History {
   /** Of each task in the order in which it happened. */
   readonly tasks: readonly TaskLine[];
   readonly approvals: readonly Approval[];
+  /** Of those who hold tasks over HTTP. */
+  readonly outside: readonly OutsideHolding[];
+  readonly outsideAnswers: readonly OutsideAnswer[];
   readonly calls: readonly Call[];
   readonly lives: readonly LifeLine[];
   readonly faults: readonly FaultLine[];
@@ -94,6 +97,29 @@ export interface Approval {
   readonly at: number;
 }
 
+/** A task that somebody outside got over HTTP. */
+export interface OutsideHolding {
+  readonly key: string;
+  readonly runId: string;
+  readonly token: number;
+  /** When the answer came. */
+  readonly from: number;
+  /** When it stopped to work, by its own clock: when it was done, or when its time had to be over. */
+  readonly to: number;
+  /** After that nobody may be told that it runs; absent when a request of it had no answer. */
+  readonly blocksUntil: number | undefined;
+}
+
+/** What others were told while they waited for such a holder; or that one whose time was over was renewed. */
+export interface OutsideAnswer {
+  readonly kind: 'already_running' | 'renewed';
+  readonly key: string;
+  /** Of the holder. */
+  readonly runId: string;
+  readonly token?: number;
+  readonly askedAt: number;
+}
+
 /** One request to the agent. */
 export interface Call {
   /** Counts all calls; the answer names it. */
@@ -140,7 +166,7 @@ export interface FaultLine extends Span {
 
 /** What a run must never show, and what it found instead. */
 export interface Violation {
-  readonly invariant: 'L1' | 'L2' | 'L3' | 'L4' | 'L5' | 'L6' | 'L7' | 'L8' | 'G1' | 'G2' | 'G4' | 'alive';
+  readonly invariant: 'L1' | 'L2' | 'L3' | 'L4' | 'L5' | 'L6' | 'L7' | 'L8' | 'G1' | 'G2' | 'G3' | 'G4' | 'alive';
   readonly says: string;
   /** Where and when it shows; absent when it is about no session. */
   readonly session?: string;

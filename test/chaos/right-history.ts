@@ -71,6 +71,8 @@ export function rightHistory(): History {
     blind: [],
     tasks: [],
     approvals: [],
+    outside: [],
+    outsideAnswers: [],
     accepted: [
       { session: 'slow:1', id: 'm1', seq: 1, duplicate: false, at: 900 },
       { session: 'slow:1', id: 'm1', seq: 1, duplicate: true, at: 950 },

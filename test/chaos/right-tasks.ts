@@ -9,10 +9,13 @@ import { OPERATOR } from './tasks.js';
  *   deploy    fails for good; the next trigger is refused; one is approved, and runs; the operator ends one that runs
  *   careful   its holder is stopped beyond its time; somebody approves, and the next attempt gets it
  *   build     its holder is stopped beyond its time, and it is healed
+ *   outside   held over HTTP by one after another, the second of which ends without a word
  */
 
 export const DEPLOY = 'chaos::deploy-0';
 export const CAREFUL = 'chaos::careful-0';
+/** Held over HTTP. */
+export const OUTSIDE = 'outside::job-0';
 export const BUILD = 'main/task:24::build';
 
 const starts = (seq: number, task: string, at: number): InboxLine => inbox(`task:${seq}`, seq, { task, at });
@@ -115,6 +118,16 @@ export function rightTaskHistory(): History {
         { what: 'acquired', at: 4_650 },
         { what: 'released', at: 4_740, status: 'succeeded' },
       ),
+    ],
+    outside: [
+      { key: OUTSIDE, runId: 'o-1', token: 200, from: 1_000, to: 1_600, blocksUntil: 1_700 },
+      { key: OUTSIDE, runId: 'o-2', token: 201, from: 2_000, to: 4_000, blocksUntil: 4_050 },
+      { key: OUTSIDE, runId: 'o-3', token: 202, from: 4_060, to: 6_000, blocksUntil: undefined },
+    ],
+    outsideAnswers: [
+      { kind: 'already_running', key: OUTSIDE, runId: 'o-2', askedAt: 4_000 },
+      { kind: 'already_running', key: OUTSIDE, runId: 'o-3', askedAt: 9_000 },
+      { kind: 'renewed', key: OUTSIDE, runId: 'o-1', token: 200, askedAt: 1_800 },
     ],
     approvals: [
       { key: DEPLOY, runId: runOf('task:20', 20), at: 3_001 },

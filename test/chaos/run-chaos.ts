@@ -9,6 +9,7 @@ import type { History, Violation } from './history.js';
 import { incarnationsOf, lifeLines, startLines } from './life-lines.js';
 import { watchMemberships } from './membership-watch.js';
 import { Operator } from './operator.js';
+import { OutsideHolders } from './outside-holders.js';
 import { planFaults } from './plan.js';
 import { StreamHistory } from './read-history.js';
 import { CLOCKS_APART_MS, Crew } from './seats.js';
@@ -53,7 +54,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const names = new Names('lk', DEFAULT_SHARDS);
   // Chance for each part up front: how often one of them asks must not change the others.
   const [faultDice, trafficDice, nodeDice, operatorDice] = [dice.fork(), dice.fork(), dice.fork(), dice.fork()];
-  const clockDice = dice.fork();
+  const [clockDice, outsideDice] = [dice.fork(), dice.fork()];
   const drawn = dice.chance(WITH_DEFAULT_TIMES) ? 'default' : 'short';
   const timesName = options.times ?? drawn;
   const times = TIMES[timesName];
@@ -69,10 +70,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   await using workers = watchWorkers(() => crew.urls);
   await using tasks = await watchTasks(names, urls[0] ?? '');
   const operator = new Operator(operatorDice, () => crew.guardUrls);
+  const outside = new OutsideHolders(outsideDice, () => crew.guardUrls);
   const traffic = new Traffic({ dice: trafficDice, perSecond: messages / (ms / 1000), urls: () => crew.urls });
   say(`seed ${seed}: ${plan.length} faults in ${minutes} min, ${nodes} broker node(s), ${timesName} times`);
 
-  const [faults] = await Promise.all([inflict(plan, { crew, brokers }, say), traffic.run(ms), operator.run(ms)]);
+  const breaking = inflict(plan, { crew, brokers }, say);
+  const [faults] = await Promise.all([breaking, traffic.run(ms), operator.run(ms), outside.run(ms)]);
   const unsent = await traffic.end(healedWithinMs);
   if (unsent > 0)
     crew.mishaps.push(`${unsent} messages could not be sent within ${healedWithinMs} ms of the last fault`);
@@ -96,6 +99,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     mishaps: [...crew.mishaps, ...traffic.refused],
     tasks: tasks.lines(streams.taskEvents),
     approvals: operator.approvals,
+    outside: outside.holdings,
+    outsideAnswers: outside.answers,
     accepted: traffic.accepted,
     calls: agent.calls,
     lives: lifeLines(incarnations, memberships),

@@ -1,6 +1,6 @@
-import type { Call, History, TaskLine, Violation } from './history.js';
+import type { Call, History, LifeLine, OutsideHolding, TaskLine, Violation } from './history.js';
 import { runOf, STANDING } from './right-history.js';
-import { BUILD, CAREFUL, DEPLOY, rightTaskHistory } from './right-tasks.js';
+import { BUILD, CAREFUL, DEPLOY, OUTSIDE, rightTaskHistory } from './right-tasks.js';
 import type { Sabotage } from './sabotage.js';
 
 const right = rightTaskHistory();
@@ -20,6 +20,10 @@ function steps(
   change: (step: TaskLine) => TaskLine[],
 ): Pick<History, 'tasks'> {
   return { tasks: right.tasks.flatMap((step) => (step.key === key && is(step) ? change(step) : [step])) };
+}
+
+function outside(runId: string, change: Partial<OutsideHolding>): Pick<History, 'outside'> {
+  return { outside: right.outside.map((one) => (one.runId === runId ? { ...one, ...change } : one)) };
 }
 
 const gone = (): TaskLine[] => [];
@@ -104,5 +108,18 @@ export const TASK_SABOTAGES: readonly Sabotage[] = [
   sabotage('G4', 'a call has the token of another run', calls(27, { task: { key: DEPLOY, token: 103 } })),
   sabotage('G4', 'a holder of the past is called though it could know', {
     ...calls(20, { startedAt: 3_300, endedAt: 3_310 }),
+  }),
+  sabotage('G1', 'somebody outside gets a task at which another one works', outside('o-3', { from: 3_900 })),
+  sabotage('G3', 'somebody who is gone is in the way for seconds', {
+    outsideAnswers: [{ kind: 'already_running', key: OUTSIDE, runId: 'o-2', askedAt: 5_100 }],
+  }),
+  sabotage('G3', 'the holding of a process that was killed ends much too late', {
+    lives: [...right.lives, { ...(right.lives[1] as LifeLine), name: 'worker-2#1', renewedAt: [], endedAt: 3_800 }],
+    ...calls(27, { life: 'worker-2#1' }),
+    ...steps(DEPLOY, isOf('ended'), (step) => [{ ...step, at: 13_000 }]),
+  }),
+  sabotage('G4', 'somebody outside gets a smaller token', outside('o-3', { token: 199 })),
+  sabotage('G4', 'somebody outside renews with a token of the past', {
+    outsideAnswers: [{ kind: 'renewed', key: OUTSIDE, runId: 'o-1', token: 200, askedAt: 2_100 }],
   }),
 ];

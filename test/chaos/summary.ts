@@ -31,8 +31,15 @@ export function summarize({ history, discarded }: Omit<ChaosResult, 'violations'
     ['takeovers', `${takeovers(history)} sessions with a turn that was cut`],
     ['results of zombies refused', String(discarded)],
     ['tasks', tasksOf(history)],
+    ['tasks over HTTP', outsideOf(history)],
     ['probes', `${probesDuringLongTurns(history)} of ${probes} asked and answered while a long turn ran`],
   ];
+}
+
+function outsideOf({ outside, outsideAnswers }: History): string {
+  const count = (kind: 'already_running' | 'renewed'): number =>
+    outsideAnswers.filter((answer) => answer.kind === kind).length;
+  return `${outside.length} holdings, ${count('already_running')} times found in work, ${count('renewed')} renewed late`;
 }
 
 function tasksOf({ tasks, approvals }: History): string {
