@@ -86,10 +86,11 @@ function record(
   life: string,
   n: number,
 ): OpenCall {
-  const digest = hash('sha256', body.replace(/"attempt":\d+|"deadline":"[^"]*"|"token":\d+/g, ''), 'base64url').slice(
-    0,
-    12,
-  );
+  const digest = hash(
+    'sha256',
+    body.replace(/"attempt":\d+|"deadline":"[^"]*"|,"task":\{[^}]*\}/g, ''),
+    'base64url',
+  ).slice(0, 12);
   return {
     ...{ n, session, runId, attempt, digest, life },
     ...(task === undefined ? {} : { task: { key: task.key, token: task.token } }),

@@ -56,8 +56,10 @@ export interface InboxLine {
   readonly thread: string;
   /** Of an order to cancel; a message has none. */
   readonly cancels?: CancelTarget;
-  /** The key of the task that it starts. */
+  /** The key of the task that it starts, or that its handler runs. */
   readonly task?: string;
+  /** Its handler goes on without the task when there is no guard to ask. */
+  readonly mayBeUnguarded?: true;
 }
 
 export interface RecordLine {
@@ -130,7 +132,7 @@ export interface Call {
   readonly messages: readonly { readonly id: string; readonly seq: number }[];
   /** The task that its message starts, as the agent was told. */
   readonly task?: { readonly key: string; readonly token: number };
-  /** Of everything that the agent got but attempt, deadline and token. */
+  /** Of everything that the agent got but attempt, deadline and task. */
   readonly digest: string;
   /** Which process asked. */
   readonly life: string;

@@ -13,6 +13,7 @@ import { BrokerConnection, StreamReader, type StoredMessage } from '#jetstream';
 import { createLogger } from '#telemetry';
 import { until } from '#testing';
 import type { DeadLine, InboxLine, RecordLine, StartLine } from './history.js';
+import type { HandlerTask } from './tasks.js';
 
 const READ_WITHIN_MS = 60_000;
 
@@ -128,8 +129,13 @@ export class StreamHistory implements AsyncDisposable {
     const session = this.sessionOf(subject);
     const line = { session, seq, id: message.id, at };
     if (message.kind === 'control') return { ...line, thread: '', cancels: message.target };
-    const task = taskKeyOf(session, message);
-    return { ...line, thread: message.thread ?? '', ...(task === undefined ? {} : { task }) };
+    const { runs } = (message.data ?? {}) as { runs?: HandlerTask };
+    const task = runs === undefined ? taskKeyOf(session, message) : sessionTaskKey(runs, { agent: 'hands', session });
+    return {
+      ...{ ...line, thread: message.thread ?? '' },
+      ...(task === undefined ? {} : { task }),
+      ...(runs?.whenUnavailable === 'open' ? { mayBeUnguarded: true } : {}),
+    };
   }
 
   private recordLine({ subject, seq, storedAtMs: at, data, header }: StoredMessage): RecordLine {

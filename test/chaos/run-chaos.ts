@@ -13,6 +13,7 @@ import { OutsideHolders } from './outside-holders.js';
 import { planFaults } from './plan.js';
 import { StreamHistory } from './read-history.js';
 import { CLOCKS_APART_MS, Crew } from './seats.js';
+import { agentOf } from './sessions.js';
 import { watchTasks } from './task-past.js';
 import { TIMES, type TimesName } from './times.js';
 import { Traffic } from './traffic.js';
@@ -125,7 +126,7 @@ async function untilDecided(streams: StreamHistory, crew: Crew, withinMs: number
 async function describeStuck(undecided: StreamHistory['inbox'], crew: Crew): Promise<void> {
   const sessions = [...new Set(undecided.map(({ session }) => session))];
   for (const session of sessions.slice(0, MOST_NAMED)) {
-    const url = `${crew.urls[0]}/v1/agents/main/sessions/${encodeURIComponent(session)}`;
+    const url = `${crew.urls[0]}/v1/agents/${agentOf(session)}/sessions/${encodeURIComponent(session)}`;
     const answer = await fetch(url).then(
       (response) => response.text(),
       (error: unknown) => String(error),

@@ -1,5 +1,5 @@
 import type { Call, History, LifeLine, OutsideHolding, TaskLine, Violation } from './history.js';
-import { runOf, STANDING } from './right-history.js';
+import { result, runOf, STANDING } from './right-history.js';
 import { BUILD, CAREFUL, DEPLOY, OUTSIDE, rightTaskHistory } from './right-tasks.js';
 import type { Sabotage } from './sabotage.js';
 
@@ -108,6 +108,22 @@ export const TASK_SABOTAGES: readonly Sabotage[] = [
   sabotage('G4', 'a call has the token of another run', calls(27, { task: { key: DEPLOY, token: 103 } })),
   sabotage('G4', 'a holder of the past is called though it could know', {
     ...calls(20, { startedAt: 3_300, endedAt: 3_310 }),
+  }),
+  sabotage('G1', 'a handler does without its task, and a guard could be asked', { faults: [] }),
+  sabotage('G1', 'a handler does without its task, and may not', {
+    inbox: right.inbox.map(({ mayBeUnguarded: _may, ...line }) => line),
+  }),
+  sabotage('L1', 'a handler keeps the result of another run', {
+    records: right.records.map((line) =>
+      line.seq === 31 ? { ...line, record: { ...line.record, ...result(30, 1) } as never } : line,
+    ),
+  }),
+  sabotage('L1', 'a handler that was called says that it was not', {
+    records: right.records.map((line) =>
+      line.seq === 31
+        ? { ...line, record: { ...line.record, sends: [{ kind: 'reply', text: 'busy' }] } as never }
+        : line,
+    ),
   }),
   sabotage('G1', 'somebody outside gets a task at which another one works', outside('o-3', { from: 3_900 })),
   sabotage('G3', 'somebody who is gone is in the way for seconds', {

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { packageRoot } from '#config';
 import {
   startFaultProxy,
   startService,
@@ -15,25 +16,23 @@ import type { Span } from './history.js';
 import type { Times } from './times.js';
 import { WallClock } from './wall-clock.js';
 
+const WORKER = join(packageRoot(), 'test/chaos/handler-worker.mjs');
+
 /**
  * How far beside the machine's a host's clock goes at most. Of guards by less: their holders are promised what they were
  * promised as long as the guards' clocks agree within a small part of a task's time to live.
  */
 export const CLOCKS_APART_MS = { worker: 900, ingress: 900, guard: 200 } as const;
 
-const SETTINGS = {
-  log: { level: 'warn' },
-  // Its sessions get far more at once than a person would say, and nothing of it is to be dropped.
-  agents: {
-    main: {
-      maxQueueSize: 'unlimited',
-      turnTimeoutMs: 8_000,
-      abortGraceMs: 1_000,
-      backoffInitialMs: 200,
-      backoffMaxMs: 2_000,
-    },
-  },
+// Its sessions get far more at once than a person would say, and nothing of it is to be dropped.
+const AGENT = {
+  maxQueueSize: 'unlimited',
+  turnTimeoutMs: 8_000,
+  abortGraceMs: 1_000,
+  backoffInitialMs: 200,
+  backoffMaxMs: 2_000,
 };
+const SETTINGS = { log: { level: 'warn' }, agents: { main: AGENT, hands: AGENT } };
 
 /** One process, from its start to its end. */
 export interface Life {
@@ -142,7 +141,7 @@ export class Crew implements AsyncDisposable {
     const { brokers, agentUrl, dice } = this.options;
     const startedAt = Date.now();
     const service = await startService({
-      args: [role],
+      ...(role === 'worker' ? { program: WORKER, args: [] } : { args: [role] }),
       cwd: this.dir.path,
       env: {
         LANEKEEPER_NATS_URL: link?.url ?? dice.pick(brokers.nodes).url,

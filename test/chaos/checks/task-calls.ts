@@ -1,9 +1,12 @@
 import type { Call, History, LifeLine, Violation } from '../history.js';
 import { wasJustStopped } from '../memberships.js';
+import { kindOf } from '../sessions.js';
 import { isTakenAway, type Holdings } from '../task-holdings.js';
 
 /** The agent sees that its caller has hung up a moment after the next call may come. */
 const HANG_UP_SEEN_MS = 250;
+/** A guard that is there again is found by who asks for an answer. */
+const GUARD_HEALED_MS = 5_000;
 
 /**
  * G1 by the calls of the agent: whoever works on a task was given it, and nobody else works on it meanwhile. A holder that
@@ -29,12 +32,18 @@ export function checkTaskCalls(history: History, holdings: Holdings): Violation[
   return found;
 }
 
-function unguarded({ inbox, calls }: History): Violation[] {
-  const keys = new Map(inbox.map(({ seq, task }) => [seq, task]));
+/** A task that was wanted and is not there, or the other way round. */
+function unguarded({ inbox, calls, faults }: History): Violation[] {
+  const lines = new Map(inbox.map((line) => [line.seq, line]));
+  const isTroubled = (time: number): boolean =>
+    faults.some(({ from, to }) => from <= time && time <= to + GUARD_HEALED_MS);
   return calls.flatMap(({ n, session, messages, task, startedAt }): Violation[] => {
-    const wanted = messages.map(({ seq }) => keys.get(seq)).find((key) => key !== undefined);
-    if (wanted === task?.key && (wanted === undefined || messages.length === 1)) return [];
-    const says = `call ${n} of ${session} is about ${wanted ?? 'no task'}, and was given ${task?.key ?? 'none'}`;
+    const wanted = messages.map(({ seq }) => lines.get(seq)).find((line) => line?.task !== undefined);
+    const mayDoWithout = wanted?.mayBeUnguarded === true && task === undefined && isTroubled(startedAt);
+    // The messages of a handler's session are about one task, and some of them share a turn.
+    const isAlone = messages.length === 1 || kindOf(session) === 'hands';
+    if (mayDoWithout || (wanted?.task === task?.key && (wanted === undefined || isAlone))) return [];
+    const says = `call ${n} of ${session} is about ${wanted?.task ?? 'no task'}, and was given ${task?.key ?? 'none'}`;
     return [{ invariant: 'G1', says, session, at: startedAt }];
   });
 }
