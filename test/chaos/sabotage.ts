@@ -216,6 +216,11 @@ export const SABOTAGES: readonly Sabotage[] = [
     ...lives(STOPPED, { ...STOOD, stopped: [{ from: 1_500, to: 2_300 }] }),
     ...calls(1, ENDED_EARLY),
   }),
+  sabotage('L8', 'a turn is called again whose process was stopped for three of its ten seconds', {
+    ...{ ttlMs: 10_000, renewMs: 2_000 },
+    ...lives(STOPPED, { ...STOOD, stopped: [{ from: 1_500, to: 4_400 }] }),
+    ...calls(1, ENDED_EARLY),
+  }),
   sabotage('L8', 'a turn is called again whose link was reset', {
     ...lives(STOPPED, { ...STOOD, cutOff: [{ from: 1_500, to: 1_500 }] }),
     ...calls(1, ENDED_EARLY),
