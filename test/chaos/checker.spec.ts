@@ -55,12 +55,16 @@ it.each([
   expect(checkSecondCalls(history, bySession(history))).toEqual([]);
 });
 
-it('blames nobody for the rest of a batch of which a part was cancelled (L8)', () => {
+it('blames nobody for the rest of a batch of which a part was cancelled, also in the moment of its answer (L8)', () => {
   const right = rightHistory();
   const rest = [...right.calls, call(30, 'slow:7', [7, 9], 2_400, 2_410)];
-  const found = (calls: readonly Call[]) => checkSecondCalls(right, bySession({ ...right, calls }));
+  const answered = rest.map((one) => ({ ...one, isHungUp: false }));
+  const uncancelled = right.records.filter(({ seq }) => seq !== 7);
+  const found = (calls: readonly Call[], records = right.records) =>
+    checkSecondCalls(right, bySession({ ...right, calls, records }));
   expect(found(rest)).toEqual([]);
-  expect(found(rest.map((one) => ({ ...one, isHungUp: false })))).toMatchObject([{ invariant: 'L8' }]);
+  expect(found(answered)).toEqual([]);
+  expect(found(answered, uncancelled)).toMatchObject([{ invariant: 'L8' }]);
 });
 
 it('blames nobody for an attempt after one whose time was over, by the note that counts its failure (L8)', () => {

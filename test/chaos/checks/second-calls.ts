@@ -68,8 +68,8 @@ function causeOf(
   if (former.isFailure) return 'failure';
   if (isLost(former, startedAt)) return 'loss';
   const { isHungUp, runId, task } = former;
-  // The rest of its batch is another run.
-  if (isHungUp && records.some(({ record }) => isCancelOf(record, runId))) return 'cancel';
+  // The rest of its batch is another run. Its answer may have come in the moment in which it was cancelled.
+  if (records.some(({ record }) => isCancelOf(record, runId))) return 'cancel';
   // Its time was over, or that of its task. Who was stopped may hear of a good answer after that.
   const mayHaveFailed = isHungUp || task !== undefined || isLate({ ...former, startedAt: former.endedAt });
   return mayHaveFailed && isCountedAsFailure(former, records) ? 'failure' : undefined;
