@@ -67,6 +67,17 @@ it('blames nobody for the rest of a batch of which a part was cancelled, also in
   expect(found(answered, uncancelled)).toMatchObject([{ invariant: 'L8' }]);
 });
 
+it('blames nobody for the call of an attempt whose process was stopped before it, but for a later one of such a process (L8)', () => {
+  const right = rightHistory();
+  const found = (startedAt: number, attempt: number) => {
+    const late = call(1, 'slow:1', [1, 3], startedAt, startedAt + 10, { life: STOPPED, attempt });
+    return checkSecondCalls(right, bySession({ ...right, calls: [...right.calls.slice(1), late] }));
+  };
+  expect(found(10_500, 1)).toEqual([]);
+  expect(found(12_500, 1)).toMatchObject([{ invariant: 'L8' }]);
+  expect(found(10_500, 3)).toMatchObject([{ invariant: 'L8' }]);
+});
+
 it('blames nobody for an attempt after one whose time was over, by the note that counts its failure (L8)', () => {
   const right = rightHistory();
   const runId = runOf('slow:10', 10);

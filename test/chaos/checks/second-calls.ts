@@ -3,6 +3,9 @@ import { lossesOf, type Losses } from '../losses.js';
 import { wasJustStopped } from '../memberships.js';
 import type { SessionHistory } from '../session-history.js';
 
+/** A handler that was stopped in its turn may have to hear of a guard first, or to hear of none, before it makes its call. */
+const GUARD_ASKED_MS = 3_000;
+
 /** Why a message came to the agent again. */
 export type Cause = 'failure' | 'loss' | 'cancel';
 
@@ -37,16 +40,18 @@ export function secondCalls(
   const isLost = lossesOf(history);
   const lives = new Map(history.lives.map((life) => [life.name, life]));
   // Sent before its process was stopped and heard of when another one had gone on: it began before the other's.
-  const isLate = ({ life, startedAt }: Call): boolean => {
+  const isLate = ({ life, startedAt }: Call, momentMs?: number): boolean => {
     const process = lives.get(life);
-    return process !== undefined && wasJustStopped(process, startedAt);
+    return process !== undefined && wasJustStopped(process, startedAt, momentMs);
   };
   return sessions.flatMap(({ calls, records }) => {
     const lastOf = new Map<number, Call>();
     const found: SecondCall[] = [];
     for (const call of calls) {
       const formers = new Set(call.messages.flatMap(({ seq }) => lastOf.get(seq) ?? []));
-      const isBehind = [...formers].some(({ life }) => life !== call.life) && isLate(call);
+      const others = [...formers].filter(({ life }) => life !== call.life);
+      const isOlder = others.some(({ runId, attempt }) => runId === call.runId && attempt > call.attempt);
+      const isBehind = others.length > 0 && isLate(call, isOlder ? GUARD_ASKED_MS : undefined);
       if (isBehind) continue;
       for (const { seq } of call.messages) lastOf.set(seq, call);
       for (const former of formers) {
