@@ -35,9 +35,10 @@ interface Question {
   readonly task?: { readonly key: string; readonly token: number };
 }
 
-interface OpenCall extends Omit<Call, 'endedAt' | 'isHungUp'> {
+interface OpenCall extends Omit<Call, 'endedAt' | 'isHungUp' | 'isFailure'> {
   endedAt: number;
   isHungUp: boolean;
+  isFailure: boolean;
 }
 
 export async function startChaosAgent(): Promise<ChaosAgent> {
@@ -85,10 +86,11 @@ function record(
   life: string,
   n: number,
 ): OpenCall {
-  const digest = hash('sha256', body.replace(/"attempt":\d+|"deadline":"[^"]*"|"token":\d+/g, ''), 'base64url').slice(
-    0,
-    12,
-  );
+  const digest = hash(
+    'sha256',
+    body.replace(/"attempt":\d+|"deadline":"[^"]*"|,"task":\{[^}]*\}/g, ''),
+    'base64url',
+  ).slice(0, 12);
   return {
     ...{ n, session, runId, attempt, digest, life },
     ...(task === undefined ? {} : { task: { key: task.key, token: task.token } }),
@@ -96,6 +98,7 @@ function record(
     startedAt: Date.now(),
     endedAt: Number.POSITIVE_INFINITY,
     isHungUp: false,
+    isFailure: false,
   };
 }
 
@@ -105,6 +108,7 @@ function behave({ messages, state }: Question, nth: number, call: OpenCall, resp
   const finish = (status: number, headers: Record<string, string> = {}, body = ''): void => {
     if (response.destroyed || call.endedAt !== Number.POSITIVE_INFINITY) return;
     call.endedAt = Date.now();
+    call.isFailure = status >= 400;
     response.writeHead(status, headers).end(body);
   };
   const succeed = (): void => {
@@ -120,6 +124,7 @@ function behave({ messages, state }: Question, nth: number, call: OpenCall, resp
   if (word === 'later') finish(429, { 'retry-after': '1' });
   if (word === 'reset') {
     call.endedAt = Date.now();
+    call.isFailure = true;
     response.destroy();
   }
 }

@@ -1,7 +1,8 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { expectNothingLeft } from '#testing';
 import { runChaos } from './run-chaos.js';
 import { summarize } from './summary.js';
+import { TIMES, type TimesName } from './times.js';
 import { traceOf } from './trace.js';
 
 /** `npm run chaos`: breaks a cluster for some minutes and fails when an invariant did not hold. */
@@ -16,8 +17,11 @@ const program = new Command('chaos')
   .option('--seed <n>', 'repeats the faults and the messages of another run', count)
   .option('--nodes <n>', 'broker nodes, 1 or 3', nodes, 1)
   .option('--messages <n>', `how many - default ${MESSAGES_PER_MINUTE} per minute`, count)
+  .addOption(
+    new Option('--times <which>', 'memberships of 10 s or of 2 s - default: the seed says').choices(Object.keys(TIMES)),
+  )
   .parse();
-const given = program.opts<{ minutes: number; seed?: number; nodes: 1 | 3; messages?: number }>();
+const given = program.opts<{ minutes: number; seed?: number; nodes: 1 | 3; messages?: number; times?: TimesName }>();
 const seed = given.seed ?? Math.floor(Math.random() * 1_000_000);
 const messages = given.messages ?? Math.ceil(given.minutes * MESSAGES_PER_MINUTE);
 const say = (line: string): void => void process.stderr.write(`chaos: ${line}\n`);
@@ -35,8 +39,9 @@ for (const { invariant, says, session, at } of violations.slice(0, MOST_TOLD)) {
   traced.add(session);
   for (const line of traceOf(result.history, session, at)) process.stdout.write(`      ${line}\n`);
 }
-const { minutes } = given;
-const repeat = `npm run chaos -- --minutes ${minutes} --nodes ${given.nodes} --messages ${messages} --seed ${seed}`;
+const { minutes, nodes: brokerNodes } = given;
+const size = `--minutes ${minutes} --nodes ${brokerNodes} --messages ${messages}`;
+const repeat = `npm run chaos -- ${size} --times ${result.times} --seed ${seed}`;
 process.stdout.write(`${violations.length === 0 ? 'every invariant held' : 'replay'}: ${repeat}\n`);
 process.exitCode = violations.length === 0 ? 0 : 1;
 

@@ -1,11 +1,13 @@
 import { expect, it } from 'vitest';
 import { checkHistory } from './check-history.js';
+import { checkSecondCalls } from './checks/second-calls.js';
 import { checkTaskTokens } from './checks/task-tokens.js';
 import type { Call, TaskLine } from './history.js';
-import { call, rightHistory } from './right-history.js';
+import { call, HEAD, line, rightHistory, runOf, STOPPED } from './right-history.js';
 import { rightTaskHistory } from './right-tasks.js';
 import { SABOTAGES } from './sabotage.js';
 import { TASK_SABOTAGES } from './sabotage-tasks.js';
+import { bySession } from './session-history.js';
 import { holdingsOf } from './task-holdings.js';
 import { MOST_TTL_MS, OPERATOR } from './tasks.js';
 
@@ -36,13 +38,65 @@ it('blames nobody from whom an operator took a task, before the time at which it
     call(n, 'task:1', [1], startedAt, startedAt + 10, { runId, task: { key, token } });
   const found = (lateAt: number) => {
     const calls = [callAt(1, 100, 10, 'x'), callAt(2, 300, 11, 'y'), callAt(3, lateAt, 10, 'x')];
-    return checkTaskTokens({ ...rightHistory(), calls, tasks }, holdingsOf({ tasks, calls }));
+    return checkTaskTokens({ ...rightHistory(), calls, tasks }, holdingsOf({ tasks, calls, guardClocksMs: 0 }));
   };
   expect(found(200 + MOST_TTL_MS)).toEqual([]);
   expect(found(201 + MOST_TTL_MS)).toMatchObject([{ invariant: 'G4' }]);
 });
 
+it.each([
+  ['cut off beyond its time', { stopped: [], cutOff: [{ from: 1_500, to: 8_900 }] }],
+  ['killed', { stopped: [], endedAt: 4_450 }],
+  ['told to stop', { stopped: [], toldToStopAt: 1_600 }],
+] as const)('blames nobody for a turn that is called again when its process was %s (L8)', (_what, change) => {
+  const right = rightHistory();
+  const lives = right.lives.map((life) => (life.name === STOPPED ? { ...life, ...change } : life));
+  const history = { ...right, lives };
+  expect(checkSecondCalls(history, bySession(history))).toEqual([]);
+});
+
+it('blames nobody for the rest of a batch of which a part was cancelled, also in the moment of its answer (L8)', () => {
+  const right = rightHistory();
+  const rest = [...right.calls, call(30, 'slow:7', [7, 9], 2_400, 2_410)];
+  const answered = rest.map((one) => ({ ...one, isHungUp: false }));
+  const uncancelled = right.records.filter(({ seq }) => seq !== 7);
+  const found = (calls: readonly Call[], records = right.records) =>
+    checkSecondCalls(right, bySession({ ...right, calls, records }));
+  expect(found(rest)).toEqual([]);
+  expect(found(answered)).toEqual([]);
+  expect(found(answered, uncancelled)).toMatchObject([{ invariant: 'L8' }]);
+});
+
+it('blames nobody for the call of an attempt whose process was stopped before it, but for a later one of such a process (L8)', () => {
+  const right = rightHistory();
+  const found = (startedAt: number, attempt: number) => {
+    const late = call(1, 'slow:1', [1, 3], startedAt, startedAt + 10, { life: STOPPED, attempt });
+    return checkSecondCalls(right, bySession({ ...right, calls: [...right.calls.slice(1), late] }));
+  };
+  expect(found(10_500, 1)).toEqual([]);
+  expect(found(12_500, 1)).toMatchObject([{ invariant: 'L8' }]);
+  expect(found(10_500, 3)).toMatchObject([{ invariant: 'L8' }]);
+});
+
+it('blames nobody for an attempt after one whose time was over, by the note that counts its failure (L8)', () => {
+  const right = rightHistory();
+  const runId = runOf('slow:10', 10);
+  const calls = [
+    ...right.calls.filter(({ n }) => n !== 8),
+    call(8, 'slow:10', [10], 2_300, 2_380, { isHungUp: true }),
+    call(31, 'slow:10', [10], 2_400, 2_410, { attempt: 2 }),
+  ];
+  const noted = (counts: { readonly failures?: number; readonly crashes: number }) => {
+    const run = { runId, seqs: [10], attempt: 2, ...counts };
+    const note = line('slow:10', 8.5, 0, { ...HEAD, done: [], kind: 'note', upto: 0, messages: [], run });
+    const records = right.records.flatMap((one) => (one.seq === 9 ? [note, one] : [one]));
+    return checkSecondCalls(right, bySession({ ...right, calls, records }));
+  };
+  expect(noted({ failures: 1, crashes: 0 })).toEqual([]);
+  expect(noted({ crashes: 1 })).toMatchObject([{ invariant: 'L8' }]);
+});
+
 it('has a sabotage for every invariant', () => {
   const broken = new Set(ALL.map(({ breaks }) => breaks));
-  expect(broken).toEqual(new Set(['L1', 'L2', 'L3', 'L4', 'L5', 'L6', 'L7', 'G1', 'G2', 'G4', 'alive']));
+  expect(broken).toEqual(new Set(['L1', 'L2', 'L3', 'L4', 'L5', 'L6', 'L7', 'L8', 'G1', 'G2', 'G3', 'G4', 'alive']));
 });

@@ -35,20 +35,28 @@ const DOING: Readonly<Record<FaultKind, Doing>> = {
   },
   'cut worker off': async ({ crew }, fault) => cutOff(seatOf(crew.workers, fault), fault),
   'cut all workers off': async ({ crew }, { lastsMs }) => {
-    const links = crew.workers.map(linkOf);
-    for (const link of links) {
+    const cuts = crew.workers.map((seat) => ({ link: linkOf(seat), span: cutSpan(lifeOf(seat)) }));
+    for (const { link } of cuts) {
       link.dropFromClient();
       link.dropFromServer();
     }
     await delay(lastsMs);
-    for (const link of links) {
+    for (const { link, span } of cuts) {
       link.heal();
+      span.to = Date.now();
       await delay(RETURN_APART_MS);
     }
   },
   'lose answers to worker': async ({ crew }, fault) => loseAnswers(seatOf(crew.workers, fault), fault),
+  'jump clock of worker': async ({ crew }, fault) => jumpClock(seatOf(crew.workers, fault), fault),
+  'jump clock of ingress': async ({ crew }, fault) => jumpClock(seatOf(crew.ingresses, fault), fault),
   'lose answers to ingress': async ({ crew }, fault) => loseAnswers(seatOf(crew.ingresses, fault), fault),
-  'reset link of worker': async ({ crew }, fault) => linkOf(seatOf(crew.workers, fault)).cutAll(),
+  'reset link of worker': async ({ crew }, fault) => {
+    const seat = seatOf(crew.workers, fault);
+    const span = cutSpan(lifeOf(seat));
+    linkOf(seat).cutAll();
+    span.to = Date.now();
+  },
   'kill ingress': async ({ crew }, fault) => killAndStart(crew, seatOf(crew.ingresses, fault), fault),
   'stop ingress': async ({ crew }, fault) => stopAndStart(crew, seatOf(crew.ingresses, fault), fault),
   'kill guard': async ({ crew }, fault) => killAndStart(crew, seatOf(crew.guards, fault), fault),
@@ -83,7 +91,7 @@ export async function inflict(
     await delay(Math.max(0, start + fault.at - Date.now()));
     const target = `${FAULT_TYPES[fault.kind].of}-${fault.target}`;
     const run = async (): Promise<void> => {
-      say(`${((Date.now() - start) / 1000).toFixed(1)} s: ${fault.kind} ${fault.target}, ${fault.lastsMs} ms`);
+      say(`${((Date.now() - start) / 1000).toFixed(1)} s: ${describe(fault)}`);
       const line = { kind: fault.kind, target, from: Date.now(), to: Number.POSITIVE_INFINITY };
       done.push(line);
       const problem = await DOING[fault.kind](targets, fault).catch((error: unknown) => error);
@@ -94,6 +102,11 @@ export async function inflict(
   }
   await Promise.all(byTarget.values());
   return done;
+}
+
+function describe({ kind, target, lastsMs, jumpMs }: PlannedFault): string {
+  const by = kind.startsWith('jump clock') ? ` by ${jumpMs} ms` : '';
+  return `${kind} ${target}${by}, ${lastsMs} ms`;
 }
 
 async function pauseWorker({ crew }: Targets, fault: PlannedFault): Promise<void> {
@@ -110,19 +123,36 @@ async function pause({ service, stopped }: Life, ms: number, goesOn: boolean): P
   span.to = Date.now();
 }
 
+async function jumpClock({ clock }: Seat, { lastsMs, jumpMs }: PlannedFault): Promise<void> {
+  clock.jump(jumpMs);
+  await delay(lastsMs);
+  clock.setRight();
+}
+
 async function cutOff(seat: Seat, { lastsMs }: PlannedFault): Promise<void> {
   const link = linkOf(seat);
+  const span = cutSpan(lifeOf(seat));
   link.dropFromClient();
   link.dropFromServer();
   await delay(lastsMs);
   link.heal();
+  span.to = Date.now();
 }
 
 async function loseAnswers(seat: Seat, { lastsMs }: PlannedFault): Promise<void> {
   const link = linkOf(seat);
+  const span = cutSpan(lifeOf(seat));
   link.dropFromServer();
   await delay(lastsMs);
   link.heal();
+  span.to = Date.now();
+}
+
+/** Open until the caller gives it an end. */
+function cutSpan({ cutOff: spans }: Life): { from: number; to: number } {
+  const span = { from: Date.now(), to: Number.POSITIVE_INFINITY };
+  spans.push(span);
+  return span;
 }
 
 async function killAndStart(crew: Crew, seat: Seat, { lastsMs, isRenamed }: PlannedFault): Promise<void> {

@@ -2,12 +2,15 @@ import type { CancelTarget, SessionRecord, TaskStep } from '#contracts';
 
 /**
  * What happened in a run, as data: what was asked for, what the streams hold afterwards, what the agent saw, and what was
- * done to the processes. All times are ms since the epoch, by the one clock of the machine.
+ * done to the processes. All times are ms since the epoch, by the one clock of the machine, but for those of tasks: which guard
+ * wrote a step does not stand there.
  */
 export interface History {
   /** Of the membership of workers. */
   readonly ttlMs: number;
   readonly renewMs: number;
+  /** How far the clock of a guard may be beside that of the machine. */
+  readonly guardClocksMs: number;
   readonly accepted: readonly Accepted[];
   /** By sequence. */
   readonly inbox: readonly InboxLine[];
@@ -18,6 +21,9 @@ export interface History {
   /** Of each task in the order in which it happened. */
   readonly tasks: readonly TaskLine[];
   readonly approvals: readonly Approval[];
+  /** Of those who hold tasks over HTTP. */
+  readonly outside: readonly OutsideHolding[];
+  readonly outsideAnswers: readonly OutsideAnswer[];
   readonly calls: readonly Call[];
   readonly lives: readonly LifeLine[];
   readonly faults: readonly FaultLine[];
@@ -50,8 +56,10 @@ export interface InboxLine {
   readonly thread: string;
   /** Of an order to cancel; a message has none. */
   readonly cancels?: CancelTarget;
-  /** The key of the task that it starts. */
+  /** The key of the task that it starts, or that its handler runs. */
   readonly task?: string;
+  /** Its handler goes on without the task when there is no guard to ask. */
+  readonly mayBeUnguarded?: true;
 }
 
 export interface RecordLine {
@@ -74,11 +82,10 @@ export interface StartLine {
   readonly runId: string;
   readonly attempt: number;
   readonly incarnation: string;
-  /** By the clock of the worker. */
   readonly at: number;
 }
 
-/** A step in the life of a task, as it stood in the guard's entry. */
+/** A step in the life of a task, as it stood in the guard's entry, by the clock of whichever guard wrote it. */
 export interface TaskLine extends TaskStep {
   readonly key: string;
   /** Of an `acquired`, when it was seen. */
@@ -92,6 +99,29 @@ export interface Approval {
   readonly at: number;
 }
 
+/** A task that somebody outside got over HTTP. */
+export interface OutsideHolding {
+  readonly key: string;
+  readonly runId: string;
+  readonly token: number;
+  /** When the answer came. */
+  readonly from: number;
+  /** When it stopped to work, by its own clock: when it was done, or when its time had to be over. */
+  readonly to: number;
+  /** After that nobody may be told that it runs; absent when a request of it had no answer. */
+  readonly blocksUntil: number | undefined;
+}
+
+/** What others were told while they waited for such a holder; or that one whose time was over was renewed. */
+export interface OutsideAnswer {
+  readonly kind: 'already_running' | 'renewed';
+  readonly key: string;
+  /** Of the holder. */
+  readonly runId: string;
+  readonly token?: number;
+  readonly askedAt: number;
+}
+
 /** One request to the agent. */
 export interface Call {
   /** Counts all calls; the answer names it. */
@@ -102,7 +132,7 @@ export interface Call {
   readonly messages: readonly { readonly id: string; readonly seq: number }[];
   /** The task that its message starts, as the agent was told. */
   readonly task?: { readonly key: string; readonly token: number };
-  /** Of everything that the agent got but attempt, deadline and token. */
+  /** Of everything that the agent got but attempt, deadline and task. */
   readonly digest: string;
   /** Which process asked. */
   readonly life: string;
@@ -110,6 +140,8 @@ export interface Call {
   readonly endedAt: number;
   /** The caller closed the request; nobody waited for the answer any more. */
   readonly isHungUp: boolean;
+  /** The agent answered with an error, or broke the connection. */
+  readonly isFailure: boolean;
 }
 
 /** One process of a worker, from its start to its end. */
@@ -123,6 +155,10 @@ export interface LifeLine {
   /** When its membership was seen to be renewed, ascending. */
   readonly renewedAt: readonly number[];
   readonly stopped: readonly Span[];
+  /** When nothing got through between it and the broker, in one direction at least. */
+  readonly cutOff: readonly Span[];
+  /** When it was told to end by itself: what runs at the end of its budget is handed back. */
+  readonly toldToStopAt?: number;
 }
 
 export interface FaultLine extends Span {
@@ -132,7 +168,7 @@ export interface FaultLine extends Span {
 
 /** What a run must never show, and what it found instead. */
 export interface Violation {
-  readonly invariant: 'L1' | 'L2' | 'L3' | 'L4' | 'L5' | 'L6' | 'L7' | 'G1' | 'G2' | 'G4' | 'alive';
+  readonly invariant: 'L1' | 'L2' | 'L3' | 'L4' | 'L5' | 'L6' | 'L7' | 'L8' | 'G1' | 'G2' | 'G3' | 'G4' | 'alive';
   readonly says: string;
   /** Where and when it shows; absent when it is about no session. */
   readonly session?: string;

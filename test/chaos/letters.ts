@@ -1,6 +1,6 @@
 import type { Dice } from './dice.js';
 import { sessionOf } from './sessions.js';
-import { drawTask, type LetterTask } from './tasks.js';
+import { drawTask, drawTtlMs, handlerTask, type HandlerTask, type LetterTask } from './tasks.js';
 
 /** One message that somebody wants to send, and what goes wrong with its sending. */
 export interface Letter {
@@ -11,6 +11,8 @@ export interface Letter {
   readonly thread?: string;
   readonly strategy?: 'concurrent';
   readonly task?: LetterTask;
+  /** It is for the agent whose handler runs this task. */
+  readonly runs?: HandlerTask;
   /** The same again: at once to another ingress too, or a while after it was accepted. */
   readonly again?: 'at once' | 'later';
   /** It, or everything of its session, is cancelled a moment after it was accepted. */
@@ -24,6 +26,7 @@ const SLOW_SESSIONS = 16;
 const FAILING_SESSIONS = 16;
 const CONCURRENT_SESSIONS = 8;
 const TASK_SESSIONS = 10;
+const HANDS_SESSIONS = 9;
 const THREADS = ['a', 'b', 'c'];
 
 /** All letters of a run, as long as somebody asks for the next one. Probes are numbered, so that each has its own session. */
@@ -36,6 +39,7 @@ export function* letters(dice: Dice): Generator<Letter, never> {
     else if (lot < 0.06) yield { session: sessionOf('probe', n), id, text: 'quick' };
     else if (lot < 0.1) yield { ...beside(dice), id };
     else if (lot < 0.14) yield { ...task(dice), id };
+    else if (lot < 0.16) yield { ...hands(dice), id };
     else yield { ...quick(dice), id };
   }
 }
@@ -81,6 +85,13 @@ function task(dice: Dice): Content {
   const cancel = dice.chance(0.04) ? ({ cancel: 'message' } as const) : {};
   const what = { session: sessionOf('task', n), text: lot < 0.75 ? text : failure, ...route(dice, n), ...again(dice) };
   return { ...what, ...cancel, ...(dice.chance(0.85) ? { task: drawTask(dice) } : {}) };
+}
+
+/** For the agent that is a handler in the worker. */
+function hands(dice: Dice): Content {
+  const n = dice.between(0, HANDS_SESSIONS - 1);
+  const text = dice.chance(0.6) ? quick(dice).text : dice.chance(0.7) ? slow(dice).text : failing(dice).text;
+  return { session: sessionOf('hands', n), text, runs: handlerTask(n, drawTtlMs(dice)), ...again(dice) };
 }
 
 /** Half of the sessions have several routes. */

@@ -70,6 +70,6 @@ function longestStretch(times: readonly number[], pauseMs: number): number {
 const MOMENT_MS = 200;
 
 /** It is stopped at that time, or goes on since a moment. */
-export function wasJustStopped({ stopped }: LifeLine, time: number): boolean {
-  return stopped.some(({ from, to }) => from <= time && time <= to + MOMENT_MS);
+export function wasJustStopped({ stopped }: LifeLine, time: number, momentMs = MOMENT_MS): boolean {
+  return stopped.some(({ from, to }) => from <= time && time <= to + momentMs);
 }

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TaskView } from '#contracts';
+import { askGuard, taskPath } from './ask-guard.js';
 import type { Dice } from './dice.js';
 import type { Approval } from './history.js';
 import { isCareful, OPERATOR } from './tasks.js';
 
 const LOOK_MS = 400;
-const PATIENCE_MS = 2_000;
 
 /**
  * Whoever looks after tasks: approves some of those that wait for it, releases others, and leaves the rest for later. A
@@ -34,7 +34,8 @@ export class Operator {
     const urls = this.urls();
     if (urls.length === 0) return;
     const url = this.dice.pick(urls);
-    const { tasks = [] } = (await ask(`${url}/v1/tasks?limit=200`)) as { tasks?: TaskView[] };
+    const { body } = await askGuard(url, '/v1/tasks?limit=200');
+    const { tasks = [] } = body as { tasks?: TaskView[] };
     for (const task of tasks) {
       const { key, state } = task;
       if (state === 'running' && this.dice.chance(0.02)) await this.release(url, key);
@@ -44,25 +45,12 @@ export class Operator {
   }
 
   private async release(url: string, key: string): Promise<void> {
-    await ask(`${pathOf(url, key)}/release`, { by: OPERATOR });
+    await askGuard(url, `${taskPath(key)}/release`, { by: OPERATOR });
   }
 
   private async decide(url: string, { key, runId }: TaskView): Promise<void> {
     if (this.dice.chance(0.35)) return this.release(url, key);
-    const answer = (await ask(`${pathOf(url, key)}/approve-retry`, { by: OPERATOR, runId })) as { kind?: string };
-    if (answer.kind === 'approved') this.approvals.push({ key, runId, at: Date.now() });
+    const { body } = await askGuard(url, `${taskPath(key)}/approve-retry`, { by: OPERATOR, runId });
+    if (body.kind === 'approved') this.approvals.push({ key, runId, at: Date.now() });
   }
-}
-
-function pathOf(url: string, key: string): string {
-  return `${url}/v1/tasks/${encodeURIComponent(key)}`;
-}
-
-async function ask(url: string, body?: object): Promise<unknown> {
-  const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
-  const response = await fetch(url, {
-    ...(body === undefined ? {} : post),
-    signal: AbortSignal.timeout(PATIENCE_MS),
-  });
-  return response.json();
 }

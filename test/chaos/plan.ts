@@ -1,4 +1,5 @@
 import type { Dice } from './dice.js';
+import { TIMES, type Times } from './times.js';
 
 /**
  * Every fault of a run, drawn before it begins. A target has one fault at a time; those of different targets overlap as
@@ -14,35 +15,43 @@ export interface PlannedFault {
   readonly lastsMs: number;
   /** The process that takes the place of a worker has a name of its own. */
   readonly isRenamed: boolean;
+  /** How far a clock jumps. */
+  readonly jumpMs: number;
 }
 
 interface FaultType {
   readonly of: 'worker' | 'ingress' | 'guard' | 'broker';
   /** How often it is in the bag from which each round of faults is drawn. */
   readonly weight: number;
+  /** With a membership of two seconds. */
   readonly lastsMs: readonly [number, number];
+  /** With one of ten - default: the same. */
+  readonly longMs?: readonly [number, number];
   /** Only with one node: of several a client knows the addresses, and goes around a broken link. */
   readonly isOfLink?: true;
 }
 
-/** Times fit a membership of two seconds. To add a kind, add a row, and tell faults.ts how to do it. */
+/** To add a kind, add a row, and tell faults.ts how to do it. */
 export const FAULT_TYPES = {
-  'kill worker': { of: 'worker', weight: 2, lastsMs: [0, 4_000] },
+  'kill worker': { of: 'worker', weight: 2, lastsMs: [0, 4_000], longMs: [0, 13_000] },
   'stop worker': { of: 'worker', weight: 2, lastsMs: [0, 1_500] },
   /** SIGTERM, and the next one starts at once, as a rolling deploy does it. */
   'replace worker': { of: 'worker', weight: 1, lastsMs: [0, 0] },
-  'pause worker briefly': { of: 'worker', weight: 1, lastsMs: [200, 1_300] },
-  'pause worker beyond its time': { of: 'worker', weight: 2, lastsMs: [2_500, 6_000] },
+  'pause worker briefly': { of: 'worker', weight: 1, lastsMs: [200, 1_300], longMs: [200, 7_000] },
+  'pause worker beyond its time': { of: 'worker', weight: 2, lastsMs: [2_500, 6_000], longMs: [10_500, 14_000] },
   /** A zombie that never comes back. */
-  'pause worker, then kill it': { of: 'worker', weight: 1, lastsMs: [500, 4_000] },
+  'pause worker, then kill it': { of: 'worker', weight: 1, lastsMs: [500, 4_000], longMs: [500, 13_000] },
   /** Nothing gets through, and nobody is told. */
-  'cut worker off': { of: 'worker', weight: 1, lastsMs: [500, 6_000], isOfLink: true },
+  'cut worker off': { of: 'worker', weight: 1, lastsMs: [500, 6_000], longMs: [500, 14_000], isOfLink: true },
   /** The broker stores and acknowledges, and the worker never hears of it. */
-  'lose answers to worker': { of: 'worker', weight: 1, lastsMs: [500, 6_000], isOfLink: true },
+  'lose answers to worker': { of: 'worker', weight: 1, lastsMs: [500, 6_000], longMs: [500, 14_000], isOfLink: true },
   /** An outage from which one comes back after the other: the first must not take the last for dead. */
-  'cut all workers off': { of: 'broker', weight: 1, lastsMs: [2_500, 6_000], isOfLink: true },
+  'cut all workers off': { of: 'broker', weight: 1, lastsMs: [2_500, 6_000], longMs: [10_500, 14_000], isOfLink: true },
   'reset link of worker': { of: 'worker', weight: 1, lastsMs: [0, 0], isOfLink: true },
   'lose answers to ingress': { of: 'ingress', weight: 1, lastsMs: [200, 3_000], isOfLink: true },
+  /** A wall clock that is set wrong, forward or back, and right again. Guards are promised to have right ones. */
+  'jump clock of worker': { of: 'worker', weight: 2, lastsMs: [100, 8_000] },
+  'jump clock of ingress': { of: 'ingress', weight: 1, lastsMs: [100, 8_000] },
   'kill ingress': { of: 'ingress', weight: 1, lastsMs: [0, 2_000] },
   'stop ingress': { of: 'ingress', weight: 1, lastsMs: [0, 1_000] },
   'kill guard': { of: 'guard', weight: 1, lastsMs: [0, 3_000] },
@@ -52,8 +61,8 @@ export const FAULT_TYPES = {
   /** What it decided stands, and neither it nor its caller knows. */
   'lose answers to guard': { of: 'guard', weight: 1, lastsMs: [500, 6_000], isOfLink: true },
   'cut guard off': { of: 'guard', weight: 1, lastsMs: [500, 6_000], isOfLink: true },
-  'kill broker': { of: 'broker', weight: 1, lastsMs: [100, 5_000] },
-  'pause broker': { of: 'broker', weight: 1, lastsMs: [300, 5_000] },
+  'kill broker': { of: 'broker', weight: 1, lastsMs: [100, 5_000], longMs: [100, 13_000] },
+  'pause broker': { of: 'broker', weight: 1, lastsMs: [300, 5_000], longMs: [300, 13_000] },
 } as const satisfies Record<string, FaultType>;
 export type FaultKind = keyof typeof FAULT_TYPES;
 
@@ -63,35 +72,38 @@ export interface PlanSize {
   readonly ingresses: number;
   readonly guards: number;
   readonly nodes: number;
+  readonly times: Times;
 }
 
-/** Within a minute nearly each kind comes once. */
-const EVERY_MS = 2_800;
 /** Something should be there that faults can hurt, and time to heal. */
 const CALM_MS = 3_000;
 /** A process that was started again, or a broker node that catches up, is left alone for so long. */
 const REST_MS = { worker: 2_000, ingress: 1_000, guard: 1_000, broker: 5_000 } as const;
 
-export function planFaults(dice: Dice, { ms, workers, ingresses, guards, nodes }: PlanSize): PlannedFault[] {
+/** From within a renewal's time to beyond every time to live, backoff and wait of a run. */
+const JUMPS_MS = [300, 1_500, 5_000, 600_000];
+
+export function planFaults(dice: Dice, { ms, workers, ingresses, guards, nodes, times }: PlanSize): PlannedFault[] {
   const counts = { worker: workers, ingress: ingresses, guard: guards, broker: nodes };
   const busyUntil = new Map<string, number>();
   let bag: FaultKind[] = [];
   const faults: PlannedFault[] = [];
   const end = ms - CALM_MS;
-  for (let slot = CALM_MS; slot < end; slot += EVERY_MS) {
+  for (let slot = CALM_MS; slot < end; slot += times.everyMs) {
     if (bag.length === 0) bag = dice.shuffle(fullBag(nodes));
     const kind = bag.pop() as FaultKind;
-    const { of, lastsMs }: FaultType = FAULT_TYPES[kind];
-    const wanted = slot + dice.between(0, EVERY_MS - 1);
+    const { of, lastsMs, longMs = lastsMs }: FaultType = FAULT_TYPES[kind];
+    const wanted = slot + dice.between(0, times.everyMs - 1);
     const target = leastBusy(dice.shuffle(Array.from({ length: counts[of] }, (_, n) => n)), (n) =>
       Math.max(wanted, busyUntil.get(keyOf(of, n)) ?? 0),
     );
     const at = Math.max(wanted, busyUntil.get(keyOf(of, target)) ?? 0);
-    const lasts = dice.between(...lastsMs);
+    const lasts = dice.between(...(times === TIMES.default ? longMs : lastsMs));
     const isRenamed = dice.chance(0.4);
+    const jumpMs = dice.pick(JUMPS_MS) * (dice.chance(0.5) ? 1 : -1);
     if (at >= end) continue;
     busyUntil.set(keyOf(of, target), at + lasts + REST_MS[of]);
-    faults.push({ at, kind, target, lastsMs: lasts, isRenamed });
+    faults.push({ at, kind, target, lastsMs: lasts, isRenamed, jumpMs });
   }
   return faults.toSorted((a, b) => a.at - b.at);
 }

@@ -13,15 +13,21 @@ import { BrokerConnection, StreamReader, type StoredMessage } from '#jetstream';
 import { createLogger } from '#telemetry';
 import { until } from '#testing';
 import type { DeadLine, InboxLine, RecordLine, StartLine } from './history.js';
+import type { HandlerTask } from './tasks.js';
 
 const READ_WITHIN_MS = 60_000;
+
+/** As its worker told it: `at` is by its own clock, `storedAt` by the broker's. */
+export interface StoredStart extends StartLine {
+  readonly storedAt: number;
+}
 
 /** Reads what the streams hold; each call goes on where the one before ended. */
 export class StreamHistory implements AsyncDisposable {
   readonly inbox: InboxLine[] = [];
   readonly records: RecordLine[] = [];
   readonly dead: DeadLine[] = [];
-  readonly starts: StartLine[] = [];
+  readonly starts: StoredStart[] = [];
   /** Of tasks, as far as somebody could be told. */
   readonly taskEvents: TaskEvent[] = [];
   private inboxSeq = 0;
@@ -75,12 +81,12 @@ export class StreamHistory implements AsyncDisposable {
 
   private async readEvents(): Promise<void> {
     const { eventsStream, namespace } = this.names;
-    await this.each(eventsStream, `${namespace}.events.>`, 1, ({ subject, data }) => {
+    await this.each(eventsStream, `${namespace}.events.>`, 1, ({ subject, data, storedAtMs: storedAt }) => {
       if (subject.endsWith('.task')) this.taskEvents.push(JSON.parse(Buffer.from(data).toString()) as TaskEvent);
       const started = parseTurnStarted(Buffer.from(data).toString());
       if (started === undefined) return;
       const { runId, attempt, worker: incarnation, at } = started;
-      this.starts.push({ runId, attempt, incarnation, at });
+      this.starts.push({ runId, attempt, incarnation, at, storedAt });
     });
   }
 
@@ -123,8 +129,13 @@ export class StreamHistory implements AsyncDisposable {
     const session = this.sessionOf(subject);
     const line = { session, seq, id: message.id, at };
     if (message.kind === 'control') return { ...line, thread: '', cancels: message.target };
-    const task = taskKeyOf(session, message);
-    return { ...line, thread: message.thread ?? '', ...(task === undefined ? {} : { task }) };
+    const { runs } = (message.data ?? {}) as { runs?: HandlerTask };
+    const task = runs === undefined ? taskKeyOf(session, message) : sessionTaskKey(runs, { agent: 'hands', session });
+    return {
+      ...{ ...line, thread: message.thread ?? '' },
+      ...(task === undefined ? {} : { task }),
+      ...(runs?.whenUnavailable === 'open' ? { mayBeUnguarded: true } : {}),
+    };
   }
 
   private recordLine({ subject, seq, storedAtMs: at, data, header }: StoredMessage): RecordLine {

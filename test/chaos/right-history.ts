@@ -35,7 +35,7 @@ export function call(
 ): Call {
   const runId = runOf(session, ...seqs);
   const what = { n, session, runId, attempt: 1, messages: messagesOf(seqs), digest: `digest of ${runId}` };
-  return { ...what, life: STANDING, startedAt: from, endedAt: to, isHungUp: false, ...more };
+  return { ...what, life: STANDING, startedAt: from, endedAt: to, isHungUp: false, isFailure: false, ...more };
 }
 
 export const HEAD = {
@@ -66,10 +66,13 @@ export function rightHistory(): History {
   return {
     ttlMs: 2_000,
     renewMs: 400,
+    guardClocksMs: 0,
     mishaps: [],
     blind: [],
     tasks: [],
     approvals: [],
+    outside: [],
+    outsideAnswers: [],
     accepted: [
       { session: 'slow:1', id: 'm1', seq: 1, duplicate: false, at: 900 },
       { session: 'slow:1', id: 'm1', seq: 1, duplicate: true, at: 950 },
@@ -94,7 +97,7 @@ export function rightHistory(): History {
       call(2, 'slow:1', [1, 3], 4_500, 5_000, { attempt: 2 }),
       call(3, 'slow:1', [2], 5_100, 5_200),
       call(4, 'probe:4', [4], 2_010, 2_011),
-      call(5, 'failing:5', [5], 2_100, 2_110),
+      call(5, 'failing:5', [5], 2_100, 2_110, { isFailure: true }),
       call(6, 'failing:5', [6], 20_100, 20_110),
       call(7, 'slow:7', [7], 2_200, 2_300, { isHungUp: true }),
       call(8, 'slow:10', [10], 2_400, 2_410),
@@ -152,10 +155,19 @@ export function rightHistory(): History {
     starts: [{ runId: cut.runId, attempt: 1, incarnation: 'worker-0/1', at: 990 }],
     lives: [
       {
-        ...{ name: STOPPED, startedAt: 0, incarnation: 'worker-0/1', stopped: [{ from: 1_500, to: 8_900 }] },
+        ...{
+          name: STOPPED,
+          startedAt: 0,
+          incarnation: 'worker-0/1',
+          stopped: [{ from: 1_500, to: 8_900 }],
+          cutOff: [],
+        },
         renewedAt: [...every(400, 0, 1_400), ...every(400, 8_950, 21_000)],
       },
-      { name: STANDING, startedAt: 0, incarnation: 'worker-1/1', stopped: [], renewedAt: every(400, 0, 21_000) },
+      {
+        ...{ name: STANDING, startedAt: 0, incarnation: 'worker-1/1', stopped: [], cutOff: [] },
+        renewedAt: every(400, 0, 21_000),
+      },
     ],
     faults: [{ kind: 'pause worker beyond its time', target: 'worker-0', from: 1_500, to: 8_900 }],
   };

@@ -9,10 +9,17 @@ import { OPERATOR } from './tasks.js';
  *   deploy    fails for good; the next trigger is refused; one is approved, and runs; the operator ends one that runs
  *   careful   its holder is stopped beyond its time; somebody approves, and the next attempt gets it
  *   build     its holder is stopped beyond its time, and it is healed
+ *   report    two handlers want it, one of them gets it; another does without its own, in the middle of a fault
+ *   outside   held over HTTP by one after another, the second of which ends without a word
  */
 
 export const DEPLOY = 'chaos::deploy-0';
 export const CAREFUL = 'chaos::careful-0';
+/** Held over HTTP. */
+export const OUTSIDE = 'outside::job-0';
+/** Of handlers: one does without its task when nobody can be asked, the other waits. */
+export const OPEN = 'chaos::open-report';
+export const REPORT = 'chaos::report-0';
 export const BUILD = 'main/task:24::build';
 
 const starts = (seq: number, task: string, at: number): InboxLine => inbox(`task:${seq}`, seq, { task, at });
@@ -33,6 +40,10 @@ function cut(seq: number, n: number): RecordLine[] {
   ];
 }
 
+function handled(seq: number, more: Parameters<typeof turn>[3]): RecordLine {
+  return { ...line(`hands:${seq}`, seq, 0, turn(`hands:${seq}`, [seq], seq, more)), at: 2_040 };
+}
+
 const steps = (key: string, seq: number, ...lines: Omit<TaskLine, 'key' | 'runId'>[]): TaskLine[] =>
   lines.map((step) => ({ ...step, key, runId: runOf(`task:${seq}`, seq) }));
 
@@ -48,17 +59,22 @@ export function rightTaskHistory(): History {
       starts(23, CAREFUL, 1_180),
       starts(24, BUILD, 1_180),
       starts(25, DEPLOY, 3_400),
+      inbox('hands:30', 30, { task: OPEN, mayBeUnguarded: true, at: 2_000 }),
+      inbox('hands:31', 31, { task: REPORT, at: 2_000 }),
+      inbox('hands:32', 32, { task: REPORT, at: 2_000 }),
     ],
     calls: [
       ...right.calls,
-      call(20, 'task:20', [20], 2_500, 2_600, of(DEPLOY, 100)),
-      call(21, 'task:20', [20], 2_700, 2_710, { attempt: 2, ...of(DEPLOY, 100) }),
+      call(20, 'task:20', [20], 2_500, 2_600, { isFailure: true, ...of(DEPLOY, 100) }),
+      call(21, 'task:20', [20], 2_700, 2_710, { attempt: 2, isFailure: true, ...of(DEPLOY, 100) }),
       call(22, 'task:22', [22], 3_110, 3_200, of(DEPLOY, 103)),
       call(23, 'task:23', [23], 1_200, 8_950, { life: STOPPED, isHungUp: true, ...of(CAREFUL, 90) }),
       call(24, 'task:23', [23], 4_650, 4_700, { attempt: 2, ...of(CAREFUL, 120) }),
       call(25, 'task:24', [24], 1_210, 8_950, { life: STOPPED, isHungUp: true, ...of(BUILD, 91) }),
       call(26, 'task:24', [24], 4_660, 4_710, { attempt: 2, ...of(BUILD, 121) }),
       call(27, 'task:25', [25], 3_420, 4_100, { isHungUp: true, ...of(DEPLOY, 105) }),
+      call(30, 'hands:30', [30], 2_010, 2_020),
+      call(31, 'hands:31', [31], 2_010, 2_030, of(REPORT, 95)),
     ],
     records: [
       ...right.records,
@@ -80,6 +96,9 @@ export function rightTaskHistory(): History {
         ...{ status: 'failed', sends: [], state: undefined },
         messages: [{ id: 'm25', seq: 25, decision: 'dead' }],
       }),
+      handled(30, result(30, 1)),
+      handled(31, result(31, 1)),
+      handled(32, { ...result(0, 1), sends: [{ kind: 'reply', text: 'already_running' }] }),
     ],
     dead: [...right.dead, { session: 'task:20', seq: 20 }, { session: 'task:25', seq: 25 }],
     tasks: [
@@ -107,6 +126,10 @@ export function rightTaskHistory(): History {
         { what: 'acquired', at: 4_640, token: 120 },
         { what: 'released', at: 4_730, status: 'succeeded' },
       ),
+      ...[
+        { what: 'acquired', at: 2_005, token: 95 } as const,
+        { what: 'released', at: 2_035, status: 'succeeded' } as const,
+      ].map((step): TaskLine => ({ ...step, key: REPORT, runId: runOf('hands:31', 31) })),
       // The second was told of in an outage: nobody saw its token but the agent.
       ...steps(
         ...[BUILD, 24],
@@ -115,6 +138,16 @@ export function rightTaskHistory(): History {
         { what: 'acquired', at: 4_650 },
         { what: 'released', at: 4_740, status: 'succeeded' },
       ),
+    ],
+    outside: [
+      { key: OUTSIDE, runId: 'o-1', token: 200, from: 1_000, to: 1_600, blocksUntil: 1_700 },
+      { key: OUTSIDE, runId: 'o-2', token: 201, from: 2_000, to: 4_000, blocksUntil: 4_050 },
+      { key: OUTSIDE, runId: 'o-3', token: 202, from: 4_060, to: 6_000, blocksUntil: undefined },
+    ],
+    outsideAnswers: [
+      { kind: 'already_running', key: OUTSIDE, runId: 'o-2', askedAt: 4_000 },
+      { kind: 'already_running', key: OUTSIDE, runId: 'o-3', askedAt: 9_000 },
+      { kind: 'renewed', key: OUTSIDE, runId: 'o-1', token: 200, askedAt: 1_800 },
     ],
     approvals: [
       { key: DEPLOY, runId: runOf('task:20', 20), at: 3_001 },

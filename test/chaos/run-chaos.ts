@@ -5,13 +5,17 @@ import { startBrokers } from './brokers.js';
 import { checkHistory } from './check-history.js';
 import { Dice } from './dice.js';
 import { inflict } from './faults.js';
-import type { History, LifeLine, Violation } from './history.js';
-import { watchMemberships, type MembershipWatch } from './membership-watch.js';
+import type { History, Violation } from './history.js';
+import { incarnationsOf, lifeLines, startLines } from './life-lines.js';
+import { watchMemberships } from './membership-watch.js';
 import { Operator } from './operator.js';
+import { OutsideHolders } from './outside-holders.js';
 import { planFaults } from './plan.js';
 import { StreamHistory } from './read-history.js';
-import { Crew, RENEW_MS, TTL_MS, type Life } from './seats.js';
+import { CLOCKS_APART_MS, Crew } from './seats.js';
+import { agentOf } from './sessions.js';
 import { watchTasks } from './task-past.js';
+import { TIMES, type TimesName } from './times.js';
 import { Traffic } from './traffic.js';
 import { watchWorkers } from './worker-watch.js';
 
@@ -22,6 +26,8 @@ export interface ChaosOptions {
   readonly nodes: 1 | 3;
   /** How many are sent in all, as far as faults let them through. */
   readonly messages: number;
+  /** Default: the seed says which. */
+  readonly times?: TimesName | undefined;
   readonly say: (line: string) => void;
 }
 
@@ -30,16 +36,15 @@ export interface ChaosResult {
   readonly violations: readonly Violation[];
   /** Results of zombies that their workers have thrown away. */
   readonly discarded: number;
+  readonly times: TimesName;
 }
 
 const WORKERS = 4;
 const INGRESSES = 2;
 const GUARDS = 2;
-/** How long what was held up may take once everything works again. */
-const HEALED_WITHIN_MS = 60_000;
+/** Of all seeds. */
+const WITH_DEFAULT_TIMES = 0.25;
 const LOOK_MS = 500;
-/** A zombie that still wanted to write would have done so by then. */
-const SETTLE_MS = 2 * TTL_MS;
 const MOST_NAMED = 5;
 
 /** Breaks everything for a while, lets it heal, and holds what happened against the invariants. */
@@ -50,51 +55,64 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const names = new Names('lk', DEFAULT_SHARDS);
   // Chance for each part up front: how often one of them asks must not change the others.
   const [faultDice, trafficDice, nodeDice, operatorDice] = [dice.fork(), dice.fork(), dice.fork(), dice.fork()];
+  const [clockDice, outsideDice] = [dice.fork(), dice.fork()];
+  const drawn = dice.chance(WITH_DEFAULT_TIMES) ? 'default' : 'short';
+  const timesName = options.times ?? drawn;
+  const times = TIMES[timesName];
+  const { ttlMs, renewMs, healedWithinMs } = times;
   const seats = { workers: WORKERS, ingresses: INGRESSES, guards: GUARDS };
-  const plan = planFaults(faultDice, { ms, nodes, ...seats });
+  const plan = planFaults(faultDice, { ms, nodes, times, ...seats });
 
   await using agent = await startChaosAgent();
   await using brokers = await startBrokers(nodes);
-  await using crew = await Crew.start({ brokers, ...seats, agentUrl: agent.urlFor, dice: nodeDice });
+  await using crew = await Crew.start({ brokers, times, ...seats, agentUrl: agent.urlFor, dice: nodeDice, clockDice });
   const urls = brokers.nodes.map(({ url }) => url);
   await using memberships = await watchMemberships(names, urls);
   await using workers = watchWorkers(() => crew.urls);
   await using tasks = await watchTasks(names, urls[0] ?? '');
   const operator = new Operator(operatorDice, () => crew.guardUrls);
+  const outside = new OutsideHolders(outsideDice, () => crew.guardUrls);
   const traffic = new Traffic({ dice: trafficDice, perSecond: messages / (ms / 1000), urls: () => crew.urls });
-  say(`seed ${seed}: ${plan.length} faults in ${minutes} min, ${nodes} broker node(s)`);
+  say(`seed ${seed}: ${plan.length} faults in ${minutes} min, ${nodes} broker node(s), ${timesName} times`);
 
-  const [faults] = await Promise.all([inflict(plan, { crew, brokers }, say), traffic.run(ms), operator.run(ms)]);
-  const unsent = await traffic.end(HEALED_WITHIN_MS);
+  const breaking = inflict(plan, { crew, brokers }, say);
+  const [faults] = await Promise.all([breaking, traffic.run(ms), operator.run(ms), outside.run(ms)]);
+  const unsent = await traffic.end(healedWithinMs);
   if (unsent > 0)
-    crew.mishaps.push(`${unsent} messages could not be sent within ${HEALED_WITHIN_MS} ms of the last fault`);
+    crew.mishaps.push(`${unsent} messages could not be sent within ${healedWithinMs} ms of the last fault`);
   say(`sent: ${traffic.accepted.length} accepted; waiting until all are decided`);
 
   await using streams = await StreamHistory.open(names, urls[0] ?? '');
   await streams.readInbox();
-  await untilDecided(streams, crew);
-  await delay(SETTLE_MS);
+  await untilDecided(streams, crew, healedWithinMs);
+  // A zombie that still wanted to write would have done so by then.
+  await delay(2 * ttlMs);
   // What they still write when they end counts like everything else.
   await crew.stopAll();
   await streams.readAll();
   await tasks.look();
-  const { inbox, records, dead, starts } = streams;
+  const { inbox, records, dead } = streams;
+  const incarnations = incarnationsOf(crew.lives, memberships);
   const history: History = {
-    ...{ ttlMs: TTL_MS, renewMs: RENEW_MS, inbox, records, dead, starts, faults },
+    ...{ ttlMs, renewMs, inbox, records, dead, faults },
+    guardClocksMs: CLOCKS_APART_MS.guard,
+    starts: startLines(streams.starts, incarnations),
     mishaps: [...crew.mishaps, ...traffic.refused],
     tasks: tasks.lines(streams.taskEvents),
     approvals: operator.approvals,
+    outside: outside.holdings,
+    outsideAnswers: outside.answers,
     accepted: traffic.accepted,
     calls: agent.calls,
-    lives: livesOf(crew.lives, memberships),
+    lives: lifeLines(incarnations, memberships),
     blind: memberships.blind,
   };
-  return { history, violations: checkHistory(history), discarded: workers.discarded };
+  return { history, violations: checkHistory(history), discarded: workers.discarded, times: timesName };
 }
 
 /** What is still undecided after that is told by the checks. */
-async function untilDecided(streams: StreamHistory, crew: Crew): Promise<void> {
-  const deadline = Date.now() + HEALED_WITHIN_MS;
+async function untilDecided(streams: StreamHistory, crew: Crew, withinMs: number): Promise<void> {
+  const deadline = Date.now() + withinMs;
   for (;;) {
     await streams.readRecords();
     const undecided = streams.undecided();
@@ -108,34 +126,11 @@ async function untilDecided(streams: StreamHistory, crew: Crew): Promise<void> {
 async function describeStuck(undecided: StreamHistory['inbox'], crew: Crew): Promise<void> {
   const sessions = [...new Set(undecided.map(({ session }) => session))];
   for (const session of sessions.slice(0, MOST_NAMED)) {
-    const url = `${crew.urls[0]}/v1/agents/main/sessions/${encodeURIComponent(session)}`;
+    const url = `${crew.urls[0]}/v1/agents/${agentOf(session)}/sessions/${encodeURIComponent(session)}`;
     const answer = await fetch(url).then(
       (response) => response.text(),
       (error: unknown) => String(error),
     );
     crew.mishaps.push(`${session} does not go on: ${answer}`);
   }
-}
-
-/** Which incarnation was which process: the one of its worker that was first seen in its time. */
-function livesOf(lives: readonly Life[], { renewals }: MembershipWatch): LifeLine[] {
-  const seen = [...renewals].map(([incarnation, renewedAt]) => ({
-    ...{ incarnation, renewedAt },
-    worker: incarnation.slice(0, incarnation.indexOf('/')),
-    firstAt: renewedAt[0] ?? 0,
-  }));
-  return lives.flatMap((life): LifeLine[] => {
-    const { name, worker, startedAt, endedAt, stopped } = life;
-    if (worker === undefined) return [];
-    const end = endedAt ?? Number.POSITIVE_INFINITY;
-    const own = seen.find((one) => one.worker === worker && one.firstAt >= startedAt && one.firstAt <= end);
-    const { incarnation, renewedAt } = own ?? { incarnation: undefined, renewedAt: [] };
-    return [
-      {
-        ...{ name, startedAt, stopped, renewedAt },
-        ...(endedAt === undefined ? {} : { endedAt }),
-        ...(incarnation === undefined ? {} : { incarnation }),
-      },
-    ];
-  });
 }

@@ -1,6 +1,6 @@
-import type { Call, History, TaskLine, Violation } from './history.js';
-import { runOf, STANDING } from './right-history.js';
-import { BUILD, CAREFUL, DEPLOY, rightTaskHistory } from './right-tasks.js';
+import type { Call, History, LifeLine, OutsideHolding, TaskLine, Violation } from './history.js';
+import { result, runOf, STANDING } from './right-history.js';
+import { BUILD, CAREFUL, DEPLOY, OUTSIDE, rightTaskHistory } from './right-tasks.js';
 import type { Sabotage } from './sabotage.js';
 
 const right = rightTaskHistory();
@@ -22,6 +22,10 @@ function steps(
   return { tasks: right.tasks.flatMap((step) => (step.key === key && is(step) ? change(step) : [step])) };
 }
 
+function outside(runId: string, change: Partial<OutsideHolding>): Pick<History, 'outside'> {
+  return { outside: right.outside.map((one) => (one.runId === runId ? { ...one, ...change } : one)) };
+}
+
 const gone = (): TaskLine[] => [];
 const isOf =
   (what: TaskLine['what'], seq?: number) =>
@@ -34,7 +38,15 @@ const another = (change: Partial<Call>): Pick<History, 'calls'> => ({
     ...right.calls,
     {
       ...{ n: 90, session: 'task:21', runId: runOf('task:21', 21), attempt: 1, messages: [{ id: 'm21', seq: 21 }] },
-      ...{ digest: 'x', life: STANDING, startedAt: 2_950, endedAt: 2_960, isHungUp: false, ...change },
+      ...{
+        digest: 'x',
+        life: STANDING,
+        startedAt: 2_950,
+        endedAt: 2_960,
+        isHungUp: false,
+        isFailure: false,
+        ...change,
+      },
     },
   ],
 });
@@ -95,10 +107,35 @@ export const TASK_SABOTAGES: readonly Sabotage[] = [
   sabotage('G4', 'a call has the token of nobody', calls(22, { task: { key: DEPLOY, token: 104 } })),
   sabotage('G4', 'a call has the token of another run', calls(27, { task: { key: DEPLOY, token: 103 } })),
   sabotage('G4', 'a holder of the past is called though it could know', {
-    calls: right.calls.map((call) => {
-      if (call.n === 23) return { ...call, startedAt: 9_300, endedAt: 9_310, isHungUp: false };
-      return call;
-    }),
-    tasks: right.tasks,
+    ...calls(20, { startedAt: 3_300, endedAt: 3_310 }),
+  }),
+  sabotage('G1', 'a handler does without its task, and a guard could be asked', { faults: [] }),
+  sabotage('G1', 'a handler does without its task, and may not', {
+    inbox: right.inbox.map(({ mayBeUnguarded: _may, ...line }) => line),
+  }),
+  sabotage('L1', 'a handler keeps the result of another run', {
+    records: right.records.map((line) =>
+      line.seq === 31 ? { ...line, record: { ...line.record, ...result(30, 1) } as never } : line,
+    ),
+  }),
+  sabotage('L1', 'a handler that was called says that it was not', {
+    records: right.records.map((line) =>
+      line.seq === 31
+        ? { ...line, record: { ...line.record, sends: [{ kind: 'reply', text: 'busy' }] } as never }
+        : line,
+    ),
+  }),
+  sabotage('G1', 'somebody outside gets a task at which another one works', outside('o-3', { from: 3_900 })),
+  sabotage('G3', 'somebody who is gone is in the way for seconds', {
+    outsideAnswers: [{ kind: 'already_running', key: OUTSIDE, runId: 'o-2', askedAt: 5_100 }],
+  }),
+  sabotage('G3', 'the holding of a process that was killed ends much too late', {
+    lives: [...right.lives, { ...(right.lives[1] as LifeLine), name: 'worker-2#1', renewedAt: [], endedAt: 3_800 }],
+    ...calls(27, { life: 'worker-2#1' }),
+    ...steps(DEPLOY, isOf('ended'), (step) => [{ ...step, at: 13_000 }]),
+  }),
+  sabotage('G4', 'somebody outside gets a smaller token', outside('o-3', { token: 199 })),
+  sabotage('G4', 'somebody outside renews with a token of the past', {
+    outsideAnswers: [{ kind: 'renewed', key: OUTSIDE, runId: 'o-1', token: 200, askedAt: 2_100 }],
   }),
 ];

@@ -1,6 +1,6 @@
 import type { TurnRecord } from '#contracts';
 import type { History, LifeLine, RecordLine, Violation } from './history.js';
-import { rightHistory, runOf, STANDING, STOPPED } from './right-history.js';
+import { call, rightHistory, runOf, STANDING, STOPPED } from './right-history.js';
 
 /** Each makes one thing of the right history wrong, and one check has to see it. To add a case, add a row. */
 export interface Sabotage {
@@ -37,6 +37,14 @@ function inbox(seq: number, change: Partial<History['inbox'][number]>): Partial<
 function lives(name: string, change: Partial<LifeLine>): Partial<History> {
   return { lives: right.lives.map((life) => (life.name === name ? { ...life, ...change } : life)) };
 }
+
+/** As one that nothing was done to. */
+const STOOD = {
+  stopped: [],
+  renewedAt: right.lives.find(({ name }) => name === STANDING)?.renewedAt ?? [],
+} satisfies Partial<LifeLine>;
+/** So that the next call is beside none. */
+const ENDED_EARLY = { endedAt: 4_400 };
 
 const decided = (id: string, seq: number): TurnRecord['messages'] => [{ id, seq, decision: 'handled' }];
 type SessionRun = NonNullable<TurnRecord['run']>;
@@ -92,10 +100,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   sabotage(
     'L1',
     'a second turn runs while the holder of the first stands',
-    lives(STOPPED, {
-      stopped: [],
-      renewedAt: right.lives.find(({ name }) => name === STANDING)?.renewedAt ?? [],
-    }),
+    lives(STOPPED, { renewedAt: STOOD.renewedAt }),
   ),
   sabotage('L1', 'a second turn runs in an outage in which nobody was seen', {
     blind: [{ from: 1_500, to: 8_900 }],
@@ -178,6 +183,10 @@ export const SABOTAGES: readonly Sabotage[] = [
     accepted: right.accepted.map((line) => ({ ...line, at: line.at - 50_000 })),
     faults: [{ kind: 'pause worker beyond its time', target: 'worker-0', from: -60_000, to: 8_900 }],
   }),
+  sabotage('L5', 'a quick question waits while a clock jumps, which excuses nothing', {
+    accepted: right.accepted.map((line) => ({ ...line, at: line.at - 20_000 })),
+    faults: [{ kind: 'jump clock of worker', target: 'worker-0', from: -18_000, to: 2_000 }],
+  }),
   sabotage('L6', 'a healthy session fails', {
     ...records(4, () => ({ status: 'failed', messages: [{ id: 'm4', seq: 4, decision: 'dead' }], state: undefined })),
     dead: [...right.dead, { session: 'probe:4', seq: 4 }],
@@ -188,9 +197,41 @@ export const SABOTAGES: readonly Sabotage[] = [
     'a note keeps other messages for the next attempt',
     records(1, ({ run }) => ({ run: { ...(run as SessionRun), seqs: [1] } })),
   ),
-  sabotage('L7', 'a record decides less than its call had', calls(3, { messages: messagesOf(2, 3) })),
+  sabotage('L7', 'a record decides less than its call had', calls(4, { messages: messagesOf(4, 99) })),
   sabotage('L7', 'a cancel decides what was not in its run', calls(7, { messages: messagesOf(99) })),
   sabotage('L7', 'a second attempt has another content', calls(2, { digest: 'another' })),
+  sabotage('L8', 'a turn is called again, and its process stood', {
+    ...lives(STOPPED, STOOD),
+    ...calls(1, ENDED_EARLY),
+  }),
+  sabotage('L8', 'a turn is called again in an outage', {
+    ...calls(1, ENDED_EARLY),
+    blind: [{ from: 1_500, to: 4_400 }],
+    lives: right.lives.map((life) => {
+      const renewedAt = STOOD.renewedAt.filter((at) => at < 1_500 || at > 4_400);
+      return { ...life, stopped: [], renewedAt };
+    }),
+  }),
+  sabotage('L8', 'a turn is called again whose process was stopped for less than its time to live', {
+    ...lives(STOPPED, { ...STOOD, stopped: [{ from: 1_500, to: 2_300 }] }),
+    ...calls(1, ENDED_EARLY),
+  }),
+  sabotage('L8', 'a turn is called again whose process was stopped for three of its ten seconds', {
+    ...{ ttlMs: 10_000, renewMs: 2_000 },
+    ...lives(STOPPED, { ...STOOD, stopped: [{ from: 1_500, to: 4_400 }] }),
+    ...calls(1, ENDED_EARLY),
+  }),
+  sabotage('L8', 'a turn is called again whose link was reset', {
+    ...lives(STOPPED, { ...STOOD, cutOff: [{ from: 1_500, to: 1_500 }] }),
+    ...calls(1, ENDED_EARLY),
+  }),
+  sabotage('L8', 'a turn is called again long after its process was cut off', {
+    ...lives(STOPPED, { ...STOOD, cutOff: [{ from: 100, to: 700 }] }),
+    ...calls(1, ENDED_EARLY),
+  }),
+  sabotage('L8', 'a message comes again in another batch, and its turn had come to a good end', {
+    calls: [...right.calls, call(30, 'slow:10', [10, 11], 2_412, 2_418)],
+  }),
   sabotage('alive', 'a process ends by itself', { mishaps: ['worker-0#1 ended by itself'] }),
 ];
 

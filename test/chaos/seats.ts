@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { packageRoot } from '#config';
 import {
   startFaultProxy,
   startService,
@@ -12,28 +13,26 @@ import {
 import type { Brokers } from './brokers.js';
 import type { Dice } from './dice.js';
 import type { Span } from './history.js';
+import type { Times } from './times.js';
+import { WallClock } from './wall-clock.js';
 
-export const TTL_MS = 2_000;
-export const RENEW_MS = 400;
-/** Longer than most slow turns, shorter than some: a stop hands those back. */
-const DRAIN_MS = 3_000;
+const WORKER = join(packageRoot(), 'test/chaos/handler-worker.mjs');
 
-const SETTINGS = {
-  membership: { ttlMs: TTL_MS, renewMs: RENEW_MS },
-  drainMs: DRAIN_MS,
-  guard: { sweepMs: 500 },
-  log: { level: 'warn' },
-  // Its sessions get far more at once than a person would say, and nothing of it is to be dropped.
-  agents: {
-    main: {
-      maxQueueSize: 'unlimited',
-      turnTimeoutMs: 8_000,
-      abortGraceMs: 1_000,
-      backoffInitialMs: 200,
-      backoffMaxMs: 2_000,
-    },
-  },
+/**
+ * How far beside the machine's a host's clock goes at most. Of guards by less: their holders are promised what they were
+ * promised as long as the guards' clocks agree within a small part of a task's time to live.
+ */
+export const CLOCKS_APART_MS = { worker: 900, ingress: 900, guard: 200 } as const;
+
+// Its sessions get far more at once than a person would say, and nothing of it is to be dropped.
+const AGENT = {
+  maxQueueSize: 'unlimited',
+  turnTimeoutMs: 8_000,
+  abortGraceMs: 1_000,
+  backoffInitialMs: 200,
+  backoffMaxMs: 2_000,
 };
+const SETTINGS = { log: { level: 'warn' }, agents: { main: AGENT, hands: AGENT } };
 
 /** One process, from its start to its end. */
 export interface Life {
@@ -42,7 +41,10 @@ export interface Life {
   readonly startedAt: number;
   endedAt?: number;
   readonly stopped: Span[];
+  readonly cutOff: Span[];
+  toldToStopAt?: number;
   readonly service: ServiceProcess;
+  readonly clock: WallClock;
 }
 
 /** The place of one process: when its process is gone, another one takes it. */
@@ -57,6 +59,7 @@ export class Seat {
     readonly target: number,
     /** On its way to the broker; only when that has one node. */
     readonly link: FaultProxy | undefined,
+    readonly clock: WallClock,
   ) {}
 
   /** Starts a process; its predecessor may still run when the name is a new one. */
@@ -64,11 +67,12 @@ export class Seat {
     if (isRenamed) this.names++;
     const id = `${this.role}-${this.target}${this.names === 0 ? '' : `-${this.names}`}`;
     const name = `${id}#${++this.generation}`;
-    this.current = await this.crew.start(this.role, id, name, this.link?.url);
+    this.current = await this.crew.start(this, id, name);
   }
 }
 
 export interface CrewOptions {
+  readonly times: Times;
   readonly brokers: Brokers;
   readonly workers: number;
   readonly ingresses: number;
@@ -76,6 +80,8 @@ export interface CrewOptions {
   readonly agentUrl: (life: string) => string;
   /** Picks the node that a process is told of. */
   readonly dice: Dice;
+  /** How far the clocks of the hosts are beside each other. */
+  readonly clockDice: Dice;
 }
 
 /** All our processes: those that run, and what is known of those that ran. */
@@ -97,7 +103,7 @@ export class Crew implements AsyncDisposable {
     const dir = await tempDir('chaos');
     const crew = new Crew(options, dir);
     try {
-      const settings = { ...SETTINGS, nats: { replicas: options.brokers.nodes.length } };
+      const settings = { ...SETTINGS, ...options.times.settings, nats: { replicas: options.brokers.nodes.length } };
       await writeFile(join(dir.path, 'lanekeeper.json'), JSON.stringify(settings));
       await crew.seat('worker', crew.workers, options.workers);
       await crew.seat('ingress', crew.ingresses, options.ingresses);
@@ -125,24 +131,30 @@ export class Crew implements AsyncDisposable {
     const [node, ...more] = this.options.brokers.nodes;
     for (let target = 0; target < count; target++) {
       const link = node === undefined || more.length > 0 ? undefined : await startFaultProxy(node.port);
-      seats.push(new Seat(this, role, target, link));
+      const usualMs = Math.round((2 * this.options.clockDice.next() - 1) * CLOCKS_APART_MS[role]);
+      const clock = new WallClock(join(this.dir.path, `${role}-${target}.clock`), usualMs);
+      seats.push(new Seat(this, role, target, link, clock));
     }
   }
 
-  async start(role: Seat['role'], id: string, name: string, linkUrl: string | undefined): Promise<Life> {
+  async start({ role, link, clock }: Seat, id: string, name: string): Promise<Life> {
     const { brokers, agentUrl, dice } = this.options;
     const startedAt = Date.now();
     const service = await startService({
-      args: [role],
+      ...(role === 'worker' ? { program: WORKER, args: [] } : { args: [role] }),
       cwd: this.dir.path,
       env: {
-        LANEKEEPER_NATS_URL: linkUrl ?? dice.pick(brokers.nodes).url,
+        LANEKEEPER_NATS_URL: link?.url ?? dice.pick(brokers.nodes).url,
         LANEKEEPER_HTTP_PORT: '0',
         LANEKEEPER_CONFIG: join(this.dir.path, 'lanekeeper.json'),
+        ...clock.env,
         ...(role === 'worker' ? { LANEKEEPER_WORKER_ID: id, LANEKEEPER_AGENT_URL: agentUrl(name) } : {}),
       },
     });
-    const life: Life = { name, startedAt, stopped: [], service, ...(role === 'worker' ? { worker: id } : {}) };
+    const life: Life = {
+      ...{ name, startedAt, stopped: [], cutOff: [], service, clock },
+      ...(role === 'worker' ? { worker: id } : {}),
+    };
     this.lives.push(life);
     void service.exited.then((end) => {
       life.endedAt ??= Date.now();
@@ -161,6 +173,7 @@ export class Crew implements AsyncDisposable {
   /** SIGTERM, and its end, which has to be a clean one. */
   async stop(life: Life): Promise<void> {
     this.expected.add(life);
+    life.toldToStopAt = Date.now();
     const end = await life.service.stop().catch((error: unknown) => void this.mishaps.push(`${life.name}: ${error}`));
     if (end !== undefined && end.code !== 0) {
       this.mishaps.push(`${life.name} was told to stop and ended with ${describeEnd(end)}: ${tail(life.service)}`);

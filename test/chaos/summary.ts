@@ -1,6 +1,8 @@
 import { probesDuringLongTurns } from './checks/others.js';
+import { secondCalls } from './checks/second-calls.js';
 import type { History } from './history.js';
 import type { ChaosResult } from './run-chaos.js';
+import { bySession } from './session-history.js';
 import { isFailure } from './task-holdings.js';
 
 /** What was tried, for people: a run that did not hurt proves nothing. */
@@ -25,11 +27,19 @@ export function summarize({ history, discarded }: Omit<ChaosResult, 'violations'
       `${count('handled')} handled, ${count('dead')} dead (${dead.length} kept), ${count('cancelled')} cancelled, ${count('refused')} refused`,
     ],
     ['calls of the agent', `${calls.length} for ${runs} runs: ${calls.length - runs} again`],
+    ['messages that the agent got again', causesOf(history)],
     ['takeovers', `${takeovers(history)} sessions with a turn that was cut`],
     ['results of zombies refused', String(discarded)],
     ['tasks', tasksOf(history)],
+    ['tasks over HTTP', outsideOf(history)],
     ['probes', `${probesDuringLongTurns(history)} of ${probes} asked and answered while a long turn ran`],
   ];
+}
+
+function outsideOf({ outside, outsideAnswers }: History): string {
+  const count = (kind: 'already_running' | 'renewed'): number =>
+    outsideAnswers.filter((answer) => answer.kind === kind).length;
+  return `${outside.length} holdings, ${count('already_running')} times found in work, ${count('renewed')} renewed late`;
 }
 
 function tasksOf({ tasks, approvals }: History): string {
@@ -40,6 +50,16 @@ function tasksOf({ tasks, approvals }: History): string {
     `${failed} failed, ${count(({ what }) => what === 'stale')} of holders that were gone; ` +
     `${count(({ what }) => what === 'approved')} approved (${approvals.length} answered), ` +
     `${count(({ what }) => what === 'ended')} released by operators`
+  );
+}
+
+/** The last of them has to be 0 (L8). */
+function causesOf(history: History): string {
+  const causes = secondCalls(history, bySession(history)).map(({ cause }) => cause);
+  const count = (wanted: (typeof causes)[number]): number => causes.filter((cause) => cause === wanted).length;
+  return (
+    `${count('failure')} after a failure, ${count('loss')} after the loss of their process, ` +
+    `${count('cancel')} after a cancel beside them, ${count(undefined)} for no such reason`
   );
 }
 

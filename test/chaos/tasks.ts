@@ -21,11 +21,33 @@ export const MOST_TTL_MS = TTL_MS[1];
 export function drawTask(dice: Dice): LetterTask {
   const isShared = dice.chance(0.5);
   const name = dice.pick(isShared ? SHARED : OWN);
-  const own = { name, ttlMs: dice.between(...TTL_MS), stale: isCareful(name) ? 'approve' : 'heal' } as const;
+  const own = { name, ttlMs: drawTtlMs(dice), stale: isCareful(name) ? 'approve' : 'heal' } as const;
   return isShared ? { ...own, namespace: NAMESPACE } : own;
 }
 
 /** Whether a holder of this task that is gone is as one that failed: it stands in the name, so all who want it say the same. */
 export function isCareful(key: string): boolean {
   return key.slice(key.lastIndexOf(':') + 1).startsWith('careful');
+}
+
+/** The task that a handler runs by `turn.tasks.run`. */
+export interface HandlerTask {
+  readonly name: string;
+  readonly namespace: string;
+  readonly ttlMs: number;
+  readonly stale: 'heal' | 'approve';
+  readonly whenUnavailable: 'closed' | 'open';
+}
+
+const OF_HANDLERS = ['report-0', 'careful-report', 'open-report'];
+
+/** All messages of a session name the same one, since some of them share a turn. */
+export function handlerTask(n: number, ttlMs: number): HandlerTask {
+  const name = OF_HANDLERS[n % OF_HANDLERS.length] as string;
+  const whenUnavailable = name.startsWith('open') ? 'open' : 'closed';
+  return { name, namespace: NAMESPACE, ttlMs, stale: isCareful(name) ? 'approve' : 'heal', whenUnavailable };
+}
+
+export function drawTtlMs(dice: Dice): number {
+  return dice.between(...TTL_MS);
 }

@@ -3,6 +3,7 @@ import { Agent, request } from 'undici';
 import type { Dice } from './dice.js';
 import type { Accepted } from './history.js';
 import { letters, type Letter } from './letters.js';
+import { agentOf } from './sessions.js';
 
 export interface TrafficOptions {
   readonly dice: Dice;
@@ -68,9 +69,16 @@ export class Traffic {
   }
 
   private async send(letter: Letter): Promise<void> {
-    const { session, id, text, thread, strategy, task } = letter;
-    const path = `/v1/agents/main/sessions/${encodeURIComponent(session)}`;
-    const body = JSON.stringify({ id, text, thread, strategy, task });
+    const { session, id, text, thread, strategy, task, runs } = letter;
+    const path = `/v1/agents/${agentOf(session)}/sessions/${encodeURIComponent(session)}`;
+    const body = JSON.stringify({
+      id,
+      text,
+      thread,
+      strategy,
+      task,
+      ...(runs === undefined ? {} : { data: { runs } }),
+    });
     const post = (): Promise<void> => this.untilAccepted(session, `${path}/messages`, body);
     await (letter.again === 'at once' ? Promise.all([post(), post()]) : post());
     if (letter.again === 'later') {

@@ -23,6 +23,11 @@ describe('a success', () => {
     expect(acquire(KEY, ended, request('r2'), NOW).answer.kind).toBe('acquired');
   });
 
+  it('is told to nobody else who does not ask for it, also by a guard whose clock is behind that of the one that wrote it (G1)', () => {
+    expect(acquire(KEY, ended, request('r2', { doneForMs: 0 }), NOW - 300).answer.kind).toBe('acquired');
+    expect(acquire(KEY, ended, request('r2'), NOW - 300).answer.kind).toBe('acquired');
+  });
+
   it('begins the count of attempts anew; an interruption does not', () => {
     expect(acquire(KEY, ended, request('r2'), NOW).next).toMatchObject({ attempts: 1 });
     expect(acquire(KEY, entryIn('cancelled'), request('r2'), NOW).next).toMatchObject({ attempts: 2 });

@@ -8,7 +8,9 @@ const READY_LINE = /^ready( http:\/\/\S+)?$/;
 const READY_WITHIN_MS = 30_000;
 
 export interface ServiceOptions {
-  /** What stands after `lanekeeper` on the command line, e.g. `['up']`. */
+  /** Default: the program of users. */
+  readonly program?: string;
+  /** What stands after it on the command line, e.g. `['up']`. */
   readonly args: readonly string[];
   /** On top of PATH and HOME: nothing else of the runner's environment gets through. */
   readonly env?: NodeJS.ProcessEnv;
@@ -23,11 +25,11 @@ export interface ServiceProcess extends OwnedProcess, AsyncDisposable {
 
 /** Starts the compiled program as users do, and resolves when it says that it is ready. */
 export async function startService(options: ServiceOptions): Promise<ServiceProcess> {
-  const { args, env = {}, cwd, readyLine = READY_LINE } = options;
   const root = packageRoot();
+  const { program = join(root, 'dist/apps/cli/src/main.js'), args, env = {}, cwd, readyLine = READY_LINE } = options;
   const owned = await spawnOwned({
     command: join(root, 'node_modules/.bin/node'),
-    args: ['--enable-source-maps', join(root, 'dist/apps/cli/src/main.js'), ...args],
+    args: ['--enable-source-maps', program, ...args],
     env: { ...hostEnv(), ...env },
     cwd,
   });

@@ -1,6 +1,9 @@
 import type { Violation } from '../history.js';
 import { at, type SessionHistory } from '../session-history.js';
-import { isConcurrent } from '../sessions.js';
+import { isConcurrent, kindOf } from '../sessions.js';
+
+/** What a handler replies that did not get its task. */
+const CONFLICTS: ReadonlySet<string> = new Set(['already_running', 'approval_required']);
 
 /**
  * L1: a turn that succeeded is one call of the agent, its own; its effects are there once. The agent names its call in the
@@ -16,9 +19,14 @@ export function checkResults({ session, records, calls }: SessionHistory): Viola
     const { record } = line;
     if (record.kind === 'turn' && record.status === 'succeeded') {
       turns++;
-      const n = Number(record.sends[0]?.text?.replace('call ', ''));
+      const text = record.sends[0]?.text ?? '';
+      const n = Number(text.replace('call ', ''));
       const call = byNumber.get(n);
-      if (call?.runId !== record.runId || call.attempt !== record.attempt) {
+      const isHands = kindOf(session) === 'hands';
+      // Its task was another's, and nobody was called. What a former attempt did under its task is not done again.
+      const isWithout = isHands && CONFLICTS.has(text);
+      const isWrong = call?.runId !== record.runId || (call.attempt !== record.attempt && !isHands);
+      if (isWrong && !isWithout) {
         says(
           `${at(line)} is attempt ${record.attempt} of ${record.runId}, and has the result of call ${n}: ` + of(call),
           line.at,

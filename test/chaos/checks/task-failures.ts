@@ -1,5 +1,6 @@
 import type { Call, History, RecordLine, Violation } from '../history.js';
 import { at } from '../session-history.js';
+import { kindOf } from '../sessions.js';
 import { isFailure, type Holding, type Holdings } from '../task-holdings.js';
 import { isCareful, OPERATOR } from '../tasks.js';
 
@@ -8,7 +9,7 @@ import { isCareful, OPERATOR } from '../tasks.js';
  * task again before somebody allowed it. Where the guard was away for longer than the holding lasted, it is stale and healed.
  */
 export function checkTaskFailures(
-  { inbox, records, calls }: Pick<History, 'inbox' | 'records' | 'calls'>,
+  { inbox, records, calls, guardClocksMs }: Pick<History, 'inbox' | 'records' | 'calls' | 'guardClocksMs'>,
   holdings: Holdings,
 ): Violation[] {
   const keys = new Map(inbox.map(({ seq, task }) => [seq, task]));
@@ -21,12 +22,14 @@ export function checkTaskFailures(
     const key = keys.get(dead?.seq ?? 0);
     const holding = holdings.get(key ?? '')?.findLast(({ runId }) => runId === record.runId);
     if (key === undefined || holding === undefined || isHealed(holding)) continue;
+    // A handler is done with its task before its turn ends: what ended dead then is the rest of the turn.
+    if (kindOf(session) === 'hands' && isDone(holding)) continue;
     const freed = freedBy(holding);
     if (freed !== undefined) {
       found.push({ invariant: 'G2', says: `${at(line)} is dead, and its task was ${freed}`, session, at: line.at });
     }
     for (const call of byKey.get(key) ?? []) {
-      if (!comesAfter(call, line, holding) || isAllowed(holding, call.startedAt)) continue;
+      if (!comesAfter(call, line, holding) || isAllowed(holding, call.startedAt + guardClocksMs)) continue;
       const says = `${key}: call ${call.n} of ${call.runId} began after ${at(line)} was dead, and nobody had allowed it`;
       found.push({ invariant: 'G2', says, session: call.session, at: call.startedAt });
     }
@@ -36,6 +39,10 @@ export function checkTaskFailures(
 
 function isHealed({ key, steps }: Holding): boolean {
   return steps[0]?.what === 'stale' && !isCareful(key);
+}
+
+function isDone({ steps }: Holding): boolean {
+  return steps.some(({ what, status }) => what === 'released' && status === 'succeeded');
 }
 
 /** How its own holder gave it back, if not as failed. */

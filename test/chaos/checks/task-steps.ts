@@ -8,7 +8,11 @@ type State = 'free' | 'running' | 'waiting' | 'approved' | 'healable';
  * G1 and G2 by the guard's own entries: what they say happened to a task may happen in this order, and in no other. And an
  * approval that somebody was told of is there.
  */
-export function checkTaskSteps({ tasks, approvals }: Pick<History, 'tasks' | 'approvals'>): Violation[] {
+export function checkTaskSteps({
+  tasks,
+  approvals,
+  guardClocksMs,
+}: Pick<History, 'tasks' | 'approvals' | 'guardClocksMs'>): Violation[] {
   const found: Violation[] = [];
   for (const [key, lines] of Map.groupBy(tasks, (line) => line.key)) {
     let state: State = 'free';
@@ -17,7 +21,7 @@ export function checkTaskSteps({ tasks, approvals }: Pick<History, 'tasks' | 'ap
       const broken = brokenBy(line, state);
       const after = last === undefined ? 'nothing' : describe(last);
       if (broken !== undefined) found.push({ invariant: broken, says: `${key}: ${describe(line)} after ${after}` });
-      if (line.what === 'acquired' && last !== undefined && line.at < last.at) {
+      if (line.what === 'acquired' && last !== undefined && line.at < last.at - 2 * guardClocksMs) {
         found.push({ invariant: 'G1', says: `${key}: ${describe(line)} before ${after} was over` });
       }
       state = stateAfter(line, key);

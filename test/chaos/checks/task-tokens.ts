@@ -7,7 +7,7 @@ import { isTakenAway, type Holding, type Holdings } from '../task-holdings.js';
  * that was stopped between its acquire and its call may be late, and so may one whose task an operator took away before it
  * renewed: its token is what tells.
  */
-export function checkTaskTokens({ calls, lives }: History, holdings: Holdings): Violation[] {
+export function checkTaskTokens({ calls, lives, guardClocksMs }: History, holdings: Holdings): Violation[] {
   const byName = new Map(lives.map((life) => [life.name, life]));
   const isLate = ({ life, startedAt }: Call): boolean => {
     const process = byName.get(life);
@@ -28,10 +28,10 @@ export function checkTaskTokens({ calls, lives }: History, holdings: Holdings): 
     for (const call of ofKey) {
       const { n, session, startedAt, task: { token } = { token: 0 } } = call;
       const holding = byToken.get(token);
-      const wrong = wrongWith(call, holding);
+      const wrong = wrongWith(call, holding, guardClocksMs);
       if (wrong !== undefined) {
         found.push({ invariant: 'G4', says: `${key}: token ${token} of call ${n} ${wrong}`, session, at: startedAt });
-      } else if (token < greatest && !isLate(call) && !(holding && isTakenAway(holding, startedAt))) {
+      } else if (token < greatest && !isLate(call) && !(holding && isTakenAway(holding, startedAt, guardClocksMs))) {
         const says = `${key}: call ${n} has token ${token}, and ${greatest} was in use before`;
         found.push({ invariant: 'G4', says, session, at: startedAt });
       }
@@ -41,8 +41,12 @@ export function checkTaskTokens({ calls, lives }: History, holdings: Holdings): 
   return found;
 }
 
-function wrongWith({ runId, startedAt }: Call, holding: Holding | undefined): string | undefined {
+function wrongWith(
+  { runId, startedAt }: Call,
+  holding: Holding | undefined,
+  guardClocksMs: number,
+): string | undefined {
   if (holding === undefined) return 'is of no holding';
   if (holding.runId !== runId) return `is that of ${holding.runId}`;
-  return holding.from > startedAt ? 'was given to it later' : undefined;
+  return holding.from > startedAt + guardClocksMs ? 'was given to it later' : undefined;
 }
