@@ -4,7 +4,7 @@ import { HeadTable } from './head-table.js';
 import { IdleHeads } from './idle-heads.js';
 import { decisionsOf, setUpProcess, type ProcessOptions } from './lane-process.fixture.js';
 import { afterCrash, MemoryRecords } from './lane-runner.fixture.js';
-import { MEMORY_LIMITS } from './lane-runner.js';
+import { MEMORY_LIMITS } from './lane-runner-options.js';
 import { ShardLanes, type LaneProgress } from './lane-table.js';
 import { loaded } from './lane.fixture.js';
 import { Lane } from './lane.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { CancelTarget } from '#contracts';
-import { MEMORY_LIMITS } from './lane-runner.js';
+import { MEMORY_LIMITS } from './lane-runner-options.js';
 import { cancelOrder, decisionsOf, setUpProcess, type ProcessOptions } from './lane-process.fixture.js';
 import { MemoryInbox, rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
 import { setUpSession } from './lane-strategies.fixture.js';

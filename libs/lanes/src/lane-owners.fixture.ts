@@ -5,7 +5,8 @@ import { IdleHeads } from './idle-heads.js';
 import type { Lane } from './lane.js';
 import type { Holders } from './lane-holds.js';
 import { cancelOrder } from './lane-process.fixture.js';
-import { MEMORY_LIMITS, type LaneRunner } from './lane-runner.js';
+import { MEMORY_LIMITS } from './lane-runner-options.js';
+import type { LaneRunner } from './lane-runner.js';
 import {
   makeRunner,
   ManualClock,

@@ -16,7 +16,7 @@ import {
 import type { Holders } from './lane-holds.js';
 import type { IdleHeads } from './idle-heads.js';
 import type { AheadSource } from './lane-ports.js';
-import type { MemoryLimits } from './lane-runner.js';
+import type { MemoryLimits } from './lane-runner-options.js';
 import type { LaneProgress } from './lane-table.js';
 import type { TurnPolicy } from './turn-policy.js';
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { cancelOrder, decisionsOf } from './lane-process.fixture.js';
 import { BATCH, setUpReading, UnreadInbox, UnreadReader } from './lane-reading.fixture.js';
 import { rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
-import { MEMORY_LIMITS } from './lane-runner.js';
+import { MEMORY_LIMITS } from './lane-runner-options.js';
 
 /** What waits for a slot of a shard before no more of it is read, with few slots; a batch of the reader may come on top. */
 const MOST_WAITING = 256;

@@ -1,20 +1,18 @@
-import type { Clock, LaneEvent, SessionAnswer, SessionTokens } from '#contracts';
-import type { Logger } from '#telemetry';
-import type { IdleHeads } from './idle-heads.js';
+import type { LaneEvent, SessionAnswer, SessionTokens } from '#contracts';
 import type { InboxItem, RawInboxMessage } from './inbox-item.js';
-import { IdleLanes, type IdleLimits } from './idle-lanes.js';
+import { IdleLanes } from './idle-lanes.js';
 import { BodyBudget } from './body-budget.js';
 import { describeLane } from './lane-description.js';
 import { LaneDriver } from './lane-driver.js';
 import { eventsOfArrival, eventsOfGaps, eventsOfRecord, eventsOfTaking } from './lane-events.js';
-import { LaneHolds, type HoldEnd, type Holders } from './lane-holds.js';
+import { LaneHolds, type HoldEnd } from './lane-holds.js';
 import { LaneLoader } from './lane-loader.js';
 import { LaneTime } from './lane-time.js';
 import type { LaneRun } from './lane-run.js';
 import { Lane } from './lane.js';
 import { LaneOptionsOfAgents } from './lane-options.js';
+import { MEMORY_LIMITS, type LaneRunnerOptions } from './lane-runner-options.js';
 import { LookAhead } from './look-ahead.js';
-import type { AheadSource, InboxSource, RecordStore, TurnRunner } from './lane-ports.js';
 import type { HoldingRun, Settled } from './task-ports.js';
 import { LaneRefill } from './lane-refill.js';
 import { forsakenRuns } from './held-tasks.js';
@@ -22,7 +20,7 @@ import { TaskLooks } from './task-looks.js';
 import { keyOfLane, laneId } from './lane-id.js';
 import { ShardLanes, type LaneProgress } from './lane-table.js';
 import { LaneWriter } from './lane-writer.js';
-import { ReadingRoom, type ReadingLimits } from './reading-room.js';
+import { ReadingRoom } from './reading-room.js';
 import type { RecordDraft } from './record-draft.js';
 import { RunningTurns } from './running-turns.js';
 
@@ -34,47 +32,6 @@ import { RunningTurns } from './running-turns.js';
  * Lanes live in shards that come and go (`openShard`, `releaseShard`, `dropShard`). A lane whose shard is released while
  * its turn runs is let go: the turn ends and commits here, and nothing else of the session happens here any more.
  */
-
-export interface LaneRunnerOptions {
-  readonly store: RecordStore;
-  readonly inbox: InboxSource;
-  /** Of sessions whose lanes were forgotten. */
-  readonly heads: IdleHeads;
-  /** Absent: the caller reads all shards to their end, even when `hasRoom` answers false. */
-  readonly ahead?: AheadSource;
-  readonly turns: TurnRunner;
-  readonly holders: Holders;
-  readonly clock: Clock;
-  readonly newCommitId: () => string;
-  /** In [0, 1); spreads the backoffs. */
-  readonly random: () => number;
-  /** Incarnation of this worker process. */
-  readonly worker: string;
-  /** How many turns run at once. */
-  readonly capacity: number;
-  /** Whether this process certainly owns the shard now, by its own clock (L4). When it does again, `goOn` is called. */
-  readonly mayStart: (shard: number) => boolean;
-  /** Told of what happens to messages and turns, as it happens. */
-  readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;
-  /** Runs whose good end no reader is told of, so that no event is made - default: none. Nearly every turn is one. */
-  readonly isUntold?: (runId: string) => boolean;
-  /** Default: `MEMORY_LIMITS`. */
-  readonly memory?: MemoryLimits;
-  readonly log: Logger;
-}
-
-export interface MemoryLimits extends IdleLimits, ReadingLimits {
-  /** For the bodies of waiting messages, over all lanes; what is beyond is read again when its turn comes. */
-  readonly bodyBytes: number;
-}
-
-export const MEMORY_LIMITS: MemoryLimits = {
-  bodyBytes: 64 * 1024 * 1024,
-  openLanes: 100_000,
-  idleLanes: 10_000,
-  idleBytes: 64 * 1024 * 1024,
-  idleMs: 60_000,
-};
 
 export class LaneRunner {
   private readonly shards = new Map<number, ShardLanes>();
