@@ -5,7 +5,7 @@ import { summarize } from './summary.js';
 
 afterEach(expectNothingLeft);
 
-const MINUTE = { minutes: 1, seed: 1, nodes: 1, messages: 6_000 } as const;
+const MINUTE = { minutes: 1, seed: 1, nodes: 1, messages: 6_000, networks: false, disks: false } as const;
 
 it('a minute of kills, stops and cuts of every part: nothing lost, doubled or reordered (L1-L7, G1, G2, G4)', async () => {
   const lines: string[] = [];

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { expectNothingLeft } from '#testing';
+import { MachineLacksError } from './machine.js';
 import { runChaos } from './run-chaos.js';
 import { summarize } from './summary.js';
 import { traceOf } from './trace.js';
@@ -15,14 +16,30 @@ const program = new Command('chaos')
   .option('--minutes <n>', 'how long', positive, 10)
   .option('--seed <n>', 'repeats the faults and the messages of another run', count)
   .option('--nodes <n>', 'broker nodes, 1 or 3', nodes, 1)
+  .option('--no-networks', 'leaves out what takes networks of their own for the parts (Linux and root)')
+  .option('--no-disks', 'leaves out what takes small disks for the broker (Linux and root)')
   .option('--messages <n>', `how many - default ${MESSAGES_PER_MINUTE} per minute`, count)
   .parse();
-const given = program.opts<{ minutes: number; seed?: number; nodes: 1 | 3; messages?: number }>();
+const given = program.opts<{
+  minutes: number;
+  seed?: number;
+  nodes: 1 | 3;
+  messages?: number;
+  networks: boolean;
+  disks: boolean;
+}>();
 const seed = given.seed ?? Math.floor(Math.random() * 1_000_000);
 const messages = given.messages ?? Math.ceil(given.minutes * MESSAGES_PER_MINUTE);
 const say = (line: string): void => void process.stderr.write(`chaos: ${line}\n`);
 
-const result = await runChaos({ ...given, seed, messages, say });
+// An end like any other, so that what was made on the machine is removed.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+
+const result = await runChaos({ ...given, seed, messages, say }).catch((error: unknown) => {
+  if (!(error instanceof MachineLacksError)) throw error;
+  say(error.message);
+  process.exit(2);
+});
 await expectNothingLeft();
 
 for (const [name, value] of summarize(result)) process.stdout.write(`${name}: ${value}\n`);
@@ -36,7 +53,8 @@ for (const { invariant, says, session, at } of violations.slice(0, MOST_TOLD)) {
   for (const line of traceOf(result.history, session, at)) process.stdout.write(`      ${line}\n`);
 }
 const { minutes } = given;
-const repeat = `npm run chaos -- --minutes ${minutes} --nodes ${given.nodes} --messages ${messages} --seed ${seed}`;
+const left = `${given.networks ? '' : ' --no-networks'}${given.disks ? '' : ' --no-disks'}`;
+const repeat = `npm run chaos -- --minutes ${minutes} --nodes ${given.nodes} --messages ${messages} --seed ${seed}${left}`;
 process.stdout.write(`${violations.length === 0 ? 'every invariant held' : 'replay'}: ${repeat}\n`);
 process.exitCode = violations.length === 0 ? 0 : 1;
 

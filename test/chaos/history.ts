@@ -123,6 +123,8 @@ export interface LifeLine {
   /** When its membership was seen to be renewed, ascending. */
   readonly renewedAt: readonly number[];
   readonly stopped: readonly Span[];
+  /** When the network lost what it said or heard, or its node of the broker was out of reach of the others. */
+  readonly cutOff: readonly Span[];
 }
 
 export interface FaultLine extends Span {

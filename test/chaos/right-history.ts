@@ -152,10 +152,23 @@ export function rightHistory(): History {
     starts: [{ runId: cut.runId, attempt: 1, incarnation: 'worker-0/1', at: 990 }],
     lives: [
       {
-        ...{ name: STOPPED, startedAt: 0, incarnation: 'worker-0/1', stopped: [{ from: 1_500, to: 8_900 }] },
+        ...{
+          name: STOPPED,
+          startedAt: 0,
+          incarnation: 'worker-0/1',
+          stopped: [{ from: 1_500, to: 8_900 }],
+          cutOff: [],
+        },
         renewedAt: [...every(400, 0, 1_400), ...every(400, 8_950, 21_000)],
       },
-      { name: STANDING, startedAt: 0, incarnation: 'worker-1/1', stopped: [], renewedAt: every(400, 0, 21_000) },
+      {
+        name: STANDING,
+        startedAt: 0,
+        incarnation: 'worker-1/1',
+        stopped: [],
+        cutOff: [],
+        renewedAt: every(400, 0, 21_000),
+      },
     ],
     faults: [{ kind: 'pause worker beyond its time', target: 'worker-0', from: 1_500, to: 8_900 }],
   };

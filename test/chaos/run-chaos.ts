@@ -22,6 +22,10 @@ export interface ChaosOptions {
   readonly nodes: 1 | 3;
   /** How many are sent in all, as far as faults let them through. */
   readonly messages: number;
+  /** Whether parts get networks of their own, which faults cut; only with several nodes. */
+  readonly networks: boolean;
+  /** Whether the broker's stores are on small disks, which faults fill. */
+  readonly disks: boolean;
   readonly say: (line: string) => void;
 }
 
@@ -41,6 +45,9 @@ const LOOK_MS = 500;
 /** A zombie that still wanted to write would have done so by then. */
 const SETTLE_MS = 2 * TTL_MS;
 const MOST_NAMED = 5;
+/** Only a fault may fill a disk, not the run itself. */
+const DISK_MB = 256;
+const DISK_MB_PER_MINUTE = 64;
 
 /** Breaks everything for a while, lets it heal, and holds what happened against the invariants. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
@@ -51,10 +58,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   // Chance for each part up front: how often one of them asks must not change the others.
   const [faultDice, trafficDice, nodeDice, operatorDice] = [dice.fork(), dice.fork(), dice.fork(), dice.fork()];
   const seats = { workers: WORKERS, ingresses: INGRESSES, guards: GUARDS };
-  const plan = planFaults(faultDice, { ms, nodes, ...seats });
+  const has = { networks: options.networks, disks: options.disks };
+  const plan = planFaults(faultDice, { ms, nodes, ...seats, has });
 
-  await using agent = await startChaosAgent();
-  await using brokers = await startBrokers(nodes);
+  const diskMegabytes = has.disks ? DISK_MB + Math.ceil(minutes * DISK_MB_PER_MINUTE) : 0;
+  await using brokers = await startBrokers({ nodes, workers: WORKERS, networks: has.networks, diskMegabytes });
+  await using agent = await startChaosAgent(brokers.networks?.ownAddress);
   await using crew = await Crew.start({ brokers, ...seats, agentUrl: agent.urlFor, dice: nodeDice });
   const urls = brokers.nodes.map(({ url }) => url);
   await using memberships = await watchMemberships(names, urls);
@@ -125,14 +134,14 @@ function livesOf(lives: readonly Life[], { renewals }: MembershipWatch): LifeLin
     firstAt: renewedAt[0] ?? 0,
   }));
   return lives.flatMap((life): LifeLine[] => {
-    const { name, worker, startedAt, endedAt, stopped } = life;
+    const { name, worker, startedAt, endedAt, stopped, cutOff } = life;
     if (worker === undefined) return [];
     const end = endedAt ?? Number.POSITIVE_INFINITY;
     const own = seen.find((one) => one.worker === worker && one.firstAt >= startedAt && one.firstAt <= end);
     const { incarnation, renewedAt } = own ?? { incarnation: undefined, renewedAt: [] };
     return [
       {
-        ...{ name, startedAt, stopped, renewedAt },
+        ...{ name, startedAt, stopped, cutOff, renewedAt },
         ...(endedAt === undefined ? {} : { endedAt }),
         ...(incarnation === undefined ? {} : { incarnation }),
       },

@@ -9,7 +9,7 @@ import {
   type ProcessEnd,
   type ServiceProcess,
 } from '#testing';
-import type { Brokers } from './brokers.js';
+import { networkName, type Brokers } from './brokers.js';
 import type { Dice } from './dice.js';
 import type { Span } from './history.js';
 
@@ -42,6 +42,8 @@ export interface Life {
   readonly startedAt: number;
   endedAt?: number;
   readonly stopped: Span[];
+  /** Nothing got through from it to the broker's leaders, or back. */
+  readonly cutOff: Span[];
   readonly service: ServiceProcess;
 }
 
@@ -64,7 +66,7 @@ export class Seat {
     if (isRenamed) this.names++;
     const id = `${this.role}-${this.target}${this.names === 0 ? '' : `-${this.names}`}`;
     const name = `${id}#${++this.generation}`;
-    this.current = await this.crew.start(this.role, id, name, this.link?.url);
+    this.current = await this.crew.start(this, id, name);
   }
 }
 
@@ -129,20 +131,30 @@ export class Crew implements AsyncDisposable {
     }
   }
 
-  async start(role: Seat['role'], id: string, name: string, linkUrl: string | undefined): Promise<Life> {
+  async start({ role, target, link }: Seat, id: string, name: string): Promise<Life> {
     const { brokers, agentUrl, dice } = this.options;
+    // The others listen where only this machine reaches them, so they stay in its network.
+    const network = role === 'worker' ? brokers.networks?.of(networkName(role, target)) : undefined;
     const startedAt = Date.now();
     const service = await startService({
       args: [role],
       cwd: this.dir.path,
+      through: network?.through ?? [],
       env: {
-        LANEKEEPER_NATS_URL: linkUrl ?? dice.pick(brokers.nodes).url,
+        LANEKEEPER_NATS_URL: link?.url ?? dice.pick(brokers.nodes).url,
         LANEKEEPER_HTTP_PORT: '0',
         LANEKEEPER_CONFIG: join(this.dir.path, 'lanekeeper.json'),
         ...(role === 'worker' ? { LANEKEEPER_WORKER_ID: id, LANEKEEPER_AGENT_URL: agentUrl(name) } : {}),
       },
     });
-    const life: Life = { name, startedAt, stopped: [], service, ...(role === 'worker' ? { worker: id } : {}) };
+    const life: Life = {
+      name,
+      startedAt,
+      stopped: [],
+      cutOff: [],
+      service,
+      ...(role === 'worker' ? { worker: id } : {}),
+    };
     this.lives.push(life);
     void service.exited.then((end) => {
       life.endedAt ??= Date.now();
