@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { expectNothingLeft } from '#testing';
-import { MachineLacksError } from './machine.js';
+import { endBySignals, MachineLacksError } from './machine.js';
 import { runChaos } from './run-chaos.js';
 import { summarize } from './summary.js';
 import { traceOf } from './trace.js';
@@ -32,8 +32,7 @@ const seed = given.seed ?? Math.floor(Math.random() * 1_000_000);
 const messages = given.messages ?? Math.ceil(given.minutes * MESSAGES_PER_MINUTE);
 const say = (line: string): void => void process.stderr.write(`chaos: ${line}\n`);
 
-// An end like any other, so that what was made on the machine is removed.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+endBySignals();
 
 const result = await runChaos({ ...given, seed, messages, say }).catch((error: unknown) => {
   if (!(error instanceof MachineLacksError)) throw error;

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tempDir, type TempDir } from '#testing';
@@ -42,6 +43,7 @@ export class Disks implements AsyncDisposable {
     this.remove = removeAtExit(`the disks in ${dir.path}`, () => {
       // Lazily: a broker that is just ending may still have files open there.
       for (const { path } of this.all) commandAtExit(`umount -l ${path}`);
+      rmSync(dir.path, { recursive: true, force: true });
     });
   }
 

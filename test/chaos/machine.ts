@@ -23,6 +23,11 @@ export function isLeftover(name: string): boolean {
   return pid !== undefined && !isRunning(Number(pid));
 }
 
+/** Makes an end by a signal one like any other, at which what was made is removed. */
+export function endBySignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+}
+
 /** Runs a command of the system; its own words are in the error. */
 export async function command(line: string): Promise<string> {
   const [program = '', ...args] = line.split(' ');

@@ -34,6 +34,8 @@ export interface ChaosResult {
   readonly violations: readonly Violation[];
   /** Results of zombies that their workers have thrown away. */
   readonly discarded: number;
+  /** How many requests to ingress were answered that the broker is away or full. */
+  readonly unavailable: number;
 }
 
 const WORKERS = 4;
@@ -98,7 +100,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     lives: livesOf(crew.lives, memberships),
     blind: memberships.blind,
   };
-  return { history, violations: checkHistory(history), discarded: workers.discarded };
+  return { history, violations: checkHistory(history), discarded: workers.discarded, unavailable: traffic.unavailable };
 }
 
 /** What is still undecided after that is told by the checks. */

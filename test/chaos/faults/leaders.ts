@@ -53,13 +53,27 @@ async function ask<T>(nc: NatsConnection, request: string): Promise<T> {
   return answer.json<T>();
 }
 
-/** By any node that is there. */
+/** By the first node that answers: one that is away, or cut off from the others, does not. */
 async function asking(
   { nodes }: Brokers,
   say: (nc: NatsConnection) => Promise<string>,
   user: { readonly user?: string; readonly pass?: string } = {},
 ): Promise<string> {
-  const nc = await connect({ servers: nodes.map(({ url }) => url), ignoreClusterUpdates: true, ...user });
+  for (const { url } of nodes) {
+    const said = await askingAt(url, say, user).catch(() => undefined);
+    if (said !== undefined) return said;
+  }
+  return 'no node answered';
+}
+
+async function askingAt(url: string, say: (nc: NatsConnection) => Promise<string>, user: object): Promise<string> {
+  const nc = await connect({
+    servers: url,
+    ignoreClusterUpdates: true,
+    reconnect: false,
+    timeout: PATIENCE_MS,
+    ...user,
+  });
   try {
     return await say(nc);
   } finally {

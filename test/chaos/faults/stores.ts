@@ -6,6 +6,8 @@ import type { FaultKind, PlannedFault } from '../plan.js';
 import { slowLine } from './partitions.js';
 import { nodeOf, type Doing, type Targets } from './targets.js';
 
+const PATIENCE_MS = 2_000;
+
 /**
  * What happens to the store of a node. It always comes back with the store that it had: one that is set back to a copy has
  * forgotten votes that it gave and entries that it acknowledged, and no RAFT promises anything then.
@@ -43,15 +45,24 @@ async function away(
   const missed = (await writesOf(brokers)) - before;
   const start = Date.now();
   await comeBack();
-  return `it missed ${missed} writes, and had caught up after ${Date.now() - start} ms`;
+  const what = Number.isNaN(missed) ? 'what it missed could not be asked' : `it missed ${missed} writes`;
+  return `${what}, and it was healthy after ${Date.now() - start} ms`;
 }
 
-/** Of all streams so far. */
+/** Of all streams so far; NaN when no node says it, e.g. in an election. */
 async function writesOf({ nodes }: Brokers): Promise<number> {
-  const nc = await connect({ servers: nodes.map(({ url }) => url), ignoreClusterUpdates: true });
+  for (const { url: servers } of nodes) {
+    const writes = await writesAt(servers).catch(() => undefined);
+    if (writes !== undefined) return writes;
+  }
+  return Number.NaN;
+}
+
+async function writesAt(servers: string): Promise<number> {
+  const nc = await connect({ servers, ignoreClusterUpdates: true, reconnect: false, timeout: PATIENCE_MS });
   try {
-    const streams = await (await jetstreamManager(nc, { checkAPI: false })).streams.list().next();
-    return streams.reduce((sum, { state }) => sum + state.last_seq, 0);
+    const { streams } = await jetstreamManager(nc, { checkAPI: false, timeout: PATIENCE_MS });
+    return (await streams.list().next()).reduce((sum, { state }) => sum + state.last_seq, 0);
   } finally {
     await nc.close();
   }
