@@ -50,7 +50,7 @@ it('takes for dead who was cut off though its renewals were heard, and nobody el
   };
   expect(found([{ from: 1_500, to: 8_900 }])).toEqual([]);
   // It was over long before the other took its turn.
-  expect(found([{ from: 200, to: 500 }])).toMatchObject([{ invariant: 'L1' }]);
+  expect(found([{ from: 200, to: 500 }])).toMatchObject([{ invariant: 'L1' }, { invariant: 'L1' }]);
 });
 
 it('has a sabotage for every invariant', () => {

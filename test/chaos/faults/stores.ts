@@ -39,8 +39,9 @@ async function away(
   { target, lastsMs }: PlannedFault,
   comeBack: () => Promise<void>,
 ): Promise<string> {
-  await nodeOf(brokers, target).kill9();
+  // Asked while it is there: without the leader of the cluster the others say nothing for a while.
   const before = await writesOf(brokers);
+  await nodeOf(brokers, target).kill9();
   await delay(lastsMs);
   const missed = (await writesOf(brokers)) - before;
   const start = Date.now();
