@@ -126,6 +126,7 @@ async function describeStuck(undecided: StreamHistory['inbox'], crew: Crew): Pro
     );
     crew.mishaps.push(`${session} does not go on: ${answer}`);
   }
+  crew.mishaps.push(...crew.lastWords());
 }
 
 /** Which incarnation was which process: the one of its worker that was first seen in its time. */

@@ -17,6 +17,8 @@ export const TTL_MS = 2_000;
 export const RENEW_MS = 400;
 /** Longer than most slow turns, shorter than some: a stop hands those back. */
 const DRAIN_MS = 3_000;
+/** Of the output of a process, where it is evidence. */
+const TOLD_LINES = 8;
 
 const SETTINGS = {
   membership: { ttlMs: TTL_MS, renewMs: RENEW_MS },
@@ -179,6 +181,15 @@ export class Crew implements AsyncDisposable {
     }
   }
 
+  /** What the workers that run said last. */
+  lastWords(): string[] {
+    return this.workers.flatMap(({ current }) =>
+      current?.endedAt === undefined && current !== undefined
+        ? [`${current.name} said last: ${tail(current.service)}`]
+        : [],
+    );
+  }
+
   async stopAll(): Promise<void> {
     await Promise.all(this.lives.filter(({ endedAt }) => endedAt === undefined).map((life) => this.stop(life)));
   }
@@ -201,5 +212,5 @@ function describeEnd({ code, signal }: ProcessEnd): string {
 }
 
 function tail(service: ServiceProcess): string {
-  return service.output().trim().split('\n').slice(-5).join(' | ');
+  return service.output().trim().split('\n').slice(-TOLD_LINES).join(' | ');
 }
