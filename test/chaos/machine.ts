@@ -1,6 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { promisify } from 'node:util';
-import { isRunning, track } from '#testing';
+import { endAllTracked, isRunning, track } from '#testing';
 
 /** What a run makes on the machine itself, beside files and processes, and what the next run removes after a kill -9. */
 
@@ -23,9 +23,11 @@ export function isLeftover(name: string): boolean {
   return pid !== undefined && !isRunning(Number(pid));
 }
 
-/** Makes an end by a signal one like any other, at which what was made is removed. */
+/** After a signal too nothing is left: no process, no folder, no network and no disk. A second signal ends at once. */
 export function endBySignals(): void {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => void endAllTracked().finally(() => process.exit(1)));
+  }
 }
 
 /** Runs a command of the system; its own words are in the error. */
@@ -47,7 +49,7 @@ export function commandAtExit(line: string): void {
 
 /**
  * Sees to it that something is removed from the machine: by the answer, else when the process ends, be it by an error or
- * by a signal that `chaos.ts` turns into an end. Only a kill -9 leaves it behind.
+ * by a signal. Only a kill -9 leaves it behind.
  */
 export function removeAtExit(what: string, remove: () => void): () => void {
   const untrack = track(what, () => done());

@@ -1,7 +1,7 @@
 export { connectedBroker, type ConnectedBroker } from './connected-broker.js';
 export { startFaultProxy, type FaultProxy } from './fault-proxy.js';
 export { freePorts } from './free-ports.js';
-export { expectNothingLeft, track } from './leak-check.js';
+export { endAllTracked, expectNothingLeft, track } from './leak-check.js';
 export { ManualClock, settled } from './manual-clock.js';
 export { startBroker, type TestBroker, type TestBrokerOptions } from './nats-broker.js';
 export {
