@@ -41,7 +41,8 @@ interface OpenCall extends Omit<Call, 'endedAt' | 'isHungUp' | 'isFailure'> {
   isFailure: boolean;
 }
 
-export async function startChaosAgent(): Promise<ChaosAgent> {
+/** `address` is where it listens: other networks do not reach 127.0.0.1. */
+export async function startChaosAgent(address = '127.0.0.1'): Promise<ChaosAgent> {
   const calls: OpenCall[] = [];
   const callsOfRun = new Map<string, number>();
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
@@ -60,12 +61,12 @@ export async function startChaosAgent(): Promise<ChaosAgent> {
     });
   });
   server.requestTimeout = 0;
-  server.listen(0, '127.0.0.1');
+  server.listen(0, address);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   return {
     calls,
-    urlFor: (life) => `http://127.0.0.1:${port}/${encodeURIComponent(life)}`,
+    urlFor: (life) => `http://${address}:${port}/${encodeURIComponent(life)}`,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();

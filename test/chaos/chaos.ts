@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { expectNothingLeft } from '#testing';
+import { endBySignals, MachineLacksError } from './machine.js';
 import { runChaos } from './run-chaos.js';
 import { summarize } from './summary.js';
 import { TIMES, type TimesName } from './times.js';
@@ -16,17 +17,33 @@ const program = new Command('chaos')
   .option('--minutes <n>', 'how long', positive, 10)
   .option('--seed <n>', 'repeats the faults and the messages of another run', count)
   .option('--nodes <n>', 'broker nodes, 1 or 3', nodes, 1)
+  .option('--no-networks', 'leaves out what takes networks of their own for the parts (Linux and root)')
+  .option('--no-disks', 'leaves out what takes small disks for the broker (Linux and root)')
   .option('--messages <n>', `how many - default ${MESSAGES_PER_MINUTE} per minute`, count)
   .addOption(
     new Option('--times <which>', 'memberships of 10 s or of 2 s - default: the seed says').choices(Object.keys(TIMES)),
   )
   .parse();
-const given = program.opts<{ minutes: number; seed?: number; nodes: 1 | 3; messages?: number; times?: TimesName }>();
+const given = program.opts<{
+  minutes: number;
+  seed?: number;
+  nodes: 1 | 3;
+  messages?: number;
+  networks: boolean;
+  disks: boolean;
+  times?: TimesName;
+}>();
 const seed = given.seed ?? Math.floor(Math.random() * 1_000_000);
 const messages = given.messages ?? Math.ceil(given.minutes * MESSAGES_PER_MINUTE);
 const say = (line: string): void => void process.stderr.write(`chaos: ${line}\n`);
 
-const result = await runChaos({ ...given, seed, messages, say });
+endBySignals();
+
+const result = await runChaos({ ...given, seed, messages, say }).catch((error: unknown) => {
+  if (!(error instanceof MachineLacksError)) throw error;
+  say(error.message);
+  process.exit(2);
+});
 await expectNothingLeft();
 
 for (const [name, value] of summarize(result)) process.stdout.write(`${name}: ${value}\n`);
@@ -39,9 +56,10 @@ for (const { invariant, says, session, at } of violations.slice(0, MOST_TOLD)) {
   traced.add(session);
   for (const line of traceOf(result.history, session, at)) process.stdout.write(`      ${line}\n`);
 }
-const { minutes, nodes: brokerNodes } = given;
+const { minutes, nodes: brokerNodes, networks, disks } = given;
 const size = `--minutes ${minutes} --nodes ${brokerNodes} --messages ${messages}`;
-const repeat = `npm run chaos -- ${size} --times ${result.times} --seed ${seed}`;
+const left = `${networks ? '' : ' --no-networks'}${disks ? '' : ' --no-disks'}`;
+const repeat = `npm run chaos -- ${size} --times ${result.times} --seed ${seed}${left}`;
 process.stdout.write(`${violations.length === 0 ? 'every invariant held' : 'replay'}: ${repeat}\n`);
 process.exitCode = violations.length === 0 ? 0 : 1;
 

@@ -2,8 +2,8 @@ import { expect, it } from 'vitest';
 import { checkHistory } from './check-history.js';
 import { checkSecondCalls } from './checks/second-calls.js';
 import { checkTaskTokens } from './checks/task-tokens.js';
-import type { Call, TaskLine } from './history.js';
-import { call, HEAD, line, rightHistory, runOf, STOPPED } from './right-history.js';
+import type { Call, Span, TaskLine } from './history.js';
+import { call, every, HEAD, line, rightHistory, runOf, STOPPED } from './right-history.js';
 import { rightTaskHistory } from './right-tasks.js';
 import { SABOTAGES } from './sabotage.js';
 import { TASK_SABOTAGES } from './sabotage-tasks.js';
@@ -94,6 +94,17 @@ it('blames nobody for an attempt after one whose time was over, by the note that
   };
   expect(noted({ failures: 1, crashes: 0 })).toEqual([]);
   expect(noted({ crashes: 1 })).toMatchObject([{ invariant: 'L8' }]);
+});
+
+it('takes for dead who was cut off though its renewals were heard, and nobody else', () => {
+  const right = rightHistory();
+  const found = (cutOff: readonly Span[]) => {
+    const lives = right.lives.map((life) => ({ ...life, stopped: [], cutOff, renewedAt: every(400, 0, 21_000) }));
+    return checkHistory({ ...right, lives: lives.map((life, n) => (n === 0 ? life : { ...life, cutOff: [] })) });
+  };
+  expect(found([{ from: 1_500, to: 8_900 }])).toEqual([]);
+  // It was over long before the other took its turn.
+  expect(found([{ from: 200, to: 500 }])).toMatchObject([{ invariant: 'L1' }, { invariant: 'L1' }]);
 });
 
 it('has a sabotage for every invariant', () => {

@@ -1,20 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FaultProxy } from '#testing';
-import type { Brokers } from './brokers.js';
+import { LEADERS } from './faults/leaders.js';
+import { PARTITIONS } from './faults/partitions.js';
+import { STORES } from './faults/stores.js';
+import { lifeOf, nodeOf, seatOf, whileCutOff, type Doing, type Targets } from './faults/targets.js';
 import type { FaultLine } from './history.js';
 import { FAULT_TYPES, type FaultKind, type PlannedFault } from './plan.js';
 import type { Crew, Life, Seat } from './seats.js';
 
-/** What there is to break. */
-export interface Targets {
-  readonly crew: Crew;
-  readonly brokers: Brokers;
-}
-
 /** Together less than a time to live: nobody may be taken for dead then. */
 const RETURN_APART_MS = 400;
-
-type Doing = (targets: Targets, fault: PlannedFault) => Promise<void>;
 
 /** How each kind is done; it is over when what was broken works again. */
 const DOING: Readonly<Record<FaultKind, Doing>> = {
@@ -35,15 +30,15 @@ const DOING: Readonly<Record<FaultKind, Doing>> = {
   },
   'cut worker off': async ({ crew }, fault) => cutOff(seatOf(crew.workers, fault), fault),
   'cut all workers off': async ({ crew }, { lastsMs }) => {
-    const cuts = crew.workers.map((seat) => ({ link: linkOf(seat), span: cutSpan(lifeOf(seat)) }));
-    for (const { link } of cuts) {
+    // For the workers this is an outage of the broker: it excuses no turn that is called again (L8).
+    const links = crew.workers.map(linkOf);
+    for (const link of links) {
       link.dropFromClient();
       link.dropFromServer();
     }
     await delay(lastsMs);
-    for (const { link, span } of cuts) {
+    for (const link of links) {
       link.heal();
-      span.to = Date.now();
       await delay(RETURN_APART_MS);
     }
   },
@@ -70,12 +65,15 @@ const DOING: Readonly<Record<FaultKind, Doing>> = {
     await delay(lastsMs);
     await node.restart();
   },
-  'pause broker': async ({ brokers }, { target, lastsMs }) => {
-    const { pid } = nodeOf(brokers, target);
+  'pause broker': async (targets, { target, lastsMs }) => {
+    const { pid } = nodeOf(targets.brokers, target);
     process.kill(pid, 'SIGSTOP');
-    await delay(lastsMs);
+    await whileCutOff(targets, [target], lastsMs);
     process.kill(pid, 'SIGCONT');
   },
+  ...STORES,
+  ...PARTITIONS,
+  ...LEADERS,
 };
 
 /** Does all faults at their times; resolves when the last one is healed. Those of one target wait for one another. */
@@ -94,7 +92,10 @@ export async function inflict(
       say(`${((Date.now() - start) / 1000).toFixed(1)} s: ${describe(fault)}`);
       const line = { kind: fault.kind, target, from: Date.now(), to: Number.POSITIVE_INFINITY };
       done.push(line);
-      const problem = await DOING[fault.kind](targets, fault).catch((error: unknown) => error);
+      const problem = await DOING[fault.kind](targets, fault).then(
+        (done) => void (typeof done === 'string' && say(`${fault.kind} ${fault.target}: ${done}`)),
+        (error: unknown) => error,
+      );
       if (problem !== undefined) targets.crew.mishaps.push(`${fault.kind} ${fault.target} did not heal: ${problem}`);
       line.to = Date.now();
     };
@@ -167,24 +168,7 @@ async function stopAndStart(crew: Crew, seat: Seat, { lastsMs, isRenamed }: Plan
   await seat.start(isRenamed);
 }
 
-function seatOf(seats: readonly Seat[], { target }: PlannedFault): Seat {
-  const seat = seats[target];
-  if (seat === undefined) throw new Error(`there is no seat ${target}`);
-  return seat;
-}
-
-function lifeOf({ current, role, target }: Seat): Life {
-  if (current === undefined) throw new Error(`nobody sits at ${role} ${target}`);
-  return current;
-}
-
 function linkOf({ link, role, target }: Seat): FaultProxy {
   if (link === undefined) throw new Error(`${role} ${target} has no link that can be broken`);
   return link;
-}
-
-function nodeOf({ nodes }: Brokers, target: number): Brokers['nodes'][number] {
-  const node = nodes[target];
-  if (node === undefined) throw new Error(`there is no broker ${target}`);
-  return node;
 }

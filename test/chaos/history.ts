@@ -155,7 +155,7 @@ export interface LifeLine {
   /** When its membership was seen to be renewed, ascending. */
   readonly renewedAt: readonly number[];
   readonly stopped: readonly Span[];
-  /** When nothing got through between it and the broker, in one direction at least. */
+  /** When the network lost what it said or heard, or its node of the broker was out of reach of the others. */
   readonly cutOff: readonly Span[];
   /** When it was told to end by itself: what runs at the end of its budget is handed back. */
   readonly toldToStopAt?: number;

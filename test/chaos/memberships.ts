@@ -21,7 +21,9 @@ export function membershipsOf({ lives, ttlMs, renewMs, blind }: History): Member
   const pauseMs = 3 * renewMs;
   return {
     brokeBefore(life, time, since) {
-      const own = life.renewedAt.filter((renewed) => renewed <= time);
+      // What a cut lets through to us it may have kept from those who store it.
+      const isCut = (at: number): boolean => life.cutOff.some(({ from, to }) => from <= at && at <= to);
+      const own = life.renewedAt.filter((renewed) => renewed <= time && !isCut(renewed));
       const others = lives
         .filter((other) => other !== life)
         .flatMap(({ renewedAt }) => renewedAt)

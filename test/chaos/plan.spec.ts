@@ -3,7 +3,7 @@ import { Dice } from './dice.js';
 import { planFaults, type FaultKind } from './plan.js';
 import { TIMES, type TimesName } from './times.js';
 
-const SIZE = { ms: 600_000, workers: 4, ingresses: 2, guards: 2, nodes: 1 };
+const SIZE = { ms: 600_000, workers: 4, ingresses: 2, guards: 2, nodes: 1, has: { networks: false, disks: false } };
 const plan = (seed: number, times: TimesName) => planFaults(new Dice(seed), { ...SIZE, times: TIMES[times] });
 
 it('the same seed has the same faults, and another one others', () => {

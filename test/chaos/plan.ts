@@ -17,10 +17,12 @@ export interface PlannedFault {
   readonly isRenamed: boolean;
   /** How far a clock jumps. */
   readonly jumpMs: number;
+  /** Picks what else it is about, e.g. the other end of a line: from 0, to be taken modulo what there is. */
+  readonly peer: number;
 }
 
 interface FaultType {
-  readonly of: 'worker' | 'ingress' | 'guard' | 'broker';
+  readonly of: 'worker' | 'ingress' | 'guard' | 'broker' | 'leaders';
   /** How often it is in the bag from which each round of faults is drawn. */
   readonly weight: number;
   /** With a membership of two seconds. */
@@ -29,6 +31,10 @@ interface FaultType {
   readonly longMs?: readonly [number, number];
   /** Only with one node: of several a client knows the addresses, and goes around a broken link. */
   readonly isOfLink?: true;
+  /** Only with several nodes. */
+  readonly isOfCluster?: true;
+  /** Only where the run could make these; those of networks are also of a cluster. */
+  readonly needs?: 'networks' | 'disks';
 }
 
 /** To add a kind, add a row, and tell faults.ts how to do it. */
@@ -63,6 +69,29 @@ export const FAULT_TYPES = {
   'cut guard off': { of: 'guard', weight: 1, lastsMs: [500, 6_000], isOfLink: true },
   'kill broker': { of: 'broker', weight: 1, lastsMs: [100, 5_000], longMs: [100, 13_000] },
   'pause broker': { of: 'broker', weight: 1, lastsMs: [300, 5_000], longMs: [300, 13_000] },
+  /** It keeps its store and has thousands of messages to catch up with, while reads reach it already. */
+  'keep broker away for long': { of: 'broker', weight: 1, lastsMs: [20_000, 26_000], isOfCluster: true },
+  /** The same with a line on which that takes its time. */
+  'return broker on a slow line': { of: 'broker', weight: 1, lastsMs: [8_000, 12_000], needs: 'networks' },
+  'fill disk of broker': { of: 'broker', weight: 1, lastsMs: [2_000, 6_000], needs: 'disks' },
+  /** Its clients reach it, and it reaches no other node. */
+  'part broker from the others': { of: 'broker', weight: 2, lastsMs: [1_000, 9_000], needs: 'networks' },
+  /** The third node reaches both, and keeps each in its office. */
+  'part two brokers': { of: 'broker', weight: 1, lastsMs: [1_000, 9_000], needs: 'networks' },
+  'lose what broker sends to the others': { of: 'broker', weight: 1, lastsMs: [1_000, 7_000], needs: 'networks' },
+  'lose what the others send to broker': { of: 'broker', weight: 1, lastsMs: [1_000, 7_000], needs: 'networks' },
+  'slow line of broker': { of: 'broker', weight: 1, lastsMs: [2_000, 8_000], needs: 'networks' },
+  /** From the node to which it is connected then. */
+  'cut worker from its broker': { of: 'worker', weight: 1, lastsMs: [500, 8_000], needs: 'networks' },
+  'cut worker from all brokers': { of: 'worker', weight: 1, lastsMs: [500, 6_000], needs: 'networks' },
+  'lose what worker sends to its broker': { of: 'worker', weight: 1, lastsMs: [500, 6_000], needs: 'networks' },
+  'lose what its broker sends to worker': { of: 'worker', weight: 1, lastsMs: [500, 6_000], needs: 'networks' },
+  'slow line of worker': { of: 'worker', weight: 1, lastsMs: [2_000, 8_000], needs: 'networks' },
+  /** No fault at all: what an operator, or the broker itself, may do at any time. */
+  'all leaders step down': { of: 'leaders', weight: 1, lastsMs: [0, 0], isOfCluster: true },
+  'one leader steps down': { of: 'leaders', weight: 3, lastsMs: [0, 0], isOfCluster: true },
+  'leaders of consumers step down': { of: 'leaders', weight: 1, lastsMs: [0, 0], isOfCluster: true },
+  'leader of the cluster steps down': { of: 'leaders', weight: 1, lastsMs: [0, 0], isOfCluster: true },
 } as const satisfies Record<string, FaultType>;
 export type FaultKind = keyof typeof FAULT_TYPES;
 
@@ -73,24 +102,29 @@ export interface PlanSize {
   readonly guards: number;
   readonly nodes: number;
   readonly times: Times;
+  /** What the run could make on the machine. */
+  readonly has: Readonly<Record<'networks' | 'disks', boolean>>;
 }
 
 /** Something should be there that faults can hurt, and time to heal. */
 const CALM_MS = 3_000;
+/** So that every part can be picked evenly. */
+const MOST_PEER = 999;
 /** A process that was started again, or a broker node that catches up, is left alone for so long. */
-const REST_MS = { worker: 2_000, ingress: 1_000, guard: 1_000, broker: 5_000 } as const;
+const REST_MS = { worker: 2_000, ingress: 1_000, guard: 1_000, broker: 5_000, leaders: 1_000 } as const;
 
 /** From within a renewal's time to beyond every time to live, backoff and wait of a run. */
 const JUMPS_MS = [300, 1_500, 5_000, 600_000];
 
-export function planFaults(dice: Dice, { ms, workers, ingresses, guards, nodes, times }: PlanSize): PlannedFault[] {
-  const counts = { worker: workers, ingress: ingresses, guard: guards, broker: nodes };
+export function planFaults(dice: Dice, size: PlanSize): PlannedFault[] {
+  const { ms, workers, ingresses, guards, nodes, times, has } = size;
+  const counts = { worker: workers, ingress: ingresses, guard: guards, broker: nodes, leaders: 1 };
   const busyUntil = new Map<string, number>();
   let bag: FaultKind[] = [];
   const faults: PlannedFault[] = [];
   const end = ms - CALM_MS;
   for (let slot = CALM_MS; slot < end; slot += times.everyMs) {
-    if (bag.length === 0) bag = dice.shuffle(fullBag(nodes));
+    if (bag.length === 0) bag = dice.shuffle(fullBag(nodes, has));
     const kind = bag.pop() as FaultKind;
     const { of, lastsMs, longMs = lastsMs }: FaultType = FAULT_TYPES[kind];
     const wanted = slot + dice.between(0, times.everyMs - 1);
@@ -101,18 +135,23 @@ export function planFaults(dice: Dice, { ms, workers, ingresses, guards, nodes, 
     const lasts = dice.between(...(times === TIMES.default ? longMs : lastsMs));
     const isRenamed = dice.chance(0.4);
     const jumpMs = dice.pick(JUMPS_MS) * (dice.chance(0.5) ? 1 : -1);
+    const peer = dice.between(0, MOST_PEER);
     if (at >= end) continue;
     busyUntil.set(keyOf(of, target), at + lasts + REST_MS[of]);
-    faults.push({ at, kind, target, lastsMs: lasts, isRenamed, jumpMs });
+    faults.push({ at, kind, target, lastsMs: lasts, isRenamed, jumpMs, peer });
   }
   return faults.toSorted((a, b) => a.at - b.at);
 }
 
-function fullBag(nodes: number): FaultKind[] {
+function fullBag(nodes: number, has: PlanSize['has']): FaultKind[] {
   const types: [string, FaultType][] = Object.entries(FAULT_TYPES);
-  return types.flatMap(([kind, { weight, isOfLink }]) =>
-    Array<FaultKind>(isOfLink && nodes > 1 ? 0 : weight).fill(kind as FaultKind),
-  );
+  return types.flatMap(([kind, { weight, isOfLink = false, isOfCluster = false, needs }]) => {
+    const isPossible =
+      !(isOfLink && nodes > 1) &&
+      !((isOfCluster || needs === 'networks') && nodes === 1) &&
+      (needs === undefined || has[needs]);
+    return Array<FaultKind>(isPossible ? weight : 0).fill(kind as FaultKind);
+  });
 }
 
 /** The first of those that are free earliest. */

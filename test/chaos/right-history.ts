@@ -58,7 +58,7 @@ export function result(n: number, turns: number): Partial<TurnRecord> {
   return { sends: [{ kind: 'reply', text: `call ${n}` }], state: { turns } };
 }
 
-const every = (ms: number, from: number, to: number): number[] =>
+export const every = (ms: number, from: number, to: number): number[] =>
   Array.from({ length: Math.floor((to - from) / ms) + 1 }, (_, i) => from + i * ms);
 
 export function rightHistory(): History {

@@ -28,6 +28,10 @@ export interface ChaosOptions {
   readonly messages: number;
   /** Default: the seed says which. */
   readonly times?: TimesName | undefined;
+  /** Whether parts get networks of their own, which faults cut; only with several nodes. */
+  readonly networks: boolean;
+  /** Whether the broker's stores are on small disks, which faults fill. */
+  readonly disks: boolean;
   readonly say: (line: string) => void;
 }
 
@@ -37,6 +41,8 @@ export interface ChaosResult {
   /** Results of zombies that their workers have thrown away. */
   readonly discarded: number;
   readonly times: TimesName;
+  /** How many requests to ingress were answered that the broker is away or full. */
+  readonly unavailable: number;
 }
 
 const WORKERS = 4;
@@ -46,6 +52,9 @@ const GUARDS = 2;
 const WITH_DEFAULT_TIMES = 0.25;
 const LOOK_MS = 500;
 const MOST_NAMED = 5;
+/** Only a fault may fill a disk, not the run itself. */
+const DISK_MB = 256;
+const DISK_MB_PER_MINUTE = 64;
 
 /** Breaks everything for a while, lets it heal, and holds what happened against the invariants. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
@@ -61,10 +70,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const times = TIMES[timesName];
   const { ttlMs, renewMs, healedWithinMs } = times;
   const seats = { workers: WORKERS, ingresses: INGRESSES, guards: GUARDS };
-  const plan = planFaults(faultDice, { ms, nodes, times, ...seats });
+  const has = { networks: options.networks, disks: options.disks };
+  const plan = planFaults(faultDice, { ms, nodes, times, ...seats, has });
 
-  await using agent = await startChaosAgent();
-  await using brokers = await startBrokers(nodes);
+  const diskMegabytes = has.disks ? DISK_MB + Math.ceil(minutes * DISK_MB_PER_MINUTE) : 0;
+  await using brokers = await startBrokers({ nodes, workers: WORKERS, networks: has.networks, diskMegabytes });
+  await using agent = await startChaosAgent(brokers.networks?.ownAddress);
   await using crew = await Crew.start({ brokers, times, ...seats, agentUrl: agent.urlFor, dice: nodeDice, clockDice });
   const urls = brokers.nodes.map(({ url }) => url);
   await using memberships = await watchMemberships(names, urls);
@@ -107,7 +118,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     lives: lifeLines(incarnations, memberships),
     blind: memberships.blind,
   };
-  return { history, violations: checkHistory(history), discarded: workers.discarded, times: timesName };
+  return {
+    ...{ history, violations: checkHistory(history), times: timesName },
+    ...{ discarded: workers.discarded, unavailable: traffic.unavailable },
+  };
 }
 
 /** What is still undecided after that is told by the checks. */
@@ -133,4 +147,5 @@ async function describeStuck(undecided: StreamHistory['inbox'], crew: Crew): Pro
     );
     crew.mishaps.push(`${session} does not go on: ${answer}`);
   }
+  crew.mishaps.push(...crew.lastWords());
 }

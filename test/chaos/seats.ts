@@ -10,13 +10,15 @@ import {
   type ProcessEnd,
   type ServiceProcess,
 } from '#testing';
-import type { Brokers } from './brokers.js';
+import { networkName, type Brokers } from './brokers.js';
 import type { Dice } from './dice.js';
 import type { Span } from './history.js';
 import type { Times } from './times.js';
 import { WallClock } from './wall-clock.js';
 
 const WORKER = join(packageRoot(), 'test/chaos/handler-worker.mjs');
+/** Of the output of a process, where it is evidence. */
+const TOLD_LINES = 8;
 
 /**
  * How far beside the machine's a host's clock goes at most. Of guards by less: their holders are promised what they were
@@ -41,6 +43,7 @@ export interface Life {
   readonly startedAt: number;
   endedAt?: number;
   readonly stopped: Span[];
+  /** Nothing got through from it to the broker's leaders, or back. */
   readonly cutOff: Span[];
   toldToStopAt?: number;
   readonly service: ServiceProcess;
@@ -137,12 +140,15 @@ export class Crew implements AsyncDisposable {
     }
   }
 
-  async start({ role, link, clock }: Seat, id: string, name: string): Promise<Life> {
+  async start({ role, target, link, clock }: Seat, id: string, name: string): Promise<Life> {
     const { brokers, agentUrl, dice } = this.options;
+    // The others listen where only this machine reaches them, so they stay in its network.
+    const network = role === 'worker' ? brokers.networks?.of(networkName(role, target)) : undefined;
     const startedAt = Date.now();
     const service = await startService({
       ...(role === 'worker' ? { program: WORKER, args: [] } : { args: [role] }),
       cwd: this.dir.path,
+      through: network?.through ?? [],
       env: {
         LANEKEEPER_NATS_URL: link?.url ?? dice.pick(brokers.nodes).url,
         LANEKEEPER_HTTP_PORT: '0',
@@ -180,6 +186,15 @@ export class Crew implements AsyncDisposable {
     }
   }
 
+  /** What the workers that run said last. */
+  lastWords(): string[] {
+    return this.workers.flatMap(({ current }) =>
+      current?.endedAt === undefined && current !== undefined
+        ? [`${current.name} said last: ${tail(current.service)}`]
+        : [],
+    );
+  }
+
   async stopAll(): Promise<void> {
     await Promise.all(this.lives.filter(({ endedAt }) => endedAt === undefined).map((life) => this.stop(life)));
   }
@@ -202,5 +217,5 @@ function describeEnd({ code, signal }: ProcessEnd): string {
 }
 
 function tail(service: ServiceProcess): string {
-  return service.output().trim().split('\n').slice(-5).join(' | ');
+  return service.output().trim().split('\n').slice(-TOLD_LINES).join(' | ');
 }

@@ -6,7 +6,7 @@ import { bySession } from './session-history.js';
 import { isFailure } from './task-holdings.js';
 
 /** What was tried, for people: a run that did not hurt proves nothing. */
-export function summarize({ history, discarded }: Omit<ChaosResult, 'violations'>): [string, string][] {
+export function summarize({ history, discarded, unavailable }: Omit<ChaosResult, 'violations'>): [string, string][] {
   const { accepted, inbox, records, calls, dead } = history;
   const turns = records.filter(({ record }) => record.kind === 'turn').length;
   const decisions = Map.groupBy(
@@ -20,6 +20,7 @@ export function summarize({ history, discarded }: Omit<ChaosResult, 'violations'
   return [
     ['faults', faultsByKind(history)],
     ['accepted', `${accepted.length}, of them ${accepted.filter(({ duplicate }) => duplicate).length} duplicates`],
+    ['refused with 503', String(unavailable)],
     ['stored in the inbox', `${inbox.length} of ${new Set(inbox.map(({ session }) => session)).size} sessions`],
     ['records', `${turns} turns, ${records.length - turns} notes`],
     [

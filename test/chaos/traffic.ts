@@ -24,6 +24,8 @@ export class Traffic {
   readonly accepted: Accepted[] = [];
   /** Answers that no sender can do anything about. */
   readonly refused: string[] = [];
+  /** Answers that the broker is away or full. */
+  unavailable = 0;
   /** Letters that were begun. */
   begun = 0;
   private readonly open = new Set<Promise<void>>();
@@ -107,7 +109,8 @@ export class Traffic {
       }
       // A cancel that comes too late.
       if (answer?.status === 409) return;
-      if (answer !== undefined && answer.status < 500) {
+      if (answer?.status === 503) this.unavailable++;
+      else if (answer !== undefined) {
         this.refused.push(`${path} was answered ${answer.status}: ${JSON.stringify(answer.body)}`);
         return;
       }

@@ -43,7 +43,10 @@ describe('the task of a run whose worker is gone', () => {
     guard.isAway = true;
     void elsewhere.fail('r', TASK, undefined);
     await clock.advance(TTL_MS);
-    await guard.guard.acquire(TASK, { requestId: 'new', runId: 'another' });
+    const another = { requestId: 'new', runId: 'another' };
+    expect(await guard.guard.acquire(TASK, another)).toMatchObject({ kind: 'approval_required' });
+    await guard.guard.approve(TASK, { by: 'ann' });
+    await guard.guard.acquire(TASK, another);
     guard.isAway = false;
     await clock.advance(WITHIN_MS + 1_000);
     expect([await guard.stateOf(TASK), clock.waiting]).toEqual(['running', 0]);

@@ -1,10 +1,16 @@
 export { connectedBroker, type ConnectedBroker } from './connected-broker.js';
 export { startFaultProxy, type FaultProxy } from './fault-proxy.js';
 export { freePorts } from './free-ports.js';
-export { expectNothingLeft } from './leak-check.js';
+export { endAllTracked, expectNothingLeft, track } from './leak-check.js';
 export { ManualClock, settled } from './manual-clock.js';
 export { startBroker, type TestBroker, type TestBrokerOptions } from './nats-broker.js';
-export { startBrokerCluster, type TestBrokerCluster, type TestBrokerNode } from './nats-cluster.js';
+export {
+  startBrokerCluster,
+  SYSTEM_USER,
+  type BrokerPlace,
+  type TestBrokerCluster,
+  type TestBrokerNode,
+} from './nats-cluster.js';
 export { spawnOwned, type OwnedProcess, type ProcessEnd } from './owned-process.js';
 export { startRedis, type RedisKeeps, type TestRedis } from './redis-server.js';
 export { isRunning } from './running.js';

@@ -57,6 +57,11 @@ export async function nothingLeftWithin(settleMs: number): Promise<void> {
   }
 }
 
+/** Ends all that is there, the last first: for a program that is told to end in the middle of its work. */
+export async function endAllTracked(): Promise<void> {
+  for (const { end } of [...tracked].toReversed()) await end();
+}
+
 async function leftOfTempDirs(): Promise<string[]> {
   if (tempDirs.size === 0) return [];
   const folders = [...tempDirs];

@@ -16,48 +16,65 @@ export interface TestBrokerCluster extends AsyncDisposable {
   readonly nodes: readonly TestBrokerNode[];
 }
 
-interface Ports {
+interface BrokerSeat extends Required<BrokerPlace> {
   readonly client: number;
   readonly route: number;
   readonly monitor: number;
 }
 
+/** Where a node lives, when that is not simply this machine. */
+export interface BrokerPlace {
+  /** Where it listens. */
+  readonly address: string;
+  /** What stands before its command, e.g. to run it in a network of its own; empty = nothing. */
+  readonly through: readonly string[];
+  /** Unset = a temp folder that goes with the cluster. */
+  readonly storeDir?: string;
+}
+
 export interface TestBrokerClusterOptions {
   /** Default: yes, since a cluster is there for what must outlast a power cut. */
   readonly syncsEveryWrite?: boolean;
+  /** Of each node, in order - default: this machine. */
+  readonly places?: readonly BrokerPlace[];
 }
+
+/** For requests that only the system account may make; everybody else comes without a name. */
+export const SYSTEM_USER = { user: 'system', pass: 'system' } as const;
+const HERE: BrokerPlace = { address: '127.0.0.1', through: [] };
 
 /** Nodes of one cluster on this machine, each with a store of its own. One alone is a broker without a cluster. */
 export async function startBrokerCluster(
   size = 3,
-  { syncsEveryWrite = true }: TestBrokerClusterOptions = {},
+  { syncsEveryWrite = true, places = [] }: TestBrokerClusterOptions = {},
 ): Promise<TestBrokerCluster> {
   const binary = await findNatsServer({ env: hostEnv(), packageRoot: packageRoot(), log: console.error });
   const dir = await tempDir('cluster');
   const numbers = await freePorts(3 * size);
-  const ports = Array.from({ length: size }, (_, n): Ports => {
+  const seats = Array.from({ length: size }, (_, n): BrokerSeat => {
     const [client = 0, route = 0, monitor = 0] = numbers.slice(3 * n);
-    return { client, route, monitor };
+    return { client, route, monitor, ...{ storeDir: join(dir.path, `store-${n}`), ...HERE, ...places[n] } };
   });
   const lives: OwnedProcess[] = [];
   const start = async (n: number): Promise<void> => {
     const config = join(dir.path, `n${n}.conf`);
-    await writeFile(config, configOf(n, ports, join(dir.path, `store-${n}`), syncsEveryWrite));
-    lives[n] = await spawnOwned({ command: binary, args: ['-c', config], env: {}, cwd: dir.path });
+    await writeFile(config, configOf(n, seats, syncsEveryWrite));
+    const [command = binary, ...args] = [...(seats[n]?.through ?? []), binary, '-c', config];
+    lives[n] = await spawnOwned({ command, args, env: {}, cwd: dir.path });
   };
   const stop = async (): Promise<void> => {
     await Promise.all(lives.map((life) => life.stop()));
     await dir.remove();
   };
   try {
-    for (const n of ports.keys()) await start(n);
-    await Promise.all(ports.map((node, n) => untilHealthy(node, () => lives[n])));
+    for (const n of seats.keys()) await start(n);
+    await Promise.all(seats.map((node, n) => untilHealthy(node, () => lives[n])));
   } catch (error) {
     await stop();
     throw error;
   }
-  const nodes = ports.map((node, n): TestBrokerNode => ({
-    url: `nats://127.0.0.1:${node.client}`,
+  const nodes = seats.map((node, n): TestBrokerNode => ({
+    url: `nats://${node.address}:${node.client}`,
     port: node.client,
     get pid() {
       return lives[n]?.pid ?? 0;
@@ -73,26 +90,32 @@ export async function startBrokerCluster(
 }
 
 /** Without `always` a write is on the disk a while after it was acknowledged, and a power cut takes it. */
-function configOf(n: number, all: readonly Ports[], storeDir: string, syncsEveryWrite: boolean): string {
+function configOf(n: number, all: readonly BrokerSeat[], syncsEveryWrite: boolean): string {
+  const seat = all[n];
+  if (seat === undefined) throw new Error(`there is no node ${n}`);
+  const { address, client, route, monitor, storeDir } = seat;
   const sync = syncsEveryWrite ? ', sync_interval: always' : '';
-  const routes = all.map(({ route }) => `nats://127.0.0.1:${route}`);
-  const { client, route, monitor } = all[n] ?? { client: 0, route: 0, monitor: 0 };
+  const routes = all.map((other) => `nats://${other.address}:${other.route}`);
+  const { user, pass } = SYSTEM_USER;
   return [
     `server_name: n${n}`,
-    `listen: "127.0.0.1:${client}"`,
-    `http: "127.0.0.1:${monitor}"`,
+    `listen: "${address}:${client}"`,
+    `http: "${address}:${monitor}"`,
     `jetstream { store_dir: ${JSON.stringify(storeDir)}${sync} }`,
-    all.length === 1 ? '' : `cluster { name: test, listen: "127.0.0.1:${route}", routes: ${JSON.stringify(routes)} }`,
+    `accounts { A: { jetstream: enabled, users: [{ user: a, password: a }] }, S: { users: [{ user: ${user}, password: ${pass} }] } }`,
+    'system_account: S',
+    'no_auth_user: a',
+    all.length === 1 ? '' : `cluster { name: test, listen: "${address}:${route}", routes: ${JSON.stringify(routes)} }`,
     '',
   ].join('\n');
 }
 
 /** The server itself knows best when its streams have caught up. */
-async function untilHealthy({ monitor }: Ports, life: () => OwnedProcess | undefined): Promise<void> {
+async function untilHealthy({ address, monitor }: BrokerSeat, life: () => OwnedProcess | undefined): Promise<void> {
   let hasEnded = false;
   void life()?.exited.then(() => (hasEnded = true));
   await until('a node of the broker is healthy', async () => {
-    return hasEnded || (await fetch(`http://127.0.0.1:${monitor}/healthz`)).ok;
+    return hasEnded || (await fetch(`http://${address}:${monitor}/healthz`)).ok;
   });
   if (hasEnded) throw new Error(`a node of the broker ended instead of getting ready:\n${life()?.output()}`);
 }

@@ -16,6 +16,8 @@ export interface ServiceOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd: string;
   readonly readyLine?: RegExp;
+  /** What stands before its command, e.g. to run it in a network of its own - default: nothing. */
+  readonly through?: readonly string[];
 }
 
 export interface ServiceProcess extends OwnedProcess, AsyncDisposable {
@@ -26,10 +28,12 @@ export interface ServiceProcess extends OwnedProcess, AsyncDisposable {
 /** Starts the compiled program as users do, and resolves when it says that it is ready. */
 export async function startService(options: ServiceOptions): Promise<ServiceProcess> {
   const root = packageRoot();
-  const { program = join(root, 'dist/apps/cli/src/main.js'), args, env = {}, cwd, readyLine = READY_LINE } = options;
+  const { args, env = {}, cwd, readyLine = READY_LINE, through = [] } = options;
+  const { program = join(root, 'dist/apps/cli/src/main.js') } = options;
+  const node = join(root, 'node_modules/.bin/node');
+  const [command = node, ...rest] = [...through, node, '--enable-source-maps', program, ...args];
   const owned = await spawnOwned({
-    command: join(root, 'node_modules/.bin/node'),
-    args: ['--enable-source-maps', program, ...args],
+    ...{ command, args: rest },
     env: { ...hostEnv(), ...env },
     cwd,
   });
