@@ -5,7 +5,7 @@ import { PARTITIONS } from './faults/partitions.js';
 import { STORES } from './faults/stores.js';
 import { lifeOf, nodeOf, seatOf, whileCutOff, type Doing, type Targets } from './faults/targets.js';
 import type { FaultLine } from './history.js';
-import { FAULT_TYPES, type FaultKind, type PlannedFault } from './plan.js';
+import { FAULT_TYPES, keyOf, type FaultKind, type PlannedFault } from './plan.js';
 import type { Crew, Life, Seat } from './seats.js';
 
 /** Together less than a time to live: nobody may be taken for dead then. */
@@ -76,7 +76,7 @@ const DOING: Readonly<Record<FaultKind, Doing>> = {
   ...LEADERS,
 };
 
-/** Does all faults at their times; resolves when the last one is healed. Those of one target wait for one another. */
+/** Does all faults at their times; resolves when the last one is healed. Those of one target, or of one cluster's nodes, wait for one another. */
 export async function inflict(
   plan: readonly PlannedFault[],
   targets: Targets,
@@ -87,7 +87,9 @@ export async function inflict(
   const byTarget = new Map<string, Promise<void>>();
   for (const fault of plan) {
     await delay(Math.max(0, start + fault.at - Date.now()));
-    const target = `${FAULT_TYPES[fault.kind].of}-${fault.target}`;
+    const { of } = FAULT_TYPES[fault.kind];
+    const target = `${of}-${fault.target}`;
+    const queue = keyOf(of, fault.target);
     const run = async (): Promise<void> => {
       say(`${((Date.now() - start) / 1000).toFixed(1)} s: ${describe(fault)}`);
       const line = { kind: fault.kind, target, from: Date.now(), to: Number.POSITIVE_INFINITY };
@@ -99,7 +101,7 @@ export async function inflict(
       if (problem !== undefined) targets.crew.mishaps.push(`${fault.kind} ${fault.target} did not heal: ${problem}`);
       line.to = Date.now();
     };
-    byTarget.set(target, (byTarget.get(target) ?? Promise.resolve()).then(run));
+    byTarget.set(queue, (byTarget.get(queue) ?? Promise.resolve()).then(run));
   }
   await Promise.all(byTarget.values());
   return done;

@@ -160,6 +160,6 @@ function leastBusy(targets: readonly number[], freeAt: (target: number) => numbe
 }
 
 /** Of a cluster one node at a time: with two away it is not there, and that is no news. */
-function keyOf(of: FaultType['of'], target: number): string {
+export function keyOf(of: FaultType['of'], target: number): string {
   return of === 'broker' ? of : `${of}-${target}`;
 }

@@ -7,6 +7,7 @@ import { slowLine } from './partitions.js';
 import { nodeOf, type Doing, type Targets } from './targets.js';
 
 const PATIENCE_MS = 2_000;
+const SLOW_MS = 8_000;
 
 /**
  * What happens to the store of a node. It always comes back with the store that it had: one that is set back to a copy has
@@ -17,8 +18,11 @@ export const STORES = {
     away(targets, fault, () => nodeOf(targets.brokers, fault.target).restart()),
   'return broker on a slow line': async (targets, fault) =>
     away(targets, fault, async () => {
-      await using _slow = await slowLine(targets, networkName('broker', fault.target), 'of a node');
-      await nodeOf(targets.brokers, fault.target).restart();
+      const slow = await slowLine(targets, networkName('broker', fault.target), 'of a node');
+      const caughtUp = nodeOf(targets.brokers, fault.target).restart();
+      // On a narrow line it may never catch up with what goes on being written.
+      await Promise.race([caughtUp, delay(SLOW_MS)]).finally(() => slow[Symbol.asyncDispose]());
+      await caughtUp;
     }),
   /**
    * nats-server goes on by itself never: alone it leaves publishes to the stream unanswered whose write has failed, in a
