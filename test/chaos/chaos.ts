@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { expectNothingLeft } from '#testing';
 import { endBySignals, MachineLacksError } from './machine.js';
@@ -20,6 +21,7 @@ const program = new Command('chaos')
   .option('--no-networks', 'leaves out what takes networks of their own for the parts (Linux and root)')
   .option('--no-disks', 'leaves out what takes small disks for the broker (Linux and root)')
   .option('--messages <n>', `how many - default ${MESSAGES_PER_MINUTE} per minute`, count)
+  .option('--history <file>', 'writes what happened there when an invariant did not hold, as JSON')
   .addOption(
     new Option('--times <which>', 'memberships of 10 s or of 2 s - default: the seed says').choices(Object.keys(TIMES)),
   )
@@ -32,6 +34,7 @@ const given = program.opts<{
   networks: boolean;
   disks: boolean;
   times?: TimesName;
+  history?: string;
 }>();
 const seed = given.seed ?? Math.floor(Math.random() * 1_000_000);
 const messages = given.messages ?? Math.ceil(given.minutes * MESSAGES_PER_MINUTE);
@@ -48,6 +51,9 @@ await expectNothingLeft();
 
 for (const [name, value] of summarize(result)) process.stdout.write(`${name}: ${value}\n`);
 const { violations } = result;
+if (given.history !== undefined && violations.length > 0) {
+  await writeFile(given.history, JSON.stringify({ violations, history: result.history }));
+}
 process.stdout.write(`violations: ${violations.length}\n`);
 const traced = new Set<string>();
 for (const { invariant, says, session, at } of violations.slice(0, MOST_TOLD)) {

@@ -104,7 +104,8 @@ it('takes for dead who was cut off though its renewals were heard, and nobody el
   };
   expect(found([{ from: 1_500, to: 8_900 }])).toEqual([]);
   // It was over long before the other took its turn.
-  expect(found([{ from: 200, to: 500 }])).toMatchObject([{ invariant: 'L1' }, { invariant: 'L1' }]);
+  const blamed = found([{ from: 200, to: 500 }]).map(({ invariant }) => invariant);
+  expect(blamed).toEqual(['L1', 'L1', 'L8']);
 });
 
 it('has a sabotage for every invariant', () => {

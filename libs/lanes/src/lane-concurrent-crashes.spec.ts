@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { cancelOrder } from './lane-process.fixture.js';
-import { MemoryRecords, rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
+import { ManualTurns, MemoryRecords, rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
 import { setUpSession } from './lane-strategies.fixture.js';
 
 const CONCURRENT = { strategy: 'concurrent' } as const;
@@ -124,6 +124,27 @@ describe('concurrent turns whose worker is gone', () => {
       [[3], 1],
     ]);
     expect(turns.of('a').map(({ seqs, batch }) => [seqs, batch.attempt])).toEqual([[[3], 2]]);
+  });
+
+  it('L4 are fenced before a retry begins that was only waiting: else a former owner that goes on undoes its record', async () => {
+    const limits = { ...CONCURRENT, maxConcurrent: 2 };
+    const first = setUpSession(limits);
+    await first.sendAll(1, 2);
+    await first.fail(place(1));
+    first.kill();
+    const { records, clock } = first;
+    const lastBy: unknown[] = [];
+    const turns = new ManualTurns(() => lastBy.push(records.of('a').at(-1)?.worker));
+    const taking = { records, clock, turns, worker: 'new', isRecovery: true, crashedUpTo: 2 };
+    const second = setUpSession(limits, taking);
+    await second.send(1);
+    // By the time at which everything was read the retry is due.
+    await clock.advance(10_000);
+    await second.send(2);
+    second.runner.caughtUp(0);
+    await settled();
+    expect(second.runningAll().toSorted()).toEqual([1, 2]);
+    expect(lastBy).toEqual(['new', 'new']);
   });
 
   it('blame nobody who came after a holder was given up', async () => {

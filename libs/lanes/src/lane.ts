@@ -231,6 +231,7 @@ export class Lane extends WorkloadOnDemand {
   wrote(loaded: LoadedHead): void {
     this.stand(loaded);
     this.serial.followOwn(loaded.head.run);
+    if (this.hasParallelRuns) this.parallel.isUnfenced = false;
     this.followParallel();
   }
 

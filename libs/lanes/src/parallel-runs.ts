@@ -31,6 +31,15 @@ export class ParallelRun extends LaneRun {
     super(lane);
   }
 
+  /**
+   * Also of a retry that was only waiting when the former owner died: another run of the session may still be at work there,
+   * and its record would take the place of this one's.
+   */
+  override toRecord(): RunInWork | undefined {
+    const { next, isCondemned, runs } = this;
+    return super.toRecord() ?? (next !== undefined && !isCondemned && runs.isUnfenced ? { ...next } : undefined);
+  }
+
   override take(now: number): Batch {
     const batch = super.take(now);
     this.runs.begun(this);
@@ -66,6 +75,8 @@ export class ParallelRuns {
   /** Of messages up to here a dead owner may have begun runs that left no sign; so many of them were found by now. */
   private maybeBegun = { upTo: 0, found: 0 };
   private readonly incompleteRunIds = new Set<string>();
+  /** A dead owner may still write: no record of ours stands since. */
+  isUnfenced = false;
 
   /** Nothing has to be known of former ones to begin the next. */
   get isSpent(): boolean {
@@ -152,6 +163,7 @@ export class ParallelRuns {
       return frozen;
     });
     this.maybeBegun = { upTo, found: 0 };
+    this.isUnfenced = true;
   }
 
   /** The reader has handed over everything there was. */
