@@ -47,6 +47,27 @@ async function thirdLife(sessions: readonly string[], options: ProcessOptions = 
 }
 
 describe('crashes', () => {
+  it('L4 a process that is stopped when its note stands begins nothing when it goes on, and later the same attempt', async () => {
+    const { records, send, nextLife } = setUp();
+    await nextLife();
+    await send('a');
+    let isStanding = true;
+    const isNoted = (): boolean => records.of('a').at(-1)?.run?.attempt === 2;
+    // It is asked once more when the note stands; then the process is stopped for longer than its time.
+    const mayStart = (): boolean => {
+      const answer = isStanding;
+      if (isNoted()) isStanding = false;
+      return answer;
+    };
+    const second = await nextLife({ mayStart });
+    expect([isNoted(), isStanding, running(second)]).toEqual([true, false, []]);
+    isStanding = true;
+    second.runner.goOn(0);
+    await settled();
+    expect([running(second), second.turn('a').batch.attempt]).toEqual([['a'], 2]);
+    expect(records.of('a')).toHaveLength(1);
+  });
+
   it.each([false, true])(
     'L4 L7 of a killer and of an innocent beside it, life by life: one ends dead, the other is handled (with hints: %s)',
     async (hasHints) => {

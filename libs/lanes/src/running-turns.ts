@@ -229,10 +229,19 @@ export class RunningTurns {
       .then((batch) => {
         if (batch !== undefined && turn.isAbandoned) this.settled(run, batch, 'discarded', STOPPED);
         if (batch === undefined || turn.isAbandoned) return this.ended(run, turn);
+        // A process that is stopped in between goes on here, when its session may be another worker's (L4).
+        if (run.lane.home.state === 'open' && !this.options.mayStart(run.lane.home.shard))
+          return this.putBack(run, turn);
         this.execute(run, turn, batch);
         this.onPrepared(run.lane);
       })
       .catch((error: unknown) => this.failed(run, turn, error));
+  }
+
+  /** It was taken, and has not begun: the same attempt begins when that is certain again. */
+  private putBack(run: LaneRun, turn: RunningTurn): void {
+    run.end(this.options.clock.now());
+    this.ended(run, turn);
   }
 
   /** Undefined when the lane cannot go on with its turn now; the end of this one drives it on. */

@@ -4,8 +4,6 @@ import { membershipsOf, wasJustStopped } from '../memberships.js';
 
 /** From the look at the clock to the renewal that was seen, on a busy machine. */
 const SLACK_MS = 1_000;
-/** What a process was in the middle of when it was stopped goes on in the first instant; what it begins after that, it decides anew. */
-const INSTANT_MS = 30;
 
 /** L4: a worker begins no turn when its membership has ended. */
 export function checkLateCalls(history: History): Violation[] {
@@ -15,11 +13,8 @@ export function checkLateCalls(history: History): Violation[] {
   return history.calls.flatMap((call): Violation[] => {
     const life = lives.get(call.life);
     const begunAt = beginningOf(call);
-    if (life === undefined) return [];
-    // It was decided before the process was stopped: between the look at the clock and the beginning, or, of one that was
-    // not announced, at any time before its request went out.
-    if (begunAt === undefined ? wasJustStopped(life, call.startedAt) : wasJustStopped(life, begunAt, INSTANT_MS))
-      return [];
+    // Without an announcement it may have been decided before the process was stopped.
+    if (life === undefined || (begunAt === undefined && wasJustStopped(life, call.startedAt))) return [];
     const lateMs = memberships.lapsedFor(life, begunAt ?? call.startedAt);
     if (lateMs <= SLACK_MS) return [];
     return [{ invariant: 'L4', says: describe(call, lateMs), session: call.session, at: call.startedAt }];
