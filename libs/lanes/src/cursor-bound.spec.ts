@@ -3,6 +3,7 @@ import { MAX_DONE_RANGES } from './head.js';
 import { cancelOrder } from './lane-process.fixture.js';
 import { settled } from './lane-runner.fixture.js';
 import { setUpSession } from './lane-strategies.fixture.js';
+import { loaded, NOW, numbered, openLane, seqsOf } from './lane.fixture.js';
 
 /** Twice the bound, and some more. */
 const COUNT = 2_200;
@@ -97,3 +98,18 @@ it('messages of two routes in turn: a turn takes no more than there is room for'
   expect(mostHoles()).toBeLessThanOrEqual(MAX_DONE_RANGES);
   expect(records.head('a').head).toMatchObject({ upto: COUNT * 2, done: [] });
 }, 60_000);
+
+it('L2 numbered messages of which not all have room keep the order of their numbers', () => {
+  const holes = MAX_DONE_RANGES - 1;
+  const last = 2 * holes + 1;
+  const done = Array.from({ length: holes }, (_, i): [number, number] => [2 * i + 2, 2 * i + 2]);
+  // Between the holes waits what has its number far behind.
+  const early = Array.from({ length: holes + 1 }, (_, i) => numbered(2 * i + 1, 1_000 + i));
+  const lane = openLane(
+    [...early, numbered(last + 1, 2), numbered(last + 2, 5_000), numbered(last + 3, 1)],
+    loaded({ done, nextSequence: 1 }),
+  );
+  expect(seqsOf(lane.serialWaiting)).toEqual([last + 3, last + 1]);
+  expect(lane.serial.canTake(NOW)).toBe(true);
+  expect(seqsOf(lane.serial.take(NOW).items)).toEqual([last + 3]);
+});

@@ -3,7 +3,7 @@ import type { Batch } from './batch.js';
 import { isDecided, MAX_DONE_RANGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import { mayHaveRun, runAfterCrash } from './lane-recovery.js';
-import { withinHoles } from './cursor-bound.js';
+import { firstWithinHoles } from './cursor-bound.js';
 import { LaneRun } from './lane-run.js';
 import type { Lane } from './lane.js';
 import { MAX_SEQS_OF_RUNS, maxRunsInRecord, withinRecord } from './record-bounds.js';
@@ -43,9 +43,9 @@ export class ParallelRun extends LaneRun {
     this.runs.ended(this);
   }
 
-  protected override pick(): InboxItem[] {
+  protected override pick(): readonly InboxItem[] {
     const waiting = new Set(this.lane.backlog.waiting);
-    return this.fresh.every((item) => waiting.has(item)) ? [...this.fresh] : [];
+    return this.fresh.every((item) => waiting.has(item)) ? this.fresh : [];
   }
 
   protected override mayBeginFresh(): boolean {
@@ -227,7 +227,7 @@ export class ParallelRuns {
     const room = first === undefined ? 0 : this.roomFor(first.queueing);
     if (room === 0) return [];
     const items = withinRecord(takeParallel(waiting, room), Math.min(this.lane.maxBatch, this.roomForSeqs));
-    return withinHoles(this.lane, items);
+    return firstWithinHoles(this.lane, items);
   }
 
   /** How many messages a run more may have: those of all runs stand in every record once they come again. */

@@ -1,7 +1,7 @@
 import { makeRunId, type RunInWork } from '#contracts';
 import { isDecided } from './head.js';
 import type { InboxItem } from './inbox-item.js';
-import { isAtHolesBound, withinHoles } from './cursor-bound.js';
+import { firstWithinHoles, isAtHolesBound } from './cursor-bound.js';
 import { LaneRun } from './lane-run.js';
 import { runAfterCrash } from './lane-recovery.js';
 import { withinRecord } from './record-bounds.js';
@@ -123,14 +123,14 @@ export class SerialRun extends LaneRun {
     this.follow(this.lane.head.run);
   }
 
-  protected override pick(): InboxItem[] {
+  protected override pick(): readonly InboxItem[] {
     const { lane } = this;
     if (isAtHolesBound(lane)) {
       const { undecidedFrom } = lane;
       return lane.serialWaiting.filter(({ seq }) => seq === undecidedFrom);
     }
     const items = takeBatch(lane.serialWaiting, lane.busyUntil);
-    return [...withinHoles(lane, items.length === 1 ? items : withinRecord(items, lane.maxBatch))];
+    return firstWithinHoles(lane, items.length === 1 ? items : withinRecord(items, lane.maxBatch));
   }
 
   protected override mayBeginFresh(now: number): boolean {
