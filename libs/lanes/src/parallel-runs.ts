@@ -116,8 +116,7 @@ export class ParallelRuns {
     const running = this.running.length;
     const again = this.all.length - running;
     if (again >= MAX_AGAIN) return 0;
-    const maxRuns = Math.min(MAX_PARALLEL_RUNS, maxRunsInRecord(this.lane.id));
-    return Math.max(0, Math.min(limitOf(queueing) - running, maxRuns - this.all.length));
+    return Math.max(0, Math.min(limitOf(queueing) - running, this.maxRuns - this.all.length));
   }
 
   /** Some message waits that could be a run. */
@@ -206,7 +205,7 @@ export class ParallelRuns {
   freezeBegun(): void {
     while (this.maybeBegun.upTo > 0) {
       const [first] = this.unclaimed;
-      if (first === undefined || !this.mayHaveBegun(first.seq) || this.all.length >= MAX_PARALLEL_RUNS) return;
+      if (first === undefined || !this.mayHaveBegun(first.seq) || this.all.length >= this.maxRuns) return;
       if (this.maybeBegun.found >= limitOf(first.queueing)) {
         // More of them never ran beside each other.
         this.maybeBegun.upTo = 0;
@@ -218,6 +217,11 @@ export class ParallelRuns {
       this.all.push(run);
       this.maybeBegun.found++;
     }
+  }
+
+  /** Also of those that are frozen after a crash: all of them come to stand in every record. */
+  private get maxRuns(): number {
+    return Math.min(MAX_PARALLEL_RUNS, maxRunsInRecord(this.lane.id));
   }
 
   /** What the next fresh run would take. */
