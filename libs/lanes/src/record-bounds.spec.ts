@@ -9,7 +9,7 @@ import {
   type SessionTokens,
 } from '#contracts';
 import { silentLogger } from '#telemetry';
-import { emptyHead } from './head.js';
+import { emptyHead, MAX_DONE_RANGES } from './head.js';
 import { laneId } from './lane-id.js';
 import { Lane } from './lane.js';
 import { cancelOrder, setUpProcess } from './lane-process.fixture.js';
@@ -157,6 +157,11 @@ it('a batch is as large as one record can decide, with the longest ids and with 
   const longest = items.map((each) => ({ ...each, id: '\u20AC'.repeat(256) }));
   expect(Buffer.byteLength(JSON.stringify(withinRecord(longest, 500).map(({ id }) => id)))).toBeLessThan(256 * 1_024);
   expect(withinRecord([{ ...item(1), id: 'x'.repeat(1_000_000) }], 500).length).toBe(1);
+});
+
+it('the holes of a cursor at their bound have their room', () => {
+  const done = Array.from({ length: MAX_DONE_RANGES }, (_, i) => [8e15 + 2 * i, 8e15 + 2 * i]);
+  expect(Buffer.byteLength(JSON.stringify(done))).toBeLessThanOrEqual(36 * 1_024 + 1);
 });
 
 it('behind a crash no more runs of a session with a long name come again at once than a record can name', () => {
