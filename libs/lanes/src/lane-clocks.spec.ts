@@ -98,6 +98,13 @@ it('a missing number is waited for as long as it should be when the wall clock i
   expect(batches()).toEqual([[1]]);
 });
 
+it('the end of a wait is said by the wall clock as it is when it is asked for', async () => {
+  const { clock, send, answer } = setUpSession({ strategy: 'fifo', gapTimeoutMs: 100 });
+  await send(1, { sequence: 5 });
+  clock.setWall(HOUR_MS);
+  expect(answer().early?.endsAt).toBe(clock.now() + 100);
+});
+
 describe('a doubt whose end nothing tells of', () => {
   it('is over within a second: the lane goes on', async () => {
     const process = { isOurs: false };
