@@ -74,7 +74,8 @@ export class SerialRun extends LaneRun {
   get isWindowUnread(): boolean {
     const { home } = this.lane;
     if ((home.isCaughtUp && !home.isBehind) || !this.hasWindow) return false;
-    return this.lane.readUpTo(0) < (this.windowEndsAt ?? 1);
+    // By the clock of the lanes a window may have been over before there was one, and what was never read was read at zero.
+    return this.lane.readUpTo(0) < Math.max(1, this.windowEndsAt ?? 1);
   }
 
   /** A dead owner may have begun with some of what waits, and nobody knows yet with how much of it. */
