@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { Names } from '#contracts';
 import type { KeyEntry, KeyWrite } from '#jetstream';
 import { silentLogger } from '#telemetry';
-import { ManualClock } from '#testing';
+import { ManualClock, settled } from '#testing';
 import { IdsBehindDead } from './ids-behind-dead.client.js';
 
 const names = new Names('lk', 64);
@@ -20,8 +20,14 @@ class Bucket {
   read(name: string): Promise<KeyEntry | undefined> {
     return Promise.resolve(this.entries.get(name));
   }
+  /** As the broker: it refuses to find more than 1,024 by one request. */
   readMany(): Promise<KeyEntry[]> {
-    return this.isAway ? Promise.reject(new Error('away')) : Promise.resolve([...this.entries.values()]);
+    const isRefused = this.isAway || this.entries.size > 1_024;
+    return isRefused ? Promise.reject(new Error('no')) : Promise.resolve([...this.entries.values()]);
+  }
+  async *all(): AsyncGenerator<KeyEntry> {
+    if (this.isAway) throw new Error('away');
+    yield* this.entries.values();
   }
   onWrite(_pattern: string, listener: (key: string, value: string) => void): () => void {
     this.listeners.add(listener);
@@ -101,9 +107,25 @@ it('what was written in an outage is read when the connection is back', async ()
   expect(ids.deadSeqOf(key, 'm')).toBe(0);
   bucket.isAway = false;
   comeBack();
-  await Promise.resolve();
-  await Promise.resolve();
+  await settled();
   expect(ids.deadSeqOf(key, 'm')).toBe(5);
   ids.stop();
   expect(listening.size).toBe(0);
+});
+
+it('one that starts later knows all of them, however many they are', async () => {
+  const one = await setUp();
+  for (let i = 1; i <= 1_100; i++) await one.ids.remember(key, `m${i}`, i);
+  const { ids } = await setUp(one.bucket);
+  expect([ids.deadSeqOf(key, 'm1'), ids.deadSeqOf(key, 'm1100')]).toEqual([1, 1_100]);
+});
+
+it('is forgotten at the same time by one that reads it again in between: else the two would take one message for two', async () => {
+  const { ids, clock, comeBack } = await setUp();
+  await ids.remember(key, 'm', 5);
+  await clock.advance(WINDOW_MS - 1);
+  comeBack();
+  await settled();
+  await clock.advance(2);
+  expect(ids.deadSeqOf(key, 'm')).toBe(0);
 });

@@ -6,7 +6,7 @@ import { PATIENCE_MS, pauseForBroker } from './broker-pause.client.js';
 
 export interface IdsBehindDeadOptions {
   readonly connection: Pick<BrokerConnection, 'isUp' | 'whenUp' | 'onUp'>;
-  readonly bucket: Pick<KeyBucket, 'read' | 'readMany' | 'onWrite' | 'write'>;
+  readonly bucket: Pick<KeyBucket, 'read' | 'all' | 'onWrite' | 'write'>;
   readonly names: Names;
   readonly windowMs: number;
   readonly clock: Pick<Clock, 'monotonic'>;
@@ -80,7 +80,10 @@ export class IdsBehindDead {
   private async readAll(): Promise<void> {
     const { bucket, names, log } = this.options;
     try {
-      for (const { key, value } of await bucket.readMany([names.behindDeadKey('*')])) this.hear(key, value ?? '');
+      for await (const { key, value = '' } of bucket.all(names.behindDeadKey('*'))) {
+        // Known for longer than by the other processes, it would make another message of a repetition that they have stored.
+        if (Number(value) !== this.known.get(key)?.deadSeq) this.hear(key, value);
+      }
     } catch (error) {
       log.debug(
         { error: String(error) },

@@ -47,6 +47,15 @@ describe('a failure that is written down', () => {
     expect(await reports.find(KEY, { runId: 'r1', token: 9 })).toMatchObject({ token: 9 });
   });
 
+  it('G2 stands when a worker that was cut off tells of a former holding of the run later on', async () => {
+    await reports.report(KEY, { ...FAILED, token: 9 });
+    await reports.report(KEY, { ...FAILED, token: 7 });
+    expect(await reports.find(KEY, { runId: 'r1', token: 9 })).toMatchObject({ token: 9 });
+    await reports.report(KEY, { runId: 'r1', status: 'failed' });
+    await reports.report(KEY, { ...FAILED, token: 7 });
+    expect(await reports.find(KEY, { runId: 'r1', token: 12 })).toMatchObject({ status: 'failed' });
+  });
+
   it('finds a place for any key and any run, however long their names are', async () => {
     const key = `${'ö '.repeat(120)}::${'*.> '.repeat(30)}`;
     const runId = '文/.*>'.repeat(400);

@@ -55,7 +55,7 @@ export class FailureReports implements FailureSource {
     const value = JSON.stringify({ v: 1, ...failure });
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       const found = await this.bucket.read(place);
-      if (found?.value === value) return;
+      if (found?.value !== undefined && saysMore(parseFailure(found.value), failure)) return;
       const { kind } = await this.bucket.write(place, value, { expected: found?.revision ?? 0, ...ttl });
       if (kind === 'written') return;
     }
@@ -77,6 +77,12 @@ export class FailureReports implements FailureSource {
     // An outside program's run may have a name longer than a subject may be.
     return `${this.names.taskKey(key)}.${hash('sha256', runId, 'base64url')}`;
   }
+}
+
+/** Whether what stands there holds for the same holding too, or for a later one: tokens grow (G4). */
+function saysMore(known: TaskFailure | undefined, { runId, token }: TaskFailure): boolean {
+  if (known?.runId !== runId) return false;
+  return known.token === undefined || (token !== undefined && token <= known.token);
 }
 
 /** Within what the guard takes: it never saw this one, and could not say that it is too long. */

@@ -64,6 +64,14 @@ export class KeyBucket {
     return [...found.values()].map((stored) => this.entryOf(stored)).filter(({ value }) => value !== undefined);
   }
 
+  /** The keys of a pattern that have a value, however many they are. May be a moment behind. Rejects in an outage. */
+  async *all(pattern: string): AsyncGenerator<KeyEntry> {
+    for await (const stored of this.reader.messagesOf(this.stream, this.prefix + pattern, 1)) {
+      const entry = this.entryOf(stored);
+      if (entry.value !== undefined) yield entry;
+    }
+  }
+
   /** `expected`: the revision that the key has now, 0 = none. The server keeps whole seconds of `ttlMs`, rounded up. */
   async write(
     key: string,

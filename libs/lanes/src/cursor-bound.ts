@@ -8,19 +8,30 @@ import type { Lane } from './lane.js';
  * bound only what makes no hole more is decided: the oldest message, mostly, and the others wait for it.
  */
 
-/** As many of these as may be decided by one record now, the oldest first where that is not all of them. */
-export function withinHoles<Item extends { readonly seq: number }>(
+/** As many of these as may be decided by one record now: the first of them, so that a turn keeps their order (L2). */
+export function firstWithinHoles<Item extends { readonly seq: number }>(
   lane: Lane,
   items: readonly Item[],
 ): readonly Item[] {
   if (isFarFrom(lane, items.length)) return items;
   if (!hasRoomFor(lane, items)) return [];
-  const ascending = items.toSorted((a, b) => a.seq - b.seq);
   for (let count = items.length; count > 0; count = Math.floor(count / 2)) {
-    const first = count === items.length ? items : ascending.slice(0, count);
+    const first = count === items.length ? items : items.slice(0, count);
     if (mayDecide(lane, first)) return first;
   }
   return [];
+}
+
+/** As `firstWithinHoles`, of what gets no turn: the oldest first. */
+export function withinHoles<Item extends { readonly seq: number }>(
+  lane: Lane,
+  items: readonly Item[],
+): readonly Item[] {
+  if (isFarFrom(lane, items.length)) return items;
+  return firstWithinHoles(
+    lane,
+    items.toSorted((a, b) => a.seq - b.seq),
+  );
 }
 
 /** False: none of these may be decided now. Much less work than `withinHoles`, for those that ask for many at every step. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { setUpProcess } from './lane-process.fixture.js';
-import { ManualClock, MemoryRecords, settled } from './lane-runner.fixture.js';
+import { ManualClock, MemoryRecords, rawMessage, sessionKey, settled } from './lane-runner.fixture.js';
 import { setUpSession } from './lane-strategies.fixture.js';
 
 const TEN_MINUTES_MS = 600_000;
@@ -96,6 +96,31 @@ it('a missing number is waited for as long as it should be when the wall clock i
   expect(batches()).toEqual([]);
   await clock.advance(1);
   expect(batches()).toEqual([[1]]);
+});
+
+it('L7 a window that was over before its worker began to run is judged when all of it is read, and not before', async () => {
+  const clock = new ManualClock();
+  clock.setWall(HOUR_MS);
+  const storedAtMs = clock.now() - 60_000;
+  const times = { debounceMs: 100, maxDebounceMs: 1_000 };
+  const { runner, batches } = setUpSession(
+    { strategy: 'collect', ...times },
+    { clock, isRecovery: true, crashedUpTo: 0 },
+  );
+  runner.receive(sessionKey('a'), { ...rawMessage(1), storedAtMs });
+  await clock.advance(1_000);
+  expect(batches()).toEqual([]);
+  runner.receive(sessionKey('a'), { ...rawMessage(2), storedAtMs: storedAtMs + 50 });
+  runner.caughtUp(0);
+  await settled();
+  expect(batches()).toEqual([[1, 2]]);
+});
+
+it('the end of a wait is said by the wall clock as it is when it is asked for', async () => {
+  const { clock, send, answer } = setUpSession({ strategy: 'fifo', gapTimeoutMs: 100 });
+  await send(1, { sequence: 5 });
+  clock.setWall(HOUR_MS);
+  expect(answer().early?.endsAt).toBe(clock.now() + 100);
 });
 
 describe('a doubt whose end nothing tells of', () => {

@@ -40,7 +40,7 @@ export abstract class LaneRun {
   /** Other runs of the session run beside it. */
   abstract get isParallel(): boolean;
   /** What it would take of what waits, when nothing is frozen. */
-  protected abstract pick(): InboxItem[];
+  protected abstract pick(): readonly InboxItem[];
   /** Whether it may begin with what it would pick. */
   protected abstract mayBeginFresh(now: number): boolean;
   /** The turn is over. `wallNow`: ms since the epoch. */
@@ -142,7 +142,7 @@ export abstract class LaneRun {
     this.isCondemned = false;
   }
 
-  protected nextItems(): InboxItem[] {
+  protected nextItems(): readonly InboxItem[] {
     return this.next === undefined ? this.pick() : this.lane.backlog.itemsOf(this.next.seqs);
   }
 

@@ -280,6 +280,8 @@ export class LaneRunner {
   describe(key: Pick<SessionTokens, 'agentToken' | 'sessionToken' | 'shard'>): SessionAnswer {
     const lane = this.shards.get(key.shard)?.find(laneId(key));
     const { clock, worker } = this.options;
+    // Nothing else may have looked at the clocks since the one on the wall was set.
+    this.time.now();
     return describeLane(lane, (run) => this.turns.startedAt(run), clock.now(), worker);
   }
 

@@ -3,7 +3,7 @@ import type { Batch } from './batch.js';
 import { isDecided, MAX_DONE_RANGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import { mayHaveRun, runAfterCrash } from './lane-recovery.js';
-import { withinHoles } from './cursor-bound.js';
+import { firstWithinHoles } from './cursor-bound.js';
 import { LaneRun } from './lane-run.js';
 import type { Lane } from './lane.js';
 import { MAX_SEQS_OF_RUNS, maxRunsInRecord, withinRecord } from './record-bounds.js';
@@ -52,9 +52,9 @@ export class ParallelRun extends LaneRun {
     this.runs.ended(this);
   }
 
-  protected override pick(): InboxItem[] {
+  protected override pick(): readonly InboxItem[] {
     const waiting = new Set(this.lane.backlog.waiting);
-    return this.fresh.every((item) => waiting.has(item)) ? [...this.fresh] : [];
+    return this.fresh.every((item) => waiting.has(item)) ? this.fresh : [];
   }
 
   protected override mayBeginFresh(): boolean {
@@ -127,8 +127,7 @@ export class ParallelRuns {
     const running = this.running.length;
     const again = this.all.length - running;
     if (again >= MAX_AGAIN) return 0;
-    const maxRuns = Math.min(MAX_PARALLEL_RUNS, maxRunsInRecord(this.lane.id));
-    return Math.max(0, Math.min(limitOf(queueing) - running, maxRuns - this.all.length));
+    return Math.max(0, Math.min(limitOf(queueing) - running, this.maxRuns - this.all.length));
   }
 
   /** Some message waits that could be a run. */
@@ -218,7 +217,7 @@ export class ParallelRuns {
   freezeBegun(): void {
     while (this.maybeBegun.upTo > 0) {
       const [first] = this.unclaimed;
-      if (first === undefined || !this.mayHaveBegun(first.seq) || this.all.length >= MAX_PARALLEL_RUNS) return;
+      if (first === undefined || !this.mayHaveBegun(first.seq) || this.all.length >= this.maxRuns) return;
       if (this.maybeBegun.found >= limitOf(first.queueing)) {
         // More of them never ran beside each other.
         this.maybeBegun.upTo = 0;
@@ -232,6 +231,11 @@ export class ParallelRuns {
     }
   }
 
+  /** Also of those that are frozen after a crash: all of them come to stand in every record. */
+  private get maxRuns(): number {
+    return Math.min(MAX_PARALLEL_RUNS, maxRunsInRecord(this.lane.id));
+  }
+
   /** What the next fresh run would take. */
   private freshItems(): readonly InboxItem[] {
     const waiting = this.unclaimed;
@@ -239,7 +243,7 @@ export class ParallelRuns {
     const room = first === undefined ? 0 : this.roomFor(first.queueing);
     if (room === 0) return [];
     const items = withinRecord(takeParallel(waiting, room), Math.min(this.lane.maxBatch, this.roomForSeqs));
-    return withinHoles(this.lane, items);
+    return firstWithinHoles(this.lane, items);
   }
 
   /** How many messages a run more may have: those of all runs stand in every record once they come again. */

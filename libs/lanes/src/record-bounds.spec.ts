@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { MAX_RECORD_BYTES, MAX_STATE_BYTES, Names, systemClock, type HeldTask, type SessionTokens } from '#contracts';
+import {
+  MAX_RECORD_BYTES,
+  MAX_STATE_BYTES,
+  Names,
+  QUEUE_DEFAULTS,
+  systemClock,
+  type HeldTask,
+  type SessionTokens,
+} from '#contracts';
 import { silentLogger } from '#telemetry';
-import { emptyHead } from './head.js';
+import { emptyHead, MAX_DONE_RANGES } from './head.js';
+import { laneId } from './lane-id.js';
+import { Lane } from './lane.js';
 import { cancelOrder, setUpProcess } from './lane-process.fixture.js';
 import {
   makeRunner,
@@ -16,8 +26,8 @@ import {
   UNBOUNDED,
 } from './lane-runner.fixture.js';
 import { LaneWriter } from './lane-writer.js';
-import { item, loaded, openLane } from './lane.fixture.js';
-import { heldWithinRecord, withinRecord } from './record-bounds.js';
+import { HOME, item, loaded, openLane } from './lane.fixture.js';
+import { heldWithinRecord, maxRunsInRecord, withinRecord } from './record-bounds.js';
 
 /** As long as the names of a session and of a task may be. */
 const LONGEST_SESSION = '\u{1F600}'.repeat(128);
@@ -147,6 +157,22 @@ it('a batch is as large as one record can decide, with the longest ids and with 
   const longest = items.map((each) => ({ ...each, id: '\u20AC'.repeat(256) }));
   expect(Buffer.byteLength(JSON.stringify(withinRecord(longest, 500).map(({ id }) => id)))).toBeLessThan(256 * 1_024);
   expect(withinRecord([{ ...item(1), id: 'x'.repeat(1_000_000) }], 500).length).toBe(1);
+});
+
+it('the holes of a cursor at their bound have their room', () => {
+  const done = Array.from({ length: MAX_DONE_RANGES }, (_, i) => [8e15 + 2 * i, 8e15 + 2 * i]);
+  expect(Buffer.byteLength(JSON.stringify(done))).toBeLessThanOrEqual(36 * 1_024 + 1);
+});
+
+it('behind a crash no more runs of a session with a long name come again at once than a record can name', () => {
+  const lane = new Lane(laneId(new Names('lk', 1).sessionTokens('main', LONGEST_SESSION)), HOME);
+  lane.open(loaded());
+  lane.assumeCrash(undefined, 300, 1_000);
+  const queueing = { ...QUEUE_DEFAULTS, strategy: 'concurrent' as const };
+  for (let seq = 1; seq <= 300; seq++) lane.arrive({ ...item(seq), queueing }, 0);
+  lane.parallel.freezeBegun();
+  expect(lane.parallel.unrecorded.length).toBe(maxRunsInRecord(lane.id));
+  expect(lane.parallel.roomFor(queueing)).toBe(0);
 });
 
 it('L6 the most that a session may have fits: a large state, hundreds of failed runs with tasks, and a cancel of all of it', async () => {

@@ -1,7 +1,7 @@
 import { makeRunId, type RunInWork } from '#contracts';
 import { isDecided } from './head.js';
 import type { InboxItem } from './inbox-item.js';
-import { isAtHolesBound, withinHoles } from './cursor-bound.js';
+import { firstWithinHoles, isAtHolesBound } from './cursor-bound.js';
 import { LaneRun } from './lane-run.js';
 import { runAfterCrash } from './lane-recovery.js';
 import { withinRecord } from './record-bounds.js';
@@ -74,7 +74,8 @@ export class SerialRun extends LaneRun {
   get isWindowUnread(): boolean {
     const { home } = this.lane;
     if ((home.isCaughtUp && !home.isBehind) || !this.hasWindow) return false;
-    return this.lane.readUpTo(0) < (this.windowEndsAt ?? 1);
+    // By the clock of the lanes a window may have been over before there was one, and what was never read was read at zero.
+    return this.lane.readUpTo(0) < Math.max(1, this.windowEndsAt ?? 1);
   }
 
   /** A dead owner may have begun with some of what waits, and nobody knows yet with how much of it. */
@@ -123,14 +124,14 @@ export class SerialRun extends LaneRun {
     this.follow(this.lane.head.run);
   }
 
-  protected override pick(): InboxItem[] {
+  protected override pick(): readonly InboxItem[] {
     const { lane } = this;
     if (isAtHolesBound(lane)) {
       const { undecidedFrom } = lane;
       return lane.serialWaiting.filter(({ seq }) => seq === undecidedFrom);
     }
     const items = takeBatch(lane.serialWaiting, lane.busyUntil);
-    return [...withinHoles(lane, items.length === 1 ? items : withinRecord(items, lane.maxBatch))];
+    return firstWithinHoles(lane, items.length === 1 ? items : withinRecord(items, lane.maxBatch));
   }
 
   protected override mayBeginFresh(now: number): boolean {
