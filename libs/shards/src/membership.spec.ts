@@ -353,6 +353,18 @@ describe('a gap between renewals that were answered', () => {
     expect(membership.hasSettled).toBe(true);
   });
 
+  it('is none while each answer takes a while, however often it renews: else a dead member was missed for ever', async () => {
+    const { clock, store, membership } = await joined({ renewMs: 100 });
+    const put = store.put.bind(store);
+    store.put = (...args) => {
+      const answer = put(...args);
+      clock.after(60, store.last.answer);
+      return answer;
+    };
+    await clock.advance(2 * TTL_MS);
+    expect([membership.canJudge, membership.hasSettled]).toEqual([true, true]);
+  });
+
   it('is half a time to live at the most: else another key would end in it that was renewed in time', async () => {
     const { membership } = await joined({ ttlMs: 3_000, renewMs: 1_000 });
     expect(membership.gapMs).toBe(1_500);

@@ -94,14 +94,20 @@ export class Membership {
   /** Whether the bucket has answered us for so long that every live member has had its renewal through, too. */
   get hasSettled(): boolean {
     const { ttlMs, renewMs } = this.options;
-    const triesMs = TRIES_TO_SETTLE * (renewalTryMs(renewMs) + RETRY_MS);
-    return this.hasStoodFor(Math.min(ttlMs, Math.max(renewMs, triesMs)));
+    return this.hasStoodFor(Math.min(ttlMs, Math.max(renewMs, this.triesMs)));
   }
 
-  /** So long without an answer is a gap: twice the period of renewals, and never so long that another's key ends unnoticed. */
+  /**
+   * So long without an answer is a gap: twice the period of renewals, and never so long that another's key ends unnoticed. And
+   * never so short that one lost or slow answer is one: of short periods each round trip would be, and nobody judged for ever.
+   */
   get gapMs(): number {
     const { ttlMs, renewMs } = this.options;
-    return Math.min(2 * renewMs, ttlMs / 2);
+    return Math.min(Math.max(2 * renewMs, this.triesMs), ttlMs / 2);
+  }
+
+  private get triesMs(): number {
+    return TRIES_TO_SETTLE * (renewalTryMs(this.options.renewMs) + RETRY_MS);
   }
 
   /** The connection was lost: what we did not hear of in the meantime is no proof of anything. */
