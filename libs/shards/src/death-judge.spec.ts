@@ -73,6 +73,21 @@ describe('a process is dead (L8)', () => {
     expect(await isGone()).toBe(true);
   });
 
+  it('also when looks are seconds apart, as in a slow round over many that are missed: its key would still be there', async () => {
+    const { isGone, renewedAfter } = setUp();
+    await isGone();
+    await renewedAfter(TTL_MS / 2);
+    expect(await isGone()).toBe(true);
+  });
+
+  it('not by two looks that are a time to live apart when the second has its answer', async () => {
+    const { clock, bucket, isGone, renewedAfter } = setUp();
+    await isGone();
+    await renewedAfter(TTL_MS - 100);
+    bucket.beforeAnswer = () => clock.advance(100);
+    expect(await isGone()).toBe(false);
+  });
+
   it('not while no renewal of ours was answered since the first: a leader that was replaced says what it knows', async () => {
     const { clock, isGone, renewedAfter } = setUp();
     await isGone();
