@@ -344,6 +344,19 @@ describe('a gap between renewals that were answered', () => {
     expect(membership.hasSettled).toBe(false);
   });
 
+  it('is over so long after an answer, not after what was sent before there was a leader to answer it (L8)', async () => {
+    const { clock, store, membership } = await joined();
+    membership.interrupt();
+    await clock.advance(RENEW_MS); // Sent.
+    await clock.advance(1_500);
+    store.auto = WRITTEN;
+    store.last.answer();
+    await clock.advance(RENEW_MS - 1);
+    expect(membership.hasSettled).toBe(false);
+    await clock.advance(1);
+    expect(membership.hasSettled).toBe(true);
+  });
+
   it('is over no sooner than two tries take, with short times too', async () => {
     const { clock, store, membership } = await joined({ ttlMs: 2_000, renewMs: 400 });
     store.auto = WRITTEN;

@@ -18,7 +18,7 @@ import { atMostElapsedMs, certainlyElapsedMs, momentOf, type Moment } from './st
  *
  *   unbroken --answered in time--> unbroken
  *   unbroken --no renewal was answered for `gapMs`, or the connection was lost--> broken: no other member is judged
- *   broken   --answered--> unbroken, counted anew from when that renewal was sent
+ *   broken   --answered--> unbroken, counted anew from that answer
  *
  * While the bucket has no leader no key can be renewed, and each of them may expire, also of members that live. A member that
  * judged then would take live ones for dead and run their turns a second time (L8). Our own renewals go to the same leader,
@@ -155,8 +155,8 @@ export class Membership {
     }
     if (this.hasGap) this.unbrokenSince = undefined;
     this.renewed = sent;
-    // One that was sent before a break proves nothing about the time since.
-    if (breaks === this.breaks) this.unbrokenSince ??= sent;
+    // One that was sent before a break proves nothing about the time since; of others, only the answer says who is there.
+    if (breaks === this.breaks) this.unbrokenSince ??= momentOf(clock);
     return true;
   }
 
