@@ -52,6 +52,11 @@ export function renewalTryMs(renewMs: number): number {
   return Math.min(750, Math.max(500, renewMs / 2));
 }
 
+/** How long a try waits at the most, for a broker that answers late: several of them fit into a time to live. */
+export function longestTryMs(ttlMs: number, renewMs: number): number {
+  return Math.max(renewalTryMs(renewMs), Math.min(5_000, ttlMs / 4));
+}
+
 export class Membership {
   private renewed: Moment | undefined;
   private unbrokenSince: Moment | undefined;
