@@ -183,9 +183,12 @@ export class Membership {
   private scheduleRenewal(delayMs: number): void {
     if (this.isOver) return;
     this.cancelTimer();
-    this.cancelTimer = this.options.clock.after(delayMs, () => {
+    const { clock, renewMs } = this.options;
+    this.cancelTimer = clock.after(delayMs, () => {
+      const sentAt = clock.monotonic();
       void this.renew(false).then((isDone) => {
-        this.scheduleRenewal(isDone ? this.options.renewMs : Math.min(RETRY_MS, this.options.renewMs));
+        const restMs = Math.max(renewMs / 2, renewMs - (clock.monotonic() - sentAt));
+        this.scheduleRenewal(isDone ? restMs : Math.min(RETRY_MS, renewMs));
       });
     });
   }
