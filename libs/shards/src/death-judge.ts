@@ -22,7 +22,8 @@ import type { MemberStore } from './shard-ports.js';
  * Two absences: one leader may have been stopped, and go on with what it knew, before it hears of the next one. The renewal
  * between them was stored by more than half of the nodes.
  *
- * Another incarnation under its id is a proof by itself: a process ends before its successor begins.
+ * Another incarnation under its id is a proof by itself: a process ends before its successor begins. But not a former one, by
+ * what was heard: that is what a leader knew which was stopped.
  */
 export interface DeathJudgeOptions {
   readonly incarnation: string;
@@ -71,7 +72,7 @@ export class DeathJudge {
     }
     if (standing !== undefined) {
       this.absences.delete(incarnation);
-      return standing !== incarnation;
+      return standing !== incarnation && !this.wasHeardAfter(incarnation, standing);
     }
     if (breaks !== this.breaks) return false;
     const absence = this.absences.get(incarnation);
@@ -99,6 +100,12 @@ export class DeathJudge {
     this.absences.set(incarnation, { since: now, lookedAt: now });
     // Who cannot judge yet will have renewed by itself before it can.
     if (membership.hasSettled) membership.renewSoon();
+  }
+
+  private wasHeardAfter(incarnation: string, standing: string): boolean {
+    const { ttlMs, view } = this.options;
+    const silentMs = view.silentMs(incarnation);
+    return silentMs < ttlMs && silentMs < view.silentMs(standing);
   }
 
   /** So long after a look its process may have come and gone. A key that came sooner would still be there. */
