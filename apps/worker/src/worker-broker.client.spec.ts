@@ -33,3 +33,28 @@ it('a worker that gets no answer when it looks who stands under its id waits, sa
     await worker.close();
   }
 });
+
+it('a worker joins, takes its shards and stays at a broker that answers everything a second late', async () => {
+  await using broker = await startBroker();
+  await using link = await startFaultProxy(broker.port);
+  const told: string[] = [];
+  const log: Logger = { ...silentLogger, warn: (_fields, message) => void told.push(message) };
+  const worker = await openWorkerBroker({
+    settings: loadSettings({ env: {} }),
+    natsUrl: link.url,
+    names: new Names('lk', 64),
+    workerId: 'w',
+    incarnation: 'w/1',
+    log,
+  });
+  try {
+    const parts = await worker.makeParts(new Map());
+    link.slowDown(1_000);
+    await parts.join();
+    await parts.giveShardsAway();
+    await parts.leave();
+    expect(told).toEqual([]);
+  } finally {
+    await worker.close();
+  }
+}, 45_000);

@@ -1,7 +1,7 @@
 import type { Settings } from '#config';
 import type { Names } from '#contracts';
 import { connectToStreams, PublishChannel, untilJetStreamAnswers } from '#jetstream';
-import { renewalTryMs } from '#shards';
+import { longestTryMs, renewalTryMs } from '#shards';
 import type { Logger } from '#telemetry';
 import type { BoundAgent } from './agent-runner.js';
 import type { WorkerParts } from './turn-intake.js';
@@ -30,7 +30,11 @@ export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<Wo
   const { settings, natsUrl, incarnation, log, signal } = options;
   const connection = await connectToStreams({ ...options, url: natsUrl, name: `lanekeeper worker ${incarnation}` });
   const channel = new PublishChannel(connection);
-  const ownershipChannel = new PublishChannel(connection, { timeoutMs: renewalTryMs(settings.membership.renewMs) });
+  const { ttlMs, renewMs } = settings.membership;
+  const ownershipChannel = new PublishChannel(connection, {
+    timeoutMs: renewalTryMs(renewMs),
+    longestMs: longestTryMs(ttlMs, renewMs),
+  });
   let fail: (error: Error) => void = () => {};
   const replaced = new Promise<Error>((resolve) => (fail = resolve));
   return {

@@ -11,7 +11,7 @@ import {
   type PublishChannel,
 } from '#jetstream';
 import { describeRuns, HeadTable, IdleHeads, LaneRunner } from '#lanes';
-import { KeyLeaseStore, KeyMemberStore, renewalTryMs, ShardKeeper } from '#shards';
+import { KeyLeaseStore, KeyMemberStore, longestTryMs, ShardKeeper } from '#shards';
 import { collectGarbage } from '#roles';
 import type { Logger } from '#telemetry';
 import { AgentRunner, type BoundAgent } from './agent-runner.js';
@@ -61,7 +61,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
     keeper: publisher,
   });
   const lookup = new InboxLookup({ connection, reader, names, isReplicated, log });
-  const ownershipReader = new StreamReader(connection, { timeoutMs: renewalTryMs(renewMs) });
+  const ownershipReader = new StreamReader(connection, { timeoutMs: longestTryMs(ttlMs, renewMs), asksAgain: true });
   const bucket = (name: string): KeyBucket => new KeyBucket(connection, ownershipChannel, ownershipReader, name, log);
   const members = new KeyMemberStore(bucket(names.membersBucket));
   const leases = new KeyLeaseStore(connection, bucket(names.shardsBucket), names.shards);

@@ -1,9 +1,9 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { TimeoutError } from '@nats-io/transport-node';
-import { expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { silentLogger, type Logger } from '#telemetry';
 import { BrokerAwayError } from './broker-away-error.js';
-import { untilJetStreamAnswers } from './patience.client.js';
+import { inShortTries, untilJetStreamAnswers } from './patience.client.js';
 
 const apiError = (code: number, description: string): Error =>
   new JetStreamApiError({ code: 503, err_code: code, description });
@@ -50,4 +50,70 @@ it('a stop ends the wait, also between two tries', async () => {
   });
   await expect(waiting).rejects.toThrow(/abort/i);
   await expect(untilJetStreamAnswers(failing(), { log, signal: stopping.signal })).rejects.toThrow(/abort/i);
+});
+
+describe('asked in short tries', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  const asked = (answers: ((number: number) => Promise<string>)[]) => {
+    vi.useFakeTimers();
+    let count = 0;
+    const ask = () => {
+      const answer = answers[Math.min(count, answers.length - 1)] as (number: number) => Promise<string>;
+      return answer(++count);
+    };
+    return { ask, count: () => count };
+  };
+  const after = (ms: number) => (number: number) =>
+    new Promise<string>((resolve) => setTimeout(() => resolve(`answer to ${number}`), ms));
+  const never = () => new Promise<string>(() => {});
+
+  it('a broker that is slow and healthy answers: a late answer to an earlier try counts', async () => {
+    const { ask, count } = asked([after(1_000)]);
+    const answer = inShortTries(ask, 5_000);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([await answer, count()]).toEqual(['answer to 1', 2]);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect([count(), vi.getTimerCount()]).toEqual([2, 0]);
+  });
+
+  it('one that answers at the last moment is heard, and asked no more for that', async () => {
+    const { ask, count } = asked([after(4_990)]);
+    const answer = inShortTries(ask, 5_000);
+    await vi.advanceTimersByTimeAsync(4_990);
+    expect(await answer).toBe('answer to 1');
+    expect(count()).toBeLessThan(8);
+  });
+
+  it('what was lost is asked again soon', async () => {
+    const { ask, count } = asked([never, after(5)]);
+    const answer = inShortTries(ask, 5_000);
+    await vi.advanceTimersByTimeAsync(755);
+    expect([await answer, count()]).toEqual(['answer to 2', 2]);
+  });
+
+  it('a broker that is silent is away when the time over all is over', async () => {
+    const { ask } = asked([never]);
+    const isAway = expect(inShortTries(ask, 5_000)).rejects.toBeInstanceOf(BrokerAwayError);
+    await vi.advanceTimersByTimeAsync(5_000);
+    await isAway;
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('a mistake ends it, also one that an earlier try is told of', async () => {
+    const late = () => new Promise<string>((_, reject) => setTimeout(() => reject(new Error('a mistake')), 800));
+    const { ask } = asked([late, never]);
+    const fails = expect(inShortTries(ask, 5_000)).rejects.toThrow('a mistake');
+    await vi.advanceTimersByTimeAsync(800);
+    await fails;
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('an earlier try that comes to nothing does not hurry the one behind it', async () => {
+    const late = () => new Promise<string>((_, reject) => setTimeout(() => reject(new TimeoutError()), 800));
+    const { ask, count } = asked([late, after(600)]);
+    const answer = inShortTries(ask, 5_000);
+    await vi.advanceTimersByTimeAsync(1_350);
+    expect([await answer, count()]).toEqual(['answer to 2', 2]);
+  });
 });

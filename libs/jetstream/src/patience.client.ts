@@ -49,34 +49,49 @@ export async function untilJetStreamAnswers<T>(
 
 /**
  * Asks in short tries what may be asked more than once: what was sent while a stream had no leader is lost, and one long try
- * would wait on for its answer when the next leader has long been there. Rejects with `BrokerAwayError` when none answers in
- * that time.
+ * would wait on for its answer when the next leader has long been there. The first answer counts, to whichever try: a broker
+ * that is slow, or far away, answers each of them later than the next one is sent. Rejects with `BrokerAwayError` when none
+ * comes in that time.
  */
-export async function inShortTries<T>(ask: () => Promise<T>, withinMs: number): Promise<T> {
-  const deadline = performance.now() + withinMs;
-  for (;;) {
-    try {
-      return await answeredWithin(ask, Math.min(SHORT_TRY_MS, deadline - performance.now()));
-    } catch (error) {
-      if (!isUnanswered(error)) throw error;
-      if (deadline - performance.now() <= SHORT_PAUSE_MS) {
-        throw error instanceof BrokerAwayError ? error : new BrokerAwayError({ cause: error });
+export function inShortTries<T>(ask: () => Promise<T>, withinMs: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const deadline = performance.now() + withinMs;
+    let why: unknown;
+    let timer: NodeJS.Timeout | undefined;
+    let tries = 0;
+    let isOver = false;
+    const end = (settle: () => void): void => {
+      if (isOver) return;
+      isOver = true;
+      clearTimeout(timer);
+      settle();
+    };
+    const giveUp = (): void =>
+      end(() => reject(why instanceof BrokerAwayError ? why : new BrokerAwayError({ cause: why })));
+    const next = (): void => {
+      const leftMs = deadline - performance.now();
+      if (tries > 0 && leftMs <= 0) return giveUp();
+      if (tries > 0 && leftMs <= SHORT_PAUSE_MS) {
+        timer = setTimeout(giveUp, leftMs);
+        return;
       }
-    }
-    await delay(SHORT_PAUSE_MS);
-  }
-}
-
-async function answeredWithin<T>(ask: () => Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const isOver = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new BrokerAwayError()), Math.max(0, ms));
+      const number = ++tries;
+      timer = setTimeout(next, Math.min(SHORT_TRY_MS, leftMs));
+      ask().then(
+        (answer) => end(() => resolve(answer)),
+        (error: unknown) => {
+          if (isOver) return;
+          if (!isUnanswered(error)) return end(() => reject(error));
+          why = error;
+          // An earlier one: the last one has its own time.
+          if (number !== tries) return;
+          clearTimeout(timer);
+          timer = setTimeout(next, SHORT_PAUSE_MS);
+        },
+      );
+    };
+    next();
   });
-  try {
-    return await Promise.race([ask(), isOver]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** The broker's answer to a request on a subject that nobody listens to: it comes at once, and nobody has got the request. */

@@ -20,6 +20,8 @@ export type PublishOutcome =
 export interface PublishChannelOptions {
   /** How long an answer is awaited. Default 5000 ms. */
   readonly timeoutMs?: number;
+  /** Up to so long when answers come late - default: no longer than ever. */
+  readonly longestMs?: number;
 }
 
 const NO_RESPONDERS = 503;
@@ -27,8 +29,8 @@ const NO_RESPONDERS = 503;
 export class PublishChannel {
   private readonly requests: RequestChannel<PublishOutcome>;
 
-  constructor(connection: BrokerConnection, { timeoutMs = 5_000 }: PublishChannelOptions = {}) {
-    this.requests = new RequestChannel(connection, { timeoutMs, read: readAnswer });
+  constructor(connection: BrokerConnection, { timeoutMs = 5_000, longestMs }: PublishChannelOptions = {}) {
+    this.requests = new RequestChannel(connection, { timeoutMs, longestMs, read: readAnswer });
   }
 
   /** How many publishes wait for their answer. */

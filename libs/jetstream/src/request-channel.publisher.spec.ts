@@ -12,7 +12,7 @@ afterAll(expectNothingLeft);
 const TIMEOUT_MS = 1_000;
 
 /** A client without the protocol: what it publishes is kept, and answered by order of the spec. */
-function fakeChannel() {
+function fakeChannel(longestMs?: number) {
   const changes = new EventEmitter();
   const replies: string[] = [];
   let listener: (error: null, message: Msg) => void = () => {};
@@ -37,6 +37,7 @@ function fakeChannel() {
   };
   const channel = new RequestChannel(connection as unknown as BrokerConnection, {
     timeoutMs: TIMEOUT_MS,
+    longestMs,
     read: (message) => {
       const text = (message as unknown as { text: string }).text;
       if (text === 'rubbish') throw new Error('unreadable');
@@ -100,6 +101,24 @@ describe('a request', () => {
     answer(replies[1], 'in time');
     expect(outcomes[1]).toBe('in time');
     channel.close();
+  });
+
+  it('to a broker that answers late waits longer the next time, up to its bound, where it is told one', async () => {
+    for (const [longestMs, expected] of [
+      [undefined, { kind: 'unknown', why: 'timeout' }],
+      [4_000, 'second'],
+    ] as const) {
+      const { channel, replies, answer } = fakeChannel(longestMs);
+      const outcomes: unknown[] = [];
+      for (const text of ['first', 'second']) {
+        channel.send('s', '', {}, (outcome) => outcomes.push(outcome));
+        await turn();
+        vi.advanceTimersByTime(TIMEOUT_MS + 500);
+        answer(replies.at(-1), text);
+      }
+      expect(outcomes).toEqual([{ kind: 'unknown', why: 'timeout' }, expected]);
+      channel.close();
+    }
   });
 
   it('is the only one in its place, whatever was answered while that was free', async () => {

@@ -5,6 +5,7 @@ import {
   type MsgHdrs,
   type Subscription,
 } from '@nats-io/transport-node';
+import { AnswerPatience } from './answer-patience.js';
 import type { BrokerConnection } from './nats-connection.client.js';
 import { WireBatch } from './wire-batch.publisher.js';
 
@@ -20,6 +21,8 @@ export type NoAnswer =
 export interface RequestChannelOptions<Answer> {
   /** How long an answer is awaited. */
   readonly timeoutMs: number;
+  /** Up to so long when answers come late - default: no longer than ever. */
+  readonly longestMs?: number | undefined;
   readonly read: (message: Msg) => Answer;
 }
 
@@ -29,6 +32,7 @@ interface Place<Answer> {
   /** Names its present use on the wire; 0 = it is free. */
   serial: number;
   settle: (outcome: Answer | NoAnswer) => void;
+  sentAt: number;
   deadline: number;
 }
 
@@ -74,11 +78,14 @@ export class RequestChannel<Answer> {
   /** No number twice: an answer that comes late is none to the next request in its place. */
   private serial = 0;
   private isClosed = false;
+  private readonly patience: AnswerPatience | undefined;
 
   constructor(
     private readonly connection: BrokerConnection,
     private readonly options: RequestChannelOptions<Answer>,
   ) {
+    const { timeoutMs, longestMs } = options;
+    this.patience = longestMs === undefined ? undefined : new AnswerPatience(timeoutMs, longestMs);
     this.subscription = connection.nc.subscribe(`${this.inbox}.*`, {
       callback: (error, message) => {
         if (error === null) this.answer(message);
@@ -106,7 +113,8 @@ export class RequestChannel<Answer> {
     const serial = ++this.serial;
     place.serial = serial;
     place.settle = settle;
-    place.deadline = performance.now() + this.options.timeoutMs;
+    place.sentAt = performance.now();
+    place.deadline = place.sentAt + (this.patience?.ms ?? this.options.timeoutMs);
     this.outgoing.push({ place, serial, subject, body, headers });
     // The client writes at the end of every microtask queue. What one turn of the event loop sends shares one write
     // instead: a system call each was a third of what ingress did (docs/bench.md).
@@ -160,7 +168,8 @@ export class RequestChannel<Answer> {
     const place = this.places[Number(token.slice(0, dash))];
     const serial = Number(token.slice(dash + 1));
     // 0 is none of ours: a free place would be free twice, and the first of the two requests in it never settled.
-    if (serial === 0 || place?.serial !== serial) return;
+    if (serial === 0 || place?.serial !== serial) return this.patience?.heardLate(serial, performance.now());
+    this.patience?.heard(performance.now() - place.sentAt, performance.now());
     let answer: Answer;
     try {
       answer = this.options.read(message);
@@ -172,7 +181,7 @@ export class RequestChannel<Answer> {
   }
 
   private addPlace(): Place<Answer> {
-    const place = { number: this.places.length, serial: 0, settle: nothing, deadline: 0 };
+    const place = { number: this.places.length, serial: 0, settle: nothing, sentAt: 0, deadline: 0 };
     this.places.push(place);
     return place;
   }
@@ -195,7 +204,12 @@ export class RequestChannel<Answer> {
 
   private sweep(): void {
     const now = performance.now();
-    this.settleSome((place) => place.deadline <= now, { kind: 'unknown', why: 'timeout' });
+    const isOverdue = (place: Place<Answer>): boolean => place.deadline <= now;
+    if (this.patience !== undefined) {
+      for (const place of this.places)
+        if (place.serial !== 0 && isOverdue(place)) this.patience.gaveUp(place.serial, place.sentAt, now);
+    }
+    this.settleSome(isOverdue, { kind: 'unknown', why: 'timeout' });
     if (this.pending > 0 || this.places.length <= KEPT_PLACES) return;
     this.places.length = KEPT_PLACES;
     this.free.splice(0, this.free.length, ...this.places);

@@ -1,6 +1,6 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
-import { TimeoutError } from '@nats-io/transport-node';
-import { expect, it } from 'vitest';
+import { headers as natsHeaders, TimeoutError } from '@nats-io/transport-node';
+import { expect, it, vi } from 'vitest';
 import { BrokerAwayError } from './broker-away-error.js';
 import type { BrokerConnection } from './nats-connection.client.js';
 import { StreamReader } from './stream-reader.client.js';
@@ -46,4 +46,37 @@ it.each(reads)('%s is asked again while a leader is elected: what was sent befor
   expect(asked).toBe(3);
   // One long try took five seconds.
   expect(performance.now() - beganAt).toBeLessThan(2_000);
+});
+
+it('a small read that any replica may answer is asked again where that is wished, and its late answer counts too', async () => {
+  /** Answers the nth direct get after so many ms; undefined = never. */
+  const brokerOf = (answersMs: readonly (number | undefined)[]) => {
+    let asked = 0;
+    const inboxes = new Map<string, (error: null, message: object) => void>();
+    const nc = {
+      subscribe: (inbox: string, { callback }: { callback: (error: null, message: object) => void }) => {
+        inboxes.set(inbox, callback);
+        return { unsubscribe: () => inboxes.delete(inbox) };
+      },
+      publish: (_subject: string, _body: string, { reply }: { reply: string }) => {
+        const ms = answersMs[asked++];
+        if (ms !== undefined) setTimeout(() => inboxes.get(reply)?.(null, { headers: natsHeaders(404, 'none') }), ms);
+      },
+    };
+    const connection = { nc, isUp: true, onDown: () => () => {} } as unknown as BrokerConnection;
+    return { connection, asked: () => asked, inboxes };
+  };
+  const options = { timeoutMs: 1_500, asksAgain: true };
+  const lost = brokerOf([undefined, 1]);
+  await new StreamReader(lost.connection, options).lastPerSubject('S', ['s']);
+  expect(lost.asked()).toBe(2);
+  const slow = brokerOf([1_000, 1_000]);
+  const beganAt = performance.now();
+  await new StreamReader(slow.connection, options).lastPerSubject('S', ['s']);
+  expect(performance.now() - beganAt).toBeLessThan(1_400);
+  const once = brokerOf([undefined, 1]);
+  const read = new StreamReader(once.connection, { timeoutMs: 900 }).lastPerSubject('S', ['s']);
+  await expect(read).rejects.toBeInstanceOf(BrokerAwayError);
+  expect(once.asked()).toBe(1);
+  await vi.waitFor(() => expect([lost, slow, once].map(({ inboxes }) => inboxes.size)).toEqual([0, 0, 0]), 3_000);
 });

@@ -26,6 +26,8 @@ export interface LastPerSubject {
 export interface StreamReaderOptions {
   /** How long an answer is awaited, by the leader's reads in several short tries. Default 5000 ms. */
   readonly timeoutMs?: number;
+  /** Also what any replica may answer is asked in short tries: for small reads that must not wait for one that is away. */
+  readonly asksAgain?: boolean;
 }
 
 const MESSAGES_PER_REQUEST = 256;
@@ -41,13 +43,15 @@ const NO_RESPONDERS = 503;
  */
 export class StreamReader {
   private readonly timeoutMs: number;
+  private readonly asksAgain: boolean;
   private oneByOne: RequestChannel<GotOne> | undefined;
 
   constructor(
     private readonly connection: BrokerConnection,
-    { timeoutMs = 5_000 }: StreamReaderOptions = {},
+    { timeoutMs = 5_000, asksAgain = false }: StreamReaderOptions = {},
   ) {
     this.timeoutMs = timeoutMs;
+    this.asksAgain = asksAgain;
   }
 
   /**
@@ -159,7 +163,12 @@ export class StreamReader {
     };
   }
 
-  private async directGet(stream: string, request: object): Promise<DirectBatch> {
+  private directGet(stream: string, request: object): Promise<DirectBatch> {
+    const ask = (): Promise<DirectBatch> => this.directGetOnce(stream, request);
+    return this.asksAgain ? inShortTries(ask, this.timeoutMs) : ask();
+  }
+
+  private async directGetOnce(stream: string, request: object): Promise<DirectBatch> {
     const { nc } = this.connection;
     if (!this.connection.isUp) throw new BrokerAwayError();
     return new Promise((resolve, reject) => {

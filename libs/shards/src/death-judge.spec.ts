@@ -10,7 +10,7 @@ function setUp() {
   const clock = new ManualClock();
   const bucket = { standing: undefined as string | undefined, isAway: false, beforeAnswer: async () => {} };
   const membership = { canJudge: true, hasSettled: true, gapMs: GAP_MS, renewedAt: clock.monotonic() - 1, asked: 0 };
-  const heard = { silentMs: TTL_MS };
+  const heard = { silentMs: TTL_MS, silentOf: {} as Record<string, number> };
   const judge = new DeathJudge({
     incarnation: 'a/1',
     ttlMs: TTL_MS,
@@ -33,7 +33,7 @@ function setUp() {
       wasRenewedSince: (monotonic) => membership.renewedAt >= monotonic,
       renewSoon: () => void membership.asked++,
     },
-    view: { silentMs: () => heard.silentMs },
+    view: { silentMs: (incarnation) => heard.silentOf[incarnation] ?? heard.silentMs },
   });
   const isGone = (): Promise<boolean> => judge.isGone('b/1');
   /** Time passes, and a renewal of ours is answered at its end. */
@@ -71,6 +71,21 @@ describe('a process is dead (L8)', () => {
     expect(membership.asked).toBe(2);
     await renewedAfter(APART_MS);
     expect(await isGone()).toBe(true);
+  });
+
+  it('also when looks are seconds apart, as in a slow round over many that are missed: its key would still be there', async () => {
+    const { isGone, renewedAfter } = setUp();
+    await isGone();
+    await renewedAfter(TTL_MS / 2);
+    expect(await isGone()).toBe(true);
+  });
+
+  it('not by two looks that are a time to live apart when the second has its answer', async () => {
+    const { clock, bucket, isGone, renewedAfter } = setUp();
+    await isGone();
+    await renewedAfter(TTL_MS - 100);
+    bucket.beforeAnswer = () => clock.advance(100);
+    expect(await isGone()).toBe(false);
   });
 
   it('not while no renewal of ours was answered since the first: a leader that was replaced says what it knows', async () => {
@@ -114,6 +129,19 @@ describe('a process is dead (L8)', () => {
     [membership.canJudge, membership.hasSettled] = [false, false];
     expect(await isGone()).toBe(true);
     expect(await judge.isGone('a/1')).toBe(false);
+  });
+
+  it('not when a former life of it stands: that is the word of a leader that was stopped before this one was put', async () => {
+    const { bucket, heard, isGone } = setUp();
+    bucket.standing = 'b/0';
+    heard.silentOf = { 'b/0': 3_000, 'b/1': 1_000 };
+    expect(await isGone()).toBe(false);
+    // A successor that we cannot hear; nothing of its former life for a whole time to live.
+    heard.silentOf = { 'b/0': 2 * TTL_MS, 'b/1': TTL_MS };
+    expect(await isGone()).toBe(true);
+    // A successor as it mostly comes.
+    heard.silentOf = { 'b/0': 10, 'b/1': 1_000 };
+    expect(await isGone()).toBe(true);
   });
 
   it('not when nobody can tell', async () => {

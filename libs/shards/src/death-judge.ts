@@ -22,7 +22,8 @@ import type { MemberStore } from './shard-ports.js';
  * Two absences: one leader may have been stopped, and go on with what it knew, before it hears of the next one. The renewal
  * between them was stored by more than half of the nodes.
  *
- * Another incarnation under its id is a proof by itself: a process ends before its successor begins.
+ * Another incarnation under its id is a proof by itself: a process ends before its successor begins. But not a former one, by
+ * what was heard: that is what a leader knew which was stopped.
  */
 export interface DeathJudgeOptions {
   readonly incarnation: string;
@@ -41,8 +42,8 @@ export interface DeathJudgeOptions {
 
 /** Between two absences: one answer of a leader that knows no better is over by then. */
 export const APART_MS = 500;
-/** Who is missed is looked for all the time. One that was not may have come and gone in between. */
-const LOOKS_APART_MS = 3_000;
+/** Who is missed is looked for all the time, but a round over many that are missed takes its time at a slow broker. */
+const LEAST_FORGET_MS = 3_000;
 
 interface Absence {
   /** By the monotonic clock. */
@@ -71,11 +72,11 @@ export class DeathJudge {
     }
     if (standing !== undefined) {
       this.absences.delete(incarnation);
-      return standing !== incarnation;
+      return standing !== incarnation && !this.wasHeardAfter(incarnation, standing);
     }
     if (breaks !== this.breaks) return false;
     const absence = this.absences.get(incarnation);
-    if (absence === undefined || askedAt - absence.lookedAt > LOOKS_APART_MS) {
+    if (absence === undefined || this.isOld(absence)) {
       this.begin(incarnation);
       return false;
     }
@@ -95,12 +96,22 @@ export class DeathJudge {
     const { membership, clock } = this.options;
     const now = clock.monotonic();
     // Lives come without end, and each is missed for a while.
-    for (const [other, { lookedAt }] of this.absences) {
-      if (now - lookedAt > LOOKS_APART_MS) this.absences.delete(other);
-    }
+    for (const [other, absence] of this.absences) if (this.isOld(absence)) this.absences.delete(other);
     this.absences.set(incarnation, { since: now, lookedAt: now });
     // Who cannot judge yet will have renewed by itself before it can.
     if (membership.hasSettled) membership.renewSoon();
+  }
+
+  private wasHeardAfter(incarnation: string, standing: string): boolean {
+    const { ttlMs, view } = this.options;
+    const silentMs = view.silentMs(incarnation);
+    return silentMs < ttlMs && silentMs < view.silentMs(standing);
+  }
+
+  /** So long after a look its process may have come and gone. A key that came sooner would still be there. */
+  private isOld({ lookedAt }: Absence): boolean {
+    const { ttlMs, clock } = this.options;
+    return clock.monotonic() - lookedAt >= Math.max(LEAST_FORGET_MS, ttlMs);
   }
 
   private isProven(incarnation: string, absentMs: number): boolean {

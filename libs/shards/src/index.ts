@@ -10,7 +10,7 @@ export {
 } from './lease.js';
 export { KeyMemberStore } from './member-store.client.js';
 export { parseMember, type Member, type MemberValue } from './member.js';
-export { renewalTryMs } from './membership.js';
+export { longestTryMs, renewalTryMs } from './membership.js';
 export { ShardKeeper } from './shard-keeper.js';
 export type { LeaseStore, LeaseWrite, MemberStore, MemberWrite, ShardStart, ShardWork } from './shard-ports.js';
 export { checkSource, describeRewound, type SourceCheck } from './source-check.js';

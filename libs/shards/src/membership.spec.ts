@@ -98,6 +98,40 @@ describe('a membership', () => {
     }
   });
 
+  it('is renewed by a period from sending to sending: slow answers must not make gaps of it', async () => {
+    const { clock, store } = await joined();
+    await clock.advance(RENEW_MS); // Sent.
+    await clock.advance(RENEW_MS / 4);
+    store.last.answer();
+    await clock.advance((RENEW_MS * 3) / 4 - 1);
+    expect(store.puts).toHaveLength(2);
+    await clock.advance(1);
+    expect(store.puts).toHaveLength(3);
+  });
+
+  it('rests for half a period behind each answer, however slow', async () => {
+    const { clock, store } = await joined();
+    await clock.advance(RENEW_MS); // Sent.
+    await clock.advance(2 * RENEW_MS);
+    store.last.answer();
+    await clock.advance(RENEW_MS / 2 - 1);
+    expect(store.puts).toHaveLength(2);
+    await clock.advance(1);
+    expect(store.puts).toHaveLength(3);
+  });
+
+  it('whose answers take a second each may judge, as the bucket answers all the time', async () => {
+    const { clock, store, membership } = await joined();
+    const put = store.put.bind(store);
+    store.put = (...args) => {
+      const answer = put(...args);
+      clock.after(1_100, store.last.answer);
+      return answer;
+    };
+    await clock.advance(3 * TTL_MS);
+    expect([membership.canJudge, membership.hasSettled]).toEqual([true, true]);
+  });
+
   it('whose renewal is unclear tries again soon, until it is clear', async () => {
     const { clock, store } = await joined();
     await clock.advance(RENEW_MS);
@@ -344,6 +378,19 @@ describe('a gap between renewals that were answered', () => {
     expect(membership.hasSettled).toBe(false);
   });
 
+  it('is over so long after an answer, not after what was sent before there was a leader to answer it (L8)', async () => {
+    const { clock, store, membership } = await joined();
+    membership.interrupt();
+    await clock.advance(RENEW_MS); // Sent.
+    await clock.advance(1_500);
+    store.auto = WRITTEN;
+    store.last.answer();
+    await clock.advance(RENEW_MS - 1);
+    expect(membership.hasSettled).toBe(false);
+    await clock.advance(1);
+    expect(membership.hasSettled).toBe(true);
+  });
+
   it('is over no sooner than two tries take, with short times too', async () => {
     const { clock, store, membership } = await joined({ ttlMs: 2_000, renewMs: 400 });
     store.auto = WRITTEN;
@@ -351,6 +398,18 @@ describe('a gap between renewals that were answered', () => {
     expect(membership.hasSettled).toBe(false);
     await clock.advance(1);
     expect(membership.hasSettled).toBe(true);
+  });
+
+  it('is none while each answer takes a while, however often it renews: else a dead member was missed for ever', async () => {
+    const { clock, store, membership } = await joined({ renewMs: 100 });
+    const put = store.put.bind(store);
+    store.put = (...args) => {
+      const answer = put(...args);
+      clock.after(60, store.last.answer);
+      return answer;
+    };
+    await clock.advance(2 * TTL_MS);
+    expect([membership.canJudge, membership.hasSettled]).toEqual([true, true]);
   });
 
   it('is half a time to live at the most: else another key would end in it that was renewed in time', async () => {

@@ -18,7 +18,7 @@ import { atMostElapsedMs, certainlyElapsedMs, momentOf, type Moment } from './st
  *
  *   unbroken --answered in time--> unbroken
  *   unbroken --no renewal was answered for `gapMs`, or the connection was lost--> broken: no other member is judged
- *   broken   --answered--> unbroken, counted anew from when that renewal was sent
+ *   broken   --answered--> unbroken, counted anew from that answer
  *
  * While the bucket has no leader no key can be renewed, and each of them may expire, also of members that live. A member that
  * judged then would take live ones for dead and run their turns a second time (L8). Our own renewals go to the same leader,
@@ -50,6 +50,11 @@ const TRIES_TO_SETTLE = 2;
 /** How long one try of a renewal waits for its answer: a longer one goes on waiting when the bucket has long been back. */
 export function renewalTryMs(renewMs: number): number {
   return Math.min(750, Math.max(500, renewMs / 2));
+}
+
+/** How long a try waits at the most, for a broker that answers late: several of them fit into a time to live. */
+export function longestTryMs(ttlMs: number, renewMs: number): number {
+  return Math.max(renewalTryMs(renewMs), Math.min(5_000, ttlMs / 4));
 }
 
 export class Membership {
@@ -94,14 +99,20 @@ export class Membership {
   /** Whether the bucket has answered us for so long that every live member has had its renewal through, too. */
   get hasSettled(): boolean {
     const { ttlMs, renewMs } = this.options;
-    const triesMs = TRIES_TO_SETTLE * (renewalTryMs(renewMs) + RETRY_MS);
-    return this.hasStoodFor(Math.min(ttlMs, Math.max(renewMs, triesMs)));
+    return this.hasStoodFor(Math.min(ttlMs, Math.max(renewMs, this.triesMs)));
   }
 
-  /** So long without an answer is a gap: twice the period of renewals, and never so long that another's key ends unnoticed. */
+  /**
+   * So long without an answer is a gap: twice the period of renewals, and never so long that another's key ends unnoticed. And
+   * never so short that one lost or slow answer is one: of short periods each round trip would be, and nobody judged for ever.
+   */
   get gapMs(): number {
     const { ttlMs, renewMs } = this.options;
-    return Math.min(2 * renewMs, ttlMs / 2);
+    return Math.min(Math.max(2 * renewMs, this.triesMs), ttlMs / 2);
+  }
+
+  private get triesMs(): number {
+    return TRIES_TO_SETTLE * (renewalTryMs(this.options.renewMs) + RETRY_MS);
   }
 
   /** The connection was lost: what we did not hear of in the meantime is no proof of anything. */
@@ -149,8 +160,8 @@ export class Membership {
     }
     if (this.hasGap) this.unbrokenSince = undefined;
     this.renewed = sent;
-    // One that was sent before a break proves nothing about the time since.
-    if (breaks === this.breaks) this.unbrokenSince ??= sent;
+    // One that was sent before a break proves nothing about the time since; of others, only the answer says who is there.
+    if (breaks === this.breaks) this.unbrokenSince ??= momentOf(clock);
     return true;
   }
 
@@ -172,9 +183,12 @@ export class Membership {
   private scheduleRenewal(delayMs: number): void {
     if (this.isOver) return;
     this.cancelTimer();
-    this.cancelTimer = this.options.clock.after(delayMs, () => {
+    const { clock, renewMs } = this.options;
+    this.cancelTimer = clock.after(delayMs, () => {
+      const sentAt = clock.monotonic();
       void this.renew(false).then((isDone) => {
-        this.scheduleRenewal(isDone ? this.options.renewMs : Math.min(RETRY_MS, this.options.renewMs));
+        const restMs = Math.max(renewMs / 2, renewMs - (clock.monotonic() - sentAt));
+        this.scheduleRenewal(isDone ? restMs : Math.min(RETRY_MS, renewMs));
       });
     });
   }

@@ -354,6 +354,18 @@ describe('a broker that is away', () => {
     expect(broker.shardsOf('b/1')).toEqual(theirs);
   });
 
+  it('before we joined makes nobody dead who comes back a moment later than we: we heard of nobody in it (L8)', async () => {
+    const { clock, broker, keeper } = setUpKeeper();
+    const theirs = sharesOf('b', 'a', 'b');
+    for (const shard of theirs) broker.lease(shard, 'b/1');
+    await clock.advance(2 * TTL_MS);
+    await keeper.start();
+    await clock.advance(TTL_MS - RENEW_MS);
+    broker.join('b/1');
+    await clock.advance(2 * TTL_MS);
+    expect(broker.shardsOf('b/1')).toEqual(theirs);
+  });
+
   it('for nearly a time to live, while the connection stands, makes nobody dead whose renewal comes a moment later (L8)', async () => {
     const { clock, broker, work, keeper } = setUpKeeper();
     broker.join('b/1');

@@ -96,6 +96,8 @@ export class ShardKeeper {
   async start(): Promise<void> {
     const ready = new Promise<void>((resolve) => (this.reportReady = resolve));
     this.stopListening = this.options.leases.onWrite((shard, lease) => this.hear(shard, lease));
+    // Before that we are not told of breaks: the connection may have been away since we began to listen.
+    this.view.returned();
     await this.membership.join();
     this.after('refresh', REFRESH_MS / REFRESH_PARTS, () => this.refresh(0));
     this.beat();

@@ -9,6 +9,8 @@ export interface FaultProxy extends AsyncDisposable {
   dropFromServer(): void;
   /** From now on bytes of the client are thrown away: it sends, the broker never hears of it. */
   dropFromClient(): void;
+  /** From now on bytes of the broker come so much later: it is slow, or far away. For as long as the proxy is there. */
+  slowDown(byMs: number): void;
   /** Passes everything again. Connections that lost bytes are cut: a stream with holes is no protocol any more. */
   heal(): void;
   /** Cuts every connection; new ones are let through. */
@@ -19,12 +21,13 @@ export interface FaultProxy extends AsyncDisposable {
 /** A TCP proxy in front of a broker on 127.0.0.1, for faults that a kill cannot make: above all a lost acknowledgement. */
 export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
   const dropping = { server: false, client: false };
+  let lateMs = 0;
   const links = new Set<Link>();
   const server = createServer((client) => {
     const link: Link = { client, server: connect(targetPort, '127.0.0.1'), lostBytes: false };
     links.add(link);
-    forward(link, link.client, link.server, () => dropping.client);
-    forward(link, link.server, link.client, () => dropping.server);
+    forward(link, link.client, link.server, () => ({ isDropping: dropping.client, lateMs: 0 }));
+    forward(link, link.server, link.client, () => ({ isDropping: dropping.server, lateMs }));
     // What one side wrote before it closed still gets to the other.
     client.on('close', () => link.server.destroySoon());
     link.server.on('close', () => {
@@ -53,6 +56,7 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     url: `nats://127.0.0.1:${port}`,
     dropFromServer: () => void (dropping.server = true),
     dropFromClient: () => void (dropping.client = true),
+    slowDown: (byMs) => void (lateMs = byMs),
     heal() {
       dropping.server = dropping.client = false;
       [...links].filter((link) => link.lostBytes).forEach(cut);
@@ -74,10 +78,12 @@ function cut(link: Link): void {
   link.server.destroy();
 }
 
-function forward(link: Link, from: Socket, to: Socket, isDropping: () => boolean): void {
+function forward(link: Link, from: Socket, to: Socket, fault: () => { isDropping: boolean; lateMs: number }): void {
   from.setNoDelay(true);
   from.on('data', (bytes) => {
-    if (isDropping()) link.lostBytes = true;
+    const { isDropping, lateMs } = fault();
+    if (isDropping) link.lostBytes = true;
+    else if (lateMs > 0) setTimeout(() => to.destroyed || to.write(bytes), lateMs);
     // A receiver that is slower than the sender holds the sender back, as it would without us in between.
     else if (!to.write(bytes)) from.pause();
   });
