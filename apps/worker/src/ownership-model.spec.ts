@@ -21,8 +21,8 @@ import { ModelWorker, SHARDS, type WorkerWorld } from './ownership-worker.fixtur
  * last, fail and end. After every step the invariants hold; in the end everything is decided.
  */
 
-/** `MODEL_HISTORIES` tries more. */
-const HISTORIES = Number(process.env['MODEL_HISTORIES'] ?? 10_000);
+/** `MODEL_HISTORIES` tries more; `npm run test:long` tries 10,000. */
+const HISTORIES = Number(process.env['MODEL_HISTORIES'] ?? 2_500);
 /** The same histories each time, so that a red build is about the change; `MODEL_SEED` tries others. */
 const SEED = Number(process.env['MODEL_SEED'] ?? 1);
 const SESSIONS = ['a', 'b', 'c', 'd', 'e'];
@@ -421,5 +421,5 @@ it(`L1 L2 L3 L4 L6 L7 hold in ${HISTORIES} histories of workers that come, drain
     { numRuns: HISTORIES, seed: SEED },
   );
   // It is about takeovers, handoffs and zombies: they must have come up.
-  for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(100);
+  for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(HISTORIES / 200);
 }, 600_000);
