@@ -1,6 +1,6 @@
 const PATIENCE_MS = 2_000;
 
-/** As anybody asks a guard over HTTP. Rejects when there is no answer in time; who was asked may have done it all the same. */
+/** As any program asks a guard over HTTP. Rejects when there is no answer in time; the guard may have done it all the same. */
 export async function askGuard(
   url: string,
   path: string,

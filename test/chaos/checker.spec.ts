@@ -48,14 +48,14 @@ it.each([
   ['cut off beyond its time', { stopped: [], cutOff: [{ from: 1_500, to: 8_900 }] }],
   ['killed', { stopped: [], endedAt: 4_450 }],
   ['told to stop', { stopped: [], toldToStopAt: 1_600 }],
-] as const)('blames nobody for a turn that is called again when its process was %s (L8)', (_what, change) => {
+] as const)('blames no worker for a turn that is called again when its process was %s (L8)', (_what, change) => {
   const right = rightHistory();
   const lives = right.lives.map((life) => (life.name === STOPPED ? { ...life, ...change } : life));
   const history = { ...right, lives };
   expect(checkSecondCalls(history, bySession(history))).toEqual([]);
 });
 
-it('blames nobody for the rest of a batch of which a part was cancelled, also in the moment of its answer (L8)', () => {
+it('blames no worker for the rest of a batch of which a part was cancelled, also in the moment of its answer (L8)', () => {
   const right = rightHistory();
   const rest = [...right.calls, call(30, 'slow:7', [7, 9], 2_400, 2_410)];
   const answered = rest.map((one) => ({ ...one, isHungUp: false }));
@@ -67,7 +67,7 @@ it('blames nobody for the rest of a batch of which a part was cancelled, also in
   expect(found(answered, uncancelled)).toMatchObject([{ invariant: 'L8' }]);
 });
 
-it('blames nobody for the call of an attempt whose process was stopped before it, but for a later one of such a process (L8)', () => {
+it('blames no worker for the call of an attempt whose process was stopped before it, but for a later one of such a process (L8)', () => {
   const right = rightHistory();
   const found = (startedAt: number, attempt: number) => {
     const late = call(1, 'slow:1', [1, 3], startedAt, startedAt + 10, { life: STOPPED, attempt });
@@ -78,7 +78,7 @@ it('blames nobody for the call of an attempt whose process was stopped before it
   expect(found(10_500, 3)).toMatchObject([{ invariant: 'L8' }]);
 });
 
-it('blames nobody for an attempt after one whose time was over, by the note that counts its failure (L8)', () => {
+it('blames no worker for an attempt after one whose time was over, by the note that counts its failure (L8)', () => {
   const right = rightHistory();
   const runId = runOf('slow:10', 10);
   const calls = [
@@ -96,7 +96,7 @@ it('blames nobody for an attempt after one whose time was over, by the note that
   expect(noted({ crashes: 1 })).toMatchObject([{ invariant: 'L8' }]);
 });
 
-it('takes for dead who was cut off though its renewals were heard, and nobody else', () => {
+it('takes a worker for dead that was cut off though its renewals were heard, and no other one', () => {
   const right = rightHistory();
   const found = (cutOff: readonly Span[]) => {
     const lives = right.lives.map((life) => ({ ...life, stopped: [], cutOff, renewedAt: every(400, 0, 21_000) }));

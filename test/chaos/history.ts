@@ -99,7 +99,7 @@ export interface Approval {
   readonly at: number;
 }
 
-/** A task that somebody outside got over HTTP. */
+/** A task that a program outside got over HTTP. */
 export interface OutsideHolding {
   readonly key: string;
   readonly runId: string;
@@ -108,7 +108,7 @@ export interface OutsideHolding {
   readonly from: number;
   /** When it stopped to work, by its own clock: when it was done, or when its time had to be over. */
   readonly to: number;
-  /** After that nobody may be told that it runs; absent when a request of it had no answer. */
+  /** After that no caller may be told that it runs; absent when a request of it had no answer. */
   readonly blocksUntil: number | undefined;
 }
 

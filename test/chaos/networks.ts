@@ -19,7 +19,7 @@ interface Port extends Network {
 export type SlowLine = 'of a worker' | 'of a node';
 
 const FOLDER = '/run/netns';
-/** Nobody has it: what is sent there is lost without a word, as in a network that is cut. */
+/** No machine has it: what is sent there is lost without a word, as in a network that is cut. */
 const NOWHERE = '02:00:00:00:00:00';
 /** Latency with jitter, and loss. */
 const NETEM = 'netem delay 60ms 30ms loss 2%';

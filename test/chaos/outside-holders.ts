@@ -10,7 +10,7 @@ const RENEWALS = 3;
 /** A request that gets no answer is made again so often. */
 const TRIES = 4;
 const PAUSE_MS = [50, 200] as const;
-/** After the end of its time: somebody else has the task by then. */
+/** After the end of its time: another program has the task by then. */
 const LATE_MS = 1_500;
 
 type Holding = { -readonly [Field in keyof OutsideHolding]: OutsideHolding[Field] };
@@ -63,7 +63,7 @@ export class OutsideHolders {
     const runId = `outside-${++this.runs}`;
     const askedAt = Date.now();
     const answer = await this.ask(dice, key, 'acquire', { requestId: runId, runId, ttlMs });
-    // It may have been given to us, and then nobody works under it.
+    // It may have been given to us, and then no program works under it.
     if (answer === undefined) return;
     const { kind, token, runId: other } = answer.body;
     if (kind === 'already_running') this.answers.push({ kind, key, runId: other, askedAt: answer.sentAt });
@@ -122,7 +122,7 @@ export class OutsideHolders {
     return answer;
   }
 
-  /** Undefined: nobody knows what became of it. */
+  /** Undefined: what became of it is unknown. */
   private async ask(
     dice: Dice,
     key: string,

@@ -23,7 +23,7 @@ it.each(['short', 'default'] as const)('with %s times a pause is as long as its 
   expect(Math.max(...lasts('pause worker briefly'))).toBeLessThan(ttlMs - renewMs);
 });
 
-it('clocks jump forward and back, by less than a renewal and by more than anybody waits', () => {
+it('clocks jump forward and back, by less than a renewal and by more than any wait', () => {
   const jumps = plan(4, 'short').flatMap(({ kind, jumpMs }) => (kind.startsWith('jump clock') ? [jumpMs] : []));
   expect(new Set(jumps.map(Math.sign))).toEqual(new Set([-1, 1]));
   expect(Math.min(...jumps.map(Math.abs))).toBeLessThan(TIMES.short.renewMs);

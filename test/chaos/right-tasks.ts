@@ -17,7 +17,7 @@ export const DEPLOY = 'chaos::deploy-0';
 export const CAREFUL = 'chaos::careful-0';
 /** Held over HTTP. */
 export const OUTSIDE = 'outside::job-0';
-/** Of handlers: one does without its task when nobody can be asked, the other waits. */
+/** Of handlers: one does without its task when no guard answers, the other waits. */
 export const OPEN = 'chaos::open-report';
 export const REPORT = 'chaos::report-0';
 export const BUILD = 'main/task:24::build';

@@ -125,8 +125,8 @@ export const TASK_SABOTAGES: readonly Sabotage[] = [
         : line,
     ),
   }),
-  sabotage('G1', 'somebody outside gets a task at which another one works', outside('o-3', { from: 3_900 })),
-  sabotage('G3', 'somebody who is gone is in the way for seconds', {
+  sabotage('G1', 'a program outside gets a task at which another one works', outside('o-3', { from: 3_900 })),
+  sabotage('G3', 'a holder that is gone is in the way for seconds', {
     outsideAnswers: [{ kind: 'already_running', key: OUTSIDE, runId: 'o-2', askedAt: 5_100 }],
   }),
   sabotage('G3', 'the holding of a process that was killed ends much too late', {
@@ -134,8 +134,8 @@ export const TASK_SABOTAGES: readonly Sabotage[] = [
     ...calls(27, { life: 'worker-2#1' }),
     ...steps(DEPLOY, isOf('ended'), (step) => [{ ...step, at: 13_000 }]),
   }),
-  sabotage('G4', 'somebody outside gets a smaller token', outside('o-3', { token: 199 })),
-  sabotage('G4', 'somebody outside renews with a token of the past', {
+  sabotage('G4', 'a program outside gets a smaller token', outside('o-3', { token: 199 })),
+  sabotage('G4', 'a program outside renews with a token of the past', {
     outsideAnswers: [{ kind: 'renewed', key: OUTSIDE, runId: 'o-1', token: 200, askedAt: 2_100 }],
   }),
 ];

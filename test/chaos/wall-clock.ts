@@ -42,7 +42,7 @@ export class WallClock {
   }
 
   private set(shiftMs: number): void {
-    // By a rename, so that nobody reads half of a number.
+    // By a rename, so that no process reads half of a number.
     writeFileSync(`${this.file}.new`, String(shiftMs));
     renameSync(`${this.file}.new`, this.file);
     this.shifts.push({ at: Date.now(), shiftMs });

@@ -10,7 +10,7 @@ afterEach(expectNothingLeft);
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 21);
 const SESSIONS = 48;
-/** A worker's time to live, by default, and what a takeover may take beside it: whoever is judged at all is judged by then. */
+/** A worker's time to live, by default, and what a takeover may take beside it: a worker that is judged at all is judged by then. */
 const JUDGED_WITHIN_MS = 12_000;
 /** Long enough for another leader; then the one that was stopped goes on as if it were one still. */
 const STOPPED_MS = 9_000;
@@ -73,7 +73,7 @@ it(`no turn is called again in ${ROUNDS} elections of the members’ bucket (L8)
   const { broker, api, listed } = cluster;
   const incarnations = (await listed()).map(({ incarnation }) => incarnation).toSorted();
   load.begin(api, SESSIONS);
-  // Who has not stood for a whole time to live judges nobody, and nothing would be seen.
+  // A worker that has not stood for a whole time to live judges no other one, and nothing would be seen.
   const beganAt = performance.now();
   await until('all may judge', () => performance.now() - beganAt > JUDGED_WITHIN_MS && load.running >= SESSIONS / 2);
   const url = broker.nodes[1]?.url ?? '';

@@ -69,7 +69,7 @@ it('what one process writes down the others know, and one that starts later too'
   expect(one.ids.deadSeqOf(names.sessionTokens('main', 't'), 'm')).toBe(0);
 });
 
-it('the last dead message counts, whoever writes first', async () => {
+it('the last dead message counts, whichever ingress writes first', async () => {
   const one = await setUp();
   const other = await setUp(one.bucket);
   await Promise.all([one.ids.remember(key, 'm', 9), other.ids.remember(key, 'm', 5)]);

@@ -39,7 +39,7 @@ const runInWork = z.object({
   quarantined: z.literal(true).optional(),
   /** Not before this time (ms since the epoch, by the clock of the worker that wrote it) may the next attempt start. */
   notBefore: z.number().optional(),
-  /** How long that was when it was written - ms: by no other clock is it more. Absent = nobody said it. */
+  /** How long that was when it was written - ms: by no other clock is it more. Absent = it was not said. */
   waitMs: z.number().nonnegative().optional(),
   /** Since when (ms since the epoch) the run is put off by "later" without an attempt in between. */
   laterSince: z.number().optional(),

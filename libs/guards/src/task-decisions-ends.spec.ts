@@ -23,7 +23,7 @@ describe('a success', () => {
     expect(acquire(KEY, ended, request('r2'), NOW).answer.kind).toBe('acquired');
   });
 
-  it('is told to nobody else who does not ask for it, also by a guard whose clock is behind that of the one that wrote it (G1)', () => {
+  it('is told to no other run that does not ask for it, also by a guard whose clock is behind that of the one that wrote it (G1)', () => {
     expect(acquire(KEY, ended, request('r2', { doneForMs: 0 }), NOW - 300).answer.kind).toBe('acquired');
     expect(acquire(KEY, ended, request('r2'), NOW - 300).answer.kind).toBe('acquired');
   });

@@ -342,7 +342,7 @@ describe('guards whose answers go missing', () => {
             continue;
           }
           expect(next.token).toBe(former?.token);
-          // Whoever asks next has it written down, also with a token of a former holding.
+          // The guard writes it down at the next request, also at one with a token of a former holding.
           if (next.state === 'failed' && model.wasReportedBefore({ ...one, step: one.step + 1 })) {
             seen.set('reported', (seen.get('reported') ?? 0) + 1);
             continue;

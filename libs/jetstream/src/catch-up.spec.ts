@@ -117,7 +117,7 @@ it('a consumer that counts what it has delivered among what is to come is found 
   expect(leader.asked).toEqual(['end', 'next 6']);
 });
 
-it('nobody is asked behind each message of a long backlog, only for its end', async () => {
+it('the leader is asked for the end of a long backlog, and not behind each of its messages', async () => {
   const { leader, catchUp, told } = setUp(1_000, [1_000]);
   catchUp.open(0);
   for (let seq = 1; seq < 900; seq++) {

@@ -27,7 +27,7 @@ export class FreshnessWitness {
     }
   }
 
-  /** It has no message any more, or whoever was asked is behind. */
+  /** It has no message any more, or the replica that was asked is behind. */
   forget(): void {
     this.known = undefined;
   }

@@ -72,7 +72,7 @@ it('a read in several answers is as old as the oldest of them', async () => {
   ]);
 });
 
-it('of a read whose second answer finds nothing nobody knows how old it is: another replica has given it', async () => {
+it('of a read whose second answer finds nothing the age is unknown: another replica has given it', async () => {
   const { reader } = brokerOf([[found('a', 90), endOfPage(1, 100)], [NOTHING]], {});
   expect((await reader.lastPerSubject('S', ['a', 'b'])).upToSeq).toBeUndefined();
 });

@@ -3,7 +3,7 @@ import { cursorAfter } from './lane-cursor.js';
 import type { Lane } from './lane.js';
 
 /**
- * Keeps the holes of a session's cursor within their bound (`MAX_DONE_RANGES`), whoever decides: what is decided before what
+ * Keeps the holes of a session's cursor within their bound (`MAX_DONE_RANGES`), with every decision: what is decided before what
  * came earlier is one more of them. What runs, or has run and comes again, will be decided too, and has its room kept. At the
  * bound only what makes no hole more is decided: the oldest message, mostly, and the others wait for it.
  */

@@ -249,7 +249,7 @@ it('a number that comes after its lane went on without it is late at the next ow
     isRecovery: false,
     from: { ...from, read: 0, open: [] },
   });
-  // Number 2 came while the turn ran at A, 3 while nobody read.
+  // Number 2 came while the turn ran at A, 3 while no worker read.
   await b.send(2, { sequence: 1, thread: 'a' });
   await b.send(3, { sequence: 4, thread: 'a' });
   await b.send(4, { sequence: 2, thread: 'b' });

@@ -47,7 +47,7 @@ export const moves = (...kinds: ('hand over' | 'crash' | 'lose' | 'end a holder'
 const clocks = fc.record({
   /** How far the wall clock of each process is ahead at first. */
   skewsMs: fc.array(skewMs, { minLength: 1, maxLength: 4 }),
-  /** Somebody sets the clock of a process. */
+  /** The clock of a process is set. */
   jumps: fc.array(fc.record({ atMs, process: fc.nat({ max: 3 }), byMs: skewMs }), { maxLength: 6 }),
 });
 type Clocks = typeof clocks extends fc.Arbitrary<infer T> ? T : never;

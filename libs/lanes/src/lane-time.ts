@@ -1,6 +1,6 @@
 import type { Clock } from '#contracts';
 
-/** Two readings of two clocks differ by less than this; what is more is somebody who sets one, or a machine that slept. */
+/** Two readings of two clocks differ by less than this; what is more is a clock that was set, or a machine that slept. */
 const JUMP_MS = 10;
 
 /**

@@ -35,7 +35,7 @@ export class TurnEndings {
     log.warn({ runId: batch.runId, attempt, error: error.name, notBefore }, 'turn failed and runs again');
     const later = laterSince === undefined ? {} : { laterSince };
     const { laterSince: _former, ...former } = runOf(batch);
-    // A handler that is still at work goes on with what it holds: nobody else may have that.
+    // A handler that is still at work goes on with what it holds: no other run may have that.
     const all = isLeaked ? [] : (turns.tasks?.heldTasks(batch.runId) ?? []);
     const tasks = heldWithinRecord(all, run.lane.head, batch.runId);
     if (tasks.length < all.length)
@@ -76,7 +76,7 @@ export class TurnEndings {
     return result;
   }
 
-  /** The attempt was cut: the next one waits for nobody, and counts no crash. */
+  /** The attempt was cut: the next one begins at once, and counts no crash. */
   handBack(run: LaneRun, batch: Batch): Promise<WriteResult> {
     return this.writer.again(run, nextAttempt(batch));
   }

@@ -63,7 +63,7 @@ describe('a process is dead (L8)', () => {
     expect(await isGone()).toBe(true);
   });
 
-  it('not by an absence of long ago: it may have come and gone since, and nobody looked', async () => {
+  it('not by an absence of long ago: it may have come and gone since, between two looks', async () => {
     const { isGone, membership, renewedAfter } = setUp();
     await isGone();
     await renewedAfter(TTL_MS);
@@ -144,7 +144,7 @@ describe('a process is dead (L8)', () => {
     expect(await isGone()).toBe(true);
   });
 
-  it('not when nobody can tell', async () => {
+  it('not when the broker cannot tell', async () => {
     const { bucket, isGone, renewedAfter } = setUp();
     await isGone();
     await renewedAfter(APART_MS);
@@ -188,7 +188,7 @@ describe('what must be known beside two absences', () => {
     expect(await isGone()).toBe(true);
   });
 
-  it('keeps nothing of lives that nobody looks for any more', async () => {
+  it('keeps nothing of lives that are not looked for any more', async () => {
     const { judge, renewedAfter } = setUp();
     for (let life = 0; life < 50; life++) await judge.isGone(`c/${life}`);
     await renewedAfter(TTL_MS);

@@ -7,14 +7,14 @@ import type { MemberStore } from './shard-ports.js';
  * what this process must have seen before it may say so is written here, and nowhere else.
  *
  *   unknown --its key is not there, by the leader--> absent: a renewal of our own is sent
- *   absent  --its key is there, or nobody has looked for a while--> unknown
+ *   absent  --its key is there, or it was not looked for in a while--> unknown
  *   absent  --our connection was lost--> unknown
  *   absent  --its key is not there again, `APART_MS` later, and that renewal was answered--> dead, if one of these holds
  *
  *   a. It was silent for a whole time to live while our connection stood, and the bucket has answered us for as long as every
  *      live member needs to get a renewal through. Renewals are heard as they are published, whether a leader is there to
  *      store them or not: an election of the bucket's leader silences no live process, so this needs no more patience.
- *   b. The bucket has answered us for a whole time to live, so the key of whoever renewed it would be there; and nothing was
+ *   b. The bucket has answered us for a whole time to live, so a key that was renewed would be there; and nothing was
  *      heard of it lately.
  *   c. It is heard of, but its key stays away for a whole time to live in which the bucket answered us: it is cut off from the
  *      leader alone, and has stopped beginning turns by its own clock (L4). Without an end to that its sessions wait for ever.

@@ -49,7 +49,7 @@ export class KeyLeaseStore implements LeaseStore {
       // Something that is no lease may be one of a newer version, whose owner works on the shard.
       if (found !== undefined && found.lease === undefined && (expected > 0 || found.isUnreadable))
         return { kind: 'conflict', found: undefined };
-      // Removed by hand: nobody owns it.
+      // Removed by hand: it has no owner.
       const isNobodys = found !== undefined && found.lease === undefined && found.revision !== base;
       if (isNobodys) base = found.revision;
       else await delay(RETRY_MS);

@@ -194,7 +194,7 @@ describe('a source', () => {
 });
 
 describe('what stands under a shard and is no lease', () => {
-  it('is told once, is nobody’s word that the shard is free, and is over when it is gone or a lease again', async () => {
+  it('is told once, is no word that the shard is free, and is over when it is gone or a lease again', async () => {
     const { store, unreadable, view } = setUp([3, stored(7, 'b/1')]);
     const read = async (...found: [number, number][]): Promise<void> => {
       store.unreadable = found;

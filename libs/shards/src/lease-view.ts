@@ -15,7 +15,7 @@ export interface LeaseViewOptions {
  * Who owns what, and whether the source still has what the leases say it had: as far as this process has read, and
  * written itself. What it does by this picture is a compare-and-set, so an old one costs a refusal and no more.
  *
- * A shard whose lease cannot be read is not one that nobody owns: its owner may be of a newer version, and what that began
+ * A shard whose lease cannot be read is not one without an owner: its owner may be of a newer version, and what that began
  * and holds is in the lease. It is left alone until what stands there is a lease, or was removed by an operator.
  */
 export class LeaseView {

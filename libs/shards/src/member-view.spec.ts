@@ -171,7 +171,7 @@ describe('the silence of a process', () => {
     expect([view.silentMs('a/1'), view.silentMs('a/2')]).toEqual([TTL_MS + 300, 300]);
   });
 
-  it('is no longer than we have listened, whoever was never heard of', async () => {
+  it('is no longer than we have listened, also of a process that was never heard of', async () => {
     const { clock, view } = setUp();
     await clock.advance(700);
     expect(view.silentMs('b/1')).toBe(700);

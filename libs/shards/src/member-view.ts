@@ -28,7 +28,7 @@ export class MemberView {
     this.listeningSince = clock.monotonic();
   }
 
-  /** The connection was lost: from now on nobody can be heard. */
+  /** The connection was lost: from now on no process can be heard. */
   interrupt(): void {
     this.listeningSince = undefined;
   }

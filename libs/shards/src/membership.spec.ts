@@ -321,7 +321,7 @@ describe('the absence of another may be taken for its end', () => {
 });
 
 describe('a gap between renewals that were answered', () => {
-  it('of twice their period judges nobody, though the membership stands (L8)', async () => {
+  it('of twice their period judges no other member, though the membership stands (L8)', async () => {
     const { clock, store, membership } = await joined();
     store.auto = WRITTEN;
     await clock.advance(2 * TTL_MS); // Renewed at this moment.

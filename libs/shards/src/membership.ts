@@ -91,7 +91,7 @@ export class Membership {
     return !this.isOver && this.renewed !== undefined && atMostElapsedMs(this.renewed, clock) < ttlMs - marginMs;
   }
 
-  /** Whether the bucket has answered us for one whole time to live: it would have kept the key of whoever renewed it. */
+  /** Whether the bucket has answered us for one whole time to live: it would have kept every key that was renewed. */
   get canJudge(): boolean {
     return this.hasStoodFor(this.options.ttlMs);
   }
@@ -104,7 +104,7 @@ export class Membership {
 
   /**
    * So long without an answer is a gap: twice the period of renewals, and never so long that another's key ends unnoticed. And
-   * never so short that one lost or slow answer is one: of short periods each round trip would be, and nobody judged for ever.
+   * never so short that one lost or slow answer is one: of short periods each round trip would be, and no death would ever be judged.
    */
   get gapMs(): number {
     const { ttlMs, renewMs } = this.options;
@@ -165,7 +165,7 @@ export class Membership {
     return true;
   }
 
-  /** By the monotonic clock alone: whoever sets the other one neither makes a gap nor hides one. */
+  /** By the monotonic clock alone: setting the other one neither makes a gap nor hides one. */
   private get hasGap(): boolean {
     return this.renewed === undefined || certainlyElapsedMs(this.renewed, this.options.clock) > this.gapMs;
   }

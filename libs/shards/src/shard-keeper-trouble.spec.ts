@@ -354,7 +354,7 @@ describe('a broker that is away', () => {
     expect(broker.shardsOf('b/1')).toEqual(theirs);
   });
 
-  it('before we joined makes nobody dead who comes back a moment later than we: we heard of nobody in it (L8)', async () => {
+  it('before we joined makes no member dead that comes back a moment later than we: we heard of none in it (L8)', async () => {
     const { clock, broker, keeper } = setUpKeeper();
     const theirs = sharesOf('b', 'a', 'b');
     for (const shard of theirs) broker.lease(shard, 'b/1');
@@ -366,7 +366,7 @@ describe('a broker that is away', () => {
     expect(broker.shardsOf('b/1')).toEqual(theirs);
   });
 
-  it('for nearly a time to live, while the connection stands, makes nobody dead whose renewal comes a moment later (L8)', async () => {
+  it('for nearly a time to live, while the connection stands, makes no member dead whose renewal comes a moment later (L8)', async () => {
     const { clock, broker, work, keeper } = setUpKeeper();
     broker.join('b/1');
     for (const shard of sharesOf('b', 'a', 'b')) broker.lease(shard, 'b/1');

@@ -89,7 +89,7 @@ async function openStage(cluster: TestBrokerCluster, ttlMs: number): Promise<Sta
   return {
     async failOver(victim) {
       await untilShared();
-      // Who has not itself stood for a whole time to live judges nobody.
+      // A worker that has not itself stood for a whole time to live judges no other one.
       const sharedAt = performance.now();
       await until('all may judge', () => performance.now() - sharedAt > ttlMs + membership.renewMs, {
         timeoutMs: 3 * ttlMs,

@@ -23,7 +23,7 @@ export function checkResults({ session, records, calls }: SessionHistory): Viola
       const n = Number(text.replace('call ', ''));
       const call = byNumber.get(n);
       const isHands = kindOf(session) === 'hands';
-      // Its task was another's, and nobody was called. What a former attempt did under its task is not done again.
+      // Its task was another's, and the agent was not called. What a former attempt did under its task is not done again.
       const isWithout = isHands && CONFLICTS.has(text);
       const isWrong = call?.runId !== record.runId || (call.attempt !== record.attempt && !isHands);
       if (isWrong && !isWithout) {

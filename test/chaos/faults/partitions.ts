@@ -14,7 +14,7 @@ const bothWays = (one: string, other: string): Cut[] => [
   [other, one],
 ];
 
-/** What a network does to nodes of the broker and to workers. Nobody is told: connections stand, and nothing comes. */
+/** What a network does to nodes of the broker and to workers. No process is told: connections stand, and nothing comes. */
 export const PARTITIONS = {
   'part broker from the others': async (targets, { target, lastsMs }) =>
     part(

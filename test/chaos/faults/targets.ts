@@ -20,7 +20,7 @@ export function seatOf(seats: readonly Seat[], { target }: Pick<PlannedFault, 't
 }
 
 export function lifeOf({ current, role, target }: Seat): Life {
-  if (current === undefined) throw new Error(`nobody sits at ${role} ${target}`);
+  if (current === undefined) throw new Error(`no process sits at ${role} ${target}`);
   return current;
 }
 
