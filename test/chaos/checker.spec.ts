@@ -1,10 +1,13 @@
 import { expect, it } from 'vitest';
 import { checkHistory } from './check-history.js';
+import { checkLateCalls } from './checks/late-calls.js';
+import { checkOutsideHolders } from './checks/outside-holders.js';
 import { checkSecondCalls } from './checks/second-calls.js';
+import { checkTaskCalls } from './checks/task-calls.js';
 import { checkTaskTokens } from './checks/task-tokens.js';
 import type { Call, Span, TaskLine } from './history.js';
 import { call, every, HEAD, line, rightHistory, runOf, STOPPED } from './right-history.js';
-import { rightTaskHistory } from './right-tasks.js';
+import { OPEN, rightTaskHistory } from './right-tasks.js';
 import { SABOTAGES } from './sabotage.js';
 import { TASK_SABOTAGES } from './sabotage-tasks.js';
 import { bySession } from './session-history.js';
@@ -106,6 +109,55 @@ it('takes a worker for dead that was cut off though its renewals were heard, and
   // It was over long before the other took its turn.
   const blamed = found([{ from: 200, to: 500 }]).map(({ invariant }) => invariant);
   expect(blamed).toEqual(['L1', 'L1', 'L8']);
+});
+
+it('blames no worker that began when it was back, a moment before its renewal was heard here (L4)', () => {
+  const right = rightHistory();
+  const backAt = 8_950;
+  const found = (at: number) =>
+    checkLateCalls({
+      ...right,
+      starts: [{ runId: runOf('probe:4', 4), attempt: 1, incarnation: 'worker-0/1', at }],
+      calls: [call(40, 'probe:4', [4], at + 2, at + 3, { life: STOPPED })],
+    });
+  expect(found(backAt - 20)).toEqual([]);
+  expect(found(backAt - 40)).toMatchObject([{ invariant: 'L4' }]);
+});
+
+it('blames no program outside whose task an operator ended before it was seen with its token (G1)', () => {
+  const key = 'outside::job-1';
+  const holding = (runId: string, token: number, from: number, to: number) => ({
+    key,
+    runId,
+    token,
+    from,
+    to,
+    blocksUntil: to,
+  });
+  const outside = [holding('o-1', 10, 1_000, 2_000), holding('o-2', 11, 1_200, 2_200)];
+  const acquired = { key, what: 'acquired' as const, at: 1_000, runId: 'o-1' };
+  const ended = { key, what: 'ended' as const, at: 1_100, runId: 'o-1', by: OPERATOR };
+  const found = (tasks: TaskLine[]) => {
+    const history = { ...rightHistory(), outside, tasks };
+    return checkOutsideHolders(history, holdingsOf(history));
+  };
+  expect(found([acquired, ended])).toEqual([]);
+  expect(found([acquired])).toMatchObject([{ invariant: 'G1' }]);
+});
+
+it('blames no holder of an open task that went on while no guard answered it (G1)', () => {
+  const right = rightTaskHistory();
+  const key = OPEN;
+  const calls = [
+    call(50, 'hands:30', [30], 2_010, 2_900, { task: { key, token: 10 } }),
+    call(51, 'hands:30', [30], 2_500, 2_950, { attempt: 2, task: { key, token: 11 } }),
+  ];
+  const found = (faults: typeof right.faults) => {
+    const history = { ...right, calls, faults };
+    return checkTaskCalls(history, holdingsOf(history));
+  };
+  expect(found([{ kind: 'cut worker off', target: 'worker-0', from: 2_020, to: 2_900 }])).toEqual([]);
+  expect(found([])).toMatchObject([{ invariant: 'G1' }]);
 });
 
 it('has a sabotage for every invariant', () => {

@@ -14,6 +14,8 @@ export interface Memberships {
 }
 
 const TOLD_TTLS = 4;
+/** A renewal is heard here a moment after it was sent: when a worker that was cut off is back, it may have begun before that. */
+const HEARD_LATE_MS = 30;
 
 export function membershipsOf({ lives, ttlMs, renewMs, blind }: History): Memberships {
   // The renewals around it may be seen late, and the first of others after an outage not at all.
@@ -49,7 +51,7 @@ export function membershipsOf({ lives, ttlMs, renewMs, blind }: History): Member
       return [`its renewals ${lately(life)}`, ...others.map((other) => `${other.name} ${lately(other)}`)].join('; ');
     },
     lapsedFor(life, time) {
-      const renewed = life.renewedAt.findLast((at) => at <= time);
+      const renewed = life.renewedAt.findLast((at) => at <= time + HEARD_LATE_MS);
       if (renewed === undefined) return 0;
       const isBlind = blind.some(({ from, to }) => from <= time && to + renewMs >= renewed);
       return isBlind ? 0 : time - renewed - ttlMs;

@@ -41,7 +41,15 @@ export function checkOutsideHolders(history: History, holdings: Holdings): Viola
   return found;
 }
 
-function isEnded({ key, token }: OutsideHolding, time: number, holdings: Holdings, guardClocksMs: number): boolean {
-  const holding = holdings.get(key)?.find((one) => one.token === token);
+function isEnded(
+  { key, token, runId }: OutsideHolding,
+  time: number,
+  holdings: Holdings,
+  guardClocksMs: number,
+): boolean {
+  const own = holdings.get(key) ?? [];
+  // One that an operator ended at once was never seen with its token; each outside program holds a task once under a run.
+  const holding =
+    own.find((one) => one.token === token) ?? own.find((one) => one.token === undefined && one.runId === runId);
   return holding !== undefined && isTakenAway(holding, time, guardClocksMs);
 }

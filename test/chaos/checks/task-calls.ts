@@ -33,10 +33,10 @@ export function checkTaskCalls(history: History, holdings: Holdings): Violation[
 }
 
 /** A task that was wanted and is not there, or the other way round. */
-function unguarded({ inbox, calls, faults }: History): Violation[] {
+function unguarded(history: History): Violation[] {
+  const { inbox, calls } = history;
   const lines = new Map(inbox.map((line) => [line.seq, line]));
-  const isTroubled = (time: number): boolean =>
-    faults.some(({ from, to }) => from <= time && time <= to + GUARD_HEALED_MS);
+  const isTroubled = troublesOf(history);
   return calls.flatMap(({ n, session, messages, task, startedAt }): Violation[] => {
     const wanted = messages.map(({ seq }) => lines.get(seq)).find((line) => line?.task !== undefined);
     const mayDoWithout = wanted?.mayBeUnguarded === true && task === undefined && isTroubled(startedAt);
@@ -48,11 +48,15 @@ function unguarded({ inbox, calls, faults }: History): Violation[] {
   });
 }
 
+function troublesOf({ faults }: History): (time: number) => boolean {
+  return (time) => faults.some(({ from, to }) => from <= time && time <= to + GUARD_HEALED_MS);
+}
+
 /** Whether two calls about a task may overlap: the former holding is over, and its process could not know. */
-function excusesOf(
-  { lives, guardClocksMs }: History,
-  holdings: Holdings,
-): (key: string, call: Call, later: Call) => boolean {
+function excusesOf(history: History, holdings: Holdings): (key: string, call: Call, later: Call) => boolean {
+  const { lives, guardClocksMs, inbox } = history;
+  const isTroubled = troublesOf(history);
+  const open = new Set(inbox.flatMap(({ seq, mayBeUnguarded }) => (mayBeUnguarded === true ? [seq] : [])));
   const byName = new Map(lives.map((life) => [life.name, life]));
   const isGone = (life: LifeLine, time: number): boolean => life.endedAt !== undefined && life.endedAt <= time;
   return (key, call, later) => {
@@ -61,6 +65,8 @@ function excusesOf(
     const old = (call.task?.token ?? 0) < (later.task?.token ?? 0) ? call : later;
     const life = byName.get(old.life);
     const time = later.startedAt;
+    // A holder of an open task goes on when no guard answers it, though another worker may get the task then.
+    if (old === call && old.messages.some(({ seq }) => open.has(seq)) && isTroubled(time)) return true;
     if (life !== undefined && (isGone(life, time) || wasJustStopped(life, time))) return true;
     const holding = holdings.get(key)?.find(({ token }) => token === old.task?.token);
     return holding !== undefined && isTakenAway(holding, time, guardClocksMs);
