@@ -160,6 +160,20 @@ it('blames no holder of an open task that went on while no guard answered it (G1
   expect(found([])).toMatchObject([{ invariant: 'G1' }]);
 });
 
+it('blames no worker for a request that came when its turn was over, but for one that came before (L1, L8)', () => {
+  const right = rightHistory();
+  const runId = runOf('slow:10', 10);
+  const [former] = right.calls.filter(({ session }) => session === 'slow:10');
+  const recordedAt = right.records.find(({ record }) => record.kind === 'turn' && record.runId === runId)?.at ?? 0;
+  const found = (startedAt: number, isHungUp: boolean) => {
+    const late = call(60, 'slow:10', [10], startedAt, startedAt + 1, { isHungUp, attempt: former?.attempt ?? 1 });
+    return checkSecondCalls(right, bySession({ ...right, calls: [...right.calls, late] }));
+  };
+  expect(found(recordedAt + 10, true)).toEqual([]);
+  expect(found(recordedAt + 10, false)).toMatchObject([{ invariant: 'L8' }]);
+  expect(found(recordedAt - 1, true)).toMatchObject([{ invariant: 'L8' }]);
+});
+
 it('has a sabotage for every invariant', () => {
   const broken = new Set(ALL.map(({ breaks }) => breaks));
   expect(broken).toEqual(new Set(['L1', 'L2', 'L3', 'L4', 'L5', 'L6', 'L7', 'L8', 'G1', 'G2', 'G3', 'G4', 'alive']));

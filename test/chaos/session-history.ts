@@ -21,6 +21,24 @@ export function bySession(history: Pick<History, 'inbox' | 'records' | 'calls'>)
   }));
 }
 
+/** The agent hears of both in one go: of the request, and that its caller has gone. */
+const AT_ONCE_MS = 10;
+
+/**
+ * Its caller had hung up before the agent heard of the request, and its attempt was on record by then: on a busy machine a request
+ * on another connection overtakes it. Nothing ran.
+ */
+export function wasOverOnArrival(
+  { runId, attempt, isHungUp, startedAt, endedAt }: Call,
+  records: readonly RecordLine[],
+): boolean {
+  if (!isHungUp || endedAt - startedAt > AT_ONCE_MS) return false;
+  return records.some(
+    ({ record, at: recordedAt }) =>
+      record.kind === 'turn' && record.runId === runId && record.attempt === attempt && recordedAt < startedAt,
+  );
+}
+
 /** Where a record stands, for people. */
 export function at({ seq, session, record }: RecordLine): string {
   return `record ${seq} of ${session} (${record.kind} of ${record.worker})`;

@@ -1,7 +1,7 @@
 import type { Call, History, RecordLine, Violation } from '../history.js';
 import { lossesOf, type Losses } from '../losses.js';
 import { wasJustStopped } from '../memberships.js';
-import type { SessionHistory } from '../session-history.js';
+import { wasOverOnArrival, type SessionHistory } from '../session-history.js';
 
 /** A handler that was stopped in its turn may have to hear of a guard first, or to hear of none, before it makes its call. */
 const GUARD_ASKED_MS = 3_000;
@@ -52,7 +52,7 @@ export function secondCalls(
       const others = [...formers].filter(({ life }) => life !== call.life);
       const isOlder = others.some(({ runId, attempt }) => runId === call.runId && attempt > call.attempt);
       const isBehind = others.length > 0 && isLate(call, isOlder ? GUARD_ASKED_MS : undefined);
-      if (isBehind) continue;
+      if (isBehind || wasOverOnArrival(call, records)) continue;
       for (const { seq } of call.messages) lastOf.set(seq, call);
       for (const former of formers) {
         const cause = causeOf(former, call, records, isLost, isLate);

@@ -1,7 +1,7 @@
 import { beginningsOf } from '../beginnings.js';
 import type { Call, History, LifeLine, Violation } from '../history.js';
 import { membershipsOf, wasJustStopped, type Memberships } from '../memberships.js';
-import type { SessionHistory } from '../session-history.js';
+import { wasOverOnArrival, type SessionHistory } from '../session-history.js';
 import { isConcurrent } from '../sessions.js';
 
 /** The agent sees that its caller has hung up a moment after the next call may come. */
@@ -13,7 +13,8 @@ export function checkSerialCalls(history: History, sessions: readonly SessionHis
   const isExcused = excusesOf(history, memberships);
   const lives = new Map(history.lives.map((life) => [life.name, life]));
   const found: Violation[] = [];
-  for (const { session, calls } of sessions) {
+  for (const { session, calls: all, records } of sessions) {
+    const calls = all.filter((call) => !wasOverOnArrival(call, records));
     calls.forEach((call, i) => {
       for (const later of calls.slice(i + 1)) {
         if (later.startedAt >= call.endedAt) break;
