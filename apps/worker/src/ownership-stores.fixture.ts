@@ -44,6 +44,9 @@ export class ModelMembers implements MemberStore {
     }
   }
 
+  /** The model's broker forgets no time to live. */
+  async removeStale(): Promise<void> {}
+
   async remove(id: string): Promise<void> {
     const { broker } = this.host.world;
     const incarnation = broker.member(id)?.value.incarnation ?? '';

@@ -91,6 +91,11 @@ export class ManualMembers implements MemberStore {
     return Promise.resolve();
   }
 
+  removeStale(id: string, revision: number): Promise<void> {
+    this.removed.push(`${id}@${revision}`);
+    return Promise.resolve();
+  }
+
   onWrite(listener: (id: string, value: MemberValue | undefined) => void): () => void {
     this.listeners.add(listener);
     return () => void this.listeners.delete(listener);

@@ -14,9 +14,9 @@ export class KeyMemberStore implements MemberStore {
 
   async readAll(): Promise<readonly Member[]> {
     const entries = await this.bucket.readMany([`${this.prefix}*`]);
-    return entries.flatMap(({ key, value }) => {
+    return entries.flatMap(({ key, value, revision }) => {
       const member = parseMember(value ?? '');
-      return member === undefined ? [] : [{ id: key.slice(this.prefix.length), value: member }];
+      return member === undefined ? [] : [{ id: key.slice(this.prefix.length), value: member, revision }];
     });
   }
 
@@ -44,6 +44,11 @@ export class KeyMemberStore implements MemberStore {
 
   async remove(id: string): Promise<void> {
     await this.bucket.remove(this.prefix + id, this.revision);
+  }
+
+  async removeStale(id: string, revision: number): Promise<void> {
+    // Refused when its process has renewed it: the revision is another one then.
+    await this.bucket.remove(this.prefix + id, revision).catch(() => {});
   }
 
   onWrite(listener: (id: string, value: MemberValue | undefined) => void): () => void {

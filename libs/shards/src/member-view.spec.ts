@@ -57,6 +57,33 @@ describe('a view of the members', () => {
   });
 });
 
+describe('a key that the broker should have removed', () => {
+  const at = (incarnation: string, revision: number) => ({ ...member(incarnation), revision });
+
+  it('is removed when it was the last write for three times to live, and its member takes no shards', async () => {
+    const { clock, store, view } = setUp();
+    for (const round of [1, 2, 3, 4]) {
+      // The one renews, the other is dead.
+      store.stored = [at('alive/1', 10 + round), at('dead/1', 5)];
+      await view.refresh();
+      await view.removeStale();
+      if (round < 4) await clock.advance(TTL_MS);
+    }
+    expect([store.removed, view.assignable, view.seems('dead/1')]).toEqual([['dead@5'], ['alive'], false]);
+  });
+
+  it('stays when it was written again since, and when its revision is not told', async () => {
+    const { clock, store, view } = setUp();
+    store.stored = [at('a/1', 5), member('b/1')];
+    await view.refresh();
+    await clock.advance(3 * TTL_MS);
+    store.stored = [at('a/1', 6), member('b/1')];
+    await view.refresh();
+    await view.removeStale();
+    expect([store.removed, view.assignable]).toEqual([[], ['a', 'b']]);
+  });
+});
+
 describe('what a view hears', () => {
   it('counts at once: who comes, drains, begins anew or goes, and each is told', async () => {
     const { store, heard, view } = setUp('a/1');

@@ -9,8 +9,13 @@ import type { MemberStore } from './shard-ports.js';
  * That a process was heard of is certain. That it was not is worth as much as our listening: `silentMs` counts no time before
  * the last break of our connection, and is never a proof without the word of the leader.
  */
+/** Beyond what a renewal may be late, and what the broker needs to remove a key. */
+const STALE_TTLS = 3;
+
 export class MemberView {
-  private members = new Map<string, Member>();
+  private members = new Map<string, Pick<Member, 'id' | 'value'>>();
+  /** The last write that was read under each id, and since when it was the last one. */
+  private lastWrites = new Map<string, { readonly revision: number; readonly since: number }>();
   private readonly heardAt = new Map<string, number>();
   /** By incarnation; kept beyond the end of its key, which an election of the bucket's leader may bring about. */
   private readonly lifeSigns = new Map<string, number>();
@@ -23,6 +28,8 @@ export class MemberView {
     private readonly clock: Clock,
     /** Somebody came, went, drains, or began anew. */
     private readonly onChange: () => void,
+    /** A key is removed that the broker should have removed. */
+    private readonly onStale: (id: string) => void = () => {},
   ) {
     this.stopListening = store.onWrite((id, value) => this.hear(id, value));
     this.listeningSince = clock.monotonic();
@@ -51,6 +58,30 @@ export class MemberView {
     for (const id of [...this.heardAt.keys()]) if (!this.members.has(id)) this.heardAt.delete(id);
     for (const { id } of members) if (!this.heardAt.has(id)) this.heardAt.set(id, this.clock.monotonic());
     this.forgetSilent();
+    this.lastWrites = new Map(
+      members.flatMap(({ id, revision }) => {
+        if (revision === undefined) return [];
+        const known = this.lastWrites.get(id);
+        return [[id, known?.revision === revision ? known : { revision, since: this.clock.monotonic() }] as const];
+      }),
+    );
+  }
+
+  /**
+   * Removes keys that the broker should have removed: it may forget the times to live of what it stored (nats-server 2.15.1 after a full
+   * disk). A member that is dead and whose key stays would be given shards for ever. To be called only when the bucket has
+   * answered for a whole time to live: a member that lives has renewed its key by then.
+   */
+  async removeStale(): Promise<void> {
+    const now = this.clock.monotonic();
+    for (const [id, { revision, since }] of this.lastWrites) {
+      if (now - since < STALE_TTLS * this.ttlMs || !this.members.has(id)) continue;
+      this.onStale(id);
+      await this.store.removeStale(id, revision);
+      this.members.delete(id);
+      this.heardAt.delete(id);
+      this.lastWrites.delete(id);
+    }
   }
 
   /** Ids of those that take shards. */

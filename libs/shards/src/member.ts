@@ -13,6 +13,8 @@ export type MemberValue = z.infer<typeof member>;
 export interface Member {
   readonly id: string;
   readonly value: MemberValue;
+  /** Of the write that said so; absent = it is not told. */
+  readonly revision?: number;
 }
 
 export function parseMember(text: string): MemberValue | undefined {
@@ -29,6 +31,6 @@ export function memberIdOf(incarnation: string): string {
 }
 
 /** Those that take shards. */
-export function assignable(members: readonly Member[]): string[] {
+export function assignable(members: readonly Pick<Member, 'id' | 'value'>[]): string[] {
   return members.filter(({ value }) => !value.draining).map(({ id }) => id);
 }

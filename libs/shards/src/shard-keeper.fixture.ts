@@ -165,6 +165,10 @@ class MemoryMembers implements MemberStore {
     return { kind: 'written', revision: 1 };
   }
 
+  async removeStale(id: string): Promise<void> {
+    this.broker.setMember(id, undefined);
+  }
+
   async remove(id: string): Promise<void> {
     this.broker.setMember(id, undefined);
   }

@@ -88,7 +88,14 @@ export class ShardKeeper {
       onSource: (check) => this.heardOfSource(check),
       onUnreadable: (shard, revision) => this.tellUnreadable(shard, revision),
     });
-    this.view = new MemberView(members, ttlMs, clock, () => this.lookSoon());
+    this.view = new MemberView(
+      members,
+      ttlMs,
+      clock,
+      () => this.lookSoon(),
+      (worker) =>
+        options.log.warn({ worker }, 'the broker keeps the key of a worker that renews it no more: it is removed'),
+    );
     this.deaths = new DeathJudge({ ...options, membership: this.membership, view: this.view });
   }
 
@@ -236,6 +243,7 @@ export class ShardKeeper {
     const { id, shards } = this.options;
     const isMember = this.membership.isStanding;
     await this.view.refresh();
+    if (this.membership.canJudge) await this.view.removeStale();
     await this.leases.refresh();
     const assigned = this.view.assignable.filter((member) => member !== id);
     const owners = assignShards(this.isDraining ? assigned : [...assigned, id], shards);

@@ -36,6 +36,8 @@ export interface MemberStore {
   /** Puts or renews; takes the place of a former incarnation only when `takesOver`. Never rejects. */
   put(id: string, value: MemberValue, ttlMs: number, takesOver: boolean): Promise<MemberWrite>;
   remove(id: string): Promise<void>;
+  /** Removes what another process left under its id, unless it wrote since. Never rejects. */
+  removeStale(id: string, revision: number): Promise<void>;
   /** Hints, as with leases. `value` undefined = removed. */
   onWrite(listener: (id: string, value: MemberValue | undefined) => void): () => void;
 }
