@@ -24,7 +24,7 @@ const SHARDS = 64;
 const WORKERS_PER_NODE = 2;
 
 /**
- * Three nodes, and workers with the times that they have by default at the second and the third. Whoever leads is to be the
+ * Three nodes, and workers with the times that they have by default at the second and the third. The leader is to be the
  * first: nothing of ours loses its connection with it then, so that every worker believes that it has missed nothing.
  */
 export async function startReplicatedWorkers(agentUrl: string): Promise<ReplicatedWorkers> {

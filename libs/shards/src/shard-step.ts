@@ -17,8 +17,8 @@
  *   opening, owned, releasing -> away   the lease names somebody else: lost
  *
  * Invariants: the work of a shard is open only while the lease names us (the way into `opening` is a won
- * compare-and-set); it is given up before the lease is. A shard whose owner is not known to be nobody, dead or ourselves is
- * never acquired.
+ * compare-and-set); it is given up before the lease is. A shard is acquired only when it is known that it has no owner, that its
+ * owner is dead, or that we are its owner.
  */
 export type DutyState = 'away' | 'acquiring' | 'opening' | 'owned' | 'releasing';
 
@@ -27,7 +27,7 @@ export interface ShardSituation {
   readonly isAssignedToUs: boolean;
   /** Somebody is there that it is assigned to. */
   readonly hasAssignee: boolean;
-  /** `unknown`: what stands there is no lease that this version can read. */
+  /** `nobody`: it has no owner, or we are its owner. `unknown`: what stands there is no lease that this version can read. */
   readonly owner: 'nobody' | 'dead' | 'alive' | 'unsure' | 'unknown';
   readonly isDraining: boolean;
   /** Our own membership stands, and nothing is wrong with the source. */
