@@ -1,5 +1,5 @@
 import type { Clock, EndRequest, HeldTask, TaskError } from '#contracts';
-import { failureOf, GuardRefusedError, type FailureReports, type GuardClient } from '#guards';
+import { GuardRefusedError, type FailureReports, type GuardClient } from '#guards';
 import type { Logger } from '#telemetry';
 import { LONGEST_WAIT_MS } from './task-releases.js';
 
@@ -33,9 +33,7 @@ export class HoldingsElsewhere {
     if (await this.isHeard(key, whole)) return;
     void this.failAtLast(key, whole);
     // This process may be killed before the guard is back, and no other one would tell it (G2).
-    const failure = failureOf({ runId }, whole);
-    if (failure === undefined) return;
-    await this.options.failures.report(key, failure).catch((problem: unknown) => {
+    await this.options.failures.report(key, { runId, status: 'failed', error }).catch((problem: unknown) => {
       this.options.log.error({ key, error: String(problem) }, 'the failure of a dead turn could not be written down');
     });
   }

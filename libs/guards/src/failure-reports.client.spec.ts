@@ -96,13 +96,18 @@ describe('a release', () => {
     expect(failureOf({ runId: 'r1' }, { status })).toBeUndefined(),
   );
 
-  it.each(['failed', 'timed_out', 'rejected'] as const)('%s is one, within what the guard takes', (status) => {
-    const error = { name: 'n'.repeat(500), message: 'm'.repeat(5_000) };
-    const failure = failureOf({ runId: 'r1', token: 3 }, { status, error });
-    expect(failure).toMatchObject({ runId: 'r1', token: 3, status });
-    expect(failure?.error?.name).toHaveLength(TASK_LIMITS.errorNameChars);
-    expect(failure?.error?.message).toHaveLength(TASK_LIMITS.errorMessageChars);
-  });
+  it.each(['failed', 'timed_out', 'rejected'] as const)(
+    '%s is one, and is kept within what the guard takes',
+    async (status) => {
+      const error = { name: 'n'.repeat(500), message: 'm'.repeat(5_000) };
+      const failure = failureOf({ runId: 'r1', token: 3 }, { status, error });
+      expect(failure).toMatchObject({ runId: 'r1', token: 3, status });
+      await reports.report(KEY, failure as TaskFailure);
+      const found = await reports.find(KEY, { runId: 'r1', token: 3 });
+      expect(found?.error?.name).toHaveLength(TASK_LIMITS.errorNameChars);
+      expect(found?.error?.message).toHaveLength(TASK_LIMITS.errorMessageChars);
+    },
+  );
 
   it('takes a text for the message of an error', () =>
     expect(failureOf({ runId: 'r1' }, { status: 'failed', error: 'no' })?.error).toEqual({

@@ -22,7 +22,7 @@ export function failureOf(
   { status, error }: Pick<ReleaseRequest, 'status' | 'error'>,
 ): TaskFailure | undefined {
   if (status !== 'failed' && status !== 'timed_out' && status !== 'rejected') return undefined;
-  return { runId, token, status, error: errorOf(error) };
+  return { runId, token, status, error: typeof error === 'string' ? { name: 'Error', message: error } : error };
 }
 
 /** Where failures are looked for. Rejects when the broker is away: an answer without it could be wrong. */
@@ -52,7 +52,7 @@ export class FailureReports implements FailureSource {
   async report(key: string, failure: TaskFailure): Promise<void> {
     const place = this.placeOf(key, failure.runId);
     const ttl = this.keepMs === 'unlimited' ? {} : { ttlMs: this.keepMs };
-    const value = JSON.stringify({ v: 1, ...failure });
+    const value = JSON.stringify({ v: 1, ...failure, error: shortened(failure.error) });
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
       const found = await this.bucket.read(place);
       if (found?.value !== undefined && saysMore(parseFailure(found.value), failure)) return;
@@ -86,9 +86,9 @@ function saysMore(known: TaskFailure | undefined, { runId, token }: TaskFailure)
 }
 
 /** Within what the guard takes: it never saw this one, and could not say that it is too long. */
-function errorOf(error: ReleaseRequest['error']): TaskError | undefined {
+function shortened(error: TaskError | undefined): TaskError | undefined {
   if (error === undefined) return undefined;
-  const { name, message } = typeof error === 'string' ? { name: 'Error', message: error } : error;
+  const { name, message } = error;
   return {
     name: name.slice(0, TASK_LIMITS.errorNameChars),
     message: message.slice(0, TASK_LIMITS.errorMessageChars),

@@ -12,11 +12,11 @@ import {
   type RenewRequest,
   type TaskView,
 } from '#contracts';
+import type { KeyWrite } from '#jetstream';
+import type { FailureSource } from './failure-reports.client.js';
 import { acquire, approve, asOf, end, release, renew, type Decided, type End, type Release } from './task-decisions.js';
 import { isOpenTask, viewOf, type TaskEntry } from './task-entry.js';
 import { addedSteps, eventsOf, type TaskEvent } from './task-events.js';
-import type { KeyWrite } from '#jetstream';
-import type { FailureSource } from './failure-reports.client.js';
 import type { TaskStore } from './task-store.js';
 
 export interface TaskGuardOptions {
