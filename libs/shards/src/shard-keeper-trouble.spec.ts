@@ -420,3 +420,19 @@ describe('a broker that is away', () => {
     expect(begun(keeper)).toEqual([]);
   });
 });
+
+describe('a dead worker whose key the broker does not remove', () => {
+  it('has no shard for ever: its key is removed, and its share is taken', async () => {
+    const { clock, broker, keeper } = setUpKeeper();
+    broker.tellsRevisions = true;
+    broker.join('b/1');
+    for (const shard of sharesOf('b', 'a', 'b')) broker.lease(shard, 'b/1');
+    void keeper.start();
+    await settled();
+    expect(keeper.owned).toEqual(sharesOf('a', 'a', 'b'));
+    await clock.advance(2 * TTL_MS);
+    expect(keeper.owned).toEqual(sharesOf('a', 'a', 'b'));
+    await clock.advance(3 * TTL_MS);
+    expect([keeper.owned, broker.members.has('b')]).toEqual([ALL, false]);
+  });
+});

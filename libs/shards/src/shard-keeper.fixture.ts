@@ -19,6 +19,9 @@ export class MemoryBroker {
   /** Shards under whose key stands what is no lease, by its revision. */
   readonly unreadable = new Map<number, number>();
   readonly members = new Map<string, MemberValue>();
+  /** Of the last write under each id; told only where a spec is about keys that stay: most members here renew nothing. */
+  readonly memberRevisions = new Map<string, number>();
+  tellsRevisions = false;
   /** Whether anybody hears of what is written. */
   isHeard = true;
   /** What a replica that is behind answers to who looks for members. */
@@ -84,6 +87,7 @@ export class MemoryBroker {
   setMember(id: string, value: MemberValue | undefined): void {
     if (value === undefined) this.members.delete(id);
     else this.members.set(id, value);
+    this.memberRevisions.set(id, ++this.revision);
     if (this.isHeard) for (const listener of this.memberListeners) listener(id, value);
   }
 
@@ -145,7 +149,9 @@ class MemoryMembers implements MemberStore {
 
   async readAll(): Promise<readonly Member[]> {
     await this.broker.pass('members');
-    return this.broker.replicaFinds ?? [...this.broker.members].map(([id, value]) => ({ id, value }));
+    const { members, memberRevisions, tellsRevisions, replicaFinds } = this.broker;
+    const revisionOf = (id: string) => (tellsRevisions ? { revision: memberRevisions.get(id) ?? 0 } : {});
+    return replicaFinds ?? [...members].map(([id, value]) => ({ id, value, ...revisionOf(id) }));
   }
 
   async standing(id: string): Promise<string | undefined> {
@@ -165,8 +171,8 @@ class MemoryMembers implements MemberStore {
     return { kind: 'written', revision: 1 };
   }
 
-  async removeStale(id: string): Promise<void> {
-    this.broker.setMember(id, undefined);
+  async removeStale(id: string, revision: number): Promise<void> {
+    if (this.broker.memberRevisions.get(id) === revision) this.broker.setMember(id, undefined);
   }
 
   async remove(id: string): Promise<void> {
