@@ -2,24 +2,25 @@ import { afterEach, expect, it } from 'vitest';
 import { loadSettings } from '#config';
 import { Names } from '#contracts';
 import { silentLogger, type Logger } from '#telemetry';
-import { expectNothingLeft, startBroker, startFaultProxy, until } from '#testing';
+import { expectNothingLeft, startBroker, startFaultProxy, until, type FaultProxy } from '#testing';
 import { openWorkerBroker } from './worker-broker.client.js';
 
 afterEach(expectNothingLeft);
 
+/** A worker's side of the broker behind a link that can be broken, and what it warned of. */
+async function openBehind({ url: natsUrl }: FaultProxy) {
+  const told: string[] = [];
+  const log: Logger = { ...silentLogger, warn: (_fields, message) => void told.push(message) };
+  const settings = loadSettings({ env: {} });
+  const names = new Names('lk', 64);
+  const worker = await openWorkerBroker({ settings, natsUrl, names, workerId: 'w', incarnation: 'w/1', log });
+  return { worker, told };
+}
+
 it('a worker that gets no answer when it looks who stands under its id waits, says so, and joins by itself', async () => {
   await using broker = await startBroker();
   await using link = await startFaultProxy(broker.port);
-  const told: string[] = [];
-  const log: Logger = { ...silentLogger, warn: (_fields, message) => void told.push(message) };
-  const worker = await openWorkerBroker({
-    settings: loadSettings({ env: {} }),
-    natsUrl: link.url,
-    names: new Names('lk', 64),
-    workerId: 'w',
-    incarnation: 'w/1',
-    log,
-  });
+  const { worker, told } = await openBehind(link);
   try {
     const parts = await worker.makeParts(new Map());
     link.dropFromServer();
@@ -37,16 +38,7 @@ it('a worker that gets no answer when it looks who stands under its id waits, sa
 it('a worker joins, takes its shards and stays at a broker that answers everything a second late', async () => {
   await using broker = await startBroker();
   await using link = await startFaultProxy(broker.port);
-  const told: string[] = [];
-  const log: Logger = { ...silentLogger, warn: (_fields, message) => void told.push(message) };
-  const worker = await openWorkerBroker({
-    settings: loadSettings({ env: {} }),
-    natsUrl: link.url,
-    names: new Names('lk', 64),
-    workerId: 'w',
-    incarnation: 'w/1',
-    log,
-  });
+  const { worker, told } = await openBehind(link);
   try {
     const parts = await worker.makeParts(new Map());
     link.slowDown(1_000);
