@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { silentLogger } from '#telemetry';
 import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
 import { BrokerConnection } from './nats-connection.client.js';
@@ -46,4 +46,22 @@ it('a wait for a connection that is closed for good ends too', async () => {
   await connection.whenUp();
   expect(kept(connection)).toBe(0);
   await broker.restart();
+}, 30_000);
+
+it('finds the broker again while the wall clock is set back by hours', async () => {
+  const connection = await open();
+  await broker.kill9();
+  await until('the connection is down', () => !connection.isUp);
+  const { now } = Date;
+  // It has been tried since the loss: by the clock as it is then, that lies hours ahead.
+  await connection.whenUp(1_000);
+  const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() - 36_000_000);
+  try {
+    await broker.restart();
+    await connection.whenUp(10_000);
+    expect(connection.isUp).toBe(true);
+  } finally {
+    clock.mockRestore();
+    await connection.close();
+  }
 }, 30_000);

@@ -1,9 +1,10 @@
 import { EventEmitter } from 'node:events';
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { connect, type ConnectionOptions, type NatsConnection } from '@nats-io/transport-node';
 import { natsConnectOptions } from '#config';
 import { LanekeeperError, MAX_RECORD_BYTES } from '#contracts';
 import type { Logger } from '#telemetry';
+import { DialPace } from './dial-pace.js';
 import { patiently } from './patience.client.js';
 
 /** Oldest server whose behaviour the protocol was measured on (batched direct get, per-message TTL, strict mode). */
@@ -146,17 +147,28 @@ async function connectPatiently({ url, name, log, signal }: BrokerConnectionOpti
     ...natsConnectOptions(url),
     name,
     maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_WAIT_MS,
-    reconnectJitter: RECONNECT_WAIT_MS,
     pingInterval: PING_INTERVAL_MS,
   };
-  return patiently(() => connect(options), {
+  return patiently(() => connect({ ...options, ...atPace() }), {
     // Wrong credentials do not heal by waiting.
     mayPass: (error) => !(error instanceof Error && error.name === 'AuthorizationError'),
     says: 'no broker yet, trying again until it answers',
     log,
     signal,
   });
+}
+
+/** Options of one connection, by which it dials again in time whatever becomes of the wall clock. */
+function atPace(): Pick<ConnectionOptions, 'reconnectDelayHandler' | 'reconnectToServer'> {
+  const pace = new DialPace(RECONNECT_WAIT_MS, RECONNECT_WAIT_MS, () => performance.now(), Math.random);
+  return {
+    reconnectDelayHandler: () => pace.nextWaitMs(),
+    reconnectToServer: (servers) => {
+      pace.dials(servers.length);
+      // The one that the client has picked.
+      return null;
+    },
+  };
 }
 
 /** Why this broker cannot carry an installation. Better a refused start than a record that never fits. */
