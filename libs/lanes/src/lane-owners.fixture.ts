@@ -83,11 +83,6 @@ export class World {
     };
   }
 
-  private get isSkewed(): boolean {
-    const { skewsMs, jumps } = this.plan.clocks;
-    return jumps.length > 0 || skewsMs.some((ms) => ms !== 0);
-  }
-
   /** A crash behind the record must not leave a failed task free. */
   private checkDead(session: string): void {
     const last = this.records.of(session).at(-1);
@@ -211,9 +206,10 @@ export class World {
     const { session } = turn;
     const key = turn.batch.task?.key;
     for (const { turns, worker } of this.processes) {
-      // By the clock of the next owner a retry may be due before the former one has heard that its note stands.
-      const held = this.isSkewed ? turns.tokensAtWork : turns.tokens;
-      const shared = turns === process.turns ? [] : held.filter((token) => process.turns.tokens.includes(token));
+      // A retry may be due before the former owner has heard that its note stands, and it may die before it does: what counts
+      // is what its handlers are at work under.
+      const held = turns === process.turns ? [] : turns.tokensAtWork;
+      const shared = held.filter((token) => process.turns.tokens.includes(token));
       if (shared.length > 0) this.violations.push(`${worker} and ${process.worker} hold token ${shared[0]} (G4)`);
     }
     for (const other of this.processes) {
