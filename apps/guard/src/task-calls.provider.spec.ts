@@ -10,7 +10,10 @@ function callsTo(more: Partial<TaskGuardPort> = {}) {
   const asked: unknown[] = [];
   const note =
     <Answer>(operation: string, answer: Answer) =>
-    (...call: unknown[]) => (asked.push([operation, ...call]), Promise.resolve(answer));
+    (...call: unknown[]) => (
+      asked.push([operation, ...call.filter((part) => part !== undefined)]),
+      Promise.resolve(answer)
+    );
   const guard: TaskGuardPort = {
     acquire: note('acquire', acquired),
     renew: note('renew', { kind: 'renewed' as const, expiresAt: 9 }),
@@ -78,6 +81,14 @@ describe('a request to the guard', () => {
     for (const validUntil of [Date.now() - 1_000, undefined]) {
       expect(await calls.reply('acquire', { key: KEY, request, validUntil })).toEqual({ ok: true, answer: acquired });
     }
+  });
+
+  it.each(['acquire', 'renew'] as const)('%s tells the guard until when its caller waits', async (operation) => {
+    const { asked, calls } = callsTo();
+    const validUntil = Date.now() + 1_000;
+    const request = operation === 'renew' ? { token: 3 } : { requestId: 'q', runId: 'r' };
+    await calls.reply(operation, { key: KEY, request, validUntil });
+    expect(asked).toEqual([[operation, KEY, expect.anything(), validUntil + 2_000]]);
   });
 
   it('that failed is answered as one that may be made again', async () => {

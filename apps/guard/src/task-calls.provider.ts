@@ -35,18 +35,24 @@ export class TaskCalls {
     private readonly log: Logger,
   ) {}
 
+  /** `validUntil`: when its caller has given up - ms since the epoch; absent = it says so by hanging up. */
   async call<Operation extends TaskOperation>(
     operation: Operation,
     key: unknown,
     body: unknown,
+    validUntil?: number,
   ): Promise<CheckedCall<Operation>> {
     const keyProblem = taskKeyProblem(key);
     // What is no group of fields lacks all of them, and the check names each.
     const checked = checkTaskRequest(operation, body);
     const problems = [...(keyProblem === undefined ? [] : [keyProblem]), ...(checked.ok ? [] : checked.problems)];
     if (!checked.ok || problems.length > 0) return { ok: false, problems };
-    const run = this.operations[operation] as (key: string, request: unknown) => Promise<TaskAnswers[Operation]>;
-    const answer = await this.following(run(String(key), checked.body));
+    const run = this.operations[operation] as (
+      key: string,
+      request: unknown,
+      validUntil?: number,
+    ) => Promise<TaskAnswers[Operation]>;
+    const answer = await this.following(run(String(key), checked.body, validUntil));
     this.log.debug({ operation, kind: answer.kind }, 'guard asked');
     return { ok: true, answer };
   }
@@ -67,7 +73,8 @@ export class TaskCalls {
       return { ok: false, code: 'unavailable', message };
     }
     try {
-      const called = await this.call(operation, key, request);
+      const late = validUntil === undefined ? undefined : Number(validUntil) + LATE_MS;
+      const called = await this.call(operation, key, request, late);
       if (called.ok) return called;
       return { ok: false, code: 'refused', message: called.problems.map(describeProblem).join('. ') };
     } catch (error) {
@@ -92,13 +99,17 @@ export class TaskCalls {
   }
 
   private readonly operations = {
-    acquire: (key, request) => this.guard.acquire(key, request),
-    renew: (key, request) => this.guard.renew(key, request),
+    acquire: (key, request, validUntil) => this.guard.acquire(key, request, validUntil),
+    renew: (key, request, validUntil) => this.guard.renew(key, request, validUntil),
     release: (key, request) => this.guard.release(key, request),
     'approve-retry': (key, request) => this.guard.approve(key, request),
     end: (key, request) => this.guard.end(key, request),
   } satisfies {
-    readonly [Operation in TaskOperation]: (key: string, request: never) => Promise<TaskAnswers[Operation]>;
+    readonly [Operation in TaskOperation]: (
+      key: string,
+      request: never,
+      validUntil?: number,
+    ) => Promise<TaskAnswers[Operation]>;
   };
 }
 

@@ -22,6 +22,34 @@ async function tokenOf(guard: TaskGuard, runId: string): Promise<number> {
   return answer.token;
 }
 
+describe('a request whose caller has given up meanwhile', () => {
+  it.each(['acquire', 'renew'] as const)(
+    '%s is refused when the read waited for the broker (G3)',
+    async (operation) => {
+      const { guard, store, clock } = setUp();
+      const token = await tokenOf(guard, 'r1');
+      const before = await guard.get(KEY);
+      const { read } = store;
+      store.read = async (key) => {
+        await clock.advance(3_000);
+        return read.call(store, key);
+      };
+      const until = clock.now() + 1_000;
+      const late =
+        operation === 'renew' ? guard.renew(KEY, { token }, until) : guard.acquire(KEY, request('r1'), until);
+      await expect(late).rejects.toMatchObject({ code: 'task_late' });
+      store.read = read;
+      expect(await guard.get(KEY)).toEqual(before);
+    },
+  );
+
+  it('is done when it is decided in time', async () => {
+    const { guard, clock } = setUp();
+    const token = await tokenOf(guard, 'r1');
+    expect(await guard.renew(KEY, { token }, clock.now())).toMatchObject({ kind: 'renewed' });
+  });
+});
+
 describe('a write whose answer was lost', () => {
   it('is found to have begun the holding, which is told once', async () => {
     const { guard, faults, events, store } = setUp();

@@ -45,16 +45,20 @@ const MAX_UNCLEAR = 5;
 export class TaskGuard {
   constructor(private readonly options: TaskGuardOptions) {}
 
-  async acquire(key: string, request: AcquireRequest): Promise<AcquireAnswer> {
-    const { answer, revision } = await this.apply(key, (found, now) =>
-      acquire(key, found, { ...this.options.defaults, ...request }, now),
+  /** `validUntil`: when its caller has given up - ms since the epoch. What would be decided later is refused (`task_late`). */
+  async acquire(key: string, request: AcquireRequest, validUntil?: number): Promise<AcquireAnswer> {
+    const { answer, revision } = await this.apply(
+      key,
+      (found, now) => acquire(key, found, { ...this.options.defaults, ...request }, now),
+      validUntil,
     );
     // The write that begins a holding cannot know the revision that it gets.
     return answer.kind === 'acquired' && answer.token === 0 ? { ...answer, token: revision } : answer;
   }
 
-  async renew(key: string, request: RenewRequest): Promise<RenewAnswer> {
-    return (await this.apply(key, (found, now) => renew(found, request, now))).answer;
+  /** As for `acquire`: renewed late, a holding would block its task for longer than its holder is there (G3). */
+  async renew(key: string, request: RenewRequest, validUntil?: number): Promise<RenewAnswer> {
+    return (await this.apply(key, (found, now) => renew(found, request, now), validUntil)).answer;
   }
 
   async release(key: string, request: Release): Promise<ReleaseAnswer> {
@@ -86,6 +90,7 @@ export class TaskGuard {
   private async apply<Answer>(
     key: string,
     decide: (found: TaskEntry | undefined, now: number) => Decided<Answer>,
+    validUntil = Number.POSITIVE_INFINITY,
   ): Promise<{ answer: Answer; revision: number }> {
     const unclear: { readonly answer: Answer; readonly former: TaskEntry | undefined; readonly next: TaskEntry }[] = [];
     for (let tries = 1; tries <= MAX_TRIES; tries++) {
@@ -100,7 +105,10 @@ export class TaskGuard {
         await this.writeReported(key, entry, reported, revision);
         continue;
       }
-      const { answer, next } = decide(entry, this.options.clock.now());
+      const now = this.options.clock.now();
+      // The read may have waited for the broker, or this guard may have been stopped in it.
+      if (now > validUntil) throw lateError();
+      const { answer, next } = decide(entry, now);
       if (next === undefined) return { answer, revision };
       const written = await this.write(key, next, revision);
       if (written.kind === 'written') {
@@ -159,6 +167,11 @@ export class TaskGuard {
     const ms = isOpenTask(entry) ? keepFailedMs : keepMs;
     return ms === 'unlimited' ? undefined : ms;
   }
+}
+
+function lateError(): LanekeeperError {
+  const message = 'its caller has given up; if it has not, compare the clocks of the two machines';
+  return new LanekeeperError('task_late', message);
 }
 
 function unclearError(): LanekeeperError {

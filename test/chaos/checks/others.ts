@@ -1,6 +1,7 @@
 import type { History, Violation } from '../history.js';
 import { isHealthy, kindOf } from '../sessions.js';
 import { at } from '../session-history.js';
+import { timeIn } from '../spans.js';
 
 /** No probe has a task: a guard that is away is no excuse. Nor is a wall clock that jumps. */
 const isNoExcuse = ({ kind, target }: History['faults'][number]): boolean =>
@@ -68,18 +69,4 @@ export function checkDead({ records, dead }: History): Violation[] {
       .filter(({ seq, decision }) => decision === 'dead' && !kept.has(`${line.session} ${seq}`))
       .map(({ id }): Violation => ({ invariant: 'L3', says: `${at(line)} calls ${id} dead, and it is not kept` })),
   );
-}
-
-/** How much of a span lies in faults or in the time that their healing takes. */
-function timeIn(faults: History['faults'], from: number, to: number, healedAfterMs: number): number {
-  let sum = 0;
-  let reached = from;
-  for (const fault of faults.toSorted((a, b) => a.from - b.from)) {
-    const begin = Math.max(reached, fault.from);
-    const end = Math.min(to, fault.to + healedAfterMs);
-    if (end <= begin) continue;
-    sum += end - begin;
-    reached = end;
-  }
-  return sum;
 }

@@ -3,8 +3,11 @@ import { lossesOf, type Losses } from '../losses.js';
 import { wasJustStopped } from '../memberships.js';
 import { wasOverOnArrival, type SessionHistory } from '../session-history.js';
 
-/** A handler that was stopped in its turn may have to hear of a guard first, or to hear of none, before it makes its call. */
-const GUARD_ASKED_MS = 3_000;
+/**
+ * An attempt that was begun before its process was stopped may be heard of so much later: its handler may have to hear of a guard
+ * first, or to hear of none, and the machine may be busy. That nothing begins after a stop is a matter of L4.
+ */
+const UNDER_WAY_MS = 3_000;
 
 /** Why a message came to the agent again. */
 export type Cause = 'failure' | 'loss' | 'cancel';
@@ -50,8 +53,9 @@ export function secondCalls(
     for (const call of calls) {
       const formers = new Set(call.messages.flatMap(({ seq }) => lastOf.get(seq) ?? []));
       const others = [...formers].filter(({ life }) => life !== call.life);
-      const isOlder = others.some(({ runId, attempt }) => runId === call.runId && attempt > call.attempt);
-      const isBehind = others.length > 0 && isLate(call, isOlder ? GUARD_ASKED_MS : undefined);
+      // Of another batch with the same message, too: what an owner that is gone had begun runs again with what came since.
+      const isOlder = others.some(({ attempt }) => attempt > call.attempt);
+      const isBehind = others.length > 0 && isLate(call, isOlder ? UNDER_WAY_MS : undefined);
       if (isBehind || wasOverOnArrival(call, records)) continue;
       for (const { seq } of call.messages) lastOf.set(seq, call);
       for (const former of formers) {

@@ -1,4 +1,5 @@
 import type { History, Violation } from '../history.js';
+import { timeOutside } from '../spans.js';
 import type { Holdings } from '../task-holdings.js';
 import { MOST_TTL_MS } from '../tasks.js';
 
@@ -6,8 +7,12 @@ import { MOST_TTL_MS } from '../tasks.js';
 const UNDER_WAY_MS = 4_000;
 const SLACK_MS = 1_000;
 
-/** G3: a holder that was killed blocks its task for its time to live at most, in seconds, by the guard's own entries. */
-export function checkTaskEnds({ calls, lives, records, guardClocksMs }: History, holdings: Holdings): Violation[] {
+/**
+ * G3: a holder that was killed blocks its task for its time to live at most, in seconds, by the guard's own entries. While the broker
+ * stores nothing, no guard can end anything.
+ */
+export function checkTaskEnds(history: History, holdings: Holdings): Violation[] {
+  const { calls, lives, records, guardClocksMs } = history;
   const ends = new Map(lives.map(({ name, endedAt }) => [name, endedAt]));
   const callsByToken = Map.groupBy(calls, ({ task }): string => `${task?.key} ${task?.token}`);
   const handed = new Map<string, number>(
@@ -17,6 +22,7 @@ export function checkTaskEnds({ calls, lives, records, guardClocksMs }: History,
       ),
     ),
   );
+  const unstored = [...history.blind, ...history.faults.filter(({ kind }) => kind === 'fill disk of broker')];
   const last = Math.max(...calls.map(({ startedAt }) => startedAt));
   return [...holdings.values()].flat().flatMap(({ key, token, runId, steps }): Violation[] => {
     const name = `${key} ${token}`;
@@ -24,7 +30,7 @@ export function checkTaskEnds({ calls, lives, records, guardClocksMs }: History,
     const goneAt = call === undefined ? undefined : ends.get(call.life);
     // With its note the next attempt, at another worker, goes on with the holding.
     if (call === undefined || goneAt === undefined || (handed.get(name) ?? 0) >= call.startedAt) return [];
-    const until = goneAt + UNDER_WAY_MS + MOST_TTL_MS + SLACK_MS + guardClocksMs;
+    const until = timeOutside(unstored, goneAt, UNDER_WAY_MS + MOST_TTL_MS + SLACK_MS + guardClocksMs);
     const endedAt = steps[0]?.at ?? Number.POSITIVE_INFINITY;
     if (endedAt <= until || until > last) return [];
     const end = steps[0] === undefined ? 'never ended' : `ended ${endedAt - until} ms later`;
