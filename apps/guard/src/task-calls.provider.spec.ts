@@ -34,7 +34,7 @@ describe('a request to the guard', () => {
     ['end', { by: 'ann', status: 'failed', runId: 'r' }, 'end'],
   ])('%s does what it says, once', async (operation, request, method) => {
     const { asked, calls } = callsTo();
-    expect(await calls.reply(operation, { key: KEY, request, validUntil: Date.now() })).toMatchObject({ ok: true });
+    expect(await calls.reply(operation, { key: KEY, request })).toMatchObject({ ok: true });
     expect(asked).toEqual([[method, KEY, request]]);
   });
 
