@@ -51,6 +51,8 @@ export interface LaneOptions extends ItemRules {
   readonly ownQueueing: QueueSettings;
   /** Whether the guard is asked about a task when its message comes. */
   readonly isLookingAtTasks?: boolean;
+  /** This process does not have the agent of the session: its messages wait, and are decided by orders alone. */
+  readonly isAgentMissing?: true;
   /** When the turn of a run began here, ms since the epoch. */
   readonly startOf?: (run: LaneRun) => number | undefined;
   /** Absent = times from elsewhere are those of the clock by which the lane waits. */
@@ -113,6 +115,9 @@ export class Lane extends WorkloadOnDemand {
 
   override get ownQueueing(): QueueSettings {
     return this.options.ownQueueing;
+  }
+  get isAgentMissing(): boolean {
+    return this.options.isAgentMissing === true;
   }
   /** How far the wall clock is ahead of the clock by which the lane waits - ms. */
   get wallAheadMs(): number {
