@@ -107,10 +107,10 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
       leaked: lanes.leaked,
       discarded: lanes.discarded,
       version: packageVersion(),
-      agents: [...agents.keys()],
       startedAt,
       ...waitingForAgents(lanes),
     }),
+    agents: () => [...agents.keys()],
     onReplaced: (by) => onReplaced(idInUse(workerId, by)),
   });
   const collector = new IdleCollector({

@@ -31,7 +31,7 @@ export interface SeenAgents {
 /** How long the owner that got a shard for an agent keeps it while others are waited for. */
 export const TURN_MS = 10_000;
 /** A lease names so many; the others of the shard are named when some of these have ended. */
-export const MAX_NEEDS = 8;
+export const MAX_NEEDS = 32;
 
 export class AgentNeeds {
   /** Of agents that are waited for here: since when, and how long they had been before. */
