@@ -46,6 +46,22 @@ export class LaneBacklog {
     return this.isEmpty && !this.line.hasNumbers && !this.isClosed;
   }
 
+  /** Nothing is here but the numbers of messages. */
+  get isParkable(): boolean {
+    const isLineEmpty = this.line.oldestSeq === undefined && !this.line.hasNumbers;
+    return isLineEmpty && this.barred.length === 0 && this.controls.length === 0 && !this.isClosed;
+  }
+
+  /** These were here before, and nothing else. */
+  unpark(seqs: number[]): void {
+    this.madeTail.seqs = seqs;
+  }
+
+  /** What `unpark` takes: of a backlog that is given up. */
+  get parked(): number[] {
+    return this.madeTail.seqs;
+  }
+
   /** In the order in which they may be handled. */
   get waiting(): readonly InboxItem[] {
     return this.line.waiting;

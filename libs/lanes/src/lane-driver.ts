@@ -116,7 +116,7 @@ export class LaneDriver {
     if (lane.undecidedFrom === undefined) {
       lane.rest();
       this.idle.add(lane);
-    }
+    } else lane.park();
     this.missing.follow(lane);
   }
 

@@ -152,7 +152,7 @@ export class Lane extends WorkloadOnDemand {
 
   /** The lowest sequence of the session that may be undecided; `undefined` when there is none. */
   get undecidedFrom(): number | undefined {
-    if (this.workload === undefined) return this.unreadFrom;
+    if (this.workload === undefined) return this.unreadFrom ?? this.restedSeqs?.[0];
     let lowest = Math.min(
       this.unreadFrom ?? Number.POSITIVE_INFINITY,
       this.workload.backlog.oldestSeq ?? Number.POSITIVE_INFINITY,
@@ -293,9 +293,9 @@ export class Lane extends WorkloadOnDemand {
   private stand(loaded: LoadedHead): void {
     this.current = loaded;
     this.unfenced = undefined;
-    if (this.workload === undefined) return;
-    this.workload.backlog.dropDecided(loaded.head);
-    this.workload.backlog.follow(loaded.head.nextSequence, loaded.head.wentOn);
-    this.workload.tasks?.follow();
+    if (this.workload === undefined && this.restedSeqs === undefined) return;
+    this.atHand.backlog.dropDecided(loaded.head);
+    this.atHand.backlog.follow(loaded.head.nextSequence, loaded.head.wentOn);
+    this.tasks?.follow();
   }
 }

@@ -99,6 +99,23 @@ describe('messages of an agent that this process lacks', () => {
     expect(runner.hasRoom(0)).toBe(false);
   });
 
+  it('L1 wait on when another worker decides some of them, and none of them twice', async () => {
+    const { receive, records, runner, answer } = setUp();
+    for (const seq of [1, 2, 3]) await receive('a', seq);
+    const { head, seq: expected } = records.head('a');
+    const messages = [{ id: 'm2', seq: 2, decision: 'handled' }];
+    const record = { v: 1, kind: 'note', worker: 'w/9', commitId: 'theirs', ...head, done: [[2, 2]], messages };
+    records.write('a', JSON.stringify(record), expected);
+    await receive('a', 4, cancelOrder({ what: 'message', seq: 1 }));
+    expect(decisionsOf(records.of('a'))).toEqual([
+      [2, 'handled'],
+      [1, 'cancelled'],
+      [4, 'handled'],
+    ]);
+    expect(answer()).toMatchObject({ state: 'waiting-for-agent', depth: 1 });
+    expect(runner.progress(0)?.open).toEqual([{ session: 'main.a', from: 3 }]);
+  });
+
   it('a session that a former owner still runs is held, and waits for its agent when that turn has ended', async () => {
     const inbox = new MemoryInbox();
     const former = setUpProcess({ inbox, worker: 'w/1' });

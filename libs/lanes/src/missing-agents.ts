@@ -135,11 +135,12 @@ export class MissingAgents {
     const { inbox, clock, agentMissingMs, log } = this.options;
     const { waitingForAgent } = lane.home as ShardLanes;
     while (this.mayDecide(lane)) {
-      const { backlog } = lane;
-      const seqs = backlog.beyond.slice(0, MAX_RECORD_MESSAGES);
+      const seqs = lane.backlog.beyond.slice(0, MAX_RECORD_MESSAGES);
       if (seqs.length === 0) return;
-      const part = await inbox.read(lane.key, seqs, backlog.bytesPerRead);
+      const part = await inbox.read(lane.key, seqs, lane.backlog.bytesPerRead);
       if (part === undefined || !this.mayDecide(lane)) return;
+      // Not what it was before: in between it may have been driven, and have parked.
+      const { backlog } = lane;
       const read = part.messages.map((raw) => lane.readItem(raw));
       backlog.peek(seqs, read, part.readTo);
       const [first] = backlog.peeked;
@@ -147,7 +148,8 @@ export class MissingAgents {
       const due = withinHoles(lane, young === -1 ? backlog.peeked : backlog.peeked.slice(0, young));
       if (due.length === 0 && first !== undefined) {
         waitingForAgent.set(lane, first.storedAtMs + agentMissingMs);
-        return backlog.unpeek();
+        backlog.unpeek();
+        return lane.park();
       }
       if (due.length === 0) {
         this.drive(lane);
