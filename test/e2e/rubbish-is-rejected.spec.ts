@@ -16,7 +16,7 @@ const RUBBISH: readonly { subject: string; body: string | Uint8Array; reason: Re
   { subject: 'lk.in.main.größe', body: '{"v":1,"kind":"message","id":"x","text":"x"}', reason: /canonical/ },
   { subject: `lk.in.main.${'y'.repeat(513)}`, body: '{}', reason: /512 bytes/ },
   { subject: 'lk.in.MAIN.s', body: '{"v":1,"kind":"message","id":"x","text":"x"}', reason: /names no agent/ },
-  { subject: 'lk.in.nobody.s', body: '{"v":1,"kind":"message","id":"x","text":"x"}', reason: /no agent of this name/ },
+  { subject: 'lk.in.nobody.s', body: 'no JSON, and its agent is none that is known', reason: /no JSON/ },
   {
     subject: 'lk.in.main.good',
     body: JSON.stringify({ v: 1, kind: 'message', id: 'x', text: 'x'.repeat(900_000) }),

@@ -14,6 +14,7 @@ interface WorkerSummary {
   readonly agents?: readonly string[];
   readonly shards: number;
   readonly shardList?: string;
+  readonly waitingForAgents?: Readonly<Record<string, number>>;
 }
 
 interface WorkersAnswer {
@@ -37,6 +38,7 @@ export function addWorkersCommand(program: Command, api: () => ApiClient, print:
       if (json === true) return print(JSON.stringify(answer, null, 2));
       print(answer.workers.length === 0 ? 'no workers' : tableOf(answer.workers));
       print(summary(answer.shards));
+      for (const line of waitingForAgents(answer.workers)) print(line);
     });
 }
 
@@ -64,6 +66,15 @@ function tableOf(workers: readonly WorkerSummary[]): string {
     table.push(cells.map(printable));
   }
   return table.toString();
+}
+
+function waitingForAgents(workers: readonly WorkerSummary[]): string[] {
+  const sessions = new Map<string, number>();
+  for (const { waitingForAgents: waiting = {} } of workers)
+    for (const [agent, count] of Object.entries(waiting)) sessions.set(agent, (sessions.get(agent) ?? 0) + count);
+  return [...sessions].map(
+    ([agent, count]) => `${count} sessions wait for agent ${printable(agent)}, which the owners of their shards lack`,
+  );
 }
 
 function summary({ total, owned, unowned, held }: WorkersAnswer['shards']): string {

@@ -45,6 +45,8 @@ interface World {
   readonly orders?: readonly string[];
   readonly answer?: SessionAnswer | undefined;
   readonly stored?: Stored;
+  /** Agents that are not configured, and of whose sessions the streams have something. */
+  readonly strays?: readonly string[];
   readonly storedAtMs?: number;
 }
 
@@ -63,6 +65,8 @@ function serviceIn(world: World) {
     lastRecord: () => Promise.resolve(records.at(-1 - (world.written ?? 0))),
     newestFirst: () => each(records.toReversed()),
     storedAtMs: () => Promise.resolve(world.storedAtMs),
+    hasSession: ({ agentToken }: { agentToken: string }) =>
+      Promise.resolve(world.strays?.includes(agentToken) === true),
   };
   const watch = { decided: (seq: number) => Promise.resolve(find({ seq })), close: () => {} };
   const parts = {
@@ -109,6 +113,15 @@ describe('of a session', () => {
     const cancel = service.cancelSession({ ...path, agent: 'nobody' }, call);
     await expect(cancel).rejects.toMatchObject(conflict({ status: 404, detail: expect.stringContaining('agent') }));
     expect(entries).toEqual([]);
+  });
+
+  it('of an agent that is not configured works where something of it is stored: its messages wait, and people end them', async () => {
+    const { service, entries } = serviceIn({ strays: ['suport'], pending: [3] });
+    const stray = { ...path, agent: 'suport' };
+    await service.cancelSession(stray, call);
+    await service.cancelMessage(stray, 'm3', call);
+    await service.cancelRun(makeRunId(names.sessionTokens('suport', 's:1'), [3]), call);
+    expect(entries.map(({ target }) => target.what)).toEqual(['session', 'message', 'run']);
   });
 
   it('is a duplicate only for who could repeat it', async () => {

@@ -26,15 +26,15 @@ export class CancelService {
   private readonly keys: SessionKeys;
 
   constructor(private readonly parts: IntakeParts) {
-    this.keys = new SessionKeys(parts.names, parts.agents);
+    this.keys = new SessionKeys(parts.names, parts.agents, parts.history);
   }
 
   async cancelSession(path: SessionPath, call: CancelCall): Promise<CancelAnswer> {
-    return this.store(this.keys.of(path), { what: 'session' }, call);
+    return this.store(await this.keys.ofStored(path), { what: 'session' }, call);
   }
 
   async cancelMessage(path: SessionPath, messageId: string, call: CancelCall): Promise<CancelAnswer> {
-    const key = this.keys.of(path);
+    const key = await this.keys.ofStored(path);
     const found = await this.find(key, messageId);
     if (found === undefined) throw unknownMessage();
     const { seq, decidedBy } = found;
@@ -44,8 +44,10 @@ export class CancelService {
 
   async cancelRun(runId: string, call: CancelCall): Promise<CancelAnswer> {
     const run = parseRunId(runId);
-    if (run === undefined || !this.keys.hasAgent(run.agent)) throw unknownRun();
-    const key = this.keys.of(run);
+    if (run === undefined) throw unknownRun();
+    const key = await this.keys.ofStored(run).catch((error: unknown) => {
+      throw error instanceof ProblemException && error.getStatus() === 404 ? unknownRun() : error;
+    });
     // Asked before the records are read: a run that ends in between has its record then.
     const answer = await this.parts.questions.ask(key);
     const end = await this.endOf(key, runId, run.firstSeq);

@@ -98,6 +98,12 @@ describe('what a session is doing', () => {
     expect(await sessionIn([3], none)).toMatchObject({ state: 'retrying', depth: 1 });
   });
 
+  it('waits for its agent where the owner of its shard lacks that, and something waits', async () => {
+    const lacking = answering({ state: 'waiting-for-agent' });
+    expect(await sessionIn([2, 3], lacking)).toMatchObject({ state: 'waiting-for-agent', depth: 2 });
+    expect(await sessionIn([], lacking)).toMatchObject({ state: 'idle', depth: 0 });
+  });
+
   it('shows nothing of concurrent turns where there are none', async () => {
     expect(await sessionIn([1, 2], running(1))).not.toHaveProperty('concurrent');
     expect(await sessionIn([], undefined)).toMatchObject({ state: 'idle', depth: 0, oldestMs: null });

@@ -40,7 +40,7 @@ export class IntakeService {
     private readonly parts: IntakeParts,
     private readonly choice: SessionChoice,
   ) {
-    this.keys = new SessionKeys(parts.names, parts.agents);
+    this.keys = new SessionKeys(parts.names, parts.agents, parts.history);
   }
 
   async send(path: SessionPath, call: SendCall): Promise<SendAnswer> {
@@ -70,7 +70,7 @@ export class IntakeService {
   }
 
   async messageStatus(path: SessionPath, messageId: string): Promise<{ messageId: string } & MessageStatus> {
-    const key = this.keys.of(path);
+    const key = await this.keys.ofStored(path);
     const { history, questions } = this.parts;
     const before: number[] = [];
     for await (const { id, seq, isControl } of history.undecided(key)) {
@@ -95,7 +95,7 @@ export class IntakeService {
   }
 
   async session(path: SessionPath): Promise<object> {
-    const key = this.keys.of(path);
+    const key = await this.keys.ofStored(path);
     const { history, questions } = this.parts;
     const [answer, lastTurn] = await Promise.all([questions.ask(key), history.lastTurn(key)]);
     const tasks = await this.parts.tasks.of(sessionTaskScope(path.agent, path.session), answer?.tasks);
@@ -128,7 +128,7 @@ export class IntakeService {
   }
 
   async turns(path: SessionPath, limit: number): Promise<object> {
-    const records = await this.parts.history.records(this.keys.of(path), limit);
+    const records = await this.parts.history.records(await this.keys.ofStored(path), limit);
     return { turns: records.map(({ record, recordSeq }) => ({ recordSeq, ...record })) };
   }
 }
@@ -147,6 +147,7 @@ function stateOf(answer: SessionAnswer | undefined, depth: number, isRunning: bo
       return isRunning ? 'running' : 'retrying';
     default:
       if (isRunning) return 'running';
+      if (answer?.state === 'waiting-for-agent' && depth > 0) return answer.state;
       return depth > 0 ? 'queued' : 'idle';
   }
 }

@@ -57,6 +57,13 @@ describe('a message that is not decided', () => {
     });
   });
 
+  it('waits for its agent, also one whose run waited for its next attempt before', () => {
+    const waiting = { disposition: 'waiting', reason: 'waiting-for-agent' };
+    const lacking = answer({ state: 'waiting-for-agent', retry });
+    expect(pendingStatus(2, [1], lacking)).toEqual({ seq: 2, position: 2, ...waiting });
+    expect(pendingStatus(3, [1, 2], lacking)).toEqual({ seq: 3, position: 3, ...waiting });
+  });
+
   it('waits for the numbers before its own, and says so', () => {
     const early = answer({ state: 'queued', early: { seqs: [4, 5], endsAt: 9_000 } });
     const waiting = { disposition: 'waiting', position: 2, notBefore: 9_000, reason: 'sequence-gap' };

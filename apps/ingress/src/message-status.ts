@@ -12,7 +12,7 @@ export type MessageStatus = { readonly seq: number } & (
       /** Its turn does not start before: ms since the epoch. */
       readonly notBefore?: number;
       /** Why it waits, where nothing else tells. */
-      readonly reason?: 'sequence-gap';
+      readonly reason?: 'sequence-gap' | 'waiting-for-agent';
     }
   | { readonly disposition: 'running'; readonly runId: string }
   | {
@@ -37,6 +37,9 @@ export function pendingStatus(
   if (running !== undefined) return { seq, disposition: 'running', runId: running.runId };
   const inRun = runningSeqs(answer);
   const position = before.filter((other) => !inRun.has(other)).length + 1;
+  if (answer?.state === 'waiting-for-agent') {
+    return { seq, disposition: 'waiting', position, reason: 'waiting-for-agent' };
+  }
   const again = [retry, ...concurrent].find((run) => run?.seqs.includes(seq) === true);
   if (again?.notBefore !== undefined) {
     return { seq, disposition: 'waiting', position, runId: again.runId, notBefore: again.notBefore };

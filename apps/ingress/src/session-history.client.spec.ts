@@ -38,7 +38,11 @@ function lookupOf(records: readonly Written[], inbox: Record<number, string> = {
     });
   });
   return {
-    last: () => Promise.resolve(turns.at(-1)),
+    last: (stream, subject) => {
+      const last = Object.entries(inbox).at(-1);
+      const lastIn = last === undefined ? undefined : stored(subject, Number(last[0]), last[1]);
+      return Promise.resolve(stream === names.turnsStream ? turns.at(-1) : lastIn);
+    },
     message: (stream, seq) =>
       Promise.resolve(
         stream === names.turnsStream
@@ -89,6 +93,12 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 const body = (fields: object): string => JSON.stringify({ v: 1, ...fields });
 const cancel = body({ kind: 'control', id: 'cancel:x', op: 'cancel', target: { what: 'session' } });
+
+it('a session is known by a message or by a record, and else it is none', async () => {
+  const record: Written = { kind: 'turn', upto: 1, messages: [decided(1, 'handled')] };
+  const known = [historyOf([], { 1: '{}' }), historyOf([record]), historyOf([])];
+  expect(await Promise.all(known.map((history) => history.hasSession(key)))).toEqual([true, true, false]);
+});
 
 describe('what is pending', () => {
   const inbox = {

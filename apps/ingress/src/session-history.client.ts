@@ -49,6 +49,13 @@ export class SessionHistory {
     return last === undefined ? undefined : toRecord(last);
   }
 
+  /** Whether the streams have anything of it. */
+  async hasSession(key: SessionTokens): Promise<boolean> {
+    const { inboxStream } = this.names;
+    if ((await this.lookup.last(inboxStream, this.names.inboxSubject(key))) !== undefined) return true;
+    return (await this.lastRecord(key)) !== undefined;
+  }
+
   /** The newest records, newest first. */
   async records(key: SessionTokens, limit: number): Promise<StoredRecord[]> {
     const newest: StoredRecord[] = [];

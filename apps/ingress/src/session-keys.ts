@@ -1,14 +1,19 @@
 import type { Names, SessionTokens } from '#contracts';
 import { notFound } from '#http';
 import type { SessionPath } from './request-fields.js';
+import type { SessionHistory } from './session-history.client.js';
 
-/** Which sessions there are to talk about: any key, of an agent that is configured. */
+/**
+ * Which sessions there are to talk about: to send to, any key of an agent that is configured; to look at and to cancel, also
+ * those of other agents of which the streams have something. Their messages wait, and people must see and end them.
+ */
 export class SessionKeys {
   private readonly agents: ReadonlySet<string>;
 
   constructor(
     private readonly names: Names,
     agents: readonly string[],
+    private readonly history: Pick<SessionHistory, 'hasSession'>,
   ) {
     this.agents = new Set(agents);
   }
@@ -18,6 +23,12 @@ export class SessionKeys {
     return this.names.sessionTokens(agent, session);
   }
 
+  async ofStored(path: SessionPath): Promise<SessionTokens> {
+    const key = this.names.sessionTokens(path.agent, path.session);
+    if (!this.agents.has(path.agent) && !(await this.history.hasSession(key))) this.expectAgent(path.agent);
+    return key;
+  }
+
   expectAgent(agent: string): void {
     if (this.agents.has(agent)) return;
     const known = [...this.agents].join(', ');
@@ -25,9 +36,5 @@ export class SessionKeys {
       'agent',
       `agent: found none of this name, wanted one of ${known}; add it under agents in the settings`,
     );
-  }
-
-  hasAgent(agent: string): boolean {
-    return this.agents.has(agent);
   }
 }

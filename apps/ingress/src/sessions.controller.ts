@@ -9,7 +9,11 @@ import { IntakeService } from './intake.provider.js';
 import { readSessionPath } from './request-fields.js';
 
 @ApiTags('sessions')
-@ApiParam({ name: 'agent', description: 'Name of a configured agent', example: 'main' })
+@ApiParam({
+  name: 'agent',
+  description: 'Name of a configured agent, or of one whose messages wait until it is',
+  example: 'main',
+})
 @ApiParam({ name: 'session', description: 'Session key: any UTF-8 up to 512 bytes, percent-encoded' })
 @Controller('v1/agents/:agent/sessions/:session')
 export class SessionsController {

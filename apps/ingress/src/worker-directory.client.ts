@@ -22,6 +22,8 @@ const told = z.object({
   version: z.string().optional().catch(undefined),
   agents: z.array(z.string()).optional().catch(undefined),
   startedAt: z.number().optional().catch(undefined),
+  /** How many sessions wait for agents that it does not have, by agent; some of the agents, when they are many. */
+  waitingForAgents: z.record(z.string(), z.number()).optional().catch(undefined),
 });
 
 export interface WorkerEntry extends z.infer<typeof told> {

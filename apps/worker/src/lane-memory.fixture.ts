@@ -6,6 +6,7 @@ import { MemoryWorker } from './memory-worker.fixture.js';
 export interface LaneMemory {
   readonly idle: number;
   readonly waiting: number;
+  readonly lacking: number;
 }
 
 const LANES = 20_000;
@@ -42,6 +43,22 @@ async function waitingBytes(): Promise<number> {
   return (liveBytes() - before) / LANES;
 }
 
-const measured: LaneMemory = { idle: await idleBytes(), waiting: await waitingBytes() };
+/** Sessions whose agent the worker lacks, each with one message. */
+async function lackingBytes(): Promise<number> {
+  const worker = new MemoryWorker({ sessions: Number.MAX_SAFE_INTEGER, capacity: 1, agent: 'away' });
+  const fill = async (count: number): Promise<void> => {
+    const goal = (worker.lanes.waitingForAgents['away'] ?? 0) + count;
+    for (let i = 0; i < count; i++) worker.receive();
+    while ((worker.lanes.waitingForAgents['away'] ?? 0) < goal) await new Promise((resolve) => setImmediate(resolve));
+  };
+  await fill(WARM_UP);
+  const before = liveBytes();
+  await fill(LANES);
+  return (liveBytes() - before) / LANES;
+}
+
+const measured: LaneMemory = {
+  ...{ idle: await idleBytes(), waiting: await waitingBytes(), lacking: await lackingBytes() },
+};
 console.log(`measured ${JSON.stringify(measured)}`);
 process.exit();

@@ -54,6 +54,8 @@ export interface MemoryWorkerOptions {
   readonly capacity: number;
   /** Default: an agent that answers at once. */
   readonly handler?: BoundAgent['handler'];
+  /** Whose messages come - default: that of the worker. */
+  readonly agent?: string;
 }
 
 export class MemoryWorker {
@@ -114,7 +116,8 @@ export class MemoryWorker {
     const session = seq % this.options.sessions;
     const message = { v: 1, kind: 'message', id: `message-${seq}`, text: `message ${seq}, of a usual length` };
     const data = new TextEncoder().encode(JSON.stringify(message));
-    const key = { shard: session % SHARDS, agentToken: 'main', sessionToken: `session-${session}` };
+    const { agent: agentToken = 'main' } = this.options;
+    const key = { shard: session % SHARDS, agentToken, sessionToken: `session-${session}` };
     this.lanes.receive(key, { seq, storedAtMs: Date.now(), data, header: () => '' });
   }
 }

@@ -7,6 +7,8 @@ import type { Lease, MemberValue, StoredLease } from '#shards';
 export interface ModelMessage {
   readonly seq: number;
   readonly session: string;
+  /** Default: `main`. */
+  readonly agent?: string;
   readonly shard: number;
   readonly route: string;
   readonly strategy?: StrategyName | undefined;

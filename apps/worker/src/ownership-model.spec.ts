@@ -1,11 +1,9 @@
 import fc from 'fast-check';
-import TinyQueue from 'tinyqueue';
 import { expect, it } from 'vitest';
 import {
   FULL_QUEUE_POLICIES,
   OVERFLOW_ACTIONS,
   STRATEGIES,
-  type Clock,
   type Decision,
   type QueueSettings,
   type SessionRecord,
@@ -13,6 +11,7 @@ import {
 } from '#contracts';
 import { isDecided, type LoadedHead, type TurnOutcome, type TurnPolicy, type TurnRunner, type TurnWork } from '#lanes';
 import { ModelBroker } from './ownership-broker.fixture.js';
+import { ModelClock } from './ownership-clock.fixture.js';
 import { ModelWorker, SHARDS, type WorkerWorld } from './ownership-worker.fixture.js';
 
 /**
@@ -89,42 +88,6 @@ const scenario = fc.record({
   numbered: fc.subarray([...SESSIONS]),
 });
 type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never;
-
-interface Timer {
-  readonly at: number;
-  readonly order: number;
-  readonly fn: () => void;
-  isCancelled: boolean;
-}
-
-/** Simulated time; between two moments everything happens that waits for nothing but promises. */
-class ModelClock implements Clock {
-  private nowMs = 1;
-  private order = 0;
-  private readonly timers = new TinyQueue<Timer>([], (a, b) => a.at - b.at || a.order - b.order);
-
-  now(): number {
-    return this.nowMs;
-  }
-  monotonic(): number {
-    return this.nowMs;
-  }
-  after(delayMs: number, fn: () => void): () => void {
-    const timer = { at: this.nowMs + delayMs, order: this.order++, fn, isCancelled: false };
-    this.timers.push(timer);
-    return () => void (timer.isCancelled = true);
-  }
-  async runUntil(isDone: () => boolean, limitMs: number): Promise<void> {
-    for (let next = this.timers.pop(); next !== undefined; next = this.timers.pop()) {
-      if (next.isCancelled) continue;
-      if (next.at > limitMs) return;
-      this.nowMs = Math.max(this.nowMs, next.at);
-      next.fn();
-      await new Promise((resolve) => setImmediate(resolve));
-      if (isDone()) return;
-    }
-  }
-}
 
 interface ActiveTurn {
   readonly worker: ModelWorker;

@@ -117,7 +117,7 @@ class ModelIntake implements ShardWork {
       if (!isStillOurs()) return;
       for (const message of batch) {
         reading.position = message.seq;
-        this.lanes.receive(keyOfLane(`main.${message.session}`, shard), toRaw(message));
+        this.lanes.receive(keyOfLane(`${message.agent ?? 'main'}.${message.session}`, shard), toRaw(message));
       }
       if (batch.length === 0) {
         this.lanes.caughtUp(shard);
@@ -170,6 +170,8 @@ export class ModelWorker {
     world: WorkerWorld,
     turns: (worker: ModelWorker) => TurnRunner,
     private readonly drainMs: number,
+    /** Those that it has; absent = the model is not about them. */
+    readonly agents?: readonly string[],
   ) {
     this.incarnation = `${id}/${++ids}`;
     this.host = new ModelHost(world);
@@ -225,6 +227,7 @@ export class ModelWorker {
       newWriteId: () => `write-${++ids}`,
       repair: '',
       describe: () => ({}),
+      ...(agents === undefined ? {} : { agents: () => agents }),
       onReplaced: () => this.kill(),
       log: silentLogger,
     });

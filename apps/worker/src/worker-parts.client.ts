@@ -79,6 +79,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
     random: Math.random,
     worker: incarnation,
     capacity: settings.worker.capacity,
+    agentMissingMs: settings.inbox.agentMissingMs,
     mayStart: (shard) => keeper.mayStart(shard),
     onEvent: (key, event) => events.tell(key, event, Date.now()),
     isUntold: (runId) => !events.wasAnnounced(runId),
@@ -106,9 +107,10 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
       leaked: lanes.leaked,
       discarded: lanes.discarded,
       version: packageVersion(),
-      agents: [...agents.keys()],
       startedAt,
+      ...waitingForAgents(lanes),
     }),
+    agents: () => [...agents.keys()],
     onReplaced: (by) => onReplaced(idInUse(workerId, by)),
   });
   const collector = new IdleCollector({
@@ -199,6 +201,11 @@ async function describeSession(
   const runs = [running, retry, ...concurrent].flatMap((run) => run?.runId ?? []);
   const held = runs.flatMap((runId) => tasks.holdings.heldBy(runId).map(({ key }) => key));
   return held.length === 0 ? answer : { ...answer, tasks: held };
+}
+
+/** Of those that lack nothing there is nothing to tell. */
+function waitingForAgents({ waitingForAgents: waiting }: LaneRunner): object {
+  return Object.keys(waiting).length === 0 ? {} : { waitingForAgents: waiting };
 }
 
 function describeHeld(lanes: LaneRunner, key: SessionQuestion): HeldRuns | undefined {

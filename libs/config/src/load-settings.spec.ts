@@ -64,7 +64,7 @@ describe('defaults', () => {
         keepFailedMs: 31_536_000_000,
         sweepMs: 5_000,
       },
-      inbox: { keepMs: 86_400_000 },
+      inbox: { keepMs: 86_400_000, agentMissingMs: 604_800_000 },
       drainMs: 30_000,
       dedup: { windowMs: 900_000 },
       log: { level: 'info' },

@@ -85,6 +85,11 @@ const gateway = group({
 const inbox = group({
   /** How long messages are kept after they are decided - ms - default 86400000 (1 d); at least `dedup.windowMs`. */
   keepMs: integer(1_000, LONGEST_KEEP_MS, 'whole milliseconds from 1000 to 31536000000').default(86_400_000),
+  /**
+   * How long messages wait for an agent that no worker of their shard has - ms - default 604800000 (7 d). Then they end as dead
+   * letters.
+   */
+  agentMissingMs: integer(1_000, LONGEST_KEEP_MS, 'whole milliseconds from 1000 to 31536000000').default(604_800_000),
 });
 
 const dedup = group({

@@ -13,7 +13,8 @@ const deadLetter = z.object({
   /** Sequence of the message in the inbox. */
   seq: z.int().positive(),
   runId: z.string(),
-  attempts: z.int().positive(),
+  /** 0 = it never began. */
+  attempts: z.int().nonnegative(),
   status: z.enum(OUTCOMES),
   error: z.object({ name: z.string(), message: z.string() }),
   /** ms since the epoch. */

@@ -34,7 +34,12 @@ export type LaneEvent =
   /** Decided without a turn. `queueDepth`: how many wait now. */
   | {
       readonly type:
-        'message-dropped' | 'message-expired' | 'message-cancelled' | 'message-rejected' | 'message-refused';
+        | 'message-dropped'
+        | 'message-expired'
+        | 'message-cancelled'
+        | 'message-rejected'
+        | 'message-refused'
+        | 'message-dead';
       readonly messageId: string;
       readonly seq: number;
       readonly reason?: string;

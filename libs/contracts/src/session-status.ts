@@ -5,7 +5,8 @@ export interface SessionQuestion {
 }
 
 export interface SessionAnswer {
-  readonly state: 'idle' | 'queued' | 'running' | 'held' | 'retrying';
+  /** `waiting-for-agent`: the owner of its shard does not have its agent. */
+  readonly state: 'idle' | 'queued' | 'running' | 'held' | 'retrying' | 'waiting-for-agent';
   /** Undecided messages that wait; those of the running turn are not among them. */
   readonly depth: number;
   /** Age of the oldest waiting message in ms; null when none waits. */

@@ -46,6 +46,22 @@ export class LaneBacklog {
     return this.isEmpty && !this.line.hasNumbers && !this.isClosed;
   }
 
+  /** Nothing is here but the numbers of messages. */
+  get isParkable(): boolean {
+    const isLineEmpty = this.line.oldestSeq === undefined && !this.line.hasNumbers;
+    return isLineEmpty && this.barred.length === 0 && this.controls.length === 0 && !this.isClosed;
+  }
+
+  /** These were here before, and nothing else. */
+  unpark(seqs: number[]): void {
+    this.madeTail.seqs = seqs;
+  }
+
+  /** What `unpark` takes: of a backlog that is given up. */
+  get parked(): number[] {
+    return this.madeTail.seqs;
+  }
+
   /** In the order in which they may be handled. */
   get waiting(): readonly InboxItem[] {
     return this.line.waiting;
@@ -75,7 +91,7 @@ export class LaneBacklog {
     if (item.seq <= this.lastSeq) return false;
     this.lastSeq = item.seq;
     if (isDecided(head, item.seq)) return false;
-    const isKept = isOrder(item) || item.refusal !== undefined;
+    const isKept = isOrder(item) || item.refusal !== undefined || this.mustReject(item);
     if (!isKept && (this.beyond.length > 0 || this.isFull || this.budget.isSpent)) {
       this.madeTail.push(item.seq);
       return true;
@@ -181,6 +197,12 @@ export class LaneBacklog {
     this.recount();
   }
 
+  /** What was read again for a look is not needed any more. */
+  unpeek(): void {
+    this.tail?.forgetPeeked();
+    this.recount();
+  }
+
   /**
    * Gives the bodies back; nothing is read again, and nothing comes back. The sequences stay: a turn that still runs when
    * its session is given away has to know what lies beside it, or its record would pass over it.
@@ -266,6 +288,11 @@ export class LaneBacklog {
       add(seq);
     }
     return [...merged, ...others.slice(next)];
+  }
+
+  /** Where nothing is kept, what is no message would wait with the others, and no agent could ever take it. */
+  private mustReject({ content }: InboxItem): boolean {
+    return this.laneBuffer === 0 && !content.ok && this.barred.length < MAX_RECORD_MESSAGES;
   }
 
   /** One more is kept as a whole. */

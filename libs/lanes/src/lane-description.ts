@@ -59,6 +59,7 @@ function toCome({ runId, attempt, seqs, notBefore }: RunInWork): NonNullable<Ses
 function stateOf(lane: Lane): SessionAnswer['state'] {
   if (lane.hold !== undefined) return 'held';
   if (lane.running.length > 0) return 'running';
+  if (lane.isAgentMissing && lane.depth > 0) return 'waiting-for-agent';
   if (lane.frozenRuns.some(({ retryAt }) => retryAt !== undefined)) return 'retrying';
   return lane.depth > 0 ? 'queued' : 'idle';
 }

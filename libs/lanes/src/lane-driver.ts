@@ -12,6 +12,7 @@ import { needsReadingAhead } from './lane-unread.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
+import type { MissingAgents } from './missing-agents.js';
 import type { Gap } from './reorder-buffer.js';
 import type { ReadingRoom } from './reading-room.js';
 import type { RunningTurns } from './running-turns.js';
@@ -54,6 +55,7 @@ export class LaneDriver {
     private readonly refill: LaneRefill,
     private readonly idle: IdleLanes,
     private readonly room: ReadingRoom,
+    private readonly missing: MissingAgents,
   ) {
     this.slots = new TurnSlots<Lane>(options.capacity);
     this.timers = new LaneTimers(options.clock);
@@ -72,6 +74,7 @@ export class LaneDriver {
       if (this.isOurs(lane)) this.follow(lane, this.decideBarred(lane));
       return;
     }
+    if (lane.isAgentMissing) return this.waitForAgent(lane);
     const now = this.options.time.now();
     lane.releaseBegun();
     if (lane.gapEndsAt(now) !== undefined || lane.backlog.isFullOfEarly) {
@@ -106,6 +109,15 @@ export class LaneDriver {
     if (!isReady(lane)) this.room.entered(lane.home as ShardLanes);
     const place = this.slots.acquire(lane.undecidedFrom ?? 0, this.startSerial, lane);
     if (place !== undefined) lane.place = place;
+  }
+
+  /** Its orders are done. Nothing else of it is decided here, unless its agent stays away for too long. */
+  private waitForAgent(lane: Lane): void {
+    if (lane.undecidedFrom === undefined) {
+      lane.rest();
+      this.idle.add(lane);
+    } else lane.park();
+    this.missing.follow(lane);
   }
 
   /** One for all lanes: a closure for each turn is as much garbage as the turn itself needs. */

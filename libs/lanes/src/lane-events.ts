@@ -82,6 +82,7 @@ function decidedByNote({ id, seq, decision, reason }: MessageDecision, queueDept
     case 'cancelled':
     case 'rejected':
     case 'refused':
+    case 'dead':
       return [
         {
           ...{ type: `message-${decision}`, messageId: id, seq, queueDepth },

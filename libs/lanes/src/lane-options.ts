@@ -1,4 +1,4 @@
-import { QUEUE_DEFAULTS, type SessionTokens } from '#contracts';
+import { QUEUE_DEFAULTS, type QueueSettings, type SessionTokens } from '#contracts';
 import type { BodyBudget } from './body-budget.js';
 import { MAX_RECORD_MESSAGES } from './head.js';
 import { checkSessionTokens } from './inbox-item.js';
@@ -7,9 +7,17 @@ import type { LaneRun } from './lane-run.js';
 import type { LaneTime } from './lane-time.js';
 import type { LaneOptions } from './lane.js';
 
+/** Where the agent is not known, its queueing is not either: nothing is dropped or expires by what others have. */
+const UNKNOWN_QUEUEING: QueueSettings = {
+  ...QUEUE_DEFAULTS,
+  maxQueueSize: Number.POSITIVE_INFINITY,
+  queueEntryTtlMs: Number.POSITIVE_INFINITY,
+};
+
 /** The options of lanes as their agents' settings have them: one for all lanes of an agent, since lanes are many. */
 export class LaneOptionsOfAgents {
   private readonly known = new Map<string, LaneOptions>();
+  private madeWaiting: LaneOptions | undefined;
 
   constructor(
     private readonly turns: TurnRunner,
@@ -18,12 +26,12 @@ export class LaneOptionsOfAgents {
     private readonly time: LaneTime,
   ) {}
 
-  /** Under tokens that name no session of an agent we have, the lane only rejects. */
+  /** Under tokens that name no session the lane only rejects; of an agent that is missing here, it only waits. */
   of(key: SessionTokens): LaneOptions {
-    const tokenProblem =
-      checkSessionTokens(key) ?? (this.turns.knows(key) ? undefined : 'no agent of this name is configured');
+    const tokenProblem = checkSessionTokens(key);
     // What the tokens may be is up to who publishes: kept would be only what the settings name.
     if (tokenProblem !== undefined) return this.rejecting(tokenProblem);
+    if (!this.turns.knows(key)) return (this.madeWaiting ??= this.waiting());
     const { agentToken } = key;
     const known = this.known.get(agentToken) ?? this.ofAgent(key);
     this.known.set(agentToken, known);
@@ -42,6 +50,13 @@ export class LaneOptionsOfAgents {
       startOf,
       time,
     };
+  }
+
+  /** It keeps no bodies: what it holds of each message is a number, however long its agent is away. */
+  private waiting(): LaneOptions {
+    const { budget, time } = this;
+    const queueing = { ownQueueing: UNKNOWN_QUEUEING, queueingOf: () => UNKNOWN_QUEUEING };
+    return { budget, laneBuffer: 0, ...queueing, isAgentMissing: true, time };
   }
 
   private rejecting(tokenProblem: string): LaneOptions {

@@ -77,7 +77,7 @@ export interface TurnWork {
 }
 
 export interface TurnRunner {
-  /** Whether the session's agent exists; a message for another is rejected. */
+  /** Whether this process has the session's agent; messages of others wait until their shard is with a worker that has it. */
   knows(key: SessionTokens): boolean;
   /** The limits of the agent's turns. */
   policyOf(key: SessionTokens): TurnPolicy;

@@ -13,6 +13,7 @@ import {
   settled,
   type StartedTurn,
 } from './lane-runner.fixture.js';
+import type { Logger } from '#telemetry';
 import type { Holders } from './lane-holds.js';
 import type { IdleHeads } from './idle-heads.js';
 import type { AheadSource } from './lane-ports.js';
@@ -53,6 +54,10 @@ export interface ProcessOptions {
   readonly laneBuffer?: number;
   readonly turns?: ManualTurns;
   readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;
+  /** Those that the process has - default: `main`, of which all sessions are here. */
+  readonly agents?: readonly string[];
+  readonly agentMissingMs?: number;
+  readonly log?: Logger;
 }
 
 /** One process: a runner in memory over records that may outlive it. */
@@ -64,6 +69,7 @@ export function setUpProcess({
   const { turns = new ManualTurns() } = options;
   const { laneBuffer = RETRY_POLICY.laneBuffer } = options;
   turns.policy = { ...RETRY_POLICY, laneBuffer };
+  if (options.agents !== undefined) turns.agents = new Set(options.agents);
   /** While closed, what is asked for does not reach the broker. */
   const closed = new Set<string>(options.shut);
   const waiting: (() => void)[] = [];

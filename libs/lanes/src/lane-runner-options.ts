@@ -32,8 +32,12 @@ export interface LaneRunnerOptions {
   readonly isUntold?: (runId: string) => boolean;
   /** Default: `MEMORY_LIMITS`. */
   readonly memory?: MemoryLimits;
+  /** How long messages wait for an agent that is missing until they end dead - ms - default 7 d. */
+  readonly agentMissingMs?: number;
   readonly log: Logger;
 }
+
+export const AGENT_MISSING_MS = 7 * 24 * 60 * 60 * 1_000;
 
 export interface MemoryLimits extends IdleLimits, ReadingLimits {
   /** For the bodies of waiting messages, over all lanes; what is beyond is read again when its turn comes. */

@@ -12,7 +12,7 @@ import {
   type SessionTokens,
   type TurnStartedEvent,
 } from '#contracts';
-import { silentLogger } from '#telemetry';
+import { silentLogger, type Logger } from '#telemetry';
 import { emptyHead } from './head.js';
 import type { RawInboxMessage } from './inbox-item.js';
 import { HeadTable } from './head-table.js';
@@ -195,6 +195,7 @@ export class ManualTurns implements TurnRunner {
   isOutside = false;
   policy = POLICY;
   queueing = UNBOUNDED;
+  agents: ReadonlySet<string> = new Set(['main']);
 
   constructor(
     private readonly onStart: (turn: StartedTurn) => void = () => {},
@@ -207,7 +208,7 @@ export class ManualTurns implements TurnRunner {
   }
 
   knows(key: SessionTokens): boolean {
-    return key.agentToken === 'main';
+    return this.agents.has(key.agentToken);
   }
 
   queueingOf(_key: SessionTokens, { strategy }: Pick<InboxMessage, 'strategy'> = {}): QueueSettings {
@@ -293,6 +294,8 @@ export interface RunnerParts {
   /** What lies in the inbox and is not received. */
   readonly ahead?: AheadSource;
   readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;
+  readonly agentMissingMs?: number;
+  readonly log?: Logger;
 }
 
 /** What is known of shard 0 by who takes it over from one that is gone, which may have begun turns up to `upTo`. */
@@ -348,7 +351,8 @@ export function makeRunner({ store, turns, clock, ...options }: RunnerParts): La
     ...{ store, inbox, heads, turns, clock, capacity, random, newCommitId, worker, holders, mayStart, memory },
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
     ...(options.ahead === undefined ? {} : { ahead: options.ahead }),
-    log: silentLogger,
+    ...(options.agentMissingMs === undefined ? {} : { agentMissingMs: options.agentMissingMs }),
+    log: options.log ?? silentLogger,
   });
   const receive = runner.receive.bind(runner);
   runner.receive = (key, raw) => {

@@ -11,7 +11,9 @@ import { LaneTime } from './lane-time.js';
 import type { LaneRun } from './lane-run.js';
 import { Lane } from './lane.js';
 import { LaneOptionsOfAgents } from './lane-options.js';
-import { MEMORY_LIMITS, type LaneRunnerOptions } from './lane-runner-options.js';
+import { AGENT_MISSING_MS, MEMORY_LIMITS, type LaneRunnerOptions } from './lane-runner-options.js';
+import { AgentNeeds } from './agent-needs.js';
+import { MissingAgents } from './missing-agents.js';
 import { LookAhead } from './look-ahead.js';
 import type { HoldingRun, Settled } from './task-ports.js';
 import { LaneRefill } from './lane-refill.js';
@@ -47,6 +49,7 @@ export class LaneRunner {
   private readonly room: ReadingRoom;
   private readonly lookAhead: LookAhead | undefined;
   private readonly looks: TaskLooks;
+  private readonly missing: MissingAgents;
 
   constructor(private readonly options: LaneRunnerOptions) {
     this.writer = new LaneWriter({
@@ -75,6 +78,10 @@ export class LaneRunner {
       (lane) => this.driver.drive(lane),
     );
     this.room = new ReadingRoom(options.capacity, memory, this.bodies, this.shards, this.idle, options.clock);
+    const { agentMissingMs = AGENT_MISSING_MS } = options;
+    this.missing = new MissingAgents({ ...options, agentMissingMs, time, shards: this.shards }, this.writer, (lane) =>
+      this.driver.drive(lane),
+    );
     this.driver = new LaneDriver(
       {
         ...options,
@@ -87,6 +94,7 @@ export class LaneRunner {
       refill,
       this.idle,
       this.room,
+      this.missing,
     );
     const { ahead: source, clock, log } = options;
     const reading = {
@@ -115,6 +123,10 @@ export class LaneRunner {
   get memory(): { lanes: number; waitingBytes: number } {
     return { lanes: this.room.lanes, waitingBytes: this.bodies.usedBytes };
   }
+  /** Sessions that wait for agents that this process lacks, by agent. */
+  get waitingForAgents(): Readonly<Record<string, number>> {
+    return this.missing.counts;
+  }
   /** Grows with every message that is read; another number when shards come or go. */
   get read(): number {
     return this.room.read;
@@ -131,6 +143,8 @@ export class LaneRunner {
   /** From here on the shard is ours. Of the open lanes, what lies at or below `read` is received like everything else. */
   openShard(shard: number, start: LaneProgress): void {
     const home = new ShardLanes(shard, start);
+    const has = (agentToken: string): boolean => this.options.turns.knows({ agentToken, sessionToken: '', shard });
+    home.needs = new AgentNeeds(start.needs ?? [], has, this.time.now());
     this.shards.set(shard, home);
     for (const { session, from, holder, since } of start.open) {
       const lane = this.addLane(home, session);
@@ -230,7 +244,8 @@ export class LaneRunner {
   }
 
   progress(shard: number): LaneProgress | undefined {
-    return this.shards.get(shard)?.progress();
+    const home = this.shards.get(shard);
+    return home === undefined ? undefined : { ...home.progress(), ...this.toldNeeds(home) };
   }
 
   runningIn(shard: number): number {
@@ -259,7 +274,7 @@ export class LaneRunner {
     }
     // Another record has decided their batch: they come to nothing, and nobody is to wait for them.
     for (const { running } of home.busy) for (const run of running) if (!run.isWhole) this.turns.discard(run);
-    const progress = home.progress(this.options.worker);
+    const progress = { ...home.progress(this.options.worker), ...this.toldNeeds(home, true) };
     this.close(home, 'again-elsewhere');
     return progress;
   }
@@ -290,11 +305,19 @@ export class LaneRunner {
     return this.turns;
   }
 
+  private toldNeeds(home: ShardLanes, isExact = false): Pick<LaneProgress, 'needs'> {
+    const needs = this.missing.needsOf(home, isExact);
+    return needs.length === 0 ? {} : { needs };
+  }
+
   /** `how`: what becomes of runs that wait with holdings. */
   private close(home: ShardLanes, how: 'again-elsewhere' | 'discarded'): void {
     home.state = 'closed';
     if (this.shards.get(home.shard) === home) this.shards.delete(home.shard);
-    if (this.shards.size === 0) this.lookAhead?.stop();
+    if (this.shards.size === 0) {
+      this.lookAhead?.stop();
+      this.missing.stop();
+    }
     for (const lane of home.all) {
       this.driver.forget(lane);
       this.holds.forget(lane);

@@ -1,3 +1,4 @@
+import type { AgentNeed, AgentNeeds } from './agent-needs.js';
 import type { Lane, LaneHome } from './lane.js';
 
 /** A session with something undecided, as the next owner of its shard has to know it. */
@@ -20,6 +21,8 @@ export interface LaneProgress {
   readonly open: readonly OpenLane[];
   /** An owner that is gone may have begun turns with messages up to `upTo`, in sessions that have no record behind `tail`. */
   readonly crash?: { readonly upTo: number; readonly tail: number } | undefined;
+  /** Agents that its messages need of whoever owns it; absent = none that is told of. */
+  readonly needs?: readonly AgentNeed[] | undefined;
 }
 
 let openings = 0;
@@ -33,6 +36,9 @@ export class ShardLanes implements LaneHome {
   private readonly lanes = new Map<string, Lane>();
   /** Every lane that may have something undecided, and some that have not. */
   private readonly unsettled = new Set<Lane>();
+  /** Lanes that wait for an agent that this process lacks, and when it is looked again whether they do for too long. */
+  readonly waitingForAgent = new Map<Lane, number>();
+  needs: AgentNeeds | undefined;
   /** How many of its lanes wait for a slot. */
   waiting = 0;
   /** How many of its lanes wait for the first answer about their head. */
@@ -72,6 +78,7 @@ export class ShardLanes implements LaneHome {
   remove(lane: Lane): void {
     if (this.lanes.get(lane.id) === lane) this.lanes.delete(lane.id);
     this.unsettled.delete(lane);
+    this.waitingForAgent.delete(lane);
   }
 
   get size(): number {

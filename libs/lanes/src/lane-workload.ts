@@ -73,6 +73,12 @@ export class LaneWorkload {
     this.madeParallel?.giveUpOnMissing();
   }
 
+  /** All of it is the numbers of messages that are not kept. */
+  get isParkable(): boolean {
+    const { backlog, serial, madeParallel, tasks } = this;
+    return backlog.isParkable && serial.isSpent && (madeParallel?.isSpent ?? true) && tasks === undefined;
+  }
+
   /** A lane that goes on without it does nothing else than one that goes on with it. */
   get isSpent(): boolean {
     const { backlog, serial, madeParallel, tasks } = this;

@@ -41,6 +41,22 @@ export class LaneWriter {
   }
 
   /**
+   * Writes a note that ends messages dead, their letters before it. `isOurs`: whether it may still be written then, as a broker
+   * that is away may have kept the letters for long.
+   */
+  bury(
+    lane: Lane,
+    messages: readonly MessageDecision[],
+    letters: readonly DeadLetter[],
+    isOurs: () => boolean,
+  ): Promise<WriteResult> {
+    return this.exclusively(lane, async () => {
+      if (!(await this.options.store.bury(lane.key, letters)) || !isOurs()) return 'abandoned';
+      return this.sendNote(lane, this.fitNote(lane, messages, []));
+    });
+  }
+
+  /**
    * Writes the note that has to stand before a batch runs, and begins it in the same moment, by `begin`. When that cannot
    * be any more, nothing may say that it ran alone: a later crash would be blamed on it.
    */

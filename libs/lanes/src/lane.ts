@@ -51,6 +51,8 @@ export interface LaneOptions extends ItemRules {
   readonly ownQueueing: QueueSettings;
   /** Whether the guard is asked about a task when its message comes. */
   readonly isLookingAtTasks?: boolean;
+  /** This process does not have the agent of the session: its messages wait, and are decided by orders alone. */
+  readonly isAgentMissing?: true;
   /** When the turn of a run began here, ms since the epoch. */
   readonly startOf?: (run: LaneRun) => number | undefined;
   /** Absent = times from elsewhere are those of the clock by which the lane waits. */
@@ -114,6 +116,9 @@ export class Lane extends WorkloadOnDemand {
   override get ownQueueing(): QueueSettings {
     return this.options.ownQueueing;
   }
+  get isAgentMissing(): boolean {
+    return this.options.isAgentMissing === true;
+  }
   /** How far the wall clock is ahead of the clock by which the lane waits - ms. */
   get wallAheadMs(): number {
     return this.options.time?.wallAheadMs ?? 0;
@@ -147,7 +152,7 @@ export class Lane extends WorkloadOnDemand {
 
   /** The lowest sequence of the session that may be undecided; `undefined` when there is none. */
   get undecidedFrom(): number | undefined {
-    if (this.workload === undefined) return this.unreadFrom;
+    if (this.workload === undefined) return this.unreadFrom ?? this.restedSeqs?.[0];
     let lowest = Math.min(
       this.unreadFrom ?? Number.POSITIVE_INFINITY,
       this.workload.backlog.oldestSeq ?? Number.POSITIVE_INFINITY,
@@ -288,9 +293,9 @@ export class Lane extends WorkloadOnDemand {
   private stand(loaded: LoadedHead): void {
     this.current = loaded;
     this.unfenced = undefined;
-    if (this.workload === undefined) return;
-    this.workload.backlog.dropDecided(loaded.head);
-    this.workload.backlog.follow(loaded.head.nextSequence, loaded.head.wentOn);
-    this.workload.tasks?.follow();
+    if (this.workload === undefined && this.restedSeqs === undefined) return;
+    this.atHand.backlog.dropDecided(loaded.head);
+    this.atHand.backlog.follow(loaded.head.nextSequence, loaded.head.wentOn);
+    this.tasks?.follow();
   }
 }

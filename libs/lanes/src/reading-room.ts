@@ -66,7 +66,7 @@ export class ReadingRoom {
 
   /** Whether more of the shard is to be read now. */
   hasRoom(home: ShardLanes): boolean {
-    if (home.waiting + home.loading < this.share && this.lanes - this.idle.count < this.limits.openLanes) {
+    if (home.waiting + home.loading < this.share && this.openLanes < this.limits.openLanes) {
       home.pausedSince = undefined;
       return true;
     }
@@ -97,6 +97,13 @@ export class ReadingRoom {
 
   private look(home: ShardLanes): void {
     if (home.pausedSince !== undefined && home.waiting + home.loading <= this.share / 2) home.onRoom?.();
+  }
+
+  /** Those that wait for an agent this process lacks keep nobody waiting, as long as there are not too many of them too. */
+  private get openLanes(): number {
+    let waiting = 0;
+    for (const { waitingForAgent } of this.shards.values()) waiting += waitingForAgent.size;
+    return this.lanes - this.idle.count - Math.min(waiting, this.limits.openLanes);
   }
 
   private get share(): number {

@@ -17,6 +17,7 @@ const NO_SEQS: readonly number[] = [];
  * The workload of a lane, and what the lane answers without one:
  *
  *   resting --something of it is asked for--> with a workload --rest, nothing is left to do or to know--> resting
+ *                                                              --park, nothing is left but numbers that wait--> resting
  *
  * What most lanes never have is asked for here without making it. It is the base of the lane and no part of it: a part would be
  * one more object for each of many idle lanes.
@@ -25,6 +26,8 @@ export abstract class WorkloadOnDemand {
   protected workload: LaneWorkload | undefined;
   /** While it has no workload: the highest sequence that was read. */
   protected restedAtSeq = 0;
+  /** The same, where messages of it wait of which nothing else is known. */
+  protected restedSeqs: number[] | undefined;
 
   /** How messages wait that say nothing of their own. */
   abstract get ownQueueing(): QueueSettings;
@@ -37,7 +40,11 @@ export abstract class WorkloadOnDemand {
     return this.workload?.key ?? this.makeKey();
   }
   protected get atHand(): LaneWorkload {
-    return (this.workload ??= this.makeWorkload());
+    if (this.workload !== undefined) return this.workload;
+    this.workload = this.makeWorkload();
+    if (this.restedSeqs !== undefined) this.workload.backlog.unpark(this.restedSeqs);
+    this.restedSeqs = undefined;
+    return this.workload;
   }
   get backlog(): LaneBacklog {
     return this.atHand.backlog;
@@ -87,7 +94,7 @@ export abstract class WorkloadOnDemand {
   }
   /** How many messages wait, as its users count them: what is asked about is not among them yet. */
   get depth(): number {
-    if (this.workload === undefined) return 0;
+    if (this.workload === undefined) return this.restedSeqs?.length ?? 0;
     const { backlog, tasks } = this.workload;
     return backlog.depth - (tasks?.pendingCount ?? 0);
   }
@@ -151,6 +158,14 @@ export abstract class WorkloadOnDemand {
   rest(): void {
     if (this.workload?.isSpent !== true) return;
     this.restedAtSeq = this.workload.backlog.lastSeq;
+    this.workload = undefined;
+  }
+
+  /** Gives up its workload while nothing of it is left but the numbers of messages that can do nothing but wait. */
+  park(): void {
+    if (this.workload?.isParkable !== true) return;
+    this.restedAtSeq = this.workload.backlog.lastSeq;
+    this.restedSeqs = this.workload.backlog.parked;
     this.workload = undefined;
   }
 

@@ -161,7 +161,7 @@ export class LeaseHandler {
     return undefined;
   }
 
-  private makeLease({ read, tail, open, crash }: ShardProgress): Lease {
+  private makeLease({ read, tail, open, crash, needs }: ShardProgress): Lease {
     const { newWriteId, incarnation } = this.options;
     return {
       v: 1,
@@ -171,6 +171,7 @@ export class LeaseHandler {
       tail,
       open: [...open],
       ...(crash === undefined ? {} : { crash }),
+      ...(needs === undefined ? {} : { needs }),
     };
   }
 
@@ -196,6 +197,6 @@ export class LeaseHandler {
 }
 
 function isSame(a: ShardProgress, b: ShardProgress): boolean {
-  const rest = ({ open, crash }: ShardProgress): string => JSON.stringify([open, crash]);
+  const rest = ({ open, crash, needs }: ShardProgress): string => JSON.stringify([open, crash, needs]);
   return a.read === b.read && a.tail === b.tail && rest(a) === rest(b);
 }

@@ -11,6 +11,8 @@ export interface LeaseViewOptions {
   readonly onUnreadable: (shard: number, revision: number) => void;
 }
 
+const NO_NEEDS: readonly string[] = [];
+
 /**
  * Who owns what, and whether the source still has what the leases say it had: as far as this process has read, and
  * written itself. What it does by this picture is a compare-and-set, so an old one costs a refusal and no more.
@@ -64,6 +66,11 @@ export class LeaseView {
   /** Incarnation; null = nobody, as far as is known. */
   ownerOf(shard: number): string | null {
     return this.leases.get(shard)?.lease.owner ?? null;
+  }
+
+  /** The agents that its messages need of its owner, the most urgent first. */
+  needsOf(shard: number): readonly string[] {
+    return this.leases.get(shard)?.lease.needs?.map(({ agent }) => agent) ?? NO_NEEDS;
   }
 
   /** By the last read: there is something that is no lease. */

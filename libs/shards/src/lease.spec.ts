@@ -30,6 +30,13 @@ describe('a lease', () => {
     expect(parseLease(JSON.stringify({ ...lease, owner: null, open: [] }))).toMatchObject({ owner: null });
   });
 
+  it('says what its shard needs; what is no such list does not make it none', () => {
+    const needing = { ...lease, needs: [{ agent: 'research', waitedMs: 60_000 }] };
+    expect(parseLease(JSON.stringify(needing))).toEqual(needing);
+    expect(parseLease(JSON.stringify({ ...lease, needs: 'research' }))).toMatchObject(lease);
+    expect(withinBound(needing)).toMatchObject({ needs: needing.needs });
+  });
+
   it('that is none is `undefined` and never a throw', () => {
     for (const text of ['', '{', 'null', '[]', '7', '{}', JSON.stringify({ ...lease, v: 2 })]) {
       expect([text, parseLease(text)]).toEqual([text, undefined]);

@@ -27,6 +27,13 @@ export type OpenSession = z.infer<typeof openSession>;
  */
 const crash = z.object({ upTo: sequence, tail: sequence });
 
+/** An agent that the messages of a shard need of its owner, the most urgent first. */
+const need = z.object({
+  agent: z.string(),
+  /** For how long they have waited, over all owners in a row that lacked it - ms. */
+  waitedMs: z.number().nonnegative(),
+});
+
 /** How far a shard is decided. */
 export interface ShardProgress {
   readonly read: number;
@@ -34,6 +41,8 @@ export interface ShardProgress {
   readonly tail: number;
   readonly open: readonly OpenSession[];
   readonly crash?: z.infer<typeof crash> | undefined;
+  /** Absent = whoever takes the shard has what it needs, as far as is known. */
+  readonly needs?: readonly z.infer<typeof need>[] | undefined;
 }
 
 const lease = z.object({
@@ -46,6 +55,7 @@ const lease = z.object({
   tail: sequence,
   open: z.array(openSession),
   crash: crash.optional(),
+  needs: z.array(need).readonly().optional().catch(undefined),
 });
 export type Lease = z.infer<typeof lease>;
 

@@ -12,6 +12,8 @@ const member = (incarnation: string, draining = false) => ({
   value: value(incarnation, draining),
 });
 
+const idsOf = (view: MemberView): string[] => view.assignable.map(({ id }) => id);
+
 function setUp(...incarnations: string[]) {
   const clock = new ManualClock();
   const store = new ManualMembers();
@@ -24,17 +26,17 @@ function setUp(...incarnations: string[]) {
 describe('a view of the members', () => {
   it('is empty until somebody looks or is heard of', () => {
     const { view } = setUp('a/1');
-    expect([view.assignable, view.seems('a/1'), view.hasOverdue]).toEqual([[], false, false]);
+    expect([idsOf(view), view.seems('a/1'), view.hasOverdue]).toEqual([[], false, false]);
   });
 
   it('has whom a look found, with the incarnation that was seen last', async () => {
     const { store, heard, view } = setUp('a/1', 'b/1');
     await view.refresh();
-    expect(view.assignable).toEqual(['a', 'b']);
+    expect(idsOf(view)).toEqual(['a', 'b']);
     expect([view.seems('a/1'), view.seems('a/2'), view.seems('c/1')]).toEqual([true, false, false]);
     store.stored = [member('a/2')];
     await view.refresh();
-    expect(view.assignable).toEqual(['a']);
+    expect(idsOf(view)).toEqual(['a']);
     expect([view.seems('a/1'), view.seems('a/2'), view.seems('b/1')]).toEqual([false, true, false]);
     // A look belongs to a round, which goes on with what it found.
     expect(heard.changes).toBe(0);
@@ -44,7 +46,7 @@ describe('a view of the members', () => {
     const { store, view } = setUp();
     store.stored = [member('a/1'), member('b/1', true)];
     await view.refresh();
-    expect(view.assignable).toEqual(['a']);
+    expect(idsOf(view)).toEqual(['a']);
     expect(view.seems('b/1')).toBe(true);
   });
 
@@ -53,7 +55,7 @@ describe('a view of the members', () => {
     await view.refresh();
     store.readAll = () => Promise.reject(new Error('away'));
     await expect(view.refresh()).rejects.toThrow('away');
-    expect(view.assignable).toEqual(['a']);
+    expect(idsOf(view)).toEqual(['a']);
   });
 });
 
@@ -69,7 +71,7 @@ describe('a key that the broker should have removed', () => {
       await view.removeStale();
       if (round < 4) await clock.advance(TTL_MS);
     }
-    expect([store.removed, view.assignable, view.seems('dead/1')]).toEqual([['dead@5'], ['alive'], false]);
+    expect([store.removed, idsOf(view), view.seems('dead/1')]).toEqual([['dead@5'], ['alive'], false]);
   });
 
   it('stays when it was written again since, and when its revision is not told', async () => {
@@ -80,7 +82,7 @@ describe('a key that the broker should have removed', () => {
     store.stored = [at('a/1', 6), member('b/1')];
     await view.refresh();
     await view.removeStale();
-    expect([store.removed, view.assignable]).toEqual([[], ['a', 'b']]);
+    expect([store.removed, idsOf(view)]).toEqual([[], ['a', 'b']]);
   });
 });
 
@@ -89,13 +91,13 @@ describe('what a view hears', () => {
     const { store, heard, view } = setUp('a/1');
     await view.refresh();
     store.tell('b', value('b/1'));
-    expect([view.assignable, heard.changes]).toEqual([['a', 'b'], 1]);
+    expect([idsOf(view), heard.changes]).toEqual([['a', 'b'], 1]);
     store.tell('b', value('b/1', true));
-    expect([view.assignable, heard.changes]).toEqual([['a'], 2]);
+    expect([idsOf(view), heard.changes]).toEqual([['a'], 2]);
     store.tell('a', value('a/2'));
     expect([view.seems('a/1'), view.seems('a/2'), heard.changes]).toEqual([false, true, 3]);
     store.tell('a', undefined);
-    expect([view.assignable, view.seems('a/2'), heard.changes]).toEqual([[], false, 4]);
+    expect([idsOf(view), view.seems('a/2'), heard.changes]).toEqual([[], false, 4]);
   });
 
   it('is told only when it is news: renewals come all the time', async () => {
@@ -111,7 +113,7 @@ describe('what a view hears', () => {
     const { store, heard, view } = setUp();
     view.close();
     store.tell('a', value('a/1'));
-    expect([store.isHeard, view.assignable, heard.changes]).toEqual([false, [], 0]);
+    expect([store.isHeard, idsOf(view), heard.changes]).toEqual([false, [], 0]);
   });
 });
 
@@ -223,5 +225,15 @@ describe('the silence of a process', () => {
     await view.refresh();
     expect((view as unknown as { lifeSigns: Map<string, number> }).lifeSigns.size).toBe(0);
     expect(view.silentMs('a/7')).toBeGreaterThan(2 * TTL_MS);
+  });
+
+  it('tells of a member that has other agents than before', () => {
+    const { store, heard, view } = setUp();
+    const having = (...agents: string[]): MemberValue => ({ ...value('a/1'), agents, takesOffers: true });
+    store.tell('a', having('main'));
+    store.tell('a', having('main'));
+    expect(heard.changes).toBe(1);
+    store.tell('a', having('main', 'research'));
+    expect([view.assignable, heard.changes]).toEqual([[{ id: 'a', has: ['main', 'research'] }], 2]);
   });
 });

@@ -1,5 +1,6 @@
 import type { Clock } from '#contracts';
 import { assignable, type Member, type MemberValue } from './member.js';
+import type { Taker } from './offers.js';
 import type { MemberStore } from './shard-ports.js';
 
 /**
@@ -84,8 +85,8 @@ export class MemberView {
     }
   }
 
-  /** Ids of those that take shards. */
-  get assignable(): string[] {
+  /** Those that take shards. */
+  get assignable(): Taker[] {
     return assignable([...this.members.values()]);
   }
 
@@ -119,6 +120,7 @@ export class MemberView {
       this.lifeSigns.set(value.incarnation, this.clock.monotonic());
     }
     if (known?.incarnation !== value?.incarnation || known?.draining !== value?.draining) this.onChange();
+    else if (known?.agents?.join() !== value?.agents?.join()) this.onChange();
   }
 
   /** Lives come without end. One of which nothing was heard for long is silent for longer without its entry. */

@@ -33,7 +33,20 @@ describe('members', () => {
       { id: 'b', value: { ...value, draining: true } },
       { id: 'c', value },
     ];
-    expect(assignable(members)).toEqual(['a', 'c']);
+    expect(assignable(members).map(({ id }) => id)).toEqual(['a', 'c']);
     expect(assignable([])).toEqual([]);
+  });
+
+  it('have agents to be offered shards for only where their version takes offers', () => {
+    const having = { ...value, agents: ['main'] };
+    const members = [
+      { id: 'old', value: having },
+      { id: 'new', value: { ...having, takesOffers: true as const } },
+    ];
+    expect(assignable(members)).toEqual([
+      { id: 'old', has: undefined },
+      { id: 'new', has: ['main'] },
+    ]);
+    expect(parseMember(JSON.stringify({ ...value, agents: 7, takesOffers: 'yes' }))).toMatchObject(value);
   });
 });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Taker } from './offers.js';
 
 /** What a live process says of itself under its id. Fields that the library does not know are kept for readers. */
 const member = z.looseObject({
@@ -7,6 +8,10 @@ const member = z.looseObject({
   incarnation: z.string(),
   /** It stops: it gives its shards away and takes none. */
   draining: z.boolean(),
+  /** The agents that it has. */
+  agents: z.array(z.string()).optional().catch(undefined),
+  /** It goes by what the leases say that shards need; absent = a version that does not. */
+  takesOffers: z.literal(true).optional().catch(undefined),
 });
 export type MemberValue = z.infer<typeof member>;
 
@@ -31,6 +36,8 @@ export function memberIdOf(incarnation: string): string {
 }
 
 /** Those that take shards. */
-export function assignable(members: readonly Pick<Member, 'id' | 'value'>[]): string[] {
-  return members.filter(({ value }) => !value.draining).map(({ id }) => id);
+export function assignable(members: readonly Pick<Member, 'id' | 'value'>[]): Taker[] {
+  return members
+    .filter(({ value }) => !value.draining)
+    .map(({ id, value }) => ({ id, has: value.takesOffers === true ? value.agents : undefined }));
 }

@@ -34,6 +34,8 @@ export interface MembershipOptions {
   readonly log: Logger;
   /** What readers are told beside what the library needs. */
   readonly describe: () => Readonly<Record<string, unknown>>;
+  /** The agents that this process has; absent = shards are taken whatever they need. */
+  readonly agents?: (() => readonly string[]) | undefined;
   /** The membership stands again after it lapsed; called before anything may begin. */
   readonly onReturn: () => void;
   /** Another process runs under our id. */
@@ -176,8 +178,9 @@ export class Membership {
   }
 
   private value(): MemberValue {
-    const { incarnation, describe } = this.options;
-    return { v: 1, ...describe(), incarnation, draining: this.isDraining };
+    const { incarnation, describe, agents } = this.options;
+    const offers = agents === undefined ? {} : { agents: [...agents()], takesOffers: true as const };
+    return { v: 1, ...describe(), ...offers, incarnation, draining: this.isDraining };
   }
 
   private scheduleRenewal(delayMs: number): void {

@@ -1,12 +1,12 @@
 import type { Clock } from '#contracts';
 import type { Logger } from '#telemetry';
-import { assignShards } from './assignment.js';
 import { DeathJudge } from './death-judge.js';
 import { LeaseHandler, type Duty } from './lease-handler.js';
 import { LeaseView } from './lease-view.js';
 import type { Lease, StoredLease } from './lease.js';
 import { MemberView } from './member-view.js';
 import { Membership } from './membership.js';
+import { offerShards } from './offers.js';
 import type { LeaseStore, MemberStore, ShardWork } from './shard-ports.js';
 import { describeRewound, type SourceCheck } from './source-check.js';
 import { nextStep, type ShardSituation } from './shard-step.js';
@@ -28,6 +28,8 @@ export interface ShardKeeperOptions {
   readonly clock: Clock;
   readonly newWriteId: () => string;
   readonly describe: () => Readonly<Record<string, unknown>>;
+  /** The agents that this process has; absent = shards are taken whatever they need. */
+  readonly agents?: () => readonly string[];
   /** What an operator does when the source was set back. */
   readonly repair: string;
   /** Another process runs under our id: this one cannot go on. */
@@ -176,7 +178,8 @@ export class ShardKeeper {
     const duty = this.duties[shard];
     if (duty === undefined || this.isClosed) return;
     if (duty.state === 'away') {
-      if (this.leases.of(shard)?.lease.owner === lease.owner) return;
+      const known = this.leases.of(shard)?.lease;
+      if (known?.owner === lease.owner && sameNeeds(known, lease)) return;
       this.leases.expectNews();
       this.lookAgainMs = [...LOOK_AGAIN_MS];
       this.lookSoon();
@@ -199,9 +202,9 @@ export class ShardKeeper {
 
   /** Progress, which is most of what is written, changes nothing of who has to do what. */
   private wrote(shard: number, stored: StoredLease): void {
-    const isMoved = this.leases.ownerOf(shard) !== stored.lease.owner;
+    const known = this.leases.of(shard)?.lease;
     this.leases.learn(shard, stored);
-    if (isMoved) this.lookSoon();
+    if (known?.owner !== stored.lease.owner || !sameNeeds(known, stored.lease)) this.lookSoon();
   }
 
   /** The shard is not ours, or not yet: also when its owner is who we thought, it is to be decided anew what to do. */
@@ -240,13 +243,14 @@ export class ShardKeeper {
   }
 
   private async makeRound(): Promise<void> {
-    const { id, shards } = this.options;
+    const { id, shards, agents } = this.options;
     const isMember = this.membership.isStanding;
     await this.view.refresh();
     if (this.membership.canJudge) await this.view.removeStale();
     await this.leases.refresh();
-    const assigned = this.view.assignable.filter((member) => member !== id);
-    const owners = assignShards(this.isDraining ? assigned : [...assigned, id], shards);
+    const others = this.view.assignable.filter((member) => member.id !== id);
+    const takers = this.isDraining ? others : [...others, { id, has: agents?.() }];
+    const owners = offerShards(takers, shards, (shard) => this.leases.needsOf(shard));
     const judged = new Map<string, boolean>();
     let isWaiting = this.view.hasOverdue;
     for (const duty of this.duties) {
@@ -333,4 +337,9 @@ export class ShardKeeper {
     if (this.isClosed) return;
     this.cancels.set(purpose, this.options.clock.after(delayMs, fn));
   }
+}
+
+/** For how long they are waited for says nothing of who is to have the shard. */
+function sameNeeds({ needs: one = [] }: Pick<Lease, 'needs'>, { needs: other = [] }: Pick<Lease, 'needs'>): boolean {
+  return one.length === other.length && one.every(({ agent }, i) => agent === other[i]?.agent);
 }

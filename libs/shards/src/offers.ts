@@ -1,0 +1,53 @@
+import { assignShards } from './assignment.js';
+
+/**
+ * Which member owns which shard, where messages need agents that not every member has: a pure function of the members and of
+ * what the leases say, so that every member computes the same.
+ *
+ * The usual owner keeps a shard unless it lacks what the shard needs and another has it. The needs of a shard count in their
+ * order: who has the first is preferred, among those who has the second, and so on; one that no member has counts for nothing.
+ * Shards that go to others are dealt out among those that are able as all shards are among all. What one shard needs moves no
+ * other one, so members that have not heard of it yet disagree about that shard alone; its lease decides, as ever.
+ *
+ * A member of a version that knows nothing of this (`has` is undefined) keeps what is usually its own and is offered nothing
+ * more: it would not take it, and the shard would be left to nobody.
+ */
+export interface Taker {
+  readonly id: string;
+  /** The agents that it has. */
+  readonly has?: readonly string[] | undefined;
+}
+
+/** The owner of each shard, by the number of the shard. Empty when there are no members. */
+export function offerShards(
+  members: readonly Taker[],
+  shards: number,
+  needsOf: (shard: number) => readonly string[],
+): readonly string[] {
+  const usual = assignShards(
+    members.map(({ id }) => id),
+    shards,
+  );
+  const dealt = new Map<string, { readonly able: ReadonlySet<string>; readonly owners: readonly string[] }>();
+  return usual.map((owner, shard) => {
+    const needs = needsOf(shard);
+    if (needs.length === 0) return owner;
+    const name = needs.join(' ');
+    let offer = dealt.get(name);
+    if (offer === undefined) {
+      const able = ableFor(members, needs);
+      offer = { able: new Set(able), owners: assignShards(able, shards) };
+      dealt.set(name, offer);
+    }
+    return offer.able.has(owner) ? owner : (offer.owners[shard] ?? owner);
+  });
+}
+
+function ableFor(members: readonly Taker[], needs: readonly string[]): string[] {
+  let able = members;
+  for (const need of needs) {
+    const having = able.filter(({ has }) => has?.includes(need) === true);
+    if (having.length > 0) able = having;
+  }
+  return able.map(({ id }) => id);
+}
