@@ -13,7 +13,8 @@ export class WorkersController {
     status: 200,
     description:
       '{workers: [{worker, incarnation, draining, capacity, running, waiting, paused, lanes, waitingBytes, busy, leaked, discarded, ' +
-      'version, agents, startedAt, shards, shardList?}], shards: {total, owned, unowned, held}}; sorted by worker',
+      'version, settingsVersion, agents, startedAt, shards, shardList?}], shards: {total, owned, unowned, held}, ' +
+      'settings?: {current, ingress}}; sorted by worker',
   })
   @ApiResponse({ status: 503, description: 'The broker is away; see Retry-After' })
   async list(): Promise<WorkerList> {
