@@ -3,7 +3,7 @@ export { installedSettings, type InstalledSettings } from './installed-settings.
 export { loadSettings, type LoadSettingsOptions } from './load-settings.js';
 export { natsConnectOptions, redactUrl, type NatsConnectOptions } from './nats-url.js';
 export { packageRoot, packageVersion } from './package-root.js';
-export { saysSomething } from './setting-secrets.js';
+export { saysSomething } from './stored-secrets.js';
 export { serviceUrl } from './service-url.js';
 export { settingDifferences, type SettingDifference } from './settings-differences.js';
 export { documentOf, makeDocument, readDocument, writeDocument, type SettingsDocument } from './settings-document.js';

@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { fingerprintOf, withSecrets, withoutSecrets } from './setting-secrets.js';
+import { fingerprintOf, secretPlace, withSecrets, withoutSecrets } from './stored-secrets.js';
 import { checkShared, makeDocument, type SettingsDocument } from './settings-document.js';
 import { settingDifferences, type SettingDifference } from './settings-differences.js';
 import { resolveAgents } from './resolve-agents.js';
@@ -13,8 +14,8 @@ export interface InstalledSettings {
   readonly otherwise: readonly SettingDifference[];
 }
 
-/** Stands in the place of a secret that this process does not have. No secret of a person's. */
-const LACKING = 'lacking-in-this-process';
+/** Stands in the place of a secret that this process does not have. */
+const LACKING = `lacking-in-this-process-${randomUUID()}`;
 
 /**
  * The settings of the installation for one process: agents, queueing and guard from the document, everything else its own.
@@ -47,39 +48,34 @@ async function secretsFor(own: Settings, installed: SettingsDocument): Promise<M
     const hash = installed.secrets[field];
     const mayUse = value !== undefined && (await mayBeSent(field, value, hash));
     if (mayUse) secrets.set(field, value);
-    else if (hash !== undefined) secrets.set(field, isUrl(field) ? `${LACKING}:` : LACKING);
+    else if (hash !== undefined) secrets.set(field, secretPlace(field).setting === 'url' ? `${LACKING}:` : LACKING);
   }
   return secrets;
 
-  /** A signature tells nothing of its secret. Credentials are sent as they are: only where the person who set them wanted. */
+  /** A signature tells nothing of its secret. All else is sent as it is: only where the person who set it wanted. */
   async function mayBeSent(field: string, value: string, hash: string | undefined): Promise<boolean> {
-    if (!isUrl(field)) return true;
-    const [, name = ''] = field.split('.');
-    const [here, there] = [told.open, installed.settings].map(({ agents }) => originOf(agents?.[name]));
+    const { agent, setting } = secretPlace(field);
+    if (setting === 'secret') return true;
+    const [here, there] = [told.open, installed.settings].map(({ agents }) => originOf(agents?.[agent]));
     if (here !== undefined && here === there) return true;
     return hash !== undefined && hash === (await fingerprintOf(value, field, installed.salt));
   }
-}
-
-function isUrl(field: string): boolean {
-  return field.endsWith('.url');
 }
 
 function originOf(agent: { readonly url?: string | undefined } | undefined): string | undefined {
   return agent?.url === undefined || !URL.canParse(agent.url) ? undefined : new URL(agent.url).origin;
 }
 
-/** The field whose secret this agent would need. */
+/** The field whose secret this agent would need. What runs an agent may come from the defaults. */
 function lackOf(
   name: string,
-  { url, secret }: Settings['agents'][string],
+  agent: Settings['agents'][string],
   secrets: ReadonlyMap<string, string>,
 ): string | undefined {
-  if (url === undefined) return undefined;
-  const field = new URL(url).username === LACKING ? 'url' : secret === LACKING ? 'secret' : undefined;
-  if (field === undefined) return undefined;
-  // What runs an agent may come from the defaults.
-  return secrets.has(`agents.${name}.${field}`) ? `agents.${name}.${field}` : `agents.defaults.${field}`;
+  if (agent.url === undefined || !JSON.stringify(agent).includes(LACKING)) return undefined;
+  const lacking = [...secrets].filter(([, value]) => value.startsWith(LACKING)).map(([field]) => field);
+  const from = (group: string): string | undefined => lacking.find((field) => secretPlace(field).agent === group);
+  return from(name) ?? from('defaults');
 }
 
 /**

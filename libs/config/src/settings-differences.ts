@@ -1,5 +1,6 @@
 import { isGroup } from './settings-layer.js';
 import type { SettingsDocument } from './settings-document.js';
+import { secretPlace } from './stored-secrets.js';
 import { unitOf } from './shared-settings.js';
 
 /** A field that two documents have differently, as people read it: of a secret a few digits of its hash, and nothing of it. */
@@ -52,7 +53,7 @@ function fieldsOf({ settings, secrets }: Compared): Map<string, Field> {
   const fields = new Map<string, Field>();
   collect(settings, [], fields);
   for (const [place, hash] of Object.entries(secrets)) {
-    const field = place.endsWith('.url') ? `${place} (credentials)` : place;
+    const field = secretPlace(place).setting === 'url' ? `${place} (credentials)` : place;
     fields.set(field, { unit: unitOf(place.split('.')), isSecret: true, text: hash, shown: shownHash(hash) });
   }
   return fields;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { describeProblem, LanekeeperError, type InputProblem } from '#contracts';
-import { fingerprintOf, withoutSecrets } from './setting-secrets.js';
+import { fingerprintOf, withoutSecrets } from './stored-secrets.js';
 import { checkLayer, dotted } from './settings-layer.js';
 import { checkRules } from './settings-rules.js';
 import { SettingsError } from './settings-error.js';

@@ -3,29 +3,25 @@ import type { SettingsInput } from './settings.js';
 
 /**
  * What one installation acts on as one, whichever process acts: its agents, how their messages wait, and its guard. It stands
- * in a bucket (`libs/settings-store`). Everything else belongs to a process, and is read where that process runs.
+ * in a bucket (`libs/settings-store`). These belong to a process, and are read where that process runs; each word for agents,
+ * queueing or guard that is not among them is shared.
  */
-const SHARED_GROUPS = [
-  'agents',
-  'channels',
-  'concurrency',
-  'lockScope',
-  'onLockConflict',
-  'agent',
-  'sessions',
-  'guard',
+const LOCAL_GROUPS = [
+  ...(['http', 'dataDir', 'nats', 'worker', 'gateway', 'drainMs', 'log'] as const),
+  // What the streams were made with is compared with them at each start.
+  ...(['namespace', 'shards', 'dedup', 'inbox', 'membership'] as const),
 ] as const satisfies readonly (keyof SettingsInput)[];
 
 /** As people wrote it, in the words that they chose, without defaults. */
-export type SharedSettings = Pick<SettingsInput, (typeof SHARED_GROUPS)[number]>;
+export type SharedSettings = Omit<SettingsInput, (typeof LOCAL_GROUPS)[number]>;
 
 /** Groups whose entries have names: each entry is said or not said by itself. */
 const NAMED_GROUPS: readonly string[] = ['agents', 'channels'];
 
 /** The shared part of written settings. A group without settings says nothing. */
 export function sharedPart(values: Record<string, unknown>): SharedSettings {
-  const said = SHARED_GROUPS.flatMap((name) => (isEmpty(values[name]) ? [] : [[name, values[name]] as const]));
-  return Object.fromEntries(said);
+  const isLocal = (name: string): boolean => (LOCAL_GROUPS as readonly string[]).includes(name);
+  return Object.fromEntries(Object.entries(values).filter(([name, value]) => !isLocal(name) && !isEmpty(value)));
 }
 
 /** The part that a setting is said in: an agent, a platform, or a group of its own. */
@@ -39,13 +35,13 @@ export function unitOf([first = '', second]: readonly string[]): string {
  */
 export function unitsOf(shared: SharedSettings, secrets: Iterable<string>): Set<string> {
   const units = new Set<string>();
-  const secretPlaces = new Set(secrets);
+  const withSecret = new Set([...secrets].map((field) => unitOf(field.split('.'))));
   for (const [name, value] of Object.entries(shared)) {
     if (!NAMED_GROUPS.includes(name)) units.add(name);
     else if (isGroup(value)) {
       for (const [entry, own] of Object.entries(value)) {
         const unit = unitOf([name, entry]);
-        if (!isEmpty(own) || !secretPlaces.has(`${unit}.secret`)) units.add(unit);
+        if (!isEmpty(own) || !withSecret.has(unit)) units.add(unit);
       }
     }
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fingerprintOf, saysSomething, withoutSecrets, withSecrets } from './setting-secrets.js';
+import { fingerprintOf, saysSomething, withoutSecrets, withSecrets } from './stored-secrets.js';
 import type { SharedSettings } from './shared-settings.js';
 
 const SECRET = '0123456789abcdefgh';
@@ -34,6 +34,35 @@ describe('secrets of agents', () => {
   it('come back to where they were', () => {
     const { open, secrets } = withoutSecrets(written);
     expect(withSecrets(open, secrets)).toEqual(written);
+  });
+
+  it('in headers are texts; where a value stands elsewhere is none', () => {
+    const headers = {
+      Authorization: 'Bearer abc',
+      'x.key': '7',
+      'X-Tenant': { env: 'TENANT' },
+      'X-File': { file: 'f' },
+    };
+    const both = { agents: { main: { url: 'http://h/', headers }, alone: { headers: { a: 'b' } } } } as SharedSettings;
+    const { open, secrets } = withoutSecrets(both);
+    expect(open.agents).toEqual({
+      main: { url: 'http://h/', headers: { 'X-Tenant': { env: 'TENANT' }, 'X-File': { file: 'f' } } },
+      alone: {},
+    });
+    expect([...secrets]).toEqual([
+      ['agents.main.headers.Authorization', 'Bearer abc'],
+      ['agents.main.headers.x.key', '7'],
+      ['agents.alone.headers.a', 'b'],
+    ]);
+    expect(withSecrets(open, secrets)).toEqual(both);
+  });
+
+  it('of an agent that is not there have no place', () => {
+    const secrets = new Map([
+      ['agents.gone.secret', SECRET],
+      ['agents.constructor.secret', SECRET],
+    ]);
+    expect(withSecrets({ agents: { main: {} } }, secrets)).toEqual({ agents: { main: {} } });
   });
 
   it.each(['http://user@h/', 'http://:pw@h/', 'http://a%3Ab:c@h/'])('of %s are whole', (url) => {
