@@ -240,6 +240,7 @@ it('an operator pushes, shows and compares settings; what runs is told, and take
   const env = { LANEKEEPER_NATS_URL: broker.url };
   const folder = await place.make(main(one));
   expect((await cli(folder, env, 'show')).output).toMatch(/found no settings of an installation; start a role/);
+  expect((await cli(folder, env, 'diff')).code).toBe(2);
   expect((await cli(folder, env, 'push')).output).toContain('version 1 stands there now');
   expect(await cli(folder, env, 'diff')).toEqual({ code: 0, output: 'no differences: version 1 says the same\n' });
   const ingress = await place.start('ingress', folder, env);

@@ -76,5 +76,5 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.stderr.write(`lanekeeper: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  process.exitCode ||= 1;
 }

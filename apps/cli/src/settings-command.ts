@@ -30,10 +30,11 @@ export function addSettingsCommand(program: Command, open: OpenSettings, print: 
   settings
     .command('diff')
     .argument('[file]', 'a settings file - default: LANEKEEPER_CONFIG, else lanekeeper.yaml of this folder')
-    .description('what `push` would change; exit code 1 when that is something')
+    .description('what `push` would change; exit code 1 when that is something, 2 when it cannot be told')
     .action(async (file: string | undefined) => {
+      process.exitCode = 2;
       await using(open(file, false), async (opened) => {
-        if (!(await diff(opened, print))) process.exitCode = 1;
+        process.exitCode = (await diff(opened, print)) ? 0 : 1;
       });
     });
   settings

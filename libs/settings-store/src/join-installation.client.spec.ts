@@ -1,8 +1,11 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { loadSettings, type SettingsInput } from '#config';
 import { Names } from '#contracts';
+import { applyTopology, BrokerConnection, settingsBucket } from '#jetstream';
 import { silentLogger, type Logger } from '#telemetry';
-import { connectedBroker, expectNothingLeft, until, type ConnectedBroker } from '#testing';
+import { connectedBroker, expectNothingLeft, startBroker, tempDir, until, type ConnectedBroker } from '#testing';
 import { joinInstallation, type Installation } from './join-installation.client.js';
 import { putSettings } from './put-settings.client.js';
 import { readStored, SettingsStore } from './settings-store.client.js';
@@ -103,6 +106,36 @@ describe('an installation without settings', () => {
     // It has looked at version 1 before, and has not ended by it.
     expect(await early.outdated).toMatchObject({ message: expect.stringContaining('version 2') });
   });
+});
+
+it('a process that may not write settings says who may, and acts on those of one who may', async () => {
+  const dir = await tempDir('users');
+  const file = join(dir.path, 'users.conf');
+  const denied = 'permissions: { publish: { deny: ["$KV.lk_settings.>"] } }';
+  await writeFile(
+    file,
+    `authorization: { users: [ { user: role, password: r, ${denied} }, { user: operator, password: o } ] }`,
+  );
+  await using broker = await startBroker({ config: { file } });
+  const names = new Names('lk', 64);
+  const connect = (user: string) =>
+    BrokerConnection.open({ url: broker.url.replace('//', `//${user}@`), name: 'spec', log: silentLogger });
+  const [role, operator] = [await connect('role:r'), await connect('operator:o')];
+  try {
+    await applyTopology(role, [settingsBucket(names, { replicas: 1 })], silentLogger);
+    const settings = loadSettings({ env: {}, cwd: '/', overrides: url(1) });
+    const start = (connection: BrokerConnection) =>
+      joinInstallation({ connection, names, settings, role: 'worker', log: silentLogger });
+    await expect(start(role)).rejects.toThrow(/let this user publish to \$KV\.lk_settings\.>.*settings push/);
+    (await start(operator)).close();
+    const joined = await start(role);
+    expect(joined.version).toBe(1);
+    joined.close();
+  } finally {
+    await role.close();
+    await operator.close();
+    await dir.remove();
+  }
 });
 
 describe('an installation with settings', () => {

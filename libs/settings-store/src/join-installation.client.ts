@@ -64,12 +64,17 @@ export async function joinInstallation(options: JoinInstallationOptions): Promis
         );
       },
     });
-    const unsubscribe = store.onWrite(() => watch.hint());
+    const ends = [store.onWrite(() => watch.hint())];
+    if (version === 0) {
+      // A hint may have come before, or while the link was down; until then this process answers for an installation that has others.
+      watch.hint();
+      ends.push(connection.onUp(() => watch.hint()));
+    }
     return {
       ...{ settings, version, outdated },
       newestVersion: () => store.version(),
       close: () => {
-        unsubscribe();
+        for (const end of ends) end();
         watch.close();
         store.close();
       },

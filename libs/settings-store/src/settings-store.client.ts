@@ -20,6 +20,7 @@ export type SettingsWrite =
 
 const KEY = 'current';
 const TRIES = 3;
+const ANSWER_WITHIN_MS = 2_000;
 
 /** The settings of one installation: one key, whose revision is their version. Every write is a compare-and-set. */
 export class SettingsStore {
@@ -31,7 +32,7 @@ export class SettingsStore {
     private readonly names: Pick<Names, 'settingsBucket'>,
     log: Logger,
   ) {
-    this.channel = new PublishChannel(connection);
+    this.channel = new PublishChannel(connection, { timeoutMs: ANSWER_WITHIN_MS });
     this.bucket = new KeyBucket(connection, this.channel, new StreamReader(connection), names.settingsBucket, log);
   }
 
