@@ -9,6 +9,7 @@ const LIBRARIES = [
   'config',
   'telemetry',
   'jetstream',
+  'settings-store',
   'http',
   'lanes',
   'shards',

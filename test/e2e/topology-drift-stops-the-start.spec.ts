@@ -100,7 +100,7 @@ it('two namespaces share a broker', async () => {
   const streams = await withManager(async (jsm) => (await jsm.streams.names().next()).toSorted());
   const kinds = ['DEAD', 'EVENTS', 'INBOX', 'TURNS'];
   const buckets = ['lk', 'other'].flatMap((ns) =>
-    ['members', 'numbers', 'shards', 'task_failures', 'tasks'].map((kind) => `KV_${ns}_${kind}`),
+    ['members', 'numbers', 'settings', 'shards', 'task_failures', 'tasks'].map((kind) => `KV_${ns}_${kind}`),
   );
   expect(streams).toEqual([...buckets, ...['LK', 'OTHER'].flatMap((ns) => kinds.map((kind) => `${ns}_${kind}`))]);
 });

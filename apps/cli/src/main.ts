@@ -6,6 +6,7 @@ import { runProcess, runRole } from '#roles';
 import { ApiClient } from './api-client.js';
 import { addDeadCommand } from './dead-command.js';
 import { addRepairCommand } from './repair-command.js';
+import { addSettingsCommand } from './settings-command.js';
 import { addTasksCommand } from './tasks-command.js';
 import { addWorkersCommand } from './workers-command.js';
 
@@ -61,6 +62,11 @@ const print = (text: string): void => console.log(text);
 addDeadCommand(program, api, print);
 addTasksCommand(program, api, print);
 addWorkersCommand(program, api, print);
+addSettingsCommand(
+  program,
+  async (...asked) => (await import('./open-settings.client.js')).openSettings(...asked),
+  print,
+);
 addRepairCommand(program, async () => (await import('./open-repair.client.js')).openInboxToRepair(), {
   print,
   isInteractive: process.stdin.isTTY && process.stdout.isTTY,
@@ -70,5 +76,5 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.stderr.write(`lanekeeper: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  process.exitCode ||= 1;
 }

@@ -1,21 +1,20 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
-import { loadSettings, redactUrl } from '#config';
+import { loadSettings } from '#config';
 import { LanekeeperError, Names } from '#contracts';
-import { BrokerConnection, bucketStream, KeyBucket, PublishChannel, SERVER_ERROR, StreamReader } from '#jetstream';
+import { bucketStream, KeyBucket, PublishChannel, SERVER_ERROR, StreamReader, type BrokerConnection } from '#jetstream';
 import { brokerUrl } from '#roles';
 import { KeyLeaseStore } from '#shards';
 import { silentLogger } from '#telemetry';
+import { connectForCommand } from './connect-for-command.client.js';
 import { gatherEvidence } from './inbox-evidence.client.js';
 import { InboxRepair } from './inbox-repair.client.js';
 import type { InboxToRepair } from './repair-command.js';
-
-const CONNECT_WITHIN_MS = 10_000;
 
 /** The inbox of the broker that the roles in this folder use. Makes nothing: a role that starts makes missing streams. */
 export async function openInboxToRepair(): Promise<InboxToRepair> {
   const settings = loadSettings();
   const names = new Names(settings.namespace, settings.shards);
-  const connection = await connect(brokerUrl(settings));
+  const connection = await connectForCommand(brokerUrl(settings), 'repair');
   try {
     await expectStreams(connection, names);
   } catch (error) {
@@ -37,21 +36,6 @@ export async function openInboxToRepair(): Promise<InboxToRepair> {
       await connection.close();
     },
   };
-}
-
-async function connect(url: string): Promise<BrokerConnection> {
-  const signal = AbortSignal.timeout(CONNECT_WITHIN_MS);
-  try {
-    return await BrokerConnection.open({ url, name: 'lanekeeper repair', log: silentLogger, signal });
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    throw new LanekeeperError(
-      'unreachable',
-      `nats.url: no broker answers on ${redactUrl(url)}; start it (with \`lanekeeper up\` its broker runs as long as it ` +
-        'does), or set LANEKEEPER_NATS_URL to the right one',
-      { cause: error },
-    );
-  }
 }
 
 async function expectStreams({ jsm }: BrokerConnection, names: Names): Promise<void> {

@@ -15,6 +15,7 @@ import { EmbeddedBroker, findNatsServer } from '#jetstream';
 import type { ProcessContext, RunningService } from '#roles';
 import { startWorker } from '#worker';
 import type { Logger } from '#telemetry';
+import { putOwnSettings } from './put-own-settings.client.js';
 import { startWorkerPool } from './pool/start-worker-pool.js';
 
 /** Broker (a child), guard, ingress, and workers (here or in children), stopped in the reverse order of their work. */
@@ -31,6 +32,7 @@ export async function startUp(
     const role = { ...context, natsUrl: broker.url };
     // Before anything has to work: whoever repairs the broker's streams must find it.
     writeConnection(settings.dataDir, { natsUrl: broker.url, pid: process.pid });
+    await putOwnSettings({ ...role, isShared: settings.nats.url !== undefined });
     // First: a turn may need its task at once.
     const guard = await startGuardWithoutPort({ ...role, log: log.child({ role: 'guard' }) });
     started.push(guard);

@@ -11,6 +11,7 @@ interface WorkerSummary {
   readonly running?: number;
   readonly leaked?: number;
   readonly version?: string;
+  readonly settingsVersion?: number;
   readonly agents?: readonly string[];
   readonly shards: number;
   readonly shardList?: string;
@@ -25,6 +26,7 @@ interface WorkersAnswer {
     readonly unowned: number;
     readonly held: number;
   };
+  readonly settings?: { readonly current: number; readonly ingress: number };
 }
 
 /** `lanekeeper workers`: who runs turns, and whose the shards are. */
@@ -39,18 +41,20 @@ export function addWorkersCommand(program: Command, api: () => ApiClient, print:
       print(answer.workers.length === 0 ? 'no workers' : tableOf(answer.workers));
       print(summary(answer.shards));
       for (const line of waitingForAgents(answer.workers)) print(line);
+      if (answer.settings !== undefined) print(settingsLine(answer.workers, answer.settings));
     });
 }
 
 function tableOf(workers: readonly WorkerSummary[]): string {
   const table = new Table({
-    head: ['worker', 'state', 'running', 'leaked', 'shards', 'which', 'agents', 'version'],
+    head: ['worker', 'state', 'running', 'leaked', 'shards', 'which', 'agents', 'settings', 'version'],
     style: { head: [], border: [] },
     wordWrap: true,
     wrapOnWordBoundary: false,
-    colWidths: [null, null, null, null, null, 32, 24, null],
+    colWidths: [null, null, null, null, null, 32, 24, null, null],
   });
-  for (const { worker, draining, running, capacity, leaked, shards, shardList, agents, version } of workers) {
+  for (const entry of workers) {
+    const { worker, draining, running, capacity, leaked, shards, shardList, agents, settingsVersion, version } = entry;
     const load = `${running ?? '?'} of ${capacity ?? '?'}`;
     const state = draining ? 'draining' : 'working';
     const cells = [
@@ -61,6 +65,7 @@ function tableOf(workers: readonly WorkerSummary[]): string {
       shards,
       shardList ?? '',
       agents?.join(', ') ?? '',
+      settingsVersion ?? '?',
       version ?? '',
     ];
     table.push(cells.map(printable));
@@ -75,6 +80,17 @@ function waitingForAgents(workers: readonly WorkerSummary[]): string[] {
   return [...sessions].map(
     ([agent, count]) => `${count} sessions wait for agent ${printable(agent)}, which the owners of their shards lack`,
   );
+}
+
+/** Who started before the last change acts on what stood there then. */
+function settingsLine(
+  workers: readonly WorkerSummary[],
+  { current, ingress }: { current: number; ingress: number },
+): string {
+  const behind = workers.filter(({ settingsVersion }) => settingsVersion !== current).map(({ worker }) => worker);
+  if (ingress !== current) behind.push('this ingress');
+  const which = behind.length === 0 ? '' : `; a restart brings it to ${behind.map(printable).join(', ')}`;
+  return `version ${current} of the settings is the current one${which}`;
 }
 
 function summary({ total, owned, unowned, held }: WorkersAnswer['shards']): string {

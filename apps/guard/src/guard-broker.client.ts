@@ -4,12 +4,12 @@ import { FailureReports, KvTaskStore, TaskDirectory, TaskGuard, TaskIndex, TaskW
 import {
   BrokerAwayError,
   ConfirmedReader,
-  connectToStreams,
   KeyBucket,
   PublishChannel,
   StreamReader,
   type BrokerConnection,
 } from '#jetstream';
+import { connectToInstallation } from '#settings-store';
 import type { Logger } from '#telemetry';
 import { TaskEvents } from './task-events.publisher.js';
 
@@ -31,8 +31,12 @@ export interface GuardBroker {
 
 /** The guard's side of the broker: one connection, the streams as declared, and what is built on them. */
 export async function openGuardBroker(options: GuardBrokerOptions): Promise<GuardBroker> {
-  const { settings, natsUrl, names, log } = options;
-  const connection = await connectToStreams({ ...options, url: natsUrl, name: 'lanekeeper guard' });
+  const { natsUrl, names, log } = options;
+  const { connection, installation } = await connectToInstallation({
+    ...{ ...options, role: 'guard' },
+    ...{ url: natsUrl, name: 'lanekeeper guard' },
+  });
+  const { settings } = installation;
   const channel = new PublishChannel(connection);
   const reader = new StreamReader(connection);
   const bucket = new KeyBucket(connection, channel, reader, names.tasksBucket, log);
@@ -59,6 +63,7 @@ export async function openGuardBroker(options: GuardBrokerOptions): Promise<Guar
     directory: new TaskDirectory(settings.nats.replicas > 1 ? new ConfirmedReader(reader) : reader, names),
     close: async () => {
       await watch.stop();
+      installation.close();
       channel.close();
       await connection.close();
     },

@@ -1,15 +1,9 @@
 import type { Settings } from '#config';
 import { systemClock, type Names } from '#contracts';
 import type { Need } from '#http';
-import {
-  ConfirmedReader,
-  connectToStreams,
-  KeyBucket,
-  PublishChannel,
-  StreamReader,
-  type BrokerConnection,
-} from '#jetstream';
+import { ConfirmedReader, KeyBucket, PublishChannel, StreamReader, type BrokerConnection } from '#jetstream';
 import { KvTaskStore, TaskDirectory, TaskLookup } from '#guards';
+import { connectToInstallation, type Installation } from '#settings-store';
 import { KeyLeaseStore } from '#shards';
 import type { Logger } from '#telemetry';
 import { DeadLetters } from './dead-letters.client.js';
@@ -38,6 +32,8 @@ export interface IngressBrokerOptions {
 
 export interface IngressBroker {
   readonly connection: BrokerConnection;
+  /** What this ingress acts on. */
+  readonly installation: Installation;
   readonly parts: IntakeParts;
   readonly inbox: Need;
   readonly deadLetters: DeadLetters;
@@ -48,8 +44,12 @@ export interface IngressBroker {
 
 /** The ingress's side of the broker: one connection, the streams as declared, and what is built on them. */
 export async function openIngressBroker(options: IngressBrokerOptions): Promise<IngressBroker> {
-  const { settings, natsUrl, names, log } = options;
-  const connection = await connectToStreams({ ...options, url: natsUrl, name: 'lanekeeper ingress' });
+  const { natsUrl, names, log } = options;
+  const { connection, installation } = await connectToInstallation({
+    ...{ ...options, role: 'ingress' },
+    ...{ url: natsUrl, name: 'lanekeeper ingress' },
+  });
+  const { settings } = installation;
   const channel = new PublishChannel(connection);
   const reader = new StreamReader(connection);
   const lookup = settings.nats.replicas > 1 ? new ConfirmedReader(reader) : reader;
@@ -67,7 +67,7 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
   const tasks = new TaskLookup(new KvTaskStore(bucket(names.tasksBucket), names), systemClock);
   await Promise.all([gate.start(), behindDead.start()]);
   return {
-    connection,
+    ...{ connection, installation },
     parts: {
       names,
       agents: Object.keys(settings.agents),
@@ -84,10 +84,11 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
     inbox: gate,
     tasks,
     deadLetters: new DeadLetters(connection, lookup, publisher, history, names),
-    workers: new WorkerDirectory(bucket(names.membersBucket), leases, names.shards),
+    workers: new WorkerDirectory(bucket(names.membersBucket), leases, names.shards, installation),
     close: async () => {
       gate.stop();
       behindDead.stop();
+      installation.close();
       channel.close();
       await connection.close();
     },

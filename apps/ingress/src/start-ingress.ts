@@ -37,7 +37,11 @@ export async function startIngress(options: StartIngressOptions): Promise<Runnin
   const broker = await openIngressBroker({ ...options, names });
   let app: RunningHttpApp;
   try {
-    const own = IngressModule.register({ ...broker, settings, log, providers, scopeOf: configuredScope(settings) });
+    const { settings: acting } = broker.installation;
+    const own = IngressModule.register({
+      ...{ ...broker, settings: acting },
+      ...{ log, providers, scopeOf: configuredScope(acting) },
+    });
     app = await startHttpApp({
       routes: [own, ...routes],
       directRoutes: [sendMessageRoute],

@@ -5,6 +5,7 @@ import { WorkerDirectory } from './worker-directory.client.js';
 function directoryOf(
   members: Record<string, object | string>,
   leases: Record<number, { owner: string | null; open?: OpenSession[] }>,
+  versions = { current: 0, ingress: 0 },
 ): WorkerDirectory {
   const entries = Object.entries(members).map(([key, value]) => ({
     key,
@@ -19,6 +20,7 @@ function directoryOf(
     { readMany: () => Promise.resolve(entries) },
     { readAll: () => Promise.resolve(new Map(stored)) },
     16,
+    { version: versions.ingress, newestVersion: () => Promise.resolve(versions.current) },
   );
 }
 
@@ -38,6 +40,13 @@ describe('the list of workers', () => {
       ],
       shards: { total: 16, owned: 4, unowned: 12, held: 0 },
     });
+  });
+
+  it('tells which version of the settings each acts on, beside the one that stands there now', async () => {
+    const workers = { w1: member('w1', { settingsVersion: 3 }), w2: member('w2', { settingsVersion: 2 }) };
+    const list = await directoryOf(workers, {}, { current: 3, ingress: 2 }).list();
+    expect(list.workers.map(({ settingsVersion }) => settingsVersion)).toEqual([3, 2]);
+    expect(list.settings).toEqual({ current: 3, ingress: 2 });
   });
 
   it('of an installation without workers is empty', async () => {

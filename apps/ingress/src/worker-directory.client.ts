@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { KeyBucket } from '#jetstream';
+import type { Installation } from '#settings-store';
 import { parseMember, type Lease, type LeaseStore } from '#shards';
 import { shardRanges } from './shard-ranges.js';
 
@@ -20,6 +21,8 @@ const told = z.object({
   leaked: z.number().optional().catch(undefined),
   discarded: z.number().optional().catch(undefined),
   version: z.string().optional().catch(undefined),
+  /** Of the installation's settings that it acts on; 0 = it started before there were any. */
+  settingsVersion: z.number().optional().catch(undefined),
   agents: z.array(z.string()).optional().catch(undefined),
   startedAt: z.number().optional().catch(undefined),
   /** How many sessions wait for agents that it does not have, by agent; some of the agents, when they are many. */
@@ -47,6 +50,13 @@ export interface WorkerList {
     /** Sessions whose turn still runs on a worker that gave their shard away. */
     readonly held: number;
   };
+  /** Versions of the installation's settings; absent while it has none. */
+  readonly settings?: {
+    /** What a process that starts now acts on. */
+    readonly current: number;
+    /** What the ingress that answers acts on. */
+    readonly ingress: number;
+  };
 }
 
 /** Who runs turns, and which shards are whose: read from the broker as it stands there, so it may be a moment old. */
@@ -55,16 +65,23 @@ export class WorkerDirectory {
     private readonly members: Pick<KeyBucket, 'readMany'>,
     private readonly leases: Pick<LeaseStore, 'readAll'>,
     private readonly shards: number,
+    private readonly installation: Pick<Installation, 'version' | 'newestVersion'>,
   ) {}
 
   async list(): Promise<WorkerList> {
-    const [entries, leases] = await Promise.all([this.members.readMany(['*']), this.leases.readAll()]);
+    const [entries, leases, current] = await Promise.all([
+      this.members.readMany(['*']),
+      this.leases.readAll(),
+      this.installation.newestVersion(),
+    ]);
     const shardsOf = groupByOwner([...leases].map(([shard, { lease }]) => [shard, lease]));
     const workers = entries
       .flatMap(({ key, value }) => describe(key, value ?? '', shardsOf))
       .toSorted((a, b) => (a.worker < b.worker ? -1 : 1));
     const owned = workers.reduce((sum, { shards }) => sum + shards, 0);
-    return { workers, shards: { total: this.shards, owned, unowned: this.shards - owned, held: countHeld(leases) } };
+    const settings = current === 0 ? {} : { settings: { current, ingress: this.installation.version } };
+    const shards = { total: this.shards, owned, unowned: this.shards - owned, held: countHeld(leases) };
+    return { workers, shards, ...settings };
   }
 }
 

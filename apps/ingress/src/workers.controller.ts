@@ -13,8 +13,8 @@ export class WorkersController {
     status: 200,
     description:
       '{workers: [{worker, incarnation, draining, capacity, running, waiting, paused, lanes, waitingBytes, busy, leaked, discarded, ' +
-      'version, agents, startedAt, waitingForAgents?: {agent: sessions}, shards, shardList?}], shards: {total, owned, ' +
-      'unowned, held}}; sorted by worker',
+      'version, settingsVersion, agents, startedAt, waitingForAgents?: {agent: sessions}, shards, shardList?}], shards: {total, ' +
+      'owned, unowned, held}, settings?: {current, ingress}}; sorted by worker',
   })
   @ApiResponse({ status: 503, description: 'The broker is away; see Retry-After' })
   async list(): Promise<WorkerList> {

@@ -42,8 +42,15 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     makeParts: (agents) => broker.makeParts(agents),
   });
   const connections = new AgentConnections(settings.worker.capacity);
+  const { settings: acting, version: settingsVersion } = broker.installation;
+  const leftOut = new Set<string>();
   const server = new TurnServer(intake, {
-    agents: settings.agents,
+    agents: acting.agents,
+    mayLack: (agent) => !Object.hasOwn(settings.shared.agents ?? {}, agent),
+    onLeftOut: (agent, lacks) => {
+      leftOut.add(agent);
+      log.warn({ agent, lacks }, 'cannot run an agent: its messages wait for a worker that can');
+    },
     callOutside: (turn, agent) => callHttpAgent(turn, agent, connections),
   });
   let app: INestMicroservice | undefined;
@@ -59,7 +66,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     await broker.close();
     throw error;
   }
-  log.info({ worker: incarnation, agents: Object.keys(settings.agents) }, 'worker reads its shards');
+  const known = Object.keys(acting.agents).filter((agent) => !leftOut.has(agent));
+  log.info({ worker: incarnation, agents: known, settingsVersion }, 'worker reads its shards');
   const running = app;
   return {
     failed: broker.failed,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { AgentSettings } from '#config';
 import { QUEUE_DEFAULTS } from '#contracts';
 import type { BoundAgent } from './agent-runner.js';
-import { TurnServer, type TurnIntake } from './turn.server.js';
+import { TurnServer, type ConfiguredAgents, type TurnIntake } from './turn.server.js';
 
 const LIMITS = {
   turnTimeoutMs: 1_000,
@@ -33,8 +33,14 @@ class FakeIntake implements TurnIntake {
 }
 
 /** A server with these handlers; each answers with its own name, and an outside agent with its url. */
-function setUp(agents: Agents, names: string[], intake = new FakeIntake()) {
+function setUp(
+  agents: Agents,
+  names: string[],
+  intake = new FakeIntake(),
+  more: Pick<ConfiguredAgents, 'mayLack' | 'onLeftOut'> = {},
+) {
   const server = new TurnServer(intake, {
+    ...more,
     agents: Object.fromEntries(Object.entries(agents).map(([name, own]) => [name, { ...LIMITS, ...QUEUEING, ...own }])),
     callOutside: async (turn, { url, secret }) => [turn, url, secret],
   });
@@ -97,6 +103,31 @@ describe('TurnServer', () => {
       ),
     });
     expect(intake.agents).toBeUndefined();
+  });
+
+  it('starts without agents that are for other workers: a handler or a secret that it lacks, and says what', async () => {
+    const leftOut: string[][] = [];
+    const agents = { main: {}, theirs: {}, signed: { url: 'http://a/', lacks: 'agents.signed.secret' } };
+    const { intake, listen } = setUp(agents, ['echo'], new FakeIntake(), {
+      mayLack: (agent) => agent === 'theirs',
+      onLeftOut: (...told) => void leftOut.push(told),
+    });
+    expect(await listen()).toBeUndefined();
+    expect([...(intake.agents?.keys() ?? [])]).toEqual(['main']);
+    expect(leftOut).toEqual([
+      ['theirs', "@OnTurn('theirs')"],
+      ['signed', 'agents.signed.secret'],
+    ]);
+  });
+
+  it('refuses to start without the handler of an agent that it was told of itself', async () => {
+    const { listen } = setUp({ main: {}, own: {} }, ['echo'], new FakeIntake(), {
+      mayLack: (agent) => agent !== 'own',
+    });
+    expect(await listen()).toMatchObject({
+      code: 'no_handler',
+      message: expect.stringContaining('agents.own.handler'),
+    });
   });
 
   it('refuses main too when not even the echo is there', async () => {

@@ -15,6 +15,10 @@ export interface TurnIntake {
 /** The agents of the settings, and who calls those that run outside. */
 export interface ConfiguredAgents {
   readonly agents: Readonly<Record<string, AgentSettings>>;
+  /** Whether a worker without this agent's handler starts all the same - default: no agent's. */
+  readonly mayLack?: (agent: string) => boolean;
+  /** Hears which agents this worker cannot run, and what it lacks for each. */
+  readonly onLeftOut?: (agent: string, lacks: string) => void;
   readonly callOutside: (turn: Turn, settings: AgentSettings & { readonly url: string }) => Promise<unknown>;
 }
 
@@ -57,13 +61,22 @@ export class TurnServer extends Server implements CustomTransportStrategy {
     this._status$.next('connected');
   }
 
-  /** Every configured agent has exactly one handler, or the worker does not start. */
+  /**
+   * Every configured agent has exactly one handler, or the worker does not start. Those that only the installation's settings
+   * name may be for other workers: their handlers, and secrets, may be there alone.
+   */
   private bindAgents(): Map<string, BoundAgent> {
     const bound = new Map<string, BoundAgent>();
     const lacking: string[] = [];
     for (const [agent, settings] of Object.entries(this.configured.agents)) {
+      if (settings.lacks !== undefined) {
+        this.configured.onLeftOut?.(agent, settings.lacks);
+        continue;
+      }
       const handler = this.handlerOf(agent, settings);
-      if (typeof handler === 'string') lacking.push(`agents.${agent}.handler: found no @OnTurn('${handler}')`);
+      if (typeof handler === 'string' && this.configured.mayLack?.(agent) === true) {
+        this.configured.onLeftOut?.(agent, `@OnTurn('${handler}')`);
+      } else if (typeof handler === 'string') lacking.push(`agents.${agent}.handler: found no @OnTurn('${handler}')`);
       else
         bound.set(agent, {
           handler,

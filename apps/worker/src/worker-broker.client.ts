@@ -1,6 +1,7 @@
 import type { Settings } from '#config';
 import type { Names } from '#contracts';
-import { connectToStreams, PublishChannel, untilJetStreamAnswers } from '#jetstream';
+import { PublishChannel, untilJetStreamAnswers } from '#jetstream';
+import { connectToInstallation, type Installation } from '#settings-store';
 import { longestTryMs, renewalTryMs } from '#shards';
 import type { Logger } from '#telemetry';
 import type { BoundAgent } from './agent-runner.js';
@@ -19,6 +20,8 @@ export interface WorkerBrokerOptions {
 }
 
 export interface WorkerBroker {
+  /** What this worker acts on. */
+  readonly installation: Installation;
   makeParts(agents: ReadonlyMap<string, BoundAgent>): Promise<WorkerParts>;
   /** Resolves when this process cannot go on: the connection is lost for good, or another one runs under its id. */
   readonly failed: Promise<Error>;
@@ -28,7 +31,10 @@ export interface WorkerBroker {
 /** The worker's side of the broker: one connection, the streams as declared, and what is built on them. */
 export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<WorkerBroker> {
   const { settings, natsUrl, incarnation, log, signal } = options;
-  const connection = await connectToStreams({ ...options, url: natsUrl, name: `lanekeeper worker ${incarnation}` });
+  const { connection, installation } = await connectToInstallation({
+    ...{ ...options, role: 'worker' },
+    ...{ url: natsUrl, name: `lanekeeper worker ${incarnation}` },
+  });
   const channel = new PublishChannel(connection);
   const { ttlMs, renewMs } = settings.membership;
   const ownershipChannel = new PublishChannel(connection, {
@@ -38,13 +44,18 @@ export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<Wo
   let fail: (error: Error) => void = () => {};
   const replaced = new Promise<Error>((resolve) => (fail = resolve));
   return {
+    installation,
     makeParts: async (agents) => {
-      const parts = makeWorkerParts({ ...options, connection, channel, ownershipChannel, agents, onReplaced: fail });
+      const parts = makeWorkerParts({
+        ...{ ...options, settings: installation.settings, settingsVersion: installation.version },
+        ...{ connection, channel, ownershipChannel, agents, onReplaced: fail },
+      });
       // Before it joins, it reads whether another one stands under its id; after that it waits by itself.
       return { ...parts, join: () => untilJetStreamAnswers(() => parts.join(), { log, signal }) };
     },
-    failed: Promise.race([connection.lost(), replaced]),
+    failed: Promise.race([connection.lost(), replaced, installation.outdated]),
     close: async () => {
+      installation.close();
       channel.close();
       ownershipChannel.close();
       await connection.close();

@@ -29,6 +29,8 @@ import { makeWorkerTasks } from './worker-tasks.client.js';
 
 export interface WorkerPartsOptions {
   readonly settings: Settings;
+  /** Of the installation's settings; 0 = it has none. */
+  readonly settingsVersion: number;
   readonly names: Names;
   readonly workerId: string;
   readonly incarnation: string;
@@ -107,6 +109,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
       leaked: lanes.leaked,
       discarded: lanes.discarded,
       version: packageVersion(),
+      settingsVersion: options.settingsVersion,
       startedAt,
       ...waitingForAgents(lanes),
     }),

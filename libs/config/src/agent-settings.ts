@@ -68,6 +68,8 @@ export interface ChannelSettings {
 
 /** An agent as services see it. */
 export interface AgentSettings extends TurnSettings, ChannelSettings {
+  /** The secret that the installation has for this agent and this process does not: it must not call the agent without it. */
+  readonly lacks?: string | undefined;
   /** Configured platforms by name, over what the agent has. Has no prototype: platforms are named from outside. */
   readonly channels: Readonly<Record<string, ChannelSettings>>;
 }

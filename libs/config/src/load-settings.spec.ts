@@ -52,6 +52,7 @@ describe('defaults', () => {
       namespace: 'lk',
       shards: 64,
       agents: { main: LIMITS, echo: LIMITS },
+      shared: {},
       worker: { capacity: 1000, headTableBytes: 16_777_216 },
       membership: { ttlMs: 10_000, renewMs: 2_000 },
       gateway: {},

@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
-import { readEnvironment, type Environment } from './environment.js';
+import { CONFIG_VARIABLE, readEnvironment, type Environment } from './environment.js';
 import { SettingsError } from './settings-error.js';
 import { readSettingsFile } from './settings-file.js';
 import { checkLayer, dotted, mergeLayers, type SettingPath, type SettingsLayer } from './settings-layer.js';
 import { checkRules } from './settings-rules.js';
 import { resolveAgents } from './resolve-agents.js';
+import { sharedPart, type SharedSettings } from './shared-settings.js';
 import { settingsSchema, type CheckedSettings, type Settings, type SettingsInput } from './settings.js';
 
 export interface LoadSettingsOptions {
@@ -12,13 +13,17 @@ export interface LoadSettingsOptions {
   readonly env?: Environment;
   /** Folder of `lanekeeper.yaml`, and what relative paths start from - default: the working folder. */
   readonly cwd?: string;
+  /** A settings file, in the place of the one that the variable or the folder has. */
+  readonly file?: string | undefined;
   /** What the command line says; wins over everything. `undefined` inside counts as unset. */
   readonly overrides?: SettingsInput;
 }
 
 /** Settings from option > environment > file > default. Throws one `SettingsError` with every problem of all of them. */
 export function loadSettings(options: LoadSettingsOptions = {}): Settings {
-  const { env = process.env, cwd = process.cwd(), overrides = {} } = options;
+  const { cwd = process.cwd(), overrides = {} } = options;
+  const { env: variables = process.env } = options;
+  const env = options.file === undefined ? variables : { ...variables, [CONFIG_VARIABLE]: options.file };
   const file = readSettingsFile(env, cwd);
   const environment = readEnvironment(env);
   const layers: SettingsLayer[] = [
@@ -27,7 +32,8 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
     { values: overrides, nameOf: dotted, remedy: 'correct the option' },
   ];
   const checked = layers.map(checkLayer);
-  const settings = settingsSchema.parse(mergeLayers(checked.map((layer) => layer.values)));
+  const written = mergeLayers(checked.map((layer) => layer.values));
+  const settings = settingsSchema.parse(written);
   const problems = [
     ...file.problems,
     ...environment.problems,
@@ -35,14 +41,14 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
     ...checkRules(settings).map(({ path, ...rest }) => ({ field: nameOfSource(layers, path), ...rest })),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
-  return settle(settings, cwd);
+  return settle(settings, cwd, sharedPart(written));
 }
 
 /** Only what services need is left: spellings that agents' settings already answer for would be a second truth. */
-function settle(settings: CheckedSettings, cwd: string): Settings {
+function settle(settings: CheckedSettings, cwd: string, shared: SharedSettings): Settings {
   const { channels: _channels, concurrency: _concurrency, lockScope: _lockScope, ...others } = settings;
   const { onLockConflict: _onLockConflict, agent: _agent, sessions: _sessions, ...rest } = others;
-  return { ...rest, dataDir: resolve(cwd, settings.dataDir), agents: resolveAgents(settings) };
+  return { ...rest, dataDir: resolve(cwd, settings.dataDir), agents: resolveAgents(settings), shared };
 }
 
 /** Names a setting after the layer that decided it, so that people mend the right place. */

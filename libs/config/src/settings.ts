@@ -14,6 +14,7 @@ import {
   onLockConflict,
 } from './queue-fields.js';
 import { placeOf } from './setting-places.js';
+import type { SharedSettings } from './shared-settings.js';
 import { guard, taskFrom } from './task-fields.js';
 
 /**
@@ -153,7 +154,11 @@ export type CheckedSettings = z.output<typeof settingsSchema>;
 /** What decides how agents' messages wait; `agents` says it for each once it is settled. */
 type Spellings = 'agents' | 'channels' | 'concurrency' | 'lockScope' | 'onLockConflict' | 'agent' | 'sessions';
 /** Settled settings: `dataDir` is absolute, `agents` holds real agents only, each with its defaults. */
-export type Settings = Omit<CheckedSettings, Spellings> & { readonly agents: Readonly<Record<string, AgentSettings>> };
+export type Settings = Omit<CheckedSettings, Spellings> & {
+  readonly agents: Readonly<Record<string, AgentSettings>>;
+  /** What this process was told of what the whole installation acts on, as it was written. */
+  readonly shared: SharedSettings;
+};
 
 /** By their places. */
 const GROUPS: Readonly<Record<string, { readonly shape: object }>> = {

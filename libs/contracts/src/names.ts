@@ -34,6 +34,8 @@ export class Names {
   readonly tasksBucket: string;
   /** Key-value bucket of failures that the guard could not be told: below `taskKey` a run each. Workers write it. */
   readonly taskFailuresBucket: string;
+  /** Key-value bucket of what the whole installation acts on: agents, queueing, guard. */
+  readonly settingsBucket: string;
 
   constructor(
     readonly namespace: string,
@@ -49,6 +51,7 @@ export class Names {
     this.numbersBucket = `${namespace}_numbers`;
     this.tasksBucket = `${namespace}_tasks`;
     this.taskFailuresBucket = `${namespace}_task_failures`;
+    this.settingsBucket = `${namespace}_settings`;
   }
 
   sessionTokens(agent: string, session: string): SessionTokens {

@@ -19,4 +19,4 @@ export { ShardReader, type ShardMessage } from './shard-reader.consumer.js';
 export { StreamReader, type StoredMessage } from './stream-reader.client.js';
 export { applyTopology } from './topology.client.js';
 export { StreamMismatchError } from './topology-error.js';
-export { declareTopology, type StreamSpec } from './topology.js';
+export { declareTopology, settingsBucket, type StreamSpec } from './topology.js';

@@ -89,7 +89,16 @@ export function declareTopology(names: Names, settings: TopologySettings): Strea
       'Failures of tasks that the guard could not be told; written by workers',
       settings,
     ),
+    settingsBucket(names, settings),
   ];
+}
+
+const SETTINGS_VERSIONS_KEPT = 16;
+
+/** Its former versions stay for a while, for whoever asks what an installation acted on. */
+export function settingsBucket(names: Names, settings: Pick<TopologySettings, 'replicas'>): StreamSpec {
+  const spec = bucket(names.settingsBucket, 'What all processes act on: agents, queueing, guard', settings);
+  return { ...spec, adjustable: { ...spec.adjustable, max_msgs_per_subject: SETTINGS_VERSIONS_KEPT } };
 }
 
 /** A number is free again when the broker has forgotten the id of its message. */
@@ -105,7 +114,7 @@ function numbers(names: Names, settings: TopologySettings): StreamSpec {
 }
 
 /** A key-value bucket with one value per key, in the form that every client of the server knows. */
-function bucket(name: string, description: string, { replicas }: TopologySettings): StreamSpec {
+function bucket(name: string, description: string, { replicas }: Pick<TopologySettings, 'replicas'>): StreamSpec {
   const { stream, prefix } = bucketStream(name);
   return {
     name: stream,

@@ -1,0 +1,54 @@
+import { saysSomething, type Settings } from '#config';
+import { LanekeeperError, Names } from '#contracts';
+import { connectToStreams, untilJetStreamAnswers } from '#jetstream';
+import { putSettings, readStored, SettingsStore } from '#settings-store';
+import type { Logger } from '#telemetry';
+
+export interface OwnSettingsOptions {
+  readonly settings: Settings;
+  readonly natsUrl: string;
+  /** The broker is not only ours: others of the installation may have put settings there. */
+  readonly isShared: boolean;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+const TRIES = 5;
+
+/**
+ * What `up` was told becomes the settings of its installation, at every start: to edit the file and start again is all there
+ * is to do. On a broker of others an `up` that was told nothing leaves them as they are: one that is started in the wrong
+ * folder would else give every agent of the installation to the echo.
+ */
+export async function putOwnSettings(options: OwnSettingsOptions): Promise<void> {
+  const { settings, natsUrl, isShared, log, signal } = options;
+  if (isShared && !saysSomething(settings.shared)) return;
+  const names = new Names(settings.namespace, settings.shards);
+  const connection = await connectToStreams({ ...options, url: natsUrl, name: 'lanekeeper up', names });
+  const store = new SettingsStore(connection, names, log);
+  try {
+    await untilJetStreamAnswers(() => put(store, settings, log), { log, signal });
+  } finally {
+    store.close();
+    await connection.close();
+  }
+}
+
+async function put(store: SettingsStore, settings: Settings, log: Logger): Promise<void> {
+  for (let tries = 1; tries <= TRIES; tries++) {
+    const standing = await store.read();
+    const before = readStored(standing);
+    const outcome = await putSettings(store, settings, { before, standing, command: 'lanekeeper up' });
+    if (outcome.kind === 'conflict') continue;
+    const { version, differences } = outcome;
+    for (const { field, before: was, after } of before === undefined ? [] : differences) {
+      log.info({ field, before: was, after, settingsVersion: version, formerlyBy: before?.by }, 'a setting changes');
+    }
+    return;
+  }
+  throw new LanekeeperError(
+    'settings_contended',
+    "the installation's settings: found other processes that put theirs there all the time, wanted one; end them, or " +
+      'start `lanekeeper up` in one place only',
+  );
+}
