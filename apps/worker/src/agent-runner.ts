@@ -1,8 +1,10 @@
 import {
+  BatchRefusedError,
   describeThrown,
   LanekeeperError,
   RetryLaterError,
   TerminalError,
+  UnclearEndError,
   type InboxMessage,
   type QueueSettings,
   type SessionTokens,
@@ -109,11 +111,12 @@ function failed(error: unknown): TurnOutcome {
   return { kind: 'failed', error: describeThrown(error), ...whatNext(error) };
 }
 
-/** What the error asks for; anything but our own two errors is tried again with backoff. */
-function whatNext(error: unknown): { next?: 'never' | { laterMs: number } } {
+/** What the error asks for; anything but our own errors is tried again with backoff. */
+function whatNext(error: unknown): Pick<Extract<TurnOutcome, { kind: 'failed' }>, 'next' | 'isUnclear'> {
+  if (error instanceof BatchRefusedError) return { next: 'split' };
   if (error instanceof TerminalError) return { next: 'never' };
   if (error instanceof RetryLaterError) return { next: { laterMs: error.retryAfterMs } };
-  return {};
+  return error instanceof UnclearEndError ? { isUnclear: true } : {};
 }
 
 /** `holding`: of the task that its message starts. */

@@ -32,6 +32,22 @@ export class TerminalError extends LanekeeperError {
 }
 
 /**
+ * Thrown by a handler: not these messages together, for one of them or for their number. Several run again in parts, each a
+ * turn of its own in their order, until the one that is refused alone ends `dead`; the others are handled.
+ */
+export class BatchRefusedError extends TerminalError {
+  constructor(message: string, options?: { code?: string; cause?: unknown }) {
+    super(message, { code: 'batch_refused', ...options });
+  }
+}
+
+/**
+ * It was begun, and no answer came: whether it was done is not known. A turn is tried again; a task is not, since what must not
+ * run twice waits for a person then.
+ */
+export class UnclearEndError extends LanekeeperError {}
+
+/**
  * Thrown by a handler: not now. The turn runs again after `retryAfterMs`; it costs no attempt, and is bounded by the
  * agent's `retryLaterMaxMs` in all.
  */

@@ -43,6 +43,11 @@ const runInWork = z.object({
   waitMs: z.number().nonnegative().optional(),
   /** Since when (ms since the epoch) the run is put off by "later" without an attempt in between. */
   laterSince: z.number().optional(),
+  /**
+   * The parts of a split batch that come behind it, in order, each a run of its own: present from its first attempt on, and
+   * empty for the last part. Absent = it is no part.
+   */
+  rest: z.array(z.array(sequence).min(1)).optional(),
   /** Tasks that it holds on to between its attempts; who ended without a word holds on to none. Absent = none. */
   tasks: z.array(heldTask).optional(),
 });

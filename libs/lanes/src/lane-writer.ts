@@ -12,7 +12,7 @@ import type { Batch } from './batch.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
 import type { RecordStore, WriteOutcome } from './lane-ports.js';
-import { draftNote, draftTurn, type RecordDraft, type TurnTimes } from './record-draft.js';
+import { draftNote, draftTurn, type RecordDraft, type SplitRun, type TurnTimes } from './record-draft.js';
 import { dead, type Ending } from './settlement.js';
 
 /** How a write ended for its lane. `unsendable`: nothing is stored, nothing has changed, and the same would end so again. */
@@ -60,6 +60,22 @@ export class LaneWriter {
   again(run: LaneRun, next: RunInWork): Promise<WriteResult> {
     const { lane } = run;
     return this.exclusively(lane, () => this.sendNote(lane, draftNote(lane, this.signature(), { run, next }), run));
+  }
+
+  /** Writes the note that splits a batch: `first` is the part that is next. `before` hears of it before it is durable. */
+  split(
+    run: LaneRun,
+    first: RunInWork,
+    parent: SplitRun,
+    before: () => Promise<void> | undefined,
+  ): Promise<WriteResult> {
+    const { lane } = run;
+    run.isEnding = true;
+    return this.exclusively(lane, async () => {
+      const draft = draftNote(lane, this.signature(), { run, next: first, split: parent });
+      await before();
+      return this.sendNote(lane, draft, run);
+    });
   }
 
   /**

@@ -23,7 +23,9 @@ export type TurnOutcome =
       readonly kind: 'failed';
       readonly error: TurnError;
       /** What the error asks for - default: again, with backoff. */
-      readonly next?: 'never' | { readonly laterMs: number };
+      readonly next?: 'never' | 'split' | { readonly laterMs: number };
+      /** It had begun outside, and no answer came: it may still go on, or be done. */
+      readonly isUnclear?: true;
     }
   | { readonly kind: 'timed_out'; readonly error: TurnError }
   /** It did not get its task: the handler was not called. */
@@ -55,7 +57,13 @@ export interface Again {
   readonly error: TurnError;
 }
 
-export type Settlement = Ending | Again;
+/** The batch runs again in parts: it was refused for one of its messages, or for their number. */
+export interface Split {
+  readonly kind: 'split';
+  readonly error: TurnError;
+}
+
+export type Settlement = Ending | Again | Split;
 
 /** "Later" costs no attempt, so an agent that says "at once" every time would spin until the bound. */
 const LEAST_LATER_MS = 100;
@@ -65,6 +73,7 @@ const LEAST_LATER_MS = 100;
  *
  *   succeeded            -> handled
  *   failed, never        -> dead
+ *   failed, split        -> again in parts, each a run of its own; a message alone is dead
  *   failed, later        -> again after the time asked for, costs no attempt; dead when put off for too long in all
  *   failed or timed out  -> again with backoff while attempts are left, else dead; attempts that a crash or a stop of the
  *                           worker cut are none of the turn's failures
@@ -94,7 +103,8 @@ export function settle(
   if (outcome.kind === 'refused') return refused(outcome.refusal, batch);
   const { error } = outcome;
   const next = outcome.kind === 'failed' ? outcome.next : undefined;
-  if (next === 'never') return dead(error);
+  if (next === 'split' && batch.items.length > 1) return { kind: 'split', error };
+  if (next === 'never' || next === 'split') return dead(error);
   if (next !== undefined) return putOff(batch, error, next.laterMs, policy, now);
   const failures = batch.failures + 1;
   if (failures >= policy.maxAttempts) return dead(error, outcome.kind);
