@@ -2,14 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { ROOT_CONTEXT, context, trace, type Context, type ContextManager } from '@opentelemetry/api';
 import { afterEach, describe, expect, it } from 'vitest';
 import { currentTurn, type Turn, type TurnHandler } from '#agents';
-import {
-  BatchRefusedError,
-  LanekeeperError,
-  QUEUE_DEFAULTS,
-  RetryLaterError,
-  TerminalError,
-  UnclearEndError,
-} from '#contracts';
+import { BatchRefusedError, LanekeeperError, QUEUE_DEFAULTS, RetryLaterError, TerminalError } from '#contracts';
 import type { TurnPolicy, TurnWork } from '#lanes';
 import { AgentRunner, type BoundAgent } from './agent-runner.js';
 
@@ -243,8 +236,8 @@ describe('AgentRunner', () => {
     ],
     [
       'an end that is not known: said so',
-      () => new UnclearEndError('gone', 'no'),
-      { error: { name: 'gone' }, isUnclear: true },
+      () => new LanekeeperError('gone', 'no', { finding: { isUnclear: true } }),
+      { error: { name: 'gone' }, finding: { isUnclear: true } },
     ],
     [
       'a terminal error with a code',

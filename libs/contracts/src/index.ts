@@ -9,8 +9,8 @@ export {
   LanekeeperError,
   RetryLaterError,
   TerminalError,
-  UnclearEndError,
   describeProblem,
+  type AgentFinding,
   type InputProblem,
 } from './errors.js';
 export { describeThrown } from './thrown.js';

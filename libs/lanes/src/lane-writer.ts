@@ -95,11 +95,11 @@ export class LaneWriter {
     try {
       const { draft, ending } = this.fit(run, batch, wanted, times);
       const heard = before?.(ending);
-      if (heard === undefined && ending.decision !== 'dead') return this.sendAlone(lane, draft, run);
+      const letters = deadLetters(batch, ending, times);
+      if (heard === undefined && letters.length === 0) return this.sendAlone(lane, draft, run);
       return this.exclusively(lane, async () => {
         if (heard !== undefined) await heard;
-        if (ending.decision === 'dead') {
-          const letters = deadLetters(batch, ending, times);
+        if (letters.length > 0) {
           if (!(await this.options.store.bury(lane.key, letters))) return 'abandoned';
         }
         return this.send(lane, draft, run);
@@ -221,8 +221,16 @@ function isTooLarge({ body }: RecordDraft): boolean {
   return Buffer.byteLength(body) > MAX_RECORD_BYTES;
 }
 
-function deadLetters(batch: Batch, ending: Ending, { endedAt }: TurnTimes): DeadLetter[] {
+const NO_LETTERS: readonly DeadLetter[] = [];
+
+/** Asked with every turn: nearly none has any. */
+function deadLetters(batch: Batch, ending: Ending, { endedAt }: TurnTimes): readonly DeadLetter[] {
+  const { failed, decision } = ending;
+  if (failed === undefined && decision !== 'dead') return NO_LETTERS;
+  const failures = new Map((failed ?? []).map(({ seq, error }) => [seq, error]));
   return batch.items.flatMap(({ id, seq, content }): DeadLetter[] => {
+    const failure = failures.get(seq);
+    if (failure === undefined && decision !== 'dead') return [];
     // A turn has only messages that could be read, and no orders.
     if (!content.ok || content.message.kind !== 'message') return [];
     return [
@@ -232,8 +240,8 @@ function deadLetters(batch: Batch, ending: Ending, { endedAt }: TurnTimes): Dead
         seq,
         runId: batch.runId,
         attempts: batch.attempt,
-        status: ending.status,
-        error: ending.error ?? { name: 'unknown', message: '' },
+        status: failure === undefined ? ending.status : 'failed',
+        error: failure ?? ending.error ?? { name: 'unknown', message: '' },
         deadAt: endedAt,
         message: content.message,
       },

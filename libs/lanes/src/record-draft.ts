@@ -114,16 +114,19 @@ export function draftTurn(
   if (stateBytes > MAX_STATE_BYTES) {
     return tooLarge('state_too_large', `the state has ${stateBytes} bytes, at most ${MAX_STATE_BYTES} are kept`);
   }
-  const { status, sends, error, decision, reason, only } = ending;
+  const { status, sends, error, decision, reason, only, failed } = ending;
   const items = only === undefined ? batch.items : batch.items.filter(({ seq }) => only.includes(seq));
   const head = headAfterTurn(run, items, ending, stateText, signature);
+  const failures = failed === undefined ? undefined : new Map(failed.map((each) => [each.seq, each.error]));
   const messages = items.map((item) => {
     const { id, seq } = item;
+    const failure = failures?.get(seq);
     const decided: MessageDecision = {
       id,
       seq,
       decision: decision === 'handled' ? decisionAfterSuccess(batch, item) : decision,
     };
+    if (failure !== undefined) return { ...decided, decision: 'dead' as const, reason: failure.name };
     // Its sender is to know that what came behind it was handled before.
     const why = reason ?? (item.isLate === true ? 'late-sequence' : undefined);
     return why === undefined ? decided : { ...decided, reason: why };
