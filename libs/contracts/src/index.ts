@@ -96,6 +96,7 @@ export {
   checkTaskRequest,
   stalePolicy,
   taskNamespace,
+  taskMaxAttempts,
   taskTtlMs,
   type AcquireAnswer,
   type AcquireRequest,

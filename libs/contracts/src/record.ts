@@ -22,7 +22,12 @@ const sequenceRange = z.tuple([sequence, sequence]);
 export type SequenceRange = z.infer<typeof sequenceRange>;
 
 /** A holding of the task guard that goes over to the next attempt of the same run. */
-const heldTask = z.object({ key: z.string(), token: z.int().positive() });
+const heldTask = z.object({
+  key: z.string(),
+  token: z.int().positive(),
+  /** How many of its attempts failed. Absent = none. */
+  failures: z.int().positive().optional(),
+});
 export type HeldTask = z.infer<typeof heldTask>;
 
 /** The undecided batch in work or waiting for a retry. The same `runId` always has the same `seqs` (L7). */

@@ -88,12 +88,13 @@ const LEAST_LATER_MS = 100;
  *   failed, later        -> again after the time asked for, costs no attempt; dead when put off for too long in all
  *   failed or timed out  -> again with backoff while attempts are left, else dead; attempts that a crash or a stop of the
  *                           worker cut are none of the turn's failures
+ *   of a task            -> it has attempts of its own, and one whose end is not known is its last: dead, timed out
  *   cancelled            -> cancelled
  *   refused              -> refused, its sender is told why; nothing failed, so there is no dead letter
  */
 export function settle(
   outcome: TurnOutcome,
-  batch: Pick<Batch, 'attempt' | 'failures' | 'laterSince' | 'items'>,
+  batch: Pick<Batch, 'attempt' | 'failures' | 'laterSince' | 'items' | 'task'>,
   policy: TurnPolicy,
   now: number,
   random: number,
@@ -114,14 +115,26 @@ export function settle(
   }
   if (outcome.kind === 'refused') return refused(outcome.refusal, batch);
   const { error } = outcome;
+  // It may still be at it: what must not run twice does not go on by itself (G2).
+  if (batch.task !== undefined && isUnclear(outcome)) return dead(error, 'timed_out');
   const next = outcome.kind === 'failed' ? outcome.next : undefined;
   if (next === 'split' && batch.items.length > 1) return { kind: 'split', error };
   if (next === 'never' || next === 'split') return dead(error);
   if (next !== undefined) return putOff(batch, error, next.laterMs, policy, now);
   const failures = batch.failures + 1;
-  if (failures >= policy.maxAttempts) return dead(error, outcome.kind);
+  if (failures >= attemptsOf(batch, policy)) return dead(error, outcome.kind);
   const notBefore = now + backoffMs(policy, failures, random);
   return { kind: 'again', attempt: batch.attempt + 1, failures, notBefore, error };
+}
+
+/** How many attempts of it may fail. A turn without a task is its agent's to judge, a task is a person's. */
+function attemptsOf({ task }: Pick<Batch, 'task'>, policy: TurnPolicy): number {
+  return task === undefined ? policy.maxAttempts : (task.maxAttempts ?? 1);
+}
+
+/** Whether what it did, and whether it still does, is not known. */
+function isUnclear(outcome: Exclude<TurnOutcome, { kind: 'succeeded' | 'refused' | 'cancelled' }>): boolean {
+  return outcome.kind === 'timed_out' || outcome.finding?.isUnclear === true;
 }
 
 function withFailed(ending: Ending, failed: readonly FailedMessage[], { length }: Batch['items']): Ending {
