@@ -50,7 +50,7 @@ describe('queue pressure scenarios no longer amplify duplicate task creation', (
 });
 
 describe('a message with a task', () => {
-  it('whose agent fails three times: one holding, one failed, no further call by anybody until approve-retry, not through the dead letters either', async () => {
+  it('that has three attempts and fails in each: three tokens, each greater than the last, one failed, no further call by anybody until approve-retry, not through the dead letters either', async () => {
     let isBroken = true;
     await using agent = await startAgent((_call, response) =>
       isBroken ? answerStatus(response, 500) : answerJson(response, { replies: ['done'] }),
@@ -58,16 +58,20 @@ describe('a message with a task', () => {
     const settings = { agents: { main: FAST } };
     await using cluster = await startCluster(['a'], { agentUrl: agent.url, settings, guard: true });
     const { api, ask } = cluster;
-    const dead = await api.send('s', { id: 'm1', text: 'x', task: 'deploy' }, { wait: '20s' });
+    const dead = await api.send(
+      's',
+      { id: 'm1', text: 'x', task: { name: 'deploy', maxAttempts: 3 } },
+      { wait: '20s' },
+    );
     expect(dead.body).toMatchObject({ decision: 'dead', status: 'failed' });
     expect(agent.calls.map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
-    const [task] = new Set(agent.calls.map((call) => JSON.stringify(call.task)));
-    expect(new Set(agent.calls.map((call) => JSON.stringify(call.task))).size).toBe(1);
-    expect(JSON.parse(task ?? '')).toEqual({ key: 'main/s::deploy', token: expect.any(Number) });
+    expect(agent.calls.map(({ task }) => task?.key)).toEqual(Array(3).fill('main/s::deploy'));
+    const tokens = agent.calls.map(({ task }) => task?.token ?? 0);
+    expect(tokens).toEqual([...new Set(tokens)].toSorted((a, b) => a - b));
     const failed = (await ask(`/${keyOf('s', 'deploy')}`)).body;
-    expect(failed).toMatchObject({ state: 'failed', runId: dead.body.runId, attempts: 1 });
+    expect(failed).toMatchObject({ state: 'failed', runId: dead.body.runId, attempts: 3 });
     expect(failed.history.map(({ what, status }: Record<string, string>) => [what, status])).toEqual([
-      ['acquired', undefined],
+      ...Array.from({ length: 3 }, () => ['acquired', undefined]),
       ['released', 'failed'],
     ]);
 
@@ -97,7 +101,7 @@ describe('a message with a task', () => {
     );
     expect(handled).toMatchObject({ id: 'm1', decision: 'handled' });
     expect(agent.calls).toHaveLength(4);
-    expect(agent.calls[3]?.task?.token).toBeGreaterThan(JSON.parse(task ?? '').token);
+    expect(agent.calls[3]?.task?.token).toBeGreaterThan(tokens.at(-1) ?? 0);
     const free = await api.send('s', { id: 'm4', text: 'x', task: 'deploy' }, { wait: '20s' });
     expect(free.body).toMatchObject({ decision: 'handled' });
   });

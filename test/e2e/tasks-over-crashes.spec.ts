@@ -98,7 +98,7 @@ it('a worker that was stopped and goes on never holds the token of its re-run: w
   expect(turn).toMatchObject({ status: 'succeeded', attempt: 2 });
 });
 
-it('a planned handoff between two attempts keeps the one holding: the next worker goes on under the same token', async () => {
+it('a planned handoff between two attempts keeps the task held: the next worker goes on under a greater token (G4)', async () => {
   await using agent = await startAgent((_call, response, count) =>
     count === 1 ? answerStatus(response, 500) : answerJson(response, { replies: ['ok'] }),
   );
@@ -106,18 +106,19 @@ it('a planned handoff between two attempts keeps the one holding: the next worke
   await using cluster = await startCluster(['a', 'b'], { agentUrl: agent.url, guard: true, settings });
   const { api, ask } = cluster;
   const session = await cluster.sessionOf('a');
-  await api.send(session, { id: 'm', text: 'x', task: TASK });
+  await api.send(session, { id: 'm', text: 'x', task: { ...TASK, maxAttempts: 2 } });
   const first = await agent.call(1);
   await until('it waits for its next attempt', async () => (await api.session(session)).state === 'retrying');
   await cluster.of('a').stop();
   const second = await agent.call(2);
-  expect([second.attempt, second.task]).toEqual([2, first.task]);
+  expect([second.attempt, second.task?.key]).toEqual([2, first.task?.key]);
+  expect(second.task?.token).toBeGreaterThan(first.task?.token ?? 0);
   await api.decided(session, 1);
   const done = await until('it is free', async () => {
     const { body } = await ask(path(session));
     return body.state === 'succeeded' ? body : undefined;
   });
-  expect(done.history.map(({ what }: { what: string }) => what)).toEqual(['acquired', 'released']);
+  expect(done.history.map(({ what }: { what: string }) => what)).toEqual(['acquired', 'acquired', 'released']);
 });
 
 it('a task that failed while the guard was away stays failed, though its worker is killed before the guard is back (G2)', async () => {

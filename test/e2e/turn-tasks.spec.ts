@@ -85,23 +85,27 @@ describe('turn.tasks.run', () => {
     expect(await task('ops::report')).toMatchObject({ state: 'succeeded', result: { token: running.token } });
   });
 
-  it('a turn’s own retries stay in one holding; it fails when the turn ends, and only then asks for an approval', async () => {
+  it('with attempts of its own stays held over those of its turn, each under a greater token, and asks for an approval behind the last', async () => {
     const tokens: (number | undefined)[] = [];
     const states: string[] = [];
     await using up = await startWith(async (turn) => {
-      const run = await turn.tasks.run('deploy', async ({ token, key }) => {
-        tokens.push(token);
-        states.push((await up.task(key)).state);
-        if (turn.message.text === 'bad') throw new Error('boom');
-      });
+      const run = await turn.tasks.run(
+        'deploy',
+        async ({ token, key }) => {
+          tokens.push(token);
+          states.push((await up.task(key)).state);
+          if (turn.message.text === 'bad') throw new Error('boom');
+        },
+        { maxAttempts: 3 },
+      );
       turn.reply({ data: run });
     });
     const { api, task, ask } = up;
     const dead = await api.send('s', { text: 'bad' }, { wait: '20s' });
     expect(dead.body).toMatchObject({ decision: 'dead', error: { message: 'boom' } });
     expect(states).toEqual(['running', 'running', 'running']);
-    expect(new Set(tokens).size).toBe(1);
-    expect(await task('main/s::deploy')).toMatchObject({ state: 'failed', error: { message: 'boom' }, attempts: 1 });
+    expect(tokens).toEqual([...new Set(tokens)].toSorted((a = 0, b = 0) => a - b));
+    expect(await task('main/s::deploy')).toMatchObject({ state: 'failed', error: { message: 'boom' }, attempts: 3 });
     const refused = await api.send('s', { text: 'good' }, { wait: '20s' });
     expect(refused.body).toMatchObject({
       decision: 'handled',
@@ -111,6 +115,42 @@ describe('turn.tasks.run', () => {
     await ask('main/s::deploy', 'approve-retry', { by: 'ann' });
     const approved = await api.send('s', { text: 'good' }, { wait: '20s' });
     expect(approved.body.replies).toMatchObject([{ data: { kind: 'ran' } }]);
+  });
+
+  it('has one attempt unless it says more: the next attempt of its turn is told that it needs an approval (G2)', async () => {
+    let ran = 0;
+    await using up = await startWith(async (turn) => {
+      const run = await turn.tasks.run('charge', () => Promise.reject(new Error(`no ${++ran}`)));
+      turn.reply({ data: run });
+    });
+    const answer = await up.api.send('s', { text: 'x' }, { wait: '20s' });
+    const refused = { kind: 'approval_required', error: { message: 'no 1' }, attempts: 1 };
+    expect(answer.body).toMatchObject({ decision: 'handled', replies: [{ data: refused }] });
+    expect(ran).toBe(1);
+  });
+
+  it('that is cut by the end of the time of its turn is timed out, and asks for an approval (G2)', async () => {
+    let ran = 0;
+    await using up = await startWith(
+      async (turn) => {
+        const run = await turn.tasks.run(
+          'job',
+          ({ signal }) => {
+            ran++;
+            return new Promise((_resolve, reject) => {
+              signal.addEventListener('abort', () => reject(signal.reason as Error));
+            });
+          },
+          { maxAttempts: 3 },
+        );
+        turn.reply({ data: run });
+      },
+      { agents: { main: { turnTimeoutMs: 300 } } },
+    );
+    const answer = await up.api.send('s', { text: 'x' }, { wait: '20s' });
+    expect(answer.body).toMatchObject({ decision: 'handled', replies: [{ data: { kind: 'approval_required' } }] });
+    expect(await up.task('main/s::job')).toMatchObject({ state: 'failed', status: 'timed_out' });
+    expect(ran).toBe(1);
   });
 
   it('what it did in an attempt that failed later is not done again: the next attempt gets its result', async () => {

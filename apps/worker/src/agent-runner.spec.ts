@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { ROOT_CONTEXT, context, trace, type Context, type ContextManager } from '@opentelemetry/api';
 import { afterEach, describe, expect, it } from 'vitest';
 import { currentTurn, type Turn, type TurnHandler } from '#agents';
-import { LanekeeperError, QUEUE_DEFAULTS, RetryLaterError, TerminalError } from '#contracts';
+import { BatchRefusedError, LanekeeperError, QUEUE_DEFAULTS, RetryLaterError, TerminalError } from '#contracts';
 import type { TurnPolicy, TurnWork } from '#lanes';
 import { AgentRunner, type BoundAgent } from './agent-runner.js';
 
@@ -229,6 +229,16 @@ describe('AgentRunner', () => {
 
   it.each<[string, () => Error, object]>([
     ['a terminal error: never', () => new TerminalError('no'), { error: { name: 'terminal' }, next: 'never' }],
+    [
+      'a refused batch: in parts',
+      () => new BatchRefusedError('no'),
+      { error: { name: 'batch_refused' }, next: 'split' },
+    ],
+    [
+      'an end that is not known: said so',
+      () => new LanekeeperError('gone', 'no', { finding: { isUnclear: true } }),
+      { error: { name: 'gone' }, finding: { isUnclear: true } },
+    ],
     [
       'a terminal error with a code',
       () => new TerminalError('no', { code: 'refused' }),

@@ -1,4 +1,5 @@
 import {
+  BatchRefusedError,
   describeThrown,
   LanekeeperError,
   RetryLaterError,
@@ -105,15 +106,22 @@ export class AgentRunner implements TurnRunner {
   }
 }
 
-function failed(error: unknown): TurnOutcome {
-  return { kind: 'failed', error: describeThrown(error), ...whatNext(error) };
+type Failed = Extract<TurnOutcome, { kind: 'failed' }>;
+
+function failed(error: unknown): Failed {
+  return { kind: 'failed', error: describeThrown(error), ...whatNext(error), ...findingOf(error) };
 }
 
-/** What the error asks for; anything but our own two errors is tried again with backoff. */
-function whatNext(error: unknown): { next?: 'never' | { laterMs: number } } {
+/** What the error asks for; anything but our own errors is tried again with backoff. */
+function whatNext(error: unknown): Pick<Failed, 'next'> {
+  if (error instanceof BatchRefusedError) return { next: 'split' };
   if (error instanceof TerminalError) return { next: 'never' };
   if (error instanceof RetryLaterError) return { next: { laterMs: error.retryAfterMs } };
   return {};
+}
+
+function findingOf(error: unknown): Pick<Failed, 'finding'> {
+  return error instanceof LanekeeperError && error.finding !== undefined ? { finding: error.finding } : {};
 }
 
 /** `holding`: of the task that its message starts. */

@@ -137,6 +137,8 @@ export function batchOf(more: Partial<Batch> = {}): Batch {
 export interface GuardedOptions {
   readonly whenUnavailable?: 'closed' | 'open';
   readonly answerWithinMs?: number;
+  /** Of tasks - default 3, so that one that failed is held on to. */
+  readonly maxAttempts?: number;
   readonly log?: Logger;
   /** Another worker of the same installation. */
   readonly beside?: { readonly clock: ManualClock; readonly guard: GuardDouble };
@@ -145,6 +147,7 @@ export interface GuardedOptions {
 /** What a worker has to do with tasks, over a guard in this process. */
 export function guardedWorker({
   whenUnavailable = 'closed',
+  maxAttempts = 3,
   answerWithinMs = WITHIN_MS,
   log = silentLogger,
   beside,
@@ -156,6 +159,7 @@ export function guardedWorker({
     guard: {
       ttlMs: TTL_MS,
       stale: 'heal',
+      maxAttempts,
       whenUnavailable,
       answerWithinMs,
       keepMs: 1,

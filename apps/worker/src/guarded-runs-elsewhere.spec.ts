@@ -5,7 +5,7 @@ import { batchOf, gate, sessionKey, TASK, TTL_MS, WITHIN_MS } from './guard.fixt
 import { HERE, OWN, withTask, ending, worker } from './guarded-runs.fixture.js';
 
 describe('a run that goes on elsewhere', () => {
-  it('takes its tasks along: nothing is released nor renewed here any more', async () => {
+  it('G4 takes its tasks along, and gets a greater token for its next attempt: nothing is released nor renewed here any more', async () => {
     const { admit, guarded, settle, guard, clock } = worker();
     await admit(withTask());
     const tasks = guarded.heldTasks('r');
@@ -13,10 +13,11 @@ describe('a run that goes on elsewhere', () => {
     expect([clock.waiting, guard.asked.length]).toEqual([0, 1]);
     const there = worker({ beside: { guard, clock } });
     const batch = withTask({ attempt: 2, tasks });
-    expect(await there.admit(batch)).toMatchObject({ kind: 'go', holding: { token: 1 } });
+    expect(await there.admit(batch)).toMatchObject({ kind: 'go', holding: { token: 3 } });
     await clock.advance(3 * TTL_MS);
     await there.end(batch, ending('succeeded'));
-    expect([guard.of('acquire').length, await guard.stateOf(TASK)]).toEqual([1, 'succeeded']);
+    expect(guard.of('acquire').map(({ formerToken }) => formerToken)).toEqual([undefined, 1]);
+    expect(await guard.stateOf(TASK)).toBe('succeeded');
   });
 
   it('without what does not stand any more', async () => {
@@ -96,7 +97,7 @@ describe('a run that waited for its next attempt', () => {
     await admit(batch);
     await keeper(batch).run(OWN, () => 1, {});
     await end(batch, ending('succeeded'));
-    expect(guard.of('release')).toEqual([{ token: 1, status: 'succeeded', result: 1 }]);
+    expect(guard.of('release')).toEqual([{ token: 3, status: 'succeeded', result: 1 }]);
   });
 
   it('G2 and dies without a guard: what it held is failed, though nobody here has ever been told that it stands', async () => {

@@ -16,6 +16,10 @@ export interface Held {
   work?: { readonly by: TaskRunner; readonly stopped: Promise<unknown> } | undefined;
   /** The attempt (its `over`) for which it was got, or asked about last; absent = a former one had it elsewhere, and nobody could be asked yet. */
   confirmedFor: AbortSignal | undefined;
+  /** The attempt (its `over`) that got its token; absent = a former one, elsewhere. The next one gets a greater token. */
+  readonly gotFor: AbortSignal | undefined;
+  /** How many of its attempts failed. */
+  failures: number;
 }
 
 /** Whose holdings they are, one per attempt; `owner` is for people. */

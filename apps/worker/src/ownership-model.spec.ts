@@ -64,6 +64,8 @@ const queueing: fc.Arbitrary<QueueSettings> = fc.record({
   maxDebounceMs: fc.constantFrom(500, 2_000),
   maxConcurrent: fc.constantFrom(1, 2, Number.POSITIVE_INFINITY),
   gapTimeoutMs: fc.constantFrom(50, 2_000),
+  maxTurnMessages: fc.constantFrom(2, 500, 500),
+  maxTurnBytes: fc.constantFrom(150, 1_000_000, 1_000_000),
 });
 const scenario = fc.record({
   arrivals: fc.array(arrival, { minLength: 3, maxLength: 20 }),

@@ -31,11 +31,14 @@ export interface Grant {
   readonly startedAt: number;
   readonly isOfMessage: boolean;
   readonly confirmedFor: Held['confirmedFor'];
+  readonly gotFor: Held['gotFor'];
+  readonly failures: number;
   readonly whenUnavailable: 'closed' | 'open' | undefined;
 }
 
 const NONE: readonly Held[] = [];
-const INTERRUPTED: HowReleased = { status: 'interrupted' };
+export const INTERRUPTED: HowReleased = { status: 'interrupted' };
+export const FORMER_FAILED: HowReleased = { status: 'failed', error: FORMER_ATTEMPT };
 
 export class RunHoldings {
   private readonly runs = new Map<string, Map<string, Held>>();
@@ -88,8 +91,8 @@ export class RunHoldings {
   }
 
   /** It came too late for whoever asked: nobody has worked under it. */
-  giveBack(runId: string, grant: Grant): void {
-    void this.releases.release(runId, this.make(grant).holding, INTERRUPTED);
+  giveBack(runId: string, grant: Grant, how: HowReleased): void {
+    void this.releases.release(runId, this.make(grant).holding, how);
   }
 
   release(runId: string, held: Held, how: HowReleased): Promise<'released' | 'lost'> {
@@ -147,11 +150,12 @@ export class RunHoldings {
     for (const [runId, ofRun] of [...this.runs]) for (const held of [...ofRun.values()]) this.forget(runId, held);
   }
 
-  private make({ startedAt, isOfMessage, confirmedFor, whenUnavailable, ...grant }: Grant): Held {
+  private make({ startedAt, isOfMessage, confirmedFor, gotFor, failures, whenUnavailable, ...grant }: Grant): Held {
     const { client, clock, guard, log } = this.options;
     const options = { ...grant, client, clock, log, whenUnavailable: whenUnavailable ?? guard.whenUnavailable };
     const { ttlMs } = grant;
-    return { holding: new TaskHolding(options), startedAt, ttlMs, isOfMessage, confirmedFor, state: 'idle' };
+    const holding = new TaskHolding(options);
+    return { holding, startedAt, ttlMs, isOfMessage, confirmedFor, gotFor, failures, state: 'idle' };
   }
 
   private releaseStopped(runId: string, held: Held, how: HowReleased, handler: Promise<unknown> | undefined): void {
@@ -179,6 +183,7 @@ export class RunHoldings {
   }
 }
 
-function taskOf({ holding: { key, token, lost } }: Held): HeldTask[] {
-  return lost.aborted ? [] : [{ key, token }];
+function taskOf({ holding: { key, token, lost }, failures }: Held): HeldTask[] {
+  if (lost.aborted) return [];
+  return [failures === 0 ? { key, token } : { key, token, failures }];
 }

@@ -28,7 +28,7 @@ describe('what a former attempt held', () => {
     return [{ key: KEY, token: answer.token }];
   };
 
-  it('goes on under its token when it still stands', async () => {
+  it('G4 goes on when it still stands, under a greater token', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const run = attemptOf();
     await tasks.adopt(run, await former(guard));
@@ -36,8 +36,8 @@ describe('what a former attempt held', () => {
     // For the time that is known here, whatever the clock of the guard shows.
     expect(guard.of('renew')).toEqual([{ token: 1, ttlMs: TTL_MS }]);
     await clock.advance(2 * TTL_MS);
-    expect(await tasks.run(run, KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 1 });
-    expect(guard.of('acquire')).toHaveLength(1);
+    expect(await tasks.run(run, KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 9 });
+    expect(guard.of('acquire').map(({ formerToken }) => formerToken)).toEqual([undefined, 1]);
   });
 
   it('is ignored when it does not', async () => {
@@ -61,7 +61,7 @@ describe('what a former attempt held', () => {
     guard.isAway = false;
     const run = attemptOf();
     await tasks.adopt(run, held);
-    expect(await tasks.run(run, KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 1 });
+    expect(await tasks.run(run, KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 3 });
     expect(clock.waiting).toBe(0);
   });
 
@@ -123,8 +123,8 @@ describe('what a former attempt held', () => {
 });
 
 describe('what a former attempt got here', () => {
-  async function failedOnce() {
-    const all = guardedWorker();
+  async function failedOnce(...options: Parameters<typeof guardedWorker>) {
+    const all = guardedWorker(...options);
     await expect(all.tasks.run(attemptOf(), KEY, () => fails(), { signal })).rejects.toThrow('no');
     return all;
   }
@@ -145,22 +145,55 @@ describe('what a former attempt got here', () => {
     expect([clock.waiting, kept()]).toEqual([0, []]);
   });
 
-  it('is asked about once in an attempt', async () => {
-    const { tasks, guard } = await failedOnce();
-    const run = attemptOf();
-    for (const _call of [1, 2]) await expect(tasks.run(run, KEY, () => fails(), { signal })).rejects.toThrow('no');
-    expect(guard.of('renew')).toEqual([{ token: 1 }]);
-    tasks.close();
-  });
-
-  it('goes on under its token when nobody can be asked, as long as it lasts', async () => {
+  it('G4 is put off when nobody can be asked: there is no greater token for it, and it is held on to', async () => {
     const { tasks, guard, clock } = await failedOnce();
     guard.isAway = true;
+    const told = expect(tasks.run(attemptOf(), KEY, () => fails('called'), { signal })).rejects.toThrow(
+      RetryLaterError,
+    );
+    await clock.advance(WITHIN_MS);
+    await told;
+    expect(tasks.holdings.keptBy('r')).toEqual([{ key: KEY, token: 1, failures: 1 }]);
+    guard.isAway = false;
+    expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toMatchObject({ kind: 'ran' });
+  });
+
+  it('goes on under its token when nobody can be asked, where that was chosen', async () => {
+    const { tasks, guard, clock } = await failedOnce({ whenUnavailable: 'open' });
+    guard.isAway = true;
     const told = tasks.run(attemptOf(), KEY, ({ token }) => ((guard.isAway = false), token), { signal });
-    await clock.advance(WITHIN_MS - 1);
-    expect(guard.of('release')).toEqual([]);
-    await clock.advance(1);
+    await clock.advance(WITHIN_MS);
     expect(await told).toEqual({ kind: 'ran', result: 1 });
+  });
+
+  it('G4 whose greater token was not heard of gets the same one when it asks again', async () => {
+    const { tasks, guard, clock, kept } = await failedOnce();
+    guard.losesReplies = true;
+    const lost = expect(tasks.run(attemptOf(), KEY, () => fails('called'), { signal })).rejects.toThrow(
+      RetryLaterError,
+    );
+    await clock.advance(WITHIN_MS);
+    await lost;
+    guard.losesReplies = false;
+    // The old one is worth nothing by then, and a renewal says so.
+    await clock.advance(TTL_MS / 3);
+    expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 2 });
+    expect([clock.waiting, kept()]).toEqual([0, []]);
+  });
+
+  it('G2 whose greater token was never heard of is failed when its run ends', async () => {
+    const { tasks, guard, clock } = await failedOnce();
+    guard.losesReplies = true;
+    const lost = expect(tasks.run(attemptOf(), KEY, () => fails('called'), { signal })).rejects.toThrow(
+      RetryLaterError,
+    );
+    await clock.advance(WITHIN_MS);
+    await lost;
+    guard.losesReplies = false;
+    await tasks.holdings.beforeEnd('r', { status: 'failed' }, false);
+    tasks.giveUpUnclear('r');
+    await settled();
+    expect([await guard.stateOf(KEY), clock.waiting]).toEqual(['failed', 0]);
   });
 
   it('is not given to an attempt that is over by then', async () => {
@@ -168,9 +201,12 @@ describe('what a former attempt got here', () => {
     guard.slowMs = 100;
     const run = attemptOf();
     const told = expect(tasks.run(run, KEY, () => fails('called'), { signal })).rejects.toThrow('is over');
+    await settled();
     run.end();
     await clock.advance(100);
     await told;
+    // It is held on to for the attempt after that, under the token that it has now.
+    expect(tasks.holdings.keptBy('r')).toEqual([{ key: KEY, token: 2, failures: 1 }]);
     tasks.close();
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { TASK_LIMITS } from '#contracts';
+import { LanekeeperError, RetryLaterError, TASK_LIMITS } from '#contracts';
 import { TaskLostError } from '#guards';
 import { silentLogger } from '#telemetry';
 import { settled } from '#testing';
@@ -78,20 +78,79 @@ describe('a task of a turn', () => {
     expect(tasks.holdings.holdsAny('r')).toBe(false);
   });
 
-  it('goes on over the attempts of its turn under one holding: one acquire, one token', async () => {
+  it('G4 goes on over the attempts that it has, each under a token of its own that is greater than the last', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const tokens: unknown[] = [];
     for (const attempt of [1, 2, 3]) {
       const run = attemptOf();
       const told = tasks.run(run, KEY, ({ token }) => (tokens.push(token), attempt < 3 ? fails() : 'ok'), { signal });
       await (attempt < 3 ? expect(told).rejects.toThrow('no') : expect(told).resolves.toMatchObject({ result: 'ok' }));
-      if (attempt < 3) expect(tasks.holdings.keptBy('r')).toEqual([{ key: KEY, token: 1 }]);
+      const kept = { key: KEY, token: tokens.at(-1), failures: attempt };
+      if (attempt < 3) expect(tasks.holdings.keptBy('r')).toEqual([kept]);
       run.end();
       // Backoffs that are longer than its time: it is renewed.
       await clock.advance(3 * TTL_MS);
     }
-    expect(tokens).toEqual([1, 1, 1]);
-    expect([guard.of('acquire').length, statuses(guard)]).toEqual([1, ['succeeded']]);
+    const asked = guard.of('acquire').map(({ formerToken }) => formerToken);
+    expect(asked).toEqual([undefined, ...tokens.slice(0, 2)]);
+    expect(new Set(tokens).size).toBe(3);
+    expect(tokens).toEqual(tokens.toSorted((a, b) => Number(a) - Number(b)));
+    expect([statuses(guard), clock.waiting]).toEqual([['succeeded'], 0]);
+  });
+
+  it('G2 that fails for the last time is failed before its caller hears of it, also for the run that failed', async () => {
+    const { tasks, guard, clock, kept } = guardedWorker({ maxAttempts: 1 });
+    const run = attemptOf();
+    await expect(tasks.run(run, KEY, () => fails('broken'), { signal })).rejects.toThrow('broken');
+    const error = { name: 'Error', message: 'broken' };
+    expect(await guard.guard.get(KEY)).toMatchObject({ state: 'failed', status: 'failed', error });
+    const again = await tasks.run(run, KEY, () => fails('called'), { signal });
+    expect(again).toMatchObject({ kind: 'approval_required', failedRunId: 'r' });
+    expect([clock.waiting, kept()]).toEqual([0, []]);
+    // And the one that was allowed has a greater token than the one that failed.
+    await guard.guard.approve(KEY, { by: 'ann' });
+    expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toMatchObject({ result: 4 });
+  });
+
+  it('has as many attempts as its caller gives it, also within one attempt of the turn', async () => {
+    const { tasks, guard } = guardedWorker({ maxAttempts: 1 });
+    const run = attemptOf();
+    const told = () => tasks.run(run, KEY, () => fails(), { signal, maxAttempts: 2 });
+    for (const _attempt of [1, 2]) await expect(told()).rejects.toThrow('no');
+    expect(await told()).toMatchObject({ kind: 'approval_required' });
+    expect(guard.of('acquire').map(({ formerToken }) => formerToken)).toEqual([undefined, 1, undefined]);
+    expect(guard.of('acquire')[0]).not.toHaveProperty('maxAttempts');
+  });
+
+  it('that wants to come later uses up no attempt, and comes under a greater token', async () => {
+    const { tasks, guard } = guardedWorker({ maxAttempts: 1 });
+    const later = () => Promise.reject(new RetryLaterError({ retryAfterMs: 5 }));
+    for (const _attempt of [1, 2])
+      await expect(tasks.run(attemptOf(), KEY, later, { signal })).rejects.toThrow(RetryLaterError);
+    expect([await guard.stateOf(KEY), tasks.holdings.keptBy('r')]).toEqual(['running', [{ key: KEY, token: 2 }]]);
+    tasks.close();
+  });
+
+  it.each([
+    ['that is cut by the end of the time', new DOMException('over', 'TimeoutError'), undefined],
+    [
+      'that has no clear answer',
+      undefined,
+      new LanekeeperError('agent_no_answer', 'cut', { finding: { isUnclear: true } }),
+    ],
+  ])('G2 %s is timed out, whatever attempts are left, and asks for an approval', async (_what, reason, thrown) => {
+    const { tasks, guard, kept } = guardedWorker({ maxAttempts: 3 });
+    const controller = new AbortController();
+    const stops = gate();
+    const told = tasks.run(attemptOf(), KEY, () => stops.promise, { signal: controller.signal });
+    const failed = expect(told).rejects.toThrow();
+    await settled();
+    if (reason !== undefined) controller.abort(reason);
+    stops.reject(thrown ?? new Error('stopped'));
+    await failed;
+    expect(await guard.guard.get(KEY)).toMatchObject({ state: 'failed', status: 'timed_out' });
+    const again = await tasks.run(attemptOf(), KEY, () => fails('called'), { signal });
+    expect([again.kind, kept()]).toEqual(['approval_required', []]);
   });
 
   it('G4 stops when somebody else may have it, and what it came to then counts for nothing', async () => {

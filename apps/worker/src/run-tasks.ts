@@ -12,16 +12,21 @@ import {
 import { TaskLostError, type FailureReports, type GuardClient } from '#guards';
 import type { Logger } from '#telemetry';
 import { keepable, type Held, type TaskRunner } from './held-task.js';
-import { RunHoldings } from './run-holdings.js';
+import { FORMER_FAILED, INTERRUPTED, RunHoldings } from './run-holdings.js';
+import { endOfAttempt } from './task-attempts.js';
 import { UnclearRequests } from './unclear-requests.js';
 
 /**
- * How turns of this worker get tasks and work under them. A task outlives an attempt: it is released when its run has come to
- * its end, so that the turn's own retries happen inside one holding, and it does not run again after a failure (G2).
+ * How turns of this worker get tasks and work under them. A failed task does not run again before somebody approves it (G2),
+ * but for the attempts that it has; then it outlives the attempt of its turn, and nobody else gets it in between.
  *
  *   (none) --take, adopt--> idle --fn--> working --answers--> released as succeeded
+ *                                        working --throws, the last attempt--> released as failed
+ *                                        working --cut by the end of the time, or without an answer--> released as timed out
  *                                        working --throws--> failed, held on to for the next attempt
- *   failed --fn of the next attempt--> working
+ *   failed --take, under a greater token--> idle
+ *
+ * G4  Each attempt has a token of its own: what the one before it still does can be told from it.
  *
  * Nothing is got for an attempt that is over: an answer that comes too late is given back.
  */
@@ -34,6 +39,7 @@ export interface RunTasksOptions {
   readonly guard: {
     readonly ttlMs: number;
     readonly stale: StalePolicy;
+    readonly maxAttempts: number;
     readonly whenUnavailable: 'closed' | 'open';
     readonly answerWithinMs: number;
   };
@@ -70,13 +76,13 @@ export class RunTasks {
   async adopt(run: TaskRunner, tasks: readonly HeldTask[], ofMessage?: { key: string; ttlMs?: number }): Promise<void> {
     const { clock, guard } = this.options;
     const { runId } = run;
-    const unheard = tasks.flatMap(({ key, token }) => {
+    const unheard = tasks.flatMap(({ key, token, failures = 0 }) => {
       const mine = this.holdings.find(runId, key);
       if (mine !== undefined) return mine.confirmedFor === undefined ? [mine] : [];
       const isOfMessage = key === ofMessage?.key;
       const ttlMs = (isOfMessage ? ofMessage?.ttlMs : undefined) ?? guard.ttlMs;
       const times = { ttlMs, since: clock.monotonic(), startedAt: clock.now() };
-      const unknown = { confirmedFor: undefined, whenUnavailable: undefined };
+      const unknown = { confirmedFor: undefined, gotFor: undefined, whenUnavailable: undefined, failures };
       return [this.holdings.holdFormer(runId, { key, token, ...times, isOfMessage, ...unknown })];
     });
     const heard = await Promise.allSettled(unheard.map((held) => this.hear(run, held)));
@@ -110,8 +116,8 @@ export class RunTasks {
     }
     if (taken.kind !== 'held') return taken;
     const { held } = taken;
-    if (held.work !== undefined) return busyWith(held, held.work.by, run);
-    const result = await work(run, held, fn, signal);
+    if (held.work !== undefined) return busyWith(held, run);
+    const result = await this.attempt(run, held, () => work(run, held, fn, signal), { signal, ...options });
     const isHeld = this.holdings.find(run.runId, key) === held;
     const { lost } = held.holding;
     // Somebody else may have run it too: whatever it came to counts for nothing.
@@ -130,8 +136,9 @@ export class RunTasks {
   /** The run has ended: what it may have been granted without knowing must not be held until its time is over. */
   giveUpUnclear(runId: string): void {
     const { client, log } = this.options;
-    for (const key of this.unclear.forget(runId)) {
-      client.end(key, { by: 'worker', runId }).catch((error: unknown) => {
+    for (const { key, isNext } of this.unclear.forget(runId)) {
+      const status = isNext ? ('failed' as const) : ('cancelled' as const);
+      client.end(key, { by: 'worker', runId, status }).catch((error: unknown) => {
         log.warn({ key, error: String(error) }, 'a task that may be held is not given up: it ends by its time');
       });
     }
@@ -152,45 +159,90 @@ export class RunTasks {
     const { runId } = run;
     await this.holdings.whenReleased(key);
     this.expectGoing(run);
-    await this.confirm(run, key);
-    const mine = this.holdings.find(runId, key);
-    if (mine !== undefined && !mine.holding.lost.aborted) return { kind: 'held', held: mine };
-    if (mine !== undefined) this.holdings.forget(runId, mine);
     const { whenUnavailable, ttlMs = guard.ttlMs } = options;
+    const mine = this.standing(runId, key);
+    if (mine !== undefined && !this.needsNext(mine, run, whenUnavailable)) return { kind: 'held', held: mine };
     const since = clock.monotonic();
-    const answer = await this.unlessUnavailable(whenUnavailable, () => this.acquire(run, key, { ...options, ttlMs }));
+    const formerToken = mine?.holding.token;
+    const answer = await this.unlessUnavailable(whenUnavailable, () =>
+      this.acquire(run, key, { ...options, ttlMs }, formerToken),
+    );
+    // Nobody can give it a token of its own, and that it goes on all the same is what was chosen.
+    if (answer === 'unavailable' && mine !== undefined && this.standing(runId, key) === mine && !this.isOver(run))
+      return { kind: 'held', held: mine };
+    // Its holding is over by now, or another one has taken its place.
+    const isKept = mine !== undefined && this.holdings.find(runId, key) === mine;
+    if (answer !== 'unavailable' && isKept) this.holdings.forget(runId, mine);
     if (answer !== 'unavailable' && answer.kind === 'acquired') {
       const { token, startedAt } = answer;
-      const grant = { key, token, ttlMs, since, startedAt, isOfMessage, confirmedFor: run.over, whenUnavailable };
+      const { failures = 0 } = mine ?? {};
+      const ofAttempt = { isOfMessage: mine?.isOfMessage ?? isOfMessage, confirmedFor: run.over, gotFor: run.over };
+      const grant = { key, token, ttlMs, since, startedAt, ...ofAttempt, failures, whenUnavailable };
       if (!this.isOver(run)) return { kind: 'held', held: this.holdings.hold(runId, grant) };
-      // Nobody would ever release it.
-      this.holdings.giveBack(runId, grant);
+      // Nobody would ever release it; what a former attempt left half done is not undone by that.
+      if (isKept && !this.isClosed) this.holdings.holdFormer(runId, { ...grant, gotFor: undefined });
+      else this.holdings.giveBack(runId, grant, mine === undefined ? INTERRUPTED : FORMER_FAILED);
       throw new TurnOverError(runId);
     }
     this.expectGoing(run);
     return answer === 'unavailable' ? { kind: 'unguarded' } : this.conflict(runId, key, answer, ttlMs);
   }
 
-  /**
-   * An operator may have ended what a former attempt got, and somebody else may have it by now: a renewal tells, but that may be
-   * a long time away. Without an answer our own clock counts.
-   */
-  private async confirm(run: TaskRunner, key: string): Promise<void> {
-    const mine = this.holdings.find(run.runId, key);
-    // Of one from elsewhere this attempt has asked already (`adopt`).
-    const isNews = mine?.confirmedFor !== undefined && mine.confirmedFor !== run.over;
-    if (!isNews || mine.work !== undefined) return;
-    await mine.holding.confirm(this.options.guard.answerWithinMs);
-    mine.confirmedFor = run.over;
-    this.expectGoing(run);
+  /** What the run holds, as far as is known here. */
+  private standing(runId: string, key: string): Held | undefined {
+    const mine = this.holdings.find(runId, key);
+    if (mine?.holding.lost.aborted !== true) return mine;
+    this.holdings.forget(runId, mine);
+    return undefined;
   }
 
-  private async acquire(run: TaskRunner, key: string, options: TaskOptions): Promise<AcquireAnswer> {
+  /**
+   * Whether its holder has to ask for a greater token before it goes on. That tells, too, whether the holding still stands: an
+   * operator may have ended it, and somebody else may have it by now.
+   */
+  private needsNext(mine: Held, run: TaskRunner, chosen: TaskOptions['whenUnavailable']): boolean {
+    if (mine.work !== undefined && mine.work.by.over === run.over) return false;
+    if (mine.work !== undefined) throw heldByFormer(mine.holding.key, LOOK_AGAIN_MS);
+    // No guard could be asked about it a moment ago, and it goes on without: it is not waited for once more.
+    if (mine.confirmedFor === undefined && (chosen ?? this.options.guard.whenUnavailable) === 'open') return false;
+    return mine.gotFor !== run.over || (mine.state === 'failed' && !mine.isOfMessage);
+  }
+
+  /** One attempt of a task of a turn: when it was the last, its failure is told before the caller hears of it. */
+  private async attempt<Result>(
+    { runId }: TaskRunner,
+    held: Held,
+    call: () => Promise<Result>,
+    {
+      maxAttempts = this.options.guard.maxAttempts,
+      signal,
+    }: Pick<TaskOptions, 'maxAttempts'> & { signal: AbortSignal },
+  ): Promise<Result> {
+    try {
+      return await call();
+    } catch (error) {
+      // The message's task is failed by the turn, and what is lost by nobody.
+      if (held.isOfMessage || held.holding.lost.aborted || this.holdings.find(runId, held.holding.key) !== held)
+        throw error;
+      const how = endOfAttempt(error, signal, held.failures + 1 >= maxAttempts);
+      if (how !== undefined) await this.holdings.release(runId, held, how);
+      else if (!(error instanceof RetryLaterError) && !signal.aborted) held.failures++;
+      throw error;
+    }
+  }
+
+  private async acquire(
+    run: TaskRunner,
+    key: string,
+    options: TaskOptions,
+    formerToken: number | undefined,
+  ): Promise<AcquireAnswer> {
     const { client, guard } = this.options;
     const { runId, owner } = run;
-    const { whenUnavailable: _whenUnavailable, meta, ...others } = options;
-    const { requestId, isRepeated } = this.unclear.ask(runId, key);
+    const { whenUnavailable: _whenUnavailable, maxAttempts: _maxAttempts, meta, ...others } = options;
+    const { requestId, isRepeated } = this.unclear.ask(runId, key, formerToken !== undefined);
     const request: AcquireRequest = { requestId, runId, owner, stale: guard.stale, ...others };
+    if (formerToken !== undefined) request.formerToken = formerToken;
     if (meta !== undefined) request.meta = meta as NonNullable<AcquireRequest['meta']>;
     const within = { withinMs: guard.answerWithinMs };
     const answer = await client.acquire(key, request, within);
@@ -198,7 +250,7 @@ export class RunTasks {
     const isOld = isRepeated && answer.kind === 'acquired';
     const isOurs = !isOld || (await client.renew(key, { token: answer.token }, within)).kind === 'renewed';
     this.unclear.answered(runId, key);
-    return isOurs ? answer : this.acquire(run, key, options);
+    return isOurs ? answer : this.acquire(run, key, options, undefined);
   }
 
   private isOver({ over }: TaskRunner): boolean {
@@ -231,6 +283,8 @@ export class RunTasks {
       startedAt,
       isOfMessage,
       confirmedFor: run.over,
+      gotFor: undefined,
+      failures: held.failures,
       whenUnavailable: undefined,
     };
     this.holdings.holdFormer(runId, grant);
@@ -295,10 +349,9 @@ async function work<Result>(
   }
 }
 
-/** Of the same attempt it is another call, and waiting would be for oneself; of a former one its end has to be waited for. */
-function busyWith({ startedAt, holding }: Held, by: TaskRunner, { runId, owner, over }: TaskRunner): TaskConflict {
-  const { key, expiresAt } = holding;
-  if (by.over !== over) throw heldByFormer(key, LOOK_AGAIN_MS);
+/** It is another call of the same attempt, and waiting would be for oneself. */
+function busyWith({ startedAt, holding }: Held, { runId, owner }: TaskRunner): TaskConflict {
+  const { expiresAt } = holding;
   return { kind: 'already_running', runId, owner, startedAt, expiresAt, own: true };
 }
 

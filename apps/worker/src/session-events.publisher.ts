@@ -10,6 +10,8 @@ const WAITING: ReadonlySet<LaneEvent['type']> = new Set([
   'message-debounce-reset',
 ]);
 
+const OF_TURNS: ReadonlySet<LaneEvent['type']> = new Set(['turn-ended', 'turn-retrying', 'turn-split']);
+
 /** Turns that said that they began and never end here, as somebody else has ended them, must not fill the memory. */
 const MAX_ANNOUNCED = 10_000;
 
@@ -47,8 +49,9 @@ export class SessionEvents {
    * much as the messages. Of turns that ended well only those are told that said that they began, for the same reason.
    */
   tell(key: SessionTokens, event: LaneEvent, at: number): void {
+    if (event.type === 'turn-split') this.announced.delete(event.runId);
     if (event.type === 'turn-ended' && !this.announced.delete(event.runId) && event.status === 'succeeded') return;
-    const isOfTurn = (event.type === 'turn-ended' || event.type === 'turn-retrying') && event.concurrent !== true;
+    const isOfTurn = OF_TURNS.has(event.type) && !('concurrent' in event);
     const isLoss = event.type === 'message-dropped' || event.type === 'message-expired';
     // One small object, since nearly always nobody reads it.
     this.log[isLoss ? 'info' : 'debug']({ key, event }, event.type);

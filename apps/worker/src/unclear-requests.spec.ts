@@ -18,7 +18,11 @@ describe('a request without an answer', () => {
     for (const key of ['a', 'b', 'c']) requests.ask('r', key);
     requests.answered('r', 'b');
     requests.answered('nobody', 'b');
-    expect(requests.forget('r')).toEqual(['a', 'c']);
+    requests.ask('r', 'c', true);
+    expect(requests.forget('r')).toEqual([
+      { key: 'a', isNext: false },
+      { key: 'c', isNext: true },
+    ]);
     expect(requests.forget('r')).toEqual([]);
   });
 });

@@ -1,19 +1,25 @@
+interface Unclear {
+  readonly requestId: string;
+  /** It asked for the next attempt of a task: one before it may have left something half done. */
+  readonly isNext: boolean;
+}
+
 /**
  * Requests of runs that came to no answer: what was asked for may have been done. The same run asks with the same `requestId`
  * again, or it would meet a holding of its own that it does not know of, and wait for the end of that.
  */
 export class UnclearRequests {
   /** By run and key. */
-  private readonly requests = new Map<string, Map<string, string>>();
+  private readonly requests = new Map<string, Map<string, Unclear>>();
 
   constructor(private readonly newRequestId: () => string) {}
 
   /** The id to ask with; it counts as unclear until it is answered. */
-  ask(runId: string, key: string): { readonly requestId: string; readonly isRepeated: boolean } {
-    const ofRun = this.requests.get(runId) ?? new Map<string, string>();
+  ask(runId: string, key: string, isNext = false): { readonly requestId: string; readonly isRepeated: boolean } {
+    const ofRun = this.requests.get(runId) ?? new Map<string, Unclear>();
     const former = ofRun.get(key);
-    const requestId = former ?? this.newRequestId();
-    this.requests.set(runId, ofRun.set(key, requestId));
+    const { requestId } = former ?? { requestId: this.newRequestId() };
+    this.requests.set(runId, ofRun.set(key, { requestId, isNext: isNext || former?.isNext === true }));
     return { requestId, isRepeated: former !== undefined };
   }
 
@@ -23,10 +29,10 @@ export class UnclearRequests {
     if (ofRun?.size === 0) this.requests.delete(runId);
   }
 
-  /** The keys that a run may hold without knowing; from here on nobody knows. */
-  forget(runId: string): string[] {
-    const keys = [...(this.requests.get(runId)?.keys() ?? [])];
+  /** What a run may hold without knowing; from here on nobody knows. */
+  forget(runId: string): { readonly key: string; readonly isNext: boolean }[] {
+    const unclear = [...(this.requests.get(runId) ?? [])].map(([key, { isNext }]) => ({ key, isNext }));
     this.requests.delete(runId);
-    return keys;
+    return unclear;
   }
 }

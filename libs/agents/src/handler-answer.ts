@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { describeValue, LanekeeperError } from '#contracts';
+import { messageVerdicts, readVerdicts, type MessageVerdict } from './message-verdicts.js';
 import type { ReplyContent, Turn } from './turn.js';
 import { StateReadOnlyError } from './turn-state.js';
 
-/** What a handler may return. Nothing, a reply, or `{replies, state}` as over HTTP. */
-export type HandlerAnswer = void | undefined | null | string | { replies?: ReplyContent[]; state?: unknown };
+/** What a handler may return. Nothing, a reply, or `{replies, state, messages}` as over HTTP. */
+export type HandlerAnswer =
+  void | undefined | null | string | { replies?: ReplyContent[]; state?: unknown; messages?: MessageVerdict[] };
 export type TurnHandler = (turn: Turn) => Promise<unknown> | unknown;
 
 const replyContent = z.union([
@@ -13,7 +15,11 @@ const replyContent = z.union([
     .strictObject({ text: z.string().optional(), data: z.json().optional() })
     .refine((reply) => reply.text !== undefined || reply.data !== undefined, { message: 'a text or data' }),
 ]);
-const answerObject = z.strictObject({ replies: z.array(replyContent).optional(), state: z.json().optional() });
+const answerObject = z.strictObject({
+  replies: z.array(replyContent).optional(),
+  state: z.json().optional(),
+  messages: messageVerdicts.optional(),
+});
 
 /** Puts what the handler returned into the turn. Throws `AnswerError` for what no reader could understand. */
 export function applyAnswer(turn: Turn, answer: unknown): void {
@@ -23,6 +29,11 @@ export function applyAnswer(turn: Turn, answer: unknown): void {
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw new AnswerError(`${issue?.path.join('.') || describeValue(answer)}: ${issue?.message}`);
+  }
+  if (parsed.data.messages !== undefined) {
+    const read = readVerdicts(turn.messages, parsed.data.messages);
+    if (!read.ok) throw new AnswerError(read.problem);
+    turn.failMessages(read.failed);
   }
   for (const reply of parsed.data.replies ?? []) turn.reply(reply as ReplyContent);
   if (!('state' in parsed.data)) return;
@@ -34,7 +45,8 @@ export class AnswerError extends LanekeeperError {
   constructor(found: string) {
     super(
       'bad_answer',
-      `the handler's answer: found ${found}; wanted nothing, a text, or {replies?: [text | {text?, data?}], state?}`,
+      `the handler's answer: found ${found}; wanted nothing, a text, or {replies?: [text | {text?, data?}], state?, ` +
+        'messages?: [{id, seq?, decision: handled | failed, error?}]}',
     );
   }
 }

@@ -1,6 +1,7 @@
 export { currentTurn, runAsCurrentTurn } from './current-turn.js';
 export { EchoAgent } from './echo.provider.js';
 export { applyAnswer, type HandlerAnswer, type TurnHandler } from './handler-answer.js';
+export type { MessageVerdict } from './message-verdicts.js';
 export { HandlerExplorer } from './handler-explorer.provider.js';
 export { AgentConnections, callHttpAgent } from './http/http-agent.client.js';
 export { OnTurn } from './on-turn.decorator.js';

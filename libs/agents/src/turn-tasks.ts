@@ -15,6 +15,11 @@ export interface TaskOptions {
   readonly doneForMs?: number;
   /** For so long after a failure it can be approved - ms - default: for ever. */
   readonly approvalForMs?: number;
+  /**
+   * How many attempts it has over the attempts of this turn, until it is failed and asks for an approval - default: the setting
+   * `guard.maxAttempts`, 1. One that is cut by the end of the turn's time is the last, whatever is left.
+   */
+  readonly maxAttempts?: number;
   /** With no guard to ask: `closed` puts the turn off, `open` runs it unguarded - default: the setting. */
   readonly whenUnavailable?: 'closed' | 'open';
 }
@@ -22,7 +27,7 @@ export interface TaskOptions {
 /** A task as who works on it sees it. */
 export interface HeldTaskView {
   readonly key: string;
-  /** Grows with every holding: give it to what the task writes to, so that a holder of the past is refused there. Absent = unguarded. */
+  /** Grows with every holding and every attempt: give it to what the task writes to, so that a holder of the past is refused there. Absent = unguarded. */
   readonly token?: number;
   /** Aborts when the turn has to stop, or when somebody else may have the task. */
   readonly signal: AbortSignal;
@@ -39,8 +44,9 @@ export interface TurnTasks {
    * Runs `fn` as the only one that runs this task, over all sessions and workers. Whoever has it, or that it waits for an
    * approval, is an answer.
    *
-   * What `fn` throws goes on to the caller. The task is held on to then over the turn's own attempts, and is failed when the
-   * turn ends: it does not run again before somebody approves it. What `fn` answers is kept (JSON of at most 64 KiB), so that
+   * What `fn` throws goes on to the caller. Then the task is failed: it does not run again before somebody approves it, not
+   * even in this turn. With `maxAttempts` above 1 it is held on to over the turn's own attempts while some are left, each under
+   * a greater token, and is failed when the turn ends. A `RetryLaterError` costs none of them. What `fn` answers is kept (JSON of at most 64 KiB), so that
    * a later attempt of this turn gets it as `done` instead of doing it twice. Without a guard the turn is put off, unless
    * `whenUnavailable` is `open`.
    */
@@ -71,6 +77,12 @@ export class TaskNameError extends LanekeeperError {
   }
 }
 
+export class TaskAttemptsError extends LanekeeperError {
+  constructor(found: string) {
+    super('bad_task_attempts', `turn.tasks.run(): found ${found} as maxAttempts; wanted a whole number from 1 on`);
+  }
+}
+
 /** No guard is known to this turn: its runner was made without one. */
 export class NoTasksError extends LanekeeperError {
   constructor() {
@@ -92,6 +104,8 @@ export class OwnTasks implements TurnTasks {
     options: TaskOptions = {},
   ): Promise<TaskRun<Result>> {
     this.check();
+    const { maxAttempts = 1 } = options;
+    if (!Number.isInteger(maxAttempts) || maxAttempts < 1) throw new TaskAttemptsError(describeValue(maxAttempts));
     if (this.keeper === undefined) throw new NoTasksError();
     return this.keeper.run(this.keyOf(task), fn, options);
   }

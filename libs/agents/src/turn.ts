@@ -1,5 +1,6 @@
 import { LanekeeperError, describeValue, sessionNames, type InboxMessage, type Reply } from '#contracts';
 import type { TraceContext } from '#telemetry';
+import type { FailedMessage } from './message-verdicts.js';
 import { OwnState, type StateChange, type TurnState } from './turn-state.js';
 import { summarize, type TurnSummary } from './turn-summary.js';
 import { OwnTasks, type HeldTaskView, type TaskKeeper, type TurnTasks } from './turn-tasks.js';
@@ -71,6 +72,7 @@ export class Turn {
   readonly trace: TraceContext | undefined;
   private readonly start: TurnStart;
   private readonly replies: Reply[] = [];
+  private failed: readonly FailedMessage[] | undefined;
   private ownState: OwnState | undefined;
   private ownTasks: OwnTasks | undefined;
   private isOver = false;
@@ -144,11 +146,17 @@ export class Turn {
     this.alive().replies.push(toReply(content));
   }
 
+  /** These end dead, whatever becomes of the others. For the reader of answers: an agent says it in what it answers. */
+  failMessages(failed: readonly FailedMessage[]): void {
+    if (failed.length > 0) this.alive().failed = failed;
+  }
+
   /** Closes the turn and answers what it wants to leave. For the turn's runner, not for agents. */
-  finish(): { replies: readonly Reply[]; state?: StateChange } {
+  finish(): { replies: readonly Reply[]; state?: StateChange; failed?: readonly FailedMessage[] } {
     this.isOver = true;
     const state = this.ownState?.change();
-    return { replies: this.replies, ...(state === undefined ? {} : { state }) };
+    const left = { replies: this.replies, ...(state === undefined ? {} : { state }) };
+    return this.failed === undefined ? left : { ...left, failed: this.failed };
   }
 
   private alive(): this {

@@ -69,6 +69,8 @@ const WHY_IDLE: Partial<Record<ChoiceName, (choices: QueueChoices) => IdleReason
     queueTimeoutMs === undefined || queueTimeoutMs > gapTimeoutMs
       ? undefined
       : whyEndsBefore(gapTimeoutMs, queueTimeoutMs),
+  maxTurnMessages: whyOneIsTaken,
+  maxTurnBytes: whyOneIsTaken,
   maxQueueSize: whyNothingWaits,
   onQueueFull: (choices) => whyNothingWaits(choices) ?? whyNeverFull(choices),
   queueEntryTtlMs: (choices) => whyNothingWaits(choices) ?? whyTimedOutBefore(choices),
@@ -90,6 +92,16 @@ function idleByStrategy(found: string, strategies: string): IdleReason {
     wanted: `strategy ${strategies} with it`,
     remedy: `leave it out, or set strategy to ${strategies} in the same place`,
   };
+}
+
+/** But for a full queue that becomes a summary. */
+function whyOneIsTaken({ strategy, onQueueFull }: QueueChoices): IdleReason | undefined {
+  const takesOne = strategy === 'fifo' || strategy === 'drop' || strategy === 'concurrent';
+  if (!takesOne || (strategy !== 'drop' && onQueueFull === 'summarize')) return undefined;
+  return idleByStrategy(
+    `a cap on what a turn takes with strategy ${strategy}, with which it takes one message`,
+    'queue, collect, debounce or burst',
+  );
 }
 
 function whyNothingWaits({ strategy }: QueueChoices): IdleReason | undefined {

@@ -59,6 +59,7 @@ describe('defaults', () => {
       guard: {
         ttlMs: 300_000,
         stale: 'heal',
+        maxAttempts: 1,
         whenUnavailable: 'closed',
         answerWithinMs: 2_000,
         keepMs: 86_400_000,

@@ -14,6 +14,9 @@ export const MAX_CONCURRENT = 256;
 const CONCURRENT_WANTED = `a whole number of turns from 1 to ${MAX_CONCURRENT}, or "unlimited" (which is ${MAX_CONCURRENT})`;
 const concurrent = z.union([integer(1, MAX_CONCURRENT, CONCURRENT_WANTED), z.literal('unlimited')], CONCURRENT_WANTED);
 
+/** A lane keeps no more of its messages at hand. */
+const MAX_TURN_BYTES = 1024 * 1024;
+
 const BUSY_MESSAGE_WANTED = 'a text of 1 to 4000 characters';
 
 const queueFields = {
@@ -43,6 +46,10 @@ const queueFields = {
   maxConcurrent: concurrent.optional(),
   /** How long a message with a `sequence` waits for the numbers before it - ms - default 2000. Then it runs without them. */
   gapTimeoutMs: duration(1).optional(),
+  /** How many waiting messages a turn takes at most; the rest is the next turn's - messages - default 500, the most. */
+  maxTurnMessages: integer(1, 500, 'a whole number of messages from 1 to 500').optional(),
+  /** How many bytes of them a turn takes at most, as they are stored; the oldest alone always - bytes - default 262144 (256 KiB). */
+  maxTurnBytes: integer(1, MAX_TURN_BYTES, `a whole number of bytes from 1 to ${MAX_TURN_BYTES}`).optional(),
 };
 
 /** The Chat SDK's `concurrency` in its long form. */

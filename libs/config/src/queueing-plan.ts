@@ -87,6 +87,8 @@ const CHOICE_NAMES: readonly ChoiceName[] = [
   'maxDebounceMs',
   'maxConcurrent',
   'gapTimeoutMs',
+  'maxTurnMessages',
+  'maxTurnBytes',
   'lockScope',
 ];
 

@@ -198,6 +198,12 @@ describe('a setting that would do nothing', () => {
       { ...guide(2), agents: { main: { strategy: 'queue' }, echo: { strategy: 'fifo' } } },
       ['agent.concurrency.max_concurrent_per_session'],
     ],
+    ['a cap on turns of one message', agent({ strategy: 'fifo', maxTurnBytes: 5 }), ['agents.main.maxTurnBytes']],
+    [
+      'a cap on turns of one message, but for a summary',
+      agent({ strategy: 'fifo', maxTurnMessages: 5, onQueueFull: 'summarize' }),
+      [],
+    ],
     ['a wait for a gap with any strategy', agent({ strategy: 'drop', gapTimeoutMs: 5 }), []],
     [
       'a wait for a gap after a shorter one',

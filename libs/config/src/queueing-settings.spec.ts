@@ -77,6 +77,11 @@ describe('how messages of main wait', () => {
     ],
     ['how long a gap is waited for', 'agents: {main: {gapTimeoutMs: 500}}', { gapTimeoutMs: 500 }],
     [
+      'what a turn takes',
+      'agents: {defaults: {maxTurnBytes: 65536}, main: {maxTurnMessages: 20}}',
+      { maxTurnMessages: 20, maxTurnBytes: 65_536 },
+    ],
+    [
       'one turn of a session in the words of the guide',
       'agent: {concurrency: {max_concurrent_per_session: 1}}',
       { maxConcurrent: 1 },
@@ -207,6 +212,8 @@ describe('a bad field', () => {
       'channels: {slack: {concurrency: {strategy: fifo, debounceMs: "1s"}}}',
       { field: 'channels.slack.concurrency.debounceMs', found: 'a text of 2 bytes' },
     ],
+    ['agents: {main: {maxTurnMessages: 501}}', { field: 'agents.main.maxTurnMessages', found: 'the number 501' }],
+    ['agents: {main: {maxTurnBytes: 0}}', { field: 'agents.main.maxTurnBytes', found: 'the number 0' }],
     ['agents: {main: {gapTimeoutMs: 0}}', { field: 'agents.main.gapTimeoutMs', found: 'the number 0' }],
     ['agents: {main: {gapTimeoutMs: "2s"}}', { field: 'agents.main.gapTimeoutMs', found: 'a text of 2 bytes' }],
     ['channels: {slack: {maxConcurrent: 1.5}}', { field: 'channels.slack.maxConcurrent' }],

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { stalePolicy, TASK_DEFAULTS, taskNamespace, taskTtlMs, type StalePolicy } from '#contracts';
+import { stalePolicy, TASK_DEFAULTS, taskMaxAttempts, taskNamespace, taskTtlMs, type StalePolicy } from '#contracts';
 import { LONGEST_DURATION_MS, duration, group, integer } from './field-checks.js';
 
 /** What may be said about tasks: how the guard keeps them, and which messages of an agent start one. */
@@ -14,6 +14,11 @@ export const guard = group({
   ttlMs: taskTtlMs.default(TASK_DEFAULTS.ttlMs),
   /** What becomes of such a task: heal = the next one may run it, approve = somebody has to say so - default heal. */
   stale: stalePolicy.default(TASK_DEFAULTS.stale),
+  /**
+   * How many attempts a task has that says nothing - attempts - default 1. What ends without a clear answer (a timeout, a cut
+   * connection) asks for an approval whatever is left of them.
+   */
+  maxAttempts: taskMaxAttempts.default(TASK_DEFAULTS.maxAttempts),
   /** Turns whose task nobody can guard: closed = they wait, open = they run unguarded - default closed. */
   whenUnavailable: z.enum(['closed', 'open'], 'closed or open').default('closed'),
   /** How long turns wait for an answer of the guard - ms - default 2000. */
@@ -54,6 +59,8 @@ export const taskFrom = group({
   ttlMs: taskTtlMs.optional(),
   /** As `guard.stale`, for these tasks. */
   stale: stalePolicy.optional(),
+  /** As `guard.maxAttempts`, for these tasks. */
+  maxAttempts: taskMaxAttempts.optional(),
 });
 
 /** See the settings of the same names. */
@@ -63,4 +70,5 @@ export interface TaskFromSettings {
   readonly namespace?: string | undefined;
   readonly ttlMs?: number | undefined;
   readonly stale?: StalePolicy | undefined;
+  readonly maxAttempts?: number | undefined;
 }

@@ -1,12 +1,25 @@
+/** What is known of the answer of an agent over HTTP that failed its turn. */
+export interface AgentFinding {
+  /** Absent = no answer came that has one. */
+  readonly status?: number;
+  /** The beginning of the body, bounded, as one line. It is the content of an answer: shown only where contents may be. */
+  readonly excerpt?: string;
+  /** The agent had the whole request and gave no whole answer: what it did, and whether it still does, is not known. */
+  readonly isUnclear?: true;
+}
+
 /** Base of our errors: `code` for programs, `message` for people, always with the remedy in it. */
 export class LanekeeperError extends Error {
+  readonly finding?: AgentFinding;
+
   constructor(
     readonly code: string,
     message: string,
-    options?: { cause?: unknown },
+    options?: { cause?: unknown; finding?: AgentFinding | undefined },
   ) {
     super(message, options);
     this.name = new.target.name;
+    if (options?.finding !== undefined) this.finding = options.finding;
   }
 }
 
@@ -26,8 +39,18 @@ export function describeProblem(problem: InputProblem): string {
 
 /** Thrown by a handler: trying again cannot help. The turn ends at once, its messages are decided `dead`. */
 export class TerminalError extends LanekeeperError {
-  constructor(message: string, options?: { code?: string; cause?: unknown }) {
+  constructor(message: string, options?: { code?: string; cause?: unknown; finding?: AgentFinding | undefined }) {
     super(options?.code ?? 'terminal', message, options);
+  }
+}
+
+/**
+ * Thrown by a handler: not these messages together, for one of them or for their number. Several run again in parts, each a
+ * turn of its own in their order, until the one that is refused alone ends `dead`; the others are handled.
+ */
+export class BatchRefusedError extends TerminalError {
+  constructor(message: string, options?: { code?: string; cause?: unknown; finding?: AgentFinding | undefined }) {
+    super(message, { code: 'batch_refused', ...options });
   }
 }
 

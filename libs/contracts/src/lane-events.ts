@@ -71,6 +71,14 @@ export type LaneEvent =
       /** Other turns of the session run beside it. */
       readonly concurrent?: true;
     }
+  /** Its batch was refused for one of its messages, or for their number: it runs again in parts, each a run of its own. */
+  | {
+      readonly type: 'turn-split';
+      readonly runId: string;
+      readonly error: string;
+      /** Other turns of the session run beside it. */
+      readonly concurrent?: true;
+    }
   /** Its record stands. */
   | {
       readonly type: 'turn-ended';

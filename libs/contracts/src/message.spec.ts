@@ -168,7 +168,7 @@ describe('checkSendMessageBody', () => {
 
   it('tells which fields a task has', () => {
     const { problems } = problemsOf({ text: 'x', task: { name: 'a', ttl: 'SECRET', namspace: 'SECRET' } });
-    const unknown = { found: 'an unknown field', wanted: 'one of name, namespace, ttlMs, stale' };
+    const unknown = { found: 'an unknown field', wanted: 'one of name, namespace, ttlMs, stale, maxAttempts' };
     expect(problems).toEqual([
       { field: 'task.ttl', ...unknown, remedy: 'did you mean ttlMs?' },
       { field: 'task.namspace', ...unknown, remedy: 'did you mean namespace?' },

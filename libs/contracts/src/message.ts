@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { checkBody, parseShallow, type CheckedBody, type FieldNames } from './body-check.js';
 import { STRATEGIES, strategyOf, STRATEGY_WORDS, wantedStrategy } from './strategies.js';
-import { stalePolicy, taskNamespace, taskTtlMs } from './task-guard.js';
+import { stalePolicy, taskMaxAttempts, taskNamespace, taskTtlMs } from './task-guard.js';
 import { isTaskName, TASK_WANTED } from './task-key.js';
 
 /**
@@ -52,8 +52,10 @@ const taskGroup = z.strictObject({
   namespace: taskNamespace.optional(),
   ttlMs: taskTtlMs.optional(),
   stale: stalePolicy.optional(),
+  maxAttempts: taskMaxAttempts.optional(),
 });
-const messageTask = z.union([taskName, taskGroup], 'the name of a task, or {name, namespace?, ttlMs?, stale?}');
+const TASK_FORM = '{name, namespace?, ttlMs?, stale?, maxAttempts?}';
+const messageTask = z.union([taskName, taskGroup], `the name of a task, or ${TASK_FORM}`);
 export type MessageTask = z.infer<typeof messageTask>;
 
 const SEQUENCE_WANTED = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
@@ -79,9 +81,7 @@ const messageFields = {
     .optional(),
   /** Its turn begins only when it gets the task; while another one runs it, or it waits for approval, it is refused. */
   task: messageTask
-    .describe(
-      'The task that it starts, by name or as {name, namespace?, ttlMs?, stale?}: refused while that runs or waits for approval',
-    )
+    .describe(`The task that it starts, by name or as ${TASK_FORM}: refused while that runs or waits for approval`)
     .optional(),
   replyTo: z
     .url({ protocol: /^https?$/ })

@@ -22,7 +22,12 @@ const sequenceRange = z.tuple([sequence, sequence]);
 export type SequenceRange = z.infer<typeof sequenceRange>;
 
 /** A holding of the task guard that goes over to the next attempt of the same run. */
-const heldTask = z.object({ key: z.string(), token: z.int().positive() });
+const heldTask = z.object({
+  key: z.string(),
+  token: z.int().positive(),
+  /** How many of its attempts failed. Absent = none. */
+  failures: z.int().positive().optional(),
+});
 export type HeldTask = z.infer<typeof heldTask>;
 
 /** The undecided batch in work or waiting for a retry. The same `runId` always has the same `seqs` (L7). */
@@ -43,6 +48,11 @@ const runInWork = z.object({
   waitMs: z.number().nonnegative().optional(),
   /** Since when (ms since the epoch) the run is put off by "later" without an attempt in between. */
   laterSince: z.number().optional(),
+  /**
+   * The parts of a split batch that come behind it, in order, each a run of its own: present from its first attempt on, and
+   * empty for the last part. Absent = it is no part.
+   */
+  rest: z.array(z.array(sequence).min(1)).optional(),
   /** Tasks that it holds on to between its attempts; who ended without a word holds on to none. Absent = none. */
   tasks: z.array(heldTask).optional(),
 });

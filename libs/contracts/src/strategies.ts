@@ -54,6 +54,10 @@ export interface QueueSettings {
   readonly maxConcurrent: number;
   /** How long a numbered message waits for the numbers before it. */
   readonly gapTimeoutMs: number;
+  /** How many messages a turn takes at most. */
+  readonly maxTurnMessages: number;
+  /** How many bytes of messages, as they are stored, a turn takes at most; the oldest alone always. */
+  readonly maxTurnBytes: number;
 }
 
 export const QUEUE_DEFAULTS: QueueSettings = {
@@ -67,6 +71,9 @@ export const QUEUE_DEFAULTS: QueueSettings = {
   maxDebounceMs: 10_000,
   maxConcurrent: Number.POSITIVE_INFINITY,
   gapTimeoutMs: 2_000,
+  maxTurnMessages: 500,
+  // Most messages stand twice in a request: with the largest state it has less than the 1 MiB that servers take by default.
+  maxTurnBytes: 256 * 1024,
 };
 
 /** A window that every message restarts; `maxDebounceMs` ends it. */

@@ -11,10 +11,11 @@ import { isTaskNamespace, TASK_WANTED } from './task-key.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-export const TASK_DEFAULTS = { ttlMs: 300_000, stale: 'heal' } as const;
+export const TASK_DEFAULTS = { ttlMs: 300_000, stale: 'heal', maxAttempts: 1 } as const;
 export const TASK_LIMITS = {
   minTtlMs: 1_000,
   maxTtlMs: DAY_MS,
+  maxAttempts: 1_000,
   requestIdChars: 128,
   /** Our own run ids hold the session's token. */
   runIdChars: 2_048,
@@ -59,12 +60,19 @@ export const STALE_POLICIES = ['heal', 'approve'] as const;
 export type StalePolicy = (typeof STALE_POLICIES)[number];
 
 // What messages and settings say of tasks as well.
+const ATTEMPTS_WANTED = `a whole number of attempts from 1 to ${TASK_LIMITS.maxAttempts}`;
+export const taskMaxAttempts = z
+  .int(ATTEMPTS_WANTED)
+  .min(1, ATTEMPTS_WANTED)
+  .max(TASK_LIMITS.maxAttempts, ATTEMPTS_WANTED);
 export const taskTtlMs = duration(TASK_LIMITS.minTtlMs, TASK_LIMITS.maxTtlMs);
 export const taskNamespace = z.string(TASK_WANTED.namespace).refine(isTaskNamespace, TASK_WANTED.namespace);
 export const stalePolicy = z.enum(STALE_POLICIES, `one of ${STALE_POLICIES.join(', ')}`);
 
 /** What a request is as a whole; its fields have words of their own. */
 const BODY_WANTED = 'a JSON object';
+
+const token = z.int('the token that acquire answered').positive('the token that acquire answered');
 
 export const acquireRequest = z.strictObject(
   {
@@ -84,12 +92,15 @@ export const acquireRequest = z.strictObject(
     doneForMs: duration(0, DAY_MS).optional(),
     /** For so long after a failure it can be approved - ms - default: for ever. */
     approvalForMs: duration(1_000, TASK_LIMITS.maxApprovalMs).optional(),
+    /**
+     * The token of the same run's holding, for its next attempt: the task stays held, and the answer has a greater token, so
+     * that whatever the attempt before still does can be told from it.
+     */
+    formerToken: token.optional(),
   },
   BODY_WANTED,
 );
 export type AcquireRequest = z.infer<typeof acquireRequest>;
-
-const token = z.int('the token that acquire answered').positive('the token that acquire answered');
 
 export const renewRequest = z.strictObject(
   {

@@ -7,6 +7,7 @@ const guard: TaskSettings['guard'] = {
   ...{
     ttlMs: 300_000,
     stale: 'heal',
+    maxAttempts: 1,
     whenUnavailable: 'closed',
     answerWithinMs: 2_000,
     keepMs: 1_000,
@@ -24,18 +25,18 @@ const keyOf = (message: Said, taskFrom?: TaskFrom) => taskOf(message, taskFrom)?
 describe('the task that a message names', () => {
   it('is one of its session by a name alone, and lasts as the settings say', () => {
     const key = 'main/telegram:42::deploy';
-    expect(taskOf({ task: 'deploy' })).toEqual({ key, ttlMs: 300_000, stale: 'heal' });
-    expect(taskOf({ task: { name: 'deploy' } })).toEqual({ key, ttlMs: 300_000, stale: 'heal' });
+    expect(taskOf({ task: 'deploy' })).toEqual({ key, ttlMs: 300_000, stale: 'heal', maxAttempts: 1 });
+    expect(taskOf({ task: { name: 'deploy' } })).toEqual({ key, ttlMs: 300_000, stale: 'heal', maxAttempts: 1 });
   });
 
   it('is shared under a namespace, and lasts as it says itself', () => {
     const task = { name: 'deploy', namespace: 'shop', ttlMs: 5_000, stale: 'approve' as const };
-    expect(taskOf({ task })).toEqual({ key: 'shop::deploy', ttlMs: 5_000, stale: 'approve' });
+    expect(taskOf({ task })).toEqual({ key: 'shop::deploy', ttlMs: 5_000, stale: 'approve', maxAttempts: 1 });
   });
 
   it('goes before what its agent finds in it, and takes nothing from there', () => {
     const taskFrom: TaskFrom = { commands: ['/build'], namespace: 'shop', ttlMs: 7_000, stale: 'approve' };
-    const task = { key: 'main/telegram:42::deploy', ttlMs: 300_000, stale: 'heal' };
+    const task = { key: 'main/telegram:42::deploy', ttlMs: 300_000, stale: 'heal', maxAttempts: 1 };
     expect(taskOf({ task: 'deploy', text: '/build' }, taskFrom)).toEqual(task);
   });
 
@@ -60,7 +61,7 @@ describe('the task of a command', () => {
     ['!build x', 'Build'],
     ['report\nplease', 'report'],
   ])('%j starts %s', (text, name) => {
-    expect(taskOf({ text }, taskFrom)).toEqual({ key: own(name), ttlMs: 300_000, stale: 'approve' });
+    expect(taskOf({ text }, taskFrom)).toEqual({ key: own(name), ttlMs: 300_000, stale: 'approve', maxAttempts: 1 });
   });
 
   it.each(['', ' ', '@report', '/deployed', 'deploy', '!deploy', 'please /deploy', '/deploy, now', '/report'])(

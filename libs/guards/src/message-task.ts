@@ -15,6 +15,7 @@ export interface GuardedTask {
   readonly key: string;
   readonly ttlMs: number;
   readonly stale: StalePolicy;
+  readonly maxAttempts: number;
 }
 
 /** What of the settings says which tasks messages start. */
@@ -37,6 +38,7 @@ export function taskOfMessage(
     key: sessionTaskKey({ name, namespace }, sessionNames(tokens)),
     ttlMs: found.ttlMs ?? guard.ttlMs,
     stale: found.stale ?? guard.stale,
+    maxAttempts: found.maxAttempts ?? guard.maxAttempts,
   };
 }
 

@@ -83,6 +83,39 @@ describe('every request in every state', () => {
   });
 });
 
+describe('the next attempt of its holder (G4)', () => {
+  const next = (runId: string, formerToken: number, requestId = 'next') => request(runId, { requestId, formerToken });
+
+  it('gets a token of its own: the write of it is that, and the one before is worth nothing', () => {
+    const { answer, next: after } = acquire(KEY, found('running'), next('r1', TOKEN), NOW);
+    expect(answer).toMatchObject({ kind: 'acquired', token: 0, startedAt: NOW });
+    expect(after).toMatchObject({ state: 'running', token: 0, requestId: 'next', runId: 'r1', attempts: 2 });
+    expect(after?.history.map(({ what }) => what)).toEqual(['acquired', 'acquired']);
+    const standing = { ...(after as TaskEntry), token: TOKEN + 5 };
+    expect(short(renew(standing, { token: TOKEN }, NOW))).toBe('not_held -');
+    // Said again, it is answered again.
+    const again = acquire(KEY, standing, next('r1', TOKEN), NOW);
+    expect([again.answer, again.next]).toMatchObject([{ kind: 'acquired', token: TOKEN + 5 }, undefined]);
+    // Under another id it is of an attempt that is over.
+    expect(acquire(KEY, standing, next('r1', TOKEN, 'other'), NOW).answer).toMatchObject({
+      kind: 'already_running',
+      own: true,
+    });
+  });
+
+  it('is its own alone: neither another run nor another token gets it', () => {
+    for (const asked of [next('r2', TOKEN), next('r1', TOKEN - 1), next('r1', TOKEN + 1)])
+      expect(short(acquire(KEY, found('running'), asked, NOW))).toBe('already_running -');
+  });
+
+  it('also late, while nobody has noticed; then as everybody else', () => {
+    const late = found('running', { stale: 'approve' });
+    expect(short(acquire(KEY, late, next('r1', TOKEN), OVER + 1))).toBe('acquired running');
+    for (const state of ['failed', 'approval_expired'] as const)
+      expect(short(acquire(KEY, found(state), next('r1', TOKEN), timeOf(state)))).toBe('approval_required -');
+  });
+});
+
 describe('a holding', () => {
   it('begins with all that was asked for, and its write is its token', () => {
     const asked = request('r1', { owner: 'w/1', meta: { a: 1 }, stale: 'approve', approvalForMs: 5_000 });

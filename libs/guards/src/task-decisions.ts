@@ -21,6 +21,7 @@ import { addStep, type EndedTask, type RunningTask, type TaskEntry, type Unfinis
  *
  *   (none) --acquire--> running
  *   running --renew--> running, for longer
+ *   running --acquire by its run, with its token--> running, under a greater token: the next attempt
  *   running --release--> succeeded             succeeded, cancelled: free; forgotten after a while
  *                        cancelled             (cancelled, interrupted)
  *                        failed                (failed, timed_out, rejected)
@@ -32,7 +33,7 @@ import { addStep, type EndedTask, type RunningTask, type TaskEntry, type Unfinis
  *   approved --acquire--> running
  *   any --end (an operator's release)--> cancelled, or failed
  *
- * G1  `running` is left by its holder, by an operator, or by the end of its time; acquire never replaces it.
+ * G1  `running` is left by its holder, by an operator, or by the end of its time; acquire replaces it for its holder alone.
  * G2  From `failed` no acquire passes without an approval, the run that failed included; an approval lets one through.
  * G3  A holder that is gone blocks until `expiresAt` at the latest.
  * G4  The token is the revision of the write that began the holding: it grows. With another one nothing can be done.
@@ -64,6 +65,7 @@ export function asOf(entry: TaskEntry, now: number): TaskEntry {
 export function acquire(key: string, found: Entry, request: AcquireRequest, now: number): Decided<AcquireAnswer> {
   const entry = found && asOf(found, now);
   if (entry?.state === 'running' && isRepeated(entry, request)) return { answer: granted(entry) };
+  if (found?.state === 'running' && isNextAttempt(found, request)) return begin(key, found, request, now);
   const conflict = entry && conflictWith(entry, request.runId);
   if (conflict !== undefined) return { answer: conflict };
   if (entry?.state === 'succeeded' && isDoneFor(entry, request, now)) return { answer: done(entry) };
@@ -234,6 +236,11 @@ function isDoneFor(entry: EndedTask, { runId, doneForMs = 0 }: AcquireRequest, n
 /** Ids of requests that somebody else chose alike must not share a token (G1). */
 function isRepeated({ requestId, runId }: RunningTask, request: AcquireRequest): boolean {
   return requestId === request.requestId && runId === request.runId;
+}
+
+/** Its holder asks for its own next attempt; also late, while nobody has noticed. */
+function isNextAttempt({ runId, token }: RunningTask, { runId: byRun, formerToken }: AcquireRequest): boolean {
+  return runId === byRun && token === formerToken;
 }
 
 /** The answer of the acquire that began it, whatever renewals came since. */

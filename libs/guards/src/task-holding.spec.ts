@@ -38,25 +38,6 @@ describe('a holding', () => {
     expect([over.client.renewals.length, over.holding.lost.aborted]).toEqual([0, true]);
   });
 
-  it('is renewed at once when somebody wants to know, and once at a time from then on', async () => {
-    const { clock, client, holding } = setUp();
-    const answer = client.holdRenewal();
-    await clock.advance(THIRD_MS);
-    client.renewal = () => ({ kind: 'renewed', expiresAt: 0 });
-    await holding.confirm(300);
-    answer({ kind: 'renewed', expiresAt: 0 });
-    await settled();
-    expect([client.renewals.length, clock.waiting]).toEqual([2, 2]);
-    await clock.advance(THIRD_MS);
-    expect(client.renewals).toHaveLength(3);
-    client.renewal = () => AWAY;
-    await holding.confirm(300);
-    expect(holding.lost.aborted).toBe(false);
-    client.renewal = () => ({ kind: 'not_held', state: 'cancelled' });
-    await holding.confirm(300);
-    expect([holding.lost.aborted, clock.waiting]).toEqual([true, 0]);
-  });
-
   it('says until when it lasts, by the wall clock', async () => {
     const { clock, holding } = setUp({ ageMs: 9_000 });
     expect(holding.expiresAt).toBe(clock.now() + TTL_MS - 9_000);

@@ -1,6 +1,6 @@
 import { LanekeeperError, type Clock, type ReleaseAnswer, type ReleaseRequest } from '#contracts';
 import type { Logger } from '#telemetry';
-import { GuardRefusedError, type GuardCallOptions, type GuardClient } from './guard.client.js';
+import { GuardRefusedError, type GuardClient } from './guard.client.js';
 
 export interface TaskHoldingOptions {
   readonly client: Pick<GuardClient, 'renew' | 'release'>;
@@ -75,12 +75,6 @@ export class TaskHolding {
     return this.controller.signal;
   }
 
-  /** Renews it at once, so that `lost` says whether it still stands. Never rejects: who cannot be asked has said nothing. */
-  async confirm(withinMs: number): Promise<void> {
-    this.cancelRenewal();
-    await this.renew({ withinMs });
-  }
-
   /** Tells the guard how it ended. Rejects when the guard gave no answer; may be called again then. */
   async release(how: Omit<ReleaseRequest, 'token'>, withinMs?: number): Promise<ReleaseAnswer> {
     const { client, key, token } = this.options;
@@ -125,12 +119,12 @@ export class TaskHolding {
     this.cancelRenewal = this.options.clock.after(Math.max(0, delayMs), () => void this.renew());
   }
 
-  private async renew(within?: GuardCallOptions): Promise<void> {
+  private async renew(): Promise<void> {
     const { client, key, token, ttlMs, clock } = this.options;
     if (this.isTimeOver() && this.options.whenUnavailable !== 'open') return this.lose('nobody renewed it in time');
     const sentAt = { monotonic: clock.monotonic(), wall: clock.now() };
     try {
-      const answer = await client.renew(key, { token }, within);
+      const answer = await client.renew(key, { token });
       if (this.isOver) return;
       if (answer.kind === 'not_held') return this.lose(`it is ${answer.state}`);
       this.validUntil = { monotonic: sentAt.monotonic + ttlMs, wall: sentAt.wall + ttlMs };

@@ -25,6 +25,8 @@ export interface Batch {
   readonly summarized: number;
   /** The task that its message starts; such a message is alone in its batch. */
   readonly task?: TaskRef;
+  /** The parts that come behind it, when it is a part of a split batch. */
+  readonly rest?: RunInWork['rest'];
   /** What its former attempt held on to. Absent where whoever ran that may still be at work. */
   readonly tasks?: readonly HeldTask[];
 }
@@ -57,6 +59,7 @@ export function makeBatch(
     lowestSeq: Math.min(...items.map(({ seq }) => seq)),
     summarized: summarizedIn(items),
     ...(task === undefined ? {} : { task }),
+    ...(frozen?.rest === undefined ? {} : { rest: frozen.rest }),
     ...(frozen?.tasks === undefined ? {} : { tasks: frozen.tasks }),
   };
 }
@@ -73,9 +76,11 @@ function laterSinceAt(laterSince: number, { notBefore }: RunInWork, wallNow: num
  * The run of a batch, as a record keeps it. Without what it holds: while it is in work, and when it is handed back, its
  * handler may still go on with that.
  */
-export function runOf({ runId, attempt, crashes, failures, laterSince, items }: Batch): RunInWork {
-  const later = laterSince === undefined ? {} : { laterSince };
-  return { runId, seqs: items.map(({ seq }) => seq), attempt, crashes, failures, ...later };
+export function runOf({ runId, attempt, crashes, failures, laterSince, items, rest }: Batch): RunInWork {
+  const run: RunInWork = { runId, seqs: items.map(({ seq }) => seq), attempt, crashes, failures };
+  if (laterSince !== undefined) run.laterSince = laterSince;
+  if (rest !== undefined) run.rest = rest;
+  return run;
 }
 
 /** As `runOf`, when its attempt was cut. */

@@ -66,8 +66,14 @@ function mayDecide(lane: Lane, items: readonly { readonly seq: number }[]): bool
 /** How many others will be decided that a run has. */
 function keptBeside({ running, frozenRuns, head }: Lane, seqs: readonly number[]): number {
   const others = new Set<number>();
-  for (const { batch } of running) for (const { seq } of batch?.items ?? []) others.add(seq);
-  for (const { next } of frozenRuns) for (const seq of next?.seqs ?? []) others.add(seq);
+  for (const { batch, partsToCome } of running) {
+    for (const { seq } of batch?.items ?? []) others.add(seq);
+    for (const seq of partsToCome.flat()) others.add(seq);
+  }
+  for (const { next, partsToCome } of frozenRuns) {
+    for (const seq of next?.seqs ?? []) others.add(seq);
+    for (const seq of partsToCome.flat()) others.add(seq);
+  }
   for (const seq of seqs) others.delete(seq);
   let count = 0;
   for (const seq of others) if (!isDecided(head, seq)) count++;

@@ -10,11 +10,15 @@ import { isParallel, STRATEGY_TABLE } from './strategy-table.js';
 const CONCURRENT = { concurrent: true as const };
 
 /** The events of a record that stands: one for each message that a note decides, or was left behind by a turn. */
-export function eventsOfRecord({ record, again, isParallel: isBeside }: RecordDraft, queueDepth: number): LaneEvent[] {
+export function eventsOfRecord(
+  { record, again, split, isParallel: isBeside }: RecordDraft,
+  queueDepth: number,
+): LaneEvent[] {
   const beside = isBeside === true ? CONCURRENT : {};
   if (record.kind === 'note') {
     const retries = again.map((run) => ({ ...retrying(run), ...(run.runId === record.run?.runId ? {} : CONCURRENT) }));
-    return [...retries, ...record.messages.flatMap((message) => decidedByNote(message, queueDepth))];
+    const parted: LaneEvent[] = split === undefined ? [] : [{ type: 'turn-split', ...split, ...beside }];
+    return [...parted, ...retries, ...record.messages.flatMap((message) => decidedByNote(message, queueDepth))];
   }
   const { runId, attempt, status, messages, error } = record;
   const left = messages.flatMap(({ id, seq, decision }): LaneEvent[] =>

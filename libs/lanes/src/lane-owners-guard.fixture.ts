@@ -42,17 +42,20 @@ export class ModelGuard {
           return 'own';
         }
         this.seen.goneOn++;
-        this.entries.set(key, { ...entry, holder, expiresAt: Number.POSITIVE_INFINITY });
-        return entry.token;
+        return this.grant(key, runId, holder);
       }
       return refusalOf(key, entry);
     }
     if (isOver) this.seen.healed++;
     this.seen.acquired++;
-    const granted = ++this.lastToken;
-    const expiresAt = Number.POSITIVE_INFINITY;
-    this.entries.set(key, { state: 'running', runId, token: granted, holder, expiresAt });
-    return granted;
+    return this.grant(key, runId, holder);
+  }
+
+  /** Each attempt has a token of its own, greater than the last. */
+  private grant(key: string, runId: string, holder: string): number {
+    const token = ++this.lastToken;
+    this.entries.set(key, { state: 'running', runId, token, holder, expiresAt: Number.POSITIVE_INFINITY });
+    return token;
   }
 
   look(key: string): TaskRefusal | undefined {
@@ -113,7 +116,8 @@ export class GuardedTurns extends ManualTurns implements TaskPorts {
   }
 
   taskOf(_key: SessionTokens, { task }: InboxMessage): TaskRef | undefined {
-    return typeof task === 'string' ? { key: task } : undefined;
+    // One of them has one attempt, the other as many as turns without a task.
+    return typeof task === 'string' ? { key: task, maxAttempts: task === 'k' ? 3 : 1 } : undefined;
   }
 
   async lookAtTask(_key: SessionTokens, { key }: TaskRef): Promise<TaskRefusal | undefined> {

@@ -35,6 +35,8 @@ const queueing: fc.Arbitrary<QueueSettings> = fc.record({
   maxDebounceMs: fc.constantFrom(50, 120),
   maxConcurrent: fc.constantFrom(1, 2, Number.POSITIVE_INFINITY),
   gapTimeoutMs: fc.constantFrom(10, 80),
+  maxTurnMessages: fc.constantFrom(2, 500, 500, 500),
+  maxTurnBytes: fc.constantFrom(200, 1_000_000, 1_000_000, 1_000_000),
 });
 /** Up to ten minutes, which is more than anything here waits; mostly less than a retry does. */
 const skewMs = fc.oneof(
@@ -52,6 +54,8 @@ const clocks = fc.record({
 });
 type Clocks = typeof clocks extends fc.Arbitrary<infer T> ? T : never;
 const SAME_CLOCK: fc.Arbitrary<Clocks> = fc.constant({ skewsMs: [0], jumps: [] });
+/** `refuse`: not these messages together; of several it is so often that parts are split again. */
+const ENDS = [...Array<'end'>(9).fill('end'), 'fail', 'fail', 'hang', 'refuse', 'refuse'] as const;
 export const world = (plan: ReturnType<typeof moves>, howClocksAre = SAME_CLOCK) =>
   fc.record({
     arrivals,
@@ -61,10 +65,7 @@ export const world = (plan: ReturnType<typeof moves>, howClocksAre = SAME_CLOCK)
       minLength: 1,
       maxLength: 30,
     }),
-    ends: fc.array(fc.constantFrom('end' as const, 'end' as const, 'end' as const, 'fail' as const, 'hang' as const), {
-      minLength: 1,
-      maxLength: 30,
-    }),
+    ends: fc.array(fc.constantFrom(...ENDS), { minLength: 1, maxLength: 30 }),
     capacity: fc.integer({ min: 1, max: 4 }),
     laneBuffer: fc.constantFrom(1, 2, 3, 512),
     idleLanes: fc.constantFrom(0, 1, 10),
@@ -93,6 +94,9 @@ export const noneSeen = () => ({
   /** Heads of forgotten lanes that were not read again. */
   remembered: 0,
   refused: 0,
+  /** Batches that were split, and records that leave a part to the next turn. */
+  split: 0,
+  parts: 0,
   refusedTurns: 0,
   // Of the guard.
   acquired: 0,

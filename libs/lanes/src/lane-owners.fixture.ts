@@ -204,6 +204,13 @@ export class World {
 
   begin(process: Process, turn: StartedTurn): void {
     const { session } = turn;
+    const { head } = this.records.head(session);
+    for (const { seqs, rest } of [head.run, ...(head.runs ?? [])].filter((run) => run !== null)) {
+      const parts = rest === undefined ? [] : [seqs, ...rest];
+      const part = parts.find((each) => each.some((seq) => turn.seqs.includes(seq)));
+      if (part !== undefined && !turn.seqs.every((seq) => part.includes(seq)))
+        this.violations.push(`${session}: ${turn.seqs.join(' ')} begins though it was split (L7)`);
+    }
     const key = turn.batch.task?.key;
     for (const { turns, worker } of this.processes) {
       // A retry may be due before the former owner has heard that its note stands, and it may die before it does: what counts
@@ -347,6 +354,7 @@ class Process {
     this.world.begin(this, turn);
     const { lengthMs, kind } = this.world.nextTurn();
     if (kind === 'hang') turn.signal.addEventListener('abort', () => this.clock.after(lengthMs % 30, () => turn.end()));
+    else if (kind === 'refuse') this.clock.after(lengthMs, () => turn.fail('Refused', 'split'));
     else this.clock.after(lengthMs, () => (kind === 'end' ? turn.end() : turn.fail('Chance')));
   }
 }

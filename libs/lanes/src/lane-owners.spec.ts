@@ -20,6 +20,7 @@ async function run(plan: Plan): Promise<World> {
   expect([it.violations, it.guard.held]).toEqual([[], []]);
   for (const { runner, isDead } of it.processes) if (!isDead) it.seen.discarded += runner.discarded;
   Object.assign(it.seen, it.guard.seen);
+  it.seen.split = it.events.filter(({ type }) => type === 'turn-split').length;
   for (const session of SESSIONS) {
     const records = it.records.of(session);
     const decided = records.flatMap(({ messages }) => messages.map(({ seq }) => seq));
@@ -48,6 +49,7 @@ async function run(plan: Plan): Promise<World> {
         expect(crashes).toBeLessThanOrEqual(it.gone.size);
       }
       if (record.kind === 'turn' && record.status === 'rejected') it.seen.refusedTurns++;
+      if (record.kind === 'turn' && record.run?.rest !== undefined) it.seen.parts++;
       if (record.kind === 'turn' && record.error?.name === 'worker_crashed') {
         expect(it.gone.size).toBeGreaterThan(QUARANTINE_CRASHES);
       }

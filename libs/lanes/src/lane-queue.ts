@@ -28,6 +28,7 @@ export function queueOf(lane: Lane): LaneQueue {
     return { items, beyond };
   }
   for (const { next } of parallel.frozen) for (const seq of next?.seqs ?? []) claimed.add(seq);
+  for (const seq of parallel.seqsOfParts) claimed.add(seq);
   let room: number | undefined;
   const items = waiting.filter((item) => {
     if (claimed.has(item.seq)) return false;

@@ -5,6 +5,8 @@ import type { InboxItem } from './inbox-item.js';
 import type { Lane } from './lane.js';
 import { QUARANTINE_CRASHES } from './lane-recovery.js';
 
+const NO_PARTS: NonNullable<RunInWork['rest']> = [];
+
 /**
  * One run of a lane, as pure code:
  *
@@ -47,6 +49,11 @@ export abstract class LaneRun {
   abstract end(wallNow: number): void;
   /** Freezes what a dead owner may have begun without a sign, if that is next. */
   abstract freezeBegun(): void;
+
+  /** What comes behind it when it is a part of a split batch: taken once already, and never in the way of other runs. */
+  get partsToCome(): NonNullable<RunInWork['rest']> {
+    return (this.batch ?? this.next)?.rest ?? NO_PARTS;
+  }
 
   /** Waits for messages of a frozen batch that the reader has not handed over yet. */
   get isIncomplete(): boolean {

@@ -206,7 +206,7 @@ describe('what a run held is dropped', () => {
 
   it('when the handler ignored its abort', async () => {
     const a = setUpTasks();
-    await a.trigger(1);
+    await a.send(1);
     a.turns.held.set(a.turn('a').batch.runId, HELD);
     await a.clock.advance(RETRY_POLICY.turnTimeoutMs + RETRY_POLICY.abortGraceMs);
     expect(next(a).run).toMatchObject({ attempt: 2 });
@@ -225,6 +225,36 @@ describe('what a run held is dropped', () => {
     await b.open();
     await b.clock.advance(1_000);
     expect(b.turn('a').batch).not.toHaveProperty('tasks');
+  });
+});
+
+describe('a task has attempts of its own', () => {
+  it('G2 one, unless more are allowed: its turn is dead behind it', async () => {
+    const a = setUpTasks();
+    a.turns.maxAttempts = 1;
+    await a.trigger(1);
+    await a.fail('a');
+    expect(next(a)).toMatchObject({ kind: 'turn', status: 'failed', run: null, messages: [{ decision: 'dead' }] });
+    expect(a.turns.heard).toEqual(['ending 1 failed dead', 'settled 1 ended']);
+  });
+
+  it('G2 and one that is out of time is the last, whatever is left: it may still be at it', async () => {
+    const a = setUpTasks();
+    await a.trigger(1);
+    await a.clock.advance(RETRY_POLICY.turnTimeoutMs + RETRY_POLICY.abortGraceMs);
+    expect(next(a)).toMatchObject({ kind: 'turn', status: 'timed_out', attempt: 1, messages: [{ decision: 'dead' }] });
+    expect(a.turns.heard).toEqual(['ending 1 timed_out dead leaked', 'settled 1 ended leaked']);
+  });
+
+  it('but "later" uses up none', async () => {
+    const a = setUpTasks();
+    a.turns.maxAttempts = 1;
+    await a.trigger(1);
+    await a.fail('a', 'Later', { laterMs: 500 });
+    expect(next(a).run).toMatchObject({ attempt: 1 });
+    await a.clock.advance(1_000);
+    await a.end('a');
+    expect(a.otherwise()).toEqual({});
   });
 });
 

@@ -16,11 +16,13 @@ export class TaskTurns extends ManualTurns implements TaskPorts {
   /** What the runner heard of attempts, in order. */
   readonly heard: string[] = [];
   readonly held = new Map<string, readonly HeldTask[]>();
+  /** Of tasks: as many as turns have without one. */
+  maxAttempts = 3;
   /** While set, who hears of an ending keeps its record waiting. */
   gate: Promise<void> | undefined;
 
   taskOf(_key: SessionTokens, { task }: InboxMessage): TaskRef | undefined {
-    return typeof task === 'string' ? { key: task } : undefined;
+    return typeof task === 'string' ? { key: task, maxAttempts: this.maxAttempts } : undefined;
   }
 
   ending(_key: SessionTokens, { runId }: Batch, { status, decision }: Ending, end: AttemptEnd) {

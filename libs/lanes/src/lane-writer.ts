@@ -12,7 +12,7 @@ import type { Batch } from './batch.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
 import type { RecordStore, WriteOutcome } from './lane-ports.js';
-import { draftNote, draftTurn, type RecordDraft, type TurnTimes } from './record-draft.js';
+import { draftNote, draftTurn, type RecordDraft, type SplitRun, type TurnTimes } from './record-draft.js';
 import { dead, type Ending } from './settlement.js';
 
 /** How a write ended for its lane. `unsendable`: nothing is stored, nothing has changed, and the same would end so again. */
@@ -78,6 +78,22 @@ export class LaneWriter {
     return this.exclusively(lane, () => this.sendNote(lane, draftNote(lane, this.signature(), { run, next }), run));
   }
 
+  /** Writes the note that splits a batch: `first` is the part that is next. `before` hears of it before it is durable. */
+  split(
+    run: LaneRun,
+    first: RunInWork,
+    parent: SplitRun,
+    before: () => Promise<void> | undefined,
+  ): Promise<WriteResult> {
+    const { lane } = run;
+    run.isEnding = true;
+    return this.exclusively(lane, async () => {
+      const draft = draftNote(lane, this.signature(), { run, next: first, split: parent });
+      await before();
+      return this.sendNote(lane, draft, run);
+    });
+  }
+
   /**
    * Writes the record that ends a turn, and ends it. What does not fit into a record makes the turn a dead one. `before`
    * hears how it ends, before anything of that is durable.
@@ -95,11 +111,11 @@ export class LaneWriter {
     try {
       const { draft, ending } = this.fit(run, batch, wanted, times);
       const heard = before?.(ending);
-      if (heard === undefined && ending.decision !== 'dead') return this.sendAlone(lane, draft, run);
+      const letters = deadLetters(batch, ending, times);
+      if (heard === undefined && letters.length === 0) return this.sendAlone(lane, draft, run);
       return this.exclusively(lane, async () => {
         if (heard !== undefined) await heard;
-        if (ending.decision === 'dead') {
-          const letters = deadLetters(batch, ending, times);
+        if (letters.length > 0) {
           if (!(await this.options.store.bury(lane.key, letters))) return 'abandoned';
         }
         return this.send(lane, draft, run);
@@ -221,8 +237,16 @@ function isTooLarge({ body }: RecordDraft): boolean {
   return Buffer.byteLength(body) > MAX_RECORD_BYTES;
 }
 
-function deadLetters(batch: Batch, ending: Ending, { endedAt }: TurnTimes): DeadLetter[] {
+const NO_LETTERS: readonly DeadLetter[] = [];
+
+/** Asked with every turn: nearly none has any. */
+function deadLetters(batch: Batch, ending: Ending, { endedAt }: TurnTimes): readonly DeadLetter[] {
+  const { failed, decision } = ending;
+  if (failed === undefined && decision !== 'dead') return NO_LETTERS;
+  const failures = new Map((failed ?? []).map(({ seq, error }) => [seq, error]));
   return batch.items.flatMap(({ id, seq, content }): DeadLetter[] => {
+    const failure = failures.get(seq);
+    if (failure === undefined && decision !== 'dead') return [];
     // A turn has only messages that could be read, and no orders.
     if (!content.ok || content.message.kind !== 'message') return [];
     return [
@@ -232,8 +256,8 @@ function deadLetters(batch: Batch, ending: Ending, { endedAt }: TurnTimes): Dead
         seq,
         runId: batch.runId,
         attempts: batch.attempt,
-        status: ending.status,
-        error: ending.error ?? { name: 'unknown', message: '' },
+        status: failure === undefined ? ending.status : 'failed',
+        error: failure ?? ending.error ?? { name: 'unknown', message: '' },
         deadAt: endedAt,
         message: content.message,
       },

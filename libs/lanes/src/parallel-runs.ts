@@ -102,6 +102,11 @@ export class ParallelRuns {
     return this.all.some((run) => run.isIncomplete);
   }
 
+  /** What comes behind runs that are parts of split batches. */
+  get seqsOfParts(): readonly number[] {
+    return this.all.flatMap(({ partsToCome }) => partsToCome.flat());
+  }
+
   /** When next attempts are due, by the clock of the lanes. */
   retriesAt(now: number): readonly number[] {
     return this.all.flatMap((run) => run.dueAt(now) ?? []);
@@ -249,12 +254,13 @@ export class ParallelRuns {
   /** How many messages a run more may have: those of all runs stand in every record once they come again. */
   private get roomForSeqs(): number {
     const count = this.all.reduce((sum, { batch, next }) => sum + (batch?.items ?? next?.seqs ?? []).length, 0);
-    return Math.max(1, MAX_SEQS_OF_RUNS - count);
+    return Math.max(1, MAX_SEQS_OF_RUNS - count - this.seqsOfParts.length);
   }
 
   /** `concurrent` messages that wait and belong to no run yet. */
   private get unclaimed(): readonly InboxItem[] {
     const claimed = new Set(this.frozen.flatMap(({ next }) => next?.seqs ?? []));
+    for (const seq of this.seqsOfParts) claimed.add(seq);
     return this.lane.parallelWaiting.filter(({ seq }) => !claimed.has(seq));
   }
 
@@ -264,9 +270,9 @@ export class ParallelRuns {
   }
 }
 
-/** A first attempt is known by its message: only what has a past has to stand in a record. */
-function comesAgain({ attempt, crashes, failures = 0, laterSince }: RunInWork): boolean {
-  return attempt > 1 || crashes > 0 || failures > 0 || laterSince !== undefined;
+/** A first attempt is known by its message: only what has a past has to stand in a record, and what was split. */
+function comesAgain({ attempt, crashes, failures = 0, laterSince, rest }: RunInWork): boolean {
+  return attempt > 1 || crashes > 0 || failures > 0 || laterSince !== undefined || rest !== undefined;
 }
 
 function limitOf({ maxConcurrent }: QueueSettings): number {

@@ -11,13 +11,14 @@ import {
   type SessionRecord,
   type TurnRecord,
 } from '#contracts';
-import { isDecided, type LoadedHead } from './head.js';
+import type { LoadedHead } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 import { decisionAfterSuccess, type Batch } from './batch.js';
 import { cursorAfter, runsInRecord } from './lane-cursor.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
 import type { Ending, TurnError } from './settlement.js';
+import { leftOf, nextPart } from './split-batch.js';
 
 /** A record ready to be sent, and the head that the lane has when it is stored. */
 export interface RecordDraft {
@@ -26,6 +27,8 @@ export interface RecordDraft {
   readonly record: SessionRecord;
   /** The runs whose next attempt it makes known: that of the run it is about, and others that were cut. */
   readonly again: readonly RunInWork[];
+  /** It splits the batch of this run. */
+  readonly split?: SplitRun;
   /** It is about a run beside others. */
   readonly isParallel?: boolean;
   /** The lane's head once the record stands at `seq`. */
@@ -40,7 +43,13 @@ export interface Signature {
 /** What a note says: decisions, or what comes of a run. */
 export type NoteContent =
   | { readonly messages: readonly MessageDecision[]; readonly sends: readonly NoteReply[] }
-  | { readonly run: LaneRun; readonly next: RunInWork };
+  | { readonly run: LaneRun; readonly next: RunInWork; readonly split?: SplitRun };
+
+/** A run whose batch was split. */
+export interface SplitRun {
+  readonly runId: string;
+  readonly error: string;
+}
 
 /** A note: decisions and the runs in work, nothing else changes. */
 export function draftNote(lane: Lane, signature: Signature, content: NoteContent): RecordDraft {
@@ -62,7 +71,8 @@ export function draftNote(lane: Lane, signature: Signature, content: NoteContent
     body: JSON.stringify(record),
     commitId: signature.commitId,
     record,
-    again: [...(about === undefined ? [] : [about.next]), ...cutBeside(lane, about?.run)],
+    again: [...(about === undefined || about.split !== undefined ? [] : [about.next]), ...cutBeside(lane, about?.run)],
+    ...(about?.split === undefined ? {} : { split: about.split }),
     ...(about === undefined ? {} : { isParallel: about.run.isParallel }),
     loadedAt: (seq) => {
       const kept = refersToState ? stateSeq : state === undefined ? 0 : seq;
@@ -104,16 +114,19 @@ export function draftTurn(
   if (stateBytes > MAX_STATE_BYTES) {
     return tooLarge('state_too_large', `the state has ${stateBytes} bytes, at most ${MAX_STATE_BYTES} are kept`);
   }
-  const { status, sends, error, decision, reason, only } = ending;
+  const { status, sends, error, decision, reason, only, failed } = ending;
   const items = only === undefined ? batch.items : batch.items.filter(({ seq }) => only.includes(seq));
   const head = headAfterTurn(run, items, ending, stateText, signature);
+  const failures = failed === undefined ? undefined : new Map(failed.map((each) => [each.seq, each.error]));
   const messages = items.map((item) => {
     const { id, seq } = item;
+    const failure = failures?.get(seq);
     const decided: MessageDecision = {
       id,
       seq,
       decision: decision === 'handled' ? decisionAfterSuccess(batch, item) : decision,
     };
+    if (failure !== undefined) return { ...decided, decision: 'dead' as const, reason: failure.name };
     // Its sender is to know that what came behind it was handled before.
     const why = reason ?? (item.isLate === true ? 'late-sequence' : undefined);
     return why === undefined ? decided : { ...decided, reason: why };
@@ -223,19 +236,26 @@ function headAfter(
     lane,
     decided.map(({ seq }) => seq),
   );
-  const { run, runs = [] } = runsInRecord(lane, about?.run, about?.next);
+  const next = about?.next ?? partBehind(lane, about?.run.batch, { upto, done });
+  const { run, runs = [] } = runsInRecord(lane, about?.run, next);
   // A run that has lost a message never comes again (L7): left in the head, it would stand there for ever.
-  const isOpen = ({ seqs }: RunInWork): boolean => !seqs.some((seq) => isDecided({ upto, done }, seq));
-  const left = runs.filter(isOpen);
+  const left = runs.flatMap((each) => leftOf(lane.key, each, { upto, done }) ?? []);
   // Who owns the shard now waits for the others too.
   const isHeldOn = lane.home.state === 'closed' && lane.running.some((other) => other !== about?.run && other.isWhole);
-  const head: Head = { upto, done, nextSequence, children, relayed, run: run !== null && isOpen(run) ? run : null };
+  const head: Head = { upto, done, nextSequence, children, relayed, run: null };
+  if (run !== null) head.run = leftOf(lane.key, run, { upto, done }) ?? null;
   if (state !== undefined) head.state = state;
   if (left.length > 0) head.runs = left;
   if (isHeldOn) head.holder = worker;
   const { wentOn } = lane.backlog;
   if (wentOn !== undefined && nextSequence !== null && wentOn.to > nextSequence) head.wentOn = wentOn;
   return head;
+}
+
+/** What comes behind a part of a split batch when that ends; a part of which something is left comes first. */
+function partBehind(lane: Lane, batch: Batch | undefined, cursor: Pick<Head, 'upto' | 'done'>): RunInWork | undefined {
+  if (batch?.rest === undefined) return undefined;
+  return nextPart(lane.key, [batch.items.map(({ seq }) => seq), ...batch.rest], cursor);
 }
 
 function tooLarge(name: string, message: string): TurnDraft {

@@ -351,11 +351,10 @@ export class RunningTurns {
 
   private commit(run: LaneRun, turn: RunningTurn, batch: Batch, executed: ExecutedTurn): void {
     const settlement = this.endings.settle(run, batch, executed);
-    const isEnd = settlement.kind === 'end';
-    const writing = isEnd
-      ? this.endings.end(run, batch, settlement, executed.times, executed)
-      : this.endings.again(run, batch, settlement, executed);
-    writing
+    // A batch that was split has ended too: its parts are other runs.
+    const isEnd = settlement.kind !== 'again';
+    this.endings
+      .write(run, batch, settlement, executed)
       .then((result) => {
         if (result === 'unsendable') return this.giveUp(run, turn, batch, executed);
         this.committed(run, turn, batch, executed, isEnd, result);

@@ -94,9 +94,11 @@ export class SerialRun extends LaneRun {
     return this.batch !== undefined || this.next !== undefined || this.begunItems.length > 0;
   }
 
-  /** The sequences of the run that is next, if it has run or may have. */
+  /** The sequences of the run that is next, if it has run or may have, and of the parts that come behind it. */
   get claimedSeqs(): readonly number[] {
-    return this.next?.seqs ?? this.begunItems.map(({ seq }) => seq);
+    const seqs = this.next?.seqs ?? this.begunItems.map(({ seq }) => seq);
+    const { partsToCome } = this;
+    return partsToCome.length === 0 ? seqs : [...seqs, ...partsToCome.flat()];
   }
 
   /** Of a record that stands: what its head has of a run that is to come, unless it can never be whole again. */

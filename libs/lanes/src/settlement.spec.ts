@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { dead, settle, type Settlement, type TurnOutcome } from './settlement.js';
+import type { Batch } from './batch.js';
 import type { TurnPolicy } from './turn-policy.js';
 
 const NOW = 50_000;
@@ -23,7 +24,7 @@ interface Given {
   readonly laterSince?: number;
 }
 
-const batchOf = ({ attempt, failures = attempt - 1, ...rest }: Given) => ({
+const batchOf = ({ attempt, failures = attempt - 1, ...rest }: Given & Partial<Pick<Batch, 'task' | 'items'>>) => ({
   ...{ attempt, failures, items: [] },
   ...rest,
 });
@@ -52,6 +53,55 @@ const deadAs = (status: string, of = error) => ({
 const deadLate = expect.objectContaining({
   ...{ kind: 'end', status: 'failed', decision: 'dead', reason: 'Boom', sends: [] },
   error: { name: 'Boom', message: expect.stringMatching(/more than 10000 ms in all \(retryLaterMaxMs\): no$/) },
+});
+
+const items = (count: number) => Array.from({ length: count }, (_, i) => ({ seq: i + 1 })) as unknown as Batch['items'];
+
+describe('settle of a task', () => {
+  const unclear: TurnOutcome = { kind: 'failed', error, finding: { isUnclear: true } };
+  it.each<[string, TurnOutcome, Given & Partial<Pick<Batch, 'task'>>, unknown]>([
+    ['G2 failed: it has one attempt', failed, { attempt: 1, task: { key: 'k' } }, deadAs('failed')],
+    ['failed, with attempts left', failed, { attempt: 1, task: { key: 'k', maxAttempts: 5 } }, again(2, 1_000)],
+    ['failed beyond those of its agent', failed, { attempt: 4, task: { key: 'k', maxAttempts: 5 } }, again(5, 8_000)],
+    ['failed, the last of its own', failed, { attempt: 5, task: { key: 'k', maxAttempts: 5 } }, deadAs('failed')],
+    [
+      'G2 out of time, with attempts left',
+      timedOut,
+      { attempt: 1, task: { key: 'k', maxAttempts: 5 } },
+      deadAs('timed_out', timeout),
+    ],
+    [
+      'G2 without a clear answer, with attempts left',
+      unclear,
+      { attempt: 1, task: { key: 'k', maxAttempts: 5 } },
+      deadAs('timed_out'),
+    ],
+    ['later: it waits', later(4_000), { attempt: 1, task: { key: 'k' } }, again(1, 4_000, { laterSince: NOW })],
+    ['no task: without a clear answer, as any failure', unclear, { attempt: 1 }, again(2, 1_000)],
+  ])('%s', (_title, outcome, batch, expected) => {
+    expect(settle(outcome, batchOf(batch), policy, NOW, 0.5)).toEqual(expected);
+  });
+});
+
+describe('settle of several messages', () => {
+  const refused: TurnOutcome = { kind: 'failed', error, next: 'split' };
+  it('splits a refused batch, and ends a message that is refused alone', () => {
+    expect(settle(refused, batchOf({ attempt: 3, items: items(2) }), policy, NOW, 0.5)).toEqual({
+      kind: 'split',
+      error,
+    });
+    expect(settle(refused, batchOf({ attempt: 1, items: items(1) }), policy, NOW, 0.5)).toEqual(deadAs('failed'));
+  });
+
+  it('has failed when its agent names all of them as failed', () => {
+    const names = (...seqs: number[]): TurnOutcome => ({
+      ...{ kind: 'succeeded', replies: [] },
+      failed: seqs.map((seq) => ({ seq, error: { name: `e${seq}`, message: 'm' } })),
+    });
+    const of = (outcome: TurnOutcome) => settle(outcome, batchOf({ attempt: 1, items: items(2) }), policy, NOW, 0.5);
+    expect(of(names(1))).toMatchObject({ status: 'succeeded', decision: 'handled', failed: [{ seq: 1 }] });
+    expect(of(names(1, 2))).toMatchObject({ status: 'failed', decision: 'dead', error: { name: 'e2' } });
+  });
 });
 
 describe('settle', () => {

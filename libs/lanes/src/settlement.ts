@@ -1,4 +1,4 @@
-import type { Decision, Outcome, Reply } from '#contracts';
+import type { AgentFinding, Decision, Outcome, Reply } from '#contracts';
 import type { Batch } from './batch.js';
 import type { TaskRefusal } from './task-ref.js';
 import { backoffMs, type TurnPolicy } from './turn-policy.js';
@@ -11,6 +11,12 @@ export interface TurnError {
 /** What a turn makes of the session's state; `undefined` = there is none. A merge is made from what stands when the turn ends. */
 export type StateChange = { readonly value: unknown } | { readonly merge: (current: unknown) => unknown };
 
+/** A message that ends dead by itself, whatever becomes of the others of its turn. */
+export interface FailedMessage {
+  readonly seq: number;
+  readonly error: TurnError;
+}
+
 /** How the handler of a turn came back. */
 export type TurnOutcome =
   | {
@@ -18,12 +24,16 @@ export type TurnOutcome =
       readonly replies: readonly Reply[];
       /** Present when the turn changes the state. */
       readonly state?: StateChange;
+      /** Messages that the agent decided to have failed: they end dead, the others are handled. */
+      readonly failed?: readonly FailedMessage[];
     }
   | {
       readonly kind: 'failed';
       readonly error: TurnError;
       /** What the error asks for - default: again, with backoff. */
-      readonly next?: 'never' | { readonly laterMs: number };
+      readonly next?: 'never' | 'split' | { readonly laterMs: number };
+      /** What is known of the answer that the turn failed on, where an agent over HTTP gave one. */
+      readonly finding?: AgentFinding;
     }
   | { readonly kind: 'timed_out'; readonly error: TurnError }
   /** It did not get its task: the handler was not called. */
@@ -42,6 +52,8 @@ export interface Ending {
   readonly sends: readonly Reply[];
   readonly state?: StateChange;
   readonly error?: TurnError;
+  /** Of the messages that it decides, those that are dead whatever the others are. */
+  readonly failed?: readonly FailedMessage[];
 }
 
 /** The same batch runs again: what its note says. */
@@ -55,7 +67,13 @@ export interface Again {
   readonly error: TurnError;
 }
 
-export type Settlement = Ending | Again;
+/** The batch runs again in parts: it was refused for one of its messages, or for their number. */
+export interface Split {
+  readonly kind: 'split';
+  readonly error: TurnError;
+}
+
+export type Settlement = Ending | Again | Split;
 
 /** "Later" costs no attempt, so an agent that says "at once" every time would spin until the bound. */
 const LEAST_LATER_MS = 100;
@@ -63,43 +81,66 @@ const LEAST_LATER_MS = 100;
 /**
  * The only place that turns an outcome into decisions.
  *
- *   succeeded            -> handled
+ *   succeeded            -> handled, but for messages that the agent names as failed, which are dead; where it names all of
+ *                           them the turn has failed, so that a task whose message is among them has too
  *   failed, never        -> dead
+ *   failed, split        -> again in parts, each a run of its own; a message alone is dead
  *   failed, later        -> again after the time asked for, costs no attempt; dead when put off for too long in all
  *   failed or timed out  -> again with backoff while attempts are left, else dead; attempts that a crash or a stop of the
  *                           worker cut are none of the turn's failures
+ *   of a task            -> it has attempts of its own, and one whose end is not known is its last: dead, timed out
  *   cancelled            -> cancelled
  *   refused              -> refused, its sender is told why; nothing failed, so there is no dead letter
  */
 export function settle(
   outcome: TurnOutcome,
-  batch: Pick<Batch, 'attempt' | 'failures' | 'laterSince' | 'items'>,
+  batch: Pick<Batch, 'attempt' | 'failures' | 'laterSince' | 'items' | 'task'>,
   policy: TurnPolicy,
   now: number,
   random: number,
 ): Settlement {
   if (outcome.kind === 'succeeded') {
-    const { replies, state } = outcome;
-    return {
+    const { replies, state, failed } = outcome;
+    const ending: Ending = {
       kind: 'end',
       status: 'succeeded',
       decision: 'handled',
       sends: replies,
       ...(state === undefined ? {} : { state }),
     };
+    return failed === undefined ? ending : withFailed(ending, failed, batch.items);
   }
   if (outcome.kind === 'cancelled') {
     return { kind: 'end', status: 'cancelled', decision: 'cancelled', only: outcome.seqs, sends: [] };
   }
   if (outcome.kind === 'refused') return refused(outcome.refusal, batch);
   const { error } = outcome;
+  // It may still be at it: what must not run twice does not go on by itself (G2).
+  if (batch.task !== undefined && isUnclear(outcome)) return dead(error, 'timed_out');
   const next = outcome.kind === 'failed' ? outcome.next : undefined;
-  if (next === 'never') return dead(error);
+  if (next === 'split' && batch.items.length > 1) return { kind: 'split', error };
+  if (next === 'never' || next === 'split') return dead(error);
   if (next !== undefined) return putOff(batch, error, next.laterMs, policy, now);
   const failures = batch.failures + 1;
-  if (failures >= policy.maxAttempts) return dead(error, outcome.kind);
+  if (failures >= attemptsOf(batch, policy)) return dead(error, outcome.kind);
   const notBefore = now + backoffMs(policy, failures, random);
   return { kind: 'again', attempt: batch.attempt + 1, failures, notBefore, error };
+}
+
+/** How many attempts of it may fail. A turn without a task is its agent's to judge, a task is a person's. */
+function attemptsOf({ task }: Pick<Batch, 'task'>, policy: TurnPolicy): number {
+  return task === undefined ? policy.maxAttempts : (task.maxAttempts ?? 1);
+}
+
+/** Whether what it did, and whether it still does, is not known. */
+function isUnclear(outcome: Exclude<TurnOutcome, { kind: 'succeeded' | 'refused' | 'cancelled' }>): boolean {
+  return outcome.kind === 'timed_out' || outcome.finding?.isUnclear === true;
+}
+
+function withFailed(ending: Ending, failed: readonly FailedMessage[], { length }: Batch['items']): Ending {
+  const error = failed.at(-1)?.error;
+  if (error === undefined || failed.length < length) return { ...ending, failed };
+  return { ...ending, status: 'failed', decision: 'dead', error, failed };
 }
 
 /** A turn that did not come to a good end: nothing that it wanted to send or keep counts. */

@@ -16,9 +16,21 @@ export function takeBatch(waiting: readonly InboxItem[], busyUntil: number): Inb
   const { count } = firstWindow(sharing, queueing, busyUntil);
   const { take } = STRATEGY_TABLE[queueing.strategy];
   const ofRoute = sharing.slice(0, count).filter(({ route }) => route === oldest.route);
-  if (take !== 'one') return ofRoute;
+  if (take !== 'one') return withinTurn(ofRoute, queueing);
   // A queue that is too full gives its oldest messages to the next turn as a summary.
-  return ofRoute.slice(0, 1 + summarizedOf(waiting, queueing));
+  return withinTurn(ofRoute.slice(0, 1 + summarizedOf(waiting, queueing)), queueing);
+}
+
+/** The first of these, as many as a turn takes at most: the rest is the next turn's, and the oldest alone always fits. */
+function withinTurn(items: InboxItem[], { maxTurnMessages, maxTurnBytes }: InboxItem['queueing']): InboxItem[] {
+  let bytes = 0;
+  let count = 0;
+  for (const item of items) {
+    bytes += item.bytes;
+    if (count > 0 && (count === maxTurnMessages || bytes > maxTurnBytes)) return items.slice(0, count);
+    count++;
+  }
+  return items;
 }
 
 /**
@@ -29,9 +41,8 @@ export function takeParallel(waiting: readonly InboxItem[], room: number): Inbox
   const [oldest] = waiting;
   if (oldest === undefined) return [];
   const tooMany = summarizedOf(waiting.slice(room), oldest.queueing);
-  return upToTask(waiting)
-    .filter(({ route }) => route === oldest.route)
-    .slice(0, 1 + tooMany);
+  const ofRoute = upToTask(waiting).filter(({ route }) => route === oldest.route);
+  return withinTurn(ofRoute.slice(0, 1 + tooMany), oldest.queueing);
 }
 
 /**

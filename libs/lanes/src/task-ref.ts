@@ -5,6 +5,8 @@ export interface TaskRef {
   readonly key: string;
   readonly ttlMs?: number;
   readonly stale?: StalePolicy;
+  /** How many attempts its turn has until the task is failed and asks for an approval - default 1. */
+  readonly maxAttempts?: number;
 }
 
 type Json = Exclude<Reply['data'], undefined>;

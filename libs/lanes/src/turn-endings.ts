@@ -5,7 +5,8 @@ import type { LaneWriter, WriteResult } from './lane-writer.js';
 import { heldWithinRecord } from './record-bounds.js';
 import type { TurnTimes } from './record-draft.js';
 import type { RunningTurnsOptions } from './running-turns.js';
-import { dead, settle, type Again, type Ending, type Settlement } from './settlement.js';
+import { dead, settle, type Again, type Ending, type Settlement, type Split } from './settlement.js';
+import { splitInHalf } from './split-batch.js';
 import type { AttemptEnd } from './task-ports.js';
 import type { ExecutedTurn } from './turn-execution.js';
 
@@ -28,7 +29,18 @@ export class TurnEndings {
     return this.end(run, batch, dead({ name: 'worker_crashed', message }), { startedAt: at, endedAt: at }, end);
   }
 
-  again(run: LaneRun, batch: Batch, settlement: Again, { isLeaked }: AttemptEnd): Promise<WriteResult> {
+  write(run: LaneRun, batch: Batch, settlement: Settlement, executed: ExecutedTurn): Promise<WriteResult> {
+    switch (settlement.kind) {
+      case 'end':
+        return this.end(run, batch, settlement, executed.times, executed);
+      case 'again':
+        return this.again(run, batch, settlement, executed);
+      case 'split':
+        return this.split(run, batch, settlement, executed);
+    }
+  }
+
+  private again(run: LaneRun, batch: Batch, settlement: Again, { isLeaked }: AttemptEnd): Promise<WriteResult> {
     const { log, turns, clock } = this.options;
     const { attempt, failures, notBefore, laterSince, error } = settlement;
     const waitMs = Math.max(0, notBefore - clock.now());
@@ -45,6 +57,19 @@ export class TurnEndings {
       );
     const held = tasks.length === 0 ? {} : { tasks };
     return this.writer.again(run, { ...former, attempt, failures, notBefore, waitMs, ...later, ...held });
+  }
+
+  /** For its tasks the run is at its end: its parts are other runs. */
+  private async split(run: LaneRun, batch: Batch, { error }: Split, { isLeaked }: AttemptEnd): Promise<WriteResult> {
+    const { log, turns } = this.options;
+    const { lane } = run;
+    log.warn(
+      { runId: batch.runId, messages: batch.items.length, error: error.name },
+      'an agent refuses a batch: it runs again in parts',
+    );
+    return this.writer.split(run, splitInHalf(lane.key, batch), { runId: batch.runId, error: error.name }, () =>
+      turns.tasks?.ending(lane.key, batch, dead(error), { isLeaked }),
+    );
   }
 
   end(run: LaneRun, batch: Batch, ending: Ending, times: TurnTimes, { isLeaked }: AttemptEnd): Promise<WriteResult> {

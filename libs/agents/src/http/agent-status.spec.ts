@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LanekeeperError, RetryLaterError, TerminalError } from '#contracts';
+import { BatchRefusedError, LanekeeperError, RetryLaterError, TerminalError } from '#contracts';
 import { errorOfStatus } from './agent-status.js';
 
 const NOW = Date.UTC(2026, 0, 5, 12, 0, 0);
@@ -34,6 +34,14 @@ describe('errorOfStatus', () => {
     const error = errorOfStatus({ status, retryAfter: '5' }, NOW);
     expect(error).toBeInstanceOf(TerminalError);
     expect(error).toMatchObject({ code: 'agent_refused', message: expect.stringContaining(`${status}`) });
+  });
+
+  it.each([400, 413, 422])('%i may be for one message of several: they are split', (status) => {
+    expect(errorOfStatus({ status }, NOW)).toBeInstanceOf(BatchRefusedError);
+  });
+
+  it.each([401, 403, 404, 409, 499])('%i is for every message of a turn', (status) => {
+    expect(errorOfStatus({ status }, NOW)).not.toBeInstanceOf(BatchRefusedError);
   });
 
   it.each([500, 501, 502, 504, 599, 600, 999])('%i is tried again with backoff', (status) => {

@@ -1,8 +1,11 @@
-import { LanekeeperError, RetryLaterError, TerminalError } from '#contracts';
+import { BatchRefusedError, LanekeeperError, RetryLaterError, TerminalError } from '#contracts';
 import { readRetryAfter } from './retry-after.js';
 
 /** How long an agent that is overloaded and does not say for how long is left alone. */
 const DEFAULT_LATER_MS = 5_000;
+
+/** What it says of a request with several messages may be true for one of them alone. */
+const OF_THE_BATCH: ReadonlySet<number> = new Set([400, 413, 422]);
 
 export interface AnswerHead {
   readonly status: number;
@@ -15,6 +18,7 @@ export interface AnswerHead {
  *
  *   429, 503     later, after `Retry-After`; costs no attempt
  *   3xx          terminal: a POST with a body is not carried to an address that nobody configured
+ *   400 413 422  terminal for a message alone; of several one may be why, or their size: they are split
  *   other 4xx    terminal: the same request would be refused again
  *   5xx          again, with backoff
  */
@@ -30,6 +34,9 @@ export function errorOfStatus({ status, location, retryAfter }: AnswerHead, now:
       `the agent answered ${status}${target}: redirects are not followed; set the agent's url to the final address`,
       { code: 'agent_redirect' },
     );
+  }
+  if (OF_THE_BATCH.has(status)) {
+    return new BatchRefusedError(`the agent answered ${status}: it will not take this turn`, { code: 'agent_refused' });
   }
   if (status >= 400 && status < 500) {
     return new TerminalError(`the agent answered ${status}: it will not take this turn`, { code: 'agent_refused' });

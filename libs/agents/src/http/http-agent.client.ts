@@ -142,9 +142,7 @@ function unreachable(cause: unknown): LanekeeperError {
   return new LanekeeperError(
     'agent_unreachable',
     `the agent did not answer (${why}): is it up, and is its url right?`,
-    {
-      cause,
-    },
+    { cause, finding: { isUnclear: true } },
   );
 }
 
