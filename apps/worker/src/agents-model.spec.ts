@@ -28,7 +28,6 @@ const POLICY: TurnPolicy = {
   retryLaterMaxMs: 5_000,
   laneBuffer: 2,
 };
-const QUEUEING = { ...QUEUE_DEFAULTS, maxQueueSize: Number.POSITIVE_INFINITY };
 
 const atMs = fc.integer({ min: 0, max: FAULTS_UNTIL_MS });
 const agents = fc.subarray(AGENTS);
@@ -55,6 +54,14 @@ const scenario = fc.record({
       agents,
     }),
     { maxLength: 8 },
+  ),
+  /** Of all agents; none that gives up a message. */
+  strategy: fc.constantFrom(
+    'queue' as const,
+    'queue' as const,
+    'fifo' as const,
+    'collect' as const,
+    'concurrent' as const,
   ),
   /** Where the agents are in the end. */
   last: fc.constantFrom('together', 'apart'),
@@ -180,7 +187,11 @@ class World implements WorkerWorld {
     return {
       knows: has,
       policyOf: (key) => (expect(key), POLICY),
-      queueingOf: (key) => (expect(key), QUEUEING),
+      queueingOf: (key) => {
+        expect(key);
+        const { strategy } = this.plan;
+        return { ...QUEUE_DEFAULTS, maxQueueSize: Number.POSITIVE_INFINITY, strategy };
+      },
       runsOutside: (key) => (expect(key), false),
       run: (work) => this.runTurn(worker, work),
     };
@@ -222,7 +233,8 @@ class World implements WorkerWorld {
       this.violations.push(`${name} begins at ${worker.incarnation}, not ${owner} (L4)`);
     const other = this.running.get(key.sessionToken);
     const stands = other !== undefined && this.broker.member(other.id)?.value.incarnation === other.incarnation;
-    if (stands && !other.host.isDead && other.host.isConnected)
+    const isBeside = batch.isParallel && other === worker;
+    if (stands && !isBeside && !other.host.isDead && other.host.isConnected)
       this.violations.push(`${name} begins while another runs at ${other.incarnation} (L1)`);
   }
 
@@ -234,7 +246,7 @@ class World implements WorkerWorld {
       if (decision !== 'handled' && decision !== 'cancelled') this.violations.push(`message ${seq} is ${decision}`);
       else this.seen[decision]++;
     }
-    if (record.kind !== 'turn' || record.status === 'cancelled') return;
+    if (record.kind !== 'turn' || record.status === 'cancelled' || this.plan.strategy === 'concurrent') return;
     for (const { seq } of record.messages) {
       const lane = `${session} ${this.broker.inbox[seq - 1]?.route}`;
       const last = this.lastHandled.get(lane) ?? 0;
