@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { QUEUE_DEFAULTS, type SessionRecord, type SessionTokens } from '#contracts';
 import { isDecided, type TurnOutcome, type TurnPolicy, type TurnRunner, type TurnWork } from '#lanes';
+import type { Lease } from '#shards';
 import { ModelBroker } from './ownership-broker.fixture.js';
 import { ModelClock } from './ownership-clock.fixture.js';
 import { ModelWorker, SHARDS, type WorkerWorld } from './ownership-worker.fixture.js';
@@ -96,6 +97,7 @@ class World implements WorkerWorld {
   private readonly batches = new Map<string, string>();
   private readonly starts = new Map<string, number>();
   private readonly lastHandled = new Map<string, number>();
+  private readonly released = new Map<number, { readonly at: number; readonly writeId: string }[]>();
   private readonly running = new Map<string, ModelWorker>();
   private readonly counters = { delay: 0, lag: 0, length: 0, fail: 0, names: 0 };
 
@@ -104,9 +106,7 @@ class World implements WorkerWorld {
       () => this.clock.now(),
       (session, record) => this.check(session, record),
     );
-    this.broker.leaseHints.add((_shard, lease) => {
-      if (lease.owner === null && (lease.needs ?? []).length > 0) this.seen.moved++;
-    });
+    this.broker.leaseHints.add((shard, lease) => this.heard(shard, lease));
     for (const arrival of plan.arrivals) {
       const { session, route } = arrival;
       this.clock.after(arrival.atMs, () => {
@@ -146,6 +146,18 @@ class World implements WorkerWorld {
     if (mayCut || this.plan.events.some(({ kind }) => kills.includes(kind))) return;
     for (const [run, count] of this.starts) if (count > 1) this.violations.push(`${run} ran ${count} times (L8)`);
     if (this.seen.rerun > 0) this.violations.push('a turn ran again though no worker was gone (L8)');
+  }
+
+  /** When nobody comes or goes any more, a shard moves for its needs alone, and not again and again. */
+  private heard(shard: number, { owner, needs = [], writeId }: Lease): void {
+    if (owner !== null || this.released.get(shard)?.at(-1)?.writeId === writeId) return;
+    if (needs.length > 0) this.seen.moved++;
+    const at = this.clock.now();
+    if (at < FAULTS_UNTIL_MS + 12_000) return;
+    const times = [...(this.released.get(shard) ?? []), { at, writeId }];
+    this.released.set(shard, times);
+    const before = times.at(-3)?.at ?? Number.NEGATIVE_INFINITY;
+    if (at - before < 10_000) this.violations.push(`shard ${shard} is given away three times from ${before} to ${at}`);
   }
 
   private get isAllDecided(): boolean {
