@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
+import { packageRoot } from '#config';
 import { expectNothingLeft, tempDir, until } from '#testing';
 import { ApiClient, requestJson } from '../support/api-client.js';
 import { startCluster } from '../support/cluster.js';
@@ -10,6 +13,14 @@ import { answerJson, answerStatus, startAgent, type AgentCall } from '../support
 afterEach(expectNothingLeft);
 
 const idsOf = ({ messages }: AgentCall): string[] => messages.map(({ id }) => id);
+
+/** What an operator sees on the command line. */
+async function listWorkers(url: string): Promise<string> {
+  const root = packageRoot();
+  const env = { PATH: process.env['PATH'], LANEKEEPER_URL: url };
+  const program = [join(root, 'dist/apps/cli/src/main.js'), 'workers'];
+  return (await promisify(execFile)(join(root, 'node_modules/.bin/node'), program, { env })).stdout;
+}
 
 /** `up` with an agent `support`, which fails until it is willing; its settings may be written anew, with a typo or without. */
 async function startSupport(inbox: object = {}) {
@@ -72,6 +83,7 @@ it('L1 L2 L3 L7 a restart with a typo in the name of an agent ends none of its m
     const [worker] = (await api.get('/v1/workers')).body.workers;
     return worker.waitingForAgents?.support === 1;
   });
+  expect(await listWorkers(api.url)).toContain('1 sessions wait for agent support');
   expect((await api.turns('s')).filter(({ messages }) => messages.length > 0)).toEqual([]);
   // Nothing is taken that could not run, and a session of which nothing is there is none.
   expect((await api.send('s', { id: 'm4', text: 'four' })).status).toBe(404);

@@ -28,7 +28,8 @@ export class SessionsController {
     status: 200,
     description:
       '{state, depth, oldestMs, running?, retry?, concurrent?: [{runId, attempt, seqs, startedAt?, notBefore?}], lastTurn?, ' +
-      'worker?, tasks, locks}. concurrent: turns beside each other; those with notBefore come again then (ms since the epoch)',
+      'worker?, tasks, locks}. state: idle, queued, running, held, retrying, or waiting-for-agent: the worker that has it lacks ' +
+      'its agent. concurrent: turns beside each other; those with notBefore come again then (ms since the epoch)',
   })
   async session(@Param('agent') agent: string, @Param('session') session: string): Promise<object> {
     return this.intake.session(readSessionPath(agent, session));

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { QUEUE_DEFAULTS, type SessionRecord, type SessionTokens } from '#contracts';
 import { isDecided, type TurnOutcome, type TurnPolicy, type TurnRunner, type TurnWork } from '#lanes';
+import type { Lease } from '#shards';
 import { ModelBroker } from './ownership-broker.fixture.js';
 import { ModelClock } from './ownership-clock.fixture.js';
 import { ModelWorker, SHARDS, type WorkerWorld } from './ownership-worker.fixture.js';
@@ -28,7 +29,6 @@ const POLICY: TurnPolicy = {
   retryLaterMaxMs: 5_000,
   laneBuffer: 2,
 };
-const QUEUEING = { ...QUEUE_DEFAULTS, maxQueueSize: Number.POSITIVE_INFINITY };
 
 const atMs = fc.integer({ min: 0, max: FAULTS_UNTIL_MS });
 const agents = fc.subarray(AGENTS);
@@ -55,6 +55,14 @@ const scenario = fc.record({
       agents,
     }),
     { maxLength: 8 },
+  ),
+  /** Of all agents; none that gives up a message. */
+  strategy: fc.constantFrom(
+    'queue' as const,
+    'queue' as const,
+    'fifo' as const,
+    'collect' as const,
+    'concurrent' as const,
   ),
   /** Where the agents are in the end. */
   last: fc.constantFrom('together', 'apart'),
@@ -89,6 +97,7 @@ class World implements WorkerWorld {
   private readonly batches = new Map<string, string>();
   private readonly starts = new Map<string, number>();
   private readonly lastHandled = new Map<string, number>();
+  private readonly released = new Map<number, { readonly at: number; readonly writeId: string }[]>();
   private readonly running = new Map<string, ModelWorker>();
   private readonly counters = { delay: 0, lag: 0, length: 0, fail: 0, names: 0 };
 
@@ -97,9 +106,7 @@ class World implements WorkerWorld {
       () => this.clock.now(),
       (session, record) => this.check(session, record),
     );
-    this.broker.leaseHints.add((_shard, lease) => {
-      if (lease.owner === null && (lease.needs ?? []).length > 0) this.seen.moved++;
-    });
+    this.broker.leaseHints.add((shard, lease) => this.heard(shard, lease));
     for (const arrival of plan.arrivals) {
       const { session, route } = arrival;
       this.clock.after(arrival.atMs, () => {
@@ -141,6 +148,18 @@ class World implements WorkerWorld {
     if (this.seen.rerun > 0) this.violations.push('a turn ran again though no worker was gone (L8)');
   }
 
+  /** When nobody comes or goes any more, a shard moves for its needs alone, and not again and again. */
+  private heard(shard: number, { owner, needs = [], writeId }: Lease): void {
+    if (owner !== null || this.released.get(shard)?.at(-1)?.writeId === writeId) return;
+    if (needs.length > 0) this.seen.moved++;
+    const at = this.clock.now();
+    if (at < FAULTS_UNTIL_MS + 12_000) return;
+    const times = [...(this.released.get(shard) ?? []), { at, writeId }];
+    this.released.set(shard, times);
+    const before = times.at(-3)?.at ?? Number.NEGATIVE_INFINITY;
+    if (at - before < 10_000) this.violations.push(`shard ${shard} is given away three times from ${before} to ${at}`);
+  }
+
   private get isAllDecided(): boolean {
     return this.decided.size === this.plan.arrivals.length;
   }
@@ -180,7 +199,11 @@ class World implements WorkerWorld {
     return {
       knows: has,
       policyOf: (key) => (expect(key), POLICY),
-      queueingOf: (key) => (expect(key), QUEUEING),
+      queueingOf: (key) => {
+        expect(key);
+        const { strategy } = this.plan;
+        return { ...QUEUE_DEFAULTS, maxQueueSize: Number.POSITIVE_INFINITY, strategy };
+      },
       runsOutside: (key) => (expect(key), false),
       run: (work) => this.runTurn(worker, work),
     };
@@ -222,7 +245,8 @@ class World implements WorkerWorld {
       this.violations.push(`${name} begins at ${worker.incarnation}, not ${owner} (L4)`);
     const other = this.running.get(key.sessionToken);
     const stands = other !== undefined && this.broker.member(other.id)?.value.incarnation === other.incarnation;
-    if (stands && !other.host.isDead && other.host.isConnected)
+    const isBeside = batch.isParallel && other === worker;
+    if (stands && !isBeside && !other.host.isDead && other.host.isConnected)
       this.violations.push(`${name} begins while another runs at ${other.incarnation} (L1)`);
   }
 
@@ -234,7 +258,7 @@ class World implements WorkerWorld {
       if (decision !== 'handled' && decision !== 'cancelled') this.violations.push(`message ${seq} is ${decision}`);
       else this.seen[decision]++;
     }
-    if (record.kind !== 'turn' || record.status === 'cancelled') return;
+    if (record.kind !== 'turn' || record.status === 'cancelled' || this.plan.strategy === 'concurrent') return;
     for (const { seq } of record.messages) {
       const lane = `${session} ${this.broker.inbox[seq - 1]?.route}`;
       const last = this.lastHandled.get(lane) ?? 0;

@@ -101,9 +101,13 @@ export class ReadingRoom {
 
   /** Those that wait for an agent this process lacks keep nobody waiting, as long as there are not too many of them too. */
   private get openLanes(): number {
+    let lanes = 0;
     let waiting = 0;
-    for (const { waitingForAgent } of this.shards.values()) waiting += waitingForAgent.size;
-    return this.lanes - this.idle.count - Math.min(waiting, this.limits.openLanes);
+    for (const { size, waitingForAgent } of this.shards.values()) {
+      lanes += size;
+      waiting += waitingForAgent.size;
+    }
+    return lanes - this.idle.count - Math.min(waiting, this.limits.openLanes);
   }
 
   private get share(): number {
