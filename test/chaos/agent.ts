@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { createHmac, hash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -18,8 +18,10 @@ import { isConcurrent } from './sessions.js';
  */
 export interface ChaosAgent extends AsyncDisposable {
   readonly calls: readonly Call[];
-  /** Each process calls an address of its own, so that it is known who called. */
-  urlFor(life: string): string;
+  /** Where it is called: one address for the whole installation. */
+  readonly url: string;
+  /** What a process has in its environment, so that it is known who called: a secret that signs its calls, and for calls of its own an address. */
+  envFor(life: string): NodeJS.ProcessEnv;
 }
 
 /** An idle connection of a process that is stopped stays usable: else its next call would fail through our fault. */
@@ -45,10 +47,11 @@ interface OpenCall extends Omit<Call, 'endedAt' | 'isHungUp' | 'isFailure'> {
 export async function startChaosAgent(address = '127.0.0.1'): Promise<ChaosAgent> {
   const calls: OpenCall[] = [];
   const callsOfRun = new Map<string, number>();
+  const callers = new Callers();
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
     readBody(request, (body) => {
       const question = JSON.parse(body) as Question;
-      const call = record(question, body, decodeURIComponent((request.url ?? '').slice(1)), calls.length + 1);
+      const call = record(question, body, callers.lifeOf(request, body), calls.length + 1);
       calls.push(call);
       response.on('close', () => {
         if (call.endedAt !== Number.POSITIVE_INFINITY) return;
@@ -66,13 +69,37 @@ export async function startChaosAgent(address = '127.0.0.1'): Promise<ChaosAgent
   const { port } = server.address() as AddressInfo;
   return {
     calls,
-    urlFor: (life) => `http://${address}:${port}/${encodeURIComponent(life)}`,
+    url: `http://${address}:${port}/`,
+    envFor: (life) => ({
+      LANEKEEPER_AGENT_SECRET: callers.secretFor(life),
+      CHAOS_AGENT_URL: `http://${address}:${port}/${encodeURIComponent(life)}`,
+    }),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();
       await once(server, 'close');
     },
   };
+}
+
+/** All processes of an installation call one address; the secrets of their own, which no bucket holds, tell them apart. */
+class Callers {
+  private readonly secrets = new Map<string, string>();
+
+  secretFor(life: string): string {
+    const secret = `the secret of ${life}`;
+    this.secrets.set(life, secret);
+    return secret;
+  }
+
+  lifeOf({ url = '/', headers }: IncomingMessage, body: string): string {
+    if (url !== '/') return decodeURIComponent(url.slice(1));
+    const signature = headers['x-lanekeeper-signature'];
+    for (const [life, secret] of this.secrets) {
+      if (signature === `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`) return life;
+    }
+    throw new Error('a call of no process that was started');
+  }
 }
 
 function readBody(request: IncomingMessage, then: (body: string) => void): void {

@@ -23,7 +23,7 @@ Injectable()(Hands);
 
 async function callAgent({ runId, attempt, session, messages }, { key, token, signal }) {
   const task = token === undefined ? {} : { task: { key, token } };
-  const response = await fetch(process.env.LANEKEEPER_AGENT_URL, {
+  const response = await fetch(process.env.CHAOS_AGENT_URL, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ runId, attempt, session, messages, state: null, ...task }),

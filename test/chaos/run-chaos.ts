@@ -76,7 +76,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const diskMegabytes = has.disks ? DISK_MB + Math.ceil(minutes * DISK_MB_PER_MINUTE) : 0;
   await using brokers = await startBrokers({ nodes, workers: WORKERS, networks: has.networks, diskMegabytes });
   await using agent = await startChaosAgent(brokers.networks?.ownAddress);
-  await using crew = await Crew.start({ brokers, times, ...seats, agentUrl: agent.urlFor, dice: nodeDice, clockDice });
+  await using crew = await Crew.start({ brokers, times, ...seats, agent, dice: nodeDice, clockDice });
   const urls = brokers.nodes.map(({ url }) => url);
   await using memberships = await watchMemberships(names, urls);
   await using workers = watchWorkers(() => crew.urls);

@@ -10,6 +10,7 @@ import {
   type ProcessEnd,
   type ServiceProcess,
 } from '#testing';
+import type { ChaosAgent } from './agent.js';
 import { networkName, type Brokers } from './brokers.js';
 import type { Dice } from './dice.js';
 import type { Span } from './history.js';
@@ -80,7 +81,7 @@ export interface CrewOptions {
   readonly workers: number;
   readonly ingresses: number;
   readonly guards: number;
-  readonly agentUrl: (life: string) => string;
+  readonly agent: Pick<ChaosAgent, 'url' | 'envFor'>;
   /** Picks the node that a process is told of. */
   readonly dice: Dice;
   /** How far the clocks of the hosts are beside each other. */
@@ -106,7 +107,11 @@ export class Crew implements AsyncDisposable {
     const dir = await tempDir('chaos');
     const crew = new Crew(options, dir);
     try {
-      const settings = { ...SETTINGS, ...options.times.settings, nats: { replicas: options.brokers.nodes.length } };
+      const { agents } = SETTINGS;
+      const settings = {
+        ...{ ...SETTINGS, ...options.times.settings, nats: { replicas: options.brokers.nodes.length } },
+        agents: { ...agents, main: { ...agents.main, url: options.agent.url } },
+      };
       await writeFile(join(dir.path, 'lanekeeper.json'), JSON.stringify(settings));
       await crew.seat('worker', crew.workers, options.workers);
       await crew.seat('ingress', crew.ingresses, options.ingresses);
@@ -141,7 +146,7 @@ export class Crew implements AsyncDisposable {
   }
 
   async start({ role, target, link, clock }: Seat, id: string, name: string): Promise<Life> {
-    const { brokers, agentUrl, dice } = this.options;
+    const { brokers, agent, dice } = this.options;
     // The others listen where only this machine reaches them, so they stay in its network.
     const network = role === 'worker' ? brokers.networks?.of(networkName(role, target)) : undefined;
     const startedAt = Date.now();
@@ -154,7 +159,7 @@ export class Crew implements AsyncDisposable {
         LANEKEEPER_HTTP_PORT: '0',
         LANEKEEPER_CONFIG: join(this.dir.path, 'lanekeeper.json'),
         ...clock.env,
-        ...(role === 'worker' ? { LANEKEEPER_WORKER_ID: id, LANEKEEPER_AGENT_URL: agentUrl(name) } : {}),
+        ...(role === 'worker' ? { LANEKEEPER_WORKER_ID: id, ...agent.envFor(name) } : {}),
       },
     });
     const life: Life = {

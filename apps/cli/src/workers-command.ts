@@ -39,9 +39,9 @@ export function addWorkersCommand(program: Command, api: () => ApiClient, print:
       const answer = (await api().call('GET', '/v1/workers')) as WorkersAnswer;
       if (json === true) return print(JSON.stringify(answer, null, 2));
       print(answer.workers.length === 0 ? 'no workers' : tableOf(answer.workers));
-      print(summary(answer.shards));
       for (const line of waitingForAgents(answer.workers)) print(line);
       if (answer.settings !== undefined) print(settingsLine(answer.workers, answer.settings));
+      print(summary(answer.shards));
     });
 }
 
@@ -82,6 +82,12 @@ function waitingForAgents(workers: readonly WorkerSummary[]): string[] {
   );
 }
 
+function summary({ total, owned, unowned, held }: WorkersAnswer['shards']): string {
+  const waiting = unowned === 0 ? '' : `, ${unowned} by nobody: their sessions wait`;
+  const elsewhere = held === 0 ? '' : `; ${held} sessions still run where they began`;
+  return `${owned} of ${total} shards are owned${waiting}${elsewhere}`;
+}
+
 /** Who started before the last change acts on what stood there then. */
 function settingsLine(
   workers: readonly WorkerSummary[],
@@ -91,10 +97,4 @@ function settingsLine(
   if (ingress !== current) behind.push('this ingress');
   const which = behind.length === 0 ? '' : `; a restart brings it to ${behind.map(printable).join(', ')}`;
   return `version ${current} of the settings is the current one${which}`;
-}
-
-function summary({ total, owned, unowned, held }: WorkersAnswer['shards']): string {
-  const waiting = unowned === 0 ? '' : `, ${unowned} by nobody: their sessions wait`;
-  const elsewhere = held === 0 ? '' : `; ${held} sessions still run where they began`;
-  return `${owned} of ${total} shards are owned${waiting}${elsewhere}`;
 }

@@ -1,12 +1,12 @@
 export { readConnection, removeConnection, writeConnection, type Connection } from './connection-file.js';
-export { installedSettings, type InstalledSettings } from './installed-settings.js';
 export { loadSettings, type LoadSettingsOptions } from './load-settings.js';
 export { natsConnectOptions, redactUrl, type NatsConnectOptions } from './nats-url.js';
 export { packageRoot, packageVersion } from './package-root.js';
-export { saysSomething } from './stored-secrets.js';
 export { serviceUrl } from './service-url.js';
-export { settingDifferences, type SettingDifference } from './settings-differences.js';
-export { documentOf, makeDocument, readDocument, writeDocument, type SettingsDocument } from './settings-document.js';
 export { SettingsError } from './settings-error.js';
 export type { AgentSettings } from './agent-settings.js';
 export { hostWorkerId, type Settings, type SettingsInput } from './settings.js';
+export { installedSettings, type InstalledSettings } from './installed-settings.js';
+export { saysSomething } from './stored-secrets.js';
+export { settingDifferences, type SettingDifference } from './settings-differences.js';
+export { documentOf, makeDocument, readDocument, writeDocument, type SettingsDocument } from './settings-document.js';

@@ -5,7 +5,7 @@ import { readSettingsFile } from './settings-file.js';
 import { checkLayer, dotted, mergeLayers, type SettingPath, type SettingsLayer } from './settings-layer.js';
 import { checkRules } from './settings-rules.js';
 import { resolveAgents } from './resolve-agents.js';
-import { sharedPart, type SharedSettings } from './shared-settings.js';
+import { sharedPart } from './shared-settings.js';
 import { settingsSchema, type CheckedSettings, type Settings, type SettingsInput } from './settings.js';
 
 export interface LoadSettingsOptions {
@@ -41,14 +41,14 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
     ...checkRules(settings).map(({ path, ...rest }) => ({ field: nameOfSource(layers, path), ...rest })),
   ];
   if (problems.length > 0) throw new SettingsError(problems);
-  return settle(settings, cwd, sharedPart(written));
+  return { ...settle(settings, cwd), shared: sharedPart(written) };
 }
 
 /** Only what services need is left: spellings that agents' settings already answer for would be a second truth. */
-function settle(settings: CheckedSettings, cwd: string, shared: SharedSettings): Settings {
+function settle(settings: CheckedSettings, cwd: string): Omit<Settings, 'shared'> {
   const { channels: _channels, concurrency: _concurrency, lockScope: _lockScope, ...others } = settings;
   const { onLockConflict: _onLockConflict, agent: _agent, sessions: _sessions, ...rest } = others;
-  return { ...rest, dataDir: resolve(cwd, settings.dataDir), agents: resolveAgents(settings), shared };
+  return { ...rest, dataDir: resolve(cwd, settings.dataDir), agents: resolveAgents(settings) };
 }
 
 /** Names a setting after the layer that decided it, so that people mend the right place. */
