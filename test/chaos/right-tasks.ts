@@ -6,7 +6,7 @@ import { OPERATOR } from './tasks.js';
 /**
  * The right history, and beside it sessions whose messages start tasks:
  *
- *   deploy    fails for good; the next trigger is refused; one is approved, and runs; the operator ends one that runs
+ *   deploy    fails in both of its attempts; the next trigger is refused; one is approved, and runs; the operator ends one that runs
  *   careful   its holder is stopped beyond its time; somebody approves, and the next attempt gets it
  *   build     its holder is stopped beyond its time, and it is healed
  *   report    two handlers want it, one of them gets it; another does without its own, in the middle of a fault
@@ -66,7 +66,7 @@ export function rightTaskHistory(): History {
     calls: [
       ...right.calls,
       call(20, 'task:20', [20], 2_500, 2_600, { isFailure: true, ...of(DEPLOY, 100) }),
-      call(21, 'task:20', [20], 2_700, 2_710, { attempt: 2, isFailure: true, ...of(DEPLOY, 100) }),
+      call(21, 'task:20', [20], 2_700, 2_710, { attempt: 2, isFailure: true, ...of(DEPLOY, 101) }),
       call(22, 'task:22', [22], 3_110, 3_200, of(DEPLOY, 103)),
       call(23, 'task:23', [23], 1_200, 8_950, { life: STOPPED, isHungUp: true, ...of(CAREFUL, 90) }),
       call(24, 'task:23', [23], 4_650, 4_700, { attempt: 2, ...of(CAREFUL, 120) }),
@@ -105,6 +105,7 @@ export function rightTaskHistory(): History {
       ...steps(
         ...[DEPLOY, 20],
         { what: 'acquired', at: 2_490, token: 100 },
+        { what: 'acquired', at: 2_690, token: 101 },
         { what: 'released', at: 2_790, status: 'failed' },
         { what: 'approved', at: 3_000, by: OPERATOR },
       ),

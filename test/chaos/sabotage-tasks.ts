@@ -75,9 +75,11 @@ export const TASK_SABOTAGES: readonly Sabotage[] = [
     tasks: [...right.tasks, { key: DEPLOY, what: 'acquired', at: 8_050, token: 107, runId: runOf('task:21', 21) }],
   }),
   sabotage('G1', 'two work under one token', {
-    calls: right.calls.map((call) =>
-      call.n === 20 ? { ...call, life: 'worker-0#1', endedAt: 2_705, isHungUp: false } : call,
-    ),
+    calls: right.calls.map((call) => {
+      if (call.n !== 20) return call;
+      const twice = { attempt: 2, startedAt: 2_695, endedAt: 2_705, task: { key: DEPLOY, token: 101 } };
+      return { ...call, ...twice, life: 'worker-0#1', isHungUp: false };
+    }),
   }),
   sabotage('G2', 'a task runs again that nobody approved', { ...nobodyAllows, approvals: right.approvals.slice(1) }),
   sabotage('G2', 'one approval lets two through', {
@@ -104,6 +106,7 @@ export const TASK_SABOTAGES: readonly Sabotage[] = [
     ...steps(DEPLOY, isOf('acquired', 22), (step) => [{ ...step, token: 99 }]),
     ...calls(22, { task: { key: DEPLOY, token: 99 } }),
   }),
+  sabotage('G4', 'an attempt has the token of the one before it', calls(21, { task: { key: DEPLOY, token: 100 } })),
   sabotage('G4', 'a call has the token of nobody', calls(22, { task: { key: DEPLOY, token: 104 } })),
   sabotage('G4', 'a call has the token of another run', calls(27, { task: { key: DEPLOY, token: 103 } })),
   sabotage('G4', 'a holder of the past is called though it could know', {

@@ -6,6 +6,7 @@ export interface LetterTask {
   readonly namespace?: string;
   readonly ttlMs: number;
   readonly stale: 'heal' | 'approve';
+  readonly maxAttempts: number;
 }
 
 /** Who approves and releases. */
@@ -21,13 +22,19 @@ export const MOST_TTL_MS = TTL_MS[1];
 export function drawTask(dice: Dice): LetterTask {
   const isShared = dice.chance(0.5);
   const name = dice.pick(isShared ? SHARED : OWN);
-  const own = { name, ttlMs: drawTtlMs(dice), stale: isCareful(name) ? 'approve' : 'heal' } as const;
+  const stale = isCareful(name) ? 'approve' : 'heal';
+  const own = { name, ttlMs: drawTtlMs(dice), stale, maxAttempts: attemptsOf(name) } as const;
   return isShared ? { ...own, namespace: NAMESPACE } : own;
 }
 
 /** Whether a holder of this task that is gone is as one that failed: it stands in the name, so all who want it say the same. */
 export function isCareful(key: string): boolean {
   return key.slice(key.lastIndexOf(':') + 1).startsWith('careful');
+}
+
+/** Half of them have one attempt, the others three; by the name, too. */
+function attemptsOf(name: string): number {
+  return name.endsWith('-0') || name.startsWith('careful-b') ? 1 : 3;
 }
 
 /** The task that a handler runs by `turn.tasks.run`. */
@@ -37,6 +44,7 @@ export interface HandlerTask {
   readonly ttlMs: number;
   readonly stale: 'heal' | 'approve';
   readonly whenUnavailable: 'closed' | 'open';
+  readonly maxAttempts: number;
 }
 
 const OF_HANDLERS = ['report-0', 'careful-report', 'open-report'];
@@ -45,7 +53,8 @@ const OF_HANDLERS = ['report-0', 'careful-report', 'open-report'];
 export function handlerTask(n: number, ttlMs: number): HandlerTask {
   const name = OF_HANDLERS[n % OF_HANDLERS.length] as string;
   const whenUnavailable = name.startsWith('open') ? 'open' : 'closed';
-  return { name, namespace: NAMESPACE, ttlMs, stale: isCareful(name) ? 'approve' : 'heal', whenUnavailable };
+  const stale = isCareful(name) ? 'approve' : 'heal';
+  return { name, namespace: NAMESPACE, ttlMs, stale, whenUnavailable, maxAttempts: attemptsOf(name) };
 }
 
 export function drawTtlMs(dice: Dice): number {

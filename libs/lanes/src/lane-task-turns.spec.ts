@@ -204,6 +204,17 @@ describe('what a run held is dropped', () => {
     expect(a.turns.heard).toEqual(['settled 1 discarded']);
   });
 
+  it('G2 at a stop, and not at all at another worker when its agent is outside: it may go on', async () => {
+    const a = setUpTasks({}, { worker: 'A/1' });
+    a.turns.isOutside = true;
+    await a.trigger(1);
+    await a.send(2);
+    await a.runner.work.handBackAll();
+    expect(next(a)).toMatchObject({ kind: 'turn', status: 'timed_out', run: null, error: { name: 'turn_cut' } });
+    expect(a.turns.heard).toEqual(['ending 1 timed_out dead', 'settled 1 ended']);
+    expect(a.records.buried).toMatchObject([{ letter: { seq: 1 } }]);
+  });
+
   it('when the handler ignored its abort', async () => {
     const a = setUpTasks();
     await a.send(1);

@@ -13,6 +13,7 @@ import type { LaneWriter, WriteResult } from './lane-writer.js';
 import { Quarantine } from './quarantine.js';
 import { RunTable } from './run-table.js';
 import { TurnEndings } from './turn-endings.js';
+import { whenWritten } from './when-written.js';
 import { TurnExecution, type ExecutedTurn } from './turn-execution.js';
 
 /**
@@ -202,11 +203,18 @@ export class RunningTurns {
 
   /**
    * Aborts what still runs. A note hands the batch back, so that its next attempt waits for nobody and counts no crash. What
-   * it held stays behind: the handler may still be at work.
+   * it held stays behind: the handler may still be at work. The task of a message for an outside agent has no next attempt
+   * then: nobody knows whether that one stops (G2).
    */
   async handBackAll(): Promise<void> {
     await Promise.all(
       this.turns.entries().map(async ([run, turn]) => {
+        const mayGoOnOutside = run.batch?.task !== undefined && this.options.turns.runsOutside(run.lane.key);
+        if (mayGoOnOutside && turn.execution !== undefined) {
+          turn.execution.cut();
+          while (this.turns.get(run) === turn) await this.anyEnd();
+          return;
+        }
         turn.abandon();
         // Those of one session go one after another.
         while (run.lane.writing !== undefined) await run.lane.writing.catch(() => {});
@@ -280,21 +288,12 @@ export class RunningTurns {
       this.options.log.warn({ runId: batch.runId, leaked: this.leakedTurns }, 'a handler ignores its abort');
     }
     // Another record of this lane may be on its way: its head is the one to go on from.
-    this.whenWritten(run, turn, () => this.close(run, turn, execution, batch, executed));
-  }
-
-  /** At once, or when no record of the lane is on its way: in the moment in which that is so, since others wait for it too. */
-  private whenWritten(run: LaneRun, turn: RunningTurn, then: () => void): void {
-    const { writing } = run.lane;
-    if (writing === undefined) return then();
-    const again = (): void => {
-      try {
-        this.whenWritten(run, turn, then);
-      } catch (error) {
-        this.failed(run, turn, error);
-      }
-    };
-    writing.then(again, again);
+    if (run.lane.writing === undefined) return this.close(run, turn, execution, batch, executed);
+    whenWritten(
+      run.lane,
+      () => this.close(run, turn, execution, batch, executed),
+      (error) => this.failed(run, turn, error),
+    );
   }
 
   private close(run: LaneRun, turn: RunningTurn, execution: TurnExecution, batch: Batch, executed: ExecutedTurn): void {

@@ -124,6 +124,17 @@ export class TurnExecution implements TurnWork {
     this.end(this.timedOut(), false);
   }
 
+  /** Ends it at once: what it does outside by then, and whether it still does, is not known. */
+  cut(): void {
+    if (this.isOver) return;
+    this.lateOutcome = {
+      kind: 'timed_out',
+      error: { name: 'turn_cut', message: 'its worker stopped before it ended' },
+    };
+    this.stop(new Error('this worker stops'));
+    queueMicrotask(() => this.end(this.lateOutcome ?? this.timedOut(), false));
+  }
+
   private stop(reason: Error): void {
     this.controller ??= new AbortController();
     this.controller.abort(reason);

@@ -5,8 +5,8 @@ import { isCareful } from '../tasks.js';
 type State = 'free' | 'running' | 'waiting' | 'approved' | 'healable';
 
 /**
- * G1 and G2 by the guard's own entries: what they say happened to a task may happen in this order, and in no other. And an
- * approval that somebody was told of is there.
+ * G1 and G2 by the guard's own entries: what they say happened to a task may happen in this order, and in no other. What runs
+ * may be acquired by its own run alone, for its next attempt. And an approval that somebody was told of is there.
  */
 export function checkTaskSteps({
   tasks,
@@ -17,14 +17,17 @@ export function checkTaskSteps({
   for (const [key, lines] of Map.groupBy(tasks, (line) => line.key)) {
     let state: State = 'free';
     let last: TaskLine | undefined;
+    let holder: string | undefined;
     for (const line of lines) {
-      const broken = brokenBy(line, state);
+      const isNextAttempt = line.what === 'acquired' && state === 'running' && line.runId === holder;
+      const broken = isNextAttempt ? undefined : brokenBy(line, state);
       const after = last === undefined ? 'nothing' : describe(last);
       if (broken !== undefined) found.push({ invariant: broken, says: `${key}: ${describe(line)} after ${after}` });
       if (line.what === 'acquired' && last !== undefined && line.at < last.at - 2 * guardClocksMs) {
         found.push({ invariant: 'G1', says: `${key}: ${describe(line)} before ${after} was over` });
       }
       state = stateAfter(line, key);
+      if (line.what === 'acquired') holder = line.runId;
       last = line;
     }
   }
