@@ -37,6 +37,7 @@ export {
   type MessageTask,
   type SendMessageBody,
 } from './message.js';
+export { CANCELLED_BETWEEN_ATTEMPTS, isIdFree } from './id-reuse.js';
 export { dedupId } from './message-id.js';
 export { DEFAULT_SHARDS, NAMESPACE_PATTERN, Names, type SessionTokens } from './names.js';
 export {
