@@ -54,6 +54,15 @@ export function readWait(wait: unknown): number | undefined {
   return waitMs;
 }
 
+/** Whether all replies of a turn are wanted, whichever of its messages they are told with. */
+export function readReplies(replies: unknown): boolean {
+  if (replies === undefined || replies === 'all') return replies !== undefined;
+  const found = typeof replies === 'string' && replies.length <= 20 ? JSON.stringify(replies) : describeValue(replies);
+  throw inputProblem(400, [
+    { field: 'replies', found, wanted: 'all', remedy: 'leave it out for what this message alone is told' },
+  ]);
+}
+
 /** A filter of a list; absent = all. */
 export function readOptionalAgent(agent: unknown): string | undefined {
   if (agent === undefined) return undefined;

@@ -4,6 +4,7 @@ import {
   parseRecord,
   unreadableId,
   type Names,
+  type RunInWork,
   type SessionRecord,
   type SessionTokens,
   type TurnRecord,
@@ -47,6 +48,12 @@ export class SessionHistory {
   async lastRecord(key: SessionTokens): Promise<StoredRecord | undefined> {
     const last = await this.lookup.last(this.names.turnsStream, this.names.turnsSubject(key));
     return last === undefined ? undefined : toRecord(last);
+  }
+
+  /** The run of an undecided message that has been made known: it failed or was cut, and comes again. */
+  async runInWork(key: SessionTokens, seq: number): Promise<RunInWork | undefined> {
+    const { run, runs = [] } = (await this.lastRecord(key))?.record ?? emptyHead();
+    return [...(run === null ? [] : [run]), ...runs].find(({ seqs }) => seqs.includes(seq));
   }
 
   /** The newest records, newest first. */

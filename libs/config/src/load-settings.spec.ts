@@ -67,7 +67,7 @@ describe('defaults', () => {
       inbox: { keepMs: 86_400_000 },
       drainMs: 30_000,
       dedup: { windowMs: 900_000 },
-      log: { level: 'info' },
+      log: { level: 'info', contents: false },
     });
   });
 

@@ -4,8 +4,15 @@ export { closestName } from './closest-name.js';
 export { makeDeadId, parseDeadId, parseDeadLetter, type DeadLetter } from './dead-letter.js';
 export { describeValue } from './describe-value.js';
 export { DECISIONS, OUTCOMES, type Decision, type Outcome } from './decisions.js';
-export { LanekeeperError, RetryLaterError, TerminalError, describeProblem, type InputProblem } from './errors.js';
-export { describeThrown } from './thrown.js';
+export {
+  LanekeeperError,
+  RetryLaterError,
+  TerminalError,
+  describeProblem,
+  type ErrorDetails,
+  type InputProblem,
+} from './errors.js';
+export { describeThrown, type DescribedError } from './thrown.js';
 export { highestOfHead } from './head-mark.js';
 export { HEADER } from './headers.js';
 export {

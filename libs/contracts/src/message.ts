@@ -86,6 +86,10 @@ const messageFields = {
   replyTo: z
     .url({ protocol: /^https?$/ })
     .max(2048)
+    .describe(
+      'For routing only: messages with different ones share no turn, and what their sender is told carries it. Nothing is ' +
+        'posted there; replies are fetched with ?wait= or GET …/messages/{id}',
+    )
     .optional(),
   sentAt: z.iso.datetime({ offset: true }).optional(),
 };

@@ -1,4 +1,11 @@
-import { makeRunId, type Decision, type HeldTask, type RunInWork, type SessionTokens } from '#contracts';
+import {
+  makeRunId,
+  type Decision,
+  type DescribedError,
+  type HeldTask,
+  type RunInWork,
+  type SessionTokens,
+} from '#contracts';
 import type { InboxItem } from './inbox-item.js';
 import { STRATEGY_TABLE } from './strategy-table.js';
 import { summarizedIn } from './take-batch.js';
@@ -25,6 +32,8 @@ export interface Batch {
   readonly summarized: number;
   /** The task that its message starts; such a message is alone in its batch. */
   readonly task?: TaskRef;
+  /** Why its last attempt failed, as the note before it says. */
+  readonly error?: DescribedError;
   /** What its former attempt held on to. Absent where whoever ran that may still be at work. */
   readonly tasks?: readonly HeldTask[];
 }
@@ -57,6 +66,7 @@ export function makeBatch(
     lowestSeq: Math.min(...items.map(({ seq }) => seq)),
     summarized: summarizedIn(items),
     ...(task === undefined ? {} : { task }),
+    ...(frozen?.error === undefined ? {} : { error: frozen.error }),
     ...(frozen?.tasks === undefined ? {} : { tasks: frozen.tasks }),
   };
 }
@@ -73,9 +83,10 @@ function laterSinceAt(laterSince: number, { notBefore }: RunInWork, wallNow: num
  * The run of a batch, as a record keeps it. Without what it holds: while it is in work, and when it is handed back, its
  * handler may still go on with that.
  */
-export function runOf({ runId, attempt, crashes, failures, laterSince, items }: Batch): RunInWork {
+export function runOf({ runId, attempt, crashes, failures, laterSince, error, items }: Batch): RunInWork {
   const later = laterSince === undefined ? {} : { laterSince };
-  return { runId, seqs: items.map(({ seq }) => seq), attempt, crashes, failures, ...later };
+  const last = error === undefined ? {} : { error };
+  return { runId, seqs: items.map(({ seq }) => seq), attempt, crashes, failures, ...later, ...last };
 }
 
 /** As `runOf`, when its attempt was cut. */
