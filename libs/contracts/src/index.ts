@@ -3,6 +3,8 @@ export { systemClock, type Clock } from './clock.js';
 export { closestName } from './closest-name.js';
 export { makeDeadId, parseDeadId, parseDeadLetter, type DeadLetter } from './dead-letter.js';
 export { describeValue } from './describe-value.js';
+export { nameKind, showValue } from './show-value.js';
+export { inOurWords } from './wanted.js';
 export { DECISIONS, OUTCOMES, type Decision, type Outcome } from './decisions.js';
 export {
   LanekeeperError,
