@@ -217,10 +217,10 @@ it('an operator sees what runs and waits, and a dead message keeps its payload a
 it('a queue can be cleared, and what is dropped is told to its sender (#27054, #16771)', async () => {
   const { api, send, hold, cancel, calls, comesTo } = sessionOf('cleared');
   await hold();
-  for (const id of NINE) await send(id);
   // Ten wait beside a turn; the oldest of one more is told that it had to go.
   const told = api.send('cleared', { id: 'm0', text: 'x' }, { wait: '20s' });
-  for (const id of ['m9', 'm10']) await send(id);
+  await until('it is stored', async () => (await api.message('cleared', 'm0')).status === 200);
+  for (const id of [...NINE.slice(1), 'm9', 'm10']) await send(id);
   expect((await told).body).toMatchObject({ decision: 'dropped', reason: 'queue-full', replies: [{}] });
   expect((await cancel('')).status).toBe(200);
   await comesTo('idle', 0);

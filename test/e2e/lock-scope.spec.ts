@@ -37,7 +37,8 @@ it('channel scope: of three threads at once none is lost, and each is answered i
       const id = `${thread}.${n}`;
       if (n > 1)
         await until(`${thread}.${n - 1} is stored`, () => api.message(session, `${thread}.${n - 1}`).then(isFound));
-      return { id, thread, answer: await api.sendByPlace({ id, channel, thread, text: `${n}` }, { wait: '30s' }) };
+      const wait = '30s&replies=all';
+      return { id, thread, answer: await api.sendByPlace({ id, channel, thread, text: `${n}` }, { wait }) };
     }),
   );
   await until('all of it is stored', async () => {

@@ -172,11 +172,12 @@ describe.concurrent('an idle session', () => {
     await send('b');
     expect(await decisions(2)).toEqual(['a superseded', 'b handled']);
     expect(calls().map(({ message }) => message.id)).toEqual(['b']);
-    // Its turn answers it too.
+    // Its turn answers it too, with the latest.
     expect((await superseded).body).toMatchObject({
       decision: 'superseded',
       status: 'succeeded',
-      replies: [{ text: 'to b' }],
+      answeredWith: 'b',
+      replies: [],
     });
   });
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import './check-node.js';
 import 'reflect-metadata';
 import { Command } from 'commander';
 import { serviceUrl } from '#config';
@@ -19,9 +20,9 @@ const program = new Command('lanekeeper')
   .showHelpAfterError();
 
 program
-  .command('up', { isDefault: true })
+  .command('up')
   .description(
-    'ingress, worker and guard in one process, with an embedded nats-server unless LANEKEEPER_NATS_URL is set',
+    'ingress, worker and guard in one process, with an embedded nats-server unless LANEKEEPER_NATS_URL is set; also what runs without a command',
   )
   .action(async () => {
     await runProcess('up', async (context) => (await import('./start-up.js')).startUp(context));
@@ -73,7 +74,9 @@ addRepairCommand(program, async () => (await import('./open-repair.client.js')).
 });
 
 try {
-  await program.parseAsync();
+  // No default command: an unknown word would be one argument too many for it, and not a command that there is not.
+  const args = process.argv.slice(2);
+  await program.parseAsync(args.length === 0 ? ['up'] : args, { from: 'user' });
 } catch (error) {
   process.stderr.write(`lanekeeper: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode ||= 1;

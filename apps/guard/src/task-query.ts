@@ -1,4 +1,4 @@
-import { TASK_STATES, describeValue, taskKeyProblem, type TaskState } from '#contracts';
+import { TASK_STATES, showValue, taskKeyProblem, type TaskState } from '#contracts';
 import { inputProblem, oneText } from '#http';
 
 /** Reads of the path and the query. Each throws a problem that names the field, or answers the clean value. */
@@ -14,7 +14,7 @@ export function readState(state: unknown): TaskState | undefined {
   const known = TASK_STATES.find((name) => name === state);
   if (known !== undefined) return known;
   const wanted = `one of ${TASK_STATES.join(', ')}`;
-  throw inputProblem(400, [{ field: 'state', found: describeValue(state), wanted }]);
+  throw inputProblem(400, [{ field: 'state', found: showValue(state), wanted }]);
 }
 
 export function readScope(scope: unknown): string | undefined {

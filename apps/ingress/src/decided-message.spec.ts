@@ -15,23 +15,32 @@ function stored(record: object): StoredRecord {
 }
 
 const turn = (messages: MessageDecision[], status: Outcome = 'succeeded', more: object = {}): StoredRecord =>
-  stored({ kind: 'turn', runId: 'run', status, sends, messages, ...more });
+  stored({ kind: 'turn', runId: 'run', attempt: 1, status, sends, messages, ...more });
 const note = (messages: MessageDecision[], told?: NoteReply[]): StoredRecord =>
   stored({ kind: 'note', messages, ...(told === undefined ? {} : { sends: told }) });
 const message = (seq: number, decision: Decision, reason?: string): MessageDecision => ({
   ...{ id: `m${seq}`, seq, decision },
   ...(reason === undefined ? {} : { reason }),
 });
-const answerOf = (record: StoredRecord, seq: number) => describeDecision(readDecision(record, { seq }));
+const answerOf = (record: StoredRecord, seq: number, isAllAsked = false) =>
+  describeDecision(readDecision(record, { seq }), isAllAsked);
 
 describe('a message that a turn took', () => {
   it.each<Decision>(['handled', 'steered', 'skipped', 'superseded'])(
-    'and that is %s is answered by the turn, and told apart by its decision',
+    'and that is %s is told with which message its turn answers, and what it says only when it asks',
     (decision) => {
       const record = turn([message(1, decision), message(2, 'handled')]);
-      expect(answerOf(record, 1)).toEqual({ decision, status: 'succeeded', runId: 'run', replies });
+      const told = { decision, status: 'succeeded', runId: 'run', answeredWith: 'm2' };
+      expect(answerOf(record, 1)).toEqual({ ...told, replies: [] });
+      expect(answerOf(record, 1, true)).toEqual({ ...told, replies });
+      expect(answerOf(record, 2)).toEqual({ decision: 'handled', status: 'succeeded', runId: 'run', replies });
     },
   );
+
+  it('is answered by itself when only what the turn did not take comes behind it', () => {
+    const record = turn([message(1, 'handled'), message(2, 'dropped')]);
+    expect(answerOf(record, 1)).toEqual({ decision: 'handled', status: 'succeeded', runId: 'run', replies });
+  });
 
   it('is told why the turn failed', () => {
     const error = { name: 'Error', message: 'no' };

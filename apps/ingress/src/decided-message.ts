@@ -8,7 +8,9 @@ export interface DecidedMessage {
   readonly reason?: string;
   /** The turn that it was part of. */
   readonly turn?: TurnRecord;
-  /** What its sender is told. */
+  /** The message of its turn that the turn's replies are for, when it is another one: the latest that the turn took. */
+  readonly answeredWith?: string;
+  /** What its sender is told; of a turn everything that it says, whichever of its messages that is for. */
   readonly replies: readonly { readonly text?: string; readonly data?: unknown }[];
 }
 
@@ -16,8 +18,9 @@ export interface DecidedMessage {
 const BESIDE_EVERY_TURN: ReadonlySet<Decision> = new Set(['dropped', 'expired', 'refused', 'rejected', 'duplicate']);
 
 /**
- * A turn answers all messages that it took: also one that it only had as `skipped`, or whose place a later one took, is
- * answered by the turn's replies, and nobody else will answer it. What a note sends is for single messages.
+ * A turn answers all messages that it took, also one that it only had as `skipped`, or whose place a later one took. It says
+ * its replies once, though, with the latest of them: two senders that both post what they are told would post it twice. What
+ * a note sends is for single messages.
  */
 export function readDecision({ record }: StoredRecord, wanted: { seq: number } | { id: string }): DecidedMessage {
   const message = record.messages.find(({ seq, id }) => ('seq' in wanted ? seq === wanted.seq : id === wanted.id));
@@ -31,7 +34,18 @@ export function readDecision({ record }: StoredRecord, wanted: { seq: number } |
   // A run that did not get its task was about this message alone, and says why.
   if (decision === 'refused' && record.status === 'rejected') return { ...told, replies: record.sends.map(toReply) };
   if (BESIDE_EVERY_TURN.has(decision)) return { ...told, replies: [] };
-  return { ...told, turn: record, replies: record.sends.map(toReply) };
+  const latest = record.messages.findLast((candidate) => !BESIDE_EVERY_TURN.has(candidate.decision));
+  const answeredWith = latest === undefined || latest.seq === seq ? {} : { answeredWith: latest.id };
+  return { ...told, turn: record, ...answeredWith, replies: record.sends.map(toReply) };
+}
+
+/** The replies as a sender is told them: once per turn, unless all that it says is asked for. */
+export function repliesFor(
+  { answeredWith, replies }: DecidedMessage,
+  isAllAsked: boolean,
+): Pick<DecidedMessage, 'answeredWith' | 'replies'> {
+  if (answeredWith === undefined) return { replies };
+  return { answeredWith, replies: isAllAsked ? replies : [] };
 }
 
 function toReply({ text, data }: { readonly text?: string | undefined; readonly data?: unknown }) {

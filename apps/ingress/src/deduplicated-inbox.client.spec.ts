@@ -10,7 +10,12 @@ const key = names.sessionTokens('main', 's');
 const message: InboxMessage = { v: 1, kind: 'message', id: 'm', text: 'x' };
 
 /** `answers`: what the broker says to publishes behind a dead sequence; 0 = the first. */
-function inboxOf(answers: Record<number, Published>, decisions: Record<number, string>, stored: object = message) {
+function inboxOf(
+  answers: Record<number, Published>,
+  decisions: Record<number, string>,
+  stored: object = message,
+  isFull = false,
+) {
   const asked: number[] = [];
   const publisher = {
     publish: (_key: unknown, _message: unknown, _trace: unknown, afterDeadSeq: number) => {
@@ -21,7 +26,9 @@ function inboxOf(answers: Record<number, Published>, decisions: Record<number, s
   const history = {
     decisionOf: (_key: unknown, { seq }: { seq: number }) =>
       Promise.resolve(
-        decisions[seq] === undefined ? undefined : { record: { messages: [{ seq, decision: decisions[seq] }] } },
+        decisions[seq] === undefined
+          ? undefined
+          : { record: { kind: 'note', messages: [{ id: 'm', seq, decision: decisions[seq] }] } },
       ),
   } as unknown as SessionHistory;
   const reader = {
@@ -30,6 +37,9 @@ function inboxOf(answers: Record<number, Published>, decisions: Record<number, s
   const remembered: number[] = [];
   const behindDead = {
     deadSeqOf: () => Math.max(0, ...remembered),
+    expectRoom: () => {
+      if (isFull) throw new Error('full');
+    },
     remember: (_key: unknown, _id: string, deadSeq: number) => Promise.resolve(void remembered.push(deadSeq)),
   };
   return { inbox: new DeduplicatedInbox(publisher, reader, history, names, behindDead), asked, remembered };
@@ -52,6 +62,22 @@ describe('a repetition', () => {
     expect(await inbox.store(key, message, undefined)).toEqual({ seq: 12, duplicate: false });
     expect(asked).toEqual([0, 5, 9]);
     expect(remembered).toEqual([9]);
+  });
+
+  it.each(['dropped', 'expired', 'cancelled', 'refused', 'rejected'])(
+    'of what was %s without a turn is stored behind it, and may have another body',
+    async (decision) => {
+      const answers = { 0: duplicateOf(5), 5: { seq: 9, duplicate: false, wasUnclear: false } };
+      const { inbox, asked, remembered } = inboxOf(answers, { 5: decision }, { ...message, text: 'y' });
+      expect(await inbox.store(key, message, undefined)).toEqual({ seq: 9, duplicate: false });
+      expect([asked, remembered]).toEqual([[0, 5], [5]]);
+    },
+  );
+
+  it('that is one too many to be remembered is not stored', async () => {
+    const { inbox, asked } = inboxOf({ 0: duplicateOf(5) }, { 5: 'dropped' }, message, true);
+    await expect(inbox.store(key, message, undefined)).rejects.toThrow('full');
+    expect(asked).toEqual([0]);
   });
 
   it('of what was stored behind a dead one is that one, also when the broker has forgotten the dead one', async () => {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { InboxEntry, Names, SessionTokens } from '#contracts';
+import { isIdFree, type InboxEntry, type Names, type SessionTokens } from '#contracts';
 import { brokerUnavailable, ProblemException } from '#http';
 import type { StreamLookup } from '#jetstream';
 import type { TraceContext } from '#telemetry';
@@ -9,7 +9,8 @@ import type { SessionHistory } from './session-history.client.js';
 
 /**
  * What a sender's repetition means. The broker alone decides what is a duplicate, so fifty at once are stored once; here
- * the duplicate is looked at: an id that ended dead is stored anew, the same id with another body is a mistake.
+ * the duplicate is looked at: an id that ended dead, or without any turn, is stored anew; the same id with another body is
+ * a mistake.
  */
 export class DeduplicatedInbox {
   constructor(
@@ -17,23 +18,24 @@ export class DeduplicatedInbox {
     private readonly lookup: StreamLookup,
     private readonly history: SessionHistory,
     private readonly names: Names,
-    private readonly behindDead: Pick<IdsBehindDead, 'deadSeqOf' | 'remember'>,
+    private readonly behindDead: Pick<IdsBehindDead, 'deadSeqOf' | 'expectRoom' | 'remember'>,
   ) {}
 
   async store(key: SessionTokens, entry: InboxEntry, trace: TraceContext | undefined): Promise<Stored> {
-    // An order never ends dead.
+    // An order never ends dead, nor without having been looked at.
     let afterDeadSeq = entry.kind === 'control' ? 0 : this.behindDead.deadSeqOf(key, entry.id);
     for (;;) {
       const { seq, duplicate, wasUnclear } = await this.publisher.publish(key, entry, trace, afterDeadSeq);
-      if (!duplicate || entry.kind === 'control' || !(await this.endedDead(key, seq))) {
+      if (!duplicate || entry.kind === 'control' || !(await this.isFreeAgain(key, seq))) {
         if (duplicate) await this.expectSameContent(seq, entry);
         if (afterDeadSeq > 0) await this.rememberBehind(key, entry.id, afterDeadSeq, duplicate);
         return { seq, duplicate };
       }
-      // Was our own first try stored and has ended dead since, or is this the sender's repetition of a dead one? Nobody can
-      // tell, and one of them must run again while the other must not. The sender's next try is clear.
+      // Was our own first try stored and has ended since, or is this the sender's repetition of one that had ended? Neither
+      // we nor the broker can tell, and one of them must run again while the other must not. The sender's next try is clear.
       if (wasUnclear) throw brokerUnavailable('The broker did not acknowledge it clearly', entry.id);
-      // Everybody who sends it again names the same dead one, so it is again stored once.
+      this.behindDead.expectRoom(key, entry.id);
+      // All who send it again name the same former one, so it is again stored once.
       afterDeadSeq = seq;
     }
   }
@@ -44,9 +46,10 @@ export class DeduplicatedInbox {
     await this.behindDead.remember(key, id, deadSeq);
   }
 
-  private async endedDead(key: SessionTokens, seq: number): Promise<boolean> {
+  private async isFreeAgain(key: SessionTokens, seq: number): Promise<boolean> {
     const decided = await this.history.decisionOf(key, { seq });
-    return decided?.record.messages.find((message) => message.seq === seq)?.decision === 'dead';
+    const message = decided?.record.messages.find((candidate) => candidate.seq === seq);
+    return decided !== undefined && message !== undefined && isIdFree(decided.record, message);
   }
 
   private async expectSameContent(seq: number, entry: InboxEntry): Promise<void> {

@@ -44,7 +44,7 @@ class Bucket {
   }
 }
 
-async function setUp(bucket = new Bucket()) {
+async function setUp(bucket = new Bucket(), maxIds?: number) {
   const clock = new ManualClock();
   const up = new Set<() => void>();
   const connection = {
@@ -55,7 +55,9 @@ async function setUp(bucket = new Bucket()) {
       return () => void up.delete(listener);
     },
   };
-  const ids = new IdsBehindDead({ connection, bucket, names, windowMs: WINDOW_MS, clock, log: silentLogger });
+  const log = silentLogger;
+  const bound = maxIds === undefined ? {} : { maxIds };
+  const ids = new IdsBehindDead({ connection, bucket, names, windowMs: WINDOW_MS, clock, log, ...bound });
   await ids.start();
   return { ids, bucket, clock, connection, comeBack: () => up.forEach((listener) => listener()), listening: up };
 }
@@ -128,4 +130,24 @@ it('is forgotten at the same time by one that reads it again in between: else th
   await settled();
   await clock.advance(2);
   expect(ids.deadSeqOf(key, 'm')).toBe(0);
+});
+
+it('there is no room for more ids than its bound: who sends one more is told to come later, and one that is known goes on', async () => {
+  const { ids, clock } = await setUp(new Bucket(), 2);
+  await ids.remember(key, 'a', 1);
+  await clock.advance(10);
+  await ids.remember(key, 'b', 2);
+  ids.expectRoom(key, 'a');
+  expect(() => ids.expectRoom(key, 'c')).toThrow(
+    expect.objectContaining({
+      problem: expect.objectContaining({ status: 503, code: 'too-many-repetitions', extra: { messageId: 'c' } }),
+    }) as Error,
+  );
+  // Heard again it is known for longer, and stays when the other is forgotten.
+  await clock.advance(10);
+  await ids.remember(key, 'a', 3);
+  await clock.advance(WINDOW_MS - 5);
+  ids.expectRoom(key, 'c');
+  await ids.remember(key, 'c', 4);
+  expect(['a', 'b', 'c'].map((id) => ids.deadSeqOf(key, id))).toEqual([3, 0, 4]);
 });

@@ -1,5 +1,5 @@
 import { dedupId, type Clock, type Names, type SessionTokens } from '#contracts';
-import { brokerUnavailable } from '#http';
+import { brokerUnavailable, ProblemException } from '#http';
 import type { BrokerConnection, KeyBucket } from '#jetstream';
 import type { Logger } from '#telemetry';
 import { PATIENCE_MS, pauseForBroker } from './broker-pause.client.js';
@@ -11,6 +11,8 @@ export interface IdsBehindDeadOptions {
   readonly windowMs: number;
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly log: Logger;
+  /** How many are kept at most - default: 100,000, which is some 30 MB. */
+  readonly maxIds?: number;
 }
 
 interface Known {
@@ -19,22 +21,23 @@ interface Known {
   readonly heardAt: number;
 }
 
-/** It is looked through for what is over when it has grown by this factor. */
-const GROWTH = 2;
-const LEAST_TO_SWEEP = 1_024;
+const MAX_IDS = 100_000;
+const RETRY_AFTER_S = 30;
 
 /**
- * Which ids were stored again behind a dead message of theirs, for as long as the broker remembers that.
+ * Which ids were stored again behind a message of theirs that ended dead or without a turn (here both are called dead), for as
+ * long as the broker remembers that.
  *
  * The broker knows each of the two under another id, and forgets the first one sooner. A repetition after that would be stored
  * a third time, though the second was acknowledged within the window. So the ingress process that stores behind a dead one
  * writes that down before it acknowledges, and every other one hears of it and begins behind the same dead one.
  *
- * Nearly always this is empty, and costs a message nothing.
+ * They are kept in memory, so that a message with a new id costs no request. Where senders repeat so many that this is full,
+ * they are told to come again later; to forget one would run it twice.
  */
 export class IdsBehindDead {
+  /** In the order in which they were heard. */
   private readonly known = new Map<string, Known>();
-  private sweepAt = LEAST_TO_SWEEP;
   private readonly stops: (() => void)[] = [];
 
   constructor(private readonly options: IdsBehindDeadOptions) {}
@@ -59,6 +62,15 @@ export class IdsBehindDead {
     const { clock, windowMs } = this.options;
     const found = this.known.get(this.nameOf(key, messageId));
     return found === undefined || clock.monotonic() - found.heardAt > windowMs ? 0 : found.deadSeq;
+  }
+
+  /** To be called before a message is stored behind a dead one. Throws a 503 when this id would be one too many. */
+  expectRoom(key: SessionTokens, messageId: string): void {
+    const { maxIds = MAX_IDS, windowMs } = this.options;
+    if (this.known.size < maxIds || this.known.has(this.nameOf(key, messageId))) return;
+    this.forgetOld();
+    if (this.known.size < maxIds) return;
+    throw tooManyRepeated(maxIds, windowMs, messageId);
   }
 
   /** To be called before a message is acknowledged that stands behind a dead one. Throws a 503 when it cannot be written. */
@@ -96,17 +108,33 @@ export class IdsBehindDead {
     const deadSeq = Number(value);
     if (!Number.isSafeInteger(deadSeq) || deadSeq <= 0) return;
     const before = this.known.get(name)?.deadSeq ?? 0;
+    this.known.delete(name);
     this.known.set(name, { deadSeq: Math.max(before, deadSeq), heardAt: this.options.clock.monotonic() });
-    if (this.known.size >= this.sweepAt) this.sweep();
+    this.forgetOld();
   }
 
-  private sweep(): void {
+  private forgetOld(): void {
     const before = this.options.clock.monotonic() - this.options.windowMs;
-    for (const [name, { heardAt }] of this.known) if (heardAt < before) this.known.delete(name);
-    this.sweepAt = Math.max(LEAST_TO_SWEEP, this.known.size * GROWTH);
+    for (const [name, { heardAt }] of this.known) {
+      if (heardAt >= before) return;
+      this.known.delete(name);
+    }
   }
 
   private nameOf(key: SessionTokens, messageId: string): string {
     return this.options.names.behindDeadKey(dedupId(key, messageId));
   }
+}
+
+function tooManyRepeated(maxIds: number, windowMs: number, messageId: string): ProblemException {
+  return new ProblemException({
+    status: 503,
+    code: 'too-many-repetitions',
+    title: 'Too many ids were sent again',
+    detail:
+      `id: found ${maxIds} others that were sent again within ${windowMs} ms after they ended without a turn, wanted fewer; ` +
+      'send it again later, or under a new id',
+    retryAfterS: RETRY_AFTER_S,
+    extra: { messageId },
+  });
 }

@@ -26,6 +26,7 @@ function statusIn({ undecided, answer, decided }: World, messageId: string): Pro
     },
     decisionOf: () =>
       Promise.resolve(isAsked && decided !== undefined ? ({ record: decided } as StoredRecord) : undefined),
+    runInWork: () => Promise.resolve(undefined),
   };
   const questions = { ask: () => ((isAsked = true), Promise.resolve(answer)) };
   const parts = { names: new Names('lk', 64), agents: ['main'], history, questions };
@@ -47,14 +48,15 @@ describe('what became of a message', () => {
   });
 
   it('says of one whose turn ended during the question that it is decided, not that it waits again', async () => {
-    const decided = { kind: 'turn', runId: 'r', sends: [], messages: [{ id: 'a', seq: 1, decision: 'handled' }] };
-    const told = { messageId: 'a', seq: 1, disposition: 'decided', decision: 'handled', runId: 'r' };
+    const end = { runId: 'r', attempt: 1, status: 'succeeded' };
+    const decided = { kind: 'turn', ...end, sends: [], messages: [{ id: 'a', seq: 1, decision: 'handled' }] };
+    const told = { messageId: 'a', seq: 1, disposition: 'decided', decision: 'handled', ...end, replies: [] };
     expect(await statusIn({ undecided, answer: running(3, 4), decided }, 'a')).toEqual(told);
   });
 
   it('tells what a note decided, and why', async () => {
     const decided = { kind: 'note', messages: [{ id: 'x', seq: 9, decision: 'expired', reason: 'ttl' }] };
-    const told = { messageId: 'x', seq: 9, disposition: 'decided', decision: 'expired', reason: 'ttl' };
+    const told = { messageId: 'x', seq: 9, disposition: 'decided', decision: 'expired', reason: 'ttl', replies: [] };
     expect(await statusIn({ undecided, decided }, 'x')).toEqual(told);
   });
 

@@ -45,7 +45,7 @@ export class IntakeService {
 
   async send(path: SessionPath, call: SendCall): Promise<SendAnswer> {
     const key = this.keys.of(path);
-    const { message, trace, waitMs, gone } = call;
+    const { message, trace, waitMs, gone, isAllAsked } = call;
     const { inbox, waiter } = this.parts;
     if (waitMs === undefined) return tell(call, await inbox.store(key, message, trace));
     const watch = waiter.watch(key);
@@ -54,7 +54,7 @@ export class IntakeService {
       const { seq } = stored;
       const decided = await watch.decided(seq, waitMs, gone);
       if (decided === undefined) return tell(call, stored);
-      return { ...tell(call, stored), ...describeDecision(readDecision(decided, { seq })) };
+      return { ...tell(call, stored), ...describeDecision(readDecision(decided, { seq }), isAllAsked) };
     } finally {
       watch.close();
     }
@@ -69,7 +69,11 @@ export class IntakeService {
     return { session, ...(await this.send({ agent, session }, call)) };
   }
 
-  async messageStatus(path: SessionPath, messageId: string): Promise<{ messageId: string } & MessageStatus> {
+  async messageStatus(
+    path: SessionPath,
+    messageId: string,
+    isAllAsked = false,
+  ): Promise<{ messageId: string } & MessageStatus> {
     const key = await this.keys.ofStored(path);
     const { history, questions } = this.parts;
     const before: number[] = [];
@@ -79,19 +83,19 @@ export class IntakeService {
       if (id === messageId) {
         const answer = await questions.ask(key);
         // Its turn may have ended while the worker was asked, which then knows it no more; it does not wait again.
-        const decided = await history.decisionOf(key, { seq });
+        const [decided, recorded] = await Promise.all([history.decisionOf(key, { seq }), history.runInWork(key, seq)]);
         return {
           messageId,
           ...(decided === undefined
-            ? pendingStatus(seq, before, answer)
-            : decidedStatus(readDecision(decided, { seq }))),
+            ? pendingStatus(seq, before, answer, recorded)
+            : decidedStatus(readDecision(decided, { seq }), isAllAsked)),
         };
       }
       if (!isControl) before.push(seq);
     }
     const decided = await history.decisionOf(key, { id: messageId });
     if (decided === undefined) throw unknownMessage();
-    return { messageId, ...decidedStatus(readDecision(decided, { id: messageId })) };
+    return { messageId, ...decidedStatus(readDecision(decided, { id: messageId }), isAllAsked) };
   }
 
   async session(path: SessionPath): Promise<object> {

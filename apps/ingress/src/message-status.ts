@@ -1,8 +1,14 @@
-import type { Decision, SessionAnswer } from '#contracts';
-import type { DecidedMessage } from './decided-message.js';
+import type { Decision, DescribedError, Outcome, RunInWork, SessionAnswer } from '#contracts';
+import { repliesFor, type DecidedMessage } from './decided-message.js';
 
 /** What became of a message. */
-export type MessageStatus = { readonly seq: number } & (
+export type MessageStatus = {
+  readonly seq: number;
+  /** Of its run: the attempt that runs, comes next, or was the last one. */
+  readonly attempt?: number;
+  /** What its last attempt failed with. */
+  readonly error?: DescribedError;
+} & (
   | {
       readonly disposition: 'queued' | 'waiting';
       /** Its place among the messages that wait, from 1; absent for an order to the lane, which is in nobody's way. */
@@ -20,29 +26,39 @@ export type MessageStatus = { readonly seq: number } & (
       readonly decision: Decision;
       readonly reason?: string;
       readonly runId?: string;
+      /** How its turn ended. */
+      readonly status?: Outcome;
+      readonly replies: DecidedMessage['replies'];
+      /** The message of the same turn that is told its replies. */
+      readonly answeredWith?: string;
     }
 );
 
 /**
  * Of a message that no record decides. `before`: the undecided sequences before it; `answer`: of the session's worker, which
- * may be of another version.
+ * may be of another version; `recorded`: its run, as the session's last record has it.
  */
 export function pendingStatus(
   seq: number,
   before: readonly number[],
   answer: SessionAnswer | undefined,
+  recorded?: RunInWork,
 ): MessageStatus {
+  const last = recorded?.error === undefined ? {} : { error: recorded.error };
   const { retry, early, window, concurrent = [] } = answer ?? {};
   const running = runningTurns(answer).find(({ seqs }) => seqs.includes(seq));
-  if (running !== undefined) return { seq, disposition: 'running', runId: running.runId };
+  if (running !== undefined) {
+    return { seq, disposition: 'running', runId: running.runId, attempt: running.attempt, ...last };
+  }
   const inRun = runningSeqs(answer);
   const position = before.filter((other) => !inRun.has(other)).length + 1;
   if (answer?.state === 'waiting-for-agent') {
     return { seq, disposition: 'waiting', position, reason: 'waiting-for-agent' };
   }
-  const again = [retry, ...concurrent].find((run) => run?.seqs.includes(seq) === true);
+  const again = [retry, ...concurrent, recorded].find((run) => run?.seqs.includes(seq) === true);
   if (again?.notBefore !== undefined) {
-    return { seq, disposition: 'waiting', position, runId: again.runId, notBefore: again.notBefore };
+    const { runId, attempt, notBefore } = again;
+    return { seq, disposition: 'waiting', position, runId, attempt, notBefore, ...last };
   }
   if (early?.seqs.includes(seq)) {
     return { seq, disposition: 'waiting', position, notBefore: early.endsAt, reason: 'sequence-gap' };
@@ -61,12 +77,15 @@ function runningTurns({ running, concurrent = [] }: Partial<SessionAnswer> = {})
   return running === undefined ? beside : [running, ...beside];
 }
 
-export function decidedStatus({ seq, decision, reason, turn }: DecidedMessage): MessageStatus {
+export function decidedStatus(decided: DecidedMessage, isAllAsked = false): MessageStatus {
+  const { seq, decision, reason, turn } = decided;
   return {
     seq,
     disposition: 'decided',
     decision,
     ...(reason === undefined ? {} : { reason }),
-    ...(turn === undefined ? {} : { runId: turn.runId }),
+    ...(turn === undefined ? {} : { runId: turn.runId, attempt: turn.attempt, status: turn.status }),
+    ...(turn?.error === undefined ? {} : { error: turn.error }),
+    ...repliesFor(decided, isAllAsked),
   };
 }

@@ -1,5 +1,5 @@
-import { Controller, Get, Param, Post, Req, Res } from '@nestjs/common';
-import { ApiOperation, ApiParam, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { checkSendMessageBody } from '#contracts';
 import type { DirectRoute } from '#http';
@@ -8,10 +8,10 @@ import { CancelService, type CancelAnswer } from './cancel.provider.js';
 import { CancelRoute } from './cancel-route.decorator.js';
 import { IntakeService } from './intake.provider.js';
 import { messageBodySchema } from './message-body.schema.js';
-import { readSessionPath } from './request-fields.js';
+import { readReplies, readSessionPath } from './request-fields.js';
 import type { SendAnswer } from './send-answer.js';
 import { readSendCall } from './send-call.js';
-import { SendRoute } from './send-route.decorator.js';
+import { ALL_REPLIES, SendRoute } from './send-route.decorator.js';
 
 @ApiTags('messages')
 @ApiParam({ name: 'agent', description: 'Name of a configured agent', example: 'main' })
@@ -39,20 +39,24 @@ export class MessagesController {
 
   @Get(':messageId')
   @ApiOperation({ summary: 'What became of a message' })
+  @ApiQuery(ALL_REPLIES)
   @ApiResponse({
     status: 200,
     description:
       '{messageId, seq, disposition, …}: queued {position}; waiting = for a retry, the end of a window or the ' +
-      'numbers before its own (reason sequence-gap) {position, notBefore?, runId?, reason?}; running {runId}; decided {decision, reason?, runId?}. position is its place among the messages ' +
-      'that wait, from 1; times are ms since the epoch',
+      'numbers before its own (reason sequence-gap) {position, notBefore?, runId?, reason?}; running {runId}; decided ' +
+      '{decision, reason?, runId?, status?, replies, answeredWith?}: status is how its turn ended, the rest as with ?wait=. ' +
+      'attempt is that of its run which runs, comes next or was the last, and error {name, message, status?, excerpt?} what ' +
+      'its last one failed with. position is its place among the messages that wait, from 1; times are ms since the epoch',
   })
   @ApiResponse({ status: 404, description: 'No message with this id is stored for this session' })
   async status(
     @Param('agent') agent: string,
     @Param('session') session: string,
     @Param('messageId') messageId: string,
+    @Query('replies') replies: unknown,
   ): Promise<object> {
-    return this.intake.messageStatus(readSessionPath(agent, session), messageId);
+    return this.intake.messageStatus(readSessionPath(agent, session), messageId, readReplies(replies));
   }
 
   @Post(':messageId/cancel')

@@ -5,6 +5,7 @@ import {
   MAX_SESSION_KEY_BYTES,
   describeValue,
   isMessageId,
+  showValue,
   type InputProblem,
 } from '#contracts';
 import { inputProblem, oneText } from '#http';
@@ -48,10 +49,24 @@ export function readWait(wait: unknown): number | undefined {
   if (wait === undefined) return undefined;
   const waitMs = typeof wait === 'string' && /^\d+(\.\d+)?(ms|s|m)$/.test(wait) ? ms(wait as StringValue) : undefined;
   if (waitMs === undefined || waitMs <= 0 || waitMs > MAX_WAIT_MS) {
-    const found = typeof wait === 'string' && wait.length <= 20 ? JSON.stringify(wait) : describeValue(wait);
-    throw inputProblem(400, [{ field: 'wait', found, wanted: 'a time such as 500ms, 30s or 2m, at most 10m' }]);
+    throw inputProblem(400, [
+      { field: 'wait', found: showValue(wait), wanted: 'a time such as 500ms, 30s or 2m, at most 10m' },
+    ]);
   }
   return waitMs;
+}
+
+/** Whether all replies of a turn are wanted, whichever of its messages they are told with. */
+export function readReplies(replies: unknown): boolean {
+  if (replies === undefined || replies === 'all') return replies !== undefined;
+  throw inputProblem(400, [
+    {
+      field: 'replies',
+      found: showValue(replies),
+      wanted: 'all',
+      remedy: 'leave it out for what this message alone is told',
+    },
+  ]);
 }
 
 /** A filter of a list; absent = all. */

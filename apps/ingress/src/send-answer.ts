@@ -1,4 +1,5 @@
-import type { DecidedMessage } from './decided-message.js';
+import type { DescribedError } from '#contracts';
+import { repliesFor, type DecidedMessage } from './decided-message.js';
 
 /** What a sender is told. */
 export interface SendAnswer {
@@ -13,17 +14,21 @@ export interface SendAnswer {
   readonly status?: string;
   readonly reason?: string;
   readonly runId?: string;
-  readonly error?: { readonly name: string; readonly message: string };
+  readonly error?: DescribedError;
+  /** The message of the same turn that is told its replies. */
+  readonly answeredWith?: string;
   readonly replies?: DecidedMessage['replies'];
 }
 
-export function describeDecision({ decision, reason, turn, replies }: DecidedMessage): Partial<SendAnswer> {
+/** `isAllAsked`: the replies of the turn whichever of its messages they are told with. */
+export function describeDecision(decided: DecidedMessage, isAllAsked: boolean): Partial<SendAnswer> {
+  const { decision, reason, turn } = decided;
   return {
     decision,
     status: turn?.status ?? decision,
     ...(reason === undefined ? {} : { reason }),
     ...(turn === undefined ? {} : { runId: turn.runId }),
     ...(turn?.error === undefined ? {} : { error: turn.error }),
-    replies,
+    ...repliesFor(decided, isAllAsked),
   };
 }

@@ -4,7 +4,7 @@ import type { BodyProblems, InboxMessage, SendMessageBody } from '#contracts';
 import { acceptsJson, inputProblem, ProblemException, readTrace } from '#http';
 import type { TraceContext } from '#telemetry';
 import { goneSignal } from './gone-signal.js';
-import { readMessageId, readWait } from './request-fields.js';
+import { readMessageId, readReplies, readWait } from './request-fields.js';
 
 /** What a request to send says beside its path. */
 export interface SendCall<Message extends InboxMessage = InboxMessage> {
@@ -13,6 +13,8 @@ export interface SendCall<Message extends InboxMessage = InboxMessage> {
   readonly isIdMade: boolean;
   readonly trace: TraceContext | undefined;
   readonly waitMs: number | undefined;
+  /** It wants the replies of its turn also when they are told with another message. */
+  readonly isAllAsked: boolean;
   readonly gone: AbortSignal;
 }
 
@@ -24,7 +26,9 @@ export function readSendCall<Body extends SendMessageBody>(
   check: BodyCheck<Body>,
 ): SendCall<InboxMessage & Omit<Body, 'id'>> {
   const { headers, query, body } = request;
-  const waitMs = readWait((query as { wait?: unknown }).wait);
+  const { wait, replies } = query as { readonly wait?: unknown; readonly replies?: unknown };
+  const waitMs = readWait(wait);
+  const isAllAsked = readReplies(replies);
   if (!acceptsJson(headers.accept)) throw notAcceptable();
   const checked = check(body);
   if (!checked.ok) throw inputProblem(checked.tooLarge ? 413 : 422, checked.problems);
@@ -35,6 +39,7 @@ export function readSendCall<Body extends SendMessageBody>(
     isIdMade: given === undefined,
     trace: readTrace(headers),
     waitMs,
+    isAllAsked,
     gone: goneSignal(reply, waitMs),
   };
 }

@@ -3,10 +3,17 @@ import { ApiBody, ApiHeader, ApiOperation, ApiQuery, ApiResponse } from '@nestjs
 import type { BodySchema } from '#http';
 
 const DECIDED =
-  'decision, status, reason?, runId?, error?, replies: [{text?, data?}]}. A turn answers all messages that it took: status, ' +
-  'runId and replies are the same for those that it handled and for those that are skipped or superseded in it, and ' +
-  'decision tells them apart. A message that was in no turn (dropped, expired, cancelled, refused, rejected) has its ' +
+  'decision, status, reason?, runId?, error?, answeredWith?, replies: [{text?, data?}]}. A turn answers all messages that it ' +
+  'took: status, runId and error are the same for those that it handled and for those that are skipped or superseded in it, ' +
+  'and decision tells them apart. Its replies are told with the latest of them; the others have answeredWith, that one’s id, ' +
+  'and no replies, unless ?replies=all asks for them. A message that was in no turn (dropped, expired, cancelled, refused, rejected) has its ' +
   'decision as status and no runId; reason says why, and replies are what its sender is told, if anything';
+
+export const ALL_REPLIES = {
+  name: 'replies',
+  required: false,
+  description: '`all`: the replies of its turn also when they are told with another message',
+};
 
 /** What the routes that send have in common. `more`: what their answers have beyond the others'. */
 export function SendRoute(summary: string, schema: BodySchema, more = ''): MethodDecorator {
@@ -14,6 +21,7 @@ export function SendRoute(summary: string, schema: BodySchema, more = ''): Metho
     HttpCode(202),
     ApiOperation({ summary }),
     ApiQuery({ name: 'wait', required: false, description: 'Wait until it is decided, e.g. 30s (at most 10m)' }),
+    ApiQuery(ALL_REPLIES),
     ApiHeader({ name: 'Idempotency-Key', required: false, description: 'The id, when the body has none' }),
     ApiBody({ schema }),
     ApiResponse({ status: 202, description: `{messageId, seq, duplicate${more}}` }),

@@ -4,6 +4,7 @@ import {
   parseRecord,
   unreadableId,
   type Names,
+  type RunInWork,
   type SessionRecord,
   type SessionTokens,
   type TurnRecord,
@@ -54,6 +55,12 @@ export class SessionHistory {
     const { inboxStream } = this.names;
     if ((await this.lookup.last(inboxStream, this.names.inboxSubject(key))) !== undefined) return true;
     return (await this.lastRecord(key)) !== undefined;
+  }
+
+  /** The run of an undecided message that has been made known: it failed or was cut, and comes again. */
+  async runInWork(key: SessionTokens, seq: number): Promise<RunInWork | undefined> {
+    const { run, runs = [] } = (await this.lastRecord(key))?.record ?? emptyHead();
+    return [...(run === null ? [] : [run]), ...runs].find(({ seqs }) => seqs.includes(seq));
   }
 
   /** The newest records, newest first. */

@@ -1,6 +1,6 @@
 import { sessionNames, type LaneEvent, type Names, type SessionTokens, type TurnStartedEvent } from '#contracts';
 import type { BrokerConnection } from '#jetstream';
-import type { Logger } from '#telemetry';
+import { withoutCause, type SessionLog } from './session-log.js';
 
 /** What happens to a message before anything is decided about it. */
 const WAITING: ReadonlySet<LaneEvent['type']> = new Set([
@@ -25,7 +25,7 @@ export class SessionEvents {
   constructor(
     private readonly connection: BrokerConnection,
     private readonly names: Names,
-    private readonly log: Logger,
+    private readonly log: Pick<SessionLog, 'tell' | 'flush'>,
   ) {}
 
   /** The last of these of a session is what its next owner learns of a turn that was cut; of those beside others it knows without. */
@@ -52,13 +52,16 @@ export class SessionEvents {
     if (event.type === 'turn-split') this.announced.delete(event.runId);
     if (event.type === 'turn-ended' && !this.announced.delete(event.runId) && event.status === 'succeeded') return;
     const isOfTurn = OF_TURNS.has(event.type) && !('concurrent' in event);
-    const isLoss = event.type === 'message-dropped' || event.type === 'message-expired';
-    // One small object, since nearly always nobody reads it.
-    this.log[isLoss ? 'info' : 'debug']({ key, event }, event.type);
+    this.log.tell(key, event);
     if (WAITING.has(event.type)) return;
     // What is not about a turn, or about one beside others, must not hide the last word about the one in turn.
     const subject = isOfTurn ? this.names.turnEventsSubject(key) : this.names.messageEventsSubject(key);
-    this.publish(subject, { ...event, ...sessionOf(key), at });
+    this.publish(subject, { ...withoutCause(event), ...sessionOf(key), at });
+  }
+
+  /** Nothing more is told. */
+  close(): void {
+    this.log.flush();
   }
 
   private publish(subject: string, event: object): void {

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { Names, parseTurnStarted, type LaneEvent, type SessionTokens } from '#contracts';
+import { Names, parseTurnStarted, systemClock, type LaneEvent, type SessionTokens } from '#contracts';
 import { applyTopology, BrokerConnection, declareTopology, StreamReader } from '#jetstream';
 import { silentLogger } from '#telemetry';
 import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
 import { SessionEvents } from './session-events.publisher.js';
+import { SessionLog } from './session-log.js';
 
 let names: Names;
 let broker: TestBroker;
@@ -23,7 +24,11 @@ beforeEach(async () => {
   names = new Names(`n${++namespaces}`, 16);
   await applyTopology(connection, declareTopology(names, { replicas: 1, dedupWindowMs: 60_000 }), silentLogger);
   key = names.sessionTokens('main', 'a b');
-  events = new SessionEvents(connection, names, silentLogger);
+  events = new SessionEvents(
+    connection,
+    names,
+    new SessionLog({ log: silentLogger, clock: systemClock, hasContents: false }),
+  );
 });
 
 afterAll(async () => {
@@ -64,6 +69,17 @@ it('stores nothing of a message that merely waits', async () => {
   events.tell(key, { type: 'message-queued', messageId: 'm1', queueDepth: 1 }, 6);
   events.tell(key, dropped, 7);
   expect((await stored(1)).map(({ type }) => type)).toEqual(['message-dropped']);
+});
+
+it('publishes no word of what a handler or an agent said', async () => {
+  events.tell(
+    key,
+    { ...ended('bad', 'failed'), error: 'Boom', cause: { name: 'Boom', message: 'hush' } } as LaneEvent,
+    7,
+  );
+  const [event] = await stored(1);
+  expect(event).toMatchObject({ type: 'turn-ended', error: 'Boom' });
+  expect(event).not.toHaveProperty('cause');
 });
 
 it('says of which agent and session a turn is that began', async () => {

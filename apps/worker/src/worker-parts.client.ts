@@ -22,6 +22,7 @@ import { InboxLookup } from './inbox-lookup.client.js';
 import { InboxTrimmer } from './inbox-trimmer.client.js';
 import { JetStreamRecordStore } from './record-store.client.js';
 import { SessionEvents } from './session-events.publisher.js';
+import { SessionLog } from './session-log.js';
 import { ShardLanesWork } from './shard-lanes.client.js';
 import type { RunTasks } from './run-tasks.js';
 import type { WorkerParts } from './turn-intake.js';
@@ -57,7 +58,8 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
   const reader = new StreamReader(connection);
   const committer = new RecordCommitter(connection, channel, reader, names.turnsStream, log);
   const publisher = new PatientPublisher(connection, channel, log);
-  const events = new SessionEvents(connection, names, log);
+  const hasContents = settings.log.contents;
+  const events = new SessionEvents(connection, names, new SessionLog({ log, clock: systemClock, hasContents }));
   const store = new JetStreamRecordStore({
     ...{ connection, reader, committer, names, isReplicated, events, log },
     keeper: publisher,
@@ -158,6 +160,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
       for (const end of ends) end();
       await keeper.close();
       await work.closeAll();
+      events.close();
     },
     stopCommits: () => {
       guarded.close();

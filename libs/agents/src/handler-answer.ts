@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { describeValue, LanekeeperError } from '#contracts';
+import { describeValue, inOurWords, LanekeeperError } from '#contracts';
 import { messageVerdicts, readVerdicts, type MessageVerdict } from './message-verdicts.js';
 import type { ReplyContent, Turn } from './turn.js';
 import { StateReadOnlyError } from './turn-state.js';
@@ -25,7 +25,7 @@ const answerObject = z.strictObject({
 export function applyAnswer(turn: Turn, answer: unknown): void {
   if (answer === undefined || answer === null) return;
   if (typeof answer === 'string') return turn.reply(answer);
-  const parsed = answerObject.safeParse(answer);
+  const parsed = answerObject.safeParse(answer, { error: inOurWords });
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw new AnswerError(`${issue?.path.join('.') || describeValue(answer)}: ${issue?.message}`);

@@ -58,13 +58,7 @@ const WHY_IDLE: Partial<Record<ChoiceName, (choices: QueueChoices) => IdleReason
     hasQuietWindow(strategy)
       ? undefined
       : idleByStrategy(`a cap on quiet windows with strategy ${strategy}, which has none`, 'collect or debounce'),
-  maxConcurrent: ({ strategy }) =>
-    strategy === 'concurrent'
-      ? undefined
-      : idleByStrategy(
-          `a limit of turns of one session at once with strategy ${strategy}, which runs one after another`,
-          'concurrent',
-        ),
+  maxConcurrent: ({ strategy }) => (strategy === 'concurrent' ? undefined : whySerial(strategy)),
   gapTimeoutMs: ({ gapTimeoutMs, queueTimeoutMs }) =>
     queueTimeoutMs === undefined || queueTimeoutMs > gapTimeoutMs
       ? undefined
@@ -102,6 +96,18 @@ function whyOneIsTaken({ strategy, onQueueFull }: QueueChoices): IdleReason | un
     `a cap on what a turn takes with strategy ${strategy}, with which it takes one message`,
     'queue, collect, debounce or burst',
   );
+}
+
+/** Who writes it mostly means all sessions together; `concurrent` would give up what they have without it. */
+function whySerial(strategy: QueueChoices['strategy']): IdleReason {
+  return {
+    because: 'strategy',
+    found: `a limit of turns of one session at once with strategy ${strategy}, which runs one after another`,
+    wanted: 'none: sessions run side by side, and each is serial anyway',
+    remedy:
+      'leave it out; to limit the turns of all sessions of a worker, set worker.capacity. Only strategy concurrent in the ' +
+      'same place takes it, and gives up the order of a session: its turns run beside each other, and may not set its state',
+  };
 }
 
 function whyNothingWaits({ strategy }: QueueChoices): IdleReason | undefined {

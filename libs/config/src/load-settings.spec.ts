@@ -69,7 +69,7 @@ describe('defaults', () => {
       inbox: { keepMs: 86_400_000, agentMissingMs: 604_800_000 },
       drainMs: 30_000,
       dedup: { windowMs: 900_000 },
-      log: { level: 'info' },
+      log: { level: 'info', contents: false },
     });
   });
 
@@ -311,12 +311,7 @@ describe('problems', () => {
       [{ field: 'log.level', found: '"loud"', wanted: expect.stringContaining('silent') }],
     ],
     ['variable', '', { LANEKEEPER_HTTP_PORT: '70700' }, [{ field: 'LANEKEEPER_HTTP_PORT', found: 'the number 70700' }]],
-    [
-      'variable no number',
-      '',
-      { LANEKEEPER_DRAIN_MS: '30s' },
-      [{ field: 'LANEKEEPER_DRAIN_MS', found: 'a text of 3 bytes' }],
-    ],
+    ['variable no number', '', { LANEKEEPER_DRAIN_MS: '30s' }, [{ field: 'LANEKEEPER_DRAIN_MS', found: '"30s"' }]],
     [
       'unknown variable',
       '',

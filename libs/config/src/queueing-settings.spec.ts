@@ -195,6 +195,7 @@ describe('a bad field', () => {
       {
         field: 'concurrency.maxConcurrent',
         found: 'a limit of turns of one session at once with strategy queue, which runs one after another',
+        remedy: expect.stringMatching(/^leave it out; .*worker\.capacity.*gives up the order of a session/),
       },
     ],
     [
@@ -210,12 +211,12 @@ describe('a bad field', () => {
     ],
     [
       'channels: {slack: {concurrency: {strategy: fifo, debounceMs: "1s"}}}',
-      { field: 'channels.slack.concurrency.debounceMs', found: 'a text of 2 bytes' },
+      { field: 'channels.slack.concurrency.debounceMs', found: '"1s"' },
     ],
     ['agents: {main: {maxTurnMessages: 501}}', { field: 'agents.main.maxTurnMessages', found: 'the number 501' }],
     ['agents: {main: {maxTurnBytes: 0}}', { field: 'agents.main.maxTurnBytes', found: 'the number 0' }],
     ['agents: {main: {gapTimeoutMs: 0}}', { field: 'agents.main.gapTimeoutMs', found: 'the number 0' }],
-    ['agents: {main: {gapTimeoutMs: "2s"}}', { field: 'agents.main.gapTimeoutMs', found: 'a text of 2 bytes' }],
+    ['agents: {main: {gapTimeoutMs: "2s"}}', { field: 'agents.main.gapTimeoutMs', found: '"2s"' }],
     ['channels: {slack: {maxConcurrent: 1.5}}', { field: 'channels.slack.maxConcurrent' }],
     ['channels: {slack: {handler: echo}}', { field: 'channels.slack.handler', found: 'an unknown setting' }],
     [
@@ -255,7 +256,7 @@ describe('a bad field', () => {
     ['agents: {main: {busyMessage: "  "}}', { field: 'agents.main.busyMessage' }],
     [
       `agents: {main: {busyMessage: ${'x'.repeat(4001)}}}`,
-      { field: 'agents.main.busyMessage', found: 'a text of 4001 bytes' },
+      { field: 'agents.main.busyMessage', found: `"${'x'.repeat(40)}…", a text of 4001 bytes` },
     ],
     ['lockScope: topic', { field: 'lockScope', wanted: 'one of thread, channel, user' }],
     ['sessions: {isolation: shared}', { field: 'sessions.isolation', wanted: expect.stringContaining('strict') }],

@@ -1,7 +1,8 @@
 import type { z } from 'zod';
-import { AGENT_NAME_PATTERN, closestName, describeValue, type InputProblem } from '#contracts';
+import { AGENT_NAME_PATTERN, closestName, inOurWords, type InputProblem } from '#contracts';
 import { isLaterSetting } from './later-settings.js';
 import { PLATFORM_PATTERN } from './queue-fields.js';
+import { describeFound } from './setting-values.js';
 import { knownKeys, settingsSchema } from './settings.js';
 
 export type SettingPath = readonly PropertyKey[];
@@ -26,7 +27,9 @@ const UNKNOWN_KEYS = 'unrecognized_keys';
 /** A layer is checked on its own, so that a bad value is reported also when a higher layer overrides it. */
 export function checkLayer(layer: SettingsLayer): CheckedLayer {
   const values: unknown = structuredClone(layer.values);
-  const issues = (settingsSchema.safeParse(values, { reportInput: true }).error?.issues ?? []).flatMap(inGroup);
+  const issues = (
+    settingsSchema.safeParse(values, { reportInput: true, error: inOurWords }).error?.issues ?? []
+  ).flatMap(inGroup);
   const problems = new Map<string, InputProblem>();
   for (const issue of issues) {
     for (const problem of toProblems(issue, layer)) {
@@ -123,15 +126,6 @@ function nameProblem(path: SettingPath, layer: SettingsLayer): InputProblem {
   const [pattern, what] = path[0] === 'agents' ? [AGENT_NAME_PATTERN, 'agent'] : [PLATFORM_PATTERN, 'platform'];
   const wanted = `${what} names that match ${pattern.source}`;
   return { field: layer.nameOf(path), found: 'another name', wanted, remedy: `rename the ${what}` };
-}
-
-const HARMLESS_TEXT = /^(-?\d{1,12}(\.\d{1,6})?|[A-Za-z][A-Za-z_-]{0,15})$/;
-
-/** Shows numbers and words as they stand, anything longer by its size; of what may be a secret nothing. */
-function describeFound(path: SettingPath, value: unknown): string {
-  if (path[0] !== 'nats' && path.at(-1) !== 'secret' && typeof value === 'string' && HARMLESS_TEXT.test(value))
-    return `"${value}"`;
-  return describeValue(value);
 }
 
 function remove(values: Record<string, unknown>, path: SettingPath): void {

@@ -19,7 +19,7 @@ loopback.addAddress('::1', 'ipv6');
 export function checkRules(settings: CheckedSettings): RuleProblem[] {
   const rules = [
     ...[hostIsLoopback, agentHasOneRunner, agentHasOneTimeout, renewsInTime, keepsThroughWindow],
-    ...[poolHasRoom, poolHasWorkForAll, tasksComeFromSomewhere, checkQueueing],
+    ...[poolHasRoom, poolHasWorkForAll, tasksComeFromSomewhere, namesGoWithCommands, checkQueueing],
   ];
   return rules.flatMap((rule) => rule(settings) ?? []);
 }
@@ -114,6 +114,18 @@ function tasksComeFromSomewhere({ agents }: CheckedSettings): RuleProblem[] {
       found: 'neither commands nor data',
       wanted: 'where the name of the task comes from',
       remedy: `set agents.${name}.taskFrom.commands or .data, or leave out the group`,
+    }));
+}
+
+/** They say whom a command is for. */
+function namesGoWithCommands({ agents }: CheckedSettings): RuleProblem[] {
+  return Object.entries(agents)
+    .filter(([, { taskFrom }]) => taskFrom?.names !== undefined && (taskFrom.commands ?? []).length === 0)
+    .map(([name]) => ({
+      path: ['agents', name, 'taskFrom', 'names'],
+      found: 'names of a bot without commands that may be for it',
+      wanted: 'commands with them',
+      remedy: `set agents.${name}.taskFrom.commands, or leave out the names`,
     }));
 }
 

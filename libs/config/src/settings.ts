@@ -103,6 +103,11 @@ const log = group({
   level: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'one of trace, debug, info, warn, error, silent')
     .default('info'),
+  /**
+   * Whether lines may show what agents and handlers said when they failed, which may repeat what people wrote - true or
+   * false - default false: their errors' names and statuses alone.
+   */
+  contents: z.boolean('true or false').default(false),
 });
 
 const isPowerOfTwo = (value: number): boolean => (value & (value - 1)) === 0;

@@ -39,6 +39,7 @@ export const guard = group({
   sweepMs: duration(100).default(5_000),
 });
 
+const NAME_WANTED = 'a name of 1 to 64 characters without spaces, @, < and >; @ before it may stand';
 const COMMAND_WANTED = 'a word of a-z A-Z 0-9 _ -, which may begin with / or !';
 
 /** Which messages start a task that name none themselves. */
@@ -47,6 +48,14 @@ export const taskFrom = group({
   commands: z
     .array(z.string(COMMAND_WANTED).regex(/^[/!]?[A-Za-z0-9_-]{1,64}$/, COMMAND_WANTED))
     .max(100, 'at most 100 words')
+    .optional(),
+  /**
+   * Names of this agent's bot. A text may begin with a mention of one (`@my_bot /deploy`, `<@U12> /deploy`), and a command that
+   * is for another bot (`/deploy@other_bot`) starts nothing - default: unset = a command counts whichever bot it is for.
+   */
+  names: z
+    .array(z.string(NAME_WANTED).regex(/^@?[^\s@<>]{1,64}$/, NAME_WANTED))
+    .max(20, 'at most 20 names')
     .optional(),
   /** Where the name stands in a message's `data`: keys with dots between them - default: unset = nowhere. */
   data: z
@@ -66,6 +75,7 @@ export const taskFrom = group({
 /** See the settings of the same names. */
 export interface TaskFromSettings {
   readonly commands?: readonly string[] | undefined;
+  readonly names?: readonly string[] | undefined;
   readonly data?: string | undefined;
   readonly namespace?: string | undefined;
   readonly ttlMs?: number | undefined;

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { closestName } from './closest-name.js';
 import { describeValue } from './describe-value.js';
 import type { InputProblem } from './errors.js';
+import { inOurWords } from './wanted.js';
 
 /** Checks bodies that came from outside, and says of each fault which field it is, what was found and what was wanted. */
 
@@ -33,7 +34,7 @@ export interface FieldNames {
 }
 
 export function checkBody<Body>(schema: z.ZodType<Body>, body: unknown, fields: FieldNames): CheckedBody<Body> {
-  const parsed = parseShallow(() => schema.safeParse(body));
+  const parsed = parseShallow(() => schema.safeParse(body, { error: inOurWords }));
   if (parsed === undefined) {
     const problem = { found: 'a value nested too deeply', wanted: 'fewer levels of arrays and objects' };
     return { ok: false, problems: [{ field: deepField(body, fields), ...problem }], tooLarge: false };

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { OUTCOMES } from './decisions.js';
 import { parseInboxEntry, type InboxMessage } from './message.js';
 import type { SessionTokens } from './names.js';
+import { recordedError } from './record.js';
 
 /**
  * A message that no further attempt will be made of, with its content, for operators to look at, retry or drop. LK_DEAD is
@@ -16,7 +17,7 @@ const deadLetter = z.object({
   /** 0 = it never began. */
   attempts: z.int().nonnegative(),
   status: z.enum(OUTCOMES),
-  error: z.object({ name: z.string(), message: z.string() }),
+  error: recordedError,
   /** ms since the epoch. */
   deadAt: z.number(),
   message: z.custom<InboxMessage>(isMessage),

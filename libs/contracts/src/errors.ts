@@ -10,7 +10,7 @@ export interface AgentFinding {
 
 /** Base of our errors: `code` for programs, `message` for people, always with the remedy in it. */
 export class LanekeeperError extends Error {
-  readonly finding?: AgentFinding;
+  declare readonly finding: AgentFinding | undefined;
 
   constructor(
     readonly code: string,
@@ -19,7 +19,8 @@ export class LanekeeperError extends Error {
   ) {
     super(message, options);
     this.name = new.target.name;
-    if (options?.finding !== undefined) this.finding = options.finding;
+    // Not to be listed: who logs an error as a whole must not log what an agent said in it.
+    Object.defineProperty(this, 'finding', { value: options?.finding, enumerable: false });
   }
 }
 
@@ -44,6 +45,13 @@ export class TerminalError extends LanekeeperError {
   }
 }
 
+interface RetryLaterOptions {
+  readonly retryAfterMs: number;
+  readonly message?: string;
+  readonly cause?: unknown;
+  readonly finding?: AgentFinding | undefined;
+}
+
 /**
  * Thrown by a handler: not these messages together, for one of them or for their number. Several run again in parts, each a
  * turn of its own in their order, until the one that is refused alone ends `dead`; the others are handled.
@@ -62,8 +70,8 @@ export class RetryLaterError extends LanekeeperError {
   /** At least how long to wait, in ms. */
   readonly retryAfterMs: number;
 
-  constructor({ retryAfterMs, message, cause }: { retryAfterMs: number; message?: string; cause?: unknown }) {
-    super('retry_later', message ?? `not now, again in ${retryAfterMs} ms`, { cause });
+  constructor({ retryAfterMs, message, ...options }: RetryLaterOptions) {
+    super('retry_later', message ?? `not now, again in ${retryAfterMs} ms`, options);
     // Infinity stays: longer than any bound, so the turn is dead at once rather than called again at once.
     this.retryAfterMs = Number.isNaN(retryAfterMs) ? 0 : Math.max(0, retryAfterMs);
   }

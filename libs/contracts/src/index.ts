@@ -3,6 +3,8 @@ export { systemClock, type Clock } from './clock.js';
 export { closestName } from './closest-name.js';
 export { makeDeadId, parseDeadId, parseDeadLetter, type DeadLetter } from './dead-letter.js';
 export { describeValue } from './describe-value.js';
+export { nameKind, showValue } from './show-value.js';
+export { inOurWords } from './wanted.js';
 export { DECISIONS, OUTCOMES, type Decision, type Outcome } from './decisions.js';
 export {
   BatchRefusedError,
@@ -13,7 +15,7 @@ export {
   type AgentFinding,
   type InputProblem,
 } from './errors.js';
-export { describeThrown } from './thrown.js';
+export { describeThrown, type DescribedError } from './thrown.js';
 export { highestOfHead } from './head-mark.js';
 export { HEADER } from './headers.js';
 export {
@@ -45,8 +47,10 @@ export {
   type MessageTask,
   type SendMessageBody,
 } from './message.js';
+export { CANCELLED_BETWEEN_ATTEMPTS, isIdFree } from './id-reuse.js';
 export { dedupId } from './message-id.js';
 export { DEFAULT_SHARDS, NAMESPACE_PATTERN, Names, type SessionTokens } from './names.js';
+export { nodeProblem } from './node-version.js';
 export {
   MAX_NOTE_STATE_BYTES,
   MAX_RECORD_BYTES,

@@ -1,5 +1,6 @@
 import type { Outcome } from './decisions.js';
 import type { MessageDecision } from './record.js';
+import type { DescribedError } from './thrown.js';
 
 /**
  * What happens to messages and turns of a session, as it happens: for logs, for readers of a session, for metrics. Names and
@@ -68,6 +69,8 @@ export type LaneEvent =
       readonly attempt: number;
       /** ms since the epoch; absent = at once, its worker was gone. */
       readonly notBefore?: number;
+      /** Why its last attempt failed. For the log of this process: it is not published. */
+      readonly cause?: DescribedError;
       /** Other turns of the session run beside it. */
       readonly concurrent?: true;
     }
@@ -89,6 +92,8 @@ export type LaneEvent =
       /** How many wait now. */
       readonly queueDepth: number;
       readonly error?: string;
+      /** The same in full. For the log of this process: it is not published. */
+      readonly cause?: DescribedError;
       /** Other turns of the session run beside it. */
       readonly concurrent?: true;
     };

@@ -36,7 +36,15 @@ describe('sessionKeyFor', () => {
   });
 
   it('a full name counts only on its own platform', () => {
-    expect(keyOf('thread', { channel: 'slack:C1', thread: 'telegram:5' })).toBe('slack:C1:telegram:5');
+    expect(keyOf('thread', { channel: 'slack:C1', thread: 'telegram:5' })).toBe('slack:C1:telegram%3A5');
+  });
+
+  it('a colon in a short name stays in the thread: it meets no thread of a channel that reads alike', () => {
+    expect(keyOf('thread', { channel: 'discord:G:C', thread: 'T' })).toBe('discord:G:C:T');
+    expect(keyOf('thread', { channel: 'discord:G', thread: 'C:T' })).toBe('discord:G:C%3AT');
+    expect(keyOf('thread', { channel: 'discord:G', thread: 'C%3AT' })).toBe('discord:G:C%253AT');
+    expect(keyOf('channel', { channel: 'discord:G:C%3AT' })).toBe('discord:G:C%253AT');
+    expect(keyOf('channel', { channel: 'web:100%' })).toBe('web:100%');
   });
 
   it('a user has the same session in every channel of a platform, and another one on the next platform', () => {
@@ -89,7 +97,9 @@ describe('sessionKeyFor', () => {
 
 describe('no two sessions meet by accident', () => {
   // Few letters, so that names meet as often as they can.
-  const part = fc.array(fc.constantFrom('user', ':', 'a', '1'), { maxLength: 4 }).map((parts) => parts.join(''));
+  const part = fc
+    .array(fc.constantFrom('user', ':', 'a', '1', '%3A', '%', '25'), { maxLength: 4 })
+    .map((parts) => parts.join(''));
   const platform = fc.constantFrom('a', 'user', 'b');
   const place = fc.record({
     channel: fc.tuple(platform, part).map(([name, rest]) => (rest === '' ? name : `${name}:${rest}`)),
@@ -107,8 +117,8 @@ describe('no two sessions meet by accident', () => {
   const subjectOf = (of: LockScope, { channel, thread, author }: Place): string => {
     if (of === 'user') return JSON.stringify(['user', platformOf(channel), author?.id]);
     if (of === 'channel' || thread === undefined) return JSON.stringify(['place', channel]);
-    const isFullName = thread.startsWith(`${platformOf(channel)}:`);
-    return JSON.stringify(['place', isFullName ? thread : `${channel}:${thread}`]);
+    if (thread.startsWith(`${platformOf(channel)}:`)) return JSON.stringify(['place', thread]);
+    return JSON.stringify(thread.includes(':') ? ['in', channel, thread] : ['place', `${channel}:${thread}`]);
   };
 
   it('the same key means the same user, or the same place under its full name', () => {

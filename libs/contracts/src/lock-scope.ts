@@ -36,11 +36,12 @@ export function sessionKeyFor(scope: LockScope, place: Place): SessionChoice {
     const wanted = '<platform>:<id>, such as telegram:-100';
     return refuse({ field: 'channel', found: 'no platform before the first colon', wanted, remedy: 'name one' });
   }
-  if (scope === 'channel') return bounded('channel', besideUsers(channel));
+  if (scope === 'channel') return bounded('channel', besideUsers(escaped(channel)));
   if (scope === 'thread') {
-    if (thread === undefined) return bounded('channel', besideUsers(channel));
-    const fullName = thread.startsWith(`${platform}:`) ? thread : `${channel}:${thread}`;
-    return bounded('thread', besideUsers(fullName));
+    if (thread === undefined) return bounded('channel', besideUsers(escaped(channel)));
+    const isFullName = thread.startsWith(`${platform}:`);
+    const name = isFullName ? escaped(thread) : `${escaped(channel)}:${escaped(thread).replaceAll(':', '%3A')}`;
+    return bounded('thread', besideUsers(name));
   }
   if (author === undefined || author.id === '') {
     return refuse({
@@ -59,6 +60,14 @@ export function sessionKeyFor(scope: LockScope, place: Place): SessionChoice {
  */
 function besideUsers(name: string): string {
   return name.replace(/^([^:]+)(?=:+user:)/, '$1:');
+}
+
+/**
+ * A colon in a thread's short name would read as one between names: thread `C:T` of `discord:G` as thread `T` of `discord:G:C`. It
+ * is written `%3A`, and what looks like that, or like its own escape, is told apart. Nearly all names have neither.
+ */
+function escaped(name: string): string {
+  return name.replace(/%(?=3A|25)/g, '%25');
 }
 
 function bounded(field: string, session: string): SessionChoice {

@@ -3,6 +3,7 @@ import { checkBody, parseShallow, type CheckedBody, type FieldNames } from './bo
 import { STRATEGIES, strategyOf, STRATEGY_WORDS, wantedStrategy } from './strategies.js';
 import { stalePolicy, taskMaxAttempts, taskNamespace, taskTtlMs } from './task-guard.js';
 import { isTaskName, TASK_WANTED } from './task-key.js';
+import { inOurWords } from './wanted.js';
 
 /**
  * The body that a sender gives, and what is stored of it. Stored messages carry `v` and `kind` on top; agent and session
@@ -32,7 +33,7 @@ const messageId = text(MAX_MESSAGE_ID_CHARS).refine((id) => !/\p{Cc}/u.test(id),
   message: 'a text without control characters',
 });
 
-const author = z.strictObject({ id: text(256), name: text(256).optional() });
+const author = z.strictObject({ id: text(256), name: text(256).optional() }, 'an object {id, name?}');
 
 /** What an entry of the inbox is called whose own id cannot be read. */
 export function unreadableId(seq: number): string {
@@ -86,6 +87,10 @@ const messageFields = {
   replyTo: z
     .url({ protocol: /^https?$/ })
     .max(2048)
+    .describe(
+      'For routing only: messages with different ones share no turn, and what their sender is told carries it. Nothing is ' +
+        'posted there; replies are fetched with ?wait= or GET …/messages/{id}',
+    )
     .optional(),
   sentAt: z.iso.datetime({ offset: true }).optional(),
 };
@@ -151,7 +156,7 @@ export function parseInboxEntry(text: string): ParsedInboxEntry {
     return { ok: false, problem: 'the body is no JSON' };
   }
   if (isPlainMessage(json)) return { ok: true, message: json };
-  const parsed = parseShallow(() => inboxEntry.safeParse(json));
+  const parsed = parseShallow(() => inboxEntry.safeParse(json, { error: inOurWords }));
   if (parsed === undefined) return { ok: false, problem: 'the body is nested too deeply' };
   if (parsed.success) return { ok: true, message: parsed.data };
   const issue = parsed.error.issues[0];

@@ -30,6 +30,16 @@ const heldTask = z.object({
 });
 export type HeldTask = z.infer<typeof heldTask>;
 
+/** What went wrong with an attempt, and what an outside agent said of it; bounded by who writes it. */
+export const recordedError = z.object({
+  name: z.string(),
+  message: z.string(),
+  /** Of the agent's HTTP answer. */
+  status: z.int().optional(),
+  /** The beginning of the agent's answer. */
+  excerpt: z.string().optional(),
+});
+
 /** The undecided batch in work or waiting for a retry. The same `runId` always has the same `seqs` (L7). */
 const runInWork = z.object({
   runId: z.string(),
@@ -53,6 +63,8 @@ const runInWork = z.object({
    * empty for the last part. Absent = it is no part.
    */
   rest: z.array(z.array(sequence).min(1)).optional(),
+  /** Why its last attempt failed, shortened. Absent = none has, or there is no room for it. */
+  error: recordedError.optional(),
   /** Tasks that it holds on to between its attempts; who ended without a word holds on to none. Absent = none. */
   tasks: z.array(heldTask).optional(),
 });
@@ -129,7 +141,7 @@ const turnRecord = recordBase.extend({
   status: z.enum(OUTCOMES),
   sends: z.array(reply),
   usage: z.record(z.string(), z.number()).optional(),
-  error: z.object({ name: z.string(), message: z.string() }).optional(),
+  error: recordedError.optional(),
   /** ms since the epoch, by the clock of the worker. */
   startedAt: z.number(),
   endedAt: z.number(),

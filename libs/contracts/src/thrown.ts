@@ -1,22 +1,37 @@
-import { LanekeeperError } from './errors.js';
+import { LanekeeperError, type AgentFinding } from './errors.js';
 
 const MAX_NAME_CHARS = 100;
 const MAX_MESSAGE_CHARS = 2_000;
+const MAX_EXCERPT_CHARS = 500;
+
+/** What went wrong, as records keep it; bounded. */
+export interface DescribedError extends Pick<AgentFinding, 'status' | 'excerpt'> {
+  readonly name: string;
+  readonly message: string;
+}
 
 /**
- * What was thrown, as two bounded texts that a record can keep: our own errors by their code. Anything may be thrown, also
- * what has no text or throws when asked for it.
+ * What was thrown, as bounded texts that a record can keep: our own errors by their code, and with what an outside agent said.
+ * Anything may be thrown, also what has no text or throws when asked for it.
  */
-export function describeThrown(thrown: unknown): { name: string; message: string } {
+export function describeThrown(thrown: unknown): DescribedError {
   try {
     const { name, message } = thrown instanceof Error ? thrown : { name: 'Error', message: String(thrown) };
     return {
       name: bounded(thrown instanceof LanekeeperError ? thrown.code : name, MAX_NAME_CHARS, 'Error'),
       message: bounded(message, MAX_MESSAGE_CHARS, ''),
+      ...(thrown instanceof LanekeeperError ? whatWasSaid(thrown.finding) : {}),
     };
   } catch {
     return { name: 'Error', message: 'what the handler threw cannot be described' };
   }
+}
+
+function whatWasSaid({ status, excerpt }: AgentFinding = {}): Pick<AgentFinding, 'status' | 'excerpt'> {
+  return {
+    ...(Number.isSafeInteger(status) ? { status: status as number } : {}),
+    ...(excerpt === undefined || excerpt === '' ? {} : { excerpt: bounded(excerpt, MAX_EXCERPT_CHARS, '') }),
+  };
 }
 
 function bounded(value: unknown, maxChars: number, fallback: string): string {

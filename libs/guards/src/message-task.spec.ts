@@ -71,6 +71,44 @@ describe('the task of a command', () => {
     },
   );
 
+  describe('with the names of the bot', () => {
+    const named: TaskFrom = { ...taskFrom, names: ['my_bot', '@U012AB', 'Helper'] };
+
+    it.each([
+      ['/deploy', 'deploy'],
+      ['/deploy@my_bot now', 'deploy'],
+      ['/deploy@MY_BOT', 'deploy'],
+      ['@my_bot /deploy', 'deploy'],
+      ['  @My_Bot, /deploy the shop', 'deploy'],
+      ['@my_bot: /deploy@my_bot', 'deploy'],
+      ['<@U012AB> !build', 'Build'],
+      ['<@!u012ab> report', 'report'],
+      ['@helper\nreport', 'report'],
+    ])('%j starts %s', (text, name) => {
+      expect(taskOf({ text }, named)).toEqual({ key: own(name), ttlMs: 300_000, stale: 'approve' });
+    });
+
+    it.each([
+      '/deploy@other_bot',
+      '/deploy@my_bot2',
+      `/deploy@${'x'.repeat(200)}`,
+      '/deploy@',
+      '@other_bot /deploy',
+      '@my_bot',
+      '@my_bot@other /deploy',
+      '@my_bot @other_bot /deploy',
+      '@my_bot/deploy',
+      '<@U999> /deploy',
+      '<@U012AB/deploy',
+    ])('%j starts none', (text) => {
+      expect(keyOf({ text }, named)).toBeUndefined();
+    });
+
+    it('a mention starts none where nobody has said whose name it is', () => {
+      expect(keyOf({ text: '@my_bot /deploy' }, taskFrom)).toBeUndefined();
+    });
+  });
+
   it('is that of the whole word, however long it is', () => {
     const longest = `/${'x'.repeat(64)}`;
     expect(keyOf({ text: longest }, { commands: [longest] })).toBe(own('x'.repeat(64)));

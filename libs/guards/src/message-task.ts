@@ -9,6 +9,7 @@ import {
   type SessionTokens,
   type StalePolicy,
 } from '#contracts';
+import { commandWord } from './command-word.js';
 
 /** The task of a message as the guard is asked for it. */
 export interface GuardedTask {
@@ -44,9 +45,11 @@ export function taskOfMessage(
 
 type TaskFrom = NonNullable<TaskSettings['agents'][string]['taskFrom']>;
 
-function findName({ commands = [], data }: TaskFrom, message: Pick<InboxMessage, 'text' | 'data'>): string | undefined {
-  // Telegram's commands in groups name the bot that they are for. A word that is longer than any command is none.
-  const word = /^\s*([^\s@]{1,66})/.exec(message.text ?? '')?.[1]?.toLowerCase();
+function findName(
+  { commands = [], names, data }: TaskFrom,
+  message: Pick<InboxMessage, 'text' | 'data'>,
+): string | undefined {
+  const word = commands.length === 0 ? undefined : commandWord(message.text ?? '', names);
   const command = commands.find((known) => known.toLowerCase() === word);
   if (command !== undefined) return command.replace(/^[/!]/, '');
   const value = data === undefined ? undefined : valueAt(message.data, data.split('.'));

@@ -1,5 +1,6 @@
+import type { Server } from 'node:http';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { fastify, type FastifyReply, type FastifyRequest, type FastifyServerOptions } from 'fastify';
+import { fastify, type FastifyHttpOptions, type FastifyReply, type FastifyRequest } from 'fastify';
 
 type ResponseHook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void;
 
@@ -8,7 +9,7 @@ type ResponseHook = (request: FastifyRequest, reply: FastifyReply, done: (error?
  * Fastify adds two listeners to each response, removes them and reads the clock twice.
  */
 export class LeanAdapter extends FastifyAdapter {
-  constructor(options: FastifyServerOptions) {
+  constructor(options: FastifyHttpOptions<Server>) {
     const instance = fastify(options);
     const { addHook } = instance;
     const addOthers = (name: string, ...rest: unknown[]): unknown =>

@@ -1,4 +1,4 @@
-import { describeValue } from '#contracts';
+import { showValue } from '#contracts';
 import { readTraceContext, type TraceContext } from '#telemetry';
 import { inputProblem } from './problem.exception.js';
 
@@ -12,7 +12,7 @@ export function readLimit(limit: unknown): number {
   const value = typeof limit === 'string' && /^\d{1,4}$/.test(limit) ? Number(limit) : 0;
   if (value < 1 || value > MAX_LIMIT) {
     throw inputProblem(400, [
-      { field: 'limit', found: describeValue(limit), wanted: `a whole number from 1 to ${MAX_LIMIT}` },
+      { field: 'limit', found: showValue(limit), wanted: `a whole number from 1 to ${MAX_LIMIT}` },
     ]);
   }
   return value;
@@ -23,13 +23,13 @@ export function readCursor(after: unknown): number {
   if (after === undefined) return 0;
   if (typeof after === 'string' && /^\d{1,15}$/.test(after)) return Number(after);
   const wanted = 'the number `next` of the page before';
-  throw inputProblem(400, [{ field: 'after', found: describeValue(after), wanted }]);
+  throw inputProblem(400, [{ field: 'after', found: showValue(after), wanted }]);
 }
 
 /** A field that may stand there once at most. */
 export function oneText(field: string, value: unknown): string {
   if (typeof value === 'string') return value;
-  throw inputProblem(400, [{ field, found: describeValue(value), wanted: 'one text' }]);
+  throw inputProblem(400, [{ field, found: showValue(value), wanted: 'one text' }]);
 }
 
 /** Where the caller's trace goes on. Of a header that is there twice the first counts. */

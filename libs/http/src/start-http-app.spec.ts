@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { Controller, Get, Module, Param, Query } from '@nestjs/common';
 import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '#telemetry';
@@ -148,4 +149,18 @@ it('a connection that sends half a request does not hold up the close', async ()
   await get(`${app.url}/things`);
   await app.close();
   await gone;
+});
+
+it.each([
+  ['rubbish', 'rubbish\r\n\r\n', 400],
+  ['no Host', 'GET /things HTTP/1.1\r\nconnection: close\r\n\r\n', 400],
+  ['endless headers', `GET /things HTTP/1.1\r\nhost: localhost\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+])('what the parser of HTTP refuses is problem+json too: %s', async (_title, bytes, status) => {
+  const app = await start();
+  const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
+  socket.on('error', () => {});
+  socket.write(bytes);
+  const [head = '', body = ''] = (await text(socket)).split('\r\n\r\n');
+  expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [^]*application/problem\\+json`));
+  expect(JSON.parse(body)).toMatchObject({ status, detail: expect.stringContaining('wanted') });
 });

@@ -8,6 +8,7 @@ import { NestLogger } from '#telemetry';
 import { serveDirectly, type DirectRoute } from './direct-route.provider.js';
 import { HttpAppModule, type HttpAppParts } from './http-app.module.js';
 import { LeanAdapter } from './lean-adapter.server.js';
+import { answerParserError } from './parser-errors.js';
 import { sendProblem, toProblem } from './problem.filter.js';
 import { originProblem } from './request-origin.js';
 
@@ -68,6 +69,9 @@ function makeAdapter(): LeanAdapter {
     bodyLimit: MAX_BODY_BYTES,
     routerOptions: { maxParamLength: MAX_PARAM_CHARS },
     requestTimeout: REQUEST_TIMEOUT_MS,
+    clientErrorHandler: answerParserError,
+    // Node answers a request without a Host by itself, and without a word; ours is the check that names it.
+    http: { requireHostHeader: false },
     // Idle keep-alive connections of clients must not hold up a stop.
     forceCloseConnections: 'idle',
     // The router's own errors (malformed percent-encoding) come before any filter.
@@ -79,6 +83,15 @@ function makeAdapter(): LeanAdapter {
 function refuseWebPages(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
   const detail = originProblem(request.headers.host, request.headers.origin);
   if (detail === undefined) return done();
+  if (request.headers.host === undefined) {
+    const found = 'Host: found none, wanted localhost or a loopback address';
+    return sendProblem(reply, {
+      status: 400,
+      code: 'invalid-request',
+      title: 'The request names no host',
+      detail: found,
+    });
+  }
   sendProblem(reply, { status: 403, code: 'forbidden-origin', title: 'Not from here', detail });
 }
 

@@ -1,4 +1,11 @@
-import { makeRunId, type Decision, type HeldTask, type RunInWork, type SessionTokens } from '#contracts';
+import {
+  makeRunId,
+  type Decision,
+  type DescribedError,
+  type HeldTask,
+  type RunInWork,
+  type SessionTokens,
+} from '#contracts';
 import type { InboxItem } from './inbox-item.js';
 import { STRATEGY_TABLE } from './strategy-table.js';
 import { summarizedIn } from './take-batch.js';
@@ -27,6 +34,8 @@ export interface Batch {
   readonly task?: TaskRef;
   /** The parts that come behind it, when it is a part of a split batch. */
   readonly rest?: RunInWork['rest'];
+  /** Why its last attempt failed, as the note before it says. */
+  readonly error?: DescribedError;
   /** What its former attempt held on to. Absent where whoever ran that may still be at work. */
   readonly tasks?: readonly HeldTask[];
 }
@@ -60,6 +69,7 @@ export function makeBatch(
     summarized: summarizedIn(items),
     ...(task === undefined ? {} : { task }),
     ...(frozen?.rest === undefined ? {} : { rest: frozen.rest }),
+    ...(frozen?.error === undefined ? {} : { error: frozen.error }),
     ...(frozen?.tasks === undefined ? {} : { tasks: frozen.tasks }),
   };
 }
@@ -76,9 +86,10 @@ function laterSinceAt(laterSince: number, { notBefore }: RunInWork, wallNow: num
  * The run of a batch, as a record keeps it. Without what it holds: while it is in work, and when it is handed back, its
  * handler may still go on with that.
  */
-export function runOf({ runId, attempt, crashes, failures, laterSince, items, rest }: Batch): RunInWork {
+export function runOf({ runId, attempt, crashes, failures, laterSince, error, items, rest }: Batch): RunInWork {
   const run: RunInWork = { runId, seqs: items.map(({ seq }) => seq), attempt, crashes, failures };
   if (laterSince !== undefined) run.laterSince = laterSince;
+  if (error !== undefined) run.error = error;
   if (rest !== undefined) run.rest = rest;
   return run;
 }

@@ -127,7 +127,8 @@ describe('during a backoff', () => {
     await clock.advance(5_000);
     const second = setUpProcess({ records, clock, isRecovery: true });
     await second.receive('a', 1);
-    expect(records.of('a').at(-1)?.run).toEqual({ runId, seqs: [1], attempt: 3, crashes: 1, failures: 1 });
+    const error = { name: 'Boom', message: 'on purpose' };
+    expect(records.of('a').at(-1)?.run).toEqual({ runId, seqs: [1], attempt: 3, crashes: 1, failures: 1, error });
     expect(second.turn('a').batch).toMatchObject({ runId, attempt: 3, crashes: 1, failures: 1 });
   });
 

@@ -216,6 +216,9 @@ describe('a run', () => {
       [2, 'cancelled'],
       [3, 'handled'],
     ]);
+    // The agent had them: their ids are not free again.
+    const reasons = records.of('a').flatMap(({ messages }) => messages.map(({ reason }) => reason));
+    expect(reasons).toEqual(['between-attempts', 'between-attempts', undefined]);
     expect(records.head('a').head).toMatchObject({ upto: 3, done: [], run: null });
     expect(answer()).toMatchObject({ state: 'idle', depth: 0 });
     const now = clock.now();

@@ -1,4 +1,4 @@
-import type { CancelTarget, MessageDecision } from '#contracts';
+import { CANCELLED_BETWEEN_ATTEMPTS, type CancelTarget, type MessageDecision } from '#contracts';
 import { hasRoomFor, withinHoles } from './cursor-bound.js';
 import { MAX_RECORD_MESSAGES } from './head.js';
 import { orderOf, type InboxItem } from './inbox-item.js';
@@ -32,7 +32,7 @@ export function nextCancelStep(lane: Lane): CancelStep | undefined {
       isPutOff = true;
       continue;
     }
-    const { queued, running, unread } = targetsOf(lane, order);
+    const { queued, running, unread, runOf } = targetsOf(lane, order);
     // A run is cancelled as a whole: after the note that ends it, nothing says what else was in it.
     const mustReadFirst = queued.length === 0 || orderOf(order).target.what === 'run';
     if (unread.length > 0 && mustReadFirst) return { kind: 'read', seqs: unread.slice(0, MAX_RECORD_MESSAGES) };
@@ -43,7 +43,7 @@ export function nextCancelStep(lane: Lane): CancelStep | undefined {
     const isLast = queued.length <= MAX_RECORD_MESSAGES && running.length === 0 && unread.length === 0;
     const wanted = isLast ? [...queued, order] : queued.slice(0, MAX_RECORD_MESSAGES);
     const items = withinHoles(lane, wanted);
-    if (items.length > 0) return { kind: 'note', messages: items.map((item) => decisionOf(item, order)) };
+    if (items.length > 0) return { kind: 'note', messages: items.map((item) => decisionOf(item, order, runOf)) };
     aborted.push(...running);
     isPutOff = true;
   }
@@ -56,6 +56,8 @@ interface Targets {
   readonly running: readonly number[];
   /** Sequences of what is meant and was not kept. */
   readonly unread: readonly number[];
+  /** The run of each message that comes again. */
+  readonly runOf: ReadonlyMap<number, string>;
 }
 
 function targetsOf({ backlog, frozenRuns, running }: Lane, order: InboxItem): Targets {
@@ -73,6 +75,7 @@ function targetsOf({ backlog, frozenRuns, running }: Lane, order: InboxItem): Ta
       (batch?.items ?? []).map(({ seq }) => seq).filter((seq) => seq < order.seq && isMeant(target, seq, batch?.runId)),
     ),
     unread: backlog.beyond.filter((seq) => isWaitingTarget(seq) && !peeked.has(seq)),
+    runOf,
   };
 }
 
@@ -86,8 +89,13 @@ function concernsNow({ undecidedFrom = 0, running, frozenRuns }: Lane, order: In
   return running.some(({ batch }) => batch?.items.some(({ seq }) => isMeant(target, seq, batch.runId)));
 }
 
-function decisionOf({ id, seq, content }: InboxItem, order: InboxItem): MessageDecision {
+function decisionOf(
+  { id, seq, content }: InboxItem,
+  order: InboxItem,
+  runOf: ReadonlyMap<number, string>,
+): MessageDecision {
   if (seq === order.seq) return { id, seq, decision: 'handled' };
+  if (content.ok && runOf.has(seq)) return { id, seq, decision: 'cancelled', reason: CANCELLED_BETWEEN_ATTEMPTS };
   if (content.ok) return { id, seq, decision: 'cancelled' };
   return { id, seq, decision: 'rejected', reason: content.problem };
 }

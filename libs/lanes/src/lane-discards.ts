@@ -65,8 +65,10 @@ function reasonsToDiscard(lane: Lane, now: number): Map<number, string> {
   }
   const { ownQueueing } = lane;
   if (!mayOverflow(queued.length + beyond.length, queued, ownQueueing)) return reasons;
+  // What is in an open window comes with the next turn, and waits behind none. A window has no more than is kept of the lane.
+  const inWindow = new Set(lane.serial.windowItems.map(({ seq }) => seq));
   const entries = [
-    ...queued.filter(({ seq }) => !reasons.has(seq)),
+    ...queued.filter(({ seq }) => !reasons.has(seq) && !inWindow.has(seq)),
     ...beyond.map((seq) => ({ seq, queueing: ownQueueing })),
   ];
   for (const { seq, reason } of overflowOf(entries, lane.serial.isBusy)) reasons.set(seq, reason);

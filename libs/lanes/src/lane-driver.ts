@@ -256,8 +256,6 @@ export class LaneDriver {
   /** What no turn can take. */
   private decideBarred(lane: Lane): Promise<WriteResult> {
     const { messages, sends } = barredNote(lane.toReject);
-    const rejected = messages.flatMap(({ seq, decision }) => (decision === 'rejected' ? [seq] : []));
-    if (rejected.length > 0) this.options.log.warn({ ...lane.key, seqs: rejected }, 'messages rejected');
     return this.writer.note(lane, messages, sends);
   }
 

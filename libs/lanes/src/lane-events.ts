@@ -28,7 +28,7 @@ export function eventsOfRecord(
   );
   const ended: LaneEvent = {
     ...{ type: 'turn-ended', runId, attempt, status, messages, queueDepth },
-    ...(error === undefined ? {} : { error: error.name }),
+    ...(error === undefined ? {} : { error: error.name, cause: error }),
     ...beside,
   };
   return [...again.map((run) => ({ ...retrying(run), ...CONCURRENT })), ...left, ended];
@@ -75,8 +75,12 @@ export function eventsOfTaking(lane: Lane, { runId, attempt, items }: Batch): La
   return [{ type: 'message-dequeued', messageId: latest.id, ...threadOf(latest), runId, skippedCount }];
 }
 
-function retrying({ runId, attempt, notBefore }: RunInWork): Extract<LaneEvent, { type: 'turn-retrying' }> {
-  return { ...{ type: 'turn-retrying' as const, runId, attempt }, ...(notBefore === undefined ? {} : { notBefore }) };
+function retrying({ runId, attempt, notBefore, error }: RunInWork): Extract<LaneEvent, { type: 'turn-retrying' }> {
+  return {
+    ...{ type: 'turn-retrying' as const, runId, attempt },
+    ...(notBefore === undefined ? {} : { notBefore }),
+    ...(error === undefined ? {} : { cause: error }),
+  };
 }
 
 function decidedByNote({ id, seq, decision, reason }: MessageDecision, queueDepth: number): LaneEvent[] {

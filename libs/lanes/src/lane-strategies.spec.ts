@@ -240,6 +240,41 @@ describe('a full queue', () => {
     expect(batches()).toEqual([[1], [4, 5]]);
   });
 
+  describe.each(['collect', 'debounce', 'burst'] as const)('with %s', (strategy) => {
+    const windowed = { ...full, strategy, debounceMs: 100, maxDebounceMs: 1_000, onQueueFull: 'drop-newest' } as const;
+
+    it('is none while nothing runs: what is in the window comes with the next turn', async () => {
+      const { sendAll, decisions, clock, batches, end } = setUpSession(windowed);
+      await sendAll(1, 2, 3, 4, 5);
+      await clock.advance(100);
+      expect([batches(), decisions()]).toEqual([[[1, 2, 3, 4, 5]], []]);
+      // From here on what comes waits behind a turn.
+      await sendAll(6, 7, 8);
+      expect(decisions()).toEqual([[8, 'dropped']]);
+      await end('a');
+    });
+
+    it('is one while the turn waits for its next attempt', async () => {
+      const { sendAll, decisions, clock, fail } = setUpSession(windowed);
+      await sendAll(1);
+      await clock.advance(100);
+      await fail('a');
+      await sendAll(2, 3, 4);
+      expect(decisions()).toEqual([[4, 'dropped']]);
+    });
+
+    it('is one for more than the lane keeps as a whole', async () => {
+      const { sendAll, decisions } = setUpSession(windowed, { laneBuffer: 3 });
+      await sendAll(1, 2, 3, 4, 5);
+      expect(decisions()).toEqual([]);
+      await sendAll(6, 7);
+      expect(decisions()).toEqual([
+        [6, 'dropped'],
+        [7, 'dropped'],
+      ]);
+    });
+  });
+
   it('drops the newest', async () => {
     const { sendAll, decisions, end, batches } = setUpSession({ ...full, onQueueFull: 'drop-newest' });
     await sendAll(1, 2, 3, 4, 5);

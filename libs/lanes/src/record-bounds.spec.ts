@@ -27,7 +27,7 @@ import {
 } from './lane-runner.fixture.js';
 import { LaneWriter } from './lane-writer.js';
 import { HOME, item, loaded, openLane } from './lane.fixture.js';
-import { heldWithinRecord, maxRunsInRecord, withinRecord } from './record-bounds.js';
+import { errorWithinRecord, heldWithinRecord, maxRunsInRecord, withinRecord } from './record-bounds.js';
 
 /** As long as the names of a session and of a task may be. */
 const LONGEST_SESSION = '\u{1F600}'.repeat(128);
@@ -85,6 +85,25 @@ describe('a run that holds more tasks than its note can name', () => {
     const alone = heldWithinRecord(two, emptyHead(), 'two').length;
     expect(heldWithinRecord(two, { ...emptyHead(), run }, 'two').length).toBeLessThan(alone - 20);
     expect(heldWithinRecord(two, { ...emptyHead(), runs: [run] }, 'one').length).toBe(alone);
+  });
+});
+
+describe('what a note says of the last error of its run', () => {
+  const error = { name: 'agent_failed', message: 'm'.repeat(2_000), status: 500, excerpt: '\u{1F600}'.repeat(250) };
+
+  it('is shortened, and stays well-formed', () => {
+    const said = errorWithinRecord(error, emptyHead(), 'one');
+    expect(said).toMatchObject({ name: 'agent_failed', status: 500, message: 'm'.repeat(400) });
+    expect(said?.excerpt?.isWellFormed()).toBe(true);
+  });
+
+  it('L6 is nothing where other runs have taken the room', () => {
+    const runs = Array.from({ length: 20 }, (_, i) => ({
+      ...{ runId: `r${i}`, seqs: [i], attempt: 2, crashes: 0 },
+      error: { name: 'n'.repeat(100), message: 'm'.repeat(400) },
+    }));
+    expect(errorWithinRecord(error, { ...emptyHead(), runs }, 'one')).toBeUndefined();
+    expect(errorWithinRecord(error, { ...emptyHead(), runs: runs.slice(0, 2) }, 'one')).toBeDefined();
   });
 });
 

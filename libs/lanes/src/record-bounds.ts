@@ -1,4 +1,4 @@
-import type { Head, HeldTask } from '#contracts';
+import type { DescribedError, Head, HeldTask } from '#contracts';
 import type { InboxItem } from './inbox-item.js';
 
 /**
@@ -11,7 +11,8 @@ import type { InboxItem } from './inbox-item.js';
  *   runs beside each other                   96 KiB, and 64 KiB of sequences in them
  *   tasks that runs hold on to               32 KiB
  *   holes of the cursor                      36 KiB (`MAX_DONE_RANGES`)
- *   the run in turn, an error, all the rest  less than 32 KiB
+ *   the last errors of runs                  8 KiB
+ *   the run in turn, an error, all the rest  less than 24 KiB
  *
  * What a turn may choose (replies, the state) is checked against what is left, and the turn fails.
  */
@@ -21,6 +22,9 @@ const MAX_RUNS_BYTES = 96 * 1024;
 /** Sequences of all runs beside each other; a sequence has up to 16 digits. */
 export const MAX_SEQS_OF_RUNS = 4_000;
 const MAX_HELD_BYTES = 32 * 1024;
+const MAX_ERRORS_BYTES = 8 * 1024;
+/** Of an error's message and of what the agent said - characters. */
+const MAX_SAID_CHARS = 400;
 
 /** Of one decision all but the id: names, sequence, decision, and a reason of a hundred characters. */
 const DECISION_BYTES = 400;
@@ -59,6 +63,26 @@ export function heldWithinRecord(tasks: readonly HeldTask[], { run, runs = [] }:
     fitting.push(task);
   }
   return fitting;
+}
+
+/** What the note of a run's next attempt says of its last one: shortened, and nothing where other runs have taken the room. */
+export function errorWithinRecord(
+  { message, excerpt, ...error }: DescribedError,
+  { run, runs = [] }: Head,
+  runId: string,
+): DescribedError | undefined {
+  const shortened = {
+    ...error,
+    message: shorten(message),
+    ...(excerpt === undefined ? {} : { excerpt: shorten(excerpt) }),
+  };
+  const others = [...(run === null ? [] : [run]), ...runs].filter((other) => other.runId !== runId);
+  const bytes = others.reduce((sum, other) => sum + bytesOf(other.error), bytesOf(shortened));
+  return bytes > MAX_ERRORS_BYTES ? undefined : shortened;
+}
+
+function shorten(text: string): string {
+  return text.slice(0, MAX_SAID_CHARS).toWellFormed();
 }
 
 function bytesOf(value: unknown): number {

@@ -60,11 +60,18 @@ export class SerialRun extends LaneRun {
     const isFree = this.batch === undefined && this.next === undefined && this.lane.hold === undefined;
     // What may have begun already does not wait again.
     if (oldest === undefined || !isFree || this.begunItems.length > 0) return undefined;
-    const sharing = this.lane.tasks === undefined ? serialWaiting : upToTask(serialWaiting);
-    const { endsAt } = firstWindow(sharing, oldest.queueing, this.lane.busyUntil);
+    const { endsAt } = firstWindow(this.sharing, oldest.queueing, this.lane.busyUntil);
     if (endsAt === 0) return undefined;
     // The broker's clock may be ahead of ours by more than a window.
     return Math.min(endsAt - this.lane.wallAheadMs, this.lane.lastArrivalAt + oldest.queueing.debounceMs);
+  }
+
+  /** What is in the window of the next batch while nothing runs: it waits for others to come, and for no turn. */
+  get windowItems(): readonly InboxItem[] {
+    const [oldest] = this.lane.serialWaiting;
+    if (oldest === undefined || !this.hasWindow || this.isBusy || this.lane.hold !== undefined) return [];
+    const { sharing } = this;
+    return sharing.slice(0, firstWindow(sharing, oldest.queueing, this.lane.busyUntil).count);
   }
 
   /**
@@ -150,6 +157,12 @@ export class SerialRun extends LaneRun {
     // One batch at a time: what waits behind it was not begun.
     this.maybeBegunUpTo = 0;
     this.mustRecord = true;
+  }
+
+  /** What waits and may share a turn with the oldest, as far as tasks are concerned. */
+  private get sharing(): readonly InboxItem[] {
+    const { serialWaiting, tasks } = this.lane;
+    return tasks === undefined ? serialWaiting : upToTask(serialWaiting);
   }
 
   /** Asked at every step of a lane: nearly every lane has no hole at all. */

@@ -1,12 +1,9 @@
-import type { AgentFinding, Decision, Outcome, Reply } from '#contracts';
+import type { AgentFinding, Decision, DescribedError, Outcome, Reply } from '#contracts';
 import type { Batch } from './batch.js';
 import type { TaskRefusal } from './task-ref.js';
 import { backoffMs, type TurnPolicy } from './turn-policy.js';
 
-export interface TurnError {
-  readonly name: string;
-  readonly message: string;
-}
+export type TurnError = DescribedError;
 
 /** What a turn makes of the session's state; `undefined` = there is none. A merge is made from what stands when the turn ends. */
 export type StateChange = { readonly value: unknown } | { readonly merge: (current: unknown) => unknown };
@@ -166,5 +163,5 @@ function putOff(
   if (notBefore - since <= policy.retryLaterMaxMs)
     return { kind: 'again', attempt, failures, notBefore, laterSince: since, error };
   const message = `put off for more than ${policy.retryLaterMaxMs} ms in all (retryLaterMaxMs): ${error.message}`;
-  return dead({ name: error.name, message });
+  return dead({ ...error, message });
 }

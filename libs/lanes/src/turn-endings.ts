@@ -2,7 +2,7 @@ import { describeThrown } from '#contracts';
 import { nextAttempt, runOf, type Batch } from './batch.js';
 import type { LaneRun } from './lane-run.js';
 import type { LaneWriter, WriteResult } from './lane-writer.js';
-import { heldWithinRecord } from './record-bounds.js';
+import { errorWithinRecord, heldWithinRecord } from './record-bounds.js';
 import type { TurnTimes } from './record-draft.js';
 import type { RunningTurnsOptions } from './running-turns.js';
 import { dead, settle, type Again, type Ending, type Settlement, type Split } from './settlement.js';
@@ -44,9 +44,10 @@ export class TurnEndings {
     const { log, turns, clock } = this.options;
     const { attempt, failures, notBefore, laterSince, error } = settlement;
     const waitMs = Math.max(0, notBefore - clock.now());
-    log.warn({ runId: batch.runId, attempt, error: error.name, notBefore }, 'turn failed and runs again');
     const later = laterSince === undefined ? {} : { laterSince };
-    const { laterSince: _former, ...former } = runOf(batch);
+    const { laterSince: _former, error: _before, ...former } = runOf(batch);
+    const said = errorWithinRecord(error, run.lane.head, batch.runId);
+    const last = said === undefined ? {} : { error: said };
     // A handler that is still at work goes on with what it holds: no other run may have that.
     const all = isLeaked ? [] : (turns.tasks?.heldTasks(batch.runId) ?? []);
     const tasks = heldWithinRecord(all, run.lane.head, batch.runId);
@@ -56,7 +57,7 @@ export class TurnEndings {
         'a run holds more tasks than a note names',
       );
     const held = tasks.length === 0 ? {} : { tasks };
-    return this.writer.again(run, { ...former, attempt, failures, notBefore, waitMs, ...later, ...held });
+    return this.writer.again(run, { ...former, attempt, failures, notBefore, waitMs, ...later, ...last, ...held });
   }
 
   /** For its tasks the run is at its end: its parts are other runs. */

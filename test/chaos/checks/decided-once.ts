@@ -1,3 +1,4 @@
+import { isIdFree } from '#contracts';
 import type { History, InboxLine, Violation } from '../history.js';
 import { at, type SessionHistory } from '../session-history.js';
 
@@ -30,7 +31,7 @@ export function checkDecidedOnce({ session, inbox, records }: SessionHistory): V
   return found;
 }
 
-/** L3: what was accepted is there. L1: an id is one message, unless it ended dead and was sent again. */
+/** L3: what was accepted is there. L1: an id is one message, unless it ended dead or without a turn, and was sent again. */
 export function checkAccepted({
   accepted,
   inbox,
@@ -44,16 +45,16 @@ export function checkAccepted({
     const says = `${id} of ${session} was accepted as ${seq}, where the inbox has ${line?.id}`;
     found.push({ invariant: 'L3', says, session, at: time });
   }
-  const died = new Map<number, number>();
+  const freed = new Map<number, number>();
   for (const { at: time, record } of records) {
-    for (const { seq, decision } of record.messages) if (decision === 'dead') died.set(seq, time);
+    for (const message of record.messages) if (isIdFree(record, message)) freed.set(message.seq, time);
   }
   for (const lines of Map.groupBy(inbox, ({ session, id }) => `${id} of ${session}`).values()) {
     lines.slice(1).forEach((line, i) => {
       const former = lines[i] as InboxLine;
       // It is buried a moment before the record stands that says so.
-      if ((died.get(former.seq) ?? Number.POSITIVE_INFINITY) - BURIED_BEFORE_MS <= line.at) return;
-      const says = `${line.id} of ${line.session} was stored as ${former.seq} and as ${line.seq} without being dead`;
+      if ((freed.get(former.seq) ?? Number.POSITIVE_INFINITY) - BURIED_BEFORE_MS <= line.at) return;
+      const says = `${line.id} of ${line.session} was stored as ${former.seq} and as ${line.seq}, and its id was not free again`;
       found.push({ invariant: 'L1', says, session: line.session, at: line.at });
     });
   }

@@ -1,0 +1,105 @@
+import { sessionNames, type Clock, type DescribedError, type LaneEvent, type SessionTokens } from '#contracts';
+import type { Logger } from '#telemetry';
+import { BurstLog } from './burst-log.js';
+
+export interface SessionLogOptions {
+  readonly log: Logger;
+  readonly clock: Pick<Clock, 'monotonic' | 'after'>;
+  /** Whether a line may show what an agent or a handler said: it may repeat what people wrote. */
+  readonly hasContents: boolean;
+}
+
+/**
+ * What the log says of sessions. What an operator may have to act on is said aloud: messages and turns that came to no good
+ * end. The rest is for those who look for something.
+ *
+ *   warn   a turn ended dead, failed and runs again; a message was rejected
+ *   info   a message was dropped or expired, as the settings want it
+ *   debug  all else
+ */
+export class SessionLog {
+  private readonly dead: BurstLog;
+  private readonly again: BurstLog;
+  private readonly rejected: BurstLog;
+  private readonly dropped: BurstLog;
+  private readonly expired: BurstLog;
+
+  constructor(private readonly options: SessionLogOptions) {
+    const { log, clock } = options;
+    const burst = (level: 'info' | 'warn', message: string): BurstLog => new BurstLog({ log, clock, level, message });
+    this.dead = burst('warn', 'turn ended dead');
+    this.again = burst('warn', 'turn failed and runs again');
+    this.rejected = burst('warn', 'message rejected');
+    this.dropped = burst('info', 'message dropped');
+    this.expired = burst('info', 'message expired');
+  }
+
+  tell(key: SessionTokens, event: LaneEvent): void {
+    switch (event.type) {
+      case 'turn-ended':
+        if (event.status === 'failed' || event.status === 'timed_out') return this.tellDead(key, event);
+        break;
+      case 'turn-retrying':
+        // Without a cause it was cut with its worker, or handed over, which is said elsewhere.
+        if (event.cause !== undefined && event.notBefore !== undefined) {
+          const { runId, attempt, notBefore, cause } = event;
+          const nextAt = new Date(notBefore).toISOString();
+          return this.line(this.again, key, { runId, nextAttempt: attempt, nextAt, ...this.describe(cause) });
+        }
+        break;
+      case 'message-rejected':
+        return this.tellDecided(this.rejected, key, event);
+      case 'message-dropped':
+        return this.tellDecided(this.dropped, key, event);
+      case 'message-expired':
+        return this.tellDecided(this.expired, key, event);
+      default:
+    }
+    // One small object, since nearly always nobody reads it; what was said is not in it.
+    this.options.log.debug({ key, event: withoutCause(event) }, event.type);
+  }
+
+  /** To be called when nothing more is told: says what was not written yet. */
+  flush(): void {
+    for (const burst of [this.dead, this.again, this.rejected, this.dropped, this.expired]) burst.flush();
+  }
+
+  private tellDead(key: SessionTokens, event: Extract<LaneEvent, { type: 'turn-ended' }>): void {
+    const { runId, attempt, status, messages, cause } = event;
+    const messageIds = messages.slice(0, MAX_IDS).map(({ id }) => id);
+    this.line(this.dead, key, { runId, attempt, status, messageIds, ...this.describe(cause) });
+  }
+
+  private tellDecided(burst: BurstLog, key: SessionTokens, event: DecidedEvent): void {
+    const { messageId, seq, reason } = event;
+    this.line(burst, key, { messageId, seq, reason });
+  }
+
+  private line(burst: BurstLog, key: SessionTokens, fields: object): void {
+    const { agent, session } = sessionNames(key);
+    burst.line(`${agent}/${session}`, { agent, session, ...fields });
+  }
+
+  /** Name and status are ours; the rest are words of a handler or an agent. */
+  private describe({ name, status, message, excerpt }: DescribedError = UNKNOWN): object {
+    const answered = status === undefined ? {} : { agentStatus: status };
+    if (!this.options.hasContents) return { error: name, ...answered };
+    return { error: name, ...answered, said: message, ...(excerpt === undefined ? {} : { excerpt }) };
+  }
+}
+
+interface DecidedEvent {
+  readonly messageId: string;
+  readonly seq: number;
+  readonly reason?: string;
+}
+
+const MAX_IDS = 10;
+const UNKNOWN: DescribedError = { name: 'unknown', message: '' };
+
+/** An event as it may be seen by all. */
+export function withoutCause(event: LaneEvent): LaneEvent {
+  if ((event.type !== 'turn-ended' && event.type !== 'turn-retrying') || event.cause === undefined) return event;
+  const { cause: _said, ...told } = event;
+  return told;
+}
