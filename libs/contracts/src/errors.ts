@@ -1,12 +1,25 @@
+/** What is known of the answer of an agent over HTTP that failed its turn. */
+export interface AgentFinding {
+  /** Absent = no answer came that has one. */
+  readonly status?: number;
+  /** The beginning of the body, bounded, as one line. It is the content of an answer: shown only where contents may be. */
+  readonly excerpt?: string;
+  /** The agent had the whole request and gave no whole answer: what it did, and whether it still does, is not known. */
+  readonly isUnclear?: true;
+}
+
 /** Base of our errors: `code` for programs, `message` for people, always with the remedy in it. */
 export class LanekeeperError extends Error {
+  readonly finding?: AgentFinding;
+
   constructor(
     readonly code: string,
     message: string,
-    options?: { cause?: unknown },
+    options?: { cause?: unknown; finding?: AgentFinding | undefined },
   ) {
     super(message, options);
     this.name = new.target.name;
+    if (options?.finding !== undefined) this.finding = options.finding;
   }
 }
 
@@ -26,9 +39,17 @@ export function describeProblem(problem: InputProblem): string {
 
 /** Thrown by a handler: trying again cannot help. The turn ends at once, its messages are decided `dead`. */
 export class TerminalError extends LanekeeperError {
-  constructor(message: string, options?: { code?: string; cause?: unknown }) {
+  constructor(message: string, options?: { code?: string; cause?: unknown; finding?: AgentFinding | undefined }) {
     super(options?.code ?? 'terminal', message, options);
   }
+}
+
+interface RetryLater {
+  readonly retryAfterMs: number;
+  readonly message?: string;
+  readonly code?: string;
+  readonly cause?: unknown;
+  readonly finding?: AgentFinding | undefined;
 }
 
 /**
@@ -36,11 +57,11 @@ export class TerminalError extends LanekeeperError {
  * agent's `retryLaterMaxMs` in all.
  */
 export class RetryLaterError extends LanekeeperError {
-  /** At least how long to wait, in ms. */
+  /** At least how long to wait, in ms; 0 = no certain time: then the waits grow. */
   readonly retryAfterMs: number;
 
-  constructor({ retryAfterMs, message, cause }: { retryAfterMs: number; message?: string; cause?: unknown }) {
-    super('retry_later', message ?? `not now, again in ${retryAfterMs} ms`, { cause });
+  constructor({ retryAfterMs, message, code, ...rest }: RetryLater) {
+    super(code ?? 'retry_later', message ?? `not now, again in ${retryAfterMs} ms`, rest);
     // Infinity stays: longer than any bound, so the turn is dead at once rather than called again at once.
     this.retryAfterMs = Number.isNaN(retryAfterMs) ? 0 : Math.max(0, retryAfterMs);
   }

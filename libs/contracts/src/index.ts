@@ -4,7 +4,14 @@ export { closestName } from './closest-name.js';
 export { makeDeadId, parseDeadId, parseDeadLetter, type DeadLetter } from './dead-letter.js';
 export { describeValue } from './describe-value.js';
 export { DECISIONS, OUTCOMES, type Decision, type Outcome } from './decisions.js';
-export { LanekeeperError, RetryLaterError, TerminalError, describeProblem, type InputProblem } from './errors.js';
+export {
+  LanekeeperError,
+  RetryLaterError,
+  TerminalError,
+  describeProblem,
+  type AgentFinding,
+  type InputProblem,
+} from './errors.js';
 export { describeThrown } from './thrown.js';
 export { highestOfHead } from './head-mark.js';
 export { HEADER } from './headers.js';
