@@ -8,6 +8,7 @@ import {
   type SessionTokens,
 } from '#contracts';
 import {
+  AgentFailedError,
   applyAnswer,
   runAsCurrentTurn,
   Turn,
@@ -105,15 +106,22 @@ export class AgentRunner implements TurnRunner {
   }
 }
 
-function failed(error: unknown): TurnOutcome {
-  return { kind: 'failed', error: describeThrown(error), ...whatNext(error) };
+type Failed = Extract<TurnOutcome, { kind: 'failed' }>;
+
+function failed(error: unknown): Failed {
+  return { kind: 'failed', error: describeThrown(error), ...whatNext(error), ...findingOf(error) };
 }
 
-/** What the error asks for; anything but our own two errors is tried again with backoff. */
-function whatNext(error: unknown): { next?: 'never' | { laterMs: number } } {
+/** What the error asks for; anything but our own errors is tried again with backoff. */
+function whatNext(error: unknown): Pick<Failed, 'next'> {
   if (error instanceof TerminalError) return { next: 'never' };
   if (error instanceof RetryLaterError) return { next: { laterMs: error.retryAfterMs } };
+  if (error instanceof AgentFailedError && error.notWithinMs > 0) return { next: { notWithinMs: error.notWithinMs } };
   return {};
+}
+
+function findingOf(error: unknown): Pick<Failed, 'finding'> {
+  return error instanceof LanekeeperError && error.finding !== undefined ? { finding: error.finding } : {};
 }
 
 /** `holding`: of the task that its message starts. */

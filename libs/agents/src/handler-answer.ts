@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { describeValue, LanekeeperError } from '#contracts';
+import { describeValue, TerminalError } from '#contracts';
 import type { ReplyContent, Turn } from './turn.js';
 import { StateReadOnlyError } from './turn-state.js';
 
@@ -30,11 +30,12 @@ export function applyAnswer(turn: Turn, answer: unknown): void {
   turn.state.set(parsed.data.state);
 }
 
-export class AnswerError extends LanekeeperError {
+/** The handler has done its work and would answer so again: another call would only do the work twice. */
+export class AnswerError extends TerminalError {
   constructor(found: string) {
     super(
-      'bad_answer',
       `the handler's answer: found ${found}; wanted nothing, a text, or {replies?: [text | {text?, data?}], state?}`,
+      { code: 'bad_answer' },
     );
   }
 }
