@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { NestFactory } from '@nestjs/core';
 import type { INestMicroservice, Provider } from '@nestjs/common';
 import type { MicroserviceOptions } from '@nestjs/microservices';
-import { hostWorkerId, type Settings } from '#config';
+import { hostWorkerId, readAgentTargets, type Settings } from '#config';
 import { AgentConnections, callHttpAgent } from '#agents';
 import { Names, systemClock } from '#contracts';
 import { NestLogger, type Logger } from '#telemetry';
@@ -31,6 +31,7 @@ export interface RunningWorker {
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
   const { settings, log } = options;
   const names = new Names(settings.namespace, settings.shards);
+  const targets = readAgentTargets(settings.agents);
   const workerId = settings.worker.id ?? hostWorkerId(`-${process.pid}`);
   // One life of this process: a restart under the same id is another incarnation.
   const incarnation = `${workerId}/${randomBytes(6).toString('hex')}`;
@@ -44,7 +45,8 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   const connections = new AgentConnections(settings.worker.capacity);
   const server = new TurnServer(intake, {
     agents: settings.agents,
-    callOutside: (turn, agent) => callHttpAgent(turn, agent, connections),
+    callOutside: (turn, agent) =>
+      callHttpAgent(turn, { ...agent, headers: {}, ...targets.get(turn.agent) }, connections),
   });
   let app: INestMicroservice | undefined;
   try {
