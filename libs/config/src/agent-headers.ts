@@ -19,7 +19,8 @@ export function isHeaderText(value: string): boolean {
   return value.length <= MAX_HEADER_VALUE_CHARS && /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/.test(value);
 }
 
-const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
+/** Variables with our prefix are settings, and refused where they are none. */
+const ENV_NAME = /^(?!LANEKEEPER_)[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 const FILE_PATH = /^[^\0]{1,4096}$/;
 
 function isHeaderValue(value: unknown): boolean {

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,10 +84,9 @@ describe('headers of an agent', () => {
   it('whose values cannot be had are told together, without any value', () => {
     writeFileSync(join(cwd, 'long'), 'SECRET'.repeat(2_000));
     writeFileSync(join(cwd, 'lines'), 'SECRET\nSECRET');
-    execFileSync('mkfifo', [join(cwd, 'pipe')]);
     const headers = {
       ...{ a: { env: 'UNSET' }, b: { env: 'EMPTY' }, c: { env: 'BROKEN' } },
-      ...{ d: { file: 'none' }, e: { file: 'long' }, f: { file: 'lines' }, g: { file: '.' }, h: { file: 'pipe' } },
+      ...{ d: { file: 'none' }, e: { file: 'long' }, f: { file: 'lines' }, g: { file: '.' }, h: { file: '/dev/zero' } },
     };
     const found = problems(() => target({ headers }, { EMPTY: '', BROKEN: 'SECRET\r\nx: y' }));
     expect(found.map(({ field }) => field)).toEqual([...'abcdefgh'].map((name) => `agents.main.headers.${name}`));
@@ -130,6 +128,7 @@ describe('headers of an agent', () => {
     ['an unknown place', { vault: 'x' }],
     ['two places', { env: 'A', file: 'b' }],
     ['a variable that is none', { env: 'A B' }],
+    ['a variable that is a setting', { env: 'LANEKEEPER_TOKEN' }],
     ['null', null],
     ['a list', ['x']],
   ])('are refused with %s, and its text is not told', (_title, value) => {

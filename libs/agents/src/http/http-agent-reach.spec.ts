@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type AddressInfo, type Server } from 'node:net';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { RetryLaterError } from '#contracts';
 import { AgentConnections, NotConnectedError } from './agent-connections.client.js';
@@ -47,7 +47,7 @@ describe('an agent without a connection is "later"', () => {
     expect(error).toMatchObject({ message: expect.stringMatching(/\((ENOTFOUND|EAI_AGAIN)\)/) });
   });
 
-  it.each<[string, (socket: import('node:net').Socket) => void]>([
+  it.each<[string, (socket: Socket) => void]>([
     ['resets', (socket) => socket.on('data', () => socket.resetAndDestroy()).on('error', () => {})],
     ['closes', (socket) => socket.on('error', () => {}).end()],
     ['is no TLS', (socket) => socket.on('error', () => {}).end('HTTP/1.1 200 OK\r\n\r\n')],
