@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expectNothingLeft, tempDir, type TempDir } from '#testing';
 import { BAD_ANSWERS } from '../support/bad-answers.js';
@@ -31,6 +32,16 @@ beforeAll(async () => {
         response.writeHead(200, { 'content-type': 'text/event-stream' });
         response.write('event: delta\ndata: {"text":"thinking "}\n\nevent: reply\ndata: {"text":"first"}\n\n');
         return void response.end('event: done\ndata: {"replies":["last"],"state":{"streamed":true}}\n\n');
+      case 'gzip':
+        response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+        return void response.end(gzipSync('{"replies": ["small"]}'));
+      case 'continue':
+        response.writeContinue();
+        response.writeEarlyHints({ link: '</a>; rel=preload' });
+        return answerJson(response, { replies: ['at last'] });
+      case 'headers':
+        response.writeHead(200, { 'content-type': 'text/plain', 'x-policy': 'x'.repeat(20_000) });
+        return void response.end('much said');
       case 'deltas':
         response.writeHead(200, { 'content-type': 'text/event-stream' });
         response.write('event: delta\ndata: {"text":"word "}\n\n');
@@ -41,7 +52,14 @@ beforeAll(async () => {
   });
   dir = await tempDir('settings');
   const path = join(dir.path, 'lanekeeper.json');
-  const main = { url: agent.url, secret: SECRET, maxAttempts: 1, turnTimeoutMs: 2_000 };
+  const main = {
+    url: agent.url,
+    secret: SECRET,
+    maxAttempts: 2,
+    backoffInitialMs: 10,
+    turnTimeoutMs: 1_500,
+    streamIdleMs: 300,
+  };
   await writeFile(path, JSON.stringify({ agents: { main } }));
   up = await startUp({ LANEKEEPER_CONFIG: path });
 });
@@ -93,6 +111,9 @@ describe('an agent over HTTP', () => {
     ['204', []],
     ['events', [{ text: 'first' }, { text: 'last' }]],
     ['deltas', [{ text: 'word by word' }]],
+    ['gzip', [{ text: 'small' }]],
+    ['continue', [{ text: 'at last' }]],
+    ['headers', [{ text: 'much said' }]],
   ])('may answer with %s', async (kind, replies) => {
     const answer = await up.api.send(`good-${kind}`, { text: `${GOOD}${kind}` }, { wait: '20s' });
     expect(answer.body).toMatchObject({ status: 'succeeded', replies });
@@ -107,12 +128,17 @@ describe('an agent over HTTP', () => {
 });
 
 describe('a bad answer fails its turn, says why, and stops nothing (L6)', () => {
-  it.each(BAD_ANSWERS.map((row) => [row.title, row] as const))('%s', async (title, { status = 'failed', says }) => {
-    const session = `bad ${title}`;
-    const answer = await up.api.send(session, { id: 'bad', text: title }, { wait: '20s' });
-    expect(answer).toMatchObject({ status: 200, body: { status, decision: 'dead', replies: [] } });
-    expect(answer.body.error.message).toMatch(says);
-    const next = await up.api.send(session, { text: `${GOOD}text` }, { wait: '20s' });
-    expect(next.body).toMatchObject({ status: 'succeeded' });
-  });
+  it.each(BAD_ANSWERS.map((row) => [row.title, row] as const))(
+    '%s',
+    async (title, { status = 'failed', isTriedAgain, says }) => {
+      const session = `bad ${title}`;
+      const answer = await up.api.send(session, { id: 'bad', text: title }, { wait: '20s' });
+      expect(answer).toMatchObject({ status: 200, body: { status, decision: 'dead', replies: [] } });
+      expect(answer.body.error.message).toMatch(says);
+      // Whoever answered has done its work: only where that is not known it is asked again.
+      expect(agent.calls.filter((call) => call.session === session).length).toBe(isTriedAgain ? 2 : 1);
+      const next = await up.api.send(session, { text: `${GOOD}text` }, { wait: '20s' });
+      expect(next.body).toMatchObject({ status: 'succeeded' });
+    },
+  );
 });

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { connect } from '@nats-io/transport-node';
 import { afterEach, describe, expect, it } from 'vitest';
 import { readConnection } from '#config';
 import { expectNothingLeft, startBroker, startService, tempDir, until, type ServiceProcess } from '#testing';
@@ -50,7 +51,7 @@ async function cli(folder: string, env: NodeJS.ProcessEnv, ...args: string[]) {
 
 const naming = (text: string) => startAgent((_call, response) => answerJson(response, { replies: [{ text }] }));
 const main = ({ url }: RecordingAgent, more: object = {}) => ({ agents: { main: { url, ...more } } });
-const natsOf = ({ dir }: RunningUp): NodeJS.ProcessEnv => ({
+const natsOf = ({ dir }: RunningUp) => ({
   LANEKEEPER_NATS_URL: readConnection(dir.path)?.natsUrl,
 });
 const inFolder = (folder: string): NodeJS.ProcessEnv => ({ LANEKEEPER_CONFIG: join(folder, 'lanekeeper.yaml') });
@@ -137,16 +138,20 @@ describe('a worker from another folder', () => {
     expect(stray.output()).toMatch(/"level":"warn".*"agent":"main","lacks":"agents.main.secret"/);
     const echo = new ApiClient(api.url, 'echo');
     expect((await echo.send('s', { text: 'hi' }, { wait: '20s' })).body.replies).toEqual([{ text: 'hi' }]);
-    await stray.stop();
-
+    // A message for it waits for a worker that has the secret.
+    await api.send('waits', { id: 'w1', text: 'who?' });
+    await until('it waits', async () => (await api.session('waits')).state === 'waiting-for-agent');
     await place.start('worker', await place.make(), { ...env, LANEKEEPER_AGENT_SECRET: SECRET });
+    await api.decided('waits', 1);
+    expect((await api.message('waits', 'w1')).body).toMatchObject({ decision: 'handled' });
+    await stray.stop();
     expect(await replies(api, 1)).toEqual(['the agent']);
     const [call] = agent.calls;
     const signature = createHmac('sha256', SECRET)
       .update(call?.raw ?? '')
       .digest('hex');
     expect(call?.headers['x-lanekeeper-signature']).toBe(`sha256=${signature}`);
-    expect(agent.calls).toHaveLength(1);
+    expect(agent.calls).toHaveLength(2);
   });
 
   it('that was there before the installation had settings ends when it gets others, instead of answering with the echo', async () => {
@@ -286,7 +291,6 @@ it('settings that a process cannot read stop its start, and the error says what 
   const env = { LANEKEEPER_NATS_URL: broker.url };
   const folder = await place.make({ agents: { main: {} } });
   await cli(folder, env, 'push');
-  const { connect } = await import('@nats-io/transport-node');
   const nc = await connect({ servers: broker.url });
   try {
     await nc.request('$KV.lk_settings.current', '{"v":2}');
@@ -302,4 +306,18 @@ it('settings that a process cannot read stop its start, and the error says what 
   }
   expect((await cli(folder, env, 'push')).output).toContain('version 4 stands there now');
   await place.start('worker', folder, env);
+});
+
+it('damaged ones do not keep an `up` from its start, whose broker would else be away for the push that mends them', async () => {
+  await using agent = await naming('the agent');
+  await using place = await folders();
+  await using up = await startUp(inFolder(await place.make(main(agent))));
+  const nc = await connect({ servers: natsOf(up).LANEKEEPER_NATS_URL ?? '' });
+  await nc.request('$KV.lk_settings.current', 'rubbish');
+  await nc.close();
+  await up.service.stop();
+  await up.again();
+  expect(up.service.output()).toContain('the settings of the installation are damaged');
+  expect(await replies(up.api, 1)).toEqual(['the agent']);
+  expect((await workersOf(up.api)).settings).toEqual({ current: 3, ingress: 3 });
 });

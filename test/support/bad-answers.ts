@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import { gzipSync } from 'node:zlib';
 
 /** What an agent over HTTP may do wrong, as data. To add a case, add a row. */
 export interface BadAnswer {
@@ -7,6 +8,8 @@ export interface BadAnswer {
   readonly answer: (response: ServerResponse) => void | Promise<void>;
   /** How the turn ends. */
   readonly status?: 'failed' | 'timed_out';
+  /** What it did is not known, so it is an attempt; a whole answer that is wrong is dead at once. */
+  readonly isTriedAgain?: true;
   /** Must stand in the turn's error. */
   readonly says: RegExp;
 }
@@ -61,7 +64,12 @@ export const BAD_ANSWERS: readonly BadAnswer[] = [
     answer: (r) => void r.writeHead(307, { location: 'http://127.0.0.1:1/' }).end(),
     says: /307.*url/,
   },
-  { title: 'an event stream without its end', answer: events('event: delta\ndata: {"text":"x"}\n\n'), says: /done/ },
+  {
+    title: 'an event stream without its end',
+    answer: events('event: delta\ndata: {"text":"x"}\n\n'),
+    isTriedAgain: true,
+    says: /done/,
+  },
   { title: 'an event stream with broken data', answer: events('event: reply\ndata: {"text"\n\n'), says: /reply/ },
   { title: 'an event stream of wrong types', answer: events('event: delta\ndata: {"text":7}\n\n'), says: /delta/ },
   { title: 'an end of wrong types', answer: events('event: done\ndata: []\n\n'), says: /done/ },
@@ -75,13 +83,52 @@ export const BAD_ANSWERS: readonly BadAnswer[] = [
     title: 'a connection that breaks off',
     answer: (response) => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' });
-      response.write('{"replies"');
-      response.destroy();
+      response.write('{"replies"', () => response.destroy());
     },
+    isTriedAgain: true,
+    says: /broke off/,
+  },
+  {
+    title: 'no answer at all',
+    answer: (response) => void response.destroy(),
+    isTriedAgain: true,
     says: /did not answer/,
   },
-  { title: 'no answer at all', answer: (response) => void response.destroy(), says: /did not answer/ },
-  { title: 'silence', answer: () => {}, status: 'timed_out', says: /turnTimeoutMs/ },
+  { title: 'what is no HTTP', answer: (r) => void r.socket?.end('-ERR\r\n'), isTriedAgain: true, says: /no HTTP/ },
+  { title: 'silence', answer: () => {}, status: 'timed_out', isTriedAgain: true, says: /turnTimeoutMs/ },
+  {
+    title: 'a stream that falls silent',
+    answer: (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('event: delta\ndata: {"text":"x"}\n\n');
+    },
+    isTriedAgain: true,
+    says: /silent for 300 ms \(streamIdleMs\)/,
+  },
+  {
+    title: 'gzip that is none',
+    answer: (response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+      response.end('{"replies": ["hello"]}');
+    },
+    says: /no gzip/,
+  },
+  {
+    title: 'a bomb',
+    answer: (response) => {
+      response.writeHead(200, { 'content-type': 'text/plain', 'content-encoding': 'gzip' });
+      response.end(gzipSync(Buffer.alloc(2 ** 26)));
+    },
+    says: /1048576 bytes/,
+  },
+  {
+    title: 'headers of 70 kB',
+    answer: (response) => {
+      response.writeHead(200, { 'content-type': 'text/plain', 'x-policy': 'x'.repeat(70_000) });
+      response.end('hello');
+    },
+    says: /headers of more than 65536 bytes/,
+  },
   {
     title: 'a slow drip',
     answer: async (response) => {
@@ -91,6 +138,7 @@ export const BAD_ANSWERS: readonly BadAnswer[] = [
       clearInterval(drip);
     },
     status: 'timed_out',
+    isTriedAgain: true,
     says: /turnTimeoutMs/,
   },
 ];

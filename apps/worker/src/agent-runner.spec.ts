@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { ROOT_CONTEXT, context, trace, type Context, type ContextManager } from '@opentelemetry/api';
 import { afterEach, describe, expect, it } from 'vitest';
-import { currentTurn, type Turn, type TurnHandler } from '#agents';
+import { AgentFailedError, currentTurn, type Turn, type TurnHandler } from '#agents';
 import { BatchRefusedError, LanekeeperError, QUEUE_DEFAULTS, RetryLaterError, TerminalError } from '#contracts';
 import type { TurnPolicy, TurnWork } from '#lanes';
 import { AgentRunner, type BoundAgent } from './agent-runner.js';
@@ -216,8 +216,14 @@ describe('AgentRunner', () => {
     ).toEqual({ kind: 'failed', error });
   });
 
-  it('L6 an answer that nobody understands is a failure', async () => {
-    expect(await run(() => 5)).toMatchObject({ kind: 'failed', error: { name: 'bad_answer' } });
+  it('L6 an answer that cannot be understood is a failure, and not asked for again: its work is done', async () => {
+    expect(await run(() => 5)).toMatchObject({ kind: 'failed', error: { name: 'bad_answer' }, next: 'never' });
+  });
+
+  it('a failed attempt that asks for no time is tried again with backoff alone', async () => {
+    const outcome = await run(() => Promise.reject(new AgentFailedError(500, 0, { status: 500 })));
+    expect(outcome).toMatchObject({ kind: 'failed', finding: { status: 500 } });
+    expect(outcome).not.toHaveProperty('next');
   });
 
   it('L6 an agent without handler is a failure', async () => {
@@ -253,6 +259,16 @@ describe('AgentRunner', () => {
       'a request for a negative time',
       () => new RetryLaterError({ retryAfterMs: -5, message: 'busy' }),
       { error: { name: 'retry_later', message: 'busy' }, next: { laterMs: 0 } },
+    ],
+    [
+      'a status that asks for a time and was an attempt',
+      () => new AgentFailedError(500, 70, { status: 500, excerpt: 'why' }),
+      { error: { name: 'agent_failed' }, next: { notWithinMs: 70 }, finding: { status: 500, excerpt: 'why' } },
+    ],
+    [
+      'an error that knows what the agent said',
+      () => new TerminalError('no', { finding: { status: 400, excerpt: 'why' } }),
+      { error: { name: 'terminal', message: 'no' }, next: 'never', finding: { status: 400, excerpt: 'why' } },
     ],
   ])('hands on what an error asks for: %s', async (_title, make, expected) => {
     expect(await run(() => Promise.reject(make()))).toMatchObject({ kind: 'failed', ...expected });

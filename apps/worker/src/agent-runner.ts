@@ -9,6 +9,7 @@ import {
   type SessionTokens,
 } from '#contracts';
 import {
+  AgentFailedError,
   applyAnswer,
   runAsCurrentTurn,
   Turn,
@@ -117,6 +118,7 @@ function whatNext(error: unknown): Pick<Failed, 'next'> {
   if (error instanceof BatchRefusedError) return { next: 'split' };
   if (error instanceof TerminalError) return { next: 'never' };
   if (error instanceof RetryLaterError) return { next: { laterMs: error.retryAfterMs } };
+  if (error instanceof AgentFailedError && error.notWithinMs > 0) return { next: { notWithinMs: error.notWithinMs } };
   return {};
 }
 

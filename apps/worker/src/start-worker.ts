@@ -6,6 +6,7 @@ import { hostWorkerId, type Settings } from '#config';
 import { AgentConnections, callHttpAgent } from '#agents';
 import { Names, systemClock } from '#contracts';
 import { NestLogger, type Logger } from '#telemetry';
+import { reachableAgents, type ReachableAgents } from './reachable-agents.js';
 import { TurnServer } from './turn.server.js';
 import { LaneIntake } from './turn-intake.js';
 import { WorkerModule } from './worker.module.js';
@@ -35,6 +36,16 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   // One life of this process: a restart under the same id is another incarnation.
   const incarnation = `${workerId}/${randomBytes(6).toString('hex')}`;
   const broker = await openWorkerBroker({ ...options, names, workerId, incarnation });
+  const { settings: acting, version: settingsVersion } = broker.installation;
+  const isToldOf = (agent: string): boolean => Object.hasOwn(settings.shared.agents ?? {}, agent);
+  let reachable: ReachableAgents;
+  try {
+    reachable = reachableAgents(acting.agents, isToldOf);
+  } catch (error) {
+    await broker.close();
+    throw error;
+  }
+  const { agents, targets } = reachable;
   const intake = new LaneIntake({
     drainMs: settings.drainMs,
     clock: systemClock,
@@ -42,16 +53,16 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     makeParts: (agents) => broker.makeParts(agents),
   });
   const connections = new AgentConnections(settings.worker.capacity);
-  const { settings: acting, version: settingsVersion } = broker.installation;
   const leftOut = new Set<string>();
   const server = new TurnServer(intake, {
-    agents: acting.agents,
-    mayLack: (agent) => !Object.hasOwn(settings.shared.agents ?? {}, agent),
+    agents,
+    mayLack: (agent) => !isToldOf(agent),
     onLeftOut: (agent, lacks) => {
       leftOut.add(agent);
       log.warn({ agent, lacks }, 'cannot run an agent: its messages wait for a worker that can');
     },
-    callOutside: (turn, agent) => callHttpAgent(turn, agent, connections),
+    callOutside: (turn, agent) =>
+      callHttpAgent(turn, { ...agent, headers: {}, ...targets.get(turn.agent) }, connections),
   });
   let app: INestMicroservice | undefined;
   try {

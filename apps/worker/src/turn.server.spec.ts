@@ -11,6 +11,7 @@ const LIMITS = {
   backoffInitialMs: 1,
   backoffMaxMs: 2,
   retryLaterMaxMs: 3,
+  streamIdleMs: 4,
   laneBuffer: 512,
 };
 const QUEUEING = { queueing: QUEUE_DEFAULTS, channels: {} };

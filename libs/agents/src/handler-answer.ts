@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { describeValue, inOurWords, LanekeeperError } from '#contracts';
+import { describeValue, inOurWords, TerminalError } from '#contracts';
 import { messageVerdicts, readVerdicts, type MessageVerdict } from './message-verdicts.js';
 import type { ReplyContent, Turn } from './turn.js';
 import { StateReadOnlyError } from './turn-state.js';
@@ -41,12 +41,13 @@ export function applyAnswer(turn: Turn, answer: unknown): void {
   turn.state.set(parsed.data.state);
 }
 
-export class AnswerError extends LanekeeperError {
+/** The handler has done its work and would answer so again: another call would only do the work twice. */
+export class AnswerError extends TerminalError {
   constructor(found: string) {
     super(
-      'bad_answer',
       `the handler's answer: found ${found}; wanted nothing, a text, or {replies?: [text | {text?, data?}], state?, ` +
         'messages?: [{id, seq?, decision: handled | failed, error?}]}',
+      { code: 'bad_answer' },
     );
   }
 }

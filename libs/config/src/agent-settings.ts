@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AGENT_NAME_PATTERN, type LockScope, type QueueSettings } from '#contracts';
+import { headersField, type HeaderValue } from './agent-headers.js';
 import { duration, group, integer, text } from './field-checks.js';
 import { onLockConflict, queueingFields } from './queue-fields.js';
 import { taskFrom, type TaskFromSettings } from './task-fields.js';
@@ -10,13 +11,17 @@ import { taskFrom, type TaskFromSettings } from './task-fields.js';
 export const turnFields = {
   /** Name of the `@OnTurn` handler - default: unset = the handler that has the agent's own name. */
   handler: text(AGENT_NAME_PATTERN, 'a handler name: a-z 0-9 _ -, at most 64 characters').optional(),
-  /** Where the agent is called over HTTP - default: unset = a handler in the worker. */
+  /** Where the agent is called over HTTP, may hold `user:password@` - default: unset = a handler in the worker. */
   url: z
     .url({ protocol: /^https?$/, error: 'an http:// or https:// URL' })
     .max(2048, 'a URL of at most 2048 characters')
     .optional(),
   /** Signs the requests to `url` (HMAC-SHA256) - default: unset = unsigned. */
   secret: z.string('a text').min(16, 'at least 16 characters').max(1024, 'at most 1024 characters').optional(),
+  /** Sent with each request to `url`, beside our own: texts, `{env: NAME}` or `{file: path}` - default none. */
+  headers: headersField.optional(),
+  /** How long an event stream of the agent may be silent, comments count - ms - default 120000 (2 min). */
+  streamIdleMs: duration(10).optional(),
   /** How long one attempt of a turn may last - ms - default 300000 (5 min). Then it is aborted. */
   turnTimeoutMs: duration(10).optional(),
   /** The same in seconds, under the name that OpenClaw has for it. */
@@ -35,7 +40,10 @@ export const turnFields = {
   backoffMaxMs: duration(0).optional(),
   /** How many waiting messages of a session are kept in memory; the rest is read again - messages - default 512. */
   laneBuffer: integer(1, 100_000, 'a whole number of messages from 1 to 100000').optional(),
-  /** How long in all a turn may be put off by "later" (429, 503, RetryLaterError) - ms - default 3600000 (1 h). */
+  /**
+   * How long in all a turn may be put off by "later" (an agent that cannot be reached, 429, 503, RetryLaterError), and how long
+   * one that failed may be asked to wait - ms - default 3600000 (1 h).
+   */
   retryLaterMaxMs: duration(0).optional(),
   /** Which of its messages start a task without saying so - default: unset = none. */
   taskFrom: taskFrom.optional(),
@@ -49,6 +57,8 @@ export interface TurnSettings {
   readonly handler?: string | undefined;
   readonly url?: string | undefined;
   readonly secret?: string | undefined;
+  readonly headers?: Readonly<Record<string, HeaderValue>> | undefined;
+  readonly streamIdleMs: number;
   readonly turnTimeoutMs: number;
   readonly abortGraceMs: number;
   readonly maxAttempts: number;
@@ -75,6 +85,7 @@ export interface AgentSettings extends TurnSettings, ChannelSettings {
 }
 
 export const TURN_DEFAULTS: TurnSettings = {
+  streamIdleMs: 120_000,
   turnTimeoutMs: 300_000,
   abortGraceMs: 5_000,
   maxAttempts: 3,

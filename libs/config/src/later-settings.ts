@@ -33,6 +33,17 @@ const LATER_KEYS: Readonly<Record<string, readonly string[]>> = {
   dedup: ['fallback'],
 };
 
+/** Words of other systems that have another name here, and would have no effect under their own. */
+const PEER_WORDS: Readonly<Record<string, string>> = {
+  dedupeTtlMs: 'dedup.windowMs',
+  maxLockLifetimeMs: 'agents.defaults.turnTimeoutMs',
+};
+
+/** What `key` is called here. */
+export function ownWordFor(key: string): string | undefined {
+  return Object.hasOwn(PEER_WORDS, key) ? PEER_WORDS[key] : undefined;
+}
+
 export const LATER_VARIABLES: readonly string[] = ['LANEKEEPER_REDIS_URL', 'LANEKEEPER_TOKENS_FILE'];
 
 /** Whether `key`, found at `path`, is a setting of a later version. */

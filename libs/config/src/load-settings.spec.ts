@@ -29,6 +29,7 @@ function problemsOf(run: () => Settings): readonly InputProblem[] {
 }
 
 const LIMITS = {
+  streamIdleMs: 120_000,
   turnTimeoutMs: 300_000,
   abortGraceMs: 5_000,
   maxAttempts: 3,
@@ -158,6 +159,22 @@ describe('agents', () => {
       {
         main: { ...LIMITS, url: 'http://127.0.0.1:1/', secret: '0123456789abcdef' },
         echo: { ...LIMITS, handler: 'echo' },
+      },
+    ],
+    [
+      'an agent with a url of its own takes secret and headers of the defaults, unless those are for another url',
+      'agents: {defaults: {secret: 0123456789abcdef, headers: {x-team: a}}, main: {url: "http://127.0.0.1:1/"}}',
+      {
+        main: { ...LIMITS, url: 'http://127.0.0.1:1/', secret: '0123456789abcdef', headers: { 'x-team': 'a' } },
+        echo: { ...LIMITS, secret: '0123456789abcdef', headers: { 'x-team': 'a' } },
+      },
+    ],
+    [
+      'what is for the url of the defaults is sent to no other',
+      'agents: {defaults: {url: "http://a:1/", secret: 0123456789abcdef, headers: {x-team: a}}, main: {url: "http://b:1/"}}',
+      {
+        main: { ...LIMITS, url: 'http://b:1/' },
+        echo: { ...LIMITS, url: 'http://a:1/', secret: '0123456789abcdef', headers: { 'x-team': 'a' } },
       },
     ],
     [

@@ -47,7 +47,7 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
 /** Only what services need is left: spellings that agents' settings already answer for would be a second truth. */
 function settle(settings: CheckedSettings, cwd: string): Omit<Settings, 'shared'> {
   const { channels: _channels, concurrency: _concurrency, lockScope: _lockScope, ...others } = settings;
-  const { onLockConflict: _onLockConflict, agent: _agent, sessions: _sessions, ...rest } = others;
+  const { onLockConflict: _onLockConflict, agent: _agent, sessions: _sessions, messages: _messages, ...rest } = others;
   return { ...rest, dataDir: resolve(cwd, settings.dataDir), agents: resolveAgents(settings) };
 }
 

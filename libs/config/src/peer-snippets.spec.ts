@@ -32,6 +32,13 @@ const LOADED: Record<string, object> = {
   'chat-sdk-lock-scope-channel.json5': { ...FOR_ALL, lockScope: 'channel' },
   'chat-sdk-fine-grained.json5': FOR_ALL,
   'chat-sdk-on-lock-conflict.json5': { queueing: { ...QUEUE_DEFAULTS, strategy: 'drop' } },
+  'openclaw-messages-queue.json5': {
+    queueing: {
+      ...{ ...QUEUE_DEFAULTS, strategy: 'collect', debounceMs: 1_000 },
+      ...{ maxQueueSize: 20, onQueueFull: 'summarize' },
+    },
+    channels: { discord: { queueing: expect.objectContaining({ strategy: 'fifo' }) } },
+  },
   'guide-session-isolation.yaml': { ...FOR_ALL, lockScope: 'user' },
 };
 

@@ -1,4 +1,5 @@
 import { QUEUE_DEFAULTS, STRATEGY_ALIASES, type LockScope, type QueueSettings } from '#contracts';
+import { MODE_ALIASES } from './openclaw-spelling.js';
 import type { CheckedSettings } from './settings.js';
 
 /**
@@ -49,15 +50,21 @@ export function planQueueing(settings: CheckedSettings): QueueingPlan {
     ...choicesOf(settings, []),
     ...choicesOf(settings.agent?.concurrency, ['agent', 'concurrency']),
     ...choicesOf(settings.sessions, ['sessions']),
+    ...choicesOf(settings.messages?.queue, ['messages', 'queue']),
     ...choicesOf(own(settings.agents, 'defaults'), ['agents', 'defaults']),
   ];
   const agents = agentNames(settings).map((name) => ({
     name,
     level: choicesOf(own(settings.agents, name), ['agents', name]),
   }));
-  const channels = Object.entries(settings.channels).map(([platform, channel]) => ({
+  const modes = settings.messages?.queue?.byChannel ?? {};
+  const platforms = [...new Set([...Object.keys(settings.channels), ...Object.keys(modes)])];
+  const channels = platforms.map((platform) => ({
     platform,
-    level: choicesOf(channel, ['channels', platform]),
+    level: [
+      ...choicesOf(own(settings.channels, platform), ['channels', platform]),
+      ...modeOf(own(modes, platform), ['messages', 'queue', 'byChannel', platform]),
+    ],
   }));
   const cases = agents.flatMap(({ name, level }) => [
     { agent: name, ...settleLevels([forAll, level]) },
@@ -97,6 +104,7 @@ const CHOICE_OF_WORD: ReadonlyMap<string, ChoiceName> = new Map<string, ChoiceNa
   ...CHOICE_NAMES.map((name): [string, ChoiceName] => [name, name]),
   ['cap', 'maxQueueSize'],
   ['drop', 'onQueueFull'],
+  ['mode', 'strategy'],
   ['onLockConflict', 'strategy'],
   ['queue_timeout_ms', 'queueTimeoutMs'],
   ['overflow_action', 'overflowAction'],
@@ -104,7 +112,7 @@ const CHOICE_OF_WORD: ReadonlyMap<string, ChoiceName> = new Map<string, ChoiceNa
 ]);
 
 const VALUE_OF_WORD: Partial<Record<ChoiceName, Readonly<Record<string, unknown>>>> = {
-  strategy: STRATEGY_ALIASES,
+  strategy: { ...STRATEGY_ALIASES, ...MODE_ALIASES },
   maxConcurrent: { unlimited: Number.POSITIVE_INFINITY },
   maxQueueSize: { unlimited: Number.POSITIVE_INFINITY },
   onQueueFull: { old: 'drop-oldest', new: 'drop-newest' },
@@ -124,6 +132,10 @@ function choicesOf(values: object | undefined, path: readonly string[]): Written
     const isForce = word === 'onLockConflict' && value === 'force';
     return name === undefined || value === undefined || isForce ? [] : [written(name, value, here)];
   });
+}
+
+function modeOf(mode: string | undefined, here: WrittenPath): WrittenChoice[] {
+  return mode === undefined ? [] : [written('strategy', mode, here)];
 }
 
 export const GUIDE_WORD = 'max_concurrent_per_session';

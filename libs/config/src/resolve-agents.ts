@@ -28,10 +28,17 @@ export function resolveAgents(settings: CheckedSettings): Settings['agents'] {
 }
 
 function resolveTurns(defaults: AgentInput, own: AgentInput): TurnSettings {
-  // What runs an agent is one choice: an agent's own handler is not combined with the defaults' url.
-  const { url: _url, secret: _secret, handler: _handler, ...rest } = defaults;
-  const base = own.handler === undefined && own.url === undefined ? defaults : rest;
-  return { ...TURN_DEFAULTS, ...turnsOf(base), ...turnsOf(own) };
+  return { ...TURN_DEFAULTS, ...turnsOf(defaultsFor(own, defaults)), ...turnsOf(own) };
+}
+
+/** What runs an agent is one choice: an agent's own handler is not combined with the defaults' url. */
+function defaultsFor(own: AgentInput, defaults: AgentInput): AgentInput {
+  if (own.handler === undefined && own.url === undefined) return defaults;
+  const { url, handler: _handler, ...shared } = defaults;
+  if (own.url !== undefined && url === undefined) return shared;
+  // What is for one address is not sent to another.
+  const { secret: _secret, headers: _headers, ...rest } = shared;
+  return rest;
 }
 
 /** Without what stands for `queueing`, and `sessionTimeout` under its other name, so that either overrides the defaults' other. */

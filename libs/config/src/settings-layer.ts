@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { AGENT_NAME_PATTERN, closestName, inOurWords, type InputProblem } from '#contracts';
-import { isLaterSetting } from './later-settings.js';
+import { isLaterSetting, ownWordFor } from './later-settings.js';
 import { PLATFORM_PATTERN } from './queue-fields.js';
 import { describeFound } from './setting-values.js';
 import { knownKeys, settingsSchema } from './settings.js';
@@ -41,10 +41,11 @@ export function checkLayer(layer: SettingsLayer): CheckedLayer {
     if (issue.code === UNKNOWN_KEYS) for (const key of issue.keys) remove(values, [...issue.path, key]);
     else remove(values, issue.path);
   }
-  for (const record of ['agents', 'channels']) {
+  for (const path of namedGroups(values)) {
     // zod passes over this one key of a record in silence.
-    if (isGroup(values[record]) && Object.hasOwn(values[record], '__proto__')) {
-      const problem = nameProblem([record, '__proto__'], layer);
+    const named = path.reduce<unknown>((value, key) => (isGroup(value) ? value[String(key)] : undefined), values);
+    if (isGroup(named) && Object.hasOwn(named, '__proto__')) {
+      const problem = nameProblem([...path, '__proto__'], layer);
       problems.set(problem.field, problem);
     }
   }
@@ -115,6 +116,8 @@ function unknownKeyProblem(path: SettingPath, key: string, layer: SettingsLayer)
 }
 
 function meant(path: SettingPath, key: string, known: readonly string[]): string | undefined {
+  const ownWord = ownWordFor(key);
+  if (ownWord !== undefined) return `did you mean ${ownWord}?`;
   const isForAll = path.length === 0 || path[0] === 'agent';
   // One that only agents have, above them: near names would only lead away from it.
   if (isForAll && knownKeys(['agents', 'defaults']).includes(key)) return `did you mean agents.defaults.${key}?`;
@@ -122,10 +125,26 @@ function meant(path: SettingPath, key: string, known: readonly string[]): string
   return close === undefined ? undefined : `did you mean ${dotted([...path, close])}?`;
 }
 
+/** Groups whose keys people choose. */
+function namedGroups(values: Record<string, unknown>): SettingPath[] {
+  const agents = isGroup(values['agents']) ? Object.keys(values['agents']) : [];
+  return [
+    ['agents'],
+    ['channels'],
+    ['messages', 'queue', 'byChannel'],
+    ...agents.map((name) => ['agents', name, 'headers']),
+  ];
+}
+
 function nameProblem(path: SettingPath, layer: SettingsLayer): InputProblem {
-  const [pattern, what] = path[0] === 'agents' ? [AGENT_NAME_PATTERN, 'agent'] : [PLATFORM_PATTERN, 'platform'];
+  const [pattern, what] = namesAt(path);
   const wanted = `${what} names that match ${pattern.source}`;
   return { field: layer.nameOf(path), found: 'another name', wanted, remedy: `rename the ${what}` };
+}
+
+function namesAt(path: SettingPath): [RegExp, string] {
+  if (path[0] !== 'agents') return [PLATFORM_PATTERN, 'platform'];
+  return path[2] === 'headers' ? [/^[A-Za-z0-9-]+$/, 'header'] : [AGENT_NAME_PATTERN, 'agent'];
 }
 
 function remove(values: Record<string, unknown>, path: SettingPath): void {

@@ -1,5 +1,7 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { describeValue } from '#contracts';
+import { headersAreTheirs } from './agent-headers.js';
+import { credentialsAreReadable } from './agent-url.js';
 import { checkQueueing } from './queueing-rules.js';
 import type { CheckedSettings } from './settings.js';
 
@@ -18,7 +20,8 @@ loopback.addAddress('::1', 'ipv6');
 /** Rules over settled settings: pure, and all of them are asked. */
 export function checkRules(settings: CheckedSettings): RuleProblem[] {
   const rules = [
-    ...[hostIsLoopback, agentHasOneRunner, agentHasOneTimeout, renewsInTime, keepsThroughWindow],
+    ...[hostIsLoopback, agentHasOneRunner, handlerHasNoRequest, agentHasOneTimeout, renewsInTime, keepsThroughWindow],
+    ...[credentialsAreReadable, headersAreTheirs],
     ...[poolHasRoom, poolHasWorkForAll, tasksComeFromSomewhere, namesGoWithCommands, checkQueueing],
   ];
   return rules.flatMap((rule) => rule(settings) ?? []);
@@ -47,6 +50,21 @@ function agentHasOneRunner({ agents }: CheckedSettings): RuleProblem[] {
       wanted: 'one of them',
       remedy: `leave out agents.${name}.handler or the url`,
     }));
+}
+
+/** There is no request that they could go with. */
+function handlerHasNoRequest({ agents }: CheckedSettings): RuleProblem[] {
+  const fields = ['secret', 'headers', 'streamIdleMs'] as const;
+  return Object.entries(agents).flatMap(([name, agent]) =>
+    fields
+      .filter((field) => agent.handler !== undefined && agent.url === undefined && agent[field] !== undefined)
+      .map((field) => ({
+        path: ['agents', name, field] as const,
+        found: `${field} with a handler, which is called in the worker`,
+        wanted: 'a url with it',
+        remedy: `leave out agents.${name}.${field}`,
+      })),
+  );
 }
 
 function agentHasOneTimeout({ agents }: CheckedSettings): RuleProblem[] {

@@ -5,6 +5,7 @@ import { agent, type AgentSettings } from './agent-settings.js';
 import { LONGEST_DURATION_MS, group, integer, text } from './field-checks.js';
 import { guideAgent, guideConcurrency, guideSessions } from './guide-spelling.js';
 import { isNatsUrl } from './nats-url.js';
+import { openclawMessages, openclawQueue } from './openclaw-spelling.js';
 import {
   PLATFORM_PATTERN,
   channel,
@@ -138,6 +139,8 @@ export const settingsSchema = z.strictObject(
     /** For all agents, in the words of the concurrency guide. */
     agent: guideAgent.optional(),
     sessions: guideSessions.optional(),
+    /** For all agents, in the words of OpenClaw. */
+    messages: openclawMessages.optional(),
     worker: worker.prefault({}),
     membership: membership.prefault({}),
     gateway: gateway.prefault({}),
@@ -157,7 +160,8 @@ export type SettingsInput = z.input<typeof settingsSchema>;
 export type CheckedSettings = z.output<typeof settingsSchema>;
 
 /** What decides how agents' messages wait; `agents` says it for each once it is settled. */
-type Spellings = 'agents' | 'channels' | 'concurrency' | 'lockScope' | 'onLockConflict' | 'agent' | 'sessions';
+type Spellings =
+  'agents' | 'channels' | 'concurrency' | 'lockScope' | 'onLockConflict' | 'agent' | 'sessions' | 'messages';
 /** Settled settings: `dataDir` is absolute, `agents` holds real agents only, each with its defaults. */
 export type Settings = Omit<CheckedSettings, Spellings> & {
   readonly agents: Readonly<Record<string, AgentSettings>>;
@@ -187,6 +191,8 @@ const GROUPS: Readonly<Record<string, { readonly shape: object }>> = {
   agent: guideAgent,
   'agent.concurrency': guideConcurrency,
   sessions: guideSessions,
+  messages: openclawMessages,
+  'messages.queue': openclawQueue,
 };
 
 /** The names of groups at the top, for readers that meet an empty one. */

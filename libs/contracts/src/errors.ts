@@ -48,6 +48,7 @@ export class TerminalError extends LanekeeperError {
 interface RetryLaterOptions {
   readonly retryAfterMs: number;
   readonly message?: string;
+  readonly code?: string;
   readonly cause?: unknown;
   readonly finding?: AgentFinding | undefined;
 }
@@ -67,11 +68,11 @@ export class BatchRefusedError extends TerminalError {
  * agent's `retryLaterMaxMs` in all.
  */
 export class RetryLaterError extends LanekeeperError {
-  /** At least how long to wait, in ms. */
+  /** At least how long to wait, in ms; 0 = no certain time: then the waits grow. */
   readonly retryAfterMs: number;
 
-  constructor({ retryAfterMs, message, ...options }: RetryLaterOptions) {
-    super('retry_later', message ?? `not now, again in ${retryAfterMs} ms`, options);
+  constructor({ retryAfterMs, message, code, ...options }: RetryLaterOptions) {
+    super(code ?? 'retry_later', message ?? `not now, again in ${retryAfterMs} ms`, options);
     // Infinity stays: longer than any bound, so the turn is dead at once rather than called again at once.
     this.retryAfterMs = Number.isNaN(retryAfterMs) ? 0 : Math.max(0, retryAfterMs);
   }

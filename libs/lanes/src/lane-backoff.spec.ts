@@ -133,11 +133,12 @@ describe('during a backoff', () => {
   });
 
   it('a restart keeps how long it has been put off in all', async () => {
-    const first = setUpProcess();
+    const random = (): number => 0;
+    const first = setUpProcess({ random });
     const { records, clock } = first;
     await first.receive('a', 1);
     await first.fail('a', 'retry_later', { laterMs: 50_000 });
-    const second = setUpProcess({ records, clock, from: await first.runner.releaseShard(0) });
+    const second = setUpProcess({ random, records, clock, from: await first.runner.releaseShard(0) });
     await second.receive('a', 1);
     await clock.advance(50_000);
     await second.fail('a', 'retry_later', { laterMs: 10_001 });
@@ -204,7 +205,7 @@ describe('a crash', () => {
     await receive('a', 3, 'rubbish');
     await fail('a', 'retry_later', { laterMs: 1_000 });
     expect(records.of('a').at(-1)).toMatchObject({ run: { attempt: 2 } });
-    await clock.advance(1_000);
+    await clock.advance(1_250);
     await end('a');
     expect(records.of('a').at(-1)).toMatchObject({ attempt: 2, status: 'succeeded', run: null });
   });

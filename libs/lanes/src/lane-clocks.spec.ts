@@ -58,13 +58,14 @@ describe('a retry', () => {
   });
 
   it('that is put off is not given up because the clock of the next owner is ahead', async () => {
-    const a = setUpProcess({ worker: 'A/1' });
+    const random = (): number => 0;
+    const a = setUpProcess({ random, worker: 'A/1' });
     await a.receive('a', 1);
     await a.fail('a', 'Later', { laterMs: 5_000 });
     const from = await a.runner.releaseShard(0);
     const clock = new ManualClock();
     clock.setWall(TEN_MINUTES_MS);
-    const b = setUpProcess({ records: a.records, clock, worker: 'B/1', from: { ...from, read: 0, open: [] } });
+    const b = setUpProcess({ random, records: a.records, clock, worker: 'B/1', from: { ...from, read: 0, open: [] } });
     await b.receive('a', 1);
     b.runner.caughtUp(0);
     await settled();

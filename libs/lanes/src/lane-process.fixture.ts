@@ -44,6 +44,8 @@ export interface ProcessOptions {
   /** What does not reach the broker at first. */
   readonly shut?: readonly string[];
   readonly capacity?: number;
+  /** Default: backoffs without jitter, and "later" a quarter behind what was asked for. */
+  readonly random?: () => number;
   readonly worker?: string;
   readonly holders?: Holders;
   readonly mayStart?: (shard: number) => boolean;

@@ -169,6 +169,8 @@ describe('a turn that takes too long', () => {
   });
 });
 
+const NO_SPREAD = { random: () => 0 };
+
 describe('a turn that asks for later', () => {
   it('runs as the same attempt, not before its time', async () => {
     const { clock, records, receive, fail, started } = setUpProcess();
@@ -176,15 +178,16 @@ describe('a turn that asks for later', () => {
     await fail('a');
     await clock.advance(1_000);
     await fail('a', 'retry_later', { laterMs: 7_000 });
-    expect(records.of('a').at(-1)).toMatchObject({ run: { attempt: 2, notBefore: 9_000, laterSince: 2_000 } });
-    await clock.advance(6_999);
+    // A quarter behind what was asked for: half of what sessions spread over.
+    expect(records.of('a').at(-1)).toMatchObject({ run: { attempt: 2, notBefore: 10_750, laterSince: 2_000 } });
+    await clock.advance(8_749);
     expect(started('a').length).toBe(2);
     await clock.advance(1);
     expect(started('a')).toMatchObject([{ attempt: 1 }, { attempt: 2 }, { attempt: 2 }]);
   });
 
   it('is dead when it is put off for longer than retryLaterMaxMs in all', async () => {
-    const { clock, records, receive, fail, turns } = setUpProcess();
+    const { clock, records, receive, fail, turns } = setUpProcess(NO_SPREAD);
     await receive('a', 1);
     const since = clock.now();
     for (let i = 0; i < 20 && turns.active.has('a'); i++) {
@@ -201,8 +204,31 @@ describe('a turn that asks for later', () => {
     expect(lettersOf(records, 'a')).toMatchObject([{ attempts: 1, error: { name: 'retry_later' } }]);
   });
 
+  it('L6 at no certain time comes back later and later, also at owners that take over in between', async () => {
+    let process = setUpProcess(NO_SPREAD);
+    const { records, clock } = process;
+    const waits: number[] = [];
+    await process.receive('a', 1);
+    for (let i = 0; i < 7; i++) {
+      await process.fail('a', 'agent_unreachable', { laterMs: 0 });
+      const { notBefore = 0, attempt } = records.of('a').at(-1)?.run ?? {};
+      waits.push(notBefore - clock.now());
+      expect(attempt).toBe(1);
+      if (i % 2 === 1) {
+        const from = await process.runner.releaseShard(0);
+        process = setUpProcess({ ...NO_SPREAD, records, clock, from });
+        await process.receive('a', 1);
+      }
+      await clock.advance(notBefore - clock.now());
+    }
+    // The last one ends at the bound: 60 s in all.
+    expect(waits).toEqual([1_000, 1_000, 2_000, 4_000, 8_000, 16_000, 28_000]);
+    await process.fail('a', 'agent_unreachable', { laterMs: 0 });
+    expect(records.of('a').at(-1)).toMatchObject({ messages: [{ decision: 'dead', reason: 'agent_unreachable' }] });
+  });
+
   it('is not bounded by what it was put off before a real attempt', async () => {
-    const { clock, records, receive, fail } = setUpProcess();
+    const { clock, records, receive, fail } = setUpProcess(NO_SPREAD);
     await receive('a', 1);
     await fail('a', 'retry_later', { laterMs: 59_000 });
     await clock.advance(59_000);

@@ -300,7 +300,7 @@ describe('what is handed back', () => {
   });
 
   it('keeps since when it is put off: stops must not make "later" a way to live for ever', async () => {
-    const first = setUpProcess();
+    const first = setUpProcess({ random: () => 0 });
     const { records, clock } = first;
     await first.receive('a', 1);
     await first.fail('a', 'later', { laterMs: 50_000 });

@@ -47,7 +47,7 @@ describe('a turn that does not get its task', () => {
     const { trigger, turn, clock, fail, turns } = setUpTasks();
     await trigger(1);
     await fail('a', 'Later', { laterMs: 500 });
-    await clock.advance(500);
+    await clock.advance(625);
     expect(turn('a').batch).toMatchObject({ attempt: 1, failures: 0, task: { key: 'k' } });
     expect(turns.heard).toEqual(['settled 1 again']);
   });

@@ -34,6 +34,8 @@ const timedOut: TurnOutcome = { kind: 'timed_out', error: timeout };
 const terminal: TurnOutcome = { kind: 'failed', error, next: 'never' };
 const later = (laterMs: number): TurnOutcome => ({ kind: 'failed', error, next: { laterMs } });
 
+const notWithin = (notWithinMs: number): TurnOutcome => ({ kind: 'failed', error, next: { notWithinMs } });
+
 const again = (attempt: number, inMs: number, more: object = {}) => ({
   kind: 'again',
   attempt,
@@ -127,7 +129,7 @@ describe('settle', () => {
       'later, after a crash: the count of failures stays',
       later(4_000),
       { attempt: 5, failures: 1 },
-      again(5, 4_000, { failures: 1, laterSince: NOW }),
+      again(5, 5_000, { failures: 1, laterSince: NOW }),
     ],
     [
       'failed, after it was put off: a real attempt ends the putting off',
@@ -140,15 +142,39 @@ describe('settle', () => {
     ['timed out, beyond the last', timedOut, { attempt: 4 }, deadAs('timed_out', timeout)],
     ['terminal, first of three', terminal, { attempt: 1 }, deadAs('failed')],
     ['terminal, the last', terminal, { attempt: 3 }, deadAs('failed')],
-    ['later, for the first time', later(4_000), { attempt: 1 }, again(1, 4_000, { laterSince: NOW })],
-    ['later, at the last attempt: costs none', later(4_000), { attempt: 3 }, again(3, 4_000, { laterSince: NOW })],
-    ['later, beyond the last attempt', later(4_000), { attempt: 9 }, again(9, 4_000, { laterSince: NOW })],
+    // With half of the jitter: a quarter above what was asked for.
+    ['later, for the first time', later(4_000), { attempt: 1 }, again(1, 5_000, { laterSince: NOW })],
+    ['later, at the last attempt: costs none', later(4_000), { attempt: 3 }, again(3, 5_000, { laterSince: NOW })],
+    ['later, beyond the last attempt', later(4_000), { attempt: 9 }, again(9, 5_000, { laterSince: NOW })],
     [
       'later, again',
-      later(4_000),
+      later(3_600),
       { attempt: 2, laterSince: NOW - 5_000 },
-      again(2, 4_000, { laterSince: NOW - 5_000 }),
+      again(2, 4_500, { laterSince: NOW - 5_000 }),
     ],
+    ['later, at no certain time', later(0), { attempt: 1 }, again(1, 1_250, { laterSince: NOW })],
+    [
+      'later, at no certain time again: as long again as it was put off so far, and a part more',
+      later(0),
+      { attempt: 1, laterSince: NOW - 4_000 },
+      again(1, 5_000, { laterSince: NOW - 4_000 }),
+    ],
+    [
+      'later, at no certain time, near the bound: once more at the bound',
+      later(0),
+      { attempt: 1, laterSince: NOW - 9_000 },
+      again(1, 1_000, { laterSince: NOW - 9_000 }),
+    ],
+    [
+      'later, since a time that is still to come: the clock was set back',
+      later(0),
+      { attempt: 1, laterSince: NOW + 9 },
+      again(1, 1_250, { laterSince: NOW + 9 }),
+    ],
+    ['failed, not again within a time: it costs an attempt', notWithin(4_000), { attempt: 1 }, again(2, 5_000)],
+    ['failed, not again within less than its backoff', notWithin(500), { attempt: 1 }, again(2, 1_000)],
+    ['failed for the last time, not again within a time', notWithin(4_000), { attempt: 3 }, deadAs('failed')],
+    ['failed, not again within a longer time than it may be put off', notWithin(10_001), { attempt: 1 }, deadLate],
     ['later, just within the bound', later(10_000), { attempt: 1 }, again(1, 10_000, { laterSince: NOW })],
     ['later, over the bound at once', later(10_001), { attempt: 1 }, deadLate],
     [
@@ -188,20 +214,23 @@ describe('settle', () => {
 
   it('L6 "later" is never at once: an agent that always says so would spin until the bound', () => {
     for (const laterMs of [0, 1]) {
-      const settlement = settle(later(laterMs), batchOf({ attempt: 1 }), policy, NOW, 0.5);
-      expect(settlement).toMatchObject({ kind: 'again', notBefore: NOW + 100 });
+      for (const backoffInitialMs of [0, 1, 99]) {
+        const settlement = settle(later(laterMs), batchOf({ attempt: 1 }), { ...policy, backoffInitialMs }, NOW, 0);
+        expect(settlement).toMatchObject({ kind: 'again', notBefore: NOW + 100 });
+      }
     }
     expect(settle(later(0), batchOf({ attempt: 1 }), { ...policy, retryLaterMaxMs: 0 }, NOW, 0.5)).toMatchObject({
       decision: 'dead',
     });
   });
 
-  it('spreads the backoff by chance, and not what was asked for', () => {
+  it('spreads the backoff by chance up and down, and what was asked for upwards alone', () => {
     const at = (outcome: TurnOutcome, random: number): Settlement =>
       settle(outcome, batchOf({ attempt: 1 }), policy, NOW, random);
     expect(at(failed, 0)).toMatchObject({ notBefore: NOW + 800 });
     expect(at(failed, 0.75)).toMatchObject({ notBefore: NOW + 1_100 });
     expect(at(later(700), 0)).toMatchObject({ notBefore: NOW + 700 });
+    expect(at(later(700), 0.5)).toMatchObject({ notBefore: NOW + 875 });
   });
 
   it('a success is handled, whatever the attempt, with all that it leaves', () => {

@@ -1,5 +1,6 @@
 import type { AgentFinding, Decision, DescribedError, Outcome, Reply } from '#contracts';
 import type { Batch } from './batch.js';
+import { laterWaitMs, spreadUp } from './later-wait.js';
 import type { TaskRefusal } from './task-ref.js';
 import { backoffMs, type TurnPolicy } from './turn-policy.js';
 
@@ -27,8 +28,11 @@ export type TurnOutcome =
   | {
       readonly kind: 'failed';
       readonly error: TurnError;
-      /** What the error asks for - default: again, with backoff. */
-      readonly next?: 'never' | 'split' | { readonly laterMs: number };
+      /**
+       * What the error asks for - default: again, with backoff. `notWithinMs` costs an attempt, `laterMs` none (0 = no certain
+       * time).
+       */
+      readonly next?: 'never' | 'split' | { readonly laterMs: number } | { readonly notWithinMs: number };
       /** What is known of the answer that the turn failed on, where an agent over HTTP gave one. */
       readonly finding?: AgentFinding;
     }
@@ -72,9 +76,6 @@ export interface Split {
 
 export type Settlement = Ending | Again | Split;
 
-/** "Later" costs no attempt, so an agent that says "at once" every time would spin until the bound. */
-const LEAST_LATER_MS = 100;
-
 /**
  * The only place that turns an outcome into decisions.
  *
@@ -82,9 +83,11 @@ const LEAST_LATER_MS = 100;
  *                           them the turn has failed, so that a task whose message is among them has too
  *   failed, never        -> dead
  *   failed, split        -> again in parts, each a run of its own; a message alone is dead
- *   failed, later        -> again after the time asked for, costs no attempt; dead when put off for too long in all
+ *   failed, later        -> again after the time asked for or a growing one, costs no attempt; dead when put off for too
+ *                           long in all
  *   failed or timed out  -> again with backoff while attempts are left, else dead; attempts that a crash or a stop of the
- *                           worker cut are none of the turn's failures
+ *                           worker cut are none of the turn's failures. Not before the time that the agent asked for; dead
+ *                           when that is longer than a turn may be put off
  *   of a task            -> it has attempts of its own, and one whose end is not known is its last: dead, timed out
  *   cancelled            -> cancelled
  *   refused              -> refused, its sender is told why; nothing failed, so there is no dead letter
@@ -117,10 +120,12 @@ export function settle(
   const next = outcome.kind === 'failed' ? outcome.next : undefined;
   if (next === 'split' && batch.items.length > 1) return { kind: 'split', error };
   if (next === 'never' || next === 'split') return dead(error);
-  if (next !== undefined) return putOff(batch, error, next.laterMs, policy, now);
+  if (next !== undefined && 'laterMs' in next) return putOff(batch, error, next.laterMs, policy, now, random);
   const failures = batch.failures + 1;
   if (failures >= attemptsOf(batch, policy)) return dead(error, outcome.kind);
-  const notBefore = now + backoffMs(policy, failures, random);
+  const notWithinMs = next?.notWithinMs ?? 0;
+  if (notWithinMs > policy.retryLaterMaxMs) return deadLate(error, policy);
+  const notBefore = now + Math.max(backoffMs(policy, failures, random), spreadUp(notWithinMs, random));
   return { kind: 'again', attempt: batch.attempt + 1, failures, notBefore, error };
 }
 
@@ -157,11 +162,16 @@ function putOff(
   laterMs: number,
   policy: TurnPolicy,
   now: number,
+  random: number,
 ): Settlement {
   const since = laterSince ?? now;
-  const notBefore = now + Math.max(LEAST_LATER_MS, laterMs);
-  if (notBefore - since <= policy.retryLaterMaxMs)
-    return { kind: 'again', attempt, failures, notBefore, laterSince: since, error };
+  // The clock of this host may have been set back since then.
+  const waitMs = laterWaitMs({ askedMs: laterMs, soFarMs: Math.max(0, now - since) }, policy, random);
+  if (waitMs === undefined) return deadLate(error, policy);
+  return { kind: 'again', attempt, failures, notBefore: now + waitMs, laterSince: since, error };
+}
+
+function deadLate(error: TurnError, policy: TurnPolicy): Ending {
   const message = `put off for more than ${policy.retryLaterMaxMs} ms in all (retryLaterMaxMs): ${error.message}`;
   return dead({ ...error, message });
 }

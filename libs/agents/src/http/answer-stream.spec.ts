@@ -100,8 +100,9 @@ describe('AnswerStream', () => {
   ])('refuses a stream that ends without done: %s', (_title, text) => {
     expect(() => read(text)).toThrow(
       expect.objectContaining({
-        code: 'bad_answer',
-        message: expect.stringMatching(/ended without the event `done`; wanted/),
+        code: 'agent_answer_cut',
+        message: expect.stringMatching(/broke off.* ended without the event `done`$/),
+        finding: { isUnclear: true },
       }),
     );
   });

@@ -1,18 +1,16 @@
-import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
-import { RetryLaterError, TerminalError } from '#contracts';
-import { AgentConnections, callHttpAgent } from './http-agent.client.js';
+import { type LanekeeperError, RetryLaterError, TerminalError } from '#contracts';
 import {
   agent,
   agentOf,
   closeAgents,
   JSON_TYPE,
-  makeTurn,
+  cutAnswer,
+  noAnswer,
   pour,
   STREAM_TYPE,
   TEXT_TYPE,
-  unreachable,
 } from './http-agent.fixture.js';
 
 afterEach(closeAgents);
@@ -25,43 +23,62 @@ describe('a failure', () => {
         response.write('event: delta\ndata: {"text":"a"}\n\n', () => response.socket?.resetAndDestroy());
       });
       const error = await call().catch((caught: unknown) => caught);
-      expect(error).toEqual(unreachable);
+      expect(error).toEqual(cutAnswer);
       expect(error).not.toBeInstanceOf(TerminalError);
+      expect(error).not.toBeInstanceOf(RetryLaterError);
+    }
+  });
+
+  it('L6 at the end of a body that has no length is no broken answer, but one that was cut', async () => {
+    for (const body of ['{"replies": ["hel', gzipSync('{"replies": ["hello"]}').subarray(0, 20)]) {
+      const { call } = await agent((response) => {
+        const encoding = typeof body === 'string' ? '' : 'content-encoding: gzip\r\n';
+        response.socket?.write(`HTTP/1.1 200 OK\r\n${encoding}content-type: application/json\r\n\r\n`);
+        response.socket?.end(body);
+      });
+      await expect(call()).rejects.toEqual(cutAnswer);
     }
   });
 
   it('L6 before the headers is tried again, by the turn and not beneath it', async () => {
     const { call, requests } = await agent((response) => response.socket?.resetAndDestroy());
-    await expect(call()).rejects.toThrow(unreachable);
+    const error = await call().catch((caught: unknown) => caught);
+    expect(error).toEqual(noAnswer);
+    expect(error).not.toBeInstanceOf(RetryLaterError);
     expect(requests.length).toBe(1);
   });
 
-  it('L6 to connect is tried again, and says so', async () => {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as { port: number };
-    server.close();
-    await once(server, 'close');
-    const connections = new AgentConnections(1);
-    const url = `http://127.0.0.1:${port}/SECRET`;
-    const error = await callHttpAgent(makeTurn(), { url }, connections).catch((caught: unknown) => caught);
-    await connections.close();
+  it('L6 with an answer that is no HTTP is tried again, and says so', async () => {
+    const { call } = await agent((response) => response.socket?.end('-ERR unknown command\r\n'));
+    const error = await call().catch((caught: unknown) => caught);
     expect(error).toMatchObject({
-      code: 'agent_unreachable',
-      message: expect.stringMatching(/^(?!.*SECRET).*\(ECONNREFUSED\)/),
+      code: 'agent_no_answer',
+      message: expect.stringMatching(/is no HTTP\/1\.1: is its url right/),
+      finding: { isUnclear: true },
     });
   });
 
   it.each<[number, Record<string, string>, number]>([
     [429, { 'retry-after': '7' }, 7_000],
-    [429, {}, 5_000],
-    [503, { 'retry-after': '2' }, 2_000],
-    [503, {}, 5_000],
+    [429, {}, 0],
+    [503, { 'retry-after': '2.5' }, 2_500],
+    [503, { 'retry-after': '0' }, 0],
+    [529, {}, 0],
+    [409, {}, 0],
   ])('%i with %j asks for later, in %i ms', async (status, headers, retryAfterMs) => {
     const { call } = await agentOf(status, headers, 'busy');
     const error = await call().catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(RetryLaterError);
-    expect(error).toMatchObject({ retryAfterMs });
+    expect(error).toMatchObject({ retryAfterMs, finding: { status, excerpt: 'busy' } });
+  });
+
+  it('tells what the agent said, as one bounded line, decoded, beside the message', async () => {
+    const body = gzipSync(`{"error": "no\n\n  model \u0000 grüße ${'x'.repeat(30_000)}`);
+    const { call } = await agentOf(500, { ...JSON_TYPE, 'content-encoding': 'gzip' }, body);
+    const error = (await call().catch((caught: unknown) => caught)) as LanekeeperError;
+    expect(error.message).toBe('the agent answered 500');
+    expect(error.finding?.excerpt).toMatch(/^\{"error": "no model grüße x+…$/);
+    expect(error.finding?.excerpt?.length).toBe(500);
   });
 
   it.each<[number, string, boolean]>([

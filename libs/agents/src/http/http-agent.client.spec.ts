@@ -6,11 +6,12 @@ import {
   agent,
   agentOf,
   closeAgents,
+  cutAnswer,
   JSON_TYPE,
   makeTurn,
+  noAnswer,
   STREAM_TYPE,
   TEXT_TYPE,
-  unreachable,
 } from './http-agent.fixture.js';
 
 afterEach(closeAgents);
@@ -31,6 +32,15 @@ describe('a request', () => {
     expect(JSON.parse(body)).toMatchObject({ runId: 'r', message: { text: 'grüße' } });
     await call();
     expect(requests[1]?.request.headers).not.toHaveProperty('x-lanekeeper-signature');
+  });
+
+  it('asks for plain bytes, and carries the headers of the operator beside ours', async () => {
+    const { call, requests } = await agentOf(204, {});
+    await call(undefined, undefined, { headers: { authorization: 'Bearer t', 'x-team': 'a b' } });
+    expect(requests[0]?.request.headers).toMatchObject({
+      ...{ authorization: 'Bearer t', 'x-team': 'a b', 'accept-encoding': 'identity', 'idempotency-key': 'r' },
+      accept: 'application/json, text/event-stream, text/plain',
+    });
   });
 
   it('of many turns one after another keeps its connection, whatever they are answered', async () => {
@@ -110,14 +120,14 @@ describe('an abort', () => {
       };
       drip();
     });
-    await expect(call(makeTurn({ signal: controller.signal }))).rejects.toThrow(unreachable);
+    await expect(call(makeTurn({ signal: controller.signal }))).rejects.toEqual(cutAnswer);
     await closed.promise;
     expect(pieces).toBeGreaterThanOrEqual(20);
   });
 
   it('that came before the call makes no request', async () => {
     const { call, requests } = await agentOf(204, {});
-    await expect(call(makeTurn({ signal: AbortSignal.abort() }))).rejects.toThrow(unreachable);
+    await expect(call(makeTurn({ signal: AbortSignal.abort() }))).rejects.toEqual(noAnswer);
     expect(requests).toEqual([]);
   });
 
@@ -126,7 +136,7 @@ describe('an abort', () => {
     const answer = call().catch((error: unknown) => error);
     await asked;
     await close();
-    expect(await answer).toMatchObject({ code: 'agent_unreachable' });
+    expect(await answer).toMatchObject({ code: 'agent_no_answer' });
     await closed;
   });
 });

@@ -1,90 +1,98 @@
-import { Agent, request, type Dispatcher } from 'undici';
+import type { Readable } from 'node:stream';
+import { request, type Dispatcher } from 'undici';
 import { LanekeeperError } from '#contracts';
 import { AnswerError } from '../handler-answer.js';
 import type { Turn } from '../turn.js';
+import { type AgentConnections, MAX_HEADER_BYTES, NotConnectedError } from './agent-connections.client.js';
+import { answerCut, failureOfCall, streamIdle } from './agent-failures.js';
 import { makeAgentRequest } from './agent-request.js';
 import { errorOfStatus } from './agent-status.js';
+import { excerptOf } from './answer-excerpt.js';
 import { AnswerStream } from './answer-stream.js';
+import { decodeBody, readEncodings } from './decode-body.js';
 
 /** A record holds 768 KiB, so nothing larger could be kept anyhow. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
-const CONNECT_TIMEOUT_MS = 10_000;
-const DISCARD_MS = 500;
-/** Shorter than the idle timeouts of common servers and proxies, so that a request seldom meets a closing connection. */
-const KEEP_ALIVE_MS = 4_000;
+/** So much of a refusal is read, and for so long: what its status says does not wait for more. */
+const REFUSAL_BYTES = 16 * 1024;
+const REFUSAL_MS = 500;
 
 export interface HttpAgentOptions {
+  /** Without credentials: those are among the headers. */
   readonly url: string;
   /** Signs the requests. */
   readonly secret?: string | undefined;
-}
-
-/** The connections of one worker to its agents: as many as turns may run at once, kept alive between turns. */
-export class AgentConnections {
-  readonly dispatcher: Agent;
-
-  constructor(maxPerAgent: number) {
-    this.dispatcher = new Agent({
-      connections: maxPerAgent,
-      pipelining: 1,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connect: { timeout: CONNECT_TIMEOUT_MS },
-      // A turn has its own time limit; these would end a long silence of an agent that is only thinking.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
-  }
-
-  close(): Promise<void> {
-    return this.dispatcher.destroy();
-  }
+  /** Beside our own; of the operator. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** How long a stream may be silent - ms - default: as long as the turn may last. */
+  readonly streamIdleMs?: number | undefined;
 }
 
 /** Calls an agent over HTTP. Answers what its handler would return; the request closes when the turn's signal aborts. */
 export async function callHttpAgent(
   turn: Turn,
-  { url, secret }: HttpAgentOptions,
+  { url, secret, headers: ownHeaders, streamIdleMs }: HttpAgentOptions,
   { dispatcher }: AgentConnections,
 ): Promise<unknown> {
   const { body, headers } = makeAgentRequest(turn, secret);
+  const bytes = Buffer.from(body);
   let response: Dispatcher.ResponseData;
   try {
-    response = await request(url, { method: 'POST', body, headers, dispatcher, signal: turn.signal });
+    response = await request(url, {
+      method: 'POST',
+      body: bytes,
+      headers: { ...ownHeaders, ...headers, 'accept-encoding': 'identity' },
+      dispatcher,
+      signal: turn.signal,
+    });
   } catch (error) {
-    throw unreachable(error);
+    const isConnected = !(error instanceof NotConnectedError);
+    throw failureOfCall(error, { isConnected, requestBytes: bytes.length }, MAX_HEADER_BYTES);
   }
+  // A body that is destroyed before its end emits an error that nobody reads: unheard, it would end the process.
+  response.body.on('error', () => {});
+  const { statusCode: status } = response;
+  if (status < 200 || status > 299) throw await refusalOf(response);
+  if (status === 204 || status === 205) {
+    await readRefusal(response);
+    return undefined;
+  }
+  return readAnswer(response, streamIdleMs);
+}
+
+async function refusalOf(response: Dispatcher.ResponseData): Promise<LanekeeperError> {
   const head = {
     status: response.statusCode,
     location: single(response.headers['location']),
     retryAfter: single(response.headers['retry-after']),
   };
-  const refusal = errorOfStatus(head, Date.now());
-  if (refusal !== undefined || head.status === 204) {
-    await discard(response);
-    if (refusal !== undefined) throw refusal;
-    return undefined;
-  }
-  return readAnswer(response);
+  const excerpt = excerptOf(await readRefusal(response));
+  const error = errorOfStatus(head, Date.now(), excerpt === '' ? undefined : excerpt);
+  return error ?? new AnswerError(`status ${head.status}`);
 }
 
-async function readAnswer(response: Dispatcher.ResponseData): Promise<unknown> {
-  // A body that is destroyed before its end emits an error that nobody reads: unheard, it would end the process.
-  response.body.on('error', () => {});
-  const type = (single(response.headers['content-type']) ?? '').split(';', 1)[0]?.trim().toLowerCase();
-  if (type === 'text/event-stream') {
-    const stream = new AnswerStream();
-    await eachChunk(response, (chunk) => stream.feed(chunk));
-    return stream.finish();
+async function readAnswer(response: Dispatcher.ResponseData, streamIdleMs: number | undefined): Promise<unknown> {
+  try {
+    const type = (single(response.headers['content-type']) ?? '').split(';', 1)[0]?.trim().toLowerCase();
+    if (type === 'text/event-stream') {
+      const stream = new AnswerStream();
+      await eachChunk(response, (chunk) => stream.feed(chunk), streamIdleMs);
+      return stream.finish();
+    }
+    let text = '';
+    await eachChunk(response, (chunk) => {
+      text += chunk;
+      return false;
+    });
+    if (text === '') return undefined;
+    if (type === 'text/plain') return text;
+    if (type === 'application/json')
+      return hasKnownEnd(response) ? parseJson(text) : parseWhole(text, response.statusCode);
+    throw new AnswerError(`content type ${type === '' ? 'none' : JSON.stringify(type)}`);
+  } finally {
+    // Leaves early as well: the connection is closed rather than read to an end that may never come.
+    response.body.destroy();
   }
-  let text = '';
-  await eachChunk(response, (chunk) => {
-    text += chunk;
-    return false;
-  });
-  if (text === '') return undefined;
-  if (type === 'text/plain') return text;
-  if (type === 'application/json') return parseJson(text);
-  throw new AnswerError(`content type ${type === '' ? 'none' : JSON.stringify(type)}`);
 }
 
 function parseJson(text: string): unknown {
@@ -102,24 +110,49 @@ function parseJson(text: string): unknown {
 }
 
 /** Decodes the body piece by piece, bounded; `take` answers true when it has all it wants. */
-async function eachChunk(response: Dispatcher.ResponseData, take: (chunk: string) => boolean): Promise<void> {
+async function eachChunk(
+  response: Dispatcher.ResponseData,
+  take: (chunk: string) => boolean,
+  idleMs?: number,
+): Promise<void> {
+  const { statusCode: status, headers, body } = response;
+  const encodings = readEncodings(single(headers['content-encoding']));
   const decoder = new TextDecoder('utf-8', { fatal: true });
+  // Any byte is a sign of life, also of a comment.
+  const silence = idleMs === undefined ? undefined : setTimeout(() => body.destroy(streamIdle(status, idleMs)), idleMs);
   let bytes = 0;
   try {
-    for await (const chunk of response.body as AsyncIterable<Buffer>) {
+    const decoded: Readable = encodings.length === 0 ? body : await decodeBody(body, encodings);
+    if (decoded !== body) watchEncoded(body, () => silence?.refresh());
+    for await (const chunk of decoded as AsyncIterable<Buffer>) {
+      silence?.refresh();
       bytes += chunk.length;
-      if (bytes > MAX_ANSWER_BYTES) {
-        throw new AnswerError(`more than ${MAX_ANSWER_BYTES} bytes (keep large results elsewhere and refer to them)`);
-      }
+      if (bytes > MAX_ANSWER_BYTES) throw tooLarge();
       if (take(decode(decoder, chunk))) return;
     }
     take(decode(decoder, undefined));
   } catch (error) {
-    throw error instanceof LanekeeperError ? error : unreachable(error);
+    if (error instanceof LanekeeperError) throw error;
+    if (encodings.length === 0 || body.errored !== null) throw answerCut(status, error);
+    if (!hasKnownEnd(response)) throw answerCut(status, error);
+    throw new AnswerError(`a body that is no ${encodings.toReversed().join(', ')}`);
   } finally {
-    // Leaves the loop early as well: the connection is closed rather than read to an end that may never come.
-    response.body.destroy();
+    clearTimeout(silence);
   }
+}
+
+/** What is compressed may be much more than what it unfolds to, and silent at its other end. */
+function watchEncoded(body: Readable, onSign: () => void): void {
+  let bytes = 0;
+  body.on('data', (chunk: Buffer) => {
+    onSign();
+    bytes += chunk.length;
+    if (bytes > MAX_ANSWER_BYTES) body.destroy(tooLarge());
+  });
+}
+
+function tooLarge(): AnswerError {
+  return new AnswerError(`more than ${MAX_ANSWER_BYTES} bytes (keep large results elsewhere and refer to them)`);
 }
 
 function decode(decoder: InstanceType<typeof TextDecoder>, chunk: Buffer | undefined): string {
@@ -130,20 +163,38 @@ function decode(decoder: InstanceType<typeof TextDecoder>, chunk: Buffer | undef
   }
 }
 
-/** Reads a short body to its end, so that the connection can be used again. What the status says does not wait for more. */
-async function discard(response: Dispatcher.ResponseData): Promise<void> {
-  await response.body.dump({ limit: 16 * 1024, signal: AbortSignal.timeout(DISCARD_MS) }).catch(() => {});
-  response.body.destroy();
+/** Reads a short body to its end, so that the connection can be used again, and answers its beginning. */
+async function readRefusal({ headers, body }: Dispatcher.ResponseData): Promise<Buffer> {
+  const timer = setTimeout(() => body.destroy(), REFUSAL_MS);
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  try {
+    const decoded = await decodeBody(body, readEncodings(single(headers['content-encoding'])));
+    for await (const piece of decoded as AsyncIterable<Buffer>) {
+      pieces.push(piece);
+      bytes += piece.length;
+      if (bytes > REFUSAL_BYTES) break;
+    }
+  } catch {
+    // Whatever of it came.
+  } finally {
+    clearTimeout(timer);
+    body.destroy();
+  }
+  return Buffer.concat(pieces);
 }
 
-function unreachable(cause: unknown): LanekeeperError {
-  const code = (cause as { code?: unknown } | null)?.code;
-  const why = typeof code === 'string' ? code : cause instanceof Error ? cause.name : 'unknown reason';
-  return new LanekeeperError(
-    'agent_unreachable',
-    `the agent did not answer (${why}): is it up, and is its url right?`,
-    { cause, finding: { isUnclear: true } },
-  );
+/** A body without a length ends with its connection: then the end of a whole one looks like that of one that was cut. */
+function hasKnownEnd({ headers }: Dispatcher.ResponseData): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+}
+
+function parseWhole(text: string, status: number): unknown {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    throw answerCut(status, error);
+  }
 }
 
 function single(value: string | string[] | undefined): string | undefined {

@@ -3,7 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net';
 import { expect } from 'vitest';
 import { Turn, type TurnStart } from '../turn.js';
-import { AgentConnections, callHttpAgent } from './http-agent.client.js';
+import { AgentConnections } from './agent-connections.client.js';
+import { callHttpAgent, type HttpAgentOptions } from './http-agent.client.js';
 
 /** For specs: a real server on a free port as the agent, and turns that call it. */
 
@@ -68,7 +69,8 @@ export async function agent(answer: Answer, maxConnections = 16) {
     /** All connections that were ever made. */
     sockets,
     requests,
-    call: (turn = makeTurn(), secret?: string) => callHttpAgent(turn, { url, secret }, connections),
+    call: (turn = makeTurn(), secret?: string, more: Partial<HttpAgentOptions> = {}) =>
+      callHttpAgent(turn, { url, secret, ...more }, connections),
     close,
   };
 }
@@ -91,7 +93,21 @@ export function pour(response: ServerResponse, chunk: Buffer): { written: number
   return count;
 }
 
+/** The agent had the request, and what it did with it is not known. */
+export const noAnswer = expect.objectContaining({
+  code: 'agent_no_answer',
+  message: expect.stringMatching(/^the agent did not answer/),
+  finding: { isUnclear: true },
+});
+
+export const cutAnswer = expect.objectContaining({
+  code: 'agent_answer_cut',
+  message: expect.stringMatching(/^the agent's answer broke off/),
+  finding: expect.objectContaining({ isUnclear: true }),
+});
+
 export const unreachable = expect.objectContaining({
   code: 'agent_unreachable',
+  retryAfterMs: 0,
   message: expect.stringMatching(/is it up, and is its url right\?$/),
 });

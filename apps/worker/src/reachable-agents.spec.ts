@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+import { loadSettings } from '#config';
+import { reachableAgents } from './reachable-agents.js';
+
+const { agents } = loadSettings({
+  env: {},
+  cwd: '/',
+  overrides: {
+    agents: {
+      main: { url: 'http://u:pw@h/' },
+      keyed: { url: 'http://h/', headers: { 'x-key': { env: 'LK_SPEC_SET_NOWHERE' } } },
+    },
+  },
+});
+
+it('an agent whose header stands where it is not set here is one that this worker cannot run, and no other', () => {
+  const { agents: reachable, targets } = reachableAgents(agents, () => false);
+  expect(reachable['keyed']).toMatchObject({ lacks: 'agents.keyed.headers.x-key' });
+  expect(reachable['main']).toBe(agents['main']);
+  expect([...targets.keys()]).toEqual(['main']);
+});
+
+it('one that the process was told of itself stops its start', () => {
+  expect(() => reachableAgents(agents, (name) => name === 'keyed')).toThrow(/agents\.keyed\.headers\.x-key: .*LK_SPEC/);
+});
+
+it('one that lacks a secret is looked at no further', () => {
+  const lacking = { keyed: { ...agents['keyed'], lacks: 'agents.keyed.secret' } } as typeof agents;
+  const { agents: reachable, targets } = reachableAgents(lacking, () => true);
+  expect(reachable['keyed']).toMatchObject({ lacks: 'agents.keyed.secret' });
+  expect(targets.size).toBe(0);
+});

@@ -1,0 +1,79 @@
+import type { Socket } from 'node:net';
+import { Agent, buildConnector } from 'undici';
+import { InterimResponses } from './interim-responses.js';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Shorter than the idle timeouts of common servers and proxies, so that a request seldom meets a closing connection. */
+const KEEP_ALIVE_MS = 4_000;
+/** All headers of an answer together. Cookies, security policies and traces of proxies reach 16 KiB, the usual limit. */
+export const MAX_HEADER_BYTES = 64 * 1024;
+
+/** There is no connection to the agent, so it has not got a byte of the request. */
+export class NotConnectedError extends Error {
+  override readonly name = 'NotConnectedError';
+  readonly code: string;
+
+  constructor(override readonly cause: unknown) {
+    super('no connection');
+    this.code = codeOf(cause);
+  }
+}
+
+/** The connections of one worker to its agents: as many as turns may run at once, kept alive between turns. */
+export class AgentConnections {
+  readonly dispatcher: Agent;
+
+  constructor(maxPerAgent: number) {
+    this.dispatcher = new Agent({
+      connections: maxPerAgent,
+      pipelining: 1,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      connect: connectWithin(CONNECT_TIMEOUT_MS),
+      // A turn has its own time limit; these would end a long silence of an agent that is only thinking.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  }
+
+  close(): Promise<void> {
+    return this.dispatcher.destroy();
+  }
+}
+
+function connectWithin(timeout: number): buildConnector.connector {
+  const connect = buildConnector({ timeout });
+  return (options, callback) =>
+    connect(options, (error, socket) => {
+      // Told apart here: later the same codes may also mean that a request on its way was cut. (There is one argument then.)
+      if (!socket) return callback(new NotConnectedError(error), null);
+      passOverInterim(socket);
+      callback(null, socket);
+    });
+}
+
+/** undici writes a request whole, and takes what comes in with `read()`. */
+function passOverInterim(socket: Socket): void {
+  const interim = new InterimResponses();
+  const read = socket.read.bind(socket);
+  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+  socket.read = (size?: number): Buffer | null => {
+    for (;;) {
+      const piece = read(size) as Buffer | null;
+      if (piece === null) return null;
+      const rest = interim.pass(piece);
+      if (rest !== undefined) return rest;
+    }
+  };
+  socket.write = (...args: unknown[]): boolean => {
+    interim.expect();
+    return write(...args);
+  };
+}
+
+/** Of several addresses that were tried, the error of the first. */
+function codeOf(cause: unknown): string {
+  const { code, errors } = cause as { code?: unknown; errors?: readonly unknown[] };
+  if (typeof code === 'string') return code;
+  return Array.isArray(errors) ? codeOf(errors[0] ?? {}) : 'unknown reason';
+}

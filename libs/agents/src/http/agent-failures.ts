@@ -1,0 +1,62 @@
+import { LanekeeperError, RetryLaterError, type AgentFinding } from '#contracts';
+import { AnswerError } from '../handler-answer.js';
+
+/**
+ * What a call means that came to no whole answer.
+ *
+ *   no connection, TLS included               later: the agent has got nothing
+ *   the connection took no byte               later: the same
+ *   cut behind that, before the answer        an attempt, and unclear: the agent may have begun, and may be at it still
+ *   an answer that breaks off, or that is     an attempt, and unclear
+ *   silent for too long
+ *   headers beyond the limit                  dead: it is an answer, and will be the same again
+ */
+export interface CallState {
+  /** What a worker's connections say of an error that came before there was one. */
+  readonly isConnected: boolean;
+  readonly requestBytes: number;
+}
+
+/** A send buffer takes so much whole or not at all, so a write that failed has sent nothing. */
+const WHOLE_WRITE_BYTES = 16 * 1024;
+
+const UNCLEAR: AgentFinding = { isUnclear: true };
+
+/** The call failed before the head of an answer came. */
+export function failureOfCall(cause: unknown, state: CallState, maxHeaderBytes: number): LanekeeperError {
+  const code = codeOf(cause);
+  if (!state.isConnected || wroteNothing(cause, state)) {
+    const message = `the agent cannot be reached (${code}): is it up, and is its url right?`;
+    return new RetryLaterError({ retryAfterMs: 0, code: 'agent_unreachable', message, cause });
+  }
+  if (code === 'UND_ERR_HEADERS_OVERFLOW') return new AnswerError(`headers of more than ${maxHeaderBytes} bytes`);
+  if (cause instanceof Error && cause.name === 'HTTPParserError') {
+    const message = "the agent's answer is no HTTP/1.1: is its url right?";
+    return new LanekeeperError('agent_no_answer', message, { cause, finding: UNCLEAR });
+  }
+  const message = `the agent did not answer: the connection was closed behind the request (${code})`;
+  return new LanekeeperError('agent_no_answer', message, { cause, finding: UNCLEAR });
+}
+
+/** The answer had begun. */
+export function answerCut(status: number, cause?: unknown): LanekeeperError {
+  const message = `the agent's answer broke off (${cause === undefined ? 'it ended too early' : codeOf(cause)})`;
+  return new LanekeeperError('agent_answer_cut', message, { cause, finding: { status, ...UNCLEAR } });
+}
+
+export function streamIdle(status: number, streamIdleMs: number): LanekeeperError {
+  const message =
+    `the agent's stream was silent for ${streamIdleMs} ms (streamIdleMs): ` +
+    'let it send a comment while it works, or raise the setting';
+  return new LanekeeperError('stream_idle', message, { finding: { status, ...UNCLEAR } });
+}
+
+function wroteNothing(cause: unknown, { requestBytes }: CallState): boolean {
+  return (cause as { syscall?: unknown } | null)?.syscall === 'write' && requestBytes <= WHOLE_WRITE_BYTES;
+}
+
+function codeOf(cause: unknown): string {
+  const code = (cause as { code?: unknown } | null)?.code;
+  if (typeof code === 'string') return code;
+  return cause instanceof Error ? cause.name : 'unknown reason';
+}
