@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { connect } from '@nats-io/transport-node';
 import { afterEach, describe, expect, it } from 'vitest';
 import { readConnection } from '#config';
 import { expectNothingLeft, startBroker, startService, tempDir, until, type ServiceProcess } from '#testing';
@@ -50,7 +51,7 @@ async function cli(folder: string, env: NodeJS.ProcessEnv, ...args: string[]) {
 
 const naming = (text: string) => startAgent((_call, response) => answerJson(response, { replies: [{ text }] }));
 const main = ({ url }: RecordingAgent, more: object = {}) => ({ agents: { main: { url, ...more } } });
-const natsOf = ({ dir }: RunningUp): NodeJS.ProcessEnv => ({
+const natsOf = ({ dir }: RunningUp) => ({
   LANEKEEPER_NATS_URL: readConnection(dir.path)?.natsUrl,
 });
 const inFolder = (folder: string): NodeJS.ProcessEnv => ({ LANEKEEPER_CONFIG: join(folder, 'lanekeeper.yaml') });
@@ -286,7 +287,6 @@ it('settings that a process cannot read stop its start, and the error says what 
   const env = { LANEKEEPER_NATS_URL: broker.url };
   const folder = await place.make({ agents: { main: {} } });
   await cli(folder, env, 'push');
-  const { connect } = await import('@nats-io/transport-node');
   const nc = await connect({ servers: broker.url });
   try {
     await nc.request('$KV.lk_settings.current', '{"v":2}');
@@ -302,4 +302,18 @@ it('settings that a process cannot read stop its start, and the error says what 
   }
   expect((await cli(folder, env, 'push')).output).toContain('version 4 stands there now');
   await place.start('worker', folder, env);
+});
+
+it('damaged ones do not keep an `up` from its start, whose broker would else be away for the push that mends them', async () => {
+  await using agent = await naming('the agent');
+  await using place = await folders();
+  await using up = await startUp(inFolder(await place.make(main(agent))));
+  const nc = await connect({ servers: natsOf(up).LANEKEEPER_NATS_URL ?? '' });
+  await nc.request('$KV.lk_settings.current', 'rubbish');
+  await nc.close();
+  await up.service.stop();
+  await up.again();
+  expect(up.service.output()).toContain('the settings of the installation are damaged');
+  expect(await replies(up.api, 1)).toEqual(['the agent']);
+  expect((await workersOf(up.api)).settings).toEqual({ current: 3, ingress: 3 });
 });
