@@ -1,7 +1,7 @@
 import { saysSomething, type Settings } from '#config';
 import { LanekeeperError, Names } from '#contracts';
 import { connectToStreams, untilJetStreamAnswers } from '#jetstream';
-import { putSettings, readStored, SettingsStore } from '#settings-store';
+import { putSettings, readReplaceable, SettingsStore } from '#settings-store';
 import type { Logger } from '#telemetry';
 
 export interface OwnSettingsOptions {
@@ -37,7 +37,13 @@ export async function putOwnSettings(options: OwnSettingsOptions): Promise<void>
 async function put(store: SettingsStore, settings: Settings, log: Logger): Promise<void> {
   for (let tries = 1; tries <= TRIES; tries++) {
     const standing = await store.read();
-    const before = readStored(standing);
+    const before = readReplaceable(standing);
+    if (before === undefined && standing.text !== undefined) {
+      log.warn(
+        { version: standing.version },
+        'the settings of the installation are damaged: those of this process replace them',
+      );
+    }
     const outcome = await putSettings(store, settings, { before, standing, command: 'lanekeeper up' });
     if (outcome.kind === 'conflict') continue;
     const { version, differences } = outcome;

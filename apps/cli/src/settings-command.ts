@@ -1,7 +1,14 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { readDocument, saysSomething, settingDifferences, type Settings, type SettingsDocument } from '#config';
+import { saysSomething, settingDifferences, type Settings } from '#config';
 import { LanekeeperError } from '#contracts';
-import { documentFor, putSettings, readStored, type SettingsStore, type StoredSettings } from '#settings-store';
+import {
+  documentFor,
+  putSettings,
+  readReplaceable,
+  readStored,
+  type SettingsStore,
+  type StoredSettings,
+} from '#settings-store';
 import { differenceTable, settingsFile, settingsJson } from './settings-report.js';
 
 /** What the command needs of the broker; see `open-settings.client`. */
@@ -97,7 +104,7 @@ async function push(
   const { settings, store } = opened;
   const standing = await store.read();
   if (expect !== undefined && standing.version !== expect) throw notExpected(standing.version, expect);
-  const before = replaceable(standing, force === true);
+  const before = readReplaceable(standing, force);
   const keepsSecrets = dropSecrets !== true;
   const command = 'lanekeeper settings push';
   const outcome = await putSettings(store, settings, { before, standing, command, keepsSecrets });
@@ -107,13 +114,6 @@ async function push(
     return print(`nothing changed: version ${version} says the same`);
   if (differences.length > 0) print(differenceTable(differences, nameOf(standing), `version ${version}`));
   print(`version ${version} stands there now; a process takes it when it starts`);
-}
-
-/** What a push is compared with. A damaged document is worth nothing more; one of a later version is another's work. */
-function replaceable(standing: StoredSettings, isForced: boolean): SettingsDocument | undefined {
-  const read = standing.text === undefined ? undefined : readDocument(standing.text);
-  const isGivenUp = read?.kind === 'damaged' || (read?.kind === 'newer' && isForced);
-  return isGivenUp ? undefined : readStored(standing);
 }
 
 /** A push of nothing would take every agent of the installation away. */

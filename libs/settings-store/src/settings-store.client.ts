@@ -1,4 +1,4 @@
-import { documentOf, writeDocument, type SettingsDocument } from '#config';
+import { documentOf, readDocument, writeDocument, type SettingsDocument } from '#config';
 import { LanekeeperError, type Names } from '#contracts';
 import { KeyBucket, PublishChannel, StreamReader, type BrokerConnection } from '#jetstream';
 import type { Logger } from '#telemetry';
@@ -76,6 +76,12 @@ export class SettingsStore {
 /** A stored document, or an error that says what to do about it. */
 export function readStored({ text, version }: StoredSettings): SettingsDocument | undefined {
   return text === undefined ? undefined : documentOf(text, version);
+}
+
+/** What is to be replaced. A damaged document is worth nothing more; one of a later version is another's work. */
+export function readReplaceable(stored: StoredSettings, isForced = false): SettingsDocument | undefined {
+  const kind = stored.text === undefined ? undefined : readDocument(stored.text).kind;
+  return kind === 'damaged' || (kind === 'newer' && isForced) ? undefined : readStored(stored);
 }
 
 function notStored(bucket: string): LanekeeperError {
