@@ -10,7 +10,7 @@ interface DeadSummary {
   readonly messageId: string;
   readonly attempts: number;
   readonly status: string;
-  readonly error: { readonly name: string; readonly message: string };
+  readonly error: { readonly name: string; readonly message: string; readonly excerpt?: string };
   readonly deadAt: number;
 }
 
@@ -66,6 +66,9 @@ export function addDeadCommand(program: Command, api: () => ApiClient, print: (t
     });
 }
 
+/** Of what the agent answered, as much as a table has room for; `show` has the rest. */
+const MAX_SAID_CHARS = 80;
+
 function tableOf(entries: readonly DeadSummary[]): string {
   const table = new Table({
     head: ['dead id', 'session', 'message', 'attempts', 'when', 'error'],
@@ -75,8 +78,11 @@ function tableOf(entries: readonly DeadSummary[]): string {
   });
   for (const { deadId, agent, session, messageId, attempts, deadAt, error } of entries) {
     const when = new Date(deadAt).toISOString();
+    const said = error.excerpt === undefined ? '' : ` (${error.excerpt.slice(0, MAX_SAID_CHARS)})`;
     table.push(
-      [deadId, `${agent}/${session}`, messageId, attempts, when, `${error.name}: ${error.message}`].map(printable),
+      [deadId, `${agent}/${session}`, messageId, attempts, when, `${error.name}: ${error.message}${said}`].map(
+        printable,
+      ),
     );
   }
   return table.toString();
