@@ -11,7 +11,7 @@ const VALUES: readonly unknown[] = [
 ];
 
 /** Of these a text, or anything, may be a secret. */
-const SECRETS = /^nats\b|\bsecret$/;
+const SECRETS = /^nats\b|\bsecret$|\bheaders\b/;
 
 /** Every setting there is, by its path. */
 function pathsBelow(path: readonly string[]): string[][] {

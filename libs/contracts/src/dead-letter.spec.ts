@@ -24,7 +24,7 @@ describe('parseDeadLetter', () => {
       messageId: 5,
       seq: 0,
       runId: null,
-      attempts: 0,
+      attempts: -1,
       status: 'done',
       error: { name: 'x' },
       deadAt: 'noon',

@@ -85,7 +85,7 @@ describe('the task of a command', () => {
       ['<@!u012ab> report', 'report'],
       ['@helper\nreport', 'report'],
     ])('%j starts %s', (text, name) => {
-      expect(taskOf({ text }, named)).toEqual({ key: own(name), ttlMs: 300_000, stale: 'approve' });
+      expect(taskOf({ text }, named)).toEqual({ key: own(name), ttlMs: 300_000, stale: 'approve', maxAttempts: 1 });
     });
 
     it.each([
