@@ -4,12 +4,14 @@ import {
   RetryLaterError,
   TerminalError,
   type InboxMessage,
+  type JsonText,
   type QueueSettings,
   type SessionTokens,
 } from '#contracts';
 import {
   applyAnswer,
   runAsCurrentTurn,
+  toTurnMessage,
   Turn,
   type TaskKeeper,
   type TurnHandler,
@@ -132,7 +134,7 @@ class BatchStart implements TurnStart {
   readonly sessionToken: string;
   readonly messages: readonly TurnMessage[];
   readonly summarized: number;
-  readonly state: unknown;
+  readonly state: JsonText | undefined;
   readonly isParallel: boolean;
   readonly deadline: number;
   readonly trace: TraceContext | undefined;
@@ -182,20 +184,4 @@ function traceOf(latest: TurnWork['batch']['items'][number] | undefined): TraceC
   if (latest?.traceparent === undefined) return undefined;
   const { traceparent, tracestate } = latest;
   return tracestate === undefined ? { traceparent } : { traceparent, tracestate };
-}
-
-/** A copy: what a handler does to its messages must not reach the next attempt of the same run (L7). */
-function toTurnMessage(seq: number, message: InboxMessage, isLate: true | undefined): TurnMessage {
-  const { id, text, data, author, channel, thread, sequence, sentAt } = message;
-  // One by one: a spread of each that may be absent is a new shape, and slow.
-  const copy: { -readonly [Field in keyof TurnMessage]: TurnMessage[Field] } = { id, seq };
-  if (text !== undefined) copy.text = text;
-  if (data !== undefined) copy.data = structuredClone(data);
-  if (author !== undefined) copy.author = { ...author };
-  if (channel !== undefined) copy.channel = channel;
-  if (thread !== undefined) copy.thread = thread;
-  if (sequence !== undefined) copy.sequence = sequence;
-  if (isLate !== undefined) copy.late = true;
-  if (sentAt !== undefined) copy.sentAt = sentAt;
-  return copy;
 }

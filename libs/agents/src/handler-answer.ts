@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { describeValue, LanekeeperError } from '#contracts';
+import { carriedJson, describeValue, isJsonValue, LanekeeperError } from '#contracts';
 import type { ReplyContent, Turn } from './turn.js';
 import { StateReadOnlyError } from './turn-state.js';
 
@@ -7,13 +7,15 @@ import { StateReadOnlyError } from './turn-state.js';
 export type HandlerAnswer = void | undefined | null | string | { replies?: ReplyContent[]; state?: unknown };
 export type TurnHandler = (turn: Turn) => Promise<unknown> | unknown;
 
+/** `JSON.stringify` would make something of a date or a map too, but nothing that its maker meant. */
+const anyJson = z.unknown().refine(isJsonValue, 'any JSON').pipe(carriedJson());
 const replyContent = z.union([
   z.string(),
   z
-    .strictObject({ text: z.string().optional(), data: z.json().optional() })
+    .strictObject({ text: z.string().optional(), data: anyJson.optional() })
     .refine((reply) => reply.text !== undefined || reply.data !== undefined, { message: 'a text or data' }),
 ]);
-const answerObject = z.strictObject({ replies: z.array(replyContent).optional(), state: z.json().optional() });
+const answerObject = z.strictObject({ replies: z.array(replyContent).optional(), state: anyJson.optional() });
 
 /** Puts what the handler returned into the turn. Throws `AnswerError` for what no reader could understand. */
 export function applyAnswer(turn: Turn, answer: unknown): void {

@@ -1,9 +1,9 @@
-import { isAscii } from 'node:buffer';
 import {
   AGENT_NAME_PATTERN,
   MAX_SESSION_KEY_BYTES,
   MAX_STORED_BYTES,
   decodeToken,
+  decodeUtf8,
   parseInboxEntry,
   unreadableId,
   type ControlMessage,
@@ -53,15 +53,6 @@ export interface ItemRules {
   readonly queueingOf: (key: SessionTokens, message?: Pick<InboxMessage, 'channel' | 'strategy'>) => QueueSettings;
   /** Absent: no message starts a task. */
   readonly taskOf?: ((key: SessionTokens, message: InboxMessage) => TaskRef | undefined) | undefined;
-}
-
-const decoder = new TextDecoder('utf-8', { fatal: true });
-
-function decode(data: Uint8Array): string {
-  // Most bodies are ASCII, and a copy of those is all that it takes.
-  return isAscii(data)
-    ? Buffer.from(data.buffer, data.byteOffset, data.length).toString('latin1')
-    : decoder.decode(data);
 }
 
 /**
@@ -115,12 +106,10 @@ export function checkSessionTokens(key: SessionTokens): string | undefined {
 function readContent(data: Uint8Array): InboxItem['content'] {
   // Ingress stores none like it; one published past it would not fit into a dead letter later.
   if (data.length > MAX_STORED_BYTES) return { ok: false, problem: `the body has more than ${MAX_STORED_BYTES} bytes` };
-  try {
-    const parsed = parseInboxEntry(decode(data));
-    return parsed.ok ? parsed : { ok: false, problem: parsed.problem };
-  } catch {
-    return { ok: false, problem: 'the body is no UTF-8' };
-  }
+  const text = decodeUtf8(data);
+  if (text === undefined) return { ok: false, problem: 'the body is no UTF-8' };
+  const parsed = parseInboxEntry(text);
+  return parsed.ok ? parsed : { ok: false, problem: parsed.problem };
 }
 
 function routeOf({ channel, thread, replyTo }: InboxEntry & { kind: 'message' }): string {

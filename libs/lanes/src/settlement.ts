@@ -1,4 +1,4 @@
-import type { Decision, Outcome, Reply } from '#contracts';
+import { jsonText, type Decision, type Outcome, type Reply } from '#contracts';
 import type { Batch } from './batch.js';
 import type { TaskRefusal } from './task-ref.js';
 import { backoffMs, type TurnPolicy } from './turn-policy.js';
@@ -109,7 +109,7 @@ export function dead(error: TurnError, status: 'failed' | 'timed_out' = 'failed'
 
 function refused({ reason, text, data }: TaskRefusal, { items }: Pick<Batch, 'items'>): Ending {
   const isSilent = items.at(-1)?.queueing.overflowAction === 'silent';
-  const sends: Reply[] = isSilent ? [] : [{ kind: 'reply', text, data }];
+  const sends: Reply[] = isSilent ? [] : [{ kind: 'reply', text, data: jsonText(data) }];
   return { kind: 'end', status: 'rejected', decision: 'refused', reason, sends };
 }
 

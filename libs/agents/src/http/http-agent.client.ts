@@ -4,6 +4,7 @@ import { AnswerError } from '../handler-answer.js';
 import type { Turn } from '../turn.js';
 import { makeAgentRequest } from './agent-request.js';
 import { errorOfStatus } from './agent-status.js';
+import { readAnswerJson } from './answer-json.js';
 import { AnswerStream } from './answer-stream.js';
 
 /** A record holds 768 KiB, so nothing larger could be kept anyhow. */
@@ -88,12 +89,8 @@ async function readAnswer(response: Dispatcher.ResponseData): Promise<unknown> {
 }
 
 function parseJson(text: string): unknown {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(text);
-  } catch {
-    throw new AnswerError('application/json that is no JSON');
-  }
+  const answer = readAnswerJson(text);
+  if (answer === undefined) throw new AnswerError('application/json that is no JSON');
   // A bare string is an answer of a handler in this process, but not one of the HTTP contract.
   if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) {
     throw new AnswerError('application/json that is no object');
