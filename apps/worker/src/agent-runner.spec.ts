@@ -128,7 +128,13 @@ describe('AgentRunner', () => {
 
   it('tells the agent where each message was said', async () => {
     const message = {
-      ...{ v: 1 as const, kind: 'message' as const, id: 'm1', data: jsonText({ a: 1 }), sentAt: '2026-01-05T12:00:00Z' },
+      ...{
+        v: 1 as const,
+        kind: 'message' as const,
+        id: 'm1',
+        data: jsonText({ a: 1 }),
+        sentAt: '2026-01-05T12:00:00Z',
+      },
       ...{ channel: 'telegram:-100', thread: 'telegram:-100:42', author: { id: 'u' } },
     };
     let seen: unknown;
@@ -150,6 +156,19 @@ describe('AgentRunner', () => {
       { id: 'm2', seq: 2, sequence: 0, late: true },
       { id: 'm3', seq: 3, text: 't3' },
     ]);
+  });
+
+  it('L6 a message that cannot be put before the agent ends its turn dead, and its handler is not blamed', async () => {
+    const message = Object.defineProperty({ v: 1 as const, kind: 'message' as const, id: 'm1' }, 'text', {
+      get: () => {
+        throw new RangeError('no room');
+      },
+    });
+    const handler = () => expect.unreachable('its handler was called');
+    expect(await run(handler, [item(1, { content: { ok: true, message } })])).toEqual({
+      ...{ kind: 'failed', next: 'never' },
+      error: { name: 'turn_not_prepared', message: 'its messages cannot be put before the agent: no room' },
+    });
   });
 
   it('hands a merge on to the commit', async () => {

@@ -86,7 +86,12 @@ export class AgentRunner implements TurnRunner {
   }
 
   private async call(work: TurnWork, holding?: TaskHolding): Promise<TurnOutcome> {
-    const turn = makeTurn(work, this.guarded, holding);
+    let turn: Turn;
+    try {
+      turn = makeTurn(work, this.guarded, holding);
+    } catch (error) {
+      return notPrepared(error);
+    }
     // From then on every call of the Turn throws: a handler that goes on after its time can change nothing.
     work.onOver(() => turn.finish());
     try {
@@ -109,6 +114,12 @@ export class AgentRunner implements TurnRunner {
 
 function failed(error: unknown): TurnOutcome {
   return { kind: 'failed', error: describeThrown(error), ...whatNext(error) };
+}
+
+/** Its handler was not called, and is not to blame; the same messages would come to the same again. */
+function notPrepared(error: unknown): TurnOutcome {
+  const message = `its messages cannot be put before the agent: ${describeThrown(error).message}`;
+  return { kind: 'failed', error: { name: 'turn_not_prepared', message }, next: 'never' };
 }
 
 /** What the error asks for; anything but our own two errors is tried again with backoff. */

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { decodeUtf8, systemClock, type CancelTarget, type Names, type SessionAnswer, type SessionTokens } from '#contracts';
+import {
+  decodeUtf8,
+  systemClock,
+  type CancelTarget,
+  type Names,
+  type SessionAnswer,
+  type SessionTokens,
+} from '#contracts';
 import type { BrokerConnection } from '#jetstream';
 import type { Holders } from '#lanes';
 import { HolderVerdicts } from './holder-verdicts.js';

@@ -13,7 +13,16 @@ function makeTurn(state?: unknown, isParallel = false): Turn {
   const { signal } = new AbortController();
   const tokens = { agentToken: 'main', sessionToken: 's' };
   const messages = [{ id: 'm', seq: 1 }];
-  const start = { runId: 'r', attempt: 1, ...tokens, messages, state: JsonText.of(state), isParallel, deadline: 5_000, signal };
+  const start = {
+    runId: 'r',
+    attempt: 1,
+    ...tokens,
+    messages,
+    state: JsonText.of(state),
+    isParallel,
+    deadline: 5_000,
+    signal,
+  };
   return new Turn({ ...start, trace: undefined });
 }
 

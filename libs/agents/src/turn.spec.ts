@@ -7,7 +7,16 @@ import { Turn, TurnOverError, type TurnMessage } from './turn.js';
 function makeTurn(messages: readonly TurnMessage[] = [{ id: 'm', seq: 1, text: 'x' }], state?: unknown): Turn {
   const { signal } = new AbortController();
   const tokens = { agentToken: 'main', sessionToken: 'telegram=3A42' };
-  return new Turn({ runId: 'r', attempt: 1, ...tokens, messages, state: JsonText.of(state), deadline: 5_000, signal, trace: undefined });
+  return new Turn({
+    runId: 'r',
+    attempt: 1,
+    ...tokens,
+    messages,
+    state: JsonText.of(state),
+    deadline: 5_000,
+    signal,
+    trace: undefined,
+  });
 }
 
 describe('Turn', () => {

@@ -144,7 +144,10 @@ export class Turn {
 /** Types are gone at run time, and a record with a `text` that is none could never be read back. */
 export class ReplyError extends LanekeeperError {
   constructor(found: string) {
-    super('bad_reply', `turn.reply(): found ${found}; wanted a text or {text?, data?} with a text in text and JSON in data`);
+    super(
+      'bad_reply',
+      `turn.reply(): found ${found}; wanted a text or {text?, data?} with a text in text and JSON in data`,
+    );
   }
 }
 

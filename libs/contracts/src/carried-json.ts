@@ -5,8 +5,7 @@ import { isRawNumber } from './json-numbers.js';
 import { MAX_JSON_DEPTH, type JsonFault } from './json-walk.js';
 
 export type MadeJson =
-  | { readonly ok: true; readonly json: JsonText }
-  | { readonly ok: false; readonly fault: JsonFault };
+  { readonly ok: true; readonly json: JsonText } | { readonly ok: false; readonly fault: JsonFault };
 
 const NO_JSON: JsonFault = { field: '', found: 'a value that JSON cannot hold', wanted: 'any JSON' };
 

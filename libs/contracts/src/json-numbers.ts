@@ -24,12 +24,16 @@ const MAY_LOSE = /[\d.]{16}|\d[eE][+-]?0*\d{3}/;
 
 /** Reads a JSON text; no number in it loses a digit. */
 export function parseExact(text: string): unknown {
-  return MAY_LOSE.test(text) ? exactJson.parse(text, (_key, value, context) => exact(value, context, toExact)) : JSON.parse(text);
+  return MAY_LOSE.test(text)
+    ? exactJson.parse(text, (_key, value, context) => exact(value, context, toExact))
+    : JSON.parse(text);
 }
 
 /** As `parseExact`, but for what is written again by `JSON.stringify`, which takes no `bigint`. */
 export function parseToWrite(text: string): unknown {
-  return MAY_LOSE.test(text) ? exactJson.parse(text, (_key, value, context) => exact(value, context, rawNumber)) : JSON.parse(text);
+  return MAY_LOSE.test(text)
+    ? exactJson.parse(text, (_key, value, context) => exact(value, context, rawNumber))
+    : JSON.parse(text);
 }
 
 function exact(value: unknown, { source }: { readonly source?: string }, told: (source: string) => unknown): unknown {

@@ -30,9 +30,11 @@ function hasCarried(value: unknown, carried: CarriedMembers): boolean {
   for (const name in carried) {
     const below = carried[name];
     if (name === '*') {
-      if (Array.isArray(value) && typeof below === 'object' && value.some((item) => hasCarried(item, below))) return true;
+      if (Array.isArray(value) && typeof below === 'object' && value.some((item) => hasCarried(item, below)))
+        return true;
     } else if (Object.hasOwn(value, name)) {
-      if (below === true || (below !== undefined && hasCarried((value as Record<string, unknown>)[name], below))) return true;
+      if (below === true || (below !== undefined && hasCarried((value as Record<string, unknown>)[name], below)))
+        return true;
     }
   }
   return false;

@@ -123,7 +123,8 @@ export class JsonWalk {
     const { level, isChecked } = this;
     this.beginValue();
     const isCarried = this.from !== -1;
-    if (isChecked && this.levels.length - (isCarried ? this.carriedDepth : 0) === MAX_JSON_DEPTH) return this.fault(TOO_DEEP);
+    if (isChecked && this.levels.length - (isCarried ? this.carriedDepth : 0) === MAX_JSON_DEPTH)
+      return this.fault(TOO_DEEP);
     const below = level === undefined ? carried : isCarried ? undefined : membersBelow(level);
     const parsed = level === undefined ? root : level.parsed?.[level.at];
     this.level = {
@@ -205,7 +206,10 @@ export class JsonWalk {
 
   private fault(what: Omit<JsonFault, 'field'>): JsonFault {
     const path = this.levels.map(({ at }) => at).join('.');
-    return { field: path.length <= MAX_FIELD_CHARS ? path : `${path.slice(0, MAX_FIELD_CHARS).toWellFormed()}…`, ...what };
+    return {
+      field: path.length <= MAX_FIELD_CHARS ? path : `${path.slice(0, MAX_FIELD_CHARS).toWellFormed()}…`,
+      ...what,
+    };
   }
 }
 
@@ -215,7 +219,10 @@ const ESCAPED_SURROGATE = /\\u[dD]/;
 const LONE_SURROGATE = { found: 'half a surrogate pair', wanted: 'well-formed Unicode, without lone surrogates' };
 const TWICE = { found: 'this key twice', wanted: 'each key once' };
 const DANGEROUS = { found: 'a key that changes what objects are made of', wanted: 'another key' };
-const TOO_DEEP = { found: 'a value nested too deeply', wanted: `at most ${MAX_JSON_DEPTH} levels of arrays and objects` };
+const TOO_DEEP = {
+  found: 'a value nested too deeply',
+  wanted: `at most ${MAX_JSON_DEPTH} levels of arrays and objects`,
+};
 
 function membersBelow({ carried, isArray, at }: Level): CarriedMembers | undefined {
   const name = isArray ? '*' : at;

@@ -10,13 +10,25 @@ export function anyJsonText(): fc.Arbitrary<string> {
     .tuple(
       fc.constantFrom('', '-'),
       digits,
-      fc.option(digits.map((part) => `.${part}0`), { nil: '' }),
+      fc.option(
+        digits.map((part) => `.${part}0`),
+        { nil: '' },
+      ),
       fc.constantFrom('', '', 'e5', 'E-03', 'e+400'),
     )
     .map((parts) => parts.join(''));
   const string = fc.oneof(
     fc.string({ unit: 'grapheme' }).map((text) => JSON.stringify(text)),
-    fc.constantFrom('"\\u0041"', '"\\/"', '"\\ud83d\\ude00"', '"\\u0000"', '"\\\\\\""', '"{\\"a\\": [1 , 2]}"', '" , : "', '"data"'),
+    fc.constantFrom(
+      '"\\u0041"',
+      '"\\/"',
+      '"\\ud83d\\ude00"',
+      '"\\u0000"',
+      '"\\\\\\""',
+      '"{\\"a\\": [1 , 2]}"',
+      '" , : "',
+      '"data"',
+    ),
   );
   const key = fc.oneof(string, fc.constantFrom('"10"', '"2"', '"constructor"', '"toString"', '"data"', '"state"'));
   const { value } = fc.letrec<{ value: string }>((tie) => ({

@@ -49,7 +49,9 @@ describe('checkSendMessageBody', () => {
     ['the first numbers', { text: 'x', sequence: 0 }],
     ['the last number', { text: 'x', sequence: Number.MAX_SAFE_INTEGER }],
     ['UTC', { text: 'x', sentAt: '2026-01-02T03:04:05Z' }],
-  ])('takes %s, unchanged', (_title, body) => expect(checkSendMessageBody(body)).toEqual({ ok: true, body: carried(body) }));
+  ])('takes %s, unchanged', (_title, body) =>
+    expect(checkSendMessageBody(body)).toEqual({ ok: true, body: carried(body) }),
+  );
 
   it.each<[string, unknown, string, string]>([
     ['no object', 'SECRET', 'body', 'a text of 6 bytes'],

@@ -84,7 +84,8 @@ describe('the task of a command', () => {
 });
 
 describe('the task in the data of a message', () => {
-  const at = (data: unknown, path = 'job.name') => keyOf({ data: JsonText.of(data) }, { data: path, namespace: 'jobs' });
+  const at = (data: unknown, path = 'job.name') =>
+    keyOf({ data: JsonText.of(data) }, { data: path, namespace: 'jobs' });
 
   it('is found by its path', () => {
     expect(at({ job: { name: 'nightly' } })).toBe('jobs::nightly');

@@ -200,7 +200,11 @@ describe('a release', () => {
     expect(failed).toMatchObject({ error });
     const bare = release(entryIn('running'), { token: TOKEN, status: 'timed_out' }, NOW).next;
     expect(bare).toMatchObject({ error: { name: 'timed_out', message: 'its holder gave no reason' } });
-    const done = release(entryIn('running'), { token: TOKEN, status: 'succeeded', result: jsonText({ a: 1 }) }, NOW).next;
+    const done = release(
+      entryIn('running'),
+      { token: TOKEN, status: 'succeeded', result: jsonText({ a: 1 }) },
+      NOW,
+    ).next;
     expect(done).toMatchObject({ result: jsonText({ a: 1 }), attempts: 0 });
   });
 });

@@ -200,7 +200,16 @@ describe('a guard', () => {
     const startedAt = clock.now();
     await guard.acquire(KEY, request('r1', { owner: 'w/1', meta: jsonText({ a: 1 }), approvalForMs: 5_000 }));
     const running = {
-      ...{ key: KEY, state: 'running', runId: 'r1', token: 1, owner: 'w/1', meta: jsonText({ a: 1 }), startedAt, stale: 'heal' },
+      ...{
+        key: KEY,
+        state: 'running',
+        runId: 'r1',
+        token: 1,
+        owner: 'w/1',
+        meta: jsonText({ a: 1 }),
+        startedAt,
+        stale: 'heal',
+      },
       ...{ expiresAt: startedAt + TTL_MS, attempts: 1, staleCount: 0 },
       history: [{ at: startedAt, what: 'acquired', runId: 'r1' }],
     };

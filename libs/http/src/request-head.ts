@@ -6,17 +6,27 @@ import type { InputProblem } from '#contracts';
  * path: what came would be another text than was sent, and two that differ could become one.
  */
 
-/** The headers that we read: a bit of its own for each that means one thing, 0 for a list. Proxies may add others as they like. */
-const READ: ReadonlyMap<string, number> = new Map([
-  ['host', 1],
-  ['origin', 2],
-  ['content-type', 4],
-  ['content-encoding', 8],
-  ['idempotency-key', 16],
-  ['traceparent', 32],
-  ['tracestate', 0],
-  ['accept', 0],
-]);
+interface ReadHeader {
+  readonly field: string;
+  /** Of its own for each that means one thing; 0 = it is a list, which may stand in several lines. */
+  readonly bit: number;
+}
+
+/** The headers that we read. Others are the business of proxies, which may say there what they like. */
+const READ: ReadonlyMap<string, ReadHeader> = new Map(
+  (
+    [
+      ['Host', 1],
+      ['Origin', 2],
+      ['Content-Type', 4],
+      ['Content-Encoding', 8],
+      ['Idempotency-Key', 16],
+      ['traceparent', 32],
+      ['tracestate', 0],
+      ['Accept', 0],
+    ] as const
+  ).map(([field, bit]) => [field.toLowerCase(), { field, bit }]),
+);
 
 const VISIBLE = /^[\t\x20-\x7e]*$/;
 const URL_CHARS = /^[\x21-\x7e]*$/;
@@ -29,9 +39,9 @@ export function headProblem({ raw }: Pick<FastifyRequest, 'raw'>): InputProblem 
   if (!isDecodable(url)) return { field: 'query', found: 'bytes that are no UTF-8', wanted: ENCODED };
   let seen = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    const field = rawHeaders[at] as string;
-    const bit = READ.get(field.toLowerCase());
-    if (bit === undefined) continue;
+    const read = READ.get((rawHeaders[at] as string).toLowerCase());
+    if (read === undefined) continue;
+    const { field, bit } = read;
     const value = rawHeaders[at + 1] as string;
     if (!VISIBLE.test(value)) return { field, found: 'bytes that are no visible ASCII', wanted: 'visible ASCII' };
     if ((seen & bit) !== 0) return { field, found: 'this header twice', wanted: 'it once' };

@@ -4,6 +4,7 @@ import {
   MAX_STORED_BYTES,
   decodeToken,
   decodeUtf8,
+  describeThrown,
   parseInboxEntry,
   unreadableId,
   type ControlMessage,
@@ -59,12 +60,27 @@ export interface ItemRules {
  * Reads what lies in the inbox. Anybody who may publish can put anything there, so this never throws: what cannot be a
  * message becomes an item with a problem, is decided `rejected`, and stops nothing.
  */
-export function readInboxItem(
+export function readInboxItem(key: SessionTokens, raw: RawInboxMessage, rules: ItemRules): InboxItem {
+  const { tokenProblem } = rules;
+  const content = tokenProblem === undefined ? readContent(raw.data) : { ok: false as const, problem: tokenProblem };
+  try {
+    return toItem(key, raw, rules, content);
+  } catch (error) {
+    // Thrown on, it would stop the reader, and with it every other message of the shard.
+    const problem = `it cannot be prepared: ${describeThrown(error).message}`.slice(0, MAX_PROBLEM_CHARS);
+    return toItem(key, raw, rules, { ok: false, problem });
+  }
+}
+
+/** It stands in a record. */
+const MAX_PROBLEM_CHARS = 200;
+
+function toItem(
   key: SessionTokens,
   raw: RawInboxMessage,
-  { tokenProblem, queueingOf, taskOf }: ItemRules,
+  { queueingOf, taskOf }: ItemRules,
+  content: InboxItem['content'],
 ): InboxItem {
-  const content = tokenProblem === undefined ? readContent(raw.data) : { ok: false as const, problem: tokenProblem };
   const message = content.ok && content.message.kind === 'message' ? content.message : undefined;
   const task = message === undefined ? undefined : taskOf?.(key, message);
   const traceparent = raw.header('traceparent');

@@ -62,7 +62,10 @@ describe('makeAgentRequest', () => {
   });
 
   it.each([undefined, null])('a session without state has the state null: %s', (state) => {
-    expect(JSON.parse(makeAgentRequest(makeTurn({ state: JsonText.of(state) }), undefined).body)).toHaveProperty('state', null);
+    expect(JSON.parse(makeAgentRequest(makeTurn({ state: JsonText.of(state) }), undefined).body)).toHaveProperty(
+      'state',
+      null,
+    );
   });
 
   it('says what it sends and takes, and names the run the same for every attempt', () => {

@@ -46,12 +46,19 @@ export class AnswerStream {
     if (event === 'delta') return this.read(data, textEvent, event, JSON.parse, ({ text }) => (this.deltas += text));
     if (event === 'reply')
       return this.read(data, replyEvent, event, readReplyJson, (reply) => this.replies.push(reply as ReplyContent));
-    if (event === 'done') return this.read(data === '' ? '{}' : data, doneEvent, event, readAnswerJson, (done) => (this.done = done));
+    if (event === 'done')
+      return this.read(data === '' ? '{}' : data, doneEvent, event, readAnswerJson, (done) => (this.done = done));
     // Other events are the agent's own; the standard lets a reader pass over what it does not know.
     return undefined;
   }
 
-  private read<T>(data: string, schema: z.ZodType<T>, event: string, parse: (text: string) => unknown, use: (value: T) => void): AnswerError | undefined {
+  private read<T>(
+    data: string,
+    schema: z.ZodType<T>,
+    event: string,
+    parse: (text: string) => unknown,
+    use: (value: T) => void,
+  ): AnswerError | undefined {
     try {
       const parsed = schema.safeParse(parse(data));
       if (parsed.success) return void use(parsed.data);
