@@ -9,6 +9,7 @@ export { LanekeeperError, RetryLaterError, TerminalError, describeProblem, type 
 export { describeThrown } from './thrown.js';
 export { highestOfHead } from './head-mark.js';
 export { HEADER } from './headers.js';
+export { parseToWrite } from './json-numbers.js';
 export { parseCarried, readJson } from './json-read.js';
 export { JsonText, jsonText, withMember, writeJson, writeJsonObject } from './json-text.js';
 export { MAX_JSON_DEPTH, type CarriedMembers, type JsonFault } from './json-walk.js';

@@ -32,6 +32,23 @@ describe('a value that is carried', () => {
     });
   });
 
+  it('is found behind all others as it is found elsewhere, without a walk', () => {
+    const carried = { data: true, sends: { '*': { data: true } } } as const;
+    const member = fc.oneof(
+      anyJsonText().map((value) => `"a":${withoutSpaces(value)}`),
+      anyJsonText().map((value) => `"data":${withoutSpaces(value)}`),
+      fc.constantFrom('"sends":[{"data":1.0}]', '"sends":[]', '"b":",\\"data\\":"', '"c":{"x":1,"data":2.0}'),
+    );
+    fc.assert(
+      fc.property(fc.array(member, { maxLength: 4 }), (members) => {
+        const text = `{"v":1${members.map((one) => `,${one}`).join('')}}`;
+        expect(parseCarried(text, carried, 'data')).toEqual(parseCarried(text, carried));
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(() => parseCarried('{"v":1,"data":{]}', carried, 'data')).toThrow(SyntaxError);
+  });
+
   it('of a key that our own writers never write twice, the last one counts, as for the platform', () => {
     expect(parseCarried('{"data":1,"data":2.0}', DATA)).toEqual({ data: new JsonText('2.0') });
   });

@@ -1,3 +1,4 @@
+import { JsonText } from './json-text.js';
 import { JsonWalk, type CarriedMembers, type JsonFault } from './json-walk.js';
 
 export type ReadJson =
@@ -18,11 +19,36 @@ export function readJson(text: string, carried: CarriedMembers): ReadJson {
   return fault === undefined ? { ok: true, value } : { ok: false, fault };
 }
 
-/** Reads what was checked when it came: each carried member as `JsonText`. Throws for what is no JSON. */
-export function parseCarried(text: string, carried: CarriedMembers): unknown {
+/**
+ * Reads what was checked when it came: each carried member as `JsonText`. Throws for what is no JSON. `last`: the member that
+ * our own writers put behind all others; found there, it need not be walked along.
+ */
+export function parseCarried(text: string, carried: CarriedMembers, last?: string): unknown {
+  const split = last === undefined ? undefined : parseSplit(text, last, carried);
+  if (split !== undefined) return split;
   const value: unknown = JSON.parse(text);
   if (hasCarried(value, carried)) JsonWalk.carry(text, value, carried);
   return value;
+}
+
+/**
+ * By two parses of what stands before the member and behind its key: if both are JSON, the member is one of the whole and its
+ * last. `undefined` when it is not so, or something else is carried too.
+ */
+function parseSplit(text: string, last: string, carried: CarriedMembers): unknown {
+  const key = `,"${last}":`;
+  const at = text.indexOf(key);
+  if (at === -1 || !text.endsWith('}')) return undefined;
+  const tail = text.slice(at + key.length, -1);
+  try {
+    const value: unknown = JSON.parse(`${text.slice(0, at)}}`);
+    if (typeof value !== 'object' || value === null || hasCarried(value, carried)) return undefined;
+    JSON.parse(tail);
+    (value as Record<string, unknown>)[last] = new JsonText(tail);
+    return value;
+  } catch {
+    return undefined;
+  }
 }
 
 function hasCarried(value: unknown, carried: CarriedMembers): boolean {

@@ -159,7 +159,7 @@ export type ParsedInboxEntry = { ok: true; message: InboxEntry } | { ok: false; 
 export function parseInboxEntry(text: string): ParsedInboxEntry {
   let json: unknown;
   try {
-    json = parseCarried(text, CARRIED);
+    json = parseCarried(text, CARRIED, 'data');
   } catch {
     return { ok: false, problem: 'the body is no JSON' };
   }

@@ -158,7 +158,7 @@ export function parseRecord(text: string | undefined): ParsedRecord {
   if (text === undefined) return { ok: false, problem: 'it is no UTF-8' };
   let value: unknown;
   try {
-    value = parseCarried(text, CARRIED);
+    value = parseCarried(text, CARRIED, 'state');
   } catch {
     return { ok: false, problem: 'it is no JSON' };
   }

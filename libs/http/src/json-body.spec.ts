@@ -2,7 +2,7 @@ import { fastify } from 'fastify';
 import { describe, expect, it } from 'vitest';
 import { JsonText } from '#contracts';
 import { carryJson } from './json-body.js';
-import { ProblemException } from './problem.exception.js';
+import type { ProblemException } from './problem.exception.js';
 import { headProblem } from './request-head.js';
 
 function app() {
