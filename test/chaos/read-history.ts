@@ -129,7 +129,7 @@ export class StreamHistory implements AsyncDisposable {
     const session = this.sessionOf(subject);
     const line = { session, seq, id: message.id, at };
     if (message.kind === 'control') return { ...line, thread: '', cancels: message.target };
-    const { runs } = (message.data ?? {}) as { runs?: HandlerTask };
+    const { runs } = (message.data?.value ?? {}) as { runs?: HandlerTask };
     const task = runs === undefined ? taskKeyOf(session, message) : sessionTaskKey(runs, { agent: 'hands', session });
     return {
       ...{ ...line, thread: message.thread ?? '' },

@@ -1,4 +1,4 @@
-import { makeRunId, Names, DEFAULT_SHARDS, type SessionRecord, type TurnRecord } from '#contracts';
+import { jsonText, makeRunId, Names, DEFAULT_SHARDS, type SessionRecord, type TurnRecord } from '#contracts';
 import type { Call, History, InboxLine, RecordLine } from './history.js';
 
 /**
@@ -55,7 +55,7 @@ export function turn(session: string, seqs: number[], upto: number, more: Partia
 
 /** What the agent's answer to a call leaves in a record. */
 export function result(n: number, turns: number): Partial<TurnRecord> {
-  return { sends: [{ kind: 'reply', text: `call ${n}` }], state: { turns } };
+  return { sends: [{ kind: 'reply', text: `call ${n}` }], state: jsonText({ turns }) };
 }
 
 export const every = (ms: number, from: number, to: number): number[] =>

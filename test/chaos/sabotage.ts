@@ -1,4 +1,4 @@
-import type { TurnRecord } from '#contracts';
+import { jsonText, type TurnRecord } from '#contracts';
 import type { History, LifeLine, RecordLine, Violation } from './history.js';
 import { call, rightHistory, runOf, STANDING, STOPPED } from './right-history.js';
 
@@ -95,7 +95,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   sabotage(
     'L1',
     'a state has not counted a turn',
-    records(3, () => ({ state: { turns: 1 } })),
+    records(3, () => ({ state: jsonText({ turns: 1 }) })),
   ),
   sabotage(
     'L1',

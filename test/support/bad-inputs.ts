@@ -8,7 +8,7 @@ export interface BadRequest {
   readonly method?: string;
   /** Below the ingress's address; default: the message route of a session. */
   readonly path?: string;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
   readonly body?: string | Uint8Array;
   readonly status: number;
   /** Must stand in the problem's detail: the field, or what was wanted. */
@@ -36,7 +36,7 @@ function raw(title: string, body: string | Uint8Array, names: RegExp, status = 4
   return { title, headers: JSON_TYPE, body, status, names };
 }
 
-function header(title: string, name: string, value: string, names: RegExp, status = 400): BadRequest {
+function header(title: string, name: string, value: string | string[], names: RegExp, status = 400): BadRequest {
   return { title, headers: { ...JSON_TYPE, [name]: value }, body: '{"text":"x"}', status, names };
 }
 
@@ -52,6 +52,9 @@ function path(title: string, target: string, names: RegExp, status = 400, method
   };
 }
 
+const CHUNKED = { ...JSON_TYPE, 'transfer-encoding': 'chunked' };
+const typed = (type: string): Readonly<Record<string, string>> => ({ 'content-type': type });
+const latin1 = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 const long = (bytes: number): string => 'x'.repeat(bytes);
 const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
 
@@ -65,8 +68,21 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
   raw('single quotes', "{'text':'x'}", /JSON/),
   raw('NaN', '{"data":NaN}', /JSON/),
   raw('bytes that are no text', new Uint8Array([0xff, 0xfe, 0x7b]), /JSON/),
-  raw('a prototype', '{"text":"x","__proto__":{"admin":true}}', /JSON|proto/),
-  raw('a constructor', '{"text":"x","constructor":{"prototype":{"a":1}}}', /JSON|proto/),
+  raw('half a character', latin1('{"text":"Grün"}'), /body.*UTF-8/),
+  raw('half a surrogate pair as bytes', Buffer.from('7b2274657874223a22eda080227d', 'hex'), /body.*UTF-8/),
+  raw('a prototype', '{"text":"x","__proto__":{"admin":true}}', /__proto__/, 422),
+  raw('a constructor', '{"text":"x","constructor":{"prototype":{"a":1}}}', /constructor\.prototype/, 422),
+  raw('a prototype in data', '{"data":[{"__proto__":1}]}', /data\.0\.__proto__/, 422),
+  raw('an id twice', '{"id":"a","text":"x","id":"b"}', /id.*twice/, 422),
+  raw('an id twice, once with an escape', '{"id":"a","text":"x","\\u0069d":"b"}', /id.*twice/, 422),
+  raw('a key twice in data', '{"data":{"a":[{"b":1,"c":2,"b":1}]}}', /data\.a\.0\.b.*twice/, 422),
+  raw('half a surrogate pair in data', '{"data":{"a":["\\ud83d"]}}', /data\.a\.0.*surrogate/, 422),
+  raw('half a surrogate pair in a key of data', '{"data":{"\\udfff":1}}', /surrogate.*key/, 422),
+  raw('data of 65 levels', `{"data":${nested(65)}}`, /data.*64 levels/, 422),
+  { ...raw('Latin-1', '{"text":"x"}', /charset.*utf-8/, 415), headers: typed('application/json; charset=iso-8859-1') },
+  { ...raw('UTF-16', '{"text":"x"}', /charset.*utf-8/, 415), headers: typed('application/json;charset="UTF-16"') },
+  { ...raw('a compressed body', 'x', /Content-Encoding/, 415), headers: { ...JSON_TYPE, 'content-encoding': 'gzip' } },
+  { ...raw('half a character in chunks', latin1('{"text":"Grün"}'), /body.*UTF-8/), headers: CHUNKED },
   raw('null', 'null', /body/, 422),
   raw('a number', '42', /body/, 422),
   raw('a text', '"hello"', /body/, 422),
@@ -185,6 +201,12 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
     ...header('two ids that differ', 'idempotency-key', 'a', /Idempotency-Key/),
     body: '{"id":"b","text":"x"}',
   },
+  header('an Idempotency-Key that is no ASCII', 'idempotency-key', 'grün', /Idempotency-Key.*ASCII/),
+  header('two Idempotency-Keys', 'Idempotency-Key', ['a', 'b'], /Idempotency-Key.*twice/),
+  header('the same Idempotency-Key twice', 'idempotency-key', ['a', 'a'], /Idempotency-Key.*twice/),
+  header('two traces', 'traceparent', ['00-a', '00-b'], /traceparent.*twice/),
+  header('a trace that is no ASCII', 'tracestate', 'a=ü', /tracestate.*ASCII/),
+  header('two content types', 'content-type', ['application/json', 'text/plain'], /Content-Type.*twice/),
   header('a Host of somewhere else', 'host', 'evil.example', /Host/, 403),
   header('a Host that was rebound', 'host', '127.0.0.1.evil.example:7070', /Host/, 403),
   header('an Origin of a web page', 'origin', 'http://evil.example', /Origin/, 403),
@@ -212,6 +234,7 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
   ),
   path('an empty session', '/v1/agents/main/sessions//messages', /openapi/, 404),
   path('a session that is no UTF-8', '/v1/agents/main/sessions/%ff/messages', /path/),
+  path('a query that is no UTF-8', '/v1/dead?session=%ff', /query.*UTF-8/, 400, 'GET'),
   path('a session with broken percent-encoding', '/v1/agents/main/sessions/%zz/messages', /path/),
   path('a very long path', `/v1/agents/main/sessions/${long(9_000)}/messages`, /path|session|route/, 414),
   path('a wait that is a word', `${MESSAGES}?wait=soon`, /wait/),

@@ -1,4 +1,4 @@
-import { LanekeeperError } from '#contracts';
+import { LanekeeperError, parseToWrite } from '#contracts';
 
 const ANSWER_WITHIN_MS = 30_000;
 
@@ -35,9 +35,18 @@ export class ApiClient {
         },
       );
     }
-    const answer = (await response.json().catch(() => ({}))) as { title?: unknown; detail?: unknown };
+    const answer = await readAnswer(response);
     if (response.ok) return answer;
     const { title, detail = response.statusText } = answer;
     throw new RefusedError(response.status, String(title), String(detail));
+  }
+}
+
+/** Numbers are printed with the digits that they came with. */
+async function readAnswer(response: Response): Promise<{ title?: unknown; detail?: unknown }> {
+  try {
+    return parseToWrite(await response.text()) as { title?: unknown; detail?: unknown };
+  } catch {
+    return {};
   }
 }

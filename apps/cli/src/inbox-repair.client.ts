@@ -1,4 +1,4 @@
-import { LanekeeperError, parseRecord, type Names } from '#contracts';
+import { LanekeeperError, decodeUtf8, parseRecord, type Names } from '#contracts';
 import type { BrokerConnection, PublishChannel, StoredMessage, StreamReader } from '#jetstream';
 import { isDecided } from '#lanes';
 import { floorOf } from '#shards';
@@ -119,6 +119,6 @@ const NOTHING_DONE = { read: 0, open: [] };
 
 function isDecidedBy(record: StoredMessage | undefined, seq: number): boolean {
   if (record === undefined) return false;
-  const parsed = parseRecord(Buffer.from(record.data).toString());
+  const parsed = parseRecord(decodeUtf8(record.data));
   return parsed.ok && isDecided(parsed.record, seq);
 }

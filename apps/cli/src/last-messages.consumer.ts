@@ -1,15 +1,15 @@
 import { DeliverPolicy } from '@nats-io/jetstream';
-import { LanekeeperError } from '#contracts';
+import { decodeUtf8, LanekeeperError } from '#contracts';
 import type { BrokerConnection } from '#jetstream';
 
 const INACTIVE_THRESHOLD_MS = 30_000;
 
-/** Reads the last message of every subject that matches, in no order that matters; resolves when it has read them all. */
+/** Reads the last message of every subject that matches (`undefined`: its bytes are no text), in no order that matters; resolves when it has read them all. */
 export async function readLastMessages(
   connection: BrokerConnection,
   stream: string,
   filter: string,
-  onMessage: (text: string) => void,
+  onMessage: (text: string | undefined) => void,
 ): Promise<void> {
   const consumer = await connection.js.consumers.get(stream, {
     filter_subjects: [filter],
@@ -21,7 +21,7 @@ export async function readLastMessages(
   const forgetDown = connection.onDown(() => messages.stop(lost(stream)));
   try {
     for await (const message of messages) {
-      onMessage(message.string());
+      onMessage(decodeUtf8(message.data));
       if (message.info.pending === 0) return;
     }
     throw lost(stream);

@@ -1,6 +1,7 @@
 import { ServerNats, type NatsOptions } from '@nestjs/microservices';
-import type { Names } from '#contracts';
+import { writeJson, type Names } from '#contracts';
 import type { BrokerConnection } from '#jetstream';
+import { readCallBody } from './call-body.js';
 
 /** Replicas share this queue: each request goes to one of them. */
 const QUEUE = 'guard';
@@ -51,8 +52,8 @@ function shared(connection: Connection): Pick<Connection, 'subscribe' | 'status'
 }
 
 const plainRequests: Deserializer = {
-  deserialize: (message: { readonly reply?: string; string(): string }) => {
-    const call = { pattern: '', data: parse(message.string()) };
+  deserialize: (message: { readonly reply?: string; readonly data: Uint8Array }) => {
+    const call = { pattern: '', data: readCallBody(message.data) };
     // With an id it is a request, and is answered; who gives no reply subject wants no answer.
     return message.reply === undefined ? call : { ...call, id: message.reply };
   },
@@ -60,15 +61,6 @@ const plainRequests: Deserializer = {
 
 const plainReplies: Serializer = {
   serialize: ({ response, err }: { readonly response?: unknown; readonly err?: unknown }) => ({
-    data: JSON.stringify(response ?? { ok: false, code: 'unavailable', message: String(err ?? 'no answer') }),
+    data: writeJson(response ?? { ok: false, code: 'unavailable', message: String(err ?? 'no answer') }),
   }),
 };
-
-/** What is no JSON is a request without fields: the check says what it lacks. */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}

@@ -11,6 +11,7 @@ import {
 } from '#contracts';
 import type { TaskGuard } from '#guards';
 import type { Logger } from '#telemetry';
+import { UnreadableCall } from './call-body.js';
 
 /** What `TaskCalls` needs of the guard. */
 export type TaskGuardPort = Pick<TaskGuard, 'acquire' | 'renew' | 'release' | 'approve' | 'end'>;
@@ -62,6 +63,7 @@ export class TaskCalls {
     operation: Operation,
     call: unknown,
   ): Promise<GuardReply<TaskAnswers[Operation]>> {
+    if (call instanceof UnreadableCall) return { ok: false, code: 'refused', message: describeProblem(call.problem) };
     const { key, request, validUntil } = (isGroup(call) ? call : {}) as Record<string, unknown>;
     // Taken for no time at all, one that is wrong would give tasks to callers who have given up.
     if (validUntil !== undefined && !Number.isFinite(validUntil)) {

@@ -1,4 +1,5 @@
 import {
+  decodeUtf8,
   encodeToken,
   makeDeadId,
   parseDeadId,
@@ -81,7 +82,7 @@ export class DeadLetters {
   }
 
   private read(stored: StoredMessage): DeadEntry | undefined {
-    const letter = parseDeadLetter(Buffer.from(stored.data).toString());
+    const letter = parseDeadLetter(decodeUtf8(stored.data) ?? '');
     if (letter === undefined) return undefined;
     const key = this.names.parseSessionSubject(stored.subject);
     return { key, letter, deadId: makeDeadId(key, letter.seq), ...sessionNames(key) };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Decision, MessageDecision, NoteReply, Outcome } from '#contracts';
+import { jsonText, type Decision, type MessageDecision, type NoteReply, type Outcome } from '#contracts';
 import { readDecision } from './decided-message.js';
 import { describeDecision } from './send-answer.js';
 import type { StoredRecord } from './session-history.client.js';
@@ -67,13 +67,13 @@ describe('a message that a note decides', () => {
   it('has its decision as status, and is told what the note sends for it alone', () => {
     const told: NoteReply[] = [
       { kind: 'reply', seq: 1, text: 'for one', thread: 't' },
-      { kind: 'reply', seq: 2, text: 'busy', data: { after: 5 }, replyTo: 'https://a.b/' },
-      { kind: 'reply', seq: 2, data: null },
+      { kind: 'reply', seq: 2, text: 'busy', data: jsonText({ after: 5 }), replyTo: 'https://a.b/' },
+      { kind: 'reply', seq: 2, data: jsonText(null) },
     ];
     const record = note([message(1, 'expired'), message(2, 'dropped', 'queue-full')], told);
     expect(answerOf(record, 2)).toEqual({
       ...{ decision: 'dropped', status: 'dropped', reason: 'queue-full' },
-      replies: [{ text: 'busy', data: { after: 5 } }, { data: null }],
+      replies: [{ text: 'busy', data: jsonText({ after: 5 }) }, { data: jsonText(null) }],
     });
     expect(answerOf(record, 1)).toEqual({ decision: 'expired', status: 'expired', replies: [{ text: 'for one' }] });
   });

@@ -1,4 +1,12 @@
-import { dedupId, HEADER, MAX_STORED_BYTES, type InboxEntry, type Names, type SessionTokens } from '#contracts';
+import {
+  dedupId,
+  HEADER,
+  MAX_STORED_BYTES,
+  writeInboxEntry,
+  type InboxEntry,
+  type Names,
+  type SessionTokens,
+} from '#contracts';
 import { brokerUnavailable, inputProblem, type ProblemException } from '#http';
 import { SERVER_ERROR, type BrokerConnection, type PublishChannel, type PublishOutcome } from '#jetstream';
 import type { Logger, TraceContext } from '#telemetry';
@@ -39,7 +47,7 @@ export class InboxPublisher {
     trace: TraceContext | undefined,
     afterDeadSeq: number,
   ): Promise<Published> {
-    const body = JSON.stringify(entry);
+    const body = writeInboxEntry(entry);
     const bytes = Buffer.byteLength(body);
     if (bytes > MAX_STORED_BYTES) {
       throw inputProblem(413, [

@@ -1,4 +1,4 @@
-import { highestOfHead, parseRecord, type Names } from '#contracts';
+import { highestOfHead, decodeUtf8, parseRecord, type Names } from '#contracts';
 import type { StreamLookup, StreamReader } from '#jetstream';
 
 /** Far enough back that it is nearly always the highest; a few requests, also when each record holds a large state. */
@@ -16,7 +16,7 @@ export async function recentlyDecided(
   const from = (await reader.leaderLastSeq(names.turnsStream)) - RECORDS_BACK + 1;
   let highest = 0;
   for await (const { data } of lookup.messagesOf(names.turnsStream, `${names.namespace}.turns.>`, from)) {
-    const parsed = parseRecord(Buffer.from(data).toString());
+    const parsed = parseRecord(decodeUtf8(data));
     if (parsed.ok) highest = Math.max(highest, highestOfHead(parsed.record));
   }
   return highest;

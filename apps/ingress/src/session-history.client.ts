@@ -1,6 +1,7 @@
 import {
   HEADER,
   highestOfHead,
+  decodeUtf8,
   parseRecord,
   unreadableId,
   type Names,
@@ -174,7 +175,7 @@ function decides(record: SessionRecord, wanted: { seq: number } | { id: string }
 }
 
 function toRecord(stored: StoredMessage): StoredRecord | undefined {
-  const parsed = parseRecord(Buffer.from(stored.data).toString());
+  const parsed = parseRecord(decodeUtf8(stored.data));
   return parsed.ok ? { recordSeq: stored.seq, storedAtMs: stored.storedAtMs, record: parsed.record } : undefined;
 }
 
@@ -188,7 +189,7 @@ function isBookkeeping({ kind, messages }: SessionRecord): boolean {
 
 function readIdAndKind(stored: StoredMessage): { id: string; isControl: boolean } {
   try {
-    const body = JSON.parse(Buffer.from(stored.data).toString()) as { id?: unknown; kind?: unknown } | null;
+    const body = JSON.parse(decodeUtf8(stored.data) ?? '') as { id?: unknown; kind?: unknown } | null;
     if (typeof body?.id === 'string') return { id: body.id, isControl: body.kind === 'control' };
   } catch {
     // Decided `rejected` under this id.

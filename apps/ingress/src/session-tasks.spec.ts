@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { TaskState, TaskView } from '#contracts';
+import { jsonText, type TaskState, type TaskView } from '#contracts';
 import { SessionTasks } from './session-tasks.js';
 
 const view = (key: string, state: TaskState = 'running', more: Partial<TaskView> = {}): TaskView => ({
   ...{ key, state, runId: 'r', token: 7, startedAt: 1, attempts: 1, staleCount: 0 },
-  ...{ meta: { a: 1 }, history: [{ at: 1, what: 'acquired' }] },
+  ...{ meta: jsonText({ a: 1 }), history: [{ at: 1, what: 'acquired' }] },
   ...more,
 });
 

@@ -1,4 +1,4 @@
-import { parseRecord, unreadableId, type Names, type SessionTokens } from '#contracts';
+import { decodeUtf8, parseRecord, unreadableId, type Names, type SessionTokens } from '#contracts';
 import type { StreamLookup } from '#jetstream';
 import { isDecided, laneId } from '#lanes';
 import type { KeyLeaseStore, Lease } from '#shards';
@@ -34,7 +34,7 @@ export class SwallowedEntries {
     let stored = await this.lookup.last(turnsStream, subject);
     let judgement: Judgement = 'undecided';
     while (stored?.subject === subject) {
-      const parsed = parseRecord(Buffer.from(stored.data).toString());
+      const parsed = parseRecord(decodeUtf8(stored.data));
       // Nobody can tell any more, and an entry must not run twice.
       if (!parsed.ok) return 'decided';
       if (!isDecided(parsed.record, seq)) return judgement;

@@ -2,7 +2,15 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { ROOT_CONTEXT, context, trace, type Context, type ContextManager } from '@opentelemetry/api';
 import { afterEach, describe, expect, it } from 'vitest';
 import { AgentFailedError, currentTurn, type Turn, type TurnHandler } from '#agents';
-import { BatchRefusedError, LanekeeperError, QUEUE_DEFAULTS, RetryLaterError, TerminalError } from '#contracts';
+import {
+  BatchRefusedError,
+  JsonText,
+  jsonText,
+  LanekeeperError,
+  QUEUE_DEFAULTS,
+  RetryLaterError,
+  TerminalError,
+} from '#contracts';
 import type { TurnPolicy, TurnWork } from '#lanes';
 import { AgentRunner, type BoundAgent } from './agent-runner.js';
 
@@ -78,7 +86,7 @@ const run = (handler: TurnHandler, items: Item[] = [item(1)], state?: unknown, m
         lowestSeq: 1,
         summarized: 0,
       },
-      state,
+      state: JsonText.of(state),
       ...more,
     }),
   );
@@ -128,13 +136,19 @@ describe('AgentRunner', () => {
 
   it('tells the agent where each message was said', async () => {
     const message = {
-      ...{ v: 1 as const, kind: 'message' as const, id: 'm1', data: { a: 1 }, sentAt: '2026-01-05T12:00:00Z' },
+      ...{
+        v: 1 as const,
+        kind: 'message' as const,
+        id: 'm1',
+        data: jsonText({ a: 1 }),
+        sentAt: '2026-01-05T12:00:00Z',
+      },
       ...{ channel: 'telegram:-100', thread: 'telegram:-100:42', author: { id: 'u' } },
     };
     let seen: unknown;
     await run((turn) => void (seen = turn.messages), [item(1, { content: { ok: true, message } })]);
     const { v: _v, kind: _kind, ...told } = message;
-    expect(seen).toEqual([{ ...told, seq: 1 }]);
+    expect(seen).toEqual([{ ...told, data: { a: 1 }, seq: 1 }]);
   });
 
   it('tells the agent the number of a message, and which one came late', async () => {
@@ -150,6 +164,19 @@ describe('AgentRunner', () => {
       { id: 'm2', seq: 2, sequence: 0, late: true },
       { id: 'm3', seq: 3, text: 't3' },
     ]);
+  });
+
+  it('L6 a message that cannot be put before the agent ends its turn dead, and its handler is not blamed', async () => {
+    const message = Object.defineProperty({ v: 1 as const, kind: 'message' as const, id: 'm1' }, 'text', {
+      get: () => {
+        throw new RangeError('no room');
+      },
+    });
+    const handler = () => expect.unreachable('its handler was called');
+    expect(await run(handler, [item(1, { content: { ok: true, message } })])).toEqual({
+      ...{ kind: 'failed', next: 'never' },
+      error: { name: 'turn_not_prepared', message: 'its messages cannot be put before the agent: no room' },
+    });
   });
 
   it('hands a merge on to the commit', async () => {

@@ -5,6 +5,7 @@ import {
   RetryLaterError,
   TerminalError,
   type InboxMessage,
+  type JsonText,
   type QueueSettings,
   type SessionTokens,
 } from '#contracts';
@@ -12,6 +13,7 @@ import {
   AgentFailedError,
   applyAnswer,
   runAsCurrentTurn,
+  toTurnMessage,
   Turn,
   type TaskKeeper,
   type TurnHandler,
@@ -86,7 +88,12 @@ export class AgentRunner implements TurnRunner {
   }
 
   private async call(work: TurnWork, holding?: TaskHolding): Promise<TurnOutcome> {
-    const turn = makeTurn(work, this.guarded, holding);
+    let turn: Turn;
+    try {
+      turn = makeTurn(work, this.guarded, holding);
+    } catch (error) {
+      return notPrepared(error);
+    }
     // From then on every call of the Turn throws: a handler that goes on after its time can change nothing.
     work.onOver(() => turn.finish());
     try {
@@ -111,6 +118,12 @@ type Failed = Extract<TurnOutcome, { kind: 'failed' }>;
 
 function failed(error: unknown): Failed {
   return { kind: 'failed', error: describeThrown(error), ...whatNext(error), ...findingOf(error) };
+}
+
+/** Its handler was not called, and is not to blame: of several messages only the one that cannot be prepared ends. */
+function notPrepared(error: unknown): Failed {
+  const message = `its messages cannot be put before the agent: ${describeThrown(error).message}`;
+  return { kind: 'failed', error: { name: 'turn_not_prepared', message }, next: 'split' };
 }
 
 /** What the error asks for; anything but our own errors is tried again with backoff. */
@@ -142,7 +155,7 @@ class BatchStart implements TurnStart {
   readonly sessionToken: string;
   readonly messages: readonly TurnMessage[];
   readonly summarized: number;
-  readonly state: unknown;
+  readonly state: JsonText | undefined;
   readonly isParallel: boolean;
   readonly deadline: number;
   readonly trace: TraceContext | undefined;
@@ -192,20 +205,4 @@ function traceOf(latest: TurnWork['batch']['items'][number] | undefined): TraceC
   if (latest?.traceparent === undefined) return undefined;
   const { traceparent, tracestate } = latest;
   return tracestate === undefined ? { traceparent } : { traceparent, tracestate };
-}
-
-/** A copy: what a handler does to its messages must not reach the next attempt of the same run (L7). */
-function toTurnMessage(seq: number, message: InboxMessage, isLate: true | undefined): TurnMessage {
-  const { id, text, data, author, channel, thread, sequence, sentAt } = message;
-  // One by one: a spread of each that may be absent is a new shape, and slow.
-  const copy: { -readonly [Field in keyof TurnMessage]: TurnMessage[Field] } = { id, seq };
-  if (text !== undefined) copy.text = text;
-  if (data !== undefined) copy.data = structuredClone(data);
-  if (author !== undefined) copy.author = { ...author };
-  if (channel !== undefined) copy.channel = channel;
-  if (thread !== undefined) copy.thread = thread;
-  if (sequence !== undefined) copy.sequence = sequence;
-  if (isLate !== undefined) copy.late = true;
-  if (sentAt !== undefined) copy.sentAt = sentAt;
-  return copy;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { TASK_LIMITS } from '#contracts';
+import { jsonText, TASK_LIMITS } from '#contracts';
 import { keepable, releaseOf, UNFINISHED, type HeldTaskState, type RunEnd } from './held-task.js';
 
 const ofTurn = { name: 'T', message: 'the turn' };
@@ -61,14 +61,15 @@ describe('what is kept of what a task came to', () => {
   const cyclic: Record<string, unknown> = {};
   cyclic['self'] = cyclic;
   const nothing = { isTooLarge: false, kept: {} };
-  const kept = (result: unknown) => ({ isTooLarge: false, kept: { result } });
+  const kept = (result: unknown) => ({ isTooLarge: false, kept: { result: jsonText(result) } });
   const tooLarge = { isTooLarge: true, kept: {} };
   it.each<[unknown, unknown]>([
     [undefined, nothing],
     [null, kept(null)],
     [() => {}, nothing],
     [Symbol('x'), nothing],
-    [1n, nothing],
+    [12345678901234567890n, kept(12345678901234567890n)],
+    ['half \ud800', nothing],
     [cyclic, nothing],
     [Number.NaN, kept(null)],
     [{ a: undefined, b: new Date(0) }, kept({ b: '1970-01-01T00:00:00.000Z' })],

@@ -1,4 +1,4 @@
-import { TASK_LIMITS, type ReleaseRequest, type TaskError } from '#contracts';
+import { makeJson, TASK_LIMITS, type JsonText, type ReleaseRequest, type TaskError } from '#contracts';
 import type { TaskHolding } from '#guards';
 
 /** A task that a run of this worker holds. */
@@ -80,16 +80,17 @@ export interface Keepable {
 }
 
 export function keepable(answer: unknown): Keepable {
-  const text = jsonOf(answer);
-  const isTooLarge = text !== undefined && Buffer.byteLength(text) > TASK_LIMITS.resultBytes;
-  if (text === undefined || isTooLarge) return { isTooLarge, kept: {} };
-  return { isTooLarge, kept: { result: JSON.parse(text) as NonNullable<ReleaseRequest['result']> } };
+  const result = jsonOf(answer);
+  const isTooLarge = result !== undefined && result.bytes > TASK_LIMITS.resultBytes;
+  if (result === undefined || isTooLarge) return { isTooLarge, kept: {} };
+  return { isTooLarge, kept: { result } };
 }
 
-/** `undefined` for what JSON has no form of. */
-function jsonOf(value: unknown): string | undefined {
+/** `undefined` for what JSON has no form of, or the guard would not take. */
+function jsonOf(value: unknown): JsonText | undefined {
   try {
-    return JSON.stringify(value) as string | undefined;
+    const made = makeJson(value);
+    return made.ok ? made.json : undefined;
   } catch {
     return undefined;
   }

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { systemClock, type CancelTarget, type Names, type SessionAnswer, type SessionTokens } from '#contracts';
+import {
+  decodeUtf8,
+  systemClock,
+  type CancelTarget,
+  type Names,
+  type SessionAnswer,
+  type SessionTokens,
+} from '#contracts';
 import type { BrokerConnection } from '#jetstream';
 import type { Holders } from '#lanes';
 import { HolderVerdicts } from './holder-verdicts.js';
@@ -42,7 +49,7 @@ export function answerControl(
   const subscription = connection.nc.subscribe(names.controlSubject(incarnation), {
     callback: (error, message) => {
       if (error !== null) return;
-      const asked = readRequest(message.string());
+      const asked = readRequest(decodeUtf8(message.data) ?? '');
       if (asked === undefined) return;
       if (asked.ask === 'cancel') held.cancel(asked, asked.target);
       else message.respond(JSON.stringify(asked.ask === 'alive' ? true : (held.running(asked) ?? null)));

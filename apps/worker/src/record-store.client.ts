@@ -3,6 +3,8 @@ import {
   parseRecord,
   parseTurnStarted,
   LanekeeperError,
+  decodeUtf8,
+  writeJsonObject,
   type DeadLetter,
   type Head,
   type Names,
@@ -69,7 +71,7 @@ export class JetStreamRecordStore implements RecordStore {
 
   async loadCutTurn(key: SessionTokens): Promise<CutTurn | undefined> {
     const stored = await this.events.last(this.options.names.turnEventsSubject(key));
-    return stored === undefined ? undefined : parseTurnStarted(Buffer.from(stored.data).toString());
+    return stored === undefined ? undefined : parseTurnStarted(decodeUtf8(stored.data) ?? '');
   }
 
   watchRecords(key: SessionTokens, onHint: () => void): () => void {
@@ -100,7 +102,7 @@ export class JetStreamRecordStore implements RecordStore {
     for (const letter of letters) {
       const subject = this.options.names.deadSubject(key, letter.seq);
       // One that is given up is still in the inbox, and its record says that it is dead.
-      if ((await this.options.keeper.keep(subject, JSON.stringify(letter))) === 'stopped') return false;
+      if ((await this.options.keeper.keep(subject, writeJsonObject(letter))) === 'stopped') return false;
     }
     return true;
   }
@@ -143,7 +145,7 @@ export class JetStreamRecordStore implements RecordStore {
   }
 
   private parse(stored: StoredMessage): SessionRecord {
-    const parsed = parseRecord(Buffer.from(stored.data).toString());
+    const parsed = parseRecord(decodeUtf8(stored.data));
     if (!parsed.ok) throw new UnreadableRecordError(stored.subject, stored.seq, parsed.problem);
     return parsed.record;
   }

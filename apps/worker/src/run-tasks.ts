@@ -1,6 +1,7 @@
 import { TurnOverError, type HeldTaskView, type TaskOptions, type TaskRun } from '#agents';
 import {
   describeThrown,
+  JsonText,
   RetryLaterError,
   type AcquireAnswer,
   type AcquireRequest,
@@ -112,7 +113,7 @@ export class RunTasks {
     if (taken.kind === 'unguarded') return { kind: 'ran', result: await fn({ key, signal }) };
     if (taken.kind === 'done') {
       const { runId, result } = taken;
-      return { kind: 'done', runId, ...(result === undefined ? {} : { result }) };
+      return { kind: 'done', runId, ...(result === undefined ? {} : { result: result.value }) };
     }
     if (taken.kind !== 'held') return taken;
     const { held } = taken;
@@ -243,7 +244,8 @@ export class RunTasks {
     const { requestId, isRepeated } = this.unclear.ask(runId, key, formerToken !== undefined);
     const request: AcquireRequest = { requestId, runId, owner, stale: guard.stale, ...others };
     if (formerToken !== undefined) request.formerToken = formerToken;
-    if (meta !== undefined) request.meta = meta as NonNullable<AcquireRequest['meta']>;
+    const about = JsonText.of(meta);
+    if (about !== undefined) request.meta = about;
     const within = { withinMs: guard.answerWithinMs };
     const answer = await client.acquire(key, request, within);
     // Granted some time ago, it may soon be over.

@@ -1,6 +1,6 @@
 import type { Msg } from '@nats-io/transport-node';
 import { z } from 'zod';
-import type { Names, SessionAnswer, SessionQuestion } from '#contracts';
+import { decodeUtf8, type Names, type SessionAnswer, type SessionQuestion } from '#contracts';
 import type { BrokerConnection } from '#jetstream';
 
 const question = z.object({ agentToken: z.string(), sessionToken: z.string() });
@@ -15,7 +15,7 @@ export function answerSessionQuestions(
   const subscription = connection.nc.subscribe(names.shardRpcSubject(shard), {
     callback: (error, message) => {
       if (error !== null) return;
-      const asked = readQuestion(message.string());
+      const asked = readQuestion(decodeUtf8(message.data) ?? '');
       // What is no question of ours gets no answer; its sender has a timeout.
       if (asked === undefined) return;
       void respond(message, answer(asked));

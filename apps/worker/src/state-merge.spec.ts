@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from 'vitest';
 import type { Turn } from '#agents';
-import { QUEUE_DEFAULTS, type SessionRecord } from '#contracts';
+import { jsonText, QUEUE_DEFAULTS, type SessionRecord } from '#contracts';
 import type { TurnPolicy } from '#lanes';
 import { ManualClock } from '#testing';
 import { AgentRunner } from './agent-runner.js';
@@ -51,7 +51,7 @@ it('stands in the record, and the next turn goes on from it', async () => {
   };
   const records = await recordsOf(count, count, count);
   expect(seen).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
-  expect(records.map(({ state }) => state)).toEqual(seen);
+  expect(records.map(({ state }) => state?.value)).toEqual(seen);
 });
 
 it.each<[string, () => unknown, string]>([
@@ -69,7 +69,7 @@ it.each<[string, () => unknown, string]>([
     },
     'threw .*described',
   ],
-  ['answers what JSON cannot hold', () => ({ n: 1n }), 'JSON cannot hold'],
+  ['answers what JSON cannot hold', () => Symbol('n'), 'JSON cannot hold'],
   ['answers a promise', () => Promise.resolve({}), 'answered a promise'],
 ])(
   'L6 one that %s at the commit fails its turn with a clear error; the state and the session go on',
@@ -87,9 +87,9 @@ it.each<[string, () => unknown, string]>([
       (turn) => turn.state.merge(increment),
     );
     expect(records).toMatchObject([
-      { status: 'succeeded', state: { n: 1 } },
-      { status: 'failed', sends: [], state: { n: 1 }, messages: [{ decision: 'dead' }] },
-      { status: 'succeeded', state: { n: 2 } },
+      { status: 'succeeded', state: jsonText({ n: 1 }) },
+      { status: 'failed', sends: [], state: jsonText({ n: 1 }), messages: [{ decision: 'dead' }] },
+      { status: 'succeeded', state: jsonText({ n: 2 }) },
     ]);
     expect(records[1]).toHaveProperty('error.message', expect.stringMatching(`turn.state.merge.*${why}`));
   },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { jsonText } from '#contracts';
 import { EchoAgent } from './echo.provider.js';
 import { Turn, type TurnMessage } from './turn.js';
 
@@ -22,7 +23,7 @@ describe('EchoAgent', () => {
     await new EchoAgent().answer(turn);
     expect(turn.finish().replies).toEqual([
       { kind: 'reply', text: 'a' },
-      { kind: 'reply', data: [1] },
+      { kind: 'reply', data: jsonText([1]) },
       { kind: 'reply', text: '' },
     ]);
   });
@@ -52,7 +53,7 @@ describe('EchoAgent', () => {
     async (data) => {
       const turn = makeTurn([{ data }]);
       await new EchoAgent().answer(turn);
-      expect(turn.finish().replies).toEqual([{ kind: 'reply', data }]);
+      expect(turn.finish().replies).toEqual([{ kind: 'reply', data: jsonText(data) }]);
     },
   );
 });

@@ -21,7 +21,7 @@ export class EchoAgent {
       const { sleepMs = 0, fail } = options.safeParse(message.data).data ?? {};
       if (sleepMs > 0) await sleep(sleepMs, undefined, { signal: turn.signal });
       if (fail !== undefined) throw new Error(fail);
-      turn.reply(message.text === undefined ? { data: message.data } : message.text);
+      turn.reply(message.text === undefined ? { data: message.rawData ?? message.data } : message.text);
     }
   }
 }

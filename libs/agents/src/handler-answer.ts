@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { describeValue, inOurWords, TerminalError } from '#contracts';
+import { carriedJson, describeValue, inOurWords, isJsonValue, TerminalError } from '#contracts';
 import { messageVerdicts, readVerdicts, type MessageVerdict } from './message-verdicts.js';
 import type { ReplyContent, Turn } from './turn.js';
 import { StateReadOnlyError } from './turn-state.js';
@@ -9,15 +9,17 @@ export type HandlerAnswer =
   void | undefined | null | string | { replies?: ReplyContent[]; state?: unknown; messages?: MessageVerdict[] };
 export type TurnHandler = (turn: Turn) => Promise<unknown> | unknown;
 
+/** `JSON.stringify` would make something of a date or a map too, but nothing that its maker meant. */
+const anyJson = z.unknown().refine(isJsonValue, 'any JSON').pipe(carriedJson());
 const replyContent = z.union([
   z.string(),
   z
-    .strictObject({ text: z.string().optional(), data: z.json().optional() })
+    .strictObject({ text: z.string().optional(), data: anyJson.optional() })
     .refine((reply) => reply.text !== undefined || reply.data !== undefined, { message: 'a text or data' }),
 ]);
 const answerObject = z.strictObject({
   replies: z.array(replyContent).optional(),
-  state: z.json().optional(),
+  state: anyJson.optional(),
   messages: messageVerdicts.optional(),
 });
 

@@ -8,7 +8,8 @@ export { AgentFailedError } from './http/agent-status.js';
 export { callHttpAgent } from './http/http-agent.client.js';
 export { OnTurn } from './on-turn.decorator.js';
 export { RethrowFilter } from './rethrow.filter.js';
-export { Turn, TurnOverError, type ReplyContent, type TurnMessage, type TurnStart } from './turn.js';
+export { Turn, TurnOverError, type ReplyContent, type TurnStart } from './turn.js';
+export { toTurnMessage, type TurnMessage } from './turn-message.js';
 export { StateMergeError, StateReadOnlyError, type StateMerge, type TurnState } from './turn-state.js';
 export type { TurnSummary } from './turn-summary.js';
 export {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { jsonText } from '#contracts';
 import { applyAnswer } from './handler-answer.js';
 import { Turn, type TurnMessage } from './turn.js';
 
@@ -16,7 +17,7 @@ function answer(given: object): ReturnType<Turn['finish']> {
     attempt: 1,
     ...tokens,
     messages,
-    state: 1,
+    state: jsonText(1),
     deadline: 5,
     signal,
     trace: undefined,
@@ -37,7 +38,7 @@ describe('what an agent decides about single messages', () => {
     };
     expect(answer(given)).toEqual({
       replies: [{ kind: 'reply', text: 'two done' }],
-      state: { value: 2 },
+      state: { value: jsonText(2) },
       failed: [{ seq: 3, error: { name: 'no_such_order', message: 'order 7 is unknown' } }],
     });
   });

@@ -1,4 +1,4 @@
-import { describeThrown, LanekeeperError, TerminalError } from '#contracts';
+import { describeThrown, JsonText, LanekeeperError, TerminalError } from '#contracts';
 
 /** Gets the state that stands, and answers what it becomes; `undefined` forgets it. */
 export type StateMerge = (current: unknown) => unknown;
@@ -7,6 +7,8 @@ export type StateMerge = (current: unknown) => unknown;
 export interface TurnState {
   /** A copy of the turn's own, as it was when the turn began: a change to it counts only when it is set. */
   get(): unknown;
+  /** The text of what `get` answers: digit for digit, see `TurnMessage.data`. */
+  getRaw(): JsonText | undefined;
   /**
    * Replaces whatever stands when the turn is committed; `undefined` forgets it. Throws `StateReadOnlyError` in a turn that
    * others of its session run beside (strategy `concurrent`): what they keep would be lost.
@@ -48,12 +50,13 @@ export class StateMergeError extends LanekeeperError {
 /** The state as one turn sees and changes it. */
 export class OwnState implements TurnState {
   private isCopied = false;
+  private kept: unknown;
   private wasSet = false;
   private readonly merges: StateMerge[] = [];
 
   /** `check` throws when the turn is over. */
   constructor(
-    private kept: unknown,
+    private readonly raw: JsonText | undefined,
     private readonly isParallel: boolean,
     private readonly check: () => void,
   ) {}
@@ -61,9 +64,14 @@ export class OwnState implements TurnState {
   get(): unknown {
     this.check();
     // The lane goes on from its own: what a turn that fails did to the state must not stay.
-    if (!this.isCopied) this.kept = structuredClone(this.kept);
+    if (!this.isCopied) this.kept = this.raw?.value;
     this.isCopied = true;
     return this.kept;
+  }
+
+  getRaw(): JsonText | undefined {
+    this.check();
+    return this.isCopied ? JsonText.of(this.kept) : this.raw;
   }
 
   set(value: unknown): void {
@@ -117,7 +125,7 @@ function applyMerge(fn: StateMerge, current: unknown): unknown {
 
 function isJson(value: unknown): boolean {
   try {
-    return JSON.stringify(value) !== undefined;
+    return JsonText.of(value) !== undefined;
   } catch {
     return false;
   }

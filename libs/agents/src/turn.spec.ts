@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { JsonText, jsonText } from '#contracts';
 import { currentTurn, runAsCurrentTurn } from './current-turn.js';
 import { applyAnswer } from './handler-answer.js';
 import { Turn, TurnOverError, type TurnMessage } from './turn.js';
@@ -6,7 +7,16 @@ import { Turn, TurnOverError, type TurnMessage } from './turn.js';
 function makeTurn(messages: readonly TurnMessage[] = [{ id: 'm', seq: 1, text: 'x' }], state?: unknown): Turn {
   const { signal } = new AbortController();
   const tokens = { agentToken: 'main', sessionToken: 'telegram=3A42' };
-  return new Turn({ runId: 'r', attempt: 1, ...tokens, messages, state, deadline: 5_000, signal, trace: undefined });
+  return new Turn({
+    runId: 'r',
+    attempt: 1,
+    ...tokens,
+    messages,
+    state: JsonText.of(state),
+    deadline: 5_000,
+    signal,
+    trace: undefined,
+  });
 }
 
 describe('Turn', () => {
@@ -27,7 +37,7 @@ describe('Turn', () => {
       agentToken: 'main',
       sessionToken: 's',
       messages,
-      state: 1,
+      state: undefined,
       deadline: 5,
       signal,
     };
@@ -48,8 +58,8 @@ describe('Turn', () => {
     expect(turn.finish()).toEqual({
       replies: [
         { kind: 'reply', text: 'one' },
-        { kind: 'reply', text: 'two', data: { a: 1 } },
-        { kind: 'reply', data: null },
+        { kind: 'reply', text: 'two', data: jsonText({ a: 1 }) },
+        { kind: 'reply', data: jsonText(null) },
       ],
     });
   });
@@ -123,7 +133,11 @@ describe('applyAnswer', () => {
     const turn = makeTurn();
     applyAnswer(turn, answer);
     const finished = turn.finish();
-    expect(finished).toEqual(left);
+    // What is only carried is text in it.
+    const state = finished.state !== undefined && 'value' in finished.state ? finished.state.value : undefined;
+    const value = state instanceof JsonText ? state.value : state;
+    const replies = JSON.parse(JSON.stringify(finished.replies)) as unknown;
+    expect({ ...finished, replies, ...(finished.state === undefined ? {} : { state: { value } }) }).toEqual(left);
     expect('state' in finished).toBe('state' in left);
   });
 

@@ -1,30 +1,14 @@
-import { LanekeeperError, describeValue, sessionNames, type InboxMessage, type Reply } from '#contracts';
+import { LanekeeperError, describeValue, makeJson, sessionNames, type JsonText, type Reply } from '#contracts';
 import type { TraceContext } from '#telemetry';
 import type { FailedMessage } from './message-verdicts.js';
+import type { TurnMessage } from './turn-message.js';
+export type { TurnMessage } from './turn-message.js';
 import { OwnState, type StateChange, type TurnState } from './turn-state.js';
 import { summarize, type TurnSummary } from './turn-summary.js';
 import { OwnTasks, type HeldTaskView, type TaskKeeper, type TurnTasks } from './turn-tasks.js';
 
 /** What a reply may be: a text, or a text and/or any JSON. */
 export type ReplyContent = string | { readonly text?: string; readonly data?: unknown };
-
-/** A message as the agent sees it. */
-export interface TurnMessage {
-  readonly id: string;
-  /** Position in the inbox; grows with time. */
-  readonly seq: number;
-  readonly text?: string;
-  readonly data?: unknown;
-  readonly author?: InboxMessage['author'];
-  /** As its platform names it: `telegram:-100`. */
-  readonly channel?: string;
-  readonly thread?: string;
-  /** Its place among the numbered messages of its session, when its sender gave one. */
-  readonly sequence?: number;
-  /** It came after messages with higher numbers had been handled, since nobody waits for a number for ever. */
-  readonly late?: true;
-  readonly sentAt?: string;
-}
 
 export interface TurnStart {
   readonly runId: string;
@@ -34,7 +18,7 @@ export interface TurnStart {
   readonly messages: readonly TurnMessage[];
   /** How many of them, from the first on, a full queue summarized - default 0. */
   readonly summarized?: number;
-  readonly state: unknown;
+  readonly state: JsonText | undefined;
   /** Other turns of the session run beside it: it may merge into the state, and not set it - default false. */
   readonly isParallel?: boolean;
   /** ms since the epoch. */
@@ -167,21 +151,34 @@ export class Turn {
 
 /** Types are gone at run time, and a record with a `text` that is none could never be read back. */
 export class ReplyError extends LanekeeperError {
-  constructor(content: unknown) {
+  constructor(found: string) {
     super(
       'bad_reply',
-      `turn.reply(): found ${describeValue(content)}; wanted a text or {text?, data?} with a text in text`,
+      `turn.reply(): found ${found}; wanted a text or {text?, data?} with a text in text and JSON in data`,
     );
   }
 }
 
 export function toReply(content: ReplyContent): Reply {
-  if (typeof content === 'string') return { kind: 'reply', text: content };
-  if (typeof content !== 'object' || content === null) throw new ReplyError(content);
-  if (content.text !== undefined && typeof content.text !== 'string') throw new ReplyError(content);
-  return {
-    kind: 'reply',
-    ...(content.text === undefined ? {} : { text: content.text }),
-    ...(content.data === undefined ? {} : { data: content.data as Reply['data'] }),
-  };
+  if (typeof content === 'string') return { kind: 'reply', text: checkText(content) };
+  if (typeof content !== 'object' || content === null) throw new ReplyError(describeValue(content));
+  const { text, data } = content;
+  if (text !== undefined && typeof text !== 'string') throw new ReplyError(describeValue(content));
+  const reply: Reply = { kind: 'reply' };
+  if (text !== undefined) reply.text = checkText(text);
+  if (data !== undefined) reply.data = toJson(data);
+  return reply;
+}
+
+/** Cut in the middle of a character, it has no UTF-8 form: it would arrive as another text. */
+function checkText(text: string): string {
+  if (!text.isWellFormed()) throw new ReplyError('a text with half a surrogate pair');
+  return text;
+}
+
+function toJson(data: unknown): JsonText {
+  const made = makeJson(data);
+  if (made.ok) return made.json;
+  const { field, found } = made.fault;
+  throw new ReplyError(`${found} in data${field === '' ? '' : `.${field}`}`);
 }

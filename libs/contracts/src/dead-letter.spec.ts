@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { jsonText, writeJson } from './json-text.js';
 import { makeDeadId, parseDeadId, parseDeadLetter, type DeadLetter } from './dead-letter.js';
 
 const letter: DeadLetter = {
@@ -10,11 +11,11 @@ const letter: DeadLetter = {
   status: 'failed',
   error: { name: 'Boom', message: 'no' },
   deadAt: 12,
-  message: { v: 1, kind: 'message', id: 'm1', text: 'x', data: { a: [null] } },
+  message: { v: 1, kind: 'message', id: 'm1', text: 'x', data: jsonText({ a: [null] }) },
 };
 
 describe('parseDeadLetter', () => {
-  it('reads what was written', () => expect(parseDeadLetter(JSON.stringify(letter))).toEqual(letter));
+  it('reads what was written', () => expect(parseDeadLetter(writeJson(letter) ?? '')).toEqual(letter));
 
   it.each<[string, unknown]>([
     ['null', null],

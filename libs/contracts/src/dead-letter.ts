@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { OUTCOMES } from './decisions.js';
-import { parseInboxEntry, type InboxMessage } from './message.js';
+import { parseCarried } from './json-read.js';
+import { checkInboxEntry, type InboxMessage } from './message.js';
 import type { SessionTokens } from './names.js';
 import { recordedError } from './record.js';
 
@@ -24,10 +25,13 @@ const deadLetter = z.object({
 });
 export type DeadLetter = z.infer<typeof deadLetter>;
 
+/** What of an entry is only carried. */
+const CARRIED = { message: { data: true } } as const;
+
 /** Reads an entry; `undefined` for what is none. */
 export function parseDeadLetter(text: string): DeadLetter | undefined {
   try {
-    return deadLetter.safeParse(JSON.parse(text)).data;
+    return deadLetter.safeParse(parseCarried(text, CARRIED)).data;
   } catch {
     return undefined;
   }
@@ -46,6 +50,6 @@ export function parseDeadId(deadId: string): { agentToken: string; sessionToken:
 }
 
 function isMessage(value: unknown): boolean {
-  const parsed = parseInboxEntry(JSON.stringify(value));
+  const parsed = checkInboxEntry(value);
   return parsed.ok && parsed.message.kind === 'message';
 }

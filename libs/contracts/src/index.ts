@@ -1,4 +1,5 @@
 export { checkBody, type BodyProblems, type CheckedBody } from './body-check.js';
+export { carriedJson, isJsonValue, makeJson, type MadeJson } from './carried-json.js';
 export { systemClock, type Clock } from './clock.js';
 export { closestName } from './closest-name.js';
 export { makeDeadId, parseDeadId, parseDeadLetter, type DeadLetter } from './dead-letter.js';
@@ -18,6 +19,10 @@ export {
 export { describeThrown, type DescribedError } from './thrown.js';
 export { highestOfHead } from './head-mark.js';
 export { HEADER } from './headers.js';
+export { parseToWrite } from './json-numbers.js';
+export { parseCarried, readJson } from './json-read.js';
+export { JsonText, jsonText, withMember, writeJson, writeJsonObject } from './json-text.js';
+export { MAX_JSON_DEPTH, type CarriedMembers, type JsonFault } from './json-walk.js';
 export {
   LOCK_SCOPES,
   defaultLockScope,
@@ -39,6 +44,7 @@ export {
   parseInboxEntry,
   sendMessageBody,
   unreadableId,
+  writeInboxEntry,
   type CancelTarget,
   type ChannelMessageBody,
   type ControlMessage,
@@ -72,6 +78,7 @@ export { makeRunId, parseRunId } from './run-id.js';
 export { agentName, sessionNames } from './session-names.js';
 export type { SessionAnswer, SessionQuestion } from './session-status.js';
 export { shardOf } from './shard.js';
+export { decodeUtf8 } from './utf8.js';
 export { MAX_SESSION_KEY_BYTES, decodeToken, encodeToken } from './tokens.js';
 export { parseTurnStarted, type TurnStartedEvent } from './turn-events.js';
 export {

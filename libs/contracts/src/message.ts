@@ -1,5 +1,8 @@
 import { z } from 'zod';
 import { checkBody, parseShallow, type CheckedBody, type FieldNames } from './body-check.js';
+import { carriedJson } from './carried-json.js';
+import { parseCarried } from './json-read.js';
+import { withMember } from './json-text.js';
 import { STRATEGIES, strategyOf, STRATEGY_WORDS, wantedStrategy } from './strategies.js';
 import { stalePolicy, taskMaxAttempts, taskNamespace, taskTtlMs } from './task-guard.js';
 import { isTaskName, TASK_WANTED } from './task-key.js';
@@ -64,7 +67,7 @@ const SEQUENCE_WANTED = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
 const messageFields = {
   id: messageId,
   text: z.string().refine(wellFormed, { message: 'well-formed Unicode, without lone surrogates' }).optional(),
-  data: z.json().optional(),
+  data: carriedJson().optional(),
   author: author.optional(),
   thread: text(512).optional(),
   /** Where the thread is, as its platform names it: `telegram:-100`. What stands before the first colon is the platform. */
@@ -145,16 +148,31 @@ export type CancelTarget = ControlMessage['target'];
 const inboxEntry = z.discriminatedUnion('kind', [inboxMessage, controlMessage]);
 export type InboxEntry = z.infer<typeof inboxEntry>;
 
+/** What of an entry is only carried. */
+const CARRIED = { data: true } as const;
+
+/** What is stored of an entry. `data` is its last member: it is longest, and found there at once. */
+export function writeInboxEntry(entry: InboxEntry): string {
+  if (entry.kind === 'control' || entry.data === undefined) return JSON.stringify(entry);
+  const { data, ...rest } = entry;
+  return withMember(JSON.stringify(rest), 'data', data);
+}
+
 export type ParsedInboxEntry = { ok: true; message: InboxEntry } | { ok: false; problem: string };
 
 /** Reads a stored body. What does not parse is decided `rejected` with this problem and never stops a reader. */
 export function parseInboxEntry(text: string): ParsedInboxEntry {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseCarried(text, CARRIED, 'data');
   } catch {
     return { ok: false, problem: 'the body is no JSON' };
   }
+  return checkInboxEntry(json);
+}
+
+/** The same for one that was read already, with its `data` as text. */
+export function checkInboxEntry(json: unknown): ParsedInboxEntry {
   if (isPlainMessage(json)) return { ok: true, message: json };
   const parsed = parseShallow(() => inboxEntry.safeParse(json, { error: inOurWords }));
   if (parsed === undefined) return { ok: false, problem: 'the body is nested too deeply' };

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { DECISIONS, OUTCOMES } from './decisions.js';
+import { parseCarried } from './json-read.js';
+import type { JsonText } from './json-text.js';
 import { isPlainTurn } from './plain-record.js';
 
 /**
@@ -11,11 +13,8 @@ import { isPlainTurn } from './plain-record.js';
 
 const sequence = z.int().nonnegative();
 
-/**
- * What an agent gave. It came out of `JSON.parse`, so it is JSON; a second, recursive look at it would lose the key
- * `__proto__`, and could not read back a deeply nested value that had been written.
- */
-const json = z.unknown() as z.ZodType<z.core.util.JSONType>;
+/** What an agent gave: found as text when the record is parsed, and not looked into again. */
+const json = z.unknown() as z.ZodType<JsonText>;
 
 /** `[from, to]`, both included. A range says that every message of this session inside it is decided. */
 const sequenceRange = z.tuple([sequence, sequence]);
@@ -171,12 +170,17 @@ export const MAX_STATE_BYTES = 256 * 1024;
 /** Above this a note refers to the state by `stateSeq` instead of repeating it. */
 export const MAX_NOTE_STATE_BYTES = 32 * 1024;
 
+/** What of a record is only carried. */
+const CARRIED = { state: true, sends: { '*': { data: true } } } as const;
+
 export type ParsedRecord = { ok: true; record: SessionRecord } | { ok: false; problem: string };
 
-export function parseRecord(text: string): ParsedRecord {
+/** `undefined`: its bytes are no text. */
+export function parseRecord(text: string | undefined): ParsedRecord {
+  if (text === undefined) return { ok: false, problem: 'it is no UTF-8' };
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseCarried(text, CARRIED, 'state');
   } catch {
     return { ok: false, problem: 'it is no JSON' };
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { jsonText } from './json-text.js';
 import { OUTCOMES } from './decisions.js';
 import { describeProblem } from './errors.js';
 import { checkTaskRequest, TASK_LIMITS, type TaskOperation } from './task-guard.js';
@@ -64,7 +65,9 @@ describe('a request', () => {
     ['end', 'error', { name: 'Error', message: 'why' }],
   ])('%s takes at the bound of %s: %j', (operation, field, value) => {
     const body = { ...LEAST[operation], [field]: value };
-    expect(checkTaskRequest(operation, body)).toEqual({ ok: true, body });
+    const isCarried = field === 'meta' || field === 'result';
+    const taken = isCarried ? { ...body, [field]: jsonText(value) } : body;
+    expect(checkTaskRequest(operation, body)).toEqual({ ok: true, body: taken });
   });
 
   it.each<['release' | 'end', string]>([

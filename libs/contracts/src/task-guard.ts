@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { checkBody, type CheckedBody } from './body-check.js';
+import { carriedJson } from './carried-json.js';
 import { OUTCOMES } from './decisions.js';
+import type { JsonText } from './json-text.js';
 import { isTaskNamespace, TASK_WANTED } from './task-key.js';
 
 /**
@@ -40,11 +42,6 @@ const text = (maxChars: number) => {
 const duration = (min: number, max: number) => {
   const wanted = `whole milliseconds from ${min} to ${max}`;
   return z.int(wanted).min(min, wanted).max(max, wanted);
-};
-
-const json = (maxBytes: number) => {
-  const wanted = `any JSON of at most ${maxBytes} bytes`;
-  return z.json(wanted).refine((value) => Buffer.byteLength(JSON.stringify(value)) <= maxBytes, wanted);
 };
 
 // What a program says of its own failure may have several lines.
@@ -87,7 +84,7 @@ export const acquireRequest = z.strictObject(
     /** What becomes of it when its holder is gone: `heal` lets the next one in, `approve` asks for approval - default heal. */
     stale: stalePolicy.optional(),
     /** Any JSON for people and for other callers. */
-    meta: json(TASK_LIMITS.metaBytes).optional(),
+    meta: carriedJson(TASK_LIMITS.metaBytes).optional(),
     /** For so long after a success another run is told `done` - ms - default 0: only the run that succeeded is. */
     doneForMs: duration(0, DAY_MS).optional(),
     /** For so long after a failure it can be approved - ms - default: for ever. */
@@ -118,7 +115,7 @@ export const releaseRequest = z.strictObject(
     status: z.enum(OUTCOMES, `one of ${OUTCOMES.join(', ')}`),
     error: error.optional(),
     /** Told to the same run, and to others for `doneForMs`. */
-    result: json(TASK_LIMITS.resultBytes).optional(),
+    result: carriedJson(TASK_LIMITS.resultBytes).optional(),
   },
   BODY_WANTED,
 );
@@ -160,7 +157,7 @@ export type AcquireAnswer =
       readonly expiresAt: number;
     }
   | TaskConflict
-  | { readonly kind: 'done'; readonly runId: string; readonly endedAt: number; readonly result?: z.core.util.JSONType };
+  | { readonly kind: 'done'; readonly runId: string; readonly endedAt: number; readonly result?: JsonText };
 
 /** Why somebody does not get a task now. */
 export type TaskConflict =
@@ -234,12 +231,12 @@ export interface TaskView {
   /** Of one that runs or is stale. */
   readonly expiresAt?: number;
   readonly stale?: StalePolicy;
-  readonly meta?: z.core.util.JSONType;
+  readonly meta?: JsonText;
   readonly endedAt?: number;
   /** How its last holding ended. */
   readonly status?: string;
   readonly error?: TaskError;
-  readonly result?: z.core.util.JSONType;
+  readonly result?: JsonText;
   readonly approvableUntil?: number;
   readonly approvedBy?: string;
   readonly approvedAt?: number;

@@ -12,6 +12,9 @@ import {
   type RenewRequest,
   type TaskAnswers,
   type TaskOperation,
+  parseCarried,
+  writeJsonObject,
+  decodeUtf8,
 } from '#contracts';
 import { BrokerAwayError, isNobodyThere, type BrokerConnection } from '#jetstream';
 
@@ -81,7 +84,7 @@ export class GuardClient {
     const subject = this.names.guardSubject(operation);
     const giveUpAt = performance.now() + withinMs;
     const call: GuardCall = { key, request, validUntil: Date.now() + withinMs };
-    const body = JSON.stringify(call);
+    const body = writeJsonObject(call);
     let cause: unknown;
     for (;;) {
       const left = giveUpAt - performance.now();
@@ -106,9 +109,12 @@ export class GuardClient {
     // It would lie in the send buffer until the broker is back, long after its caller has given up.
     if (!this.connection.isUp) throw new BrokerAwayError();
     const message = await this.connection.nc.request(subject, body, { timeout });
-    return message.json<GuardReply<Answer>>();
+    return parseCarried(decodeUtf8(message.data) ?? '', CARRIED) as GuardReply<Answer>;
   }
 }
+
+/** What of an answer is only carried: what a task that is done came to. */
+const CARRIED = { answer: { result: true } } as const;
 
 /** Whether nobody can have got a request. */
 function isUnheard(cause: unknown): boolean {

@@ -1,4 +1,4 @@
-import type { Names } from '#contracts';
+import { writeJsonObject, type Names } from '#contracts';
 import type { KeyBucket, KeyWrite } from '#jetstream';
 import { atRevision, parseTaskEntry, type TaskEntry } from './task-entry.js';
 import type { StoredTask, TaskStore, WriteOptions } from './task-store.js';
@@ -22,6 +22,6 @@ export class KvTaskStore implements TaskStore {
 
   write(key: string, entry: TaskEntry, { expected, ttlMs }: WriteOptions): Promise<KeyWrite> {
     const time = ttlMs === undefined ? { expected } : { expected, ttlMs };
-    return this.bucket.write(this.names.taskKey(key), JSON.stringify(entry), time);
+    return this.bucket.write(this.names.taskKey(key), writeJsonObject(entry), time);
   }
 }

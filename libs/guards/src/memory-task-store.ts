@@ -1,4 +1,4 @@
-import type { Clock } from '#contracts';
+import { writeJsonObject, type Clock } from '#contracts';
 import type { KeyWrite } from '#jetstream';
 import { atRevision, parseTaskEntry, type TaskEntry } from './task-entry.js';
 import type { StoredTask, TaskStore, WriteOptions } from './task-store.js';
@@ -27,7 +27,7 @@ export class MemoryTaskStore implements TaskStore {
     if ((this.find(key)?.revision ?? 0) !== expected) return { kind: 'conflict' };
     this.revision++;
     const until = ttlMs === undefined ? Number.POSITIVE_INFINITY : this.clock.now() + ttlMs;
-    this.kept.set(key, { text: JSON.stringify(entry), revision: this.revision, until });
+    this.kept.set(key, { text: writeJsonObject(entry), revision: this.revision, until });
     return { kind: 'written', revision: this.revision };
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { InboxMessage } from '#contracts';
+import { JsonText, jsonText, type InboxMessage } from '#contracts';
 import { taskOfMessage, type TaskSettings } from './message-task.js';
 
 const tokens = { agentToken: 'main', sessionToken: 'telegram=3A42' };
@@ -41,7 +41,7 @@ describe('the task that a message names', () => {
   });
 
   it('is none where nobody names one, nor for an agent that nobody has set up', () => {
-    expect(taskOf({ text: '/deploy', data: { task: 'x' } })).toBeUndefined();
+    expect(taskOf({ text: '/deploy', data: jsonText({ task: 'x' }) })).toBeUndefined();
     for (const agentToken of ['constructor', '__proto__', 'nobody']) {
       expect(taskOf({ text: '/deploy' }, { commands: ['/deploy'] }, { ...tokens, agentToken })).toBeUndefined();
     }
@@ -117,13 +117,14 @@ describe('the task of a command', () => {
 
   it('goes before what stands in the data', () => {
     const both = { commands: ['/deploy'], data: 'task' };
-    expect(keyOf({ text: '/deploy', data: { task: 'other' } }, both)).toBe(own('deploy'));
-    expect(keyOf({ text: 'hello', data: { task: 'other' } }, both)).toBe(own('other'));
+    expect(keyOf({ text: '/deploy', data: jsonText({ task: 'other' }) }, both)).toBe(own('deploy'));
+    expect(keyOf({ text: 'hello', data: jsonText({ task: 'other' }) }, both)).toBe(own('other'));
   });
 });
 
 describe('the task in the data of a message', () => {
-  const at = (data: unknown, path = 'job.name') => keyOf({ data: data as never }, { data: path, namespace: 'jobs' });
+  const at = (data: unknown, path = 'job.name') =>
+    keyOf({ data: JsonText.of(data) }, { data: path, namespace: 'jobs' });
 
   it('is found by its path', () => {
     expect(at({ job: { name: 'nightly' } })).toBe('jobs::nightly');

@@ -52,7 +52,7 @@ function findName(
   const word = commands.length === 0 ? undefined : commandWord(message.text ?? '', names);
   const command = commands.find((known) => known.toLowerCase() === word);
   if (command !== undefined) return command.replace(/^[/!]/, '');
-  const value = data === undefined ? undefined : valueAt(message.data, data.split('.'));
+  const value = data === undefined ? undefined : valueAt(message.data?.value, data.split('.'));
   if (typeof value !== 'string' || value === '') return undefined;
   // Any text guards its task, also one that is no name: the same text is the same task.
   return isTaskName(value) ? value : `sha256-${hash('sha256', value, 'hex').slice(0, HASH_CHARS)}`;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { TASK_STATES } from '#contracts';
+import { jsonText, TASK_STATES } from '#contracts';
 import { acquire, approve, asOf, end, release, renew } from './task-decisions.js';
 import { APPROVAL_MS, entryIn, KEY, request, START, TOKEN, TTL_MS, written } from './tasks.fixture.js';
 
@@ -7,8 +7,8 @@ const NOW = START + 5_000;
 const OVER = START + TTL_MS;
 
 describe('a success', () => {
-  const ended = release(entryIn('running'), { token: TOKEN, status: 'succeeded', result: 42 }, NOW).next;
-  const done = { answer: { kind: 'done', runId: 'r1', endedAt: NOW, result: 42 } };
+  const ended = release(entryIn('running'), { token: TOKEN, status: 'succeeded', result: jsonText(42) }, NOW).next;
+  const done = { answer: { kind: 'done', runId: 'r1', endedAt: NOW, result: jsonText(42) } };
 
   it('is told to the run that had it, at any time', () => {
     expect(acquire(KEY, ended, request('r1'), NOW + 1)).toEqual(done);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { OUTCOMES, TASK_STATES, type Outcome, type TaskState } from '#contracts';
+import { jsonText, OUTCOMES, TASK_STATES, writeJsonObject, type Outcome, type TaskState } from '#contracts';
 import { acquire, approve, asOf, end, release, renew, type Decided } from './task-decisions.js';
 import { parseTaskEntry, type TaskEntry } from './task-entry.js';
 import { APPROVAL_MS, entryIn, KEY, request, START, TOKEN, TTL_MS, written } from './tasks.fixture.js';
@@ -15,7 +15,7 @@ const timeOf = (state: From): number => (state === 'stale' || state === 'approva
 
 /** An answer's kind, and the state that is written; `-` = nothing is. */
 function short({ answer, next }: Decided<{ readonly kind: string }>): string {
-  if (next !== undefined) expect(parseTaskEntry(JSON.stringify(next))).toEqual(JSON.parse(JSON.stringify(next)));
+  if (next !== undefined) expect(parseTaskEntry(writeJsonObject(next))).toEqual(next);
   return `${answer.kind} ${next?.state ?? '-'}`;
 }
 
@@ -118,7 +118,7 @@ describe('the next attempt of its holder (G4)', () => {
 
 describe('a holding', () => {
   it('begins with all that was asked for, and its write is its token', () => {
-    const asked = request('r1', { owner: 'w/1', meta: { a: 1 }, stale: 'approve', approvalForMs: 5_000 });
+    const asked = request('r1', { owner: 'w/1', meta: jsonText({ a: 1 }), stale: 'approve', approvalForMs: 5_000 });
     const { answer, next } = acquire(KEY, undefined, asked, START);
     expect(answer).toEqual({ kind: 'acquired', token: 0, startedAt: START, expiresAt: OVER });
     const { requestId, runId, ttlMs, owner, meta, stale, approvalForMs } = asked;
@@ -157,7 +157,7 @@ describe('a holding', () => {
   });
 
   it('is known by its owner and what was said of it also when it is over', () => {
-    const told = { owner: 'w/1', meta: { a: 1 } };
+    const told = { owner: 'w/1', meta: jsonText({ a: 1 }) };
     const entry = entryIn('running', told);
     for (const status of OUTCOMES) expect(release(entry, { token: TOKEN, status }, NOW).next).toMatchObject(told);
     expect(asOf(entry, OVER)).toMatchObject({ state: 'stale', ...told });
@@ -233,8 +233,12 @@ describe('a release', () => {
     expect(failed).toMatchObject({ error });
     const bare = release(entryIn('running'), { token: TOKEN, status: 'timed_out' }, NOW).next;
     expect(bare).toMatchObject({ error: { name: 'timed_out', message: 'its holder gave no reason' } });
-    const done = release(entryIn('running'), { token: TOKEN, status: 'succeeded', result: { a: 1 } }, NOW).next;
-    expect(done).toMatchObject({ result: { a: 1 }, attempts: 0 });
+    const done = release(
+      entryIn('running'),
+      { token: TOKEN, status: 'succeeded', result: jsonText({ a: 1 }) },
+      NOW,
+    ).next;
+    expect(done).toMatchObject({ result: jsonText({ a: 1 }), attempts: 0 });
   });
 });
 

@@ -5,6 +5,7 @@ import {
   type ApproveAnswer,
   type ApproveRequest,
   type EndAnswer,
+  type JsonText,
   type NotHeld,
   type Outcome,
   type ReleaseAnswer,
@@ -48,7 +49,6 @@ export interface Decided<Answer> {
 }
 
 type Entry = TaskEntry | undefined;
-type JsonValue = NonNullable<EndedTask['result']>;
 
 /** What an entry has become by time alone, without anybody's doing; the very same entry when it is what it was. */
 export function asOf(entry: TaskEntry, now: number): TaskEntry {
@@ -179,7 +179,7 @@ interface Ending {
   readonly what: 'released' | 'ended';
   readonly status: string;
   readonly error?: TaskError | undefined;
-  readonly result?: JsonValue | undefined;
+  readonly result?: JsonText | undefined;
   readonly by?: string | undefined;
 }
 

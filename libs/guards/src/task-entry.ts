@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { STALE_POLICIES, type TaskStep, type TaskView } from '#contracts';
+import { parseCarried, STALE_POLICIES, type JsonText, type TaskStep, type TaskView } from '#contracts';
 
 /**
  * What stands under a task's key. The value is written whole by compare-and-set, so that each decision rests on exactly the
@@ -8,8 +8,8 @@ import { STALE_POLICIES, type TaskStep, type TaskView } from '#contracts';
 
 const time = z.number();
 const error = z.object({ name: z.string(), message: z.string() });
-/** It came out of `JSON.parse`, so it is JSON. */
-const json = z.unknown() as z.ZodType<z.core.util.JSONType>;
+/** Found as text when the entry is parsed. */
+const json = z.unknown() as z.ZodType<JsonText>;
 
 const step = z.object({
   at: time,
@@ -97,10 +97,13 @@ export function isOpenTask({ state }: Pick<TaskView, 'state'>): boolean {
   return state !== 'succeeded' && state !== 'cancelled';
 }
 
+/** What of an entry is only carried. */
+const CARRIED = { meta: true, result: true } as const;
+
 /** `undefined` for what no guard has written. */
 export function parseTaskEntry(text: string): TaskEntry | undefined {
   try {
-    return taskEntry.safeParse(JSON.parse(text)).data;
+    return taskEntry.safeParse(parseCarried(text, CARRIED)).data;
   } catch {
     return undefined;
   }

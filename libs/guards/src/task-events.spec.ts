@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { jsonText } from '#contracts';
 import { acquire, approve, asOf, end, release, renew } from './task-decisions.js';
 import { eventsOf } from './task-events.js';
 import { APPROVAL_MS, entryIn, KEY, request, START, TOKEN, TTL_MS } from './tasks.fixture.js';
@@ -23,7 +24,7 @@ describe('the events of a write', () => {
     const failed = release(entry, { token: TOKEN, status: 'failed', error }, START + 1).next!;
     const event = { ...ofFirst, owner: 'w/1', at: START + 1 };
     expect(eventsOf(entry, failed, 8)).toEqual([{ type: 'task-released', ...event, status: 'failed', error: 'Oops' }]);
-    const done = release(entry, { token: TOKEN, status: 'succeeded', result: 'SECRET' }, START + 1).next!;
+    const done = release(entry, { token: TOKEN, status: 'succeeded', result: jsonText('SECRET') }, START + 1).next!;
     expect(eventsOf(entry, done, 8)).toEqual([{ type: 'task-released', ...event, status: 'succeeded' }]);
   });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { jsonText } from '#contracts';
 import { ManualClock } from '#testing';
 import { FaultyStore, type StoreFault } from './faulty-store.fixture.js';
 import { MemoryTaskStore } from './memory-task-store.js';
@@ -225,9 +226,18 @@ describe('a guard', () => {
   it('shows people a task as it is now, without what only the guard needs', async () => {
     const { guard, clock } = setUp();
     const startedAt = clock.now();
-    await guard.acquire(KEY, request('r1', { owner: 'w/1', meta: { a: 1 }, approvalForMs: 5_000 }));
+    await guard.acquire(KEY, request('r1', { owner: 'w/1', meta: jsonText({ a: 1 }), approvalForMs: 5_000 }));
     const running = {
-      ...{ key: KEY, state: 'running', runId: 'r1', token: 1, owner: 'w/1', meta: { a: 1 }, startedAt, stale: 'heal' },
+      ...{
+        key: KEY,
+        state: 'running',
+        runId: 'r1',
+        token: 1,
+        owner: 'w/1',
+        meta: jsonText({ a: 1 }),
+        startedAt,
+        stale: 'heal',
+      },
       ...{ expiresAt: startedAt + TTL_MS, attempts: 1, staleCount: 0 },
       history: [{ at: startedAt, what: 'acquired', runId: 'r1' }],
     };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { TASK_STATES } from '#contracts';
+import { jsonText, TASK_STATES } from '#contracts';
 import { asOf } from './task-decisions.js';
 import { TaskIndex } from './task-index.js';
 import { APPROVAL_MS, entryIn, START, TTL_MS } from './tasks.fixture.js';
@@ -77,7 +77,7 @@ describe('an index of tasks', () => {
 
   it('keeps little of a task, however much is said of it', () => {
     const index = new TaskIndex();
-    const entry = { ...entryIn('failed', { meta: 'SECRET' }), error: { name: 'Oops', message: 'SECRET' } };
+    const entry = { ...entryIn('failed', { meta: jsonText('SECRET') }), error: { name: 'Oops', message: 'SECRET' } };
     index.take('k', { ...entry, history: [{ at: 1, what: 'acquired', runId: 'SECRET' }] } as typeof entry);
     const kept = [...(index as unknown as { open: Map<string, unknown> }).open.values()];
     expect(JSON.stringify(kept)).not.toContain('SECRET');

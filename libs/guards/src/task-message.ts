@@ -1,4 +1,4 @@
-import { parseTaskKeyTokens } from '#contracts';
+import { decodeUtf8, parseTaskKeyTokens } from '#contracts';
 import { atRevision, parseTaskEntry, type TaskEntry } from './task-entry.js';
 
 /** A message of the tasks' bucket. `entry`: what stands under the key since; `undefined` = no task. */
@@ -14,7 +14,7 @@ export function readTaskMessage(
 ): TaskMessage | undefined {
   const key = parseTaskKeyTokens(subject.slice(prefix.length).split('.'));
   if (key === undefined) return undefined;
-  const entry = parseTaskEntry(Buffer.from(data).toString());
+  const entry = parseTaskEntry(decodeUtf8(data) ?? '');
   // What no guard has written, or was copied here from another key, is no task; who asks for it by its key is told so.
   return { key, entry: entry?.key === key ? atRevision(entry, seq) : undefined };
 }

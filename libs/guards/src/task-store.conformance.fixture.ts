@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { jsonText } from '#contracts';
 import type { ManualClock } from '#testing';
 import { UnreadableTaskError } from './task-guard.js';
 import type { TaskEntry } from './task-entry.js';
@@ -187,8 +188,8 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
       const { guard, store, untilGone } = await guards(1, KEPT_MS);
       const first = await guard.acquire(KEY, request('r1'));
       if (first.kind !== 'acquired') throw new Error(first.kind);
-      await guard.release(KEY, { token: first.token, status: 'succeeded', result: 42 });
-      expect(await guard.acquire(KEY, request('r1'))).toMatchObject({ kind: 'done', result: 42 });
+      await guard.release(KEY, { token: first.token, status: 'succeeded', result: jsonText(42) });
+      expect(await guard.acquire(KEY, request('r1'))).toMatchObject({ kind: 'done', result: jsonText(42) });
       await untilGone(KEY);
       expect(await guard.get(KEY)).toBeUndefined();
       expect(await guard.release(KEY, { token: first.token, status: 'succeeded' })).toMatchObject({ state: 'none' });

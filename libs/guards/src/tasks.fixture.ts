@@ -1,9 +1,9 @@
-import type { AcquireRequest, TaskState } from '#contracts';
+import { writeJsonObject, type AcquireRequest, type TaskState } from '#contracts';
 import { ManualClock } from '#testing';
 import type { FailureSource } from './failure-reports.client.js';
 import { MemoryTaskStore } from './memory-task-store.js';
 import { acquire, approve, asOf, release } from './task-decisions.js';
-import { atRevision, type TaskEntry } from './task-entry.js';
+import { atRevision, parseTaskEntry, type TaskEntry } from './task-entry.js';
 import type { TaskEvent } from './task-events.js';
 import { TaskGuard, type TaskGuardOptions } from './task-guard.js';
 import type { TaskStore } from './task-store.js';
@@ -25,7 +25,7 @@ export const request = (runId: string, more: Partial<AcquireRequest> = {}): Acqu
 /** What stands there after a decision: as it is read back. */
 export function written(next: TaskEntry | undefined, revision: number): TaskEntry {
   if (next === undefined) throw new Error('expected a write');
-  return atRevision(JSON.parse(JSON.stringify(next)) as TaskEntry, revision);
+  return atRevision(parseTaskEntry(writeJsonObject(next)) as TaskEntry, revision);
 }
 
 /** The holding of run `r1` with token 7, as far as it got one second after its beginning (`stale`: when its time was over). */

@@ -8,8 +8,11 @@ import { NestLogger } from '#telemetry';
 import { serveDirectly, type DirectRoute } from './direct-route.provider.js';
 import { HttpAppModule, type HttpAppParts } from './http-app.module.js';
 import { LeanAdapter } from './lean-adapter.server.js';
+import { carryJson } from './json-body.js';
 import { answerParserError } from './parser-errors.js';
+import { inputProblem } from './problem.exception.js';
 import { sendProblem, toProblem } from './problem.filter.js';
+import { headProblem } from './request-head.js';
 import { originProblem } from './request-origin.js';
 
 export interface HttpAppOptions extends HttpAppParts {
@@ -41,7 +44,7 @@ const MAX_PARAM_CHARS = 8_192;
 /** Serves the routes of a role; resolves when it listens. What the routes need stays open: it is the caller's to close. */
 export async function startHttpApp(options: HttpAppOptions): Promise<RunningHttpApp> {
   const { settings, log, directRoutes = [] } = options;
-  // Fastify's own JSON parser is kept: Nest's would also take form bodies, which no route of ours understands.
+  // Nest's parsers would also take form bodies, which no route of ours understands.
   const app = await NestFactory.create<NestFastifyApplication>(HttpAppModule.register(options), makeAdapter(), {
     logger: new NestLogger(log),
     abortOnError: false,
@@ -49,8 +52,8 @@ export async function startHttpApp(options: HttpAppOptions): Promise<RunningHttp
   });
   try {
     const fastify = app.getHttpAdapter().getInstance();
-    fastify.removeContentTypeParser('text/plain');
-    fastify.addHook('onRequest', refuseWebPages);
+    carryJson(fastify);
+    fastify.addHook('onRequest', refuseAtTheDoor);
     serveDirectly(app, directRoutes);
     serveOpenApi(app, options);
     await listen(app, settings.http.host, settings.http.port ?? options.defaultPort);
@@ -80,10 +83,9 @@ function makeAdapter(): LeanAdapter {
   });
 }
 
-function refuseWebPages(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+function refuseAtTheDoor(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
   const detail = originProblem(request.headers.host, request.headers.origin);
-  if (detail === undefined) return done();
-  if (request.headers.host === undefined) {
+  if (detail !== undefined && request.headers.host === undefined) {
     const found = 'Host: found none, wanted localhost or a loopback address';
     return sendProblem(reply, {
       status: 400,
@@ -92,7 +94,12 @@ function refuseWebPages(request: FastifyRequest, reply: FastifyReply, done: () =
       detail: found,
     });
   }
-  sendProblem(reply, { status: 403, code: 'forbidden-origin', title: 'Not from here', detail });
+  if (detail !== undefined) {
+    return sendProblem(reply, { status: 403, code: 'forbidden-origin', title: 'Not from here', detail });
+  }
+  const problem = headProblem(request);
+  if (problem === undefined) return done();
+  sendProblem(reply, inputProblem(400, [problem]).problem);
 }
 
 function serveOpenApi(app: NestFastifyApplication, { title, description }: HttpAppOptions): void {

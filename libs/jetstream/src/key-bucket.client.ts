@@ -1,4 +1,4 @@
-import { HEADER } from '#contracts';
+import { decodeUtf8, HEADER } from '#contracts';
 import type { Logger } from '#telemetry';
 import { bucketStream } from './bucket-stream.js';
 import type { BrokerConnection } from './nats-connection.client.js';
@@ -99,7 +99,7 @@ export class KeyBucket {
   onWrite(pattern: string, listener: (key: string, value: string) => void): () => void {
     const subscription = this.connection.nc.subscribe(this.prefix + pattern, {
       callback: (error, message) => {
-        if (error === null) listener(message.subject.slice(this.prefix.length), message.string());
+        if (error === null) listener(message.subject.slice(this.prefix.length), textOf(message.data));
       },
     });
     return () => subscription.unsubscribe();
@@ -125,7 +125,12 @@ export class KeyBucket {
     return {
       key: stored.subject.slice(this.prefix.length),
       revision: stored.seq,
-      value: isRemoved ? undefined : Buffer.from(stored.data).toString(),
+      value: isRemoved ? undefined : textOf(stored.data),
     };
   }
+}
+
+/** Bytes that are no text become one that no reader takes for a value; taken for no value, what stands there would be free. */
+function textOf(data: Uint8Array): string {
+  return decodeUtf8(data) ?? '\ufffd';
 }

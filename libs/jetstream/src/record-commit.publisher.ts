@@ -1,4 +1,4 @@
-import { HEADER, parseRecord } from '#contracts';
+import { HEADER, decodeUtf8, parseRecord } from '#contracts';
 import type { Logger } from '#telemetry';
 import type { BrokerConnection } from './nats-connection.client.js';
 import type { PublishChannel, PublishOutcome } from './publish-channel.publisher.js';
@@ -125,6 +125,6 @@ function headersOf({ expectedSeq }: RecordWrite): Record<string, string> {
 }
 
 function isOurs(stored: StoredMessage, write: RecordWrite): boolean {
-  const parsed = parseRecord(Buffer.from(stored.data).toString());
+  const parsed = parseRecord(decodeUtf8(stored.data));
   return parsed.ok && parsed.record.commitId === write.commitId;
 }

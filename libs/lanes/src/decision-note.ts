@@ -1,4 +1,4 @@
-import type { MessageDecision, NoteReply, Reply } from '#contracts';
+import { jsonText, writeJsonObject, type MessageDecision, type NoteReply, type Reply } from '#contracts';
 import { MAX_RECORD_MESSAGES } from './head.js';
 import type { InboxItem } from './inbox-item.js';
 
@@ -22,7 +22,7 @@ export function decisionNote(
   let bytes = 0;
   for (const item of items.slice(0, MAX_RECORD_MESSAGES)) {
     const reply = replyOf(item);
-    bytes += reply === undefined ? 0 : Buffer.byteLength(JSON.stringify(reply));
+    bytes += reply === undefined ? 0 : Buffer.byteLength(writeJsonObject(reply));
     if (bytes > MAX_SENDS_BYTES && messages.length > 0) break;
     messages.push(decisionOf(item));
     if (reply !== undefined) sends.push(reply);
@@ -50,7 +50,8 @@ export function noteReply(
 export function barredNote(items: readonly InboxItem[]): DecisionNote {
   return decisionNote(items, barredDecision, (item) => {
     const { refusal } = item;
-    return refusal === undefined ? undefined : noteReply(item, { text: refusal.text, data: refusal.data });
+    if (refusal === undefined) return undefined;
+    return noteReply(item, { text: refusal.text, data: jsonText(refusal.data) });
   });
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import type { Head } from '#contracts';
+import { jsonText, type Head } from '#contracts';
 import { HeadTable } from './head-table.js';
 import { IdleHeads } from './idle-heads.js';
 import { decisionsOf, setUpProcess, type ProcessOptions } from './lane-process.fixture.js';
@@ -43,7 +43,7 @@ describe('of a forgotten lane', () => {
     ['a run that comes again', { run }],
     ['runs beside others', { runs: [run] }],
     ['a holder', { holder: 'w/0' }],
-    ['a state', { state: { count: 1 } }],
+    ['a state', { state: jsonText({ count: 1 }) }],
     ['a state elsewhere', { stateSeq: 3 }],
     ['decisions above a gap', { done: [[9, 9]] }],
     ['the number that is due', { nextSequence: 4 }],
@@ -207,7 +207,7 @@ describe('a wrong entry', () => {
     expect(decisionsOf(a.records.of('a'))).toEqual(handled(1, 2, 3));
     expect(a.records.of('a').map(({ worker }) => worker)).toEqual(['w/1', 'w/2', 'w/1']);
     expect(JSON.stringify(a.records.of('a'))).not.toContain('wrong');
-    expect(a.records.head('a').head).toMatchObject({ upto: 3, state: 'of 2' });
+    expect(a.records.head('a').head).toMatchObject({ upto: 3, state: jsonText('of 2') });
   });
 
   it.each([
@@ -230,7 +230,7 @@ describe('a wrong entry', () => {
     await end('a');
     await handle('a', 5);
     expect(decisionsOf(records.of('a'))).toEqual(handled(1, 3, 4, 5));
-    expect(records.head('a').head).toMatchObject({ upto: 5, state: { count: 1 } });
+    expect(records.head('a').head).toMatchObject({ upto: 5, state: jsonText({ count: 1 }) });
   });
 
   it('L3 of a session that has no record: its first message is decided', async () => {

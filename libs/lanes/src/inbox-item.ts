@@ -1,9 +1,10 @@
-import { isAscii } from 'node:buffer';
 import {
   AGENT_NAME_PATTERN,
   MAX_SESSION_KEY_BYTES,
   MAX_STORED_BYTES,
   decodeToken,
+  decodeUtf8,
+  describeThrown,
   parseInboxEntry,
   unreadableId,
   type ControlMessage,
@@ -55,25 +56,31 @@ export interface ItemRules {
   readonly taskOf?: ((key: SessionTokens, message: InboxMessage) => TaskRef | undefined) | undefined;
 }
 
-const decoder = new TextDecoder('utf-8', { fatal: true });
-
-function decode(data: Uint8Array): string {
-  // Most bodies are ASCII, and a copy of those is all that it takes.
-  return isAscii(data)
-    ? Buffer.from(data.buffer, data.byteOffset, data.length).toString('latin1')
-    : decoder.decode(data);
-}
-
 /**
  * Reads what lies in the inbox. Anybody who may publish can put anything there, so this never throws: what cannot be a
  * message becomes an item with a problem, is decided `rejected`, and stops nothing.
  */
-export function readInboxItem(
+export function readInboxItem(key: SessionTokens, raw: RawInboxMessage, rules: ItemRules): InboxItem {
+  const { tokenProblem } = rules;
+  const content = tokenProblem === undefined ? readContent(raw.data) : { ok: false as const, problem: tokenProblem };
+  try {
+    return toItem(key, raw, rules, content);
+  } catch (error) {
+    // Thrown on, it would stop the reader, and with it every other message of the shard.
+    const problem = `it cannot be prepared: ${describeThrown(error).message}`.slice(0, MAX_PROBLEM_CHARS);
+    return toItem(key, raw, rules, { ok: false, problem });
+  }
+}
+
+/** It stands in a record. */
+const MAX_PROBLEM_CHARS = 200;
+
+function toItem(
   key: SessionTokens,
   raw: RawInboxMessage,
-  { tokenProblem, queueingOf, taskOf }: ItemRules,
+  { queueingOf, taskOf }: ItemRules,
+  content: InboxItem['content'],
 ): InboxItem {
-  const content = tokenProblem === undefined ? readContent(raw.data) : { ok: false as const, problem: tokenProblem };
   const message = content.ok && content.message.kind === 'message' ? content.message : undefined;
   const task = message === undefined ? undefined : taskOf?.(key, message);
   const traceparent = raw.header('traceparent');
@@ -115,12 +122,10 @@ export function checkSessionTokens(key: SessionTokens): string | undefined {
 function readContent(data: Uint8Array): InboxItem['content'] {
   // Ingress stores none like it; one published past it would not fit into a dead letter later.
   if (data.length > MAX_STORED_BYTES) return { ok: false, problem: `the body has more than ${MAX_STORED_BYTES} bytes` };
-  try {
-    const parsed = parseInboxEntry(decode(data));
-    return parsed.ok ? parsed : { ok: false, problem: parsed.problem };
-  } catch {
-    return { ok: false, problem: 'the body is no UTF-8' };
-  }
+  const text = decodeUtf8(data);
+  if (text === undefined) return { ok: false, problem: 'the body is no UTF-8' };
+  const parsed = parseInboxEntry(text);
+  return parsed.ok ? parsed : { ok: false, problem: parsed.problem };
 }
 
 function routeOf({ channel, thread, replyTo }: InboxEntry & { kind: 'message' }): string {

@@ -101,7 +101,7 @@ describe('concurrent', () => {
     await settled();
     turns.active.get(place(1))?.end(add('one'));
     await settled();
-    expect(last()?.state).toEqual(['two', 'one']);
+    expect(last()?.state?.value).toEqual(['two', 'one']);
   });
 
   it('ends a turn dead whose merge throws; the state stays, and so does the lane', async () => {

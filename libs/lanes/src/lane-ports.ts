@@ -1,4 +1,4 @@
-import type { DeadLetter, InboxMessage, QueueSettings, SessionTokens, TurnStartedEvent } from '#contracts';
+import type { DeadLetter, InboxMessage, JsonText, QueueSettings, SessionTokens, TurnStartedEvent } from '#contracts';
 import type { RawInboxMessage } from './inbox-item.js';
 import type { CutTurn } from './lane-recovery.js';
 import type { Batch } from './batch.js';
@@ -67,7 +67,7 @@ export interface AheadSource {
 export interface TurnWork {
   readonly key: SessionTokens;
   readonly batch: Batch;
-  readonly state: unknown;
+  readonly state: JsonText | undefined;
   /** Time (ms since the epoch) at which the signal aborts at the latest. */
   readonly deadline: number;
   /** Aborted when the handler has to stop. */

@@ -175,7 +175,8 @@ export const POLICY: TurnPolicy = {
   laneBuffer: 512,
 };
 
-export interface StartedTurn extends TurnWork {
+export interface StartedTurn extends Omit<TurnWork, 'state'> {
+  readonly state: unknown;
   readonly session: string;
   readonly seqs: readonly number[];
   end(outcome?: Partial<Extract<TurnOutcome, { kind: 'succeeded' }>>): void;
@@ -240,7 +241,9 @@ export class ManualTurns implements TurnRunner {
       };
       const { key, batch, state, deadline } = work;
       const turn: StartedTurn = {
-        ...{ key, batch, state, deadline, session },
+        ...{ key, batch, deadline, session },
+        // As its handler would get it.
+        state: state?.value,
         get signal() {
           return work.signal;
         },

@@ -170,7 +170,9 @@ describe('turns', () => {
     const { send, end, records } = setUp();
     await send('a');
     await send('a');
-    await end('a', { replies: [{ kind: 'reply', data: 1n as never }] });
+    const round: { own?: unknown } = {};
+    round.own = round;
+    await end('a', { replies: [{ kind: 'reply', data: round as never }] });
     await end('a', { state: { value: () => 1 } });
     expect(records.of('a')).toMatchObject([
       { error: { name: 'record_failed' } },

@@ -3,7 +3,7 @@ import { cancelOrder } from './lane-process.fixture.js';
 import { settled } from './lane-runner.fixture.js';
 import { LookingTurns, REFUSAL, setUpTasks } from './lane-tasks.fixture.js';
 import type { ProcessOptions } from './lane-process.fixture.js';
-import type { QueueSettings } from '#contracts';
+import { jsonText, type QueueSettings } from '#contracts';
 
 function setUpLooks(queueing: Partial<QueueSettings> = {}, options: Omit<ProcessOptions, 'turns'> = {}) {
   const turns = new LookingTurns();
@@ -20,7 +20,7 @@ describe('a message whose turn is not next', () => {
     await turns.answer('k', REFUSAL);
     expect(otherwise()).toEqual({ 2: 'refused' });
     const { text, data } = REFUSAL;
-    expect(sends()).toEqual([{ kind: 'reply', text, data, seq: 2, thread: 't' }]);
+    expect(sends()).toEqual([{ kind: 'reply', text, data: jsonText(data), seq: 2, thread: 't' }]);
     expect(told()).toEqual(['message-queued', 'message-refused']);
     expect(events).toMatchObject([{ queueDepth: 1 }, { reason: 'approval_required', queueDepth: 0 }]);
     expect(depth()).toBe(0);
@@ -118,8 +118,8 @@ describe('a message whose turn is not next', () => {
     await trigger(4);
     await open();
     expect(sends()).toMatchObject([
-      { seq: 2, data: REFUSAL.data },
-      { seq: 4, data: REFUSAL.data },
+      { seq: 2, data: jsonText(REFUSAL.data) },
+      { seq: 4, data: jsonText(REFUSAL.data) },
     ]);
   });
 

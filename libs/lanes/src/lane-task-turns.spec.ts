@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { jsonText } from '#contracts';
 import { cancelOrder, RETRY_POLICY } from './lane-process.fixture.js';
 import { settled, type StartedTurn } from './lane-runner.fixture.js';
 import { REFUSAL, setUpTasks, TaskTurns } from './lane-tasks.fixture.js';
@@ -27,7 +28,7 @@ describe('a turn that does not get its task', () => {
     expect(last()).toMatchObject({
       ...{ kind: 'turn', status: 'rejected', attempt: 1, upto: 1, run: null },
       messages: [{ id: 'm1', seq: 1, decision: 'refused', reason: 'approval_required' }],
-      sends: [{ kind: 'reply', text, data }],
+      sends: [{ kind: 'reply', text, data: jsonText(data) }],
     });
     expect(last()).not.toHaveProperty('error');
     expect([records.buried, told()]).toEqual([[], ['message-queued', 'turn-ended', 'message-dequeued']]);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { jsonText } from '#contracts';
 import { cancelOrder } from './lane-process.fixture.js';
 import { sessionKey, settled } from './lane-runner.fixture.js';
 import { REFUSAL, setUpTasks, TaskTurns } from './lane-tasks.fixture.js';
@@ -20,7 +21,7 @@ describe('a second trigger of a task', () => {
       {
         kind: 'reply',
         text: 'This task is already waiting or running.',
-        data: { task: 'k', result: 'already_running', runId, startedAt },
+        data: jsonText({ task: 'k', result: 'already_running', runId, startedAt }),
         seq: 2,
         thread: 't',
         replyTo: 'https://example.com/r',
@@ -58,8 +59,8 @@ describe('a second trigger of a task', () => {
     await send(1);
     await trigger(2);
     await trigger(3);
-    expect(sends()).toMatchObject([{ seq: 3, data: { task: 'k', result: 'already_running' } }]);
-    expect(Object.keys(Object(sends()[0]?.data))).toEqual(['task', 'result']);
+    expect(sends()).toMatchObject([{ seq: 3, data: jsonText({ task: 'k', result: 'already_running' }) }]);
+    expect(Object.keys(Object(sends()[0]?.data?.value))).toEqual(['task', 'result']);
     const silent = setUpTasks({ overflowAction: 'silent' });
     await silent.trigger(1);
     await silent.trigger(2);

@@ -1,9 +1,14 @@
 import {
   describeThrown,
+  makeJson,
   MAX_NOTE_STATE_BYTES,
   MAX_RECORD_BYTES,
   MAX_STATE_BYTES,
+  withMember,
+  writeJsonObject,
   type Head,
+  type JsonFault,
+  type JsonText,
   type MessageDecision,
   type NoteRecord,
   type NoteReply,
@@ -56,19 +61,23 @@ export function draftNote(lane: Lane, signature: Signature, content: NoteContent
   const { messages, sends } = 'run' in content ? { messages: [], sends: [] } : content;
   const about = 'run' in content ? content : undefined;
   const head = headAfter(lane, messages, signature, about);
-  const refersToState = head.state !== undefined && jsonBytes(head.state) > MAX_NOTE_STATE_BYTES;
   const { state, ...withoutState } = head;
+  const stateBytes = state?.bytes ?? 0;
+  const refersToState = stateBytes > MAX_NOTE_STATE_BYTES;
   const record: NoteRecord = {
     v: 1,
     kind: 'note',
     ...signature,
-    ...(refersToState ? { ...withoutState, stateSeq: lane.stateSeq } : head),
+    ...withoutState,
+    ...(refersToState ? { stateSeq: lane.stateSeq } : {}),
     messages: [...messages],
     ...(sends.length === 0 ? {} : { sends: [...sends] }),
   };
   const { stateSeq } = lane;
+  const body = bodyOf(record, refersToState ? undefined : state);
+  if (state !== undefined && !refersToState) record.state = state;
   return {
-    body: JSON.stringify(record),
+    body,
     commitId: signature.commitId,
     record,
     again: [...(about === undefined || about.split !== undefined ? [] : [about.next]), ...cutBeside(lane, about?.run)],
@@ -76,7 +85,7 @@ export function draftNote(lane: Lane, signature: Signature, content: NoteContent
     ...(about === undefined ? {} : { isParallel: about.run.isParallel }),
     loadedAt: (seq) => {
       const kept = refersToState ? stateSeq : state === undefined ? 0 : seq;
-      return { head, seq, stateSeq: kept, bytes: jsonBytes(state) };
+      return { head, seq, stateSeq: kept, bytes: stateBytes };
     },
   };
 }
@@ -102,21 +111,14 @@ export function draftTurn(
   const { lane } = run;
   const after = stateAfter(lane.head, ending);
   if (!after.ok) return after;
-  const { value } = after;
-  const stateText = JSON.stringify(value) as string | undefined;
-  if (value !== undefined && stateText === undefined) {
-    return {
-      ok: false,
-      error: { name: 'state_not_json', message: `the state is a ${typeof value}: set what JSON can hold` },
-    };
-  }
-  const stateBytes = stateText === undefined ? 0 : Buffer.byteLength(stateText);
+  const { state: nextState } = after;
+  const stateBytes = nextState?.bytes ?? 0;
   if (stateBytes > MAX_STATE_BYTES) {
     return tooLarge('state_too_large', `the state has ${stateBytes} bytes, at most ${MAX_STATE_BYTES} are kept`);
   }
   const { status, sends, error, decision, reason, only, failed } = ending;
   const items = only === undefined ? batch.items : batch.items.filter(({ seq }) => only.includes(seq));
-  const head = headAfterTurn(run, items, ending, stateText, signature);
+  const head = headAfterTurn(run, items, ending, nextState, signature);
   const failures = failed === undefined ? undefined : new Map(failed.map((each) => [each.seq, each.error]));
   const messages = items.map((item) => {
     const { id, seq } = item;
@@ -152,12 +154,12 @@ export function draftTurn(
     startedAt: times.startedAt,
     endedAt: times.endedAt,
   };
-  if (state !== undefined) record.state = state;
   if (runs !== undefined) record.runs = runs;
   if (holder !== undefined) record.holder = holder;
   if (wentOn !== undefined) record.wentOn = wentOn;
   if (error !== undefined) record.error = error;
-  const body = JSON.stringify(record);
+  const body = bodyOf(record, state);
+  if (state !== undefined) record.state = state;
   const bytes = Buffer.byteLength(body);
   if (bytes > MAX_RECORD_BYTES) {
     return tooLarge('record_too_large', `the turn's record has ${bytes} bytes, at most ${MAX_RECORD_BYTES} are kept`);
@@ -178,29 +180,34 @@ export function draftTurn(
 function stateAfter(
   { state }: Head,
   { state: change }: Ending,
-): { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: TurnError } {
-  if (change === undefined) return { ok: true, value: undefined };
-  if (!('merge' in change)) return { ok: true, value: change.value };
+): { readonly ok: true; readonly state?: JsonText } | { readonly ok: false; readonly error: TurnError } {
+  if (change === undefined) return { ok: true };
   try {
-    return { ok: true, value: change.merge(structuredClone(state)) };
+    const value = 'merge' in change ? change.merge(state?.value) : change.value;
+    if (value === undefined) return { ok: true };
+    const made = makeJson(value);
+    return made.ok ? { ok: true, state: made.json } : { ok: false, error: stateNotJson(made.fault) };
   } catch (error) {
     return { ok: false, error: describeThrown(error) };
   }
 }
 
-/** The state that goes on in memory is the one of the record: the agent may still hold and change the value that it set. */
+function stateNotJson({ field, found, wanted }: JsonFault): TurnError {
+  const place = field === '' ? 'the state' : `the state's ${field}`;
+  return { name: 'state_not_json', message: `${place}: found ${found}, wanted ${wanted}` };
+}
+
 function headAfterTurn(
   run: LaneRun,
   items: readonly InboxItem[],
   ending: Ending,
-  stateText: string | undefined,
+  nextState: JsonText | undefined,
   signature: Signature,
 ): Head {
   const head = headAfter(run.lane, items, signature, { run });
   if (ending.state === undefined) return head;
   const { state: _former, ...rest } = head;
-  const value = stateText === undefined ? undefined : (JSON.parse(stateText) as Head['state']);
-  return { ...rest, ...(value === undefined ? {} : { state: value }) };
+  return { ...rest, ...(nextState === undefined ? {} : { state: nextState }) };
 }
 
 /** Runs of which it is the first record to say that they were cut. */
@@ -262,6 +269,8 @@ function tooLarge(name: string, message: string): TurnDraft {
   return { ok: false, error: { name, message: `${message}: send less, or keep it elsewhere and refer to it` } };
 }
 
-function jsonBytes(value: unknown): number {
-  return value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value));
+/** Of a record that has no state yet: it comes last, as it is longest, and is found there at once. */
+function bodyOf(record: SessionRecord, state: JsonText | undefined): string {
+  const body = writeJsonObject(record);
+  return state === undefined ? body : withMember(body, 'state', state);
 }

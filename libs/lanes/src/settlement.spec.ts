@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { jsonText } from '#contracts';
 import { dead, settle, type Settlement, type TurnOutcome } from './settlement.js';
 import type { Batch } from './batch.js';
 import type { TurnPolicy } from './turn-policy.js';
@@ -190,7 +191,7 @@ describe('settle', () => {
       { attempt: 3 },
       {
         ...{ kind: 'end', status: 'rejected', decision: 'refused', reason: 'why' },
-        sends: [{ kind: 'reply', text: 'so', data: { task: 'k' } }],
+        sends: [{ kind: 'reply', text: 'so', data: jsonText({ task: 'k' }) }],
       },
     ],
     ['later, for longer than any number', later(Number.POSITIVE_INFINITY), { attempt: 1 }, deadLate],

@@ -1,4 +1,4 @@
-import type { AgentFinding, Decision, DescribedError, Outcome, Reply } from '#contracts';
+import { jsonText, type AgentFinding, type Decision, type DescribedError, type Outcome, type Reply } from '#contracts';
 import type { Batch } from './batch.js';
 import { laterWaitMs, spreadUp } from './later-wait.js';
 import type { TaskRefusal } from './task-ref.js';
@@ -152,7 +152,7 @@ export function dead(error: TurnError, status: 'failed' | 'timed_out' = 'failed'
 
 function refused({ reason, text, data }: TaskRefusal, { items }: Pick<Batch, 'items'>): Ending {
   const isSilent = items.at(-1)?.queueing.overflowAction === 'silent';
-  const sends: Reply[] = isSilent ? [] : [{ kind: 'reply', text, data }];
+  const sends: Reply[] = isSilent ? [] : [{ kind: 'reply', text, data: jsonText(data) }];
   return { kind: 'end', status: 'rejected', decision: 'refused', reason, sends };
 }
 

@@ -1,4 +1,4 @@
-import type { Reply, StalePolicy } from '#contracts';
+import type { StalePolicy } from '#contracts';
 
 /** The task of a message, as its agent understands it. */
 export interface TaskRef {
@@ -9,15 +9,13 @@ export interface TaskRef {
   readonly maxAttempts?: number;
 }
 
-type Json = Exclude<Reply['data'], undefined>;
-
 /** Why a message does not get its task, for its record and its sender. */
 export interface TaskRefusal {
   /** `already_running`, `approval_required`, … */
   readonly reason: string;
   /** For people. */
   readonly text: string;
-  readonly data: Readonly<Record<string, Json>>;
+  readonly data: Readonly<Record<string, string | number | boolean>>;
 }
 
 /** The task is taken by a message that came before, and that is not decided yet. `running`: where its turn runs here. */

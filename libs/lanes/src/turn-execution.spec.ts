@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { QUEUE_DEFAULTS } from '#contracts';
+import { jsonText, QUEUE_DEFAULTS } from '#contracts';
 import {
   ManualClock,
   MemoryRecords,
@@ -54,7 +54,7 @@ function start({ isOutside = false, ownPolicy = policy } = {}) {
     summarized: 0,
   };
   const options = { store: new MemoryStore(records), turns, clock, worker: 'w/1' };
-  const execution = new TurnExecution(sessionKey('a'), batch, 'state', 7, ownPolicy, options);
+  const execution = new TurnExecution(sessionKey('a'), batch, jsonText('state'), 7, ownPolicy, options);
   const result = execution.run().then((executed) => (seen.executed = executed));
   const end = async (outcome: TurnOutcome = success): Promise<void> => {
     handler.resolve(outcome);
@@ -66,7 +66,7 @@ function start({ isOutside = false, ownPolicy = policy } = {}) {
 describe('in time', () => {
   it('the outcome is that of the handler, with its times; nothing is aborted', async () => {
     const { clock, seen, end, execution } = start();
-    expect(seen.work).toMatchObject({ state: 'state', deadline: 2_000, batch: { runId: 'r' } });
+    expect(seen.work).toMatchObject({ state: jsonText('state'), deadline: 2_000, batch: { runId: 'r' } });
     const { signal } = execution;
     await clock.advance(999);
     expect(seen.over).toBe(0);

@@ -1,4 +1,4 @@
-import type { Clock, SessionTokens } from '#contracts';
+import type { Clock, JsonText, SessionTokens } from '#contracts';
 import type { Batch } from './batch.js';
 import type { RecordStore, TurnRunner, TurnWork } from './lane-ports.js';
 import type { TurnTimes } from './record-draft.js';
@@ -48,7 +48,7 @@ export class TurnExecution implements TurnWork {
   constructor(
     readonly key: SessionTokens,
     readonly batch: Batch,
-    readonly state: unknown,
+    readonly state: JsonText | undefined,
     /** Sequence of the session's last record when it begins. */
     private readonly headSeq: number,
     private readonly policy: TurnPolicy,

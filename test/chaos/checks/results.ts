@@ -34,7 +34,7 @@ export function checkResults({ session, records, calls }: SessionHistory): Viola
       }
     }
     if (isConcurrent(session)) continue;
-    const counted = (record.state as { readonly turns: number } | undefined)?.turns ?? 0;
+    const counted = (record.state?.value as { readonly turns: number } | undefined)?.turns ?? 0;
     if (counted !== turns)
       says(`${at(line)} is the session's turn ${turns}, and its state has counted ${counted}`, line.at);
     if (counted !== turns) return found;

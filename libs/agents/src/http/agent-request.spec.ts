@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { JsonText, jsonText } from '#contracts';
 import { Turn, type TurnStart } from '../turn.js';
 import { makeAgentRequest } from './agent-request.js';
 
@@ -15,7 +16,7 @@ function makeTurn(more: Partial<TurnStart> = {}): Turn {
       { id: 'm7', seq: 7, text: 'grüße 🙂', author: { id: 'u' }, channel: 'c', thread: 't' },
       { id: 'm9', seq: 9, data: { a: [1] }, sentAt: '2026-01-05T12:00:00Z' },
     ],
-    state: { n: 1 },
+    state: jsonText({ n: 1 }),
     deadline: Date.UTC(2026, 0, 5, 12, 0, 0),
     signal: new AbortController().signal,
     trace: undefined,
@@ -61,7 +62,10 @@ describe('makeAgentRequest', () => {
   });
 
   it.each([undefined, null])('a session without state has the state null: %s', (state) => {
-    expect(JSON.parse(makeAgentRequest(makeTurn({ state }), undefined).body)).toHaveProperty('state', null);
+    expect(JSON.parse(makeAgentRequest(makeTurn({ state: JsonText.of(state) }), undefined).body)).toHaveProperty(
+      'state',
+      null,
+    );
   });
 
   it('says what it sends and takes, and names the run the same for every attempt', () => {

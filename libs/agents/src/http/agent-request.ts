@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { writeJsonObject } from '#contracts';
 import { readTraceContext, type TraceContext } from '#telemetry';
 import type { Turn } from '../turn.js';
 
@@ -12,9 +13,8 @@ export interface AgentRequest {
  * repetition from new work. With a secret, `X-Lanekeeper-Signature` is `sha256=` and the hex HMAC-SHA256 of the body.
  */
 export function makeAgentRequest(turn: Turn, secret: string | undefined): AgentRequest {
-  const state = turn.state.get();
   const { summary } = turn;
-  const body = JSON.stringify({
+  const body = writeJsonObject({
     runId: turn.runId,
     attempt: turn.attempt,
     agent: turn.agent,
@@ -24,7 +24,7 @@ export function makeAgentRequest(turn: Turn, secret: string | undefined): AgentR
     skipped: turn.skipped,
     ...(summary === undefined ? {} : { summary }),
     ...(turn.task === undefined ? {} : { task: turn.task }),
-    state: state ?? null,
+    state: turn.state.getRaw() ?? null,
     deadline: turn.deadline.toISOString(),
   });
   return {

@@ -1,8 +1,9 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { z } from 'zod';
-import { LanekeeperError } from '#contracts';
+import { JsonText, LanekeeperError } from '#contracts';
 import { AnswerError } from '../handler-answer.js';
 import type { ReplyContent } from '../turn.js';
+import { readAnswerJson, readReplyJson } from './answer-json.js';
 
 /** Many servers end the body of a stream in good order when what writes it breaks down: no end can be trusted but `done`. */
 class StreamCutError extends LanekeeperError {
@@ -13,7 +14,7 @@ class StreamCutError extends LanekeeperError {
 }
 
 const textEvent = z.object({ text: z.string() });
-const replyEvent = z.object({ text: z.string().optional(), data: z.json().optional() });
+const replyEvent = z.object({ text: z.string().optional(), data: z.instanceof(JsonText).optional() });
 const doneEvent = z.record(z.string(), z.unknown());
 
 /**
@@ -50,19 +51,27 @@ export class AnswerStream {
 
   private take({ event, data }: EventSourceMessage): AnswerError | undefined {
     if (this.done !== undefined) return undefined;
-    if (event === 'delta') return this.read(data, textEvent, event, ({ text }) => (this.deltas += text));
+    if (event === 'delta') return this.read(data, textEvent, event, JSON.parse, ({ text }) => (this.deltas += text));
     if (event === 'reply')
-      return this.read(data, replyEvent, event, (reply) => this.replies.push(reply as ReplyContent));
-    if (event === 'done') return this.read(data === '' ? '{}' : data, doneEvent, event, (done) => (this.done = done));
+      return this.read(data, replyEvent, event, readReplyJson, (reply) => this.replies.push(reply as ReplyContent));
+    if (event === 'done')
+      return this.read(data === '' ? '{}' : data, doneEvent, event, readAnswerJson, (done) => (this.done = done));
     // Other events are the agent's own; the standard lets a reader pass over what it does not know.
     return undefined;
   }
 
-  private read<T>(data: string, schema: z.ZodType<T>, event: string, use: (value: T) => void): AnswerError | undefined {
+  private read<T>(
+    data: string,
+    schema: z.ZodType<T>,
+    event: string,
+    parse: (text: string) => unknown,
+    use: (value: T) => void,
+  ): AnswerError | undefined {
     try {
-      const parsed = schema.safeParse(JSON.parse(data));
+      const parsed = schema.safeParse(parse(data));
       if (parsed.success) return void use(parsed.data);
-    } catch {
+    } catch (error) {
+      if (error instanceof AnswerError) return error;
       // Said below.
     }
     return new AnswerError(`an event \`${event}\` whose data is not the JSON object it should be`);

@@ -20,7 +20,8 @@ afterEach(closeAgents);
 async function finished(call: Promise<unknown>): Promise<unknown> {
   const turn = makeTurn();
   applyAnswer(turn, await call);
-  return turn.finish();
+  // As values: what is only carried is text in it.
+  return JSON.parse(JSON.stringify(turn.finish()));
 }
 
 const text = (value: string) => ({ kind: 'reply', text: value });

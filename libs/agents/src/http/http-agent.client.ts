@@ -8,6 +8,7 @@ import { answerCut, failureOfCall, streamIdle } from './agent-failures.js';
 import { makeAgentRequest } from './agent-request.js';
 import { errorOfStatus } from './agent-status.js';
 import { excerptOf } from './answer-excerpt.js';
+import { readAnswerJson } from './answer-json.js';
 import { AnswerStream } from './answer-stream.js';
 import { decodeBody, readEncodings } from './decode-body.js';
 
@@ -87,7 +88,9 @@ async function readAnswer(response: Dispatcher.ResponseData, streamIdleMs: numbe
     if (text === '') return undefined;
     if (type === 'text/plain') return text;
     if (type === 'application/json')
-      return hasKnownEnd(response) ? parseJson(text) : parseWhole(text, response.statusCode);
+      return parseJson(text, () =>
+        hasKnownEnd(response) ? new AnswerError('application/json that is no JSON') : answerCut(response.statusCode),
+      );
     throw new AnswerError(`content type ${type === '' ? 'none' : JSON.stringify(type)}`);
   } finally {
     // Leaves early as well: the connection is closed rather than read to an end that may never come.
@@ -95,13 +98,9 @@ async function readAnswer(response: Dispatcher.ResponseData, streamIdleMs: numbe
   }
 }
 
-function parseJson(text: string): unknown {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(text);
-  } catch {
-    throw new AnswerError('application/json that is no JSON');
-  }
+function parseJson(text: string, noJson: () => LanekeeperError): unknown {
+  const answer = readAnswerJson(text);
+  if (answer === undefined) throw noJson();
   // A bare string is an answer of a handler in this process, but not one of the HTTP contract.
   if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) {
     throw new AnswerError('application/json that is no object');
@@ -187,14 +186,6 @@ async function readRefusal({ headers, body }: Dispatcher.ResponseData): Promise<
 /** A body without a length ends with its connection: then the end of a whole one looks like that of one that was cut. */
 function hasKnownEnd({ headers }: Dispatcher.ResponseData): boolean {
   return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
-}
-
-function parseWhole(text: string, status: number): unknown {
-  try {
-    return parseJson(text);
-  } catch (error) {
-    throw answerCut(status, error);
-  }
 }
 
 function single(value: string | string[] | undefined): string | undefined {

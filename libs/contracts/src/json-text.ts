@@ -1,0 +1,109 @@
+import { randomInt } from 'node:crypto';
+import { parseExact, parseToWrite, rawNumber } from './json-numbers.js';
+import { endOfString } from './json-strings.js';
+
+/**
+ * A JSON value that is only carried: the text that it came as, without spaces between its parts. Parsed and written again it
+ * would be another text: numbers lose digits, `1.0` becomes 1, escapes go, and keys like "10" change their place.
+ */
+export class JsonText {
+  constructor(readonly text: string) {}
+
+  /** Of a value that was made here: `undefined` for what JSON cannot hold. A `bigint` in it is written as its digits. */
+  static of(value: unknown): JsonText | undefined {
+    if (value instanceof JsonText) return value;
+    const text = writeJson(value);
+    return text === undefined ? undefined : new JsonText(text);
+  }
+
+  get bytes(): number {
+    return Buffer.byteLength(this.text);
+  }
+
+  /** Parsed anew each time: what one reader does to it reaches no other. Numbers keep their digits, see `parseExact`. */
+  get value(): unknown {
+    return parseExact(this.text);
+  }
+
+  /** In `writeJson` its text goes in as it is. Elsewhere all of its digits do, but it is spelled anew. */
+  toJSON(): unknown {
+    if (underWay === undefined) return parseToWrite(this.text);
+    underWay.push(this.text);
+    return MARK;
+  }
+}
+
+/**
+ * Stands for a text while the rest is written: a number, since that is the only thing which the platform writes as it is told
+ * to. No number is spelled like it, and in a string it is none.
+ */
+const SPELLED_MARK = `-0E${randomInt(2 ** 40, 2 ** 47)}`;
+const MARK = rawNumber(SPELLED_MARK);
+/** The texts of the document that is written now. */
+let underWay: string[] | undefined;
+
+/**
+ * `JSON.stringify` for values with `JsonText` in them, whose texts go in as they are. A `bigint` is written as its digits.
+ * `undefined` for what JSON cannot hold at all.
+ */
+export function writeJson(value: unknown): string | undefined {
+  if (value instanceof JsonText) return value.text;
+  const outer = underWay;
+  const texts: string[] = (underWay = []);
+  try {
+    const body = stringify(value, texts);
+    return texts.length === 0 || body === undefined ? body : withTexts(body, texts);
+  } finally {
+    underWay = outer;
+  }
+}
+
+/** The text of a value that was made here, and that JSON can hold. */
+export function jsonText(value: unknown): JsonText {
+  const text = JsonText.of(value);
+  if (text === undefined) throw new TypeError(`a ${typeof value} is no JSON`);
+  return text;
+}
+
+/** As `writeJson`, of an object. */
+export function writeJsonObject(value: object): string {
+  return writeJson(value) ?? 'null';
+}
+
+/** An object's text with one member more, behind the others. */
+export function withMember(object: string, name: string, { text }: JsonText): string {
+  const before = object.slice(0, -1);
+  return `${before}${before === '{' ? '' : ','}"${name}":${text}}`;
+}
+
+function stringify(value: unknown, texts: string[]): string | undefined {
+  try {
+    return JSON.stringify(value) as string | undefined;
+  } catch (error) {
+    // A `bigint`, or what cannot be written either way.
+    if (!(error instanceof TypeError)) throw error;
+    texts.length = 0;
+    return JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? rawNumber(String(part)) : part));
+  }
+}
+
+function withTexts(body: string, texts: readonly string[]): string {
+  let written = '';
+  let from = 0;
+  let next = 0;
+  let quote = body.indexOf('"');
+  let mark = body.indexOf(SPELLED_MARK);
+  while (mark !== -1) {
+    // One within a string is a part of it.
+    while (quote !== -1 && quote < mark) {
+      const end = endOfString(body, quote);
+      if (mark < end) mark = body.indexOf(SPELLED_MARK, end);
+      quote = body.indexOf('"', end + 1);
+    }
+    if (mark === -1) break;
+    written += body.slice(from, mark) + (texts[next++] ?? '');
+    from = mark + SPELLED_MARK.length;
+    mark = body.indexOf(SPELLED_MARK, from);
+  }
+  return written + body.slice(from);
+}

@@ -1,0 +1,60 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { decodeUtf8, readJson, writeJson, type CarriedMembers } from '#contracts';
+import { inputProblem, ProblemException } from './problem.exception.js';
+
+/** Of any body: what senders have kept or handed on as they gave it. */
+const CARRIED: CarriedMembers = { data: true, meta: true, result: true };
+
+const JSON_TYPE = 'application/json';
+/** The second is a part of the first. */
+const CHARSETS = new Set(['utf-8', 'utf8', 'us-ascii']);
+
+/**
+ * Bodies as they came: Fastify's own parser decodes bytes that are no UTF-8 to other text, and takes a document that two
+ * readers may read differently. Answers with texts that are only carried have them as they came, too.
+ */
+export function carryJson(fastify: FastifyInstance): void {
+  fastify.removeAllContentTypeParsers();
+  fastify.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (request, body, done) => {
+    try {
+      checkType(request);
+      done(null, readBody(body as Buffer));
+    } catch (error) {
+      done(error as Error, undefined);
+    }
+  });
+  fastify.setReplySerializer((payload) => writeJson(payload) ?? '');
+}
+
+function checkType({ headers }: FastifyRequest): void {
+  const type = headers['content-type'];
+  if (type !== JSON_TYPE) {
+    const charset = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(type ?? '')?.[1];
+    if (charset !== undefined && !CHARSETS.has(charset.toLowerCase())) {
+      throw unsupported(`Content-Type: found the charset ${JSON.stringify(charset)}, wanted utf-8`);
+    }
+  }
+  const coding = headers['content-encoding'];
+  if (coding !== undefined && coding !== 'identity') {
+    throw unsupported('Content-Encoding: found one, wanted none; send the JSON itself');
+  }
+}
+
+function readBody(bytes: Buffer): unknown {
+  const text = decodeUtf8(bytes);
+  if (text === undefined) throw bodyProblem('bytes that are no UTF-8', 'JSON in UTF-8');
+  // Some senders begin with a byte order mark. Before the document it is no part of it (RFC 8259, section 8.1).
+  const read = readJson(text.startsWith('\ufeff') ? text.slice(1) : text, CARRIED);
+  if (read.ok) return read.value;
+  if (read.fault === undefined) throw bodyProblem(text === '' ? 'nothing' : 'a text that is no JSON', 'JSON');
+  const { field, found, wanted } = read.fault;
+  throw inputProblem(422, [{ field: field === '' ? 'body' : field, found, wanted }]);
+}
+
+function bodyProblem(found: string, wanted: string): ProblemException {
+  return inputProblem(400, [{ field: 'body', found, wanted }]);
+}
+
+function unsupported(detail: string): ProblemException {
+  return new ProblemException({ status: 415, code: 'unsupported-media-type', title: 'The body is no JSON', detail });
+}
