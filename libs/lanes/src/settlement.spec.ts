@@ -79,7 +79,7 @@ describe('settle of a task', () => {
       { attempt: 1, task: { key: 'k', maxAttempts: 5 } },
       deadAs('timed_out'),
     ],
-    ['later: it waits', later(4_000), { attempt: 1, task: { key: 'k' } }, again(1, 4_000, { laterSince: NOW })],
+    ['later: it waits', later(4_000), { attempt: 1, task: { key: 'k' } }, again(1, 5_000, { laterSince: NOW })],
     ['no task: without a clear answer, as any failure', unclear, { attempt: 1 }, again(2, 1_000)],
   ])('%s', (_title, outcome, batch, expected) => {
     expect(settle(outcome, batchOf(batch), policy, NOW, 0.5)).toEqual(expected);
