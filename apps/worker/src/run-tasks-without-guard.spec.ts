@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RetryLaterError } from '#contracts';
+import { jsonText, RetryLaterError } from '#contracts';
 import { settled } from '#testing';
 import { attemptOf, gate, guardedWorker, TTL_MS, WITHIN_MS, type GuardDouble } from './guard.fixture.js';
 
@@ -101,7 +101,7 @@ describe('without a guard to ask', () => {
     expect([KEY, 'another'].map((key) => tasks.holdings.isStopping('r', key))).toEqual([true, false]);
     guard.isAway = false;
     await clock.advance(5_000);
-    expect(await guard.guard.get(KEY)).toMatchObject({ state: 'succeeded', result: 5 });
+    expect(await guard.guard.get(KEY)).toMatchObject({ state: 'succeeded', result: jsonText(5) });
     expect([clock.waiting, kept()]).toEqual([0, []]);
   });
 });
