@@ -124,6 +124,22 @@ describe('any JSON document', () => {
   });
 });
 
+it('the meta and the result of a task come back equal as text but for spaces', { timeout: 120_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(anyJsonText(), anyJsonText(), async (meta, result) => {
+      const task = `/v1/tasks/k${++count}`;
+      const asked = (id: string): string => `{"requestId":"${id}","runId":"r","meta": ${meta} }`;
+      const { body } = await send(`${task}/acquire`, asked('a'));
+      const { token } = JSON.parse(body) as { token: number };
+      expect(await get(task)).toContain(`"meta":${withoutSpaces(meta)}`);
+      await send(`${task}/release`, `{"token":${token},"status":"succeeded","result":${result}}`);
+      expect((await send(`${task}/acquire`, asked('b'))).body).toContain(`"result":${withoutSpaces(result)}`);
+      expect(await get(task)).toContain(`"result":${withoutSpaces(result)}`);
+    }),
+    { numRuns: 30 },
+  );
+});
+
 describe('any bytes as a body', () => {
   it('are refused or arrive unchanged', { timeout: 120_000 }, async () => {
     const bytes = fc.oneof(

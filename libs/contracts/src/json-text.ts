@@ -27,8 +27,8 @@ export class JsonText {
 
   /** In `writeJson` its text goes in as it is. Elsewhere all of its digits do, but it is spelled anew. */
   toJSON(): unknown {
-    if (underWay === undefined) return parseToWrite(this.text);
-    underWay.push(this.text);
+    if (!isWriting) return parseToWrite(this.text);
+    texts.push(this.text);
     return MARK;
   }
 }
@@ -39,8 +39,9 @@ export class JsonText {
  */
 const SPELLED_MARK = `-0E${randomInt(2 ** 40, 2 ** 47)}`;
 const MARK = rawNumber(SPELLED_MARK);
-/** The texts of the document that is written now. */
-let underWay: string[] | undefined;
+let isWriting = false;
+/** Of the document that is written now. */
+let texts: string[] = [];
 
 /**
  * `JSON.stringify` for values with `JsonText` in them, whose texts go in as they are. A `bigint` is written as its digits.
@@ -48,13 +49,17 @@ let underWay: string[] | undefined;
  */
 export function writeJson(value: unknown): string | undefined {
   if (value instanceof JsonText) return value.text;
-  const outer = underWay;
-  const texts: string[] = (underWay = []);
+  // A `toJSON` of somebody else may write a document within this one.
+  const [wasWriting, outer] = [isWriting, texts];
+  isWriting = true;
+  if (wasWriting) texts = [];
   try {
-    const body = stringify(value, texts);
+    const body = stringify(value);
     return texts.length === 0 || body === undefined ? body : withTexts(body, texts);
   } finally {
-    underWay = outer;
+    isWriting = wasWriting;
+    if (wasWriting) texts = outer;
+    else if (texts.length > 0) texts = [];
   }
 }
 
@@ -76,18 +81,18 @@ export function withMember(object: string, name: string, { text }: JsonText): st
   return `${before}${before === '{' ? '' : ','}"${name}":${text}}`;
 }
 
-function stringify(value: unknown, texts: string[]): string | undefined {
+function stringify(value: unknown): string | undefined {
   try {
     return JSON.stringify(value) as string | undefined;
   } catch (error) {
     // A `bigint`, or what cannot be written either way.
     if (!(error instanceof TypeError)) throw error;
-    texts.length = 0;
+    texts = [];
     return JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? rawNumber(String(part)) : part));
   }
 }
 
-function withTexts(body: string, texts: readonly string[]): string {
+function withTexts(body: string, parts: readonly string[]): string {
   let written = '';
   let from = 0;
   let next = 0;
@@ -101,7 +106,7 @@ function withTexts(body: string, texts: readonly string[]): string {
       quote = body.indexOf('"', end + 1);
     }
     if (mark === -1) break;
-    written += body.slice(from, mark) + (texts[next++] ?? '');
+    written += body.slice(from, mark) + (parts[next++] ?? '');
     from = mark + SPELLED_MARK.length;
     mark = body.indexOf(SPELLED_MARK, from);
   }

@@ -1,15 +1,12 @@
-import { isAscii } from 'node:buffer';
+import { isUtf8 } from 'node:buffer';
 
-/** Keeps U+FEFF where it stands: within a text it is a character like any other. */
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+/** What stands for bytes that are no UTF-8 once they are decoded. */
+const REPLACEMENT = '\ufffd';
 
 /** The text of bytes that came from outside; `undefined` when they are no UTF-8, which would be another text once decoded. */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {
-  // Most are ASCII, and a copy of those is all that it takes.
-  if (isAscii(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    return undefined;
-  }
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const text = buffer.toString('utf8');
+  // It may also have been sent.
+  return text.includes(REPLACEMENT) && !isUtf8(buffer) ? undefined : text;
 }

@@ -28,6 +28,9 @@ const READ: ReadonlyMap<string, ReadHeader> = new Map(
   ).map(([field, bit]) => [field.toLowerCase(), { field, bit }]),
 );
 
+/** A bit for each length of their names; all are below 32. */
+const LENGTHS = [...READ.keys()].reduce((bits, { length }) => bits | (1 << length), 0);
+
 const VISIBLE = /^[\t\x20-\x7e]*$/;
 const URL_CHARS = /^[\x21-\x7e]*$/;
 const ENCODED = 'UTF-8, percent-encoded';
@@ -39,7 +42,10 @@ export function headProblem({ raw }: Pick<FastifyRequest, 'raw'>): InputProblem 
   if (!isDecodable(url)) return { field: 'query', found: 'bytes that are no UTF-8', wanted: ENCODED };
   let seen = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    const read = READ.get((rawHeaders[at] as string).toLowerCase());
+    const name = rawHeaders[at] as string;
+    // Most are told apart by their lengths alone.
+    if ((LENGTHS & (1 << name.length)) === 0) continue;
+    const read = READ.get(name.toLowerCase());
     if (read === undefined) continue;
     const { field, bit } = read;
     const value = rawHeaders[at + 1] as string;
