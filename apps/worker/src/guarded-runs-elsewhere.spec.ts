@@ -98,11 +98,7 @@ describe('a run that waited for its next attempt', () => {
     await admit(batch);
     await keeper(batch).run(OWN, () => 1, {});
     await end(batch, ending('succeeded'));
-<<<<<<< HEAD
-    expect(guard.of('release')).toEqual([{ token: 3, status: 'succeeded', result: 1 }]);
-=======
-    expect(guard.of('release')).toEqual([{ token: 1, status: 'succeeded', result: jsonText(1) }]);
->>>>>>> h-c
+    expect(guard.of('release')).toEqual([{ token: 3, status: 'succeeded', result: jsonText(1) }]);
   });
 
   it('G2 and dies without a guard: what it held is failed, though nobody here has ever been told that it stands', async () => {
