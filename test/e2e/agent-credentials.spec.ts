@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { expectNothingLeft, startService, tempDir } from '#testing';
+import { spawnCli } from '../support/built-program.js';
 import { startUp } from '../support/lanekeeper-up.js';
 import { answerJson, startAgent } from '../support/recording-agent.js';
 import { settingsFile } from '../support/settings-file.js';
@@ -47,6 +48,8 @@ it('a worker whose headers cannot be had does not start, says which, and an ingr
   await using settings = await settingsFile({ agents: { main: { url: 'http://127.0.0.1:1/', headers } } });
   await using broker = await startUp();
   const env = { ...settings.env, LANEKEEPER_HTTP_PORT: '0', LANEKEEPER_DATA_DIR: broker.dir.path };
+  const push = await spawnCli({ folder: broker.dir.path, env }, ['settings', 'push']);
+  expect((await push.exited).code).toBe(0);
   await expect(startService({ args: ['worker'], env, cwd: broker.dir.path })).rejects.toThrow(
     /agents\.main\.headers\.authorization: found nothing in variable AGENT_TOKEN[\s\S]*headers\.x-file: .*ENOENT/,
   );

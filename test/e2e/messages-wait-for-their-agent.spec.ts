@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
 import { packageRoot } from '#config';
-import { expectNothingLeft, tempDir, until } from '#testing';
+import { expectNothingLeft, startService, tempDir, until } from '#testing';
 import { ApiClient, requestJson } from '../support/api-client.js';
-import { startCluster } from '../support/cluster.js';
+import { spawnCli } from '../support/built-program.js';
+import { startCluster, type Cluster } from '../support/cluster.js';
 import { startUp } from '../support/lanekeeper-up.js';
 import { answerJson, answerStatus, startAgent, type AgentCall } from '../support/recording-agent.js';
 
@@ -20,6 +21,17 @@ async function listWorkers(url: string): Promise<string> {
   const env = { PATH: process.env['PATH'], LANEKEEPER_URL: url };
   const program = [join(root, 'dist/apps/cli/src/main.js'), 'workers'];
   return (await promisify(execFile)(join(root, 'node_modules/.bin/node'), program, { env })).stdout;
+}
+
+/** Puts other agents into the settings of the installation, as an operator does. Answers what a process needs to be told so too. */
+async function pushed(cluster: Cluster, agents: object): Promise<NodeJS.ProcessEnv> {
+  const file = join(cluster.folder, 'pushed.json');
+  const membership = { ttlMs: 2_000, renewMs: 400 };
+  await writeFile(file, JSON.stringify({ membership, agents, log: { level: 'warn' } }));
+  const config = { LANEKEEPER_CONFIG: file };
+  const command = await spawnCli({ folder: cluster.folder, env: { ...cluster.env, ...config } }, ['settings', 'push']);
+  expect((await command.exited).code, command.output()).toBe(0);
+  return config;
 }
 
 /** `up` with an agent `support`, which fails until it is willing; its settings may be written anew, with a typo or without. */
@@ -155,14 +167,18 @@ it('what waits for its agent for too long ends as a dead letter with its content
 
 it('L1 L2 in a rolling update no message for a new agent is lost while an old worker owns its shard: a new one gets that', async () => {
   await using agent = await startAgent((_call, response) => answerJson(response, {}));
-  const settings = { agents: { research: { url: agent.url } } };
-  await using cluster = await startCluster([], { settings });
-  const old = join(cluster.folder, 'old.json');
-  await writeFile(old, JSON.stringify({ membership: { ttlMs: 2_000, renewMs: 400 }, log: { level: 'warn' } }));
-  await cluster.start('old', { LANEKEEPER_CONFIG: old });
-  await cluster.start('new');
+  const before = { main: { maxAttempts: 2 } };
+  await using cluster = await startCluster(['old'], { settings: { agents: before } });
+  // The push comes first. The old worker goes on with what it started with.
+  const config = await pushed(cluster, { ...before, research: { url: agent.url } });
+  await using ingress = await startService({
+    args: ['ingress'],
+    cwd: cluster.folder,
+    env: { ...cluster.env, ...config },
+  });
+  await cluster.start('new', config);
   await cluster.balanced('new', 'old');
-  const research = new ApiClient(cluster.api.url, 'research');
+  const research = new ApiClient(ingress.url ?? '', 'research');
   const sessions = Array.from({ length: 20 }, (_, i) => `s${i}`);
   for (const id of ['m1', 'm2']) await Promise.all(sessions.map((session) => research.send(session, { id, text: id })));
   const echoed = sessions.map((session) => cluster.api.send(session, { text: 'still here' }, { wait: '20s' }));
@@ -182,12 +198,14 @@ it('L1 L2 in a rolling update no message for a new agent is lost while an old wo
 
 it('L5 agents of two workers that have nothing in common get their turn in every shard', async () => {
   await using agent = await startAgent((_call, response) => answerJson(response, {}));
-  const agents = { sales: { url: agent.url }, ops: { url: agent.url } };
+  const { url } = agent;
+  const agents = { sales: { url, secret: 'the secret of sales' }, ops: { url, secret: 'the secret of ops' } };
   await using cluster = await startCluster([], { settings: { agents } });
-  for (const [name, has] of Object.entries(agents)) {
+  for (const [name, { secret }] of Object.entries(agents)) {
     const file = join(cluster.folder, `${name}.json`);
     const membership = { ttlMs: 2_000, renewMs: 400 };
-    await writeFile(file, JSON.stringify({ membership, agents: { [name]: has }, log: { level: 'warn' } }));
+    // What a worker lacks the secret of it cannot call.
+    await writeFile(file, JSON.stringify({ membership, agents: { [name]: { secret } }, log: { level: 'warn' } }));
     await cluster.start(name, { LANEKEEPER_CONFIG: file });
   }
   await cluster.balanced('ops', 'sales');

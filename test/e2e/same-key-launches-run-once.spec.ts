@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { AcquireAnswer } from '#contracts';
+import { writeJson, type AcquireAnswer } from '#contracts';
 import { expectNothingLeft } from '#testing';
 import { PATIENT, startGuards, type Guards } from '../support/guards.js';
 
@@ -16,7 +16,8 @@ afterAll(async () => {
 /** Over NATS, or over HTTP to one of the replicas: as `n` says. */
 async function launch(key: string, n: number, run = `run-${n}`): Promise<AcquireAnswer> {
   const request = { requestId: `${run}/${n}`, runId: run, owner: `caller ${n}` };
-  if (n % 2 === 0) return guards.client.acquire(key, request, PATIENT);
+  // As a caller over HTTP sees it.
+  if (n % 2 === 0) return JSON.parse(writeJson(await guards.client.acquire(key, request, PATIENT))) as AcquireAnswer;
   return (await guards.replica((n - 1) / 2).api.acquire(key, request)).body;
 }
 
