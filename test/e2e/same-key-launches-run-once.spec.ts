@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { writeJson, type AcquireAnswer } from '#contracts';
+import { writeJsonObject, type AcquireAnswer } from '#contracts';
 import { expectNothingLeft } from '#testing';
 import { PATIENT, startGuards, type Guards } from '../support/guards.js';
 
@@ -17,7 +17,8 @@ afterAll(async () => {
 async function launch(key: string, n: number, run = `run-${n}`): Promise<AcquireAnswer> {
   const request = { requestId: `${run}/${n}`, runId: run, owner: `caller ${n}` };
   // As a caller over HTTP sees it.
-  if (n % 2 === 0) return JSON.parse(writeJson(await guards.client.acquire(key, request, PATIENT))) as AcquireAnswer;
+  if (n % 2 === 0)
+    return JSON.parse(writeJsonObject(await guards.client.acquire(key, request, PATIENT))) as AcquireAnswer;
   return (await guards.replica((n - 1) / 2).api.acquire(key, request)).body;
 }
 
