@@ -1,3 +1,4 @@
+import type { RunInWork } from '#contracts';
 import type { InboxLine, Violation } from '../history.js';
 import { at, type SessionHistory } from '../session-history.js';
 import { isConcurrent } from '../sessions.js';
@@ -13,6 +14,8 @@ export function checkOrder({ session, inbox, records, calls }: SessionHistory): 
   const threads = new Map(messages.map(({ seq, thread }) => [seq, thread]));
   const decided = new Set<number>();
   let oldest = 0;
+  /** Parts of a split batch run one behind the other: together they are the turn that was its route's. */
+  let part: RunInWork | undefined;
   for (const line of records) {
     const handled = line.record.messages.filter(({ decision }) => decision === 'handled' || decision === 'dead');
     const batch = handled.map(({ seq }) => seq).filter((seq) => threads.has(seq));
@@ -20,7 +23,9 @@ export function checkOrder({ session, inbox, records, calls }: SessionHistory): 
     const first = messages[oldest]?.seq;
     const sorted = batch.toSorted((a, b) => a - b);
     const [least] = sorted;
-    if (line.record.kind === 'turn' && least !== undefined && first !== least) {
+    const isPart = part?.seqs.includes(least ?? 0) === true;
+    part = line.record.run?.rest === undefined ? undefined : line.record.run;
+    if (line.record.kind === 'turn' && least !== undefined && first !== least && !isPart) {
       says(`${at(line)} begins with message ${least}, and ${first} was older and waited`, line.at);
     }
     const thread = threads.get(least ?? 0);
