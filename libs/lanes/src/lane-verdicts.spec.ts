@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { jsonText } from '#contracts';
 import { settled } from './lane-runner.fixture.js';
 import { setUpSession } from './lane-strategies.fixture.js';
 
@@ -29,7 +30,7 @@ it('L1 messages that the agent names as failed end dead with their own errors, t
     more,
   );
   expect(session.last()).toMatchObject({
-    ...{ kind: 'turn', status: 'succeeded', upto: 4, run: null, state: { n: 1 }, sends: [{ text: 'two' }] },
+    ...{ kind: 'turn', status: 'succeeded', upto: 4, run: null, state: jsonText({ n: 1 }), sends: [{ text: 'two' }] },
     messages: [
       { seq: 2, decision: 'dead', reason: 'x' },
       { seq: 3, decision: 'handled' },
@@ -37,6 +38,13 @@ it('L1 messages that the agent names as failed end dead with their own errors, t
     ],
   });
   expect(session.last()).not.toHaveProperty('error');
+  expect(session.events.at(-1)).toMatchObject({
+    ...{ type: 'turn-ended', status: 'succeeded' },
+    failed: [
+      { seq: 2, error: error('x') },
+      { seq: 4, error: error('y') },
+    ],
+  });
   expect(letters(session)).toEqual([
     [2, 'failed', error('x'), 'x'],
     [4, 'failed', error('y'), 'x'],
@@ -58,7 +66,7 @@ it('of which none is handled, its turn has failed; what it said and keeps counts
   const failed = [2, 3, 4].map((seq) => ({ seq, name: `e${seq}` }));
   await session.decide(failed, { replies: [{ kind: 'reply', text: 'none' }], state: { value: 7 } });
   expect(session.last()).toMatchObject({
-    ...{ status: 'failed', error: error('e4'), state: 7, sends: [{ text: 'none' }] },
+    ...{ status: 'failed', error: error('e4'), state: jsonText(7), sends: [{ text: 'none' }] },
     messages: [2, 3, 4].map((seq) => ({ seq, decision: 'dead', reason: `e${seq}` })),
   });
   expect(letters(session).map(([seq, , why]) => [seq, why])).toEqual([2, 3, 4].map((seq) => [seq, error(`e${seq}`)]));
