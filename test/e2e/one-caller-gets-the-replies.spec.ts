@@ -48,3 +48,35 @@ it('of callers that wait for one turn the latest one gets its replies, the other
     body: { errors: [{ field: 'replies', found: '"mine"', wanted: 'all' }] },
   });
 });
+
+it('where the agent ends the latest message dead, the latest of the others gets them; the log says which one is dead', async () => {
+  const hanging: ServerResponse[] = [];
+  const messages = [{ id: 'b', decision: 'failed', error: { name: 'no_such_order', message: 'SECRET' } }];
+  await using agent = await startAgent((call, response) => {
+    if (call.message.id === 'hang') hanging.push(response);
+    else answerJson(response, { replies: [{ text: 'done' }], messages });
+  });
+  await using up = await startUp({ LANEKEEPER_AGENT_URL: agent.url });
+  const { api } = up;
+  const send = (id: string) => api.send('s', { id, text: id }, { wait: '20s' });
+  const hang = send('hang');
+  await agent.call(1);
+  const callers = [];
+  for (const id of ['a', 'b']) {
+    callers.push(send(id));
+    await expect.poll(async () => (await api.message('s', id)).status).toBe(200);
+  }
+  for (const response of hanging) answerJson(response, {});
+  await hang;
+  const [a, b] = (await Promise.all(callers)).map(({ body }) => body);
+  expect(a).toMatchObject({ decision: 'handled', replies: [{ text: 'done' }] });
+  expect(b).toMatchObject({ decision: 'dead', reason: 'no_such_order', answeredWith: 'a', replies: [] });
+  const lines = () =>
+    up.service
+      .output()
+      .split('\n')
+      .filter((line) => line.includes('message ended dead'));
+  await expect.poll(lines).toHaveLength(1);
+  expect(lines()[0]).toMatch(/"messageId":"b".*"no_such_order"/);
+  expect(up.service.output()).not.toContain('SECRET');
+});

@@ -42,6 +42,13 @@ describe('a message that a turn took', () => {
     expect(answerOf(record, 1)).toEqual({ decision: 'handled', status: 'succeeded', runId: 'run', replies });
   });
 
+  it('is answered although its agent ended a later one dead, whose sender is told of no success', () => {
+    const record = turn([message(1, 'handled'), message(2, 'handled'), message(3, 'dead', 'x')]);
+    expect(answerOf(record, 1)).toMatchObject({ answeredWith: 'm2', replies: [] });
+    expect(answerOf(record, 2)).toEqual({ decision: 'handled', status: 'succeeded', runId: 'run', replies });
+    expect(answerOf(record, 3)).toMatchObject({ decision: 'dead', reason: 'x', answeredWith: 'm2', replies: [] });
+  });
+
   it('is told why the turn failed', () => {
     const error = { name: 'Error', message: 'no' };
     const record = turn([message(1, 'dead', 'Error')], 'failed', { error, sends: [] });

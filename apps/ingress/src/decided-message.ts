@@ -8,7 +8,7 @@ export interface DecidedMessage {
   readonly reason?: string;
   /** The turn that it was part of. */
   readonly turn?: TurnRecord;
-  /** The message of its turn that the turn's replies are for, when it is another one: the latest that the turn took. */
+  /** The message of its turn that the turn's replies are for, when it is another one: the latest that did not end dead. */
   readonly answeredWith?: string;
   /** What its sender is told; of a turn everything that it says, whichever of its messages that is for. */
   readonly replies: readonly { readonly text?: string; readonly data?: unknown }[];
@@ -34,7 +34,9 @@ export function readDecision({ record }: StoredRecord, wanted: { seq: number } |
   // A run that did not get its task was about this message alone, and says why.
   if (decision === 'refused' && record.status === 'rejected') return { ...told, replies: record.sends.map(toReply) };
   if (BESIDE_EVERY_TURN.has(decision)) return { ...told, replies: [] };
-  const latest = record.messages.findLast((candidate) => !BESIDE_EVERY_TURN.has(candidate.decision));
+  const taken = record.messages.filter((candidate) => !BESIDE_EVERY_TURN.has(candidate.decision));
+  // What the agent ended dead by itself is told of no success: its sender may well post nothing.
+  const latest = taken.findLast((candidate) => candidate.decision !== 'dead') ?? taken.at(-1);
   const answeredWith = latest === undefined || latest.seq === seq ? {} : { answeredWith: latest.id };
   return { ...told, turn: record, ...answeredWith, replies: record.sends.map(toReply) };
 }

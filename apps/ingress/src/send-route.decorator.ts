@@ -5,7 +5,7 @@ import type { BodySchema } from '#http';
 const DECIDED =
   'decision, status, reason?, runId?, error?, answeredWith?, replies: [{text?, data?}]}. A turn answers all messages that it ' +
   'took: status, runId and error are the same for those that it handled and for those that are skipped or superseded in it, ' +
-  'and decision tells them apart. Its replies are told with the latest of them; the others have answeredWith, that one’s id, ' +
+  'and decision tells them apart. Its replies are told with the latest of them that did not end dead; the others have answeredWith, that one’s id, ' +
   'and no replies, unless ?replies=all asks for them. A message that was in no turn (dropped, expired, cancelled, refused, rejected) has its ' +
   'decision as status and no runId; reason says why, and replies are what its sender is told, if anything';
 

@@ -50,7 +50,7 @@ export class SessionEvents {
    */
   tell(key: SessionTokens, event: LaneEvent, at: number): void {
     if (event.type === 'turn-split') this.announced.delete(event.runId);
-    if (event.type === 'turn-ended' && !this.announced.delete(event.runId) && event.status === 'succeeded') return;
+    if (event.type === 'turn-ended' && !this.announced.delete(event.runId) && isGood(event)) return;
     const isOfTurn = OF_TURNS.has(event.type) && !('concurrent' in event);
     this.log.tell(key, event);
     if (WAITING.has(event.type)) return;
@@ -67,6 +67,11 @@ export class SessionEvents {
   private publish(subject: string, event: object): void {
     if (this.connection.isUp) this.connection.nc.publish(subject, JSON.stringify(event));
   }
+}
+
+/** Nobody has to act on it, nor on one of its messages. */
+function isGood({ status, failed }: Extract<LaneEvent, { type: 'turn-ended' }>): boolean {
+  return status === 'succeeded' && failed === undefined;
 }
 
 /** `lockKey` is the Chat SDK's word for the session. */

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { Names, type LaneEvent } from '#contracts';
 import type { Logger } from '#telemetry';
 import { ManualClock } from '#testing';
-import { SessionLog } from './session-log.js';
+import { SessionLog, withoutCause } from './session-log.js';
 
 type Line = readonly [level: string, message: string, fields: Record<string, unknown>];
 
@@ -42,6 +42,15 @@ it('says aloud what came to no good end, with its cause and whose it was', () =>
   ]);
 });
 
+it('says aloud which message an agent ended dead, though its turn came to a good end', () => {
+  const one: LaneEvent = { ...turn, type: 'turn-ended', status: 'succeeded', failed: [{ seq: 1, error: cause }] };
+  const said = { error: 'agent_refused', agentStatus: 400 };
+  expect(linesOf([one]).filter(([level]) => level === 'warn')).toEqual([
+    ['warn', 'message ended dead', { ...where, runId: 'r', messageId: 'm', seq: 1, ...said }],
+  ]);
+  expect(linesOf([one], true)[0]?.[2]).toMatchObject({ said: cause.message });
+});
+
 it('says of what was dropped or expired, as the settings want it, that it was', () => {
   const levels = linesOf([decided('message-dropped'), decided('message-expired'), decided('message-cancelled')]);
   expect(levels.map(([level, message]) => [level, message])).toEqual([
@@ -55,6 +64,7 @@ it('shows what handlers and agents said only where that is allowed, at no level 
   const succeeded: LaneEvent = { type: 'turn-ended', status: 'cancelled', cause, ...turn };
   const handedOver: LaneEvent = { type: 'turn-retrying', runId: 'r', attempt: 3, cause };
   const all = [dead, again, succeeded, handedOver];
-  expect(JSON.stringify(linesOf(all))).not.toContain('SECRET');
+  const named: LaneEvent = { ...turn, type: 'turn-ended', status: 'succeeded', failed: [{ seq: 1, error: cause }] };
+  expect(JSON.stringify([linesOf([...all, named]), withoutCause(named)])).not.toContain('SECRET');
   expect(linesOf([dead], true)[0]?.[2]).toMatchObject({ said: cause.message, excerpt: cause.excerpt });
 });

@@ -13,12 +13,13 @@ export interface SessionLogOptions {
  * What the log says of sessions. What an operator may have to act on is said aloud: messages and turns that came to no good
  * end. The rest is for those who look for something.
  *
- *   warn   a turn ended dead, failed and runs again; a message was rejected
+ *   warn   a turn ended dead, failed and runs again; a message was rejected, or ended dead by its agent's word
  *   info   a message was dropped or expired, as the settings want it
  *   debug  all else
  */
 export class SessionLog {
   private readonly dead: BurstLog;
+  private readonly named: BurstLog;
   private readonly again: BurstLog;
   private readonly rejected: BurstLog;
   private readonly dropped: BurstLog;
@@ -28,6 +29,7 @@ export class SessionLog {
     const { log, clock } = options;
     const burst = (level: 'info' | 'warn', message: string): BurstLog => new BurstLog({ log, clock, level, message });
     this.dead = burst('warn', 'turn ended dead');
+    this.named = burst('warn', 'message ended dead');
     this.again = burst('warn', 'turn failed and runs again');
     this.rejected = burst('warn', 'message rejected');
     this.dropped = burst('info', 'message dropped');
@@ -38,6 +40,7 @@ export class SessionLog {
     switch (event.type) {
       case 'turn-ended':
         if (event.status === 'failed' || event.status === 'timed_out') return this.tellDead(key, event);
+        if (event.failed !== undefined) this.tellNamed(key, event);
         break;
       case 'turn-retrying':
         // Without a cause it was cut with its worker, or handed over, which is said elsewhere.
@@ -61,13 +64,20 @@ export class SessionLog {
 
   /** To be called when nothing more is told: says what was not written yet. */
   flush(): void {
-    for (const burst of [this.dead, this.again, this.rejected, this.dropped, this.expired]) burst.flush();
+    for (const burst of [this.dead, this.named, this.again, this.rejected, this.dropped, this.expired]) burst.flush();
   }
 
-  private tellDead(key: SessionTokens, event: Extract<LaneEvent, { type: 'turn-ended' }>): void {
+  private tellDead(key: SessionTokens, event: TurnEnded): void {
     const { runId, attempt, status, messages, cause } = event;
     const messageIds = messages.slice(0, MAX_IDS).map(({ id }) => id);
     this.line(this.dead, key, { runId, attempt, status, messageIds, ...this.describe(cause) });
+  }
+
+  private tellNamed(key: SessionTokens, { runId, failed = [], messages }: TurnEnded): void {
+    for (const { seq, error } of failed) {
+      const messageId = messages.find((message) => message.seq === seq)?.id;
+      this.line(this.named, key, { runId, messageId, seq, ...this.describe(error) });
+    }
   }
 
   private tellDecided(burst: BurstLog, key: SessionTokens, event: DecidedEvent): void {
@@ -88,6 +98,8 @@ export class SessionLog {
   }
 }
 
+type TurnEnded = Extract<LaneEvent, { type: 'turn-ended' }>;
+
 interface DecidedEvent {
   readonly messageId: string;
   readonly seq: number;
@@ -99,7 +111,11 @@ const UNKNOWN: DescribedError = { name: 'unknown', message: '' };
 
 /** An event as it may be seen by all. */
 export function withoutCause(event: LaneEvent): LaneEvent {
-  if ((event.type !== 'turn-ended' && event.type !== 'turn-retrying') || event.cause === undefined) return event;
-  const { cause: _said, ...told } = event;
+  if (event.type === 'turn-retrying' && event.cause !== undefined) {
+    const { cause: _said, ...told } = event;
+    return told;
+  }
+  if (event.type !== 'turn-ended' || (event.cause === undefined && event.failed === undefined)) return event;
+  const { cause: _said, failed: _named, ...told } = event;
   return told;
 }

@@ -51,6 +51,11 @@ describe('what an agent decides about single messages', () => {
   it.each<[unknown, { name: string; message: string }]>([
     ['a text', { name: 'message_failed', message: 'a text' }],
     [{ message: 'so' }, { name: 'message_failed', message: 'so' }],
+    // It stands in logs.
+    [
+      { name: 'what people wrote', message: 'so' },
+      { name: 'message_failed', message: 'what people wrote: so' },
+    ],
     [undefined, { name: 'message_failed', message: 'the agent gave no reason for this message' }],
     [
       { name: 'n'.repeat(150), message: 'm'.repeat(3_000) },

@@ -55,6 +55,8 @@ export function readVerdicts(messages: readonly TurnMessage[], verdicts: readonl
   return { ok: true, failed };
 }
 
+/** It is a message's `reason`, in events and logs as well, where nothing that people wrote may be. */
+const CODE = /^[\w.:-]+$/;
 const MAX_NAME_CHARS = 100;
 const MAX_MESSAGE_CHARS = 2_000;
 const DEFAULT_NAME = 'message_failed';
@@ -63,9 +65,10 @@ const DEFAULT_NAME = 'message_failed';
 function errorOf(why: MessageVerdict['error']): FailedMessage['error'] {
   const { name = DEFAULT_NAME, message } =
     typeof why === 'object' ? why : { message: why ?? 'the agent gave no reason for this message' };
+  const isCode = CODE.test(name);
   return {
-    name: name.slice(0, MAX_NAME_CHARS).toWellFormed(),
-    message: message.slice(0, MAX_MESSAGE_CHARS).toWellFormed(),
+    name: isCode ? name.slice(0, MAX_NAME_CHARS) : DEFAULT_NAME,
+    message: (isCode ? message : `${name}: ${message}`).slice(0, MAX_MESSAGE_CHARS).toWellFormed(),
   };
 }
 

@@ -205,7 +205,11 @@ export class JsonWalk {
   }
 
   private fault(what: Omit<JsonFault, 'field'>): JsonFault {
-    const path = this.levels.map(({ at }) => at).join('.');
+    // It stands in our own answers, whose readers may take no half of a pair either.
+    const path = this.levels
+      .map(({ at }) => at)
+      .join('.')
+      .toWellFormed();
     return {
       field: path.length <= MAX_FIELD_CHARS ? path : `${path.slice(0, MAX_FIELD_CHARS).toWellFormed()}…`,
       ...what,

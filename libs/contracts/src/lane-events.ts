@@ -94,6 +94,8 @@ export type LaneEvent =
       readonly error?: string;
       /** The same in full. For the log of this process: it is not published. */
       readonly cause?: DescribedError;
+      /** Messages that the agent ended dead though the turn came to a good end. For the log of this process, too. */
+      readonly failed?: readonly { readonly seq: number; readonly error: DescribedError }[];
       /** Other turns of the session run beside it. */
       readonly concurrent?: true;
     };

@@ -49,6 +49,7 @@ describe('a body', () => {
     ['', 'application/json', 400, /body/],
     ['{}', 'application/json; charset=iso-8859-1', 415, /charset/],
     ['{}', 'application/json; charset=', 415, /charset/],
+    ['{}', 'application/json; charset=utf-8; charset=latin1', 415, /charset/],
     ['{"a":1,"a":2}', 'application/json', 422, /^a: .*twice/],
   ])('%s of type %s is refused', async (payload, type, status, detail) => {
     const answer = await send(payload, type);

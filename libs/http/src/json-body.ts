@@ -29,8 +29,9 @@ export function carryJson(fastify: FastifyInstance): void {
 function checkType({ headers }: FastifyRequest): void {
   const type = headers['content-type'];
   if (type !== JSON_TYPE) {
-    const charset = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(type ?? '')?.[1];
-    if (charset !== undefined && !CHARSETS.has(charset.toLowerCase())) {
+    // Given twice, each reader takes another one.
+    for (const [, charset = ''] of (type ?? '').matchAll(/;\s*charset\s*=\s*"?([^\s;"]*)/gi)) {
+      if (CHARSETS.has(charset.toLowerCase())) continue;
       throw unsupported(`Content-Type: found the charset ${JSON.stringify(charset)}, wanted utf-8`);
     }
   }

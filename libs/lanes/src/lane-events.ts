@@ -11,7 +11,7 @@ const CONCURRENT = { concurrent: true as const };
 
 /** The events of a record that stands: one for each message that a note decides, or was left behind by a turn. */
 export function eventsOfRecord(
-  { record, again, split, isParallel: isBeside }: RecordDraft,
+  { record, again, split, isParallel: isBeside, failed }: RecordDraft,
   queueDepth: number,
 ): LaneEvent[] {
   const beside = isBeside === true ? CONCURRENT : {};
@@ -29,6 +29,7 @@ export function eventsOfRecord(
   const ended: LaneEvent = {
     ...{ type: 'turn-ended', runId, attempt, status, messages, queueDepth },
     ...(error === undefined ? {} : { error: error.name, cause: error }),
+    ...(failed === undefined ? {} : { failed }),
     ...beside,
   };
   return [...again.map((run) => ({ ...retrying(run), ...CONCURRENT })), ...left, ended];

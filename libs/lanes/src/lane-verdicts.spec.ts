@@ -38,6 +38,13 @@ it('L1 messages that the agent names as failed end dead with their own errors, t
     ],
   });
   expect(session.last()).not.toHaveProperty('error');
+  expect(session.events.at(-1)).toMatchObject({
+    ...{ type: 'turn-ended', status: 'succeeded' },
+    failed: [
+      { seq: 2, error: error('x') },
+      { seq: 4, error: error('y') },
+    ],
+  });
   expect(letters(session)).toEqual([
     [2, 'failed', error('x'), 'x'],
     [4, 'failed', error('y'), 'x'],

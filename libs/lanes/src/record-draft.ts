@@ -22,7 +22,7 @@ import { decisionAfterSuccess, type Batch } from './batch.js';
 import { cursorAfter, runsInRecord } from './lane-cursor.js';
 import type { Lane } from './lane.js';
 import type { LaneRun } from './lane-run.js';
-import type { Ending, TurnError } from './settlement.js';
+import type { Ending, FailedMessage, TurnError } from './settlement.js';
 import { leftOf, nextPart } from './split-batch.js';
 
 /** A record ready to be sent, and the head that the lane has when it is stored. */
@@ -36,6 +36,8 @@ export interface RecordDraft {
   readonly split?: SplitRun;
   /** It is about a run beside others. */
   readonly isParallel?: boolean;
+  /** Messages of a turn that ended well which are dead all the same. */
+  readonly failed?: readonly FailedMessage[];
   /** The lane's head once the record stands at `seq`. */
   loadedAt(seq: number): LoadedHead;
 }
@@ -171,10 +173,15 @@ export function draftTurn(
     bytes: ending.state === undefined ? lane.headBytes : stateBytes,
   });
   const { isParallel } = run;
-  return {
-    ok: true,
-    draft: { body, commitId: signature.commitId, record, isParallel, again: cutBeside(lane, run), loadedAt },
+  const draft: RecordDraft = {
+    body,
+    commitId: signature.commitId,
+    record,
+    isParallel,
+    again: cutBeside(lane, run),
+    loadedAt,
   };
+  return { ok: true, draft: failed === undefined || status !== 'succeeded' ? draft : { ...draft, failed } };
 }
 
 function stateAfter(

@@ -15,6 +15,14 @@ export function readReplyJson(text: string): unknown {
   return read(text, OF_REPLY);
 }
 
+/** The same for the `{text}` of a delta. Two of them may share a character: half of one is looked for in their whole. */
+export function readDelta(text: string): unknown {
+  const answer = readJson(text, {});
+  if (answer.ok || answer.fault?.field !== 'text') return read(text, {});
+  const delta = JSON.parse(text) as { readonly text?: unknown };
+  return typeof delta.text === 'string' && !delta.text.isWellFormed() ? delta : read(text, {});
+}
+
 function read(text: string, carried: CarriedMembers): unknown {
   const answer = readJson(text, carried);
   if (answer.ok) return answer.value;

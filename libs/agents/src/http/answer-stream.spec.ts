@@ -133,6 +133,18 @@ describe('AnswerStream', () => {
     expect(() => read(event('reply', { text: 'fine' }) + text + done)).toThrow(wrong);
   });
 
+  it('joins a character that two deltas share, and refuses half of one: its handler would only do the work again', () => {
+    const [high, low] = ['\ud83d', '\ude00'].map((text) => event('delta', { text }));
+    expect(read(`${high}${low}${done}`)).toEqual({ replies: ['\u{1F600}'] });
+    expect(() => read(`${high}${done}`)).toThrow(expect.objectContaining({ code: 'bad_answer' }));
+  });
+
+  it('refuses a delta that says a key twice, and names it', () => {
+    expect(() => read(`event: delta\ndata: {"text":"a","te\\u0078t":"b"}\n\n${done}`)).toThrow(
+      expect.objectContaining({ code: 'bad_answer', message: expect.stringContaining('text: this key twice') }),
+    );
+  });
+
   it('refuses replies in done that are no list', () => {
     for (const replies of ['x', {}, 5, null]) {
       expect(() => read(event('done', { replies }))).toThrow(expect.objectContaining({ code: 'bad_answer' }));

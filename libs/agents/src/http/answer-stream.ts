@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { JsonText, LanekeeperError } from '#contracts';
 import { AnswerError } from '../handler-answer.js';
 import type { ReplyContent } from '../turn.js';
-import { readAnswerJson, readReplyJson } from './answer-json.js';
+import { readAnswerJson, readDelta, readReplyJson } from './answer-json.js';
 
 /** Many servers end the body of a stream in good order when what writes it breaks down: no end can be trusted but `done`. */
 class StreamCutError extends LanekeeperError {
@@ -45,13 +45,16 @@ export class AnswerStream {
     const { replies: last = [], ...rest } = this.done;
     if (!Array.isArray(last)) throw new AnswerError('replies in `done` that are no list');
     const replies = [...this.replies, ...(last as ReplyContent[])];
-    if (replies.length === 0 && this.deltas !== '') replies.push(this.deltas);
+    if (replies.length === 0 && this.deltas !== '') {
+      if (!this.deltas.isWellFormed()) throw new AnswerError('deltas with half a surrogate pair');
+      replies.push(this.deltas);
+    }
     return { ...rest, replies };
   }
 
   private take({ event, data }: EventSourceMessage): AnswerError | undefined {
     if (this.done !== undefined) return undefined;
-    if (event === 'delta') return this.read(data, textEvent, event, JSON.parse, ({ text }) => (this.deltas += text));
+    if (event === 'delta') return this.read(data, textEvent, event, readDelta, ({ text }) => (this.deltas += text));
     if (event === 'reply')
       return this.read(data, replyEvent, event, readReplyJson, (reply) => this.replies.push(reply as ReplyContent));
     if (event === 'done')
