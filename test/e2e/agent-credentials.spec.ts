@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
-import { expectNothingLeft, startBroker, startService, tempDir } from '#testing';
+import { expectNothingLeft, startService, tempDir } from '#testing';
+import { spawnCli } from '../support/built-program.js';
 import { startUp } from '../support/lanekeeper-up.js';
 import { answerJson, startAgent } from '../support/recording-agent.js';
 import { settingsFile } from '../support/settings-file.js';
@@ -49,13 +50,13 @@ it('an agent gets the credentials of its url and the headers of its settings, an
 it('a worker whose headers cannot be had does not start, says which, and an ingress without them does', async () => {
   const headers = { authorization: { env: 'AGENT_TOKEN' }, 'x-file': { file: '/no/such/file' } };
   await using settings = await settingsFile({ agents: { main: { url: 'http://127.0.0.1:1/', headers } } });
-  await using broker = await startBroker();
-  const dir = await tempDir('headers');
-  const env = { ...settings.env, LANEKEEPER_HTTP_PORT: '0', LANEKEEPER_NATS_URL: broker.url };
-  await expect(startService({ args: ['worker'], env, cwd: dir.path })).rejects.toThrow(
+  await using broker = await startUp();
+  const env = { ...settings.env, LANEKEEPER_HTTP_PORT: '0', LANEKEEPER_DATA_DIR: broker.dir.path };
+  const push = await spawnCli({ folder: broker.dir.path, env }, ['settings', 'push']);
+  expect((await push.exited).code).toBe(0);
+  await expect(startService({ args: ['worker'], env, cwd: broker.dir.path })).rejects.toThrow(
     /agents\.main\.headers\.authorization: found nothing in variable AGENT_TOKEN[\s\S]*headers\.x-file: .*ENOENT/,
   );
-  await using ingress = await startService({ args: ['ingress'], env, cwd: dir.path });
+  await using ingress = await startService({ args: ['ingress'], env, cwd: broker.dir.path });
   expect(ingress.url).toMatch(/^http:/);
-  await dir.remove();
 });
