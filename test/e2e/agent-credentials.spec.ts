@@ -13,9 +13,11 @@ const SECRETS = ['p@ss w/%', 'p%40ss', 'in-the-text-0815', 'in-the-variable-0815
 const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`;
 
 it('an agent gets the credentials of its url and the headers of its settings, and nobody else sees them', async () => {
-  await using agent = await startAgent((call, response) =>
-    call.message.text === 'fail' ? void response.destroy() : answerJson(response, { replies: ['hello'] }),
-  );
+  await using agent = await startAgent((call, response) => {
+    if (call.message.text === 'fail') response.destroy();
+    else if (call.message.text === 'repeat') response.writeHead(401).end(JSON.stringify(call.headers));
+    else answerJson(response, { replies: ['hello'] });
+  });
   const dir = await tempDir('secrets');
   await writeFile(join(dir.path, 'token'), 'in-the-file-0815\n');
   const url = agent.url.replace('http://', 'http://me:p%40ss%20w%2F%25@');
@@ -36,8 +38,10 @@ it('an agent gets the credentials of its url and the headers of its settings, an
   });
   const failed = await up.api.send('s', { id: 'm2', text: 'fail' }, { wait: '20s' });
   expect(failed.body).toMatchObject({ status: 'failed', error: { name: 'agent_no_answer' } });
+  const repeated = await up.api.send('s', { id: 'm3', text: 'repeat' }, { wait: '20s' });
+  expect(repeated.body).toMatchObject({ error: { status: 401, excerpt: expect.stringContaining('"***"') } });
   const routes = ['/v1/workers', '/v1/dead', '/readyz', '/openapi.json', `${up.api.path('s')}/turns`];
-  const shown = [JSON.stringify(failed.body), up.service.output()];
+  const shown = [JSON.stringify([failed.body, repeated.body]), up.service.output()];
   for (const route of routes) shown.push(JSON.stringify((await up.api.get(route)).body));
   for (const secret of [...SECRETS, basic('me:p@ss w/%').slice(6)]) expect(shown.join('\n')).not.toContain(secret);
   await dir.remove();

@@ -14,9 +14,9 @@ interface Ended {
   readonly stderr: string;
 }
 
-function lanekeeper(args: readonly string[], nodeOptions: readonly string[] = []): Promise<Ended> {
+function lanekeeper(args: readonly string[], nodeOptions: readonly string[] = [], app = 'cli'): Promise<Ended> {
   const root = packageRoot();
-  const program = join(root, 'dist/apps/cli/src/main.js');
+  const program = join(root, `dist/apps/${app}/src/main.js`);
   return new Promise((resolve) => {
     const env = { PATH: process.env['PATH'], HOME: process.env['HOME'] };
     execFile(
@@ -28,7 +28,7 @@ function lanekeeper(args: readonly string[], nodeOptions: readonly string[] = []
   });
 }
 
-const COMMANDS = ['up', 'ingress', 'worker', 'guard', 'demo', 'dead', 'tasks', 'workers', 'repair'];
+const COMMANDS = ['up', 'ingress', 'worker', 'guard', 'demo', 'dead', 'tasks', 'workers', 'settings', 'repair'];
 
 it.each([
   ['sessions', undefined],
@@ -43,14 +43,32 @@ it.each([
   for (const command of COMMANDS) expect(stderr).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'));
 });
 
-it.each([['worker'], ['up'], ['dead', 'ls']])(
-  '`lanekeeper %s %s` on Node 20 says which one it needs, in one line',
-  async (...args) => {
-    const versions = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } })`;
-    const ended = await lanekeeper(args, ['--import', `data:text/javascript,${encodeURIComponent(versions)}`]);
-    expect(ended).toEqual({
-      ...{ code: 1, stdout: '' },
-      stderr: expect.stringMatching(/^lanekeeper: Node: found 20\.20\.2, wanted 24 or newer; [^\n]+\n$/),
-    });
-  },
-);
+/** What Node 20 is to a program: its version, and what it does not have, at which a program fails while it loads. */
+const NODE_20 = `
+  import { registerHooks } from 'node:module';
+  Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } });
+  delete JSON.rawJSON;
+  registerHooks({
+    load: (url, context, next) => {
+      if (url === 'node:sqlite') throw new Error('No such built-in module: node:sqlite');
+      return next(url, context);
+    },
+  });
+`;
+
+it.each([
+  ['cli', 'worker'],
+  ['cli', 'up'],
+  ['cli', 'dead', 'ls'],
+  ['cli', '--help'],
+  ['worker', ''],
+  ['ingress', ''],
+  ['guard', ''],
+])('the program of %s %s on Node 20 says which one it needs, in one line', async (app, ...words) => {
+  const args = words.filter((word) => word !== '');
+  const ended = await lanekeeper(args, ['--import', `data:text/javascript,${encodeURIComponent(NODE_20)}`], app);
+  expect(ended).toEqual({
+    ...{ code: 1, stdout: '' },
+    stderr: expect.stringMatching(/^lanekeeper: Node: found 20\.20\.2, wanted 24 or newer; [^\n]+\n$/),
+  });
+});

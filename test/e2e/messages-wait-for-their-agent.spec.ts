@@ -95,7 +95,7 @@ it('L1 L2 L3 L7 a restart with a typo in the name of an agent ends none of its m
     const [worker] = (await api.get('/v1/workers')).body.workers;
     return worker.waitingForAgents?.support === 1;
   });
-  expect(await listWorkers(api.url)).toContain('1 sessions wait for agent support');
+  expect(await listWorkers(api.url)).toContain('1 session waits for agent support');
   expect((await api.turns('s')).filter(({ messages }) => messages.length > 0)).toEqual([]);
   // Nothing is taken that could not run, and a session of which nothing is there is none.
   expect((await api.send('s', { id: 'm4', text: 'four' })).status).toBe(404);

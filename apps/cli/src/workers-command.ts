@@ -78,7 +78,8 @@ function waitingForAgents(workers: readonly WorkerSummary[]): string[] {
   for (const { waitingForAgents: waiting = {} } of workers)
     for (const [agent, count] of Object.entries(waiting)) sessions.set(agent, (sessions.get(agent) ?? 0) + count);
   return [...sessions].map(
-    ([agent, count]) => `${count} sessions wait for agent ${printable(agent)}, which the owners of their shards lack`,
+    ([agent, count]) =>
+      `${count} ${count === 1 ? 'session waits' : 'sessions wait'} for agent ${printable(agent)}, which the owners of their shards lack`,
   );
 }
 

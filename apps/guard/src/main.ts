@@ -1,5 +1,8 @@
+import '#check-node';
 import 'reflect-metadata';
-import { runRole } from '#roles';
-import { startGuard } from './start-guard.js';
+
+// Behind the check, which an `import` at the top would not be.
+const { runRole } = await import('#roles');
+const { startGuard } = await import('./start-guard.js');
 
 await runRole('guard', startGuard);

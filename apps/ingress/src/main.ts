@@ -1,5 +1,8 @@
+import '#check-node';
 import 'reflect-metadata';
-import { runRole } from '#roles';
-import { startIngress } from './start-ingress.js';
+
+// Behind the check, which an `import` at the top would not be.
+const { runRole } = await import('#roles');
+const { startIngress } = await import('./start-ingress.js');
 
 await runRole('ingress', startIngress);

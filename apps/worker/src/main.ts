@@ -1,5 +1,8 @@
+import '#check-node';
 import 'reflect-metadata';
-import { runRole } from '#roles';
-import { startWorker } from './start-worker.js';
+
+// Behind the check, which an `import` at the top would not be.
+const { runRole } = await import('#roles');
+const { startWorker } = await import('./start-worker.js');
 
 await runRole('worker', startWorker);

@@ -11,7 +11,7 @@ export type HeaderValue = string | { readonly env: string } | { readonly file: s
 
 export const MAX_HEADER_VALUE_CHARS = 8_192;
 const MAX_HEADERS = 50;
-const WANTED_VALUE = `a text of 1 to ${MAX_HEADER_VALUE_CHARS} visible ASCII characters, {env: NAME} or {file: path}`;
+const WANTED_VALUE = `a text of 1 to ${MAX_HEADER_VALUE_CHARS} visible ASCII characters, {env: NAME} (none that begins with LANEKEEPER_) or {file: path}`;
 const WANTED_NAMES = `a group of at most ${MAX_HEADERS} headers, each name with its value`;
 
 /** What a header may hold, without what would be lost on the way: space at its ends. */

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
-import { CONFIG_VARIABLE, readEnvironment, type Environment } from './environment.js';
+import { readEnvironment, type Environment } from './environment.js';
 import { SettingsError } from './settings-error.js';
-import { readSettingsFile } from './settings-file.js';
+import { readSettingsFile, type FileLayer } from './settings-file.js';
 import { checkLayer, dotted, mergeLayers, type SettingPath, type SettingsLayer } from './settings-layer.js';
 import { checkRules } from './settings-rules.js';
 import { resolveAgents } from './resolve-agents.js';
@@ -22,11 +22,12 @@ export interface LoadSettingsOptions {
 /** Settings from option > environment > file > default. Throws one `SettingsError` with every problem of all of them. */
 export function loadSettings(options: LoadSettingsOptions = {}): Settings {
   const { cwd = process.cwd(), overrides = {} } = options;
-  const { env: variables = process.env } = options;
-  const env = options.file === undefined ? variables : { ...variables, [CONFIG_VARIABLE]: options.file };
-  const file = readSettingsFile(env, cwd);
+  const { env = process.env } = options;
+  const file = readSettingsFile(env, cwd, options.file);
   const environment = readEnvironment(env);
+  const place = options.file === undefined ? undefined : placeOf(readSettingsFile(env, cwd), file);
   const layers: SettingsLayer[] = [
+    ...(place === undefined ? [] : [place]),
     file,
     environment,
     { values: overrides, nameOf: dotted, remedy: 'correct the option' },
@@ -35,6 +36,7 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
   const written = mergeLayers(checked.map((layer) => layer.values));
   const settings = settingsSchema.parse(written);
   const problems = [
+    ...(place?.problems ?? []),
     ...file.problems,
     ...environment.problems,
     ...checked.flatMap((layer) => layer.problems),
@@ -42,6 +44,19 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
   ];
   if (problems.length > 0) throw new SettingsError(problems);
   return { ...settle(settings, cwd), shared: sharedPart(written) };
+}
+
+/** Where the installation is. A file of another name, such as `lanekeeper settings show` prints, seldom says it. */
+const PLACE: readonly string[] = ['namespace', 'nats', 'dataDir'];
+
+/** What the own file says of the place, where the other one says nothing: its settings would else go to another installation. */
+function placeOf(own: FileLayer, other: FileLayer): FileLayer {
+  const said = (other.values ?? {}) as Record<string, unknown>;
+  const mine = Object.entries((own.values ?? {}) as Record<string, unknown>);
+  return {
+    ...own,
+    values: Object.fromEntries(mine.filter(([name]) => PLACE.includes(name) && !Object.hasOwn(said, name))),
+  };
 }
 
 /** Only what services need is left: spellings that agents' settings already answer for would be a second truth. */

@@ -26,9 +26,9 @@ class FileFault extends Error {
   }
 }
 
-/** The settings file as a layer: `LANEKEEPER_CONFIG`, else `./lanekeeper.yaml`, else nothing. */
-export function readSettingsFile(env: Environment, cwd: string): FileLayer {
-  const named = env[CONFIG_VARIABLE] || undefined;
+/** The settings file as a layer: the one that is given, else `LANEKEEPER_CONFIG`, else `./lanekeeper.yaml`, else nothing. */
+export function readSettingsFile(env: Environment, cwd: string, given?: string): FileLayer {
+  const named = given ?? (env[CONFIG_VARIABLE] || undefined);
   const path = resolve(cwd, named ?? DEFAULT_FILE);
   const layer = { nameOf: dotted, remedy: `correct it in ${path}` };
   try {
@@ -36,7 +36,7 @@ export function readSettingsFile(env: Environment, cwd: string): FileLayer {
   } catch (error) {
     if (!(error instanceof FileFault)) throw error;
     const { found, wanted, remedy } = error;
-    const field = named === undefined ? path : `${CONFIG_VARIABLE} (${path})`;
+    const field = named === undefined || given !== undefined ? path : `${CONFIG_VARIABLE} (${path})`;
     return { ...layer, values: {}, problems: [{ field, found, wanted, remedy }] };
   }
 }
@@ -60,8 +60,7 @@ function readText(path: string, isNamed: boolean): string | undefined {
   try {
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats === undefined && !isNamed) return undefined;
-    if (stats === undefined)
-      throw new FileFault('no such file', 'an existing file', 'correct the path or unset the variable');
+    if (stats === undefined) throw new FileFault('no such file', 'an existing file', 'correct the path, or name none');
     // Asked before it is opened: to open a pipe would wait for a writer.
     if (!stats.isFile()) throw new FileFault('something that is no file', 'a file', 'name a YAML or JSON5 file');
     if (stats.size > MAX_FILE_BYTES) throw new FileFault(`${stats.size} bytes`, 'at most 1 MiB', 'shorten the file');

@@ -11,6 +11,7 @@ import { excerptOf } from './answer-excerpt.js';
 import { readAnswerJson } from './answer-json.js';
 import { AnswerStream } from './answer-stream.js';
 import { decodeBody, readEncodings } from './decode-body.js';
+import { sentSecrets } from './sent-secrets.js';
 
 /** A record holds 768 KiB, so nothing larger could be kept anyhow. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
@@ -53,7 +54,9 @@ export async function callHttpAgent(
   // A body that is destroyed before its end emits an error that nobody reads: unheard, it would end the process.
   response.body.on('error', () => {});
   const { statusCode: status } = response;
-  if (status < 200 || status > 299) throw await refusalOf(response);
+  if (status < 200 || status > 299) {
+    throw await refusalOf(response, sentSecrets(ownHeaders ?? {}, secret));
+  }
   if (status === 204 || status === 205) {
     await readRefusal(response);
     return undefined;
@@ -61,13 +64,13 @@ export async function callHttpAgent(
   return readAnswer(response, streamIdleMs);
 }
 
-async function refusalOf(response: Dispatcher.ResponseData): Promise<LanekeeperError> {
+async function refusalOf(response: Dispatcher.ResponseData, secrets: readonly string[]): Promise<LanekeeperError> {
   const head = {
     status: response.statusCode,
     location: single(response.headers['location']),
     retryAfter: single(response.headers['retry-after']),
   };
-  const excerpt = excerptOf(await readRefusal(response));
+  const excerpt = excerptOf(await readRefusal(response), secrets);
   const error = errorOfStatus(head, Date.now(), excerpt === '' ? undefined : excerpt);
   return error ?? new AnswerError(`status ${head.status}`);
 }
