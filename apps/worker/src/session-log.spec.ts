@@ -42,6 +42,17 @@ it('says aloud what came to no good end, with its cause and whose it was', () =>
   ]);
 });
 
+it('says aloud which messages of a good turn ended dead by the verdict of their agent', () => {
+  const [one] = turn.messages;
+  const messages = [
+    { ...one!, reason: 'unknown_customer' },
+    { id: 'n', seq: 2, decision: 'handled' as const },
+  ];
+  const judged: LaneEvent = { type: 'turn-ended', status: 'succeeded', ...turn, messages };
+  const fields = { ...where, runId: 'r', attempt: 2, messageIds: ['m'], errors: ['unknown_customer'] };
+  expect(linesOf([judged])).toEqual([['warn', 'messages ended dead, as their agent decided', fields]]);
+});
+
 it('says of what was dropped or expired, as the settings want it, that it was', () => {
   const levels = linesOf([decided('message-dropped'), decided('message-expired'), decided('message-cancelled')]);
   expect(levels.map(([level, message]) => [level, message])).toEqual([

@@ -1,4 +1,11 @@
-import { sessionNames, type Clock, type DescribedError, type LaneEvent, type SessionTokens } from '#contracts';
+import {
+  sessionNames,
+  type Clock,
+  type DescribedError,
+  type LaneEvent,
+  type MessageDecision,
+  type SessionTokens,
+} from '#contracts';
 import type { Logger } from '#telemetry';
 import { BurstLog } from './burst-log.js';
 
@@ -13,12 +20,13 @@ export interface SessionLogOptions {
  * What the log says of sessions. What an operator may have to act on is said aloud: messages and turns that came to no good
  * end. The rest is for those who look for something.
  *
- *   warn   a turn ended dead, failed and runs again; a message was rejected
+ *   warn   a turn ended dead, failed and runs again; a message was rejected, or failed by the verdict of its agent
  *   info   a message was dropped or expired, as the settings want it
  *   debug  all else
  */
 export class SessionLog {
   private readonly dead: BurstLog;
+  private readonly failed: BurstLog;
   private readonly again: BurstLog;
   private readonly rejected: BurstLog;
   private readonly dropped: BurstLog;
@@ -28,6 +36,7 @@ export class SessionLog {
     const { log, clock } = options;
     const burst = (level: 'info' | 'warn', message: string): BurstLog => new BurstLog({ log, clock, level, message });
     this.dead = burst('warn', 'turn ended dead');
+    this.failed = burst('warn', 'messages ended dead, as their agent decided');
     this.again = burst('warn', 'turn failed and runs again');
     this.rejected = burst('warn', 'message rejected');
     this.dropped = burst('info', 'message dropped');
@@ -38,6 +47,7 @@ export class SessionLog {
     switch (event.type) {
       case 'turn-ended':
         if (event.status === 'failed' || event.status === 'timed_out') return this.tellDead(key, event);
+        if (event.messages.some(isDead)) return this.tellFailed(key, event);
         break;
       case 'turn-retrying':
         // Without a cause it was cut with its worker, or handed over, which is said elsewhere.
@@ -61,13 +71,23 @@ export class SessionLog {
 
   /** To be called when nothing more is told: says what was not written yet. */
   flush(): void {
-    for (const burst of [this.dead, this.again, this.rejected, this.dropped, this.expired]) burst.flush();
+    for (const burst of [this.dead, this.failed, this.again, this.rejected, this.dropped, this.expired]) burst.flush();
   }
 
   private tellDead(key: SessionTokens, event: Extract<LaneEvent, { type: 'turn-ended' }>): void {
     const { runId, attempt, status, messages, cause } = event;
     const messageIds = messages.slice(0, MAX_IDS).map(({ id }) => id);
     this.line(this.dead, key, { runId, attempt, status, messageIds, ...this.describe(cause) });
+  }
+
+  /** Of a turn that came to a good end for the others. What the agent said of each stands in its dead letter. */
+  private tellFailed(
+    key: SessionTokens,
+    { runId, attempt, messages }: Extract<LaneEvent, { type: 'turn-ended' }>,
+  ): void {
+    const dead = messages.filter(isDead).slice(0, MAX_IDS);
+    const errors = [...new Set(dead.flatMap(({ reason }) => reason ?? []))];
+    this.line(this.failed, key, { runId, attempt, messageIds: dead.map(({ id }) => id), errors });
   }
 
   private tellDecided(burst: BurstLog, key: SessionTokens, event: DecidedEvent): void {
@@ -86,6 +106,10 @@ export class SessionLog {
     if (!this.options.hasContents) return { error: name, ...answered };
     return { error: name, ...answered, said: message, ...(excerpt === undefined ? {} : { excerpt }) };
   }
+}
+
+function isDead({ decision }: MessageDecision): boolean {
+  return decision === 'dead';
 }
 
 interface DecidedEvent {
