@@ -71,6 +71,8 @@ export const world = (plan: ReturnType<typeof moves>, howClocksAre = SAME_CLOCK)
     ends: fc.array(fc.constantFrom(...ENDS), { minLength: 1, maxLength: 30 }),
     /** Processes that lack the agent: what they own waits. */
     lacks: fc.array(fc.constantFrom(false, false, true), { minLength: 1, maxLength: 4 }),
+    /** How long messages wait for it: mostly for longer than it is away. */
+    agentMissingMs: fc.constantFrom(1_000_000, 1_000_000, 400),
     capacity: fc.integer({ min: 1, max: 4 }),
     laneBuffer: fc.constantFrom(1, 2, 3, 512),
     idleLanes: fc.constantFrom(0, 1, 10),
@@ -103,10 +105,11 @@ export const noneSeen = () => ({
   split: 0,
   parts: 0,
   refusedTurns: 0,
-  /** Turns that were put off, messages that their agent named as failed, and owners that lacked the agent. */
+  /** Turns that were put off, messages that their agent named as failed, owners that lacked the agent, and what they buried. */
   putOff: 0,
   verdicts: 0,
   lacking: 0,
+  buried: 0,
   // Of the guard.
   acquired: 0,
   goneOn: 0,

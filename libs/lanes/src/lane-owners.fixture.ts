@@ -305,6 +305,7 @@ class Process {
     this.runner = makeRunner({
       ...{ store, turns: this.turns, clock: this.clock, worker, holders, capacity: plan.capacity },
       mayStart: () => this.mayStart,
+      agentMissingMs: plan.agentMissingMs,
       onEvent: (_key, event) => void world.events.push(event),
       inbox: new MemoryInbox(() => this.pass()),
       memory: { ...MEMORY_LIMITS, idleLanes: plan.idleLanes },

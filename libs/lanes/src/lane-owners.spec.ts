@@ -56,6 +56,9 @@ async function run(plan: Plan): Promise<World> {
         expect(it.gone.size).toBeGreaterThan(QUARANTINE_CRASHES);
       }
     }
+    it.seen.buried += records
+      .flatMap(({ messages }) => messages)
+      .filter(({ reason }) => reason === 'agent-missing').length;
     for (const { messages } of records) {
       // What ends dead is kept with its content.
       for (const { seq, decision } of messages)
