@@ -84,6 +84,10 @@ export const world = (plan: ReturnType<typeof moves>, howClocksAre = SAME_CLOCK)
 export const skewedWorld = (plan: ReturnType<typeof moves>) => world(plan, clocks);
 export type Plan = ReturnType<typeof world> extends fc.Arbitrary<infer T> ? T : never;
 
+/** Every second message has failed. */
+export const verdictOn = (seqs: readonly number[]) =>
+  seqs.filter((_, i) => i % 2 === 0).map((seq) => ({ seq, error: { name: 'Verdict', message: '' } }));
+
 export const noneSeen = () => ({
   handedOver: 0,
   held: 0,

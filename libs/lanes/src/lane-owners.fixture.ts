@@ -18,7 +18,7 @@ import {
   type StartedTurn,
 } from './lane-runner.fixture.js';
 import { GuardedTurns, ModelGuard } from './lane-owners-guard.fixture.js';
-import { noneSeen, SESSIONS, type Plan } from './lane-owners-plan.fixture.js';
+import { noneSeen, SESSIONS, verdictOn, type Plan } from './lane-owners-plan.fixture.js';
 import { laneId } from './lane-id.js';
 import type { LaneProgress } from './lane-table.js';
 import type { TurnPolicy } from './turn-policy.js';
@@ -383,7 +383,7 @@ class Process {
     const { lengthMs, kind } = this.world.nextTurn();
     if (kind === 'hang') turn.signal.addEventListener('abort', () => this.clock.after(lengthMs % 30, () => turn.end()));
     else if (kind === 'later') this.clock.after(lengthMs, () => this.putOff(turn, lengthMs));
-    else if (kind === 'verdict') this.clock.after(lengthMs, () => this.judge(turn));
+    else if (kind === 'verdict') this.clock.after(lengthMs, () => turn.end({ failed: verdictOn(turn.seqs) }));
     else if (kind === 'refuse') this.clock.after(lengthMs, () => turn.fail('Refused', 'split'));
     else this.clock.after(lengthMs, () => (kind === 'end' ? turn.end() : turn.fail('Chance')));
   }
@@ -392,13 +392,5 @@ class Process {
     this.world.putOff.add(`${turn.batch.runId} ${turn.batch.attempt}`);
     this.world.seen.putOff++;
     turn.fail('Later', { laterMs: lengthMs % 2 === 0 ? 0 : 150 });
-  }
-
-  /** Every second message has failed. */
-  private judge(turn: StartedTurn): void {
-    const error = { name: 'Verdict', message: '' };
-    const failed = turn.seqs.filter((_, i) => i % 2 === 0).map((seq) => ({ seq, error }));
-    this.world.seen.verdicts += failed.length;
-    turn.end({ failed });
   }
 }

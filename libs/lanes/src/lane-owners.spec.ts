@@ -56,9 +56,9 @@ async function run(plan: Plan): Promise<World> {
         expect(it.gone.size).toBeGreaterThan(QUARANTINE_CRASHES);
       }
     }
-    it.seen.buried += records
-      .flatMap(({ messages }) => messages)
-      .filter(({ reason }) => reason === 'agent-missing').length;
+    const reasons = records.flatMap(({ messages }) => messages.map(({ reason }) => reason));
+    it.seen.buried += reasons.filter((reason) => reason === 'agent-missing').length;
+    it.seen.verdicts += reasons.filter((reason) => reason === 'Verdict').length;
     for (const { messages } of records) {
       // What ends dead is kept with its content.
       for (const { seq, decision } of messages)
