@@ -72,8 +72,8 @@ const scenario = fc.record({
     minLength: 1,
     maxLength: 15,
   }),
-  /** Whether each turn fails, for as long as it may. */
-  fails: fc.array(fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }), {
+  /** How each turn ends, as far as nothing ends dead by it. */
+  ends: fc.array(fc.constantFrom(...Array<'end'>(6).fill('end'), ...(['fail', 'later', 'split', 'split'] as const)), {
     minLength: 1,
     maxLength: 15,
   }),
@@ -86,7 +86,7 @@ type Fault = Scenario['events'][number];
 
 const LOSSES: readonly string[] = ['restart', 'kill', 'disconnect'];
 
-const noneSeen = () => ({ waited: 0, moved: 0, retried: 0, handled: 0, cancelled: 0, rerun: 0 });
+const noneSeen = () => ({ waited: 0, moved: 0, retried: 0, handled: 0, cancelled: 0, rerun: 0, putOff: 0, split: 0 });
 
 const agentOf = (session: string): string => AGENTS[SESSIONS.indexOf(session) % AGENTS.length] as string;
 const shardOf = (session: string): number => SESSIONS.indexOf(session) % SHARDS;
@@ -103,7 +103,7 @@ class World implements WorkerWorld {
   private readonly lastHandled = new Map<string, number>();
   private readonly released = new Map<number, { readonly at: number; readonly writeId: string }[]>();
   private readonly running = new Map<string, ModelWorker>();
-  private readonly counters = { delay: 0, lag: 0, length: 0, fail: 0, names: 0 };
+  private readonly counters = { delay: 0, lag: 0, length: 0, end: 0, names: 0 };
 
   constructor(private readonly plan: Scenario) {
     this.broker = new ModelBroker(
@@ -235,23 +235,36 @@ class World implements WorkerWorld {
     };
     work.onOver(leave);
     const lengthMs = this.next('length', this.plan.lengths);
-    const isFailing = this.next('fail', this.plan.fails) && batch.failures < POLICY.maxAttempts - 1;
+    const outcome = this.outcomeOf(batch);
     return new Promise((resolve) => {
       worker.host.clock.after(lengthMs, () => {
         leave();
-        resolve(
-          isFailing ? { kind: 'failed', error: { name: 'Chance', message: '' } } : { kind: 'succeeded', replies: [] },
-        );
+        resolve(outcome);
       });
     });
   }
 
+  private outcomeOf({ failures, laterSince, items }: TurnWork['batch']): TurnOutcome {
+    const end = this.next('end', this.plan.ends);
+    const failed = { kind: 'failed' as const, error: { name: 'Chance', message: '' } };
+    if (end === 'fail' && failures < POLICY.maxAttempts - 1) return failed;
+    if (end === 'later' && laterSince === undefined) {
+      this.seen.putOff++;
+      return { ...failed, next: { laterMs: 0 } };
+    }
+    if (end === 'split' && items.length > 1) {
+      this.seen.split++;
+      return { ...failed, next: 'split' };
+    }
+    return { kind: 'succeeded', replies: [] };
+  }
+
   private checkStart(worker: ModelWorker, key: SessionTokens, { batch }: TurnWork): void {
-    const { runId, items, attempt, crashes } = batch;
+    const { runId, items, attempt, crashes, laterSince } = batch;
     const seqs = items.map(({ seq }) => seq).join();
     if ((this.batches.get(runId) ?? seqs) !== seqs) this.violations.push(`${runId} has other messages (L7)`);
     this.batches.set(runId, seqs);
-    const name = `attempt ${attempt} of ${runId}`;
+    const name = `attempt ${attempt} of ${runId}${laterSince === undefined ? '' : ', put off'}`;
     this.starts.set(name, (this.starts.get(name) ?? 0) + 1);
     if (attempt > 1) this.seen[crashes > 0 ? 'rerun' : 'retried']++;
     if (worker.agents?.includes(key.agentToken) !== true)

@@ -315,3 +315,19 @@ describe('the end of a run', () => {
     expect([clock.waiting, tasks.holdings.heldBy('r')]).toEqual([0, []]);
   });
 });
+
+it('G2 an attempt that failed is counted, though the next one was granted without an answer and the first holding is lost', async () => {
+  const { tasks, guard, clock } = guardedWorker({ maxAttempts: 2 });
+  const attempt = () => tasks.run(attemptOf(), KEY, () => fails(), { signal });
+  await expect(attempt()).rejects.toThrow('no');
+  guard.losesReplies = true;
+  const unclear = expect(attempt()).rejects.toThrow(RetryLaterError);
+  await clock.advance(WITHIN_MS);
+  await unclear;
+  guard.losesReplies = false;
+  // It is renewed, and is not the one that stands.
+  await clock.advance(TTL_MS / 2);
+  await expect(attempt()).rejects.toThrow('no');
+  expect(await guard.stateOf(KEY)).toBe('failed');
+  tasks.close();
+});

@@ -164,9 +164,9 @@ export class RunTasks {
     const mine = this.standing(runId, key);
     if (mine !== undefined && !this.needsNext(mine, run, whenUnavailable)) return { kind: 'held', held: mine };
     const since = clock.monotonic();
-    const formerToken = mine?.holding.token;
+    const failures = mine?.failures ?? this.unclear.failuresOf(runId, key);
     const answer = await this.unlessUnavailable(whenUnavailable, () =>
-      this.acquire(run, key, { ...options, ttlMs }, formerToken),
+      this.acquire(run, key, { ...options, ttlMs }, mine),
     );
     // Nobody can give it a token of its own, and that it goes on all the same is what was chosen.
     if (answer === 'unavailable' && mine !== undefined && this.standing(runId, key) === mine && !this.isOver(run))
@@ -176,7 +176,6 @@ export class RunTasks {
     if (answer !== 'unavailable' && isKept) this.holdings.forget(runId, mine);
     if (answer !== 'unavailable' && answer.kind === 'acquired') {
       const { token, startedAt } = answer;
-      const { failures = 0 } = mine ?? {};
       const ofAttempt = { isOfMessage: mine?.isOfMessage ?? isOfMessage, confirmedFor: run.over, gotFor: run.over };
       const grant = { key, token, ttlMs, since, startedAt, ...ofAttempt, failures, whenUnavailable };
       if (!this.isOver(run)) return { kind: 'held', held: this.holdings.hold(runId, grant) };
@@ -236,14 +235,14 @@ export class RunTasks {
     run: TaskRunner,
     key: string,
     options: TaskOptions,
-    formerToken: number | undefined,
+    mine: Held | undefined,
   ): Promise<AcquireAnswer> {
     const { client, guard } = this.options;
     const { runId, owner } = run;
     const { whenUnavailable: _whenUnavailable, maxAttempts: _maxAttempts, meta, ...others } = options;
-    const { requestId, isRepeated } = this.unclear.ask(runId, key, formerToken !== undefined);
+    const { requestId, isRepeated } = this.unclear.ask(runId, key, mine);
     const request: AcquireRequest = { requestId, runId, owner, stale: guard.stale, ...others };
-    if (formerToken !== undefined) request.formerToken = formerToken;
+    if (mine !== undefined) request.formerToken = mine.holding.token;
     const about = JsonText.of(meta);
     if (about !== undefined) request.meta = about;
     const within = { withinMs: guard.answerWithinMs };

@@ -46,11 +46,11 @@ export class SessionEvents {
 
   /**
    * Stored is what was decided; that a message waits, and no more, is logged alone: an event for each of these would cost as
-   * much as the messages. Of turns that ended well only those are told that said that they began, for the same reason.
+   * much as the messages. Of turns that ended well for all of their messages only those are told that said that they began, for the same reason.
    */
   tell(key: SessionTokens, event: LaneEvent, at: number): void {
     if (event.type === 'turn-split') this.announced.delete(event.runId);
-    if (event.type === 'turn-ended' && !this.announced.delete(event.runId) && isGood(event)) return;
+    if (event.type === 'turn-ended' && !this.announced.delete(event.runId) && isGoodEnd(event)) return;
     const isOfTurn = OF_TURNS.has(event.type) && !('concurrent' in event);
     this.log.tell(key, event);
     if (WAITING.has(event.type)) return;
@@ -69,13 +69,13 @@ export class SessionEvents {
   }
 }
 
-/** Nobody has to act on it, nor on one of its messages. */
-function isGood({ status, failed }: Extract<LaneEvent, { type: 'turn-ended' }>): boolean {
-  return status === 'succeeded' && failed === undefined;
-}
-
 /** `lockKey` is the Chat SDK's word for the session. */
 function sessionOf(key: SessionTokens): { agent: string; session: string; lockKey: string } {
   const { agent, session } = sessionNames(key);
   return { agent, session, lockKey: session };
+}
+
+/** An agent may have decided that some of its messages failed. */
+function isGoodEnd({ status, messages }: Extract<LaneEvent, { type: 'turn-ended' }>): boolean {
+  return status === 'succeeded' && messages.every(({ decision }) => decision !== 'dead');
 }

@@ -92,6 +92,12 @@ it('tells the end of a turn that went wrong, however quick it was', async () => 
   expect((await stored(1)).map(({ runId, session }) => [runId, session])).toEqual([['quick failed', 'a b']]);
 });
 
+it('tells the end of a turn whose agent decided that a message failed, however quick it was', async () => {
+  const messages = [{ id: 'm1', seq: 1, decision: 'dead' as const, reason: 'unknown_customer' }];
+  events.tell(key, { ...ended('quick'), messages } as LaneEvent, 7);
+  expect(await stored(1)).toMatchObject([{ type: 'turn-ended', runId: 'quick', status: 'succeeded', messages }]);
+});
+
 it('tells the end of a turn once, and of one that went well only if it said that it began', async () => {
   events.announce(key, started('long'), false);
   for (const runId of ['quick', 'long', 'long']) events.tell(key, ended(runId), 7);

@@ -18,7 +18,11 @@ describe('a request without an answer', () => {
     for (const key of ['a', 'b', 'c']) requests.ask('r', key);
     requests.answered('r', 'b');
     requests.answered('nobody', 'b');
-    requests.ask('r', 'c', true);
+    requests.ask('r', 'c', { failures: 2 });
+    requests.ask('r', 'c');
+    expect([requests.failuresOf('r', 'c'), requests.failuresOf('r', 'a'), requests.failuresOf('s', 'a')]).toEqual([
+      2, 0, 0,
+    ]);
     expect(requests.forget('r')).toEqual([
       { key: 'a', isNext: false },
       { key: 'c', isNext: true },

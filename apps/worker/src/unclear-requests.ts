@@ -2,6 +2,8 @@ interface Unclear {
   readonly requestId: string;
   /** It asked for the next attempt of a task: one before it may have left something half done. */
   readonly isNext: boolean;
+  /** How many attempts of the task had failed: what was held for the one before is lost once the next one is granted. */
+  readonly failures: number;
 }
 
 /**
@@ -15,12 +17,23 @@ export class UnclearRequests {
   constructor(private readonly newRequestId: () => string) {}
 
   /** The id to ask with; it counts as unclear until it is answered. */
-  ask(runId: string, key: string, isNext = false): { readonly requestId: string; readonly isRepeated: boolean } {
+  ask(
+    runId: string,
+    key: string,
+    former?: { readonly failures: number },
+  ): { readonly requestId: string; readonly isRepeated: boolean } {
     const ofRun = this.requests.get(runId) ?? new Map<string, Unclear>();
-    const former = ofRun.get(key);
-    const { requestId } = former ?? { requestId: this.newRequestId() };
-    this.requests.set(runId, ofRun.set(key, { requestId, isNext: isNext || former?.isNext === true }));
-    return { requestId, isRepeated: former !== undefined };
+    const asked = ofRun.get(key);
+    const { requestId } = asked ?? { requestId: this.newRequestId() };
+    const isNext = former !== undefined || asked?.isNext === true;
+    const failures = former?.failures ?? asked?.failures ?? 0;
+    this.requests.set(runId, ofRun.set(key, { requestId, isNext, failures }));
+    return { requestId, isRepeated: asked !== undefined };
+  }
+
+  /** How many attempts of the task had failed when it was asked for without an answer. */
+  failuresOf(runId: string, key: string): number {
+    return this.requests.get(runId)?.get(key)?.failures ?? 0;
   }
 
   answered(runId: string, key: string): void {

@@ -32,7 +32,7 @@ export function nextCancelStep(lane: Lane): CancelStep | undefined {
       isPutOff = true;
       continue;
     }
-    const { queued, running, unread, runOf } = targetsOf(lane, order);
+    const { queued, running, unread, begun } = targetsOf(lane, order);
     // A run is cancelled as a whole: after the note that ends it, nothing says what else was in it.
     const mustReadFirst = queued.length === 0 || orderOf(order).target.what === 'run';
     if (unread.length > 0 && mustReadFirst) return { kind: 'read', seqs: unread.slice(0, MAX_RECORD_MESSAGES) };
@@ -43,7 +43,7 @@ export function nextCancelStep(lane: Lane): CancelStep | undefined {
     const isLast = queued.length <= MAX_RECORD_MESSAGES && running.length === 0 && unread.length === 0;
     const wanted = isLast ? [...queued, order] : queued.slice(0, MAX_RECORD_MESSAGES);
     const items = withinHoles(lane, wanted);
-    if (items.length > 0) return { kind: 'note', messages: items.map((item) => decisionOf(item, order, runOf)) };
+    if (items.length > 0) return { kind: 'note', messages: items.map((item) => decisionOf(item, order, begun)) };
     aborted.push(...running);
     isPutOff = true;
   }
@@ -56,8 +56,8 @@ interface Targets {
   readonly running: readonly number[];
   /** Sequences of what is meant and was not kept. */
   readonly unread: readonly number[];
-  /** The run of each message that comes again. */
-  readonly runOf: ReadonlyMap<number, string>;
+  /** Messages that an agent had before: those of runs that come again, and of the parts of a split batch. */
+  readonly begun: ReadonlySet<number>;
 }
 
 function targetsOf({ backlog, frozenRuns, running }: Lane, order: InboxItem): Targets {
@@ -75,7 +75,7 @@ function targetsOf({ backlog, frozenRuns, running }: Lane, order: InboxItem): Ta
       (batch?.items ?? []).map(({ seq }) => seq).filter((seq) => seq < order.seq && isMeant(target, seq, batch?.runId)),
     ),
     unread: backlog.beyond.filter((seq) => isWaitingTarget(seq) && !peeked.has(seq)),
-    runOf,
+    begun: new Set([...runOf.keys(), ...[...frozenRuns, ...running].flatMap(({ partsToCome }) => partsToCome.flat())]),
   };
 }
 
@@ -89,13 +89,9 @@ function concernsNow({ undecidedFrom = 0, running, frozenRuns }: Lane, order: In
   return running.some(({ batch }) => batch?.items.some(({ seq }) => isMeant(target, seq, batch.runId)));
 }
 
-function decisionOf(
-  { id, seq, content }: InboxItem,
-  order: InboxItem,
-  runOf: ReadonlyMap<number, string>,
-): MessageDecision {
+function decisionOf({ id, seq, content }: InboxItem, order: InboxItem, begun: ReadonlySet<number>): MessageDecision {
   if (seq === order.seq) return { id, seq, decision: 'handled' };
-  if (content.ok && runOf.has(seq)) return { id, seq, decision: 'cancelled', reason: CANCELLED_BETWEEN_ATTEMPTS };
+  if (content.ok && begun.has(seq)) return { id, seq, decision: 'cancelled', reason: CANCELLED_BETWEEN_ATTEMPTS };
   if (content.ok) return { id, seq, decision: 'cancelled' };
   return { id, seq, decision: 'rejected', reason: content.problem };
 }

@@ -55,7 +55,10 @@ const clocks = fc.record({
 type Clocks = typeof clocks extends fc.Arbitrary<infer T> ? T : never;
 const SAME_CLOCK: fc.Arbitrary<Clocks> = fc.constant({ skewsMs: [0], jumps: [] });
 /** `refuse`: not these messages together; of several it is so often that parts are split again. */
-const ENDS = [...Array<'end'>(9).fill('end'), 'fail', 'fail', 'hang', 'refuse', 'refuse'] as const;
+const ENDS = [
+  ...Array<'end'>(9).fill('end'),
+  ...(['fail', 'fail', 'hang', 'refuse', 'refuse', 'later', 'later', 'verdict'] as const),
+] as const;
 export const world = (plan: ReturnType<typeof moves>, howClocksAre = SAME_CLOCK) =>
   fc.record({
     arrivals,
@@ -66,6 +69,10 @@ export const world = (plan: ReturnType<typeof moves>, howClocksAre = SAME_CLOCK)
       maxLength: 30,
     }),
     ends: fc.array(fc.constantFrom(...ENDS), { minLength: 1, maxLength: 30 }),
+    /** Processes that lack the agent: what they own waits. */
+    lacks: fc.array(fc.constantFrom(false, false, true), { minLength: 1, maxLength: 4 }),
+    /** How long messages wait for it: mostly for longer than it is away. */
+    agentMissingMs: fc.constantFrom(1_000_000, 1_000_000, 400),
     capacity: fc.integer({ min: 1, max: 4 }),
     laneBuffer: fc.constantFrom(1, 2, 3, 512),
     idleLanes: fc.constantFrom(0, 1, 10),
@@ -76,6 +83,10 @@ export const world = (plan: ReturnType<typeof moves>, howClocksAre = SAME_CLOCK)
 /** Each process has a clock of its own, and it may be set. */
 export const skewedWorld = (plan: ReturnType<typeof moves>) => world(plan, clocks);
 export type Plan = ReturnType<typeof world> extends fc.Arbitrary<infer T> ? T : never;
+
+/** Every second message has failed. */
+export const verdictOn = (seqs: readonly number[]) =>
+  seqs.filter((_, i) => i % 2 === 0).map((seq) => ({ seq, error: { name: 'Verdict', message: '' } }));
 
 export const noneSeen = () => ({
   handedOver: 0,
@@ -98,6 +109,11 @@ export const noneSeen = () => ({
   split: 0,
   parts: 0,
   refusedTurns: 0,
+  /** Turns that were put off, messages that their agent named as failed, owners that lacked the agent, and what they buried. */
+  putOff: 0,
+  verdicts: 0,
+  lacking: 0,
+  buried: 0,
   // Of the guard.
   acquired: 0,
   goneOn: 0,

@@ -18,7 +18,7 @@ import {
   type StartedTurn,
 } from './lane-runner.fixture.js';
 import { GuardedTurns, ModelGuard } from './lane-owners-guard.fixture.js';
-import { noneSeen, SESSIONS, type Plan } from './lane-owners-plan.fixture.js';
+import { noneSeen, SESSIONS, verdictOn, type Plan } from './lane-owners-plan.fixture.js';
 import { laneId } from './lane-id.js';
 import type { LaneProgress } from './lane-table.js';
 import type { TurnPolicy } from './turn-policy.js';
@@ -62,6 +62,10 @@ export class World {
   private stored: LaneProgress = { read: 0, tail: 0, open: [] };
   private owner: Process | undefined;
   private picks = { delay: 0, length: 0, end: 0 };
+  /** Attempts that were put off: the same one is made again. */
+  readonly putOff = new Set<string>();
+  /** From then on every process has the agent. */
+  private isAgentEverywhere = false;
 
   constructor(readonly plan: Plan) {
     for (const { atMs: at, shift, ...arrival } of plan.arrivals) {
@@ -75,12 +79,26 @@ export class World {
     for (const { atMs: at, process, byMs } of plan.clocks.jumps)
       this.clock.after(at, () => this.processes.at(process)?.setWall(byMs));
     this.clock.after(0, () => this.give(0, false));
+    this.clock.after(AGENT_COMES_MS, () => this.giveAgent());
     const write = this.records.write.bind(this.records);
     this.records.write = (session, ...rest) => {
       const outcome = write(session, ...rest);
       if (outcome.kind === 'won') this.checkDead(session);
       return outcome;
     };
+  }
+
+  private giveAgent(): void {
+    this.isAgentEverywhere = true;
+    const { owner } = this;
+    if (owner === undefined || owner.isReleasing) return void this.clock.after(50, () => this.giveAgent());
+    if (!owner.hasAgent) void this.handOver(owner, 99);
+  }
+
+  /** Whether the next process has the agent. */
+  get nextHasAgent(): boolean {
+    const { lacks } = this.plan;
+    return this.isAgentEverywhere || lacks[this.processes.length % lacks.length] !== true;
   }
 
   /** A crash behind the record must not leave a failed task free. */
@@ -165,12 +183,15 @@ export class World {
   }
 
   private give(back: number, isCrash: boolean): void {
-    const living = this.processes.filter(({ worker }) => !this.gone.has(worker));
+    const living = this.processes.filter(
+      ({ worker, hasAgent }) => !this.gone.has(worker) && (hasAgent || !this.isAgentEverywhere),
+    );
     const former = living[back];
     const next = former ?? new Process(this, `w/${this.processes.length}`);
     if (former === undefined) this.processes.push(next);
     if (this.stored.open.some(({ holder }) => holder === next.worker)) this.seen.toItself++;
     this.owner = next;
+    if (!next.hasAgent) this.seen.lacking++;
     const { tail } = this.records;
     // Who takes over from one that is gone asks for the last record and the last message that there are.
     next.open(isCrash ? { ...this.stored, tail, crash: { tail, upTo: this.inbox.length } } : this.stored);
@@ -231,6 +252,9 @@ export class World {
   }
 }
 
+/** Behind all that happens by chance. */
+const AGENT_COMES_MS = 4_000;
+
 /** Of one bucket, so that the table has to forget. */
 class ModelHeads extends IdleHeads {
   constructor(private readonly onTake: (lane: Lane, known: LoadedHead) => void) {
@@ -248,6 +272,7 @@ class Process {
   isDead = false;
   isReleasing = false;
   mayStart = true;
+  readonly hasAgent: boolean;
   readonly turns: GuardedTurns;
   readonly runner: LaneRunner;
   private readonly clock: Clock;
@@ -263,6 +288,7 @@ class Process {
     readonly worker: string,
   ) {
     const { clock, records, holders, plan } = world;
+    this.hasAgent = world.nextHasAgent;
     this.skewMs = plan.clocks.skewsMs[world.processes.length % plan.clocks.skewsMs.length] ?? 0;
     this.clock = {
       now: () => clock.now() + this.skewMs,
@@ -274,10 +300,12 @@ class Process {
     );
     this.turns.policy = { ...POLICY, laneBuffer: plan.laneBuffer };
     this.turns.queueing = plan.queueing;
+    if (!this.hasAgent) this.turns.agents = new Set();
     const store = new MemoryStore(records, () => this.pass());
     this.runner = makeRunner({
       ...{ store, turns: this.turns, clock: this.clock, worker, holders, capacity: plan.capacity },
       mayStart: () => this.mayStart,
+      agentMissingMs: plan.agentMissingMs,
       onEvent: (_key, event) => void world.events.push(event),
       inbox: new MemoryInbox(() => this.pass()),
       memory: { ...MEMORY_LIMITS, idleLanes: plan.idleLanes },
@@ -354,7 +382,15 @@ class Process {
     this.world.begin(this, turn);
     const { lengthMs, kind } = this.world.nextTurn();
     if (kind === 'hang') turn.signal.addEventListener('abort', () => this.clock.after(lengthMs % 30, () => turn.end()));
+    else if (kind === 'later') this.clock.after(lengthMs, () => this.putOff(turn, lengthMs));
+    else if (kind === 'verdict') this.clock.after(lengthMs, () => turn.end({ failed: verdictOn(turn.seqs) }));
     else if (kind === 'refuse') this.clock.after(lengthMs, () => turn.fail('Refused', 'split'));
     else this.clock.after(lengthMs, () => (kind === 'end' ? turn.end() : turn.fail('Chance')));
+  }
+
+  private putOff(turn: StartedTurn, lengthMs: number): void {
+    this.world.putOff.add(`${turn.batch.runId} ${turn.batch.attempt}`);
+    this.world.seen.putOff++;
+    turn.fail('Later', { laterMs: lengthMs % 2 === 0 ? 0 : 150 });
   }
 }

@@ -35,7 +35,9 @@ async function run(plan: Plan): Promise<World> {
     const isInTurn = (seq: number): boolean => (it.inbox[seq - 1]?.strategy ?? plan.queueing.strategy) !== 'concurrent';
     const handled = records.flatMap((record) =>
       record.kind === 'turn' && record.status === 'succeeded'
-        ? record.messages.filter(({ seq, reason }) => isInTurn(seq) && reason !== 'late-sequence')
+        ? record.messages.filter(
+            ({ seq, decision, reason }) => isInTurn(seq) && decision !== 'dead' && reason !== 'late-sequence',
+          )
         : [],
     );
     it.seen.late += records
@@ -54,7 +56,14 @@ async function run(plan: Plan): Promise<World> {
         expect(it.gone.size).toBeGreaterThan(QUARANTINE_CRASHES);
       }
     }
+    const reasons = records.flatMap(({ messages }) => messages.map(({ reason }) => reason));
+    it.seen.buried += reasons.filter((reason) => reason === 'agent-missing').length;
+    it.seen.verdicts += reasons.filter((reason) => reason === 'Verdict').length;
     for (const { messages } of records) {
+      // What ends dead is kept with its content.
+      for (const { seq, decision } of messages)
+        if (decision === 'dead')
+          expect(it.records.buried.some((each) => each.session === session && each.letter.seq === seq)).toBe(true);
       for (const { decision } of messages) if (decision in it.seen) it.seen[decision as 'cancelled']++;
     }
   }
@@ -106,7 +115,7 @@ it('L1 L3 L4 the same where the clocks of the owners differ by up to ten minutes
 it('L1 a handover costs nothing: no attempt, no crash, no result, and no turn runs twice', async () => {
   await fc.assert(
     fc.asyncProperty(world(moves('hand over', 'save')), async (chance) => {
-      const { records, processes, seen, events } = await run(chance);
+      const { records, processes, seen, events, putOff } = await run(chance);
       expect(toldOf(events)).toEqual(decidedIn(SESSIONS.flatMap((session) => records.of(session))));
       expect(seen.discarded).toBe(0);
       for (const session of SESSIONS) {
@@ -117,7 +126,7 @@ it('L1 a handover costs nothing: no attempt, no crash, no result, and no turn ru
         }
       }
       const attempts = processes.flatMap(({ turns }) =>
-        turns.started.map(({ batch }) => `${batch.runId} ${batch.attempt}`),
+        turns.started.map(({ batch }) => `${batch.runId} ${batch.attempt}`).filter((attempt) => !putOff.has(attempt)),
       );
       expect(new Set(attempts).size).toBe(attempts.length);
     }),

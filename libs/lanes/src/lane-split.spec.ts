@@ -127,6 +127,10 @@ describe('a refused batch', () => {
     await settled();
     expect(session.last()).toMatchObject({ upto: 6, run: null });
     expect(session.turns.active.size).toBe(0);
+    // The agent had what was still to come, too: these ids are not free again.
+    const notes = session.records.of('a').filter(({ kind }) => kind === 'note');
+    const cancelled = notes.flatMap(({ messages }) => messages.filter(({ decision }) => decision === 'cancelled'));
+    expect(cancelled.map(({ seq, reason }) => [seq, reason])).toEqual([4, 5].map((seq) => [seq, 'between-attempts']));
   });
 
   it('is decided by halves under debounce: the latest of each part is its message', async () => {

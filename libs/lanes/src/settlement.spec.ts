@@ -167,10 +167,10 @@ describe('settle', () => {
       again(1, 1_000, { laterSince: NOW - 9_000 }),
     ],
     [
-      'later, since a time that is still to come: the clock was set back',
+      'later, since a time that is still to come: the clock was set back, and it counts from now on',
       later(0),
       { attempt: 1, laterSince: NOW + 9 },
-      again(1, 1_250, { laterSince: NOW + 9 }),
+      again(1, 1_250, { laterSince: NOW }),
     ],
     ['failed, not again within a time: it costs an attempt', notWithin(4_000), { attempt: 1 }, again(2, 5_000)],
     ['failed, not again within less than its backoff', notWithin(500), { attempt: 1 }, again(2, 1_000)],

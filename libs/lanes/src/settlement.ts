@@ -164,9 +164,9 @@ function putOff(
   now: number,
   random: number,
 ): Settlement {
-  const since = laterSince ?? now;
-  // The clock of this host may have been set back since then.
-  const waitMs = laterWaitMs({ askedMs: laterMs, soFarMs: Math.max(0, now - since) }, policy, random);
+  // The clock of this host may have been set back since then: kept, the time would count only when it has come again.
+  const since = Math.min(laterSince ?? now, now);
+  const waitMs = laterWaitMs({ askedMs: laterMs, soFarMs: now - since }, policy, random);
   if (waitMs === undefined) return deadLate(error, policy);
   return { kind: 'again', attempt, failures, notBefore: now + waitMs, laterSince: since, error };
 }
