@@ -1,6 +1,6 @@
 import type { History, Violation } from '../history.js';
 import { timeOutside } from '../spans.js';
-import type { Holdings } from '../task-holdings.js';
+import type { Holding, Holdings } from '../task-holdings.js';
 import { MOST_TTL_MS } from '../tasks.js';
 
 /** A renewal that its holder had sent may lie in a guard that is stopped; one that is older than this is not done any more. */
@@ -24,17 +24,24 @@ export function checkTaskEnds(history: History, holdings: Holdings): Violation[]
   );
   const unstored = [...history.blind, ...history.faults.filter(({ kind }) => kind === 'fill disk of broker')];
   const last = Math.max(...calls.map(({ startedAt }) => startedAt));
-  return [...holdings.values()].flat().flatMap(({ key, token, runId, steps }): Violation[] => {
+  return [...holdings.values()].flatMap(withEnds).flatMap(({ key, token, runId, endedAt }): Violation[] => {
     const name = `${key} ${token}`;
     const call = callsByToken.get(name)?.at(-1);
     const goneAt = call === undefined ? undefined : ends.get(call.life);
     // With its note the next attempt, at another worker, goes on with the holding.
     if (call === undefined || goneAt === undefined || (handed.get(name) ?? 0) >= call.startedAt) return [];
     const until = timeOutside(unstored, goneAt, UNDER_WAY_MS + MOST_TTL_MS + SLACK_MS + guardClocksMs);
-    const endedAt = steps[0]?.at ?? Number.POSITIVE_INFINITY;
     if (endedAt <= until || until > last) return [];
-    const end = steps[0] === undefined ? 'never ended' : `ended ${endedAt - until} ms later`;
+    const end = endedAt === Number.POSITIVE_INFINITY ? 'never ended' : `ended ${endedAt - until} ms later`;
     const says = `${key}: the holding of ${runId} had to end ${until - goneAt} ms after ${call.life} was gone, and ${end}`;
     return [{ invariant: 'G3', says, session: call.session, at: goneAt }];
+  });
+}
+
+/** A holding of a key ends by a step of its own, or in the next one: an attempt of its run goes on with it under another token. */
+function withEnds(ofKey: readonly Holding[]): (Holding & { readonly endedAt: number })[] {
+  return ofKey.map((holding, i) => {
+    const endedAt = holding.steps[0]?.at ?? ofKey[i + 1]?.from ?? Number.POSITIVE_INFINITY;
+    return { ...holding, endedAt };
   });
 }
