@@ -153,13 +153,15 @@ describe('AnswerStream', () => {
 
   it('gives the same answer wherever its bytes are cut', () => {
     const texts = fc.string({ unit: 'grapheme', maxLength: 12 });
+    // Values made at random have a liking for these keys, which are refused.
+    const json = fc.jsonValue().filter((value) => !/"(__proto__|prototype)"/.test(JSON.stringify(value)));
     const parts = fc.oneof(
       texts.map((text) => event('delta', { text })),
-      fc.record({ text: texts, data: fc.jsonValue() }).map((reply) => event('reply', reply)),
+      fc.record({ text: texts, data: json }).map((reply) => event('reply', reply)),
       texts.map((text) => `: ${text.replaceAll(/[\r\n]/g, '')}\n\n`),
       texts.map((text) => event('other', text)),
     );
-    const ends = fc.record({ state: fc.jsonValue() }).map((end) => event('done', end));
+    const ends = fc.record({ state: json }).map((end) => event('done', end));
     const lineEnds = fc.constantFrom('\n', '\r\n');
     const cuts = fc.array(fc.nat(), { maxLength: 40 });
     fc.assert(
