@@ -177,7 +177,8 @@ export class Crew implements AsyncDisposable {
 
   async kill(life: Life): Promise<void> {
     this.expected.add(life);
-    life.endedAt = Date.now();
+    // Killed twice when its successor did not come up: what counts is the first time.
+    life.endedAt ??= Date.now();
     await life.service.killGroup9();
   }
 
