@@ -3,6 +3,9 @@ import { assignable, type Member, type MemberValue } from './member.js';
 import type { Taker } from './offers.js';
 import type { MemberStore } from './shard-ports.js';
 
+/** Beyond what a renewal may be late, and what the broker needs to remove a key. */
+const STALE_TTLS = 3;
+
 /**
  * Who else is there, as far as this process has heard: a picture to plan with. Renewals are heard as they are published,
  * also those that no leader is there to store; who was not heard of for a whole time to live is looked for.
@@ -10,9 +13,6 @@ import type { MemberStore } from './shard-ports.js';
  * That a process was heard of is certain. That it was not is worth as much as our listening: `silentMs` counts no time before
  * the last break of our connection, and is never a proof without the word of the leader.
  */
-/** Beyond what a renewal may be late, and what the broker needs to remove a key. */
-const STALE_TTLS = 3;
-
 export class MemberView {
   private members = new Map<string, Pick<Member, 'id' | 'value'>>();
   /** The last write that was read under each id, and since when it was the last one. */
