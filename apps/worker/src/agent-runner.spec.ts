@@ -250,7 +250,7 @@ describe('AgentRunner', () => {
 
   it('a failed attempt that asks for no time is tried again with backoff alone', async () => {
     const outcome = await run(() => Promise.reject(new AgentFailedError(500, 0, { status: 500 })));
-    expect(outcome).toMatchObject({ kind: 'failed', finding: { status: 500 } });
+    expect(outcome).toMatchObject({ kind: 'failed', error: { status: 500 } });
     expect(outcome).not.toHaveProperty('next');
   });
 
@@ -271,7 +271,7 @@ describe('AgentRunner', () => {
     [
       'an end that is not known: said so',
       () => new LanekeeperError('gone', 'no', { finding: { isUnclear: true } }),
-      { error: { name: 'gone' }, finding: { isUnclear: true } },
+      { error: { name: 'gone' }, isUnclear: true },
     ],
     [
       'a terminal error with a code',
@@ -291,12 +291,12 @@ describe('AgentRunner', () => {
     [
       'a status that asks for a time and was an attempt',
       () => new AgentFailedError(500, 70, { status: 500, excerpt: 'why' }),
-      { error: { name: 'agent_failed' }, next: { notWithinMs: 70 }, finding: { status: 500, excerpt: 'why' } },
+      { error: { name: 'agent_failed', status: 500, excerpt: 'why' }, next: { notWithinMs: 70 } },
     ],
     [
       'an error that knows what the agent said',
       () => new TerminalError('no', { finding: { status: 400, excerpt: 'why' } }),
-      { error: { name: 'terminal', message: 'no' }, next: 'never', finding: { status: 400, excerpt: 'why' } },
+      { error: { name: 'terminal', message: 'no', status: 400, excerpt: 'why' }, next: 'never' },
     ],
   ])('hands on what an error asks for: %s', async (_title, make, expected) => {
     expect(await run(() => Promise.reject(make()))).toMatchObject({ kind: 'failed', ...expected });

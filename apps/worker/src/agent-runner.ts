@@ -24,6 +24,7 @@ import type { TaskPorts, TurnOutcome, TurnPolicy, TurnRunner, TurnWork } from '#
 import type { TaskHolding } from '#guards';
 import { runInTrace, type TraceContext } from '#telemetry';
 import type { GuardedRuns } from './guarded-runs.js';
+import { isUnclear } from './task-attempts.js';
 
 /** What of a message may choose how it waits. */
 export type QueuedMessage = Pick<InboxMessage, 'channel' | 'strategy'>;
@@ -117,7 +118,8 @@ export class AgentRunner implements TurnRunner {
 type Failed = Extract<TurnOutcome, { kind: 'failed' }>;
 
 function failed(error: unknown): Failed {
-  return { kind: 'failed', error: describeThrown(error), ...whatNext(error), ...findingOf(error) };
+  const outcome: Failed = { kind: 'failed', error: describeThrown(error), ...whatNext(error) };
+  return isUnclear(error) ? { ...outcome, isUnclear: true } : outcome;
 }
 
 /** Its handler was not called, and is not to blame: of several messages only the one that cannot be prepared ends. */
@@ -133,10 +135,6 @@ function whatNext(error: unknown): Pick<Failed, 'next'> {
   if (error instanceof RetryLaterError) return { next: { laterMs: error.retryAfterMs } };
   if (error instanceof AgentFailedError && error.notWithinMs > 0) return { next: { notWithinMs: error.notWithinMs } };
   return {};
-}
-
-function findingOf(error: unknown): Pick<Failed, 'finding'> {
-  return error instanceof LanekeeperError && error.finding !== undefined ? { finding: error.finding } : {};
 }
 
 /** `holding`: of the task that its message starts. */

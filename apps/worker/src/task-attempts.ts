@@ -27,6 +27,7 @@ function isTimeout(reason: unknown): boolean {
   return reason instanceof Error && reason.name === 'TimeoutError';
 }
 
-function isUnclear(error: unknown): boolean {
+/** The agent had the whole request and gave no whole answer. */
+export function isUnclear(error: unknown): boolean {
   return error instanceof LanekeeperError && error.finding?.isUnclear === true;
 }

@@ -61,7 +61,7 @@ const deadLate = expect.objectContaining({
 const items = (count: number) => Array.from({ length: count }, (_, i) => ({ seq: i + 1 })) as unknown as Batch['items'];
 
 describe('settle of a task', () => {
-  const unclear: TurnOutcome = { kind: 'failed', error, finding: { isUnclear: true } };
+  const unclear: TurnOutcome = { kind: 'failed', error, isUnclear: true };
   it.each<[string, TurnOutcome, Given & Partial<Pick<Batch, 'task'>>, unknown]>([
     ['G2 failed: it has one attempt', failed, { attempt: 1, task: { key: 'k' } }, deadAs('failed')],
     ['failed, with attempts left', failed, { attempt: 1, task: { key: 'k', maxAttempts: 5 } }, again(2, 1_000)],

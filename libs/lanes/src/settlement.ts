@@ -1,4 +1,4 @@
-import { jsonText, type AgentFinding, type Decision, type DescribedError, type Outcome, type Reply } from '#contracts';
+import { jsonText, type Decision, type DescribedError, type Outcome, type Reply } from '#contracts';
 import type { Batch } from './batch.js';
 import { laterWaitMs, spreadUp } from './later-wait.js';
 import type { TaskRefusal } from './task-ref.js';
@@ -33,8 +33,8 @@ export type TurnOutcome =
        * time).
        */
       readonly next?: 'never' | 'split' | { readonly laterMs: number } | { readonly notWithinMs: number };
-      /** What is known of the answer that the turn failed on, where an agent over HTTP gave one. */
-      readonly finding?: AgentFinding;
+      /** What the handler did, and whether it still does, is not known. */
+      readonly isUnclear?: true;
     }
   | { readonly kind: 'timed_out'; readonly error: TurnError }
   /** It did not get its task: the handler was not called. */
@@ -136,7 +136,7 @@ function attemptsOf({ task }: Pick<Batch, 'task'>, policy: TurnPolicy): number {
 
 /** Whether what it did, and whether it still does, is not known. */
 function isUnclear(outcome: Exclude<TurnOutcome, { kind: 'succeeded' | 'refused' | 'cancelled' }>): boolean {
-  return outcome.kind === 'timed_out' || outcome.finding?.isUnclear === true;
+  return outcome.kind === 'timed_out' || outcome.isUnclear === true;
 }
 
 function withFailed(ending: Ending, failed: readonly FailedMessage[], { length }: Batch['items']): Ending {
