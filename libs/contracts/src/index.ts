@@ -56,7 +56,6 @@ export {
 export { CANCELLED_BETWEEN_ATTEMPTS, isIdFree } from './id-reuse.js';
 export { dedupId } from './message-id.js';
 export { DEFAULT_SHARDS, NAMESPACE_PATTERN, Names, type SessionTokens } from './names.js';
-export { nodeProblem } from './node-version.js';
 export {
   MAX_NOTE_STATE_BYTES,
   MAX_RECORD_BYTES,

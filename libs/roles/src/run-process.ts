@@ -1,5 +1,4 @@
 import { loadSettings, type Settings } from '#config';
-import { nodeProblem } from '#contracts';
 import { createLogger, type Logger } from '#telemetry';
 import { setEngineFlags } from './engine-flags.js';
 
@@ -41,8 +40,6 @@ export async function runProcess(
     });
   }
   try {
-    const problem = nodeProblem(process.versions.node);
-    if (problem !== undefined) throw new Error(problem);
     const settings = loadSettings();
     const log = createLogger({ level: settings.log.level, service });
     const running = await start({ settings, log, signal: stopping.signal });
