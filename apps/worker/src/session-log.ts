@@ -19,7 +19,7 @@ export interface SessionLogOptions {
  */
 export class SessionLog {
   private readonly dead: BurstLog;
-  private readonly named: BurstLog;
+  private readonly deadByVerdict: BurstLog;
   private readonly again: BurstLog;
   private readonly rejected: BurstLog;
   private readonly dropped: BurstLog;
@@ -29,7 +29,7 @@ export class SessionLog {
     const { log, clock } = options;
     const burst = (level: 'info' | 'warn', message: string): BurstLog => new BurstLog({ log, clock, level, message });
     this.dead = burst('warn', 'turn ended dead');
-    this.named = burst('warn', 'message ended dead');
+    this.deadByVerdict = burst('warn', 'message ended dead');
     this.again = burst('warn', 'turn failed and runs again');
     this.rejected = burst('warn', 'message rejected');
     this.dropped = burst('info', 'message dropped');
@@ -40,7 +40,7 @@ export class SessionLog {
     switch (event.type) {
       case 'turn-ended':
         if (event.status === 'failed' || event.status === 'timed_out') return this.tellDead(key, event);
-        if (event.failed !== undefined) this.tellNamed(key, event);
+        if (event.failed !== undefined) this.tellDeadByVerdict(key, event);
         break;
       case 'turn-retrying':
         // Without a cause it was cut with its worker, or handed over, which is said elsewhere.
@@ -64,7 +64,8 @@ export class SessionLog {
 
   /** To be called when nothing more is told: says what was not written yet. */
   flush(): void {
-    for (const burst of [this.dead, this.named, this.again, this.rejected, this.dropped, this.expired]) burst.flush();
+    for (const burst of [this.dead, this.deadByVerdict, this.again, this.rejected, this.dropped, this.expired])
+      burst.flush();
   }
 
   private tellDead(key: SessionTokens, event: TurnEnded): void {
@@ -73,10 +74,10 @@ export class SessionLog {
     this.line(this.dead, key, { runId, attempt, status, messageIds, ...this.describe(cause) });
   }
 
-  private tellNamed(key: SessionTokens, { runId, failed = [], messages }: TurnEnded): void {
+  private tellDeadByVerdict(key: SessionTokens, { runId, failed = [], messages }: TurnEnded): void {
     for (const { seq, error } of failed) {
       const messageId = messages.find((message) => message.seq === seq)?.id;
-      this.line(this.named, key, { runId, messageId, seq, ...this.describe(error) });
+      this.line(this.deadByVerdict, key, { runId, messageId, seq, ...this.describe(error) });
     }
   }
 
@@ -116,6 +117,6 @@ export function withoutCause(event: LaneEvent): LaneEvent {
     return told;
   }
   if (event.type !== 'turn-ended' || (event.cause === undefined && event.failed === undefined)) return event;
-  const { cause: _said, failed: _named, ...told } = event;
+  const { cause: _said, failed: _verdicts, ...told } = event;
   return told;
 }
