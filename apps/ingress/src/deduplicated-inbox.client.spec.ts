@@ -18,9 +18,9 @@ function inboxOf(
 ) {
   const asked: number[] = [];
   const publisher = {
-    publish: (_key: unknown, _message: unknown, _trace: unknown, afterDeadSeq: number) => {
-      asked.push(afterDeadSeq);
-      return Promise.resolve(answers[afterDeadSeq]);
+    publish: (_key: unknown, _message: unknown, _trace: unknown, afterFormerSeq: number) => {
+      asked.push(afterFormerSeq);
+      return Promise.resolve(answers[afterFormerSeq]);
     },
   } as unknown as InboxPublisher;
   const history = {
@@ -35,14 +35,14 @@ function inboxOf(
     message: () => Promise.resolve({ data: Buffer.from(JSON.stringify(stored)) }),
   } as unknown as StreamReader;
   const remembered: number[] = [];
-  const behindDead = {
-    deadSeqOf: () => Math.max(0, ...remembered),
+  const reusedIds = {
+    formerSeqOf: () => Math.max(0, ...remembered),
     expectRoom: () => {
       if (isFull) throw new Error('full');
     },
-    remember: (_key: unknown, _id: string, deadSeq: number) => Promise.resolve(void remembered.push(deadSeq)),
+    remember: (_key: unknown, _id: string, formerSeq: number) => Promise.resolve(void remembered.push(formerSeq)),
   };
-  return { inbox: new DeduplicatedInbox(publisher, reader, history, names, behindDead), asked, remembered };
+  return { inbox: new DeduplicatedInbox(publisher, reader, history, names, reusedIds), asked, remembered };
 }
 
 const duplicateOf = (seq: number, wasUnclear = false): Published => ({ seq, duplicate: true, wasUnclear });

@@ -11,7 +11,7 @@ import {
 import { brokerUnavailable, ProblemException } from '#http';
 import type { StreamLookup } from '#jetstream';
 import type { TraceContext } from '#telemetry';
-import type { IdsBehindDead } from './ids-behind-dead.client.js';
+import type { ReusedIds } from './reused-ids.client.js';
 import type { InboxPublisher, Stored } from './inbox.publisher.js';
 import type { SessionHistory } from './session-history.client.js';
 
@@ -26,32 +26,32 @@ export class DeduplicatedInbox {
     private readonly lookup: StreamLookup,
     private readonly history: SessionHistory,
     private readonly names: Names,
-    private readonly behindDead: Pick<IdsBehindDead, 'deadSeqOf' | 'expectRoom' | 'remember'>,
+    private readonly reusedIds: Pick<ReusedIds, 'formerSeqOf' | 'expectRoom' | 'remember'>,
   ) {}
 
   async store(key: SessionTokens, entry: InboxEntry, trace: TraceContext | undefined): Promise<Stored> {
     // An order never ends dead, nor without having been looked at.
-    let afterDeadSeq = entry.kind === 'control' ? 0 : this.behindDead.deadSeqOf(key, entry.id);
+    let afterFormerSeq = entry.kind === 'control' ? 0 : this.reusedIds.formerSeqOf(key, entry.id);
     for (;;) {
-      const { seq, duplicate, wasUnclear } = await this.publisher.publish(key, entry, trace, afterDeadSeq);
+      const { seq, duplicate, wasUnclear } = await this.publisher.publish(key, entry, trace, afterFormerSeq);
       if (!duplicate || entry.kind === 'control' || !(await this.isFreeAgain(key, seq))) {
         if (duplicate) await this.expectSameContent(seq, entry);
-        if (afterDeadSeq > 0) await this.rememberBehind(key, entry.id, afterDeadSeq, duplicate);
+        if (afterFormerSeq > 0) await this.rememberBehind(key, entry.id, afterFormerSeq, duplicate);
         return { seq, duplicate };
       }
       // Was our own first try stored and has ended since, or is this the sender's repetition of one that had ended? Neither
       // we nor the broker can tell, and one of them must run again while the other must not. The sender's next try is clear.
       if (wasUnclear) throw brokerUnavailable('The broker did not acknowledge it clearly', entry.id);
-      this.behindDead.expectRoom(key, entry.id);
-      // All who send it again name the same former one, so it is again stored once.
-      afterDeadSeq = seq;
+      this.reusedIds.expectRoom(key, entry.id);
+      // Each caller that sends it again names the same former message, so it is again stored once.
+      afterFormerSeq = seq;
     }
   }
 
   /** The broker forgets the dead one before this one: its repetition would be stored once more. */
-  private async rememberBehind(key: SessionTokens, id: string, deadSeq: number, isDuplicate: boolean): Promise<void> {
-    if (isDuplicate && this.behindDead.deadSeqOf(key, id) >= deadSeq) return;
-    await this.behindDead.remember(key, id, deadSeq);
+  private async rememberBehind(key: SessionTokens, id: string, formerSeq: number, isDuplicate: boolean): Promise<void> {
+    if (isDuplicate && this.reusedIds.formerSeqOf(key, id) >= formerSeq) return;
+    await this.reusedIds.remember(key, id, formerSeq);
   }
 
   private async isFreeAgain(key: SessionTokens, seq: number): Promise<boolean> {

@@ -38,14 +38,14 @@ export class InboxPublisher {
   ) {}
 
   /**
-   * Stores one entry. `duplicate` says that the broker had its id already, under `seq`; `afterDeadSeq` makes the id new
+   * Stores one entry. `duplicate` says that the broker had its id already, under `seq`; `afterFormerSeq` makes the id new
    * again behind a dead message of the same id.
    */
   async publish(
     key: SessionTokens,
     entry: InboxEntry,
     trace: TraceContext | undefined,
-    afterDeadSeq: number,
+    afterFormerSeq: number,
   ): Promise<Published> {
     const body = writeInboxEntry(entry);
     const bytes = Buffer.byteLength(body);
@@ -54,7 +54,7 @@ export class InboxPublisher {
         { field: 'body', found: `${bytes} bytes`, wanted: `at most ${MAX_STORED_BYTES} bytes` },
       ]);
     }
-    const headers = { [HEADER.messageId]: brokerId(key, entry, afterDeadSeq), ...trace };
+    const headers = { [HEADER.messageId]: brokerId(key, entry, afterFormerSeq), ...trace };
     const deadline = performance.now() + PATIENCE_MS;
     let wasUnclear = false;
     for (;;) {
@@ -113,8 +113,8 @@ function repeatableId(entry: InboxEntry): string | undefined {
 }
 
 /** Of an order it is none that a message may have: whatever a sender calls its message, the two never meet. */
-function brokerId(key: SessionTokens, entry: InboxEntry, afterDeadSeq: number): string {
-  const id = dedupId(key, entry.id, afterDeadSeq);
+function brokerId(key: SessionTokens, entry: InboxEntry, afterFormerSeq: number): string {
+  const id = dedupId(key, entry.id, afterFormerSeq);
   return entry.kind === 'message' ? id : `${entry.kind}.${id}`;
 }
 

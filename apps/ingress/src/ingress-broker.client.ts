@@ -11,7 +11,7 @@ import { DeduplicatedInbox } from './deduplicated-inbox.client.js';
 import { FloorWatch } from './floor-watch.client.js';
 import { InboxPublisher } from './inbox.publisher.js';
 import type { IntakeParts } from './intake.provider.js';
-import { IdsBehindDead } from './ids-behind-dead.client.js';
+import { ReusedIds } from './reused-ids.client.js';
 import { MessageNumbers } from './message-numbers.client.js';
 import { NumberedInbox } from './numbered-inbox.client.js';
 import { PastSwallowedPublisher } from './past-swallowed.publisher.js';
@@ -63,16 +63,16 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
   );
   const numbers = bucket(names.numbersBucket);
   const { windowMs } = settings.dedup;
-  const behindDead = new IdsBehindDead({ connection, bucket: numbers, names, windowMs, clock: systemClock, log });
+  const reusedIds = new ReusedIds({ connection, bucket: numbers, names, windowMs, clock: systemClock, log });
   const tasks = new TaskLookup(new KvTaskStore(bucket(names.tasksBucket), names), systemClock);
-  await Promise.all([gate.start(), behindDead.start()]);
+  await Promise.all([gate.start(), reusedIds.start()]);
   return {
     ...{ connection, installation },
     parts: {
       names,
       agents: Object.keys(settings.agents),
       inbox: new NumberedInbox(
-        new DeduplicatedInbox(publisher, lookup, history, names, behindDead),
+        new DeduplicatedInbox(publisher, lookup, history, names, reusedIds),
         new MessageNumbers(connection, numbers, names),
       ),
       history,
@@ -87,7 +87,7 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
     workers: new WorkerDirectory(bucket(names.membersBucket), leases, names.shards, installation),
     close: async () => {
       gate.stop();
-      behindDead.stop();
+      reusedIds.stop();
       installation.close();
       channel.close();
       await connection.close();

@@ -14,9 +14,9 @@ export class PastSwallowedPublisher implements Pick<InboxPublisher, 'publish'> {
     key: SessionTokens,
     entry: InboxEntry,
     trace: TraceContext | undefined,
-    afterDeadSeq: number,
+    afterFormerSeq: number,
   ): Promise<Published> {
-    for (let after = afterDeadSeq; ;) {
+    for (let after = afterFormerSeq; ;) {
       const published = await this.publisher.publish(key, entry, trace, after);
       if (!published.duplicate || !(await this.swallowed.isSwallowed(key, published.seq, entry.id))) return published;
       // As behind a dead one: all who repeat it name the same sequence, so it is again stored once.

@@ -5,8 +5,8 @@ export const CANCELLED_BETWEEN_ATTEMPTS = 'between-attempts';
 
 /**
  * Whether the id of a decided message may be sent again within the window. It may when no agent has had the message: a
- * reply that says "please send it again" must be true. It also may when the message ended dead, since no further attempt
- * will be made of it. What a turn has had is done with, however that turn ended: it would run twice.
+ * reply that says "please send it again" must be true. It also may when the message ended dead, since it will not be
+ * retried. A message that a turn has had may not, however that turn ended: it would run twice.
  */
 export function isIdFree({ kind }: Pick<SessionRecord, 'kind'>, { decision, reason }: MessageDecision): boolean {
   switch (decision) {

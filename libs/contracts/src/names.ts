@@ -28,7 +28,7 @@ export class Names {
   readonly membersBucket: string;
   /** Key-value bucket of leases: `<shard>`. */
   readonly shardsBucket: string;
-  /** Key-value bucket of the numbers that messages have used: `numberKey`, and of ids behind dead messages: `behindDeadKey`. */
+  /** Key-value bucket of the numbers that messages have used: `numberKey`, and of ids that were stored again: `reusedIdKey`. */
   readonly numbersBucket: string;
   /** Key-value bucket of tasks: `taskKey`. Only the guard writes it. */
   readonly tasksBucket: string;
@@ -96,7 +96,7 @@ export class Names {
   }
 
   /** Under it the same bucket keeps behind which dead message an id was stored again; of two tokens, as no number's is. */
-  behindDeadKey(dedupId: string): string {
+  reusedIdKey(dedupId: string): string {
     return `behind-dead.${dedupId}`;
   }
 

@@ -4,7 +4,7 @@ import type { BrokerConnection, KeyBucket } from '#jetstream';
 import type { Logger } from '#telemetry';
 import { PATIENCE_MS, pauseForBroker } from './broker-pause.client.js';
 
-export interface IdsBehindDeadOptions {
+export interface ReusedIdsOptions {
   readonly connection: Pick<BrokerConnection, 'isUp' | 'whenUp' | 'onUp'>;
   readonly bucket: Pick<KeyBucket, 'read' | 'all' | 'onWrite' | 'write'>;
   readonly names: Names;
@@ -16,7 +16,7 @@ export interface IdsBehindDeadOptions {
 }
 
 interface Known {
-  readonly deadSeq: number;
+  readonly formerSeq: number;
   /** By a clock that is never set - ms. */
   readonly heardAt: number;
 }
@@ -25,27 +25,27 @@ const MAX_IDS = 100_000;
 const RETRY_AFTER_S = 30;
 
 /**
- * Which ids were stored again behind a message of theirs that ended dead or without a turn (here both are called dead), for as
- * long as the broker remembers that.
+ * Which ids were stored again behind a former message of theirs that ended dead or without a turn (`isIdFree`), for as long as the
+ * broker remembers that.
  *
  * The broker knows each of the two under another id, and forgets the first one sooner. A repetition after that would be stored
- * a third time, though the second was acknowledged within the window. So the ingress process that stores behind a dead one
- * writes that down before it acknowledges, and every other one hears of it and begins behind the same dead one.
+ * a third time, though the second was acknowledged within the window. So the ingress process that stores behind a former message
+ * writes that down before it acknowledges, and every other one hears of it and begins behind the same former message.
  *
  * They are kept in memory, so that a message with a new id costs no request. Where senders repeat so many that this is full,
  * they are told to come again later; to forget one would run it twice.
  */
-export class IdsBehindDead {
+export class ReusedIds {
   /** In the order in which they were heard. */
   private readonly known = new Map<string, Known>();
   private readonly stops: (() => void)[] = [];
 
-  constructor(private readonly options: IdsBehindDeadOptions) {}
+  constructor(private readonly options: ReusedIdsOptions) {}
 
   /** Hears from here on of what others write, and reads what they wrote before. Never rejects. */
   async start(): Promise<void> {
     const { connection, bucket, names } = this.options;
-    const every = names.behindDeadKey('*');
+    const every = names.reusedIdKey('*');
     this.stops.push(bucket.onWrite(every, (name, value) => this.hear(name, value)));
     // What was written in an outage was not heard.
     this.stops.push(connection.onUp(() => void this.readAll()));
@@ -56,15 +56,15 @@ export class IdsBehindDead {
     for (const stop of this.stops.splice(0)) stop();
   }
 
-  /** The dead message behind which this id was stored last; 0 = none that is known. */
-  deadSeqOf(key: SessionTokens, messageId: string): number {
+  /** The former message behind which this id was stored last; 0 = none that is known. */
+  formerSeqOf(key: SessionTokens, messageId: string): number {
     if (this.known.size === 0) return 0;
     const { clock, windowMs } = this.options;
     const found = this.known.get(this.nameOf(key, messageId));
-    return found === undefined || clock.monotonic() - found.heardAt > windowMs ? 0 : found.deadSeq;
+    return found === undefined || clock.monotonic() - found.heardAt > windowMs ? 0 : found.formerSeq;
   }
 
-  /** To be called before a message is stored behind a dead one. Throws a 503 when this id would be one too many. */
+  /** To be called before a message is stored behind a former one. Throws a 503 when this id would be one too many. */
   expectRoom(key: SessionTokens, messageId: string): void {
     const { maxIds = MAX_IDS, windowMs } = this.options;
     if (this.known.size < maxIds || this.known.has(this.nameOf(key, messageId))) return;
@@ -73,16 +73,16 @@ export class IdsBehindDead {
     throw tooManyRepeated(maxIds, windowMs, messageId);
   }
 
-  /** To be called before a message is acknowledged that stands behind a dead one. Throws a 503 when it cannot be written. */
-  async remember(key: SessionTokens, messageId: string, deadSeq: number): Promise<void> {
+  /** To be called before a message is acknowledged that stands behind a former one. Throws a 503 when it cannot be written. */
+  async remember(key: SessionTokens, messageId: string, formerSeq: number): Promise<void> {
     const { connection, bucket } = this.options;
     const name = this.nameOf(key, messageId);
     const deadline = performance.now() + PATIENCE_MS;
     for (;;) {
       const found = await bucket.read(name).catch(() => undefined);
       const stands = Number(found?.value ?? 0);
-      const write = await bucket.write(name, String(Math.max(stands, deadSeq)), { expected: found?.revision ?? 0 });
-      if (write.kind === 'written') return this.hear(name, String(deadSeq));
+      const write = await bucket.write(name, String(Math.max(stands, formerSeq)), { expected: found?.revision ?? 0 });
+      if (write.kind === 'written') return this.hear(name, String(formerSeq));
       if (!connection.isUp || performance.now() >= deadline)
         throw brokerUnavailable('The broker did not take which message it repeats', messageId);
       if (write.kind === 'unclear') await pauseForBroker(connection, deadline);
@@ -92,9 +92,9 @@ export class IdsBehindDead {
   private async readAll(): Promise<void> {
     const { bucket, names, log } = this.options;
     try {
-      for await (const { key, value = '' } of bucket.all(names.behindDeadKey('*'))) {
+      for await (const { key, value = '' } of bucket.all(names.reusedIdKey('*'))) {
         // Known for longer than by the other processes, it would make another message of a repetition that they have stored.
-        if (Number(value) !== this.known.get(key)?.deadSeq) this.hear(key, value);
+        if (Number(value) !== this.known.get(key)?.formerSeq) this.hear(key, value);
       }
     } catch (error) {
       log.debug(
@@ -105,11 +105,11 @@ export class IdsBehindDead {
   }
 
   private hear(name: string, value: string): void {
-    const deadSeq = Number(value);
-    if (!Number.isSafeInteger(deadSeq) || deadSeq <= 0) return;
-    const before = this.known.get(name)?.deadSeq ?? 0;
+    const formerSeq = Number(value);
+    if (!Number.isSafeInteger(formerSeq) || formerSeq <= 0) return;
+    const before = this.known.get(name)?.formerSeq ?? 0;
     this.known.delete(name);
-    this.known.set(name, { deadSeq: Math.max(before, deadSeq), heardAt: this.options.clock.monotonic() });
+    this.known.set(name, { formerSeq: Math.max(before, formerSeq), heardAt: this.options.clock.monotonic() });
     this.forgetOld();
   }
 
@@ -122,7 +122,7 @@ export class IdsBehindDead {
   }
 
   private nameOf(key: SessionTokens, messageId: string): string {
-    return this.options.names.behindDeadKey(dedupId(key, messageId));
+    return this.options.names.reusedIdKey(dedupId(key, messageId));
   }
 }
 

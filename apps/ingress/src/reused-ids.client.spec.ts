@@ -3,7 +3,7 @@ import { Names } from '#contracts';
 import type { KeyEntry, KeyWrite } from '#jetstream';
 import { silentLogger } from '#telemetry';
 import { ManualClock, settled } from '#testing';
-import { IdsBehindDead } from './ids-behind-dead.client.js';
+import { ReusedIds } from './reused-ids.client.js';
 
 const names = new Names('lk', 64);
 const key = names.sessionTokens('main', 's');
@@ -57,7 +57,7 @@ async function setUp(bucket = new Bucket(), maxIds?: number) {
   };
   const log = silentLogger;
   const bound = maxIds === undefined ? {} : { maxIds };
-  const ids = new IdsBehindDead({ connection, bucket, names, windowMs: WINDOW_MS, clock, log, ...bound });
+  const ids = new ReusedIds({ connection, bucket, names, windowMs: WINDOW_MS, clock, log, ...bound });
   await ids.start();
   return { ids, bucket, clock, connection, comeBack: () => up.forEach((listener) => listener()), listening: up };
 }
@@ -67,15 +67,15 @@ it('what one process writes down the others know, and one that starts later too'
   const other = await setUp(one.bucket);
   await one.ids.remember(key, 'm', 5);
   const late = await setUp(one.bucket);
-  for (const { ids } of [one, other, late]) expect([ids.deadSeqOf(key, 'm'), ids.deadSeqOf(key, 'n')]).toEqual([5, 0]);
-  expect(one.ids.deadSeqOf(names.sessionTokens('main', 't'), 'm')).toBe(0);
+  for (const { ids } of [one, other, late]) expect([ids.formerSeqOf(key, 'm'), ids.formerSeqOf(key, 'n')]).toEqual([5, 0]);
+  expect(one.ids.formerSeqOf(names.sessionTokens('main', 't'), 'm')).toBe(0);
 });
 
 it('the last dead message counts, whichever ingress writes first', async () => {
   const one = await setUp();
   const other = await setUp(one.bucket);
   await Promise.all([one.ids.remember(key, 'm', 9), other.ids.remember(key, 'm', 5)]);
-  for (const { ids } of [one, other, await setUp(one.bucket)]) expect(ids.deadSeqOf(key, 'm')).toBe(9);
+  for (const { ids } of [one, other, await setUp(one.bucket)]) expect(ids.formerSeqOf(key, 'm')).toBe(9);
 });
 
 it('is forgotten when the broker forgets it, and not sooner for a clock that is set', async () => {
@@ -83,16 +83,16 @@ it('is forgotten when the broker forgets it, and not sooner for a clock that is 
   await ids.remember(key, 'm', 5);
   clock.setWall(WINDOW_MS * 2);
   await clock.advance(WINDOW_MS);
-  expect(ids.deadSeqOf(key, 'm')).toBe(5);
+  expect(ids.formerSeqOf(key, 'm')).toBe(5);
   await clock.advance(1);
-  expect(ids.deadSeqOf(key, 'm')).toBe(0);
+  expect(ids.formerSeqOf(key, 'm')).toBe(0);
 });
 
 it('a write without a clear answer is tried again; without a connection it is a 503 that names the id', async () => {
   const { ids, bucket, connection } = await setUp();
   bucket.faults.push({ kind: 'unclear' }, { kind: 'conflict' });
   await ids.remember(key, 'm', 5);
-  expect(ids.deadSeqOf(key, 'm')).toBe(5);
+  expect(ids.formerSeqOf(key, 'm')).toBe(5);
   connection.isUp = false;
   bucket.faults.push({ kind: 'unclear' });
   await expect(ids.remember(key, 'n', 6)).rejects.toMatchObject({
@@ -106,11 +106,11 @@ it('what was written in an outage is read when the connection is back', async ()
   const { ids, comeBack, listening } = await setUp(bucket);
   bucket.listeners.clear();
   await (await setUp(bucket)).ids.remember(key, 'm', 5);
-  expect(ids.deadSeqOf(key, 'm')).toBe(0);
+  expect(ids.formerSeqOf(key, 'm')).toBe(0);
   bucket.isAway = false;
   comeBack();
   await settled();
-  expect(ids.deadSeqOf(key, 'm')).toBe(5);
+  expect(ids.formerSeqOf(key, 'm')).toBe(5);
   ids.stop();
   expect(listening.size).toBe(0);
 });
@@ -119,7 +119,7 @@ it('one that starts later knows all of them, however many they are', async () =>
   const one = await setUp();
   for (let i = 1; i <= 1_100; i++) await one.ids.remember(key, `m${i}`, i);
   const { ids } = await setUp(one.bucket);
-  expect([ids.deadSeqOf(key, 'm1'), ids.deadSeqOf(key, 'm1100')]).toEqual([1, 1_100]);
+  expect([ids.formerSeqOf(key, 'm1'), ids.formerSeqOf(key, 'm1100')]).toEqual([1, 1_100]);
 });
 
 it('is forgotten at the same time by one that reads it again in between: else the two would take one message for two', async () => {
@@ -129,7 +129,7 @@ it('is forgotten at the same time by one that reads it again in between: else th
   comeBack();
   await settled();
   await clock.advance(2);
-  expect(ids.deadSeqOf(key, 'm')).toBe(0);
+  expect(ids.formerSeqOf(key, 'm')).toBe(0);
 });
 
 it('there is no room for more ids than its bound: who sends one more is told to come later, and one that is known goes on', async () => {
@@ -149,5 +149,5 @@ it('there is no room for more ids than its bound: who sends one more is told to 
   await clock.advance(WINDOW_MS - 5);
   ids.expectRoom(key, 'c');
   await ids.remember(key, 'c', 4);
-  expect(['a', 'b', 'c'].map((id) => ids.deadSeqOf(key, id))).toEqual([3, 0, 4]);
+  expect(['a', 'b', 'c'].map((id) => ids.formerSeqOf(key, id))).toEqual([3, 0, 4]);
 });
