@@ -66,6 +66,13 @@ describe('a message that is not decided', () => {
     expect(pendingStatus(3, [1, 2], lacking)).toEqual({ seq: 3, position: 3, ...waiting });
   });
 
+  it('that waits for its agent tells what its last attempt failed with', () => {
+    const error = { name: 'agent_failed', message: 'the agent answered 500', status: 500 };
+    const recorded = { runId: 'r2', seqs: [2], attempt: 3, crashes: 0, error };
+    const told = pendingStatus(2, [1], answer({ state: 'waiting-for-agent', retry }), recorded);
+    expect(told).toMatchObject({ reason: 'waiting-for-agent', runId: 'r2', attempt: 3, error });
+  });
+
   it('waits for the numbers before its own, and says so', () => {
     const early = answer({ state: 'queued', early: { seqs: [4, 5], endsAt: 9_000 } });
     const waiting = { disposition: 'waiting', position: 2, notBefore: 9_000, reason: 'sequence-gap' };

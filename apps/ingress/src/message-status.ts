@@ -53,7 +53,8 @@ export function pendingStatus(
   const inRun = runningSeqs(answer);
   const position = before.filter((other) => !inRun.has(other)).length + 1;
   if (answer?.state === 'waiting-for-agent') {
-    return { seq, disposition: 'waiting', position, reason: 'waiting-for-agent' };
+    const former = recorded === undefined ? {} : { runId: recorded.runId, attempt: recorded.attempt };
+    return { seq, disposition: 'waiting', position, reason: 'waiting-for-agent', ...former, ...last };
   }
   const again = [retry, ...concurrent, recorded].find((run) => run?.seqs.includes(seq) === true);
   if (again?.notBefore !== undefined) {
