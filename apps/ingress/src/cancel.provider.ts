@@ -44,10 +44,8 @@ export class CancelService {
 
   async cancelRun(runId: string, call: CancelCall): Promise<CancelAnswer> {
     const run = parseRunId(runId);
-    if (run === undefined) throw unknownRun();
-    const key = await this.keys.ofStored(run).catch((error: unknown) => {
-      throw error instanceof ProblemException && error.getStatus() === 404 ? unknownRun() : error;
-    });
+    const key = run && (await this.keys.findStored(run));
+    if (run === undefined || key === undefined) throw unknownRun();
     // Asked before the records are read: a run that ends in between has its record then.
     const answer = await this.parts.questions.ask(key);
     const end = await this.endOf(key, runId, run.firstSeq);

@@ -24,9 +24,14 @@ export class SessionKeys {
   }
 
   async ofStored(path: SessionPath): Promise<SessionTokens> {
-    const key = this.names.sessionTokens(path.agent, path.session);
-    if (!this.agents.has(path.agent) && !(await this.history.hasSession(key))) this.expectAgent(path.agent);
-    return key;
+    const key = await this.findStored(path);
+    return key ?? this.of(path);
+  }
+
+  /** As `ofStored`; `undefined` = there is no such session. */
+  async findStored({ agent, session }: SessionPath): Promise<SessionTokens | undefined> {
+    const key = this.names.sessionTokens(agent, session);
+    return this.agents.has(agent) || (await this.history.hasSession(key)) ? key : undefined;
   }
 
   expectAgent(agent: string): void {

@@ -12,10 +12,9 @@ export class WorkersController {
   @ApiResponse({
     status: 200,
     description:
-      'beside what follows settings?: {current, ingress}, and of each worker its settingsVersion: ' +
       '{workers: [{worker, incarnation, draining, capacity, running, waiting, paused, lanes, waitingBytes, busy, leaked, discarded, ' +
-      'version, agents, startedAt, waitingForAgents?: {agent: sessions}, shards, shardList?}], shards: {total, owned, ' +
-      'unowned, held}}; sorted by worker',
+      'version, settingsVersion, agents, startedAt, waitingForAgents?: {agent: sessions}, shards, shardList?}], ' +
+      'shards: {total, owned, unowned, held}, settings?: {current, ingress}}; sorted by worker',
   })
   @ApiResponse({ status: 503, description: 'The broker is away; see Retry-After' })
   async list(): Promise<WorkerList> {
