@@ -67,7 +67,8 @@ it('what one process writes down the others know, and one that starts later too'
   const other = await setUp(one.bucket);
   await one.ids.remember(key, 'm', 5);
   const late = await setUp(one.bucket);
-  for (const { ids } of [one, other, late]) expect([ids.formerSeqOf(key, 'm'), ids.formerSeqOf(key, 'n')]).toEqual([5, 0]);
+  for (const { ids } of [one, other, late])
+    expect([ids.formerSeqOf(key, 'm'), ids.formerSeqOf(key, 'n')]).toEqual([5, 0]);
   expect(one.ids.formerSeqOf(names.sessionTokens('main', 't'), 'm')).toBe(0);
 });
 
