@@ -70,7 +70,7 @@ export class DeduplicatedInbox {
   }
 }
 
-/** Who writes the same message again may order its keys otherwise; no digit may differ. */
+/** A sender that repeats a message may order its keys otherwise; no digit may differ. */
 function isSame(former: string, body: string): boolean {
   if (former === body) return true;
   try {

@@ -9,7 +9,7 @@ export interface BurstLogOptions {
 }
 
 const WINDOW_MS = 1_000;
-/** So many of a second are written each; more than that nobody reads. */
+/** So many lines of a second are written each. More would hide the lines around them. */
 const MAX_LINES = 10;
 const MAX_SESSIONS = 10_000;
 

@@ -18,8 +18,8 @@ import { endOfAttempt } from './task-attempts.js';
 import { UnclearRequests } from './unclear-requests.js';
 
 /**
- * How turns of this worker get tasks and work under them. A failed task does not run again before somebody approves it (G2),
- * but for the attempts that it has; then it outlives the attempt of its turn, and nobody else gets it in between.
+ * How turns of this worker get tasks and work under them. A failed task does not run again before a person approves it (G2),
+ * but for the attempts that it has; then it outlives the attempt of its turn, and no other run gets it in between.
  *
  *   (none) --take, adopt--> idle --fn--> working --answers--> released as succeeded
  *                                        working --throws, the last attempt--> released as failed
@@ -168,7 +168,7 @@ export class RunTasks {
     const answer = await this.unlessUnavailable(whenUnavailable, () =>
       this.acquire(run, key, { ...options, ttlMs }, mine),
     );
-    // Nobody can give it a token of its own, and that it goes on all the same is what was chosen.
+    // No guard can give it a token of its own, and that it goes on all the same is what was chosen.
     if (answer === 'unavailable' && mine !== undefined && this.standing(runId, key) === mine && !this.isOver(run))
       return { kind: 'held', held: mine };
     // Its holding is over by now, or another one has taken its place.
@@ -179,7 +179,7 @@ export class RunTasks {
       const ofAttempt = { isOfMessage: mine?.isOfMessage ?? isOfMessage, confirmedFor: run.over, gotFor: run.over };
       const grant = { key, token, ttlMs, since, startedAt, ...ofAttempt, failures, whenUnavailable };
       if (!this.isOver(run)) return { kind: 'held', held: this.holdings.hold(runId, grant) };
-      // Nobody would ever release it; what a former attempt left half done is not undone by that.
+      // No attempt would ever release it; what a former one left half done is not undone by that.
       if (isKept && !this.isClosed) this.holdings.holdFormer(runId, { ...grant, gotFor: undefined });
       else this.holdings.giveBack(runId, grant, mine === undefined ? INTERRUPTED : FORMER_FAILED);
       throw new TurnOverError(runId);
@@ -198,7 +198,7 @@ export class RunTasks {
 
   /**
    * Whether its holder has to ask for a greater token before it goes on. That tells, too, whether the holding still stands: an
-   * operator may have ended it, and somebody else may have it by now.
+   * operator may have ended it, and another run may have it by now.
    */
   private needsNext(mine: Held, run: TaskRunner, chosen: TaskOptions['whenUnavailable']): boolean {
     if (mine.work !== undefined && mine.work.by.over === run.over) return false;
@@ -221,7 +221,7 @@ export class RunTasks {
     try {
       return await call();
     } catch (error) {
-      // The message's task is failed by the turn, and what is lost by nobody.
+      // The turn fails the task of its message; what is lost needs no word.
       if (held.isOfMessage || held.holding.lost.aborted || this.holdings.find(runId, held.holding.key) !== held)
         throw error;
       const how = endOfAttempt(error, signal, held.failures + 1 >= maxAttempts);

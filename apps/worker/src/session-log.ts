@@ -58,7 +58,7 @@ export class SessionLog {
         return this.tellDecided(this.expired, key, event);
       default:
     }
-    // One small object, since nearly always nobody reads it; what was said is not in it.
+    // One small object, since at most levels it is not written; what an agent said is not in it.
     this.options.log.debug({ key, event: withoutCause(event) }, event.type);
   }
 

@@ -42,7 +42,7 @@ export class UnclearRequests {
     if (ofRun?.size === 0) this.requests.delete(runId);
   }
 
-  /** What a run may hold without knowing; from here on nobody knows. */
+  /** What a run may hold without knowing; from here on it is forgotten. */
   forget(runId: string): { readonly key: string; readonly isNext: boolean }[] {
     const unclear = [...(this.requests.get(runId) ?? [])].map(([key, { isNext }]) => ({ key, isNext }));
     this.requests.delete(runId);

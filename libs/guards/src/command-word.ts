@@ -5,7 +5,7 @@ const WORD = /^\s*([^\s@]{1,66})(?:@(\S{0,65}))?/;
 
 /**
  * The first word of a text, in small letters, as far as it may be a command for us. `names`: of our bot; a mention of it may come
- * first, and what is for another bot is none. Absent = nobody knows who is meant, and any command counts.
+ * first, and what is for another bot is none. Absent = the names are not known, and any command counts.
  */
 export function commandWord(text: string, names: readonly string[] | undefined): string | undefined {
   const ours = names?.map((name) => name.replace(/^@/, '').toLowerCase()) ?? [];

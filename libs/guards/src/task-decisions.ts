@@ -238,7 +238,7 @@ function isRepeated({ requestId, runId }: RunningTask, request: AcquireRequest):
   return requestId === request.requestId && runId === request.runId;
 }
 
-/** Its holder asks for its own next attempt; also late, while nobody has noticed. */
+/** Its holder asks for its own next attempt; also late, while its entry still says that it runs. */
 function isNextAttempt({ runId, token }: RunningTask, { runId: byRun, formerToken }: AcquireRequest): boolean {
   return runId === byRun && token === formerToken;
 }

@@ -95,7 +95,7 @@ export function declareTopology(names: Names, settings: TopologySettings): Strea
 
 const SETTINGS_VERSIONS_KEPT = 16;
 
-/** Its former versions stay for a while, for whoever asks what an installation acted on. */
+/** Its former versions stay for a while: operators ask what an installation acted on. */
 export function settingsBucket(names: Names, settings: Pick<TopologySettings, 'replicas'>): StreamSpec {
   const spec = bucket(names.settingsBucket, 'What all processes act on: agents, queueing, guard', settings);
   return { ...spec, adjustable: { ...spec.adjustable, max_msgs_per_subject: SETTINGS_VERSIONS_KEPT } };

@@ -1,12 +1,12 @@
 /**
- * Which agents a shard needs, as its lease tells all workers: each computes from that who is to have the shard, and who
- * has the first of them is preferred. Pure: the times come in, by a clock that never goes back.
+ * Which agents a shard needs, as its lease tells all workers: each computes from that which worker is to have the shard, and a
+ * worker that has the first of them is preferred. Pure: the times come in, by a clock that never goes back.
  *
- *   (not named) --a message waits for an agent that its owner lacks--> waited for, behind those that the owner serves for it
+ *   (not named) --a message waits for an agent that its owner lacks--> waited for, behind those that the owner serves
  *   waited for  --an owner has it, which got the shard for it--> served, in front
- *   served      --its turn is over, and another is waited for--> served, behind the others: the shard goes on to one that has those
+ *   served      --its turn is over, and another is waited for--> served, behind the others: a worker that has those gets the shard
  *   waited for  --none of its messages is left--> (not named)
- *   served      --none of its sessions was busy for a while--> (not named): the shard goes back to whose it is
+ *   served      --none of its sessions was busy for a while--> (not named): the shard goes back to its usual owner
  *
  * Agents of disjoint workers so take turns, and a shard moves at most once in `TURN_MS` because of them.
  */
@@ -69,7 +69,7 @@ export class AgentNeeds {
     for (const agent of lacked) this.waitsFor(agent, now);
     for (const agent of [...this.waits.keys()]) if (!lacked.has(agent)) this.waits.delete(agent);
     const served = known.filter((agent) => this.has(agent) && (isTurn || isUsed(agent)));
-    // Who has waited longest for its turn comes first.
+    // The agent that has waited longest for its turn comes first.
     const waited = [...known.filter((agent) => lacked.has(agent)), ...[...lacked].filter((a) => !known.includes(a))];
     const order = isTurn ? [...served, ...waited] : [...waited, ...served];
     this.told = order.slice(0, MAX_NEEDS).map((agent) => {

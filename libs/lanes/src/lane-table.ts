@@ -21,7 +21,7 @@ export interface LaneProgress {
   readonly open: readonly OpenLane[];
   /** An owner that is gone may have begun turns with messages up to `upTo`, in sessions that have no record behind `tail`. */
   readonly crash?: { readonly upTo: number; readonly tail: number } | undefined;
-  /** Agents that its messages need of whoever owns it; absent = none that is told of. */
+  /** Agents that its messages need of the owner of the shard; absent = none that is told of. */
   readonly needs?: readonly AgentNeed[] | undefined;
 }
 

@@ -36,7 +36,7 @@ const LONGEST_LOOK_MS = 60_000;
 /** What a lease says of a wait grows in steps of this part: each step is a write of the lease. */
 const STEPS = 1_000;
 const LEAST_STEP_MS = 1_000;
-/** Names come from whoever publishes: so many are told of, in the log and as counts. */
+/** Publishers choose the names: so many are told of, in the log and as counts. */
 const MAX_TOLD = 256;
 const MAX_COUNTED = 16;
 

@@ -99,7 +99,7 @@ export class ReadingRoom {
     if (home.pausedSince !== undefined && home.waiting + home.loading <= this.share / 2) home.onRoom?.();
   }
 
-  /** Those that wait for an agent this process lacks keep nobody waiting, as long as there are not too many of them too. */
+  /** Lanes that wait for an agent that this process lacks do not count, as long as there are not too many of them. */
   private get openLanes(): number {
     let lanes = 0;
     let waiting = 0;

@@ -204,7 +204,7 @@ export class RunningTurns {
   /**
    * Aborts what still runs. A note hands the batch back, so that its next attempt waits for nobody and counts no crash. What
    * it held stays behind: the handler may still be at work. The task of a message for an outside agent has no next attempt
-   * then: nobody knows whether that one stops (G2).
+   * then: whether that one stops is not known (G2).
    */
   async handBackAll(): Promise<void> {
     await Promise.all(

@@ -9,7 +9,7 @@ import { isDecided } from './head.js';
  *
  * So one message that is refused is found in about `2 log2 n` calls, and ends dead alone. The part that is next stands in the
  * head as the run that comes (`run`, `runs`), and the parts behind it stand in that (`rest`). The note of the split, and the
- * record that ends each part, say what comes next: whoever has the session after a crash or a handover sees the parts, and
+ * record that ends each part, say what comes next: an owner that comes after a crash or a handover sees the parts, and
  * never the whole again. All parts together name no message more than the batch did, so a record has room for them.
  *
  * L2  The parts run one after another, in the order of the batch, and before anything that came later.

@@ -41,7 +41,7 @@ export interface ShardProgress {
   readonly tail: number;
   readonly open: readonly OpenSession[];
   readonly crash?: z.infer<typeof crash> | undefined;
-  /** Absent = whoever takes the shard has what it needs, as far as is known. */
+  /** Absent = any worker has what the shard needs, as far as is known. */
   readonly needs?: readonly z.infer<typeof need>[] | undefined;
 }
 

@@ -5,12 +5,13 @@ import { assignShards } from './assignment.js';
  * what the leases say, so that every member computes the same.
  *
  * The usual owner keeps a shard unless it lacks what the shard needs and another has it. The needs of a shard count in their
- * order: who has the first is preferred, among those who has the second, and so on; one that no member has counts for nothing.
+ * order: a member that has the first is preferred, among those one that has the second, and so on; a need that no member has counts for
+ * nothing.
  * Shards that go to others are dealt out among those that are able as all shards are among all. What one shard needs moves no
  * other one, so members that have not heard of it yet disagree about that shard alone; its lease decides, as ever.
  *
  * A member of a version that knows nothing of this (`has` is undefined) keeps what is usually its own and is offered nothing
- * more: it would not take it, and the shard would be left to nobody.
+ * more: it would not take it, and the shard would have no owner.
  */
 export interface Taker {
   readonly id: string;

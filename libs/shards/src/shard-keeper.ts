@@ -339,7 +339,7 @@ export class ShardKeeper {
   }
 }
 
-/** For how long they are waited for says nothing of who is to have the shard. */
+/** By agents and their order alone: for how long messages have waited says nothing of which worker is to have the shard. */
 function sameNeeds({ needs: one = [] }: Pick<Lease, 'needs'>, { needs: other = [] }: Pick<Lease, 'needs'>): boolean {
   return one.length === other.length && one.every(({ agent }, i) => agent === other[i]?.agent);
 }

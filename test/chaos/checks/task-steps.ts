@@ -6,7 +6,7 @@ type State = 'free' | 'running' | 'waiting' | 'approved' | 'healable';
 
 /**
  * G1 and G2 by the guard's own entries: what they say happened to a task may happen in this order, and in no other. What runs
- * may be acquired by its own run alone, for its next attempt. And an approval that somebody was told of is there.
+ * may be acquired by its own run alone, for its next attempt. And an approval that an operator was told of is there.
  */
 export function checkTaskSteps({
   tasks,
