@@ -75,8 +75,8 @@ export class TaskCalls {
       return { ok: false, code: 'unavailable', message };
     }
     try {
-      const late = validUntil === undefined ? undefined : Number(validUntil) + LATE_MS;
-      const called = await this.call(operation, key, request, late);
+      const givenUpAt = validUntil === undefined ? undefined : Number(validUntil) + LATE_MS;
+      const called = await this.call(operation, key, request, givenUpAt);
       if (called.ok) return called;
       return { ok: false, code: 'refused', message: called.problems.map(describeProblem).join('. ') };
     } catch (error) {

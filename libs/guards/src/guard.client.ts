@@ -1,20 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
+  decodeUtf8,
+  LanekeeperError,
+  parseCarried,
   RetryLaterError,
+  writeJsonObject,
   type AcquireRequest,
   type ApproveRequest,
   type EndRequest,
   type GuardCall,
   type GuardReply,
-  LanekeeperError,
   type Names,
   type ReleaseRequest,
   type RenewRequest,
   type TaskAnswers,
   type TaskOperation,
-  parseCarried,
-  writeJsonObject,
-  decodeUtf8,
 } from '#contracts';
 import { BrokerAwayError, isNobodyThere, type BrokerConnection } from '#jetstream';
 
