@@ -62,10 +62,10 @@ export class GuardedRuns implements TaskPorts {
     if (task === undefined && held === undefined) return GO;
     const { tasks } = this.options;
     const run = this.attemptOf(key, batch);
-    if (held !== undefined) await tasks.adopt(run, held, task);
+    if (held !== undefined) await tasks.grants.adopt(run, held, task);
     if (task === undefined) return GO;
     const { key: taskKey, ...options } = task;
-    const taken = await tasks.take(run, taskKey, options, true);
+    const taken = await tasks.grants.take(run, taskKey, options, true);
     switch (taken.kind) {
       case 'held':
         return { kind: 'go', holding: taken.held.holding };
@@ -127,8 +127,8 @@ export class GuardedRuns implements TaskPorts {
     this.ends.delete(runId);
     atLast?.resolve();
     // Who runs it again asks under the same run: what was asked for here must not be ended for that one.
-    if (how === 'ended') tasks.giveUpUnclear(runId);
-    else if (how !== 'again') tasks.forgetUnclear(runId);
+    if (how === 'ended') tasks.grants.giveUpUnclear(runId);
+    else if (how !== 'again') tasks.grants.forgetUnclear(runId);
     const isHere = holdings.holdsAny(runId);
     if (isLeaked && isHere && how !== 'ended') {
       // Whoever is still at work under them was told to stop and does not: nobody may go on with these.

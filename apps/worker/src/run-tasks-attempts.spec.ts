@@ -31,7 +31,7 @@ describe('what a former attempt held', () => {
   it('G4 goes on when it still stands, under a greater token', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const run = attemptOf();
-    await tasks.adopt(run, await former(guard));
+    await tasks.grants.adopt(run, await former(guard));
     expect(tasks.holdings.keptBy('r')).toEqual([{ key: KEY, token: 1 }]);
     // For the time that is known here, whatever the clock of the guard shows.
     expect(guard.of('renew')).toEqual([{ token: 1, ttlMs: TTL_MS }]);
@@ -45,7 +45,7 @@ describe('what a former attempt held', () => {
     const held = await former(guard);
     await guard.release(KEY, { token: 1, status: 'cancelled' });
     const run = attemptOf();
-    await tasks.adopt(run, held);
+    await tasks.grants.adopt(run, held);
     expect([tasks.holdings.holdsAny('r'), clock.waiting]).toEqual([false, 0]);
     expect(await tasks.run(run, KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 3 });
   });
@@ -54,13 +54,13 @@ describe('what a former attempt held', () => {
     const { tasks, guard, clock } = guardedWorker();
     const held = await former(guard);
     guard.isAway = true;
-    const told = expect(tasks.adopt(attemptOf(), held)).rejects.toThrow(RetryLaterError);
+    const told = expect(tasks.grants.adopt(attemptOf(), held)).rejects.toThrow(RetryLaterError);
     await clock.advance(WITHIN_MS);
     await told;
     expect(tasks.holdings.keptBy('r')).toEqual(held);
     guard.isAway = false;
     const run = attemptOf();
-    await tasks.adopt(run, held);
+    await tasks.grants.adopt(run, held);
     expect(await tasks.run(run, KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 3 });
     expect(clock.waiting).toBe(0);
   });
@@ -70,13 +70,13 @@ describe('what a former attempt held', () => {
     const held = await former(guard);
     guard.isAway = true;
     for (const attempt of [1, 2]) {
-      const told = expect(tasks.adopt(attemptOf(), held)).rejects.toThrow(RetryLaterError);
+      const told = expect(tasks.grants.adopt(attemptOf(), held)).rejects.toThrow(RetryLaterError);
       await clock.advance(WITHIN_MS);
       await told;
       expect(guard.of('renew')).toHaveLength(attempt);
     }
     guard.isAway = false;
-    for (const _attempt of [3, 4]) await tasks.adopt(attemptOf(), held);
+    for (const _attempt of [3, 4]) await tasks.grants.adopt(attemptOf(), held);
     expect(guard.of('renew')).toHaveLength(3);
     tasks.close();
   });
@@ -85,7 +85,7 @@ describe('what a former attempt held', () => {
     const { tasks, guard, clock } = guardedWorker({ whenUnavailable: 'open' });
     const held = await former(guard);
     guard.isAway = true;
-    const adopted = tasks.adopt(attemptOf(), held);
+    const adopted = tasks.grants.adopt(attemptOf(), held);
     await clock.advance(WITHIN_MS);
     await adopted;
     expect(tasks.holdings.keptBy('r')).toEqual(held);
@@ -100,7 +100,7 @@ describe('what a former attempt held', () => {
     'G2 and nobody did anew is failed when its turn %s, with the reason that it has: a former attempt failed',
     async (status) => {
       const { tasks, guard, kept } = guardedWorker();
-      await tasks.adopt(attemptOf(), await former(guard));
+      await tasks.grants.adopt(attemptOf(), await former(guard));
       if (status === 'interrupted') tasks.holdings.interrupt('r', undefined);
       else await tasks.holdings.beforeEnd('r', { status, error: { name: 'Other', message: 'of the turn' } }, false);
       await settled();
@@ -114,7 +114,7 @@ describe('what a former attempt held', () => {
     const { tasks, guard, clock } = guardedWorker();
     const held = await former(guard);
     guard.slowMs = 100;
-    const told = tasks.adopt(attemptOf(), held);
+    const told = tasks.grants.adopt(attemptOf(), held);
     tasks.holdings.letGo('r');
     await clock.advance(100);
     await told;
@@ -191,7 +191,7 @@ describe('what a former attempt got here', () => {
     await lost;
     guard.losesReplies = false;
     await tasks.holdings.beforeEnd('r', { status: 'failed' }, false);
-    tasks.giveUpUnclear('r');
+    tasks.grants.giveUpUnclear('r');
     await settled();
     expect([await guard.stateOf(KEY), clock.waiting]).toEqual(['failed', 0]);
   });
@@ -271,7 +271,7 @@ describe('the end of a run', () => {
 
   it('a trigger right after it waits for the release, rather than hear of a holder that is none', async () => {
     const { tasks, guard, clock } = guardedWorker();
-    const taken = await tasks.take(attemptOf(), KEY, {}, true);
+    const taken = await tasks.grants.take(attemptOf(), KEY, {}, true);
     expect(taken.kind).toBe('held');
     guard.slowMs = 50;
     tasks.holdings.afterEnd('r', { status: 'succeeded' });
@@ -298,7 +298,7 @@ describe('the end of a run', () => {
     void tasks.run(attemptOf(), 'working', () => gate().promise, { signal });
     await expect(tasks.run(attemptOf(), 'failed', () => fails(), { signal })).rejects.toThrow();
     void tasks.run(attemptOf('cut'), 'cut', () => gate().promise, { signal });
-    await tasks.take(attemptOf('told'), 'told', {});
+    await tasks.grants.take(attemptOf('told'), 'told', {});
     await settled();
     tasks.holdings.interrupt('cut', undefined);
     guard.isAway = true;

@@ -84,8 +84,8 @@ describe('without a guard to ask', () => {
     await clock.advance(WITHIN_MS);
     await Promise.all(lost);
     guard.losesReplies = false;
-    tasks.giveUpUnclear('ended');
-    tasks.forgetUnclear('elsewhere');
+    tasks.grants.giveUpUnclear('ended');
+    tasks.grants.forgetUnclear('elsewhere');
     await clock.advance(0);
     expect(await guard.stateOf('ended')).toBe('cancelled');
     expect(await guard.stateOf('elsewhere')).toBe('running');

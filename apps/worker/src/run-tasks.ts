@@ -1,21 +1,10 @@
-import { TurnOverError, type HeldTaskView, type TaskOptions, type TaskRun } from '#agents';
-import {
-  describeThrown,
-  JsonText,
-  RetryLaterError,
-  type AcquireAnswer,
-  type AcquireRequest,
-  type Clock,
-  type HeldTask,
-  type StalePolicy,
-  type TaskConflict,
-} from '#contracts';
+import type { HeldTaskView, TaskOptions, TaskRun } from '#agents';
+import { describeThrown, RetryLaterError, type TaskConflict } from '#contracts';
 import { TaskLostError, type FailureReports, type GuardClient } from '#guards';
-import type { Logger } from '#telemetry';
 import { keepable, type Held, type TaskRunner } from './held-task.js';
-import { FORMER_FAILED, INTERRUPTED, RunHoldings } from './run-holdings.js';
+import { RunHoldings } from './run-holdings.js';
 import { endOfAttempt } from './task-attempts.js';
-import { UnclearRequests } from './unclear-requests.js';
+import { TaskGrants, type TaskGrantsOptions } from './task-grants.js';
 
 /**
  * How turns of this worker get tasks and work under them. A failed task does not run again before a person approves it (G2),
@@ -27,79 +16,22 @@ import { UnclearRequests } from './unclear-requests.js';
  *                                        working --throws--> failed, held on to for the next attempt
  *   failed --take, under a greater token--> idle
  *
- * G4  Each attempt has a token of its own: what the one before it still does can be told from it.
- *
- * Nothing is got for an attempt that is over: an answer that comes too late is given back.
+ * How they get them, and what a guard says then, is a matter of `task-grants`.
  */
 
-export interface RunTasksOptions {
+export interface RunTasksOptions extends TaskGrantsOptions {
   readonly client: Pick<GuardClient, 'acquire' | 'renew' | 'release' | 'end'>;
   readonly failures: Pick<FailureReports, 'report'>;
-  readonly clock: Clock;
-  readonly newRequestId: () => string;
-  readonly guard: {
-    readonly ttlMs: number;
-    readonly stale: StalePolicy;
-    readonly maxAttempts: number;
-    readonly whenUnavailable: 'closed' | 'open';
-    readonly answerWithinMs: number;
-  };
-  readonly log: Logger;
+  readonly guard: TaskGrantsOptions['guard'] & { readonly maxAttempts: number };
 }
-
-export type Taken =
-  | { readonly kind: 'held'; readonly held: Held }
-  /** Nobody could be asked, and that is what was chosen for this case. */
-  | { readonly kind: 'unguarded' }
-  | Exclude<AcquireAnswer, { readonly kind: 'acquired' }>;
-
-/** Behind the end of a holding of one's own run: clocks differ a little. */
-const AFTER_EXPIRY_MS = 100;
-/** So often is looked after what was told to stop here, and after what should be over by our own clock. */
-const LOOK_AGAIN_MS = 1_000;
 
 export class RunTasks {
   readonly holdings: RunHoldings;
-  /** What runs ask for now: who wants the same for the same run waits, and finds what came of it. */
-  private readonly asking = new Map<string, Promise<unknown>>();
-  private readonly unclear: UnclearRequests;
-  private isClosed = false;
+  readonly grants: TaskGrants;
 
   constructor(private readonly options: RunTasksOptions) {
     this.holdings = new RunHoldings(options);
-    this.unclear = new UnclearRequests(options.newRequestId);
-  }
-
-  /**
-   * Goes on with what a former attempt held elsewhere. What it lost in between is not there any more; what nobody can be
-   * asked about is held on to unheard, so that the attempt after this one still knows of it.
-   */
-  async adopt(run: TaskRunner, tasks: readonly HeldTask[], ofMessage?: { key: string; ttlMs?: number }): Promise<void> {
-    const { clock, guard } = this.options;
-    const { runId } = run;
-    const unheard = tasks.flatMap(({ key, token, failures = 0 }) => {
-      const mine = this.holdings.find(runId, key);
-      if (mine !== undefined) return mine.confirmedFor === undefined ? [mine] : [];
-      const isOfMessage = key === ofMessage?.key;
-      const ttlMs = (isOfMessage ? ofMessage?.ttlMs : undefined) ?? guard.ttlMs;
-      const times = { ttlMs, since: clock.monotonic(), startedAt: clock.now() };
-      const unknown = { confirmedFor: undefined, gotFor: undefined, whenUnavailable: undefined, failures };
-      return [this.holdings.holdFormer(runId, { key, token, ...times, isOfMessage, ...unknown })];
-    });
-    const heard = await Promise.allSettled(unheard.map((held) => this.hear(run, held)));
-    for (const one of heard) if (one.status === 'rejected') throw one.reason;
-  }
-
-  /** Gets a task for a run. Rejects with `RetryLaterError` when nobody can say now. */
-  async take(run: TaskRunner, key: string, options: TaskOptions, isOfMessage = false): Promise<Taken> {
-    const id = `${run.runId}\0${key}`;
-    for (let other = this.asking.get(id); other !== undefined; other = this.asking.get(id)) await other;
-    const asked = this.ask(run, key, options, isOfMessage).finally(() => this.asking.delete(id));
-    this.asking.set(
-      id,
-      asked.catch(() => {}),
-    );
-    return asked;
+    this.grants = new TaskGrants(options, this.holdings);
   }
 
   /** `turn.tasks.run`. */
@@ -109,7 +41,7 @@ export class RunTasks {
     fn: (held: HeldTaskView) => Promise<Result> | Result,
     { signal, ...options }: TaskOptions & { readonly signal: AbortSignal },
   ): Promise<TaskRun<Result>> {
-    const taken = await this.take(run, key, options);
+    const taken = await this.grants.take(run, key, options);
     if (taken.kind === 'unguarded') return { kind: 'ran', result: await fn({ key, signal }) };
     if (taken.kind === 'done') {
       const { runId, result } = taken;
@@ -134,78 +66,9 @@ export class RunTasks {
     return { kind: 'ran', result };
   }
 
-  /** The run has ended: what it may have been granted without knowing must not be held until its time is over. */
-  giveUpUnclear(runId: string): void {
-    const { client, log } = this.options;
-    for (const { key, isNext } of this.unclear.forget(runId)) {
-      const status = isNext ? ('failed' as const) : ('cancelled' as const);
-      client.end(key, { by: 'worker', runId, status }).catch((error: unknown) => {
-        log.warn({ key, error: String(error) }, 'a task that may be held is not given up: it ends by its time');
-      });
-    }
-  }
-
-  /** Somebody else runs it again. */
-  forgetUnclear(runId: string): void {
-    this.unclear.forget(runId);
-  }
-
   close(): void {
-    this.isClosed = true;
+    this.grants.close();
     this.holdings.close();
-  }
-
-  private async ask(run: TaskRunner, key: string, options: TaskOptions, isOfMessage: boolean): Promise<Taken> {
-    const { clock, guard } = this.options;
-    const { runId } = run;
-    await this.holdings.whenReleased(key);
-    this.expectGoing(run);
-    const { whenUnavailable, ttlMs = guard.ttlMs } = options;
-    const mine = this.standing(runId, key);
-    if (mine !== undefined && !this.needsNext(mine, run, whenUnavailable)) return { kind: 'held', held: mine };
-    const since = clock.monotonic();
-    const failures = mine?.failures ?? this.unclear.failuresOf(runId, key);
-    const answer = await this.unlessUnavailable(whenUnavailable, () =>
-      this.acquire(run, key, { ...options, ttlMs }, mine),
-    );
-    // No guard can give it a token of its own, and that it goes on all the same is what was chosen.
-    if (answer === 'unavailable' && mine !== undefined && this.standing(runId, key) === mine && !this.isOver(run))
-      return { kind: 'held', held: mine };
-    // Its holding is over by now, or another one has taken its place.
-    const isKept = mine !== undefined && this.holdings.find(runId, key) === mine;
-    if (answer !== 'unavailable' && isKept) this.holdings.forget(runId, mine);
-    if (answer !== 'unavailable' && answer.kind === 'acquired') {
-      const { token, startedAt } = answer;
-      const ofAttempt = { isOfMessage: mine?.isOfMessage ?? isOfMessage, confirmedFor: run.over, gotFor: run.over };
-      const grant = { key, token, ttlMs, since, startedAt, ...ofAttempt, failures, whenUnavailable };
-      if (!this.isOver(run)) return { kind: 'held', held: this.holdings.hold(runId, grant) };
-      // No attempt would ever release it; what a former one left half done is not undone by that.
-      if (isKept && !this.isClosed) this.holdings.holdFormer(runId, { ...grant, gotFor: undefined });
-      else this.holdings.giveBack(runId, grant, mine === undefined ? INTERRUPTED : FORMER_FAILED);
-      throw new TurnOverError(runId);
-    }
-    this.expectGoing(run);
-    return answer === 'unavailable' ? { kind: 'unguarded' } : this.conflict(runId, key, answer, ttlMs);
-  }
-
-  /** What the run holds, as far as is known here. */
-  private standing(runId: string, key: string): Held | undefined {
-    const mine = this.holdings.find(runId, key);
-    if (mine?.holding.lost.aborted !== true) return mine;
-    this.holdings.forget(runId, mine);
-    return undefined;
-  }
-
-  /**
-   * Whether its holder has to ask for a greater token before it goes on. That tells, too, whether the holding still stands: an
-   * operator may have ended it, and another run may have it by now.
-   */
-  private needsNext(mine: Held, run: TaskRunner, chosen: TaskOptions['whenUnavailable']): boolean {
-    if (mine.work !== undefined && mine.work.by.over === run.over) return false;
-    if (mine.work !== undefined) throw heldByFormer(mine.holding.key, LOOK_AGAIN_MS);
-    // No guard could be asked about it a moment ago, and it goes on without: it is not waited for once more.
-    if (mine.confirmedFor === undefined && (chosen ?? this.options.guard.whenUnavailable) === 'open') return false;
-    return mine.gotFor !== run.over || (mine.state === 'failed' && !mine.isOfMessage);
   }
 
   /** One attempt of a task of a turn: when it was the last, its failure is told before the caller hears of it. */
@@ -228,97 +91,6 @@ export class RunTasks {
       if (how !== undefined) await this.holdings.release(runId, held, how);
       else if (!(error instanceof RetryLaterError) && !signal.aborted) held.failures++;
       throw error;
-    }
-  }
-
-  private async acquire(
-    run: TaskRunner,
-    key: string,
-    options: TaskOptions,
-    mine: Held | undefined,
-  ): Promise<AcquireAnswer> {
-    const { client, guard } = this.options;
-    const { runId, owner } = run;
-    const { whenUnavailable: _whenUnavailable, maxAttempts: _maxAttempts, meta, ...others } = options;
-    const { requestId, isRepeated } = this.unclear.ask(runId, key, mine);
-    const request: AcquireRequest = { requestId, runId, owner, stale: guard.stale, ...others };
-    if (mine !== undefined) request.formerToken = mine.holding.token;
-    const about = JsonText.of(meta);
-    if (about !== undefined) request.meta = about;
-    const within = { withinMs: guard.answerWithinMs };
-    const answer = await client.acquire(key, request, within);
-    // Granted some time ago, it may soon be over.
-    const isOld = isRepeated && answer.kind === 'acquired';
-    const isOurs = !isOld || (await client.renew(key, { token: answer.token }, within)).kind === 'renewed';
-    this.unclear.answered(runId, key);
-    return isOurs ? answer : this.acquire(run, key, options, undefined);
-  }
-
-  private isOver({ over }: TaskRunner): boolean {
-    return this.isClosed || over.aborted;
-  }
-
-  private expectGoing(run: TaskRunner): void {
-    if (this.isOver(run)) throw new TurnOverError(run.runId);
-  }
-
-  /** Asks whether a holding of a former attempt still stands. */
-  private async hear(run: TaskRunner, held: Held): Promise<void> {
-    const { client, clock, guard } = this.options;
-    const { runId } = run;
-    const { startedAt, ttlMs, isOfMessage, holding } = held;
-    const { key, token } = holding;
-    const since = clock.monotonic();
-    // Its time is said anew: when it ends by the clock of the guard tells nothing here.
-    const renewed = await this.unlessUnavailable(undefined, () =>
-      client.renew(key, { token, ttlMs }, { withinMs: guard.answerWithinMs }),
-    );
-    if (renewed === 'unavailable' || this.holdings.find(runId, key) !== held) return;
-    this.holdings.forget(runId, held);
-    if (renewed.kind !== 'renewed') return;
-    const grant = {
-      key,
-      token,
-      ttlMs,
-      since,
-      startedAt,
-      isOfMessage,
-      confirmedFor: run.over,
-      gotFor: undefined,
-      failures: held.failures,
-      whenUnavailable: undefined,
-    };
-    this.holdings.holdFormer(runId, grant);
-  }
-
-  /**
-   * Its own run is at work under another request: of a former attempt, whose end has to be waited for. Its time is that of the
-   * guard's clock, and by ours it may be long over, or far away: no holding lasts longer than `ttlMs` unrenewed.
-   */
-  private conflict<Answer extends Exclude<AcquireAnswer, { kind: 'acquired' }>>(
-    runId: string,
-    key: string,
-    answer: Answer,
-    ttlMs: number,
-  ): Answer {
-    if (answer.kind !== 'already_running' || !answer.own) return answer;
-    const leftMs = answer.expiresAt - this.options.clock.now();
-    const untilEnd = leftMs > 0 ? Math.min(leftMs, ttlMs) + AFTER_EXPIRY_MS : LOOK_AGAIN_MS;
-    throw heldByFormer(key, this.holdings.isStopping(runId, key) ? LOOK_AGAIN_MS : untilEnd);
-  }
-
-  private async unlessUnavailable<T>(
-    chosen: 'closed' | 'open' | undefined,
-    ask: () => Promise<T>,
-  ): Promise<T | 'unavailable'> {
-    const { guard, log } = this.options;
-    try {
-      return await ask();
-    } catch (error) {
-      // Only our own error says that nobody answered; anything else is a fault that has to be seen.
-      if (!(error instanceof RetryLaterError) || (chosen ?? guard.whenUnavailable) === 'closed') throw error;
-      log.warn({ error: error.message }, 'a turn goes on without a guard');
-      return 'unavailable';
     }
   }
 }
@@ -354,9 +126,4 @@ async function work<Result>(
 function busyWith({ startedAt, holding }: Held, { runId, owner }: TaskRunner): TaskConflict {
   const { expiresAt } = holding;
   return { kind: 'already_running', runId, owner, startedAt, expiresAt, own: true };
-}
-
-function heldByFormer(key: string, retryAfterMs: number): RetryLaterError {
-  const message = `task ${JSON.stringify(key)} is still held by a former attempt of this turn`;
-  return new RetryLaterError({ retryAfterMs, message });
 }
