@@ -1,7 +1,6 @@
-import { JetStreamApiError } from '@nats-io/jetstream';
 import { loadSettings } from '#config';
 import { LanekeeperError, Names } from '#contracts';
-import { bucketStream, KeyBucket, PublishChannel, SERVER_ERROR, StreamReader, type BrokerConnection } from '#jetstream';
+import { bucketStream, findStream, KeyBucket, PublishChannel, StreamReader, type BrokerConnection } from '#jetstream';
 import { brokerUrl } from '#roles';
 import { KeyLeaseStore } from '#shards';
 import { silentLogger } from '#telemetry';
@@ -38,16 +37,10 @@ export async function openInboxToRepair(): Promise<InboxToRepair> {
   };
 }
 
-async function expectStreams({ jsm }: BrokerConnection, names: Names): Promise<void> {
+async function expectStreams(connection: BrokerConnection, names: Names): Promise<void> {
   const wanted = [names.inboxStream, names.turnsStream, bucketStream(names.shardsBucket).stream];
   const lacking: string[] = [];
-  for (const stream of wanted) {
-    await jsm.streams.info(stream).catch((error: unknown) => {
-      const isNotFound = error instanceof JetStreamApiError && error.code === SERVER_ERROR.streamNotFound;
-      if (!isNotFound) throw error;
-      lacking.push(stream);
-    });
-  }
+  for (const stream of wanted) if ((await findStream(connection, stream)) === undefined) lacking.push(stream);
   if (lacking.length === 0) return;
   throw new LanekeeperError(
     'no_stream',

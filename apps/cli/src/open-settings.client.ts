@@ -1,7 +1,6 @@
-import { JetStreamApiError } from '@nats-io/jetstream';
 import { loadSettings } from '#config';
 import { LanekeeperError, Names } from '#contracts';
-import { applyTopology, bucketStream, SERVER_ERROR, settingsBucket, type BrokerConnection } from '#jetstream';
+import { applyTopology, bucketStream, findStream, settingsBucket } from '#jetstream';
 import { brokerUrl } from '#roles';
 import { SettingsStore } from '#settings-store';
 import { silentLogger } from '#telemetry';
@@ -14,8 +13,8 @@ export async function openSettings(file: string | undefined, makes: boolean): Pr
   const names = new Names(settings.namespace, settings.shards);
   const connection = await connectForCommand(brokerUrl(settings), 'settings');
   try {
-    // Only where there is none: the copies that it has are not those of whoever pushes from somewhere.
-    if (!(await isThere(connection, names))) {
+    // Only where there is none: this folder may declare another number of replicas than the installation has.
+    if ((await findStream(connection, bucketStream(names.settingsBucket).stream)) === undefined) {
       if (!makes) throw noBucket(names);
       await applyTopology(connection, [settingsBucket(names, settings.nats)], silentLogger);
     }
@@ -31,16 +30,6 @@ export async function openSettings(file: string | undefined, makes: boolean): Pr
       await connection.close();
     },
   };
-}
-
-async function isThere({ jsm }: BrokerConnection, { settingsBucket: bucket }: Names): Promise<boolean> {
-  try {
-    await jsm.streams.info(bucketStream(bucket).stream);
-    return true;
-  } catch (error) {
-    if (error instanceof JetStreamApiError && error.code === SERVER_ERROR.streamNotFound) return false;
-    throw error;
-  }
 }
 
 function noBucket({ namespace }: Names): LanekeeperError {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { credentialsOf } from './agent-url.js';
 import type { RuleProblem } from './settings-rules.js';
 import type { CheckedSettings } from './settings.js';
 
@@ -52,7 +53,7 @@ type Finding = Omit<RuleProblem, 'path'>;
 /** Rule: each header has one value, and means what people expect of it. */
 export function headersAreTheirs({ agents }: CheckedSettings): RuleProblem[] {
   return Object.entries(agents).flatMap(([agent, { headers = {}, url }]) => {
-    const seen = new Set<string>(hasCredentials(url) ? ['authorization'] : []);
+    const seen = new Set<string>(credentialsOf(url) === undefined ? [] : ['authorization']);
     return Object.keys(headers).flatMap((name) => {
       const lower = name.toLowerCase();
       const finding = whyRefused(lower) ?? (seen.has(lower) ? whyTwice(lower) : undefined);
@@ -85,10 +86,4 @@ function whyTwice(lower: string): Finding {
     wanted: `one value for ${lower} (names of headers have no case)`,
     remedy: 'leave out one of them',
   };
-}
-
-function hasCredentials(url: string | undefined): boolean {
-  if (url === undefined || !URL.canParse(url)) return false;
-  const { username, password } = new URL(url);
-  return username !== '' || password !== '';
 }

@@ -5,7 +5,6 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readAgentTargets } from './agent-targets.js';
 import { loadSettings } from './load-settings.js';
-import { secrecyOf, withoutSecrets } from './secret-settings.js';
 import { SettingsError } from './settings-error.js';
 
 const URL_OF_MAIN = 'https://agent.example/turn';
@@ -151,28 +150,5 @@ describe('headers of an agent', () => {
     expect(problems(() => load({ handler: 'mine', [field]: value }))).toMatchObject([
       { field: `agents.main.${field}` },
     ]);
-  });
-});
-
-describe('what of settings is secret', () => {
-  it.each<[string, ReturnType<typeof secrecyOf>]>([
-    ['agents.main.secret', 'yes'],
-    ['agents.defaults.headers', 'yes'],
-    ['agents.main.headers.authorization', 'yes'],
-    ['agents.main.headers.authorization.env', 'yes'],
-    ['agents.main.url', 'in-url'],
-    ['nats.url', 'in-url'],
-    ['agents.main.maxAttempts', 'no'],
-    ['agents.secret.maxAttempts', 'no'],
-    ['nats.replicas', 'no'],
-    ['http.host', 'no'],
-  ])('%s: %s', (path, expected) => expect(secrecyOf(path.split('.'))).toBe(expected));
-
-  it('may be shown without it', () => {
-    expect(withoutSecrets(['agents', 'a', 'url'], 'https://me:pw@a/turn')).toBe('https://a/turn');
-    expect(withoutSecrets(['nats', 'url'], 'nats://me:pw@a:4222')).toBe('nats://a:4222');
-    expect(withoutSecrets(['agents', 'a', 'url'], 'pw')).toBe('no URL');
-    expect(withoutSecrets(['agents', 'a', 'secret'], 'pw')).toBeUndefined();
-    expect(withoutSecrets(['agents', 'a', 'maxAttempts'], 3)).toBe(3);
   });
 });

@@ -3,7 +3,6 @@ export { readConnection, removeConnection, writeConnection, type Connection } fr
 export { loadSettings, type LoadSettingsOptions } from './load-settings.js';
 export { natsConnectOptions, redactUrl, type NatsConnectOptions } from './nats-url.js';
 export { packageRoot, packageVersion } from './package-root.js';
-export { secrecyOf, withoutSecrets } from './secret-settings.js';
 export { serviceUrl } from './service-url.js';
 export { SettingsError } from './settings-error.js';
 export type { AgentSettings } from './agent-settings.js';

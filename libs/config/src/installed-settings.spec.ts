@@ -149,3 +149,30 @@ describe('credentials in the url of an agent', () => {
     expect(JSON.stringify(settings.agents)).not.toContain('theirs');
   });
 });
+
+describe('the text of a header of an agent', () => {
+  const withKey = (url: string, key: string): SharedSettings => ({
+    agents: { main: { url, headers: { 'X-Key': key } } },
+  });
+  const shared = withKey('http://a/turn', 'the key');
+
+  it.each([
+    ['the same', withKey('http://a/turn', 'the key'), 'the key'],
+    ['another one, for the same host', withKey('http://a/old', 'my key'), 'my key'],
+    ['the same, from a url that is no longer right', withKey('http://old/', 'the key'), 'the key'],
+  ])('is used when the process has %s', async (_title, own, expected) => {
+    const { settings } = await acting(own, shared);
+    expect(main(settings)).toMatchObject({ url: 'http://a/turn', headers: { 'X-Key': expected } });
+    expect(main(settings)).not.toHaveProperty('lacks');
+  });
+
+  it.each<[string, SettingsInput]>([
+    ['none', {}],
+    ['another one, which is for another host', withKey('http://old/', 'theirs')],
+    ['another one, and no url that it is for', { agents: { main: { headers: { 'X-Key': 'theirs' } } } }],
+  ])('makes an agent that a process cannot run which has %s', async (_title, own) => {
+    const { settings } = await acting(own, shared);
+    expect(main(settings)).toMatchObject({ lacks: 'agents.main.headers.X-Key' });
+    expect(JSON.stringify(settings.agents)).not.toContain('theirs');
+  });
+});

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { fingerprintOf, secretPlace, withSecrets, withoutSecrets } from './stored-secrets.js';
+import { secretPlace, withSecrets, withoutSecrets } from './stored-secrets.js';
 import { checkShared, makeDocument, type SettingsDocument } from './settings-document.js';
 import { settingDifferences, type SettingDifference } from './settings-differences.js';
 import { resolveAgents } from './resolve-agents.js';
-import { settingsSchema, type Settings } from './settings.js';
+import { settingsSchema, type CheckedSettings, type Settings } from './settings.js';
 import { unitsOf } from './shared-settings.js';
 
 /** What a process acts on when its installation has settings: theirs, with its own secrets in them. */
@@ -27,43 +27,45 @@ export async function installedSettings(
   version: number,
 ): Promise<InstalledSettings> {
   // First without secrets: nothing of them comes into a report then.
-  checkShared(installed.settings, version);
-  const secrets = await secretsFor(own, installed);
+  const theirs = checkShared(installed.settings, version);
+  const { by, at, salt } = installed;
+  const told = await makeDocument(own.shared, { by, at, salt });
+  const secrets = secretsFor(own, told, installed);
   const checked = settingsSchema.parse(withSecrets(installed.settings, secrets));
   const agents = resolveAgents(checked);
   for (const [name, agent] of Object.entries(agents)) {
     const lacks = lackOf(name, agent, secrets);
     if (lacks !== undefined) (agents as Record<string, typeof agent>)[name] = { ...agent, secret: undefined, lacks };
   }
+  const meansTheSame = comparison(settingsSchema.parse(told.settings), theirs);
   const settings = { ...own, agents, guard: checked.guard };
-  return { settings, otherwise: await otherwise(own, installed) };
+  return { settings, otherwise: otherwise(told, installed, meansTheSame) };
 }
 
 /** A value for each secret of the installation, and for those that only this process knows. */
-async function secretsFor(own: Settings, installed: SettingsDocument): Promise<Map<string, string>> {
-  const told = withoutSecrets(own.shared);
+function secretsFor(own: Settings, told: SettingsDocument, installed: SettingsDocument): Map<string, string> {
+  const values = withoutSecrets(own.shared).secrets;
   const secrets = new Map<string, string>();
-  for (const field of new Set([...Object.keys(installed.secrets), ...told.secrets.keys()])) {
-    const value = told.secrets.get(field);
-    const hash = installed.secrets[field];
-    const mayUse = value !== undefined && (await mayBeSent(field, value, hash));
-    if (mayUse) secrets.set(field, value);
-    else if (hash !== undefined) secrets.set(field, secretPlace(field).setting === 'url' ? `${LACKING}:` : LACKING);
+  for (const field of new Set([...Object.keys(installed.secrets), ...values.keys()])) {
+    const value = values.get(field);
+    if (value !== undefined && mayBeSent(field, told, installed)) secrets.set(field, value);
+    else if (Object.hasOwn(installed.secrets, field))
+      secrets.set(field, secretPlace(field).setting === 'url' ? `${LACKING}:` : LACKING);
   }
   return secrets;
-
-  /** A signature tells nothing of its secret. All else is sent as it is: only where the person who set it wanted. */
-  async function mayBeSent(field: string, value: string, hash: string | undefined): Promise<boolean> {
-    const { agent, setting } = secretPlace(field);
-    if (setting === 'secret') return true;
-    const [here, there] = [told.open, installed.settings].map(({ agents }) => originOf(agents?.[agent]));
-    if (here !== undefined && here === there) return true;
-    return hash !== undefined && hash === (await fingerprintOf(value, field, installed.salt));
-  }
 }
 
-function originOf(agent: { readonly url?: string | undefined } | undefined): string | undefined {
-  return agent?.url === undefined || !URL.canParse(agent.url) ? undefined : new URL(agent.url).origin;
+/** A signature tells nothing of its secret. All else is sent as it is: only where the person who set it wanted. */
+function mayBeSent(field: string, told: SettingsDocument, installed: SettingsDocument): boolean {
+  const { agent, setting } = secretPlace(field);
+  if (setting === 'secret') return true;
+  const [here, there] = [told, installed].map(({ settings }) => originOf(settings.agents?.[agent]?.url));
+  if (here !== undefined && here === there) return true;
+  return told.secrets[field] === installed.secrets[field];
+}
+
+function originOf(url: string | undefined): string | undefined {
+  return url === undefined ? undefined : new URL(url).origin;
 }
 
 /** The field whose secret this agent would need. What runs an agent may come from the defaults. */
@@ -82,20 +84,19 @@ function lackOf(
  * Where a process was told otherwise. Of what it was told nothing of, it is not asked: a worker's file need not name an agent.
  * What is written in other words and means the same is no difference.
  */
-async function otherwise(own: Settings, installed: SettingsDocument): Promise<readonly SettingDifference[]> {
-  const { by, at, salt } = installed;
-  const told = await makeDocument(own.shared, { by, at, salt });
+function otherwise(
+  told: SettingsDocument,
+  installed: SettingsDocument,
+  meansTheSame: (unit: string) => boolean,
+): readonly SettingDifference[] {
   const units = unitsOf(told.settings, Object.keys(told.secrets));
-  const meansTheSame = comparison(told, installed);
   return settingDifferences(told, installed).filter(({ unit, isSecret, before }) =>
     isSecret ? before !== 'unset' : units.has(unit) && !meansTheSame(unit),
   );
 }
 
 /** Whether a unit of both comes to the same: an agent by itself, what is said for many of them by all that both have. */
-function comparison(one: SettingsDocument, other: SettingsDocument): (unit: string) => boolean {
-  const [here, there] = [one, other].map(({ settings }) => settingsSchema.parse(settings));
-  if (here === undefined || there === undefined) return () => false;
+function comparison(here: CheckedSettings, there: CheckedSettings): (unit: string) => boolean {
   const [mine, theirs] = [resolveAgents(here), resolveAgents(there)];
   const isSame = (name: string): boolean => isDeepStrictEqual(mine[name], theirs[name]);
   return (unit) => {

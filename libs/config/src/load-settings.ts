@@ -21,24 +21,18 @@ export interface LoadSettingsOptions {
 
 /** Settings from option > environment > file > default. Throws one `SettingsError` with every problem of all of them. */
 export function loadSettings(options: LoadSettingsOptions = {}): Settings {
-  const { cwd = process.cwd(), overrides = {} } = options;
-  const { env = process.env } = options;
+  const { env = process.env, cwd = process.cwd(), overrides = {} } = options;
   const file = readSettingsFile(env, cwd, options.file);
-  const environment = readEnvironment(env);
-  const place = options.file === undefined ? undefined : placeOf(readSettingsFile(env, cwd), file);
-  const layers: SettingsLayer[] = [
-    ...(place === undefined ? [] : [place]),
-    file,
-    environment,
-    { values: overrides, nameOf: dotted, remedy: 'correct the option' },
+  const read = [
+    ...(options.file === undefined ? [] : [placeFrom(readSettingsFile(env, cwd), file)]),
+    ...[file, readEnvironment(env)],
   ];
+  const layers: SettingsLayer[] = [...read, { values: overrides, nameOf: dotted, remedy: 'correct the option' }];
   const checked = layers.map(checkLayer);
   const written = mergeLayers(checked.map((layer) => layer.values));
   const settings = settingsSchema.parse(written);
   const problems = [
-    ...(place?.problems ?? []),
-    ...file.problems,
-    ...environment.problems,
+    ...read.flatMap((layer) => layer.problems),
     ...checked.flatMap((layer) => layer.problems),
     ...checkRules(settings).map(({ path, ...rest }) => ({ field: nameOfSource(layers, path), ...rest })),
   ];
@@ -50,7 +44,7 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
 const PLACE: readonly string[] = ['namespace', 'nats', 'dataDir'];
 
 /** What the own file says of the place, where the other one says nothing: its settings would else go to another installation. */
-function placeOf(own: FileLayer, other: FileLayer): FileLayer {
+function placeFrom(own: FileLayer, other: FileLayer): FileLayer {
   const said = (other.values ?? {}) as Record<string, unknown>;
   const mine = Object.entries((own.values ?? {}) as Record<string, unknown>);
   return {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { describeProblem, LanekeeperError, type InputProblem } from '#contracts';
+import { LanekeeperError, type InputProblem } from '#contracts';
 import { fingerprintOf, withoutSecrets } from './stored-secrets.js';
 import { checkLayer, dotted } from './settings-layer.js';
 import { checkRules } from './settings-rules.js';
@@ -105,17 +105,11 @@ export function checkShared(shared: SharedSettings, version: number): CheckedSet
   const settings = settingsSchema.parse(values);
   const broken = checkRules(settings).map(({ path, ...rest }): InputProblem => ({ field: dotted(path), ...rest }));
   const all = [...problems, ...broken];
-  if (all.length > 0) throw new InstalledSettingsError(all, version);
-  return settings;
-}
-
-/** Settings that were right for whoever put them there, and are not for this program: it is older, or newer. */
-class InstalledSettingsError extends SettingsError {
-  constructor(problems: readonly InputProblem[], version: number) {
-    super(problems);
-    const lines = problems.map((problem) => `\n  - ${describeProblem(problem)}`).join('');
-    this.message =
-      `this version of lanekeeper cannot act on the installation's settings, version ${version}; run the one that put them ` +
-      `there, or put others there with \`lanekeeper settings push\`:${lines}`;
-  }
+  if (all.length === 0) return settings;
+  // They were right for the program that put them there: it is older than this one, or newer.
+  throw new SettingsError(
+    all,
+    `this version of lanekeeper cannot act on the installation's settings, version ${version}; run the one that put them ` +
+      'there, or put others there with `lanekeeper settings push`',
+  );
 }

@@ -6,6 +6,7 @@ import { describeValue, type InputProblem } from '#contracts';
 import { CONFIG_VARIABLE, type Environment } from './environment.js';
 import { findDuplicateKey } from './json5-duplicates.js';
 import { GROUP_NAMES } from './settings.js';
+import { NAMED_GROUPS } from './setting-places.js';
 import { dotted, isGroup, type SettingsLayer } from './settings-layer.js';
 
 const DEFAULT_FILE = 'lanekeeper.yaml';
@@ -132,7 +133,7 @@ function duplicateKey(line: number): FileFault {
 function withoutEmptyGroups(values: Record<string, unknown>): Record<string, unknown> {
   const filled = { ...values };
   for (const name of GROUP_NAMES) if (filled[name] === null) filled[name] = {};
-  for (const record of ['agents', 'channels']) {
+  for (const record of NAMED_GROUPS) {
     const named = filled[record];
     if (!isGroup(named)) continue;
     filled[record] = Object.fromEntries(Object.entries(named).map(([name, own]) => [name, own ?? {}]));

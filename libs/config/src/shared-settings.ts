@@ -1,3 +1,4 @@
+import { NAMED_GROUPS } from './setting-places.js';
 import { isGroup } from './settings-layer.js';
 import type { SettingsInput } from './settings.js';
 
@@ -15,16 +16,13 @@ const LOCAL_GROUPS = [
 /** As people wrote it, in the words that they chose, without defaults. */
 export type SharedSettings = Omit<SettingsInput, (typeof LOCAL_GROUPS)[number]>;
 
-/** Groups whose entries have names: each entry is said or not said by itself. */
-const NAMED_GROUPS: readonly string[] = ['agents', 'channels'];
-
 /** The shared part of written settings. A group without settings says nothing. */
 export function sharedPart(values: Record<string, unknown>): SharedSettings {
   const isLocal = (name: string): boolean => (LOCAL_GROUPS as readonly string[]).includes(name);
   return Object.fromEntries(Object.entries(values).filter(([name, value]) => !isLocal(name) && !isEmpty(value)));
 }
 
-/** The part that a setting is said in: an agent, a platform, or a group of its own. */
+/** The part that a setting is said in: an agent, a platform, or a group of its own. Each is said or not said by itself. */
 export function unitOf([first = '', second]: readonly string[]): string {
   return second !== undefined && NAMED_GROUPS.includes(first) ? `${first}.${second}` : first;
 }

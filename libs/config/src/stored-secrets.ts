@@ -1,5 +1,6 @@
 import { promisify } from 'node:util';
 import { scrypt } from 'node:crypto';
+import { credentialsOf, withCredentials } from './agent-url.js';
 import { isGroup } from './settings-layer.js';
 import { unitsOf, type SharedSettings } from './shared-settings.js';
 
@@ -40,10 +41,10 @@ export function withoutSecrets(shared: SharedSettings): OpenSettings {
       secrets.set(`agents.${name}.secret`, secret);
       delete agent['secret'];
     }
-    const credentials = credentialsOf(url);
-    if (credentials !== undefined) {
+    const credentials = typeof url === 'string' ? credentialsOf(url) : undefined;
+    if (typeof url === 'string' && credentials !== undefined) {
       secrets.set(`agents.${name}.url`, credentials);
-      agent['url'] = withCredentials(String(url), '');
+      agent['url'] = withCredentials(url, '');
     }
     if (!isGroup(headers)) continue;
     for (const [header, value] of Object.entries(headers)) {
@@ -75,19 +76,4 @@ export function withSecrets(open: SharedSettings, secrets: ReadonlyMap<string, s
 export function saysSomething(shared: SharedSettings): boolean {
   const { open, secrets } = withoutSecrets(shared);
   return unitsOf(open, secrets.keys()).size > 0;
-}
-
-/** `user:password` as they stand in a URL, or `undefined` when it has none. */
-function credentialsOf(url: unknown): string | undefined {
-  if (typeof url !== 'string' || !URL.canParse(url)) return undefined;
-  const { username, password } = new URL(url);
-  return username === '' && password === '' ? undefined : `${username}:${password}`;
-}
-
-function withCredentials(url: string, credentials: string): string {
-  const changed = new URL(url);
-  const colon = credentials.indexOf(':');
-  changed.username = credentials.slice(0, Math.max(0, colon));
-  changed.password = credentials.slice(colon + 1);
-  return changed.href;
 }

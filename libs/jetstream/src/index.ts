@@ -7,6 +7,7 @@ export { aptSystem } from './embedded/apt-system.js';
 export { unpackDebianPackages } from './embedded/debian-package.js';
 export { EmbeddedBroker } from './embedded/embedded-broker.js';
 export { findNatsServer } from './embedded/find-nats-server.js';
+export { findStream } from './find-stream.client.js';
 export { KeyBucket, type KeyEntry, type KeyWrite } from './key-bucket.client.js';
 export { LastMessageBatcher } from './last-message-batcher.client.js';
 export { BrokerConnection } from './nats-connection.client.js';

@@ -1,8 +1,8 @@
 import { JetStreamApiError, type StreamConfig } from '@nats-io/jetstream';
 import type { Logger } from '#telemetry';
+import { findStream } from './find-stream.client.js';
 import type { BrokerConnection } from './nats-connection.client.js';
 import { isUnanswered, untilJetStreamAnswers } from './patience.client.js';
-import { SERVER_ERROR } from './server-errors.js';
 import type { StreamSpec } from './topology.js';
 import { diffStream } from './topology-diff.js';
 import { StreamMismatchError } from './topology-error.js';
@@ -36,24 +36,21 @@ async function reconcile(connection: BrokerConnection, specs: readonly StreamSpe
 }
 
 async function findOrCreate(
-  { jsm }: BrokerConnection,
+  connection: BrokerConnection,
   spec: StreamSpec,
   log: Logger,
 ): Promise<StreamConfig | undefined> {
-  try {
-    return (await jsm.streams.info(spec.name)).config;
-  } catch (error) {
-    if (!isApiError(error, SERVER_ERROR.streamNotFound)) throw error;
-  }
+  const found = await findStream(connection, spec.name);
+  if (found !== undefined) return found;
   const config = { name: spec.name, description: spec.description, ...spec.fixed, ...spec.adjustable };
   try {
-    await jsm.streams.add(config as unknown as StreamConfig);
+    await connection.jsm.streams.add(config as unknown as StreamConfig);
     log.info({ stream: spec.name }, 'stream created');
     return undefined;
   } catch (error) {
     if (!isRefusal(error)) throw error;
     // Somebody made it in between: then it is compared like any other.
-    const live = await jsm.streams.info(spec.name).catch((problem: unknown) => {
+    const live = await connection.jsm.streams.info(spec.name).catch((problem: unknown) => {
       if (isUnanswered(problem)) throw problem;
     });
     if (live !== undefined) return live.config;
@@ -87,8 +84,4 @@ function refusal(spec: StreamSpec, field: string, wanted: unknown, cause: JetStr
     `the broker refused (${cause.code}: ${cause.message}): change the setting, ` +
     'give the broker what it lacks, or use another namespace (LANEKEEPER_NAMESPACE)';
   return new StreamMismatchError([{ stream: spec.name, field, wanted, found: 'a refusal', remedy }], { cause });
-}
-
-function isApiError(error: unknown, code: number): boolean {
-  return error instanceof JetStreamApiError && error.code === code;
 }

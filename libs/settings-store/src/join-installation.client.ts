@@ -48,8 +48,7 @@ export async function joinInstallation(options: JoinInstallationOptions): Promis
     const { settings, otherwise } =
       document === undefined ? { settings: own, otherwise: [] } : await installedSettings(own, document, version);
     tellOtherwise(otherwise, version, log);
-    let end: (error: Error) => void = () => {};
-    const outdated = new Promise<Error>((resolve) => (end = resolve));
+    const outdated = Promise.withResolvers<Error>();
     const watch = new VersionWatch({
       version,
       clock: systemClock,
@@ -59,22 +58,22 @@ export async function joinInstallation(options: JoinInstallationOptions): Promis
         log.info({ settingsVersion: version, newest }, 'the installation has newer settings: a restart acts on them');
         if (version > 0) return;
         judgeFirst(store, own).then(
-          (error) => error && end(error),
+          (error) => error && outdated.resolve(error),
           (error: unknown) => log.warn({ error: String(error) }, 'cannot act on the settings of the installation'),
         );
       },
     });
-    const ends = [store.onWrite(() => watch.hint())];
+    const stopsListening = [store.onWrite(() => watch.hint())];
     if (version === 0) {
       // A hint may have come before, or while the link was down; until then this process answers for an installation that has others.
       watch.hint();
-      ends.push(connection.onUp(() => watch.hint()));
+      stopsListening.push(connection.onUp(() => watch.hint()));
     }
     return {
-      ...{ settings, version, outdated },
+      ...{ settings, version, outdated: outdated.promise },
       newestVersion: () => store.version(),
       close: () => {
-        for (const end of ends) end();
+        for (const stop of stopsListening) stop();
         watch.close();
         store.close();
       },
