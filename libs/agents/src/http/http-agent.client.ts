@@ -2,7 +2,7 @@ import { request, type Dispatcher } from 'undici';
 import { LanekeeperError } from '#contracts';
 import { AnswerError } from '../handler-answer.js';
 import type { Turn } from '../turn.js';
-import { type AgentConnections, MAX_HEADER_BYTES, NotConnectedError } from './agent-connections.client.js';
+import { type AgentConnections, MAX_HEADER_BYTES } from './agent-connections.client.js';
 import { answerCut, failureOfCall } from './agent-failures.js';
 import { makeAgentRequest } from './agent-request.js';
 import { errorOfStatus } from './agent-status.js';
@@ -41,8 +41,7 @@ export async function callHttpAgent(
       signal: turn.signal,
     });
   } catch (error) {
-    const isConnected = !(error instanceof NotConnectedError);
-    throw failureOfCall(error, { isConnected, requestBytes: bytes.length }, MAX_HEADER_BYTES);
+    throw failureOfCall(error, bytes.length, MAX_HEADER_BYTES);
   }
   // A body that is destroyed before its end emits an error that nobody reads: unheard, it would end the process.
   response.body.on('error', () => {});
