@@ -16,7 +16,7 @@ export {
   type AgentFinding,
   type InputProblem,
 } from './errors.js';
-export { describeThrown, type DescribedError } from './thrown.js';
+export { MAX_EXCERPT_CHARS, boundedError, describeThrown, type DescribedError } from './thrown.js';
 export { highestOfHead } from './head-mark.js';
 export { HEADER } from './headers.js';
 export { parseToWrite } from './json-numbers.js';

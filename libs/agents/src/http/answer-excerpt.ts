@@ -1,6 +1,5 @@
+import { MAX_EXCERPT_CHARS } from '#contracts';
 import { hideSecrets } from './sent-secrets.js';
-
-const MAX_CHARS = 500;
 
 /** The beginning of what an agent wrote, as one line for people. It is content: whoever shows it decides whether it may be. */
 export function excerptOf(bytes: Buffer, secrets: readonly string[]): string {
@@ -9,5 +8,5 @@ export function excerptOf(bytes: Buffer, secrets: readonly string[]): string {
   const line = hideSecrets(text, secrets)
     .replace(/[\p{C}\p{Z}]+/gu, ' ')
     .trim();
-  return line.length > MAX_CHARS ? `${line.slice(0, MAX_CHARS - 1).toWellFormed()}…` : line;
+  return line.length > MAX_EXCERPT_CHARS ? `${line.slice(0, MAX_EXCERPT_CHARS - 1).toWellFormed()}…` : line;
 }
