@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { boundedError } from '#contracts';
-import type { TurnMessage } from './turn.js';
+import type { TurnMessage } from './turn-message.js';
 
 /**
  * What an agent decides about single messages of its turn. Those that it names `failed` end dead, each with its own error;
