@@ -17,7 +17,7 @@ export function readEncodings(header: string | undefined): readonly string[] {
   throw new AnswerError(`content encoding ${JSON.stringify(names.join(', ').slice(0, 64))}`);
 }
 
-/** The body without its encodings. Who destroys it ends the body too, and an error of the body becomes one of it. */
+/** The body without its encodings. To destroy it ends the body too, and an error of the body becomes one of it. */
 export async function decodeBody(body: Readable, encodings: readonly string[]): Promise<Readable> {
   let decoded = body;
   for (const name of encodings) {

@@ -7,7 +7,7 @@ import { failureOfCall, NotConnectedError } from './agent-failures.js';
 import { callHttpAgent } from './http-agent.client.js';
 import { agent, closeAgents, JSON_TYPE, makeTurn, noAnswer, unreachable } from './http-agent.fixture.js';
 
-/** Who has got nothing of a request has not begun with it: it is asked again without having had an attempt. */
+/** An agent that has got nothing of a request has not begun with it: it is asked again, and no attempt is spent. */
 
 let connections = new AgentConnections(4);
 const servers: Server[] = [];
@@ -29,7 +29,7 @@ async function tcpServer(onConnection: Parameters<typeof createServer>[1]): Prom
 const failure = (url: string) => callHttpAgent(makeTurn(), { url }, connections).catch((caught: unknown) => caught);
 
 describe('an agent without a connection is "later"', () => {
-  it('L6 where nobody listens, and says so', async () => {
+  it('L6 where no server listens, and says so', async () => {
     const port = await tcpServer(() => {});
     servers[0]?.close();
     await once(servers.pop() as Server, 'close');
@@ -97,7 +97,7 @@ describe('failureOfCall', () => {
 
 describe('what comes before an answer', () => {
   it.each<[string, string]>([
-    ['a 100 that nobody asked for', 'HTTP/1.1 100 Continue\r\n\r\n'],
+    ['a 100 that the request did not ask for', 'HTTP/1.1 100 Continue\r\n\r\n'],
     ['hints', 'HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n'],
     ['several of them', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100\r\n\r\n'],
   ])('does not end the turn, and keeps the connection: %s', async (_title, before) => {

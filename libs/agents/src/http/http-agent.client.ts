@@ -43,7 +43,7 @@ export async function callHttpAgent(
   } catch (error) {
     throw failureOfCall(error, bytes.length, MAX_HEADER_BYTES);
   }
-  // A body that is destroyed before its end emits an error that nobody reads: unheard, it would end the process.
+  // A body that is destroyed before its end emits an error. Without a listener, it would end the process.
   response.body.on('error', () => {});
   const { statusCode: status } = response;
   if (status < 200 || status > 299) {
