@@ -3,6 +3,12 @@ import { pipeline, type Readable, type Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
 import { AnswerError } from '../handler-answer.js';
 
+/**
+ * Why not undici's `interceptors.decompress` (7.30): it hides the `Content-Length` that tells a broken body from one that was cut,
+ * counts no compressed bytes and shows none as a sign of life, passes encodings on that it does not know, cannot read raw
+ * deflate, and stands in the way of every call. It is experimental, and says so on stderr at each start.
+ */
+
 /** Agents are asked for plain bytes; some servers and proxies compress all the same. More than two in a row is no answer. */
 const MOST_ENCODINGS = 2;
 /** The lower half of the first byte of a zlib stream; a raw deflate stream, which some servers send, never begins so. */
