@@ -50,6 +50,12 @@ export function answerCut(status: number, cause?: unknown): LanekeeperError {
   return new LanekeeperError('agent_answer_cut', message, { cause, finding: { status, ...UNCLEAR } });
 }
 
+/** Many servers end the body of a stream in good order when what writes it breaks down: no end can be trusted but `done`. */
+export function streamCut(): LanekeeperError {
+  const message = "the agent's answer broke off: its event stream ended without the event `done`";
+  return new LanekeeperError('agent_answer_cut', message, { finding: UNCLEAR });
+}
+
 export function streamIdle(status: number, streamIdleMs: number): LanekeeperError {
   const message =
     `the agent's stream was silent for ${streamIdleMs} ms (streamIdleMs): ` +
