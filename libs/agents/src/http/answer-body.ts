@@ -32,14 +32,13 @@ export async function eachChunk(
       silence?.refresh();
       bytes += chunk.length;
       if (bytes > MAX_ANSWER_BYTES) throw tooLarge();
-      if (take(decode(decoder, chunk))) return;
+      if (take(decode(decoder, response, chunk))) return;
     }
-    take(decode(decoder, undefined));
+    take(decode(decoder, response));
   } catch (error) {
     if (error instanceof LanekeeperError) throw error;
     if (encodings.length === 0 || body.errored !== null) throw answerCut(status, error);
-    if (!hasKnownEnd(response)) throw answerCut(status, error);
-    throw new AnswerError(`a body that is no ${encodings.toReversed().join(', ')}`);
+    throw brokenOff(response, `a body that is no ${encodings.toReversed().join(', ')}`, error);
   } finally {
     clearTimeout(silence);
   }
@@ -59,11 +58,13 @@ function tooLarge(): AnswerError {
   return new AnswerError(`more than ${MAX_ANSWER_BYTES} bytes (keep large results elsewhere and refer to them)`);
 }
 
-function decode(decoder: InstanceType<typeof TextDecoder>, chunk: Buffer | undefined): string {
+/** Without a chunk the body is at its end, where half a character may also be what a cut has left. */
+function decode(decoder: InstanceType<typeof TextDecoder>, response: Dispatcher.ResponseData, chunk?: Buffer): string {
   try {
     return chunk === undefined ? decoder.decode() : decoder.decode(chunk, { stream: true });
   } catch {
-    throw new AnswerError('a body that is no UTF-8');
+    const found = 'a body that is no UTF-8';
+    throw chunk === undefined ? brokenOff(response, found) : new AnswerError(found);
   }
 }
 
@@ -89,9 +90,28 @@ export async function readBeginning(response: Dispatcher.ResponseData): Promise<
   return Buffer.concat(pieces);
 }
 
-/** A body without a length ends with its connection: then the end of a whole one looks like that of one that was cut. */
-export function hasKnownEnd({ headers }: Dispatcher.ResponseData): boolean {
+/** A body has come to its end and is not whole: an answer that breaks the contract, or one that was cut. */
+export function brokenOff(response: Dispatcher.ResponseData, found: string, cause?: unknown): LanekeeperError {
+  return hasKnownEnd(response) ? new AnswerError(found) : answerCut(response.statusCode, cause);
+}
+
+/**
+ * A body without a length ends with its connection: then the end of a whole one looks like that of one that was cut. So does
+ * each end of a stream before its `done`.
+ */
+function hasKnownEnd(response: Dispatcher.ResponseData): boolean {
+  if (isStream(response)) return false;
+  const { headers } = response;
   return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+}
+
+export function isStream(response: Dispatcher.ResponseData): boolean {
+  return contentTypeOf(response) === 'text/event-stream';
+}
+
+/** Without its parameters. */
+export function contentTypeOf(response: Dispatcher.ResponseData): string {
+  return (headerOf(response, 'content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
 /** Of a header that stands there twice the first counts. */

@@ -3,10 +3,10 @@ import { LanekeeperError } from '#contracts';
 import { AnswerError } from '../handler-answer.js';
 import type { Turn } from '../turn.js';
 import { type AgentConnections, MAX_HEADER_BYTES } from './agent-connections.client.js';
-import { answerCut, failureOfCall } from './agent-failures.js';
+import { failureOfCall } from './agent-failures.js';
 import { makeAgentRequest } from './agent-request.js';
 import { errorOfStatus } from './agent-status.js';
-import { eachChunk, hasKnownEnd, headerOf, readBeginning } from './answer-body.js';
+import { brokenOff, contentTypeOf, eachChunk, headerOf, isStream, readBeginning } from './answer-body.js';
 import { excerptOf } from './answer-excerpt.js';
 import { readAnswerJson } from './answer-json.js';
 import { AnswerStream } from './answer-stream.js';
@@ -69,8 +69,7 @@ async function refusalOf(response: Dispatcher.ResponseData, secrets: readonly st
 
 async function readAnswer(response: Dispatcher.ResponseData, streamIdleMs: number | undefined): Promise<unknown> {
   try {
-    const type = (headerOf(response, 'content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase();
-    if (type === 'text/event-stream') {
+    if (isStream(response)) {
       const stream = new AnswerStream();
       await eachChunk(response, (chunk) => stream.feed(chunk), streamIdleMs);
       return stream.finish();
@@ -81,11 +80,9 @@ async function readAnswer(response: Dispatcher.ResponseData, streamIdleMs: numbe
       return false;
     });
     if (text === '') return undefined;
+    const type = contentTypeOf(response);
     if (type === 'text/plain') return text;
-    if (type === 'application/json')
-      return parseJson(text, () =>
-        hasKnownEnd(response) ? new AnswerError('application/json that is no JSON') : answerCut(response.statusCode),
-      );
+    if (type === 'application/json') return parseJson(text, response);
     throw new AnswerError(`content type ${type === '' ? 'none' : JSON.stringify(type)}`);
   } finally {
     // Leaves early as well: the connection is closed rather than read to an end that may never come.
@@ -93,9 +90,9 @@ async function readAnswer(response: Dispatcher.ResponseData, streamIdleMs: numbe
   }
 }
 
-function parseJson(text: string, noJson: () => LanekeeperError): unknown {
+function parseJson(text: string, response: Dispatcher.ResponseData): unknown {
   const answer = readAnswerJson(text);
-  if (answer === undefined) throw noJson();
+  if (answer === undefined) throw brokenOff(response, 'application/json that is no JSON');
   // A bare string is an answer of a handler in this process, but not one of the HTTP contract.
   if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) {
     throw new AnswerError('application/json that is no object');
