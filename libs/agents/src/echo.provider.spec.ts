@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { jsonText } from '#contracts';
 import { EchoAgent } from './echo.provider.js';
-import { Turn, type TurnMessage } from './turn.js';
+import type { TurnMessage } from './turn-message.js';
+import { Turn } from './turn.js';
 
 function makeTurn(messages: Partial<TurnMessage>[], signal: AbortSignal = new AbortController().signal): Turn {
   return new Turn({

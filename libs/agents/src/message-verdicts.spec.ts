@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { jsonText } from '#contracts';
 import { applyAnswer } from './handler-answer.js';
-import { Turn, type TurnMessage } from './turn.js';
+import type { TurnMessage } from './turn-message.js';
+import { Turn } from './turn.js';
 
 const messages: readonly TurnMessage[] = [
   { id: 'a', seq: 3 },

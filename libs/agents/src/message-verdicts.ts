@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { TurnMessage } from './turn.js';
+import { boundedError } from '#contracts';
+import type { TurnMessage } from './turn-message.js';
 
 /**
  * What an agent decides about single messages of its turn. Those that it names `failed` end dead, each with its own error;
@@ -57,19 +58,13 @@ export function readVerdicts(messages: readonly TurnMessage[], verdicts: readonl
 
 /** It is a message's `reason`, in events and logs as well, where nothing that people wrote may be. */
 const CODE = /^[\w.:-]+$/;
-const MAX_NAME_CHARS = 100;
-const MAX_MESSAGE_CHARS = 2_000;
 const DEFAULT_NAME = 'message_failed';
 
-/** Bounded as what a handler throws: the name stands in the record, once per message. */
+/** As bounded as what a handler throws: the name stands in the record, once per message. */
 function errorOf(why: MessageVerdict['error']): FailedMessage['error'] {
   const { name = DEFAULT_NAME, message } =
     typeof why === 'object' ? why : { message: why ?? 'the agent gave no reason for this message' };
-  const isCode = CODE.test(name);
-  return {
-    name: isCode ? name.slice(0, MAX_NAME_CHARS) : DEFAULT_NAME,
-    message: (isCode ? message : `${name}: ${message}`).slice(0, MAX_MESSAGE_CHARS).toWellFormed(),
-  };
+  return CODE.test(name) ? boundedError(name, message) : boundedError(DEFAULT_NAME, `${name}: ${message}`);
 }
 
 function refuse(index: number, what: string): ReadVerdicts {

@@ -37,7 +37,7 @@ describe('the data of a message', () => {
     expect(Object.keys(message).toSorted()).toEqual(['data', 'id', 'seq', 'text']);
   });
 
-  it('is written as it came, for an agent over HTTP, and digit for digit by whoever writes the message', () => {
+  it('is written as it came, for an agent over HTTP, and digit for digit where a handler writes the message', () => {
     const message = toTurnMessage(7, stored, undefined);
     expect(writeJson({ message })).toBe(`{"message":{"id":"a","seq":7,"text":"x","data":${DATA}}}`);
     expect(JSON.stringify(message)).toContain('"id":12345678901234567890,"part":0.12345678901234567890');

@@ -19,7 +19,7 @@ export interface TurnMessage {
   readonly thread?: string;
   /** Its place among the numbered messages of its session, when its sender gave one. */
   readonly sequence?: number;
-  /** It came after messages with higher numbers had been handled, since nobody waits for a number for ever. */
+  /** It came after messages with higher numbers had been handled, since its session waits for a number only so long. */
   readonly late?: true;
   readonly sentAt?: string;
 }
@@ -40,7 +40,7 @@ export function toTurnMessage(seq: number, message: InboxMessage, isLate: true |
   return copy;
 }
 
-/** Parses its data when somebody looks: an agent over HTTP gets the text alone. */
+/** Parses its data when a handler reads it: an agent over HTTP gets the text alone. */
 class MessageWithData implements TurnMessage {
   declare readonly data: unknown;
   readonly #raw: JsonText;

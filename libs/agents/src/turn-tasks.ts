@@ -27,7 +27,10 @@ export interface TaskOptions {
 /** A task as who works on it sees it. */
 export interface HeldTaskView {
   readonly key: string;
-  /** Grows with every holding and every attempt: give it to what the task writes to, so that a holder of the past is refused there. Absent = unguarded. */
+  /**
+   * Grows with every holding and every attempt: give it to what the task writes to, so that a holder of the past is refused
+   * there. Absent = unguarded.
+   */
   readonly token?: number;
   /** Aborts when the turn has to stop, or when somebody else may have the task. */
   readonly signal: AbortSignal;
@@ -44,11 +47,11 @@ export interface TurnTasks {
    * Runs `fn` as the only one that runs this task, over all sessions and workers. Whoever has it, or that it waits for an
    * approval, is an answer.
    *
-   * What `fn` throws goes on to the caller. Then the task is failed: it does not run again before somebody approves it, not
-   * even in this turn. With `maxAttempts` above 1 it is held on to over the turn's own attempts while some are left, each under
-   * a greater token, and is failed when the turn ends. A `RetryLaterError` costs none of them. What `fn` answers is kept (JSON of at most 64 KiB), so that
-   * a later attempt of this turn gets it as `done` instead of doing it twice. Without a guard the turn is put off, unless
-   * `whenUnavailable` is `open`.
+   * What `fn` throws goes on to the caller. Then the task is failed: it does not run again before it is approved, not even in
+   * this turn. With `maxAttempts` above 1 it is held on to over the turn's own attempts while some are left, each under a
+   * greater token, and is failed when the turn ends. A `RetryLaterError` costs none of them. What `fn` answers is kept (JSON of
+   * at most 64 KiB), so that a later attempt of this turn gets it as `done` instead of doing it twice. Without a guard the turn
+   * is put off, unless `whenUnavailable` is `open`.
    */
   run<Result>(
     task: TaskName,

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { JsonText, jsonText } from '#contracts';
 import { currentTurn, runAsCurrentTurn } from './current-turn.js';
 import { applyAnswer } from './handler-answer.js';
-import { Turn, TurnOverError, type TurnMessage } from './turn.js';
+import type { TurnMessage } from './turn-message.js';
+import { Turn, TurnOverError } from './turn.js';
 
 function makeTurn(messages: readonly TurnMessage[] = [{ id: 'm', seq: 1, text: 'x' }], state?: unknown): Turn {
   const { signal } = new AbortController();

@@ -2,7 +2,6 @@ import { LanekeeperError, describeValue, makeJson, sessionNames, type JsonText, 
 import type { TraceContext } from '#telemetry';
 import type { FailedMessage } from './message-verdicts.js';
 import type { TurnMessage } from './turn-message.js';
-export type { TurnMessage } from './turn-message.js';
 import { OwnState, type StateChange, type TurnState } from './turn-state.js';
 import { summarize, type TurnSummary } from './turn-summary.js';
 import { OwnTasks, type HeldTaskView, type TaskKeeper, type TurnTasks } from './turn-tasks.js';

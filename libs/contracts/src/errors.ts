@@ -8,6 +8,13 @@ export interface AgentFinding {
   readonly isUnclear?: true;
 }
 
+/** What an error may say beside its message. */
+interface ErrorDetails {
+  readonly code?: string;
+  readonly cause?: unknown;
+  readonly finding?: AgentFinding | undefined;
+}
+
 /** Base of our errors: `code` for programs, `message` for people, always with the remedy in it. */
 export class LanekeeperError extends Error {
   declare readonly finding: AgentFinding | undefined;
@@ -15,11 +22,11 @@ export class LanekeeperError extends Error {
   constructor(
     readonly code: string,
     message: string,
-    options?: { cause?: unknown; finding?: AgentFinding | undefined },
+    options?: Omit<ErrorDetails, 'code'>,
   ) {
     super(message, options);
     this.name = new.target.name;
-    // Not to be listed: who logs an error as a whole must not log what an agent said in it.
+    // Not to be listed: a log of the error as a whole must not hold what an agent said.
     Object.defineProperty(this, 'finding', { value: options?.finding, enumerable: false });
   }
 }
@@ -40,17 +47,9 @@ export function describeProblem(problem: InputProblem): string {
 
 /** Thrown by a handler: trying again cannot help. The turn ends at once, its messages are decided `dead`. */
 export class TerminalError extends LanekeeperError {
-  constructor(message: string, options?: { code?: string; cause?: unknown; finding?: AgentFinding | undefined }) {
+  constructor(message: string, options?: ErrorDetails) {
     super(options?.code ?? 'terminal', message, options);
   }
-}
-
-interface RetryLaterOptions {
-  readonly retryAfterMs: number;
-  readonly message?: string;
-  readonly code?: string;
-  readonly cause?: unknown;
-  readonly finding?: AgentFinding | undefined;
 }
 
 /**
@@ -58,9 +57,14 @@ interface RetryLaterOptions {
  * turn of its own in their order, until the one that is refused alone ends `dead`; the others are handled.
  */
 export class BatchRefusedError extends TerminalError {
-  constructor(message: string, options?: { code?: string; cause?: unknown; finding?: AgentFinding | undefined }) {
+  constructor(message: string, options?: ErrorDetails) {
     super(message, { code: 'batch_refused', ...options });
   }
+}
+
+interface RetryLaterOptions extends ErrorDetails {
+  readonly retryAfterMs: number;
+  readonly message?: string;
 }
 
 /**

@@ -3,10 +3,8 @@ export { carriedJson, isJsonValue, makeJson, type MadeJson } from './carried-jso
 export { systemClock, type Clock } from './clock.js';
 export { closestName } from './closest-name.js';
 export { makeDeadId, parseDeadId, parseDeadLetter, type DeadLetter } from './dead-letter.js';
-export { describeValue } from './describe-value.js';
-export { nameKind, showValue } from './show-value.js';
-export { inOurWords } from './wanted.js';
 export { DECISIONS, OUTCOMES, type Decision, type Outcome } from './decisions.js';
+export { describeValue } from './describe-value.js';
 export {
   BatchRefusedError,
   LanekeeperError,
@@ -16,13 +14,14 @@ export {
   type AgentFinding,
   type InputProblem,
 } from './errors.js';
-export { describeThrown, type DescribedError } from './thrown.js';
 export { highestOfHead } from './head-mark.js';
 export { HEADER } from './headers.js';
+export { CANCELLED_BETWEEN_ATTEMPTS, isIdFree } from './id-reuse.js';
 export { parseToWrite } from './json-numbers.js';
 export { parseCarried, readJson } from './json-read.js';
 export { JsonText, jsonText, withMember, writeJson, writeJsonObject } from './json-text.js';
 export { MAX_JSON_DEPTH, type CarriedMembers, type JsonFault } from './json-walk.js';
+export type { LaneEvent } from './lane-events.js';
 export {
   LOCK_SCOPES,
   defaultLockScope,
@@ -53,7 +52,6 @@ export {
   type MessageTask,
   type SendMessageBody,
 } from './message.js';
-export { CANCELLED_BETWEEN_ATTEMPTS, isIdFree } from './id-reuse.js';
 export { dedupId } from './message-id.js';
 export { DEFAULT_SHARDS, NAMESPACE_PATTERN, Names, type SessionTokens } from './names.js';
 export {
@@ -77,9 +75,7 @@ export { makeRunId, parseRunId } from './run-id.js';
 export { agentName, sessionNames } from './session-names.js';
 export type { SessionAnswer, SessionQuestion } from './session-status.js';
 export { shardOf } from './shard.js';
-export { decodeUtf8 } from './utf8.js';
-export { MAX_SESSION_KEY_BYTES, decodeToken, encodeToken } from './tokens.js';
-export { parseTurnStarted, type TurnStartedEvent } from './turn-events.js';
+export { nameKind, showValue } from './show-value.js';
 export {
   FULL_QUEUE_POLICIES,
   OVERFLOW_ACTIONS,
@@ -96,7 +92,6 @@ export {
   type QueueSettings,
   type StrategyName,
 } from './strategies.js';
-export type { LaneEvent } from './lane-events.js';
 export {
   STALE_POLICIES,
   TASK_DEFAULTS,
@@ -105,8 +100,8 @@ export {
   TASK_STATES,
   checkTaskRequest,
   stalePolicy,
-  taskNamespace,
   taskMaxAttempts,
+  taskNamespace,
   taskTtlMs,
   type AcquireAnswer,
   type AcquireRequest,
@@ -141,3 +136,8 @@ export {
   taskKeyProblem,
   taskKeyTokens,
 } from './task-key.js';
+export { MAX_EXCERPT_CHARS, boundedError, describeThrown, type DescribedError } from './thrown.js';
+export { MAX_SESSION_KEY_BYTES, decodeToken, encodeToken } from './tokens.js';
+export { parseTurnStarted, type TurnStartedEvent } from './turn-events.js';
+export { decodeUtf8 } from './utf8.js';
+export { inOurWords } from './wanted.js';

@@ -49,7 +49,7 @@ let texts: string[] = [];
  */
 export function writeJson(value: unknown): string | undefined {
   if (value instanceof JsonText) return value.text;
-  // A `toJSON` of somebody else may write a document within this one.
+  // A `toJSON` of another library may write a document within this one.
   const [wasWriting, outer] = [isWriting, texts];
   isWriting = true;
   if (wasWriting) texts = [];

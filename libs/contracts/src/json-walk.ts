@@ -18,7 +18,7 @@ export interface JsonFault {
   readonly wanted: string;
 }
 
-/** Levels of arrays and objects in one value: far more than anybody writes, far fewer than a program's stack takes. */
+/** Levels of arrays and objects in one value: far more than a sender writes, far fewer than a program's stack takes. */
 export const MAX_JSON_DEPTH = 64;
 
 const QUOTE = 0x22;
@@ -152,7 +152,7 @@ export class JsonWalk {
     if (keys === undefined) return undefined;
     if (hasLone) return this.fault({ ...LONE_SURROGATE, found: 'half a surrogate pair in a key' });
     if (keys.has(key)) return this.fault(TWICE);
-    // The other way to the prototype of all objects, for who merges what came. Alone both are words like others.
+    // The other way to the prototype of all objects, for a program that merges what came. Alone both are words like others.
     const isDangerous = key === '__proto__' || (key === 'prototype' && parent?.at === 'constructor');
     if (isDangerous) return this.fault(DANGEROUS);
     keys.add(key);

@@ -5,7 +5,7 @@ const MAX_SHOWN_CHARS = 40;
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
 /**
- * Shows a value to whoever wrote it: short texts as they stand, of long ones the beginning. It is for settings and for query
+ * Shows a value to its writer: short texts as they stand, of long ones the beginning. It is for settings and for query
  * fields. What a body holds people may have written, and problems end up in logs: `describeValue` names its kind and size.
  */
 export function showValue(value: unknown): string {

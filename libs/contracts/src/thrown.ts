@@ -2,7 +2,8 @@ import { LanekeeperError, type AgentFinding } from './errors.js';
 
 const MAX_NAME_CHARS = 100;
 const MAX_MESSAGE_CHARS = 2_000;
-const MAX_EXCERPT_CHARS = 500;
+/** Of what an outside agent said. */
+export const MAX_EXCERPT_CHARS = 500;
 
 /** What went wrong, as records keep it; bounded. */
 export interface DescribedError extends Pick<AgentFinding, 'status' | 'excerpt'> {
@@ -18,13 +19,17 @@ export function describeThrown(thrown: unknown): DescribedError {
   try {
     const { name, message } = thrown instanceof Error ? thrown : { name: 'Error', message: String(thrown) };
     return {
-      name: bounded(thrown instanceof LanekeeperError ? thrown.code : name, MAX_NAME_CHARS, 'Error'),
-      message: bounded(message, MAX_MESSAGE_CHARS, ''),
+      ...boundedError(thrown instanceof LanekeeperError ? thrown.code : name, message),
       ...(thrown instanceof LanekeeperError ? whatWasSaid(thrown.finding) : {}),
     };
   } catch {
     return { name: 'Error', message: 'what the handler threw cannot be described' };
   }
+}
+
+/** A name and a message as bounded as records keep them. */
+export function boundedError(name: unknown, message: unknown): { readonly name: string; readonly message: string } {
+  return { name: bounded(name, MAX_NAME_CHARS, 'Error'), message: bounded(message, MAX_MESSAGE_CHARS, '') };
 }
 
 function whatWasSaid({ status, excerpt }: AgentFinding = {}): Pick<AgentFinding, 'status' | 'excerpt'> {

@@ -64,7 +64,7 @@ export function toProblem(error: unknown): Problem {
   if (status === 404) {
     return { status, code: 'not-found', title: 'No such route', detail: 'GET /openapi.json lists the routes.' };
   }
-  // What is left are bodies that are no JSON and URLs that are no text: found before any check of ours.
+  // What is left are bodies of another length than they say and URLs that are no text: found before any check of ours.
   const detail = `${String(message ?? 'no detail')}; wanted a body that is JSON and a percent-encoded path`;
   return { status, code: 'invalid-request', title: 'The request is not as wanted', detail };
 }

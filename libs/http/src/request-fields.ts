@@ -32,7 +32,7 @@ export function oneText(field: string, value: unknown): string {
   throw inputProblem(400, [{ field, found: showValue(value), wanted: 'one text' }]);
 }
 
-/** Where the caller's trace goes on. Of a header that is there twice the first counts. */
+/** Where the caller's trace goes on. */
 export function readTrace(headers: Readonly<Record<string, string | string[] | undefined>>): TraceContext | undefined {
   return readTraceContext((name) => {
     const value = headers[name];

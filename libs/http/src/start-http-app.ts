@@ -10,7 +10,7 @@ import { HttpAppModule, type HttpAppParts } from './http-app.module.js';
 import { LeanAdapter } from './lean-adapter.server.js';
 import { carryJson } from './json-body.js';
 import { answerParserError } from './parser-errors.js';
-import { inputProblem } from './problem.exception.js';
+import { inputProblem, type Problem } from './problem.exception.js';
 import { sendProblem, toProblem } from './problem.filter.js';
 import { headProblem } from './request-head.js';
 import { originProblem } from './request-origin.js';
@@ -84,22 +84,22 @@ function makeAdapter(): LeanAdapter {
 }
 
 function refuseAtTheDoor(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-  const detail = originProblem(request.headers.host, request.headers.origin);
-  if (detail !== undefined && request.headers.host === undefined) {
-    const found = 'Host: found none, wanted localhost or a loopback address';
-    return sendProblem(reply, {
-      status: 400,
-      code: 'invalid-request',
-      title: 'The request names no host',
-      detail: found,
-    });
+  const problem = doorProblem(request);
+  if (problem === undefined) done();
+  else sendProblem(reply, problem);
+}
+
+/** Why a request is refused before anything else of it is looked at; `undefined` = it is let in. */
+function doorProblem(request: FastifyRequest): Problem | undefined {
+  const { host, origin } = request.headers;
+  if (host === undefined) {
+    const detail = 'Host: found none, wanted localhost or a loopback address';
+    return { status: 400, code: 'invalid-request', title: 'The request names no host', detail };
   }
-  if (detail !== undefined) {
-    return sendProblem(reply, { status: 403, code: 'forbidden-origin', title: 'Not from here', detail });
-  }
+  const detail = originProblem(host, origin);
+  if (detail !== undefined) return { status: 403, code: 'forbidden-origin', title: 'Not from here', detail };
   const problem = headProblem(request);
-  if (problem === undefined) return done();
-  sendProblem(reply, inputProblem(400, [problem]).problem);
+  return problem === undefined ? undefined : inputProblem(400, [problem]).problem;
 }
 
 function serveOpenApi(app: NestFastifyApplication, { title, description }: HttpAppOptions): void {

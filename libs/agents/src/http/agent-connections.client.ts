@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { Agent, buildConnector } from 'undici';
+import { NotConnectedError } from './agent-failures.js';
 import { InterimResponses } from './interim-responses.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -7,17 +8,6 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 4_000;
 /** All headers of an answer together. Cookies, security policies and traces of proxies reach 16 KiB, the usual limit. */
 export const MAX_HEADER_BYTES = 64 * 1024;
-
-/** There is no connection to the agent, so it has not got a byte of the request. */
-export class NotConnectedError extends Error {
-  override readonly name = 'NotConnectedError';
-  readonly code: string;
-
-  constructor(override readonly cause: unknown) {
-    super('no connection');
-    this.code = codeOf(cause);
-  }
-}
 
 /** The connections of one worker to its agents: as many as turns may run at once, kept alive between turns. */
 export class AgentConnections {
@@ -69,11 +59,4 @@ function passOverInterim(socket: Socket): void {
     interim.expect();
     return write(...args);
   };
-}
-
-/** Of several addresses that were tried, the error of the first. */
-function codeOf(cause: unknown): string {
-  const { code, errors } = cause as { code?: unknown; errors?: readonly unknown[] };
-  if (typeof code === 'string') return code;
-  return Array.isArray(errors) ? codeOf(errors[0] ?? {}) : 'unknown reason';
 }

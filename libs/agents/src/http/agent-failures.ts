@@ -11,10 +11,16 @@ import { AnswerError } from '../handler-answer.js';
  *   silent for too long
  *   headers beyond the limit                  dead: it is an answer, and will be the same again
  */
-export interface CallState {
-  /** What a worker's connections say of an error that came before there was one. */
-  readonly isConnected: boolean;
-  readonly requestBytes: number;
+
+/** There was no connection, so the agent has not got a byte of the request. */
+export class NotConnectedError extends Error {
+  override readonly name = 'NotConnectedError';
+  readonly code: string;
+
+  constructor(override readonly cause: unknown) {
+    super('no connection');
+    this.code = codeOf(cause);
+  }
 }
 
 /** A send buffer takes so much whole or not at all, so a write that failed has sent nothing. */
@@ -23,9 +29,9 @@ const WHOLE_WRITE_BYTES = 16 * 1024;
 const UNCLEAR: AgentFinding = { isUnclear: true };
 
 /** The call failed before the head of an answer came. */
-export function failureOfCall(cause: unknown, state: CallState, maxHeaderBytes: number): LanekeeperError {
+export function failureOfCall(cause: unknown, requestBytes: number, maxHeaderBytes: number): LanekeeperError {
   const code = codeOf(cause);
-  if (!state.isConnected || wroteNothing(cause, state)) {
+  if (cause instanceof NotConnectedError || wroteNothing(cause, requestBytes)) {
     const message = `the agent cannot be reached (${code}): is it up, and is its url right?`;
     return new RetryLaterError({ retryAfterMs: 0, code: 'agent_unreachable', message, cause });
   }
@@ -44,6 +50,12 @@ export function answerCut(status: number, cause?: unknown): LanekeeperError {
   return new LanekeeperError('agent_answer_cut', message, { cause, finding: { status, ...UNCLEAR } });
 }
 
+/** Many servers end the body of a stream in good order when what writes it breaks down: no end can be trusted but `done`. */
+export function streamCut(): LanekeeperError {
+  const message = "the agent's answer broke off: its event stream ended without the event `done`";
+  return new LanekeeperError('agent_answer_cut', message, { finding: UNCLEAR });
+}
+
 export function streamIdle(status: number, streamIdleMs: number): LanekeeperError {
   const message =
     `the agent's stream was silent for ${streamIdleMs} ms (streamIdleMs): ` +
@@ -51,12 +63,14 @@ export function streamIdle(status: number, streamIdleMs: number): LanekeeperErro
   return new LanekeeperError('stream_idle', message, { finding: { status, ...UNCLEAR } });
 }
 
-function wroteNothing(cause: unknown, { requestBytes }: CallState): boolean {
+function wroteNothing(cause: unknown, requestBytes: number): boolean {
   return (cause as { syscall?: unknown } | null)?.syscall === 'write' && requestBytes <= WHOLE_WRITE_BYTES;
 }
 
+/** Of several addresses that were tried, the error of the first. */
 function codeOf(cause: unknown): string {
-  const code = (cause as { code?: unknown } | null)?.code;
+  const { code, errors } = (cause ?? {}) as { readonly code?: unknown; readonly errors?: readonly unknown[] };
   if (typeof code === 'string') return code;
+  if (Array.isArray(errors) && errors.length > 0) return codeOf(errors[0]);
   return cause instanceof Error ? cause.name : 'unknown reason';
 }

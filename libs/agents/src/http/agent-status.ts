@@ -31,7 +31,7 @@ export function meaningOf(status: number, hasRetryAfter: boolean): StatusMeaning
   if (status >= 200 && status < 300) return 'answer';
   if (LATER.has(status)) return 'later';
   if (status >= 500 || status === REQUEST_TIMEOUT) return 'again';
-  // Who refuses a request and says when it may come again has not begun with it (RFC 9110, 15.5.14 for 413).
+  // An agent that refuses a request, and says when it may come again, has not begun with it (RFC 9110, 15.5.14 for 413).
   return status >= 400 && hasRetryAfter ? 'later' : 'dead';
 }
 
@@ -71,7 +71,7 @@ export class AgentFailedError extends LanekeeperError {
   }
 }
 
-/** A POST with a body is not carried to an address that nobody configured. */
+/** A POST with a body is not carried to an address that no setting names. */
 function redirected(status: number, location: string | undefined, finding: AgentFinding): TerminalError {
   const target = location === undefined ? '' : ' to another address';
   return new TerminalError(

@@ -1,17 +1,10 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { z } from 'zod';
-import { JsonText, LanekeeperError } from '#contracts';
+import { JsonText } from '#contracts';
 import { AnswerError } from '../handler-answer.js';
 import type { ReplyContent } from '../turn.js';
+import { streamCut } from './agent-failures.js';
 import { readAnswerJson, readDelta, readReplyJson } from './answer-json.js';
-
-/** Many servers end the body of a stream in good order when what writes it breaks down: no end can be trusted but `done`. */
-class StreamCutError extends LanekeeperError {
-  constructor() {
-    const message = "the agent's answer broke off: its event stream ended without the event `done`";
-    super('agent_answer_cut', message, { finding: { isUnclear: true } });
-  }
-}
 
 const textEvent = z.object({ text: z.string() });
 const replyEvent = z.object({ text: z.string().optional(), data: z.instanceof(JsonText).optional() });
@@ -41,7 +34,7 @@ export class AnswerStream {
 
   /** The whole answer, in the form of a JSON one. */
   finish(): object {
-    if (this.done === undefined) throw new StreamCutError();
+    if (this.done === undefined) throw streamCut();
     const { replies: last = [], ...rest } = this.done;
     if (!Array.isArray(last)) throw new AnswerError('replies in `done` that are no list');
     const replies = [...this.replies, ...(last as ReplyContent[])];

@@ -3,6 +3,12 @@ import { pipeline, type Readable, type Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
 import { AnswerError } from '../handler-answer.js';
 
+/**
+ * Why not undici's `interceptors.decompress` (7.30): it hides the `Content-Length` that tells a broken body from one that was cut,
+ * counts no compressed bytes and shows none as a sign of life, passes encodings on that it does not know, cannot read raw
+ * deflate, and stands in the way of every call. It is experimental, and says so on stderr at each start.
+ */
+
 /** Agents are asked for plain bytes; some servers and proxies compress all the same. More than two in a row is no answer. */
 const MOST_ENCODINGS = 2;
 /** The lower half of the first byte of a zlib stream; a raw deflate stream, which some servers send, never begins so. */
@@ -17,7 +23,7 @@ export function readEncodings(header: string | undefined): readonly string[] {
   throw new AnswerError(`content encoding ${JSON.stringify(names.join(', ').slice(0, 64))}`);
 }
 
-/** The body without its encodings. Who destroys it ends the body too, and an error of the body becomes one of it. */
+/** The body without its encodings. To destroy it ends the body too, and an error of the body becomes one of it. */
 export async function decodeBody(body: Readable, encodings: readonly string[]): Promise<Readable> {
   let decoded = body;
   for (const name of encodings) {

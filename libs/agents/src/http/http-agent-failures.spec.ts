@@ -15,6 +15,9 @@ import {
 
 afterEach(closeAgents);
 
+/** What a cut leaves of a text that has more than ASCII in it. */
+const HALF_A_CHARACTER = Buffer.from('{"replies": ["gr\u00fc').subarray(0, -1);
+
 describe('a failure', () => {
   it('L6 in the middle of the body is tried again', async () => {
     for (const type of [JSON_TYPE, STREAM_TYPE]) {
@@ -30,14 +33,27 @@ describe('a failure', () => {
   });
 
   it('L6 at the end of a body that has no length is no broken answer, but one that was cut', async () => {
-    for (const body of ['{"replies": ["hel', gzipSync('{"replies": ["hello"]}').subarray(0, 20)]) {
+    const gzip = 'content-encoding: gzip\r\n';
+    for (const [encoding, body] of [
+      ['', '{"replies": ["hel'],
+      ['', HALF_A_CHARACTER],
+      [gzip, gzipSync('{"replies": ["hello"]}').subarray(0, 20)],
+    ] as const) {
       const { call } = await agent((response) => {
-        const encoding = typeof body === 'string' ? '' : 'content-encoding: gzip\r\n';
         response.socket?.write(`HTTP/1.1 200 OK\r\n${encoding}content-type: application/json\r\n\r\n`);
         response.socket?.end(body);
       });
       await expect(call()).rejects.toEqual(cutAnswer);
     }
+  });
+
+  it.each<[string, string, Buffer]>([
+    ['half a character', '', Buffer.concat([Buffer.from('event: delta\ndata: '), HALF_A_CHARACTER])],
+    ['half of what was compressed', 'gzip', gzipSync('event: delta\ndata: {"text":"hello"}\n\n').subarray(0, 30)],
+  ])('L6 of a stream is told by `done` alone: %s before it was cut, however well the body ends', async (...given) => {
+    const [, encoding, body] = given;
+    const { call } = await agentOf(200, { ...STREAM_TYPE, 'content-encoding': encoding }, body);
+    await expect(call()).rejects.toEqual(cutAnswer);
   });
 
   it('L6 before the headers is tried again, by the turn and not beneath it', async () => {

@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { RetryLaterError } from '#contracts';
-import { AgentConnections, NotConnectedError } from './agent-connections.client.js';
-import { failureOfCall } from './agent-failures.js';
+import { AgentConnections } from './agent-connections.client.js';
+import { failureOfCall, NotConnectedError } from './agent-failures.js';
 import { callHttpAgent } from './http-agent.client.js';
 import { agent, closeAgents, JSON_TYPE, makeTurn, noAnswer, unreachable } from './http-agent.fixture.js';
 
-/** Who has got nothing of a request has not begun with it: it is asked again without having had an attempt. */
+/** An agent that has got nothing of a request has not begun with it: it is asked again, and no attempt is spent. */
 
 let connections = new AgentConnections(4);
 const servers: Server[] = [];
@@ -29,7 +29,7 @@ async function tcpServer(onConnection: Parameters<typeof createServer>[1]): Prom
 const failure = (url: string) => callHttpAgent(makeTurn(), { url }, connections).catch((caught: unknown) => caught);
 
 describe('an agent without a connection is "later"', () => {
-  it('L6 where nobody listens, and says so', async () => {
+  it('L6 where no server listens, and says so', async () => {
     const port = await tcpServer(() => {});
     servers[0]?.close();
     await once(servers.pop() as Server, 'close');
@@ -63,8 +63,7 @@ describe('an agent without a connection is "later"', () => {
 });
 
 describe('failureOfCall', () => {
-  const of = (error: object, isConnected: boolean, requestBytes = 500) =>
-    failureOfCall(error, { isConnected, requestBytes }, 1);
+  const of = (error: object, requestBytes = 500) => failureOfCall(error, requestBytes, 1);
   const isLater = (error: unknown): boolean => error instanceof RetryLaterError;
 
   it.each([
@@ -77,28 +76,28 @@ describe('failureOfCall', () => {
     'EPROTO',
     'ECONNRESET',
   ])('L6 %s before there is a connection is later', (code) =>
-    expect(isLater(of(new NotConnectedError({ code }), false))).toBe(true),
+    expect(isLater(of(new NotConnectedError({ code })))).toBe(true),
   );
 
   it.each(['ECONNRESET', 'EPIPE'])(
     'L6 %s of a write that took nothing is later, and of one that may have sent some is not',
     (code) => {
-      expect(isLater(of({ code, syscall: 'write' }, true))).toBe(true);
-      expect(isLater(of({ code, syscall: 'write' }, true, 16_385))).toBe(false);
-      expect(isLater(of({ code, syscall: 'read' }, true))).toBe(false);
+      expect(isLater(of({ code, syscall: 'write' }))).toBe(true);
+      expect(isLater(of({ code, syscall: 'write' }, 16_385))).toBe(false);
+      expect(isLater(of({ code, syscall: 'read' }))).toBe(false);
     },
   );
 
   it('names the first of several addresses', () => {
     const cause = new AggregateError([{ code: 'EHOSTUNREACH' }, { code: 'ECONNREFUSED' }]);
-    expect(of(new NotConnectedError(cause), false).message).toContain('(EHOSTUNREACH)');
-    expect(of(new NotConnectedError({}), false).message).toContain('(unknown reason)');
+    expect(of(new NotConnectedError(cause)).message).toContain('(EHOSTUNREACH)');
+    expect(of(new NotConnectedError({})).message).toContain('(unknown reason)');
   });
 });
 
 describe('what comes before an answer', () => {
   it.each<[string, string]>([
-    ['a 100 that nobody asked for', 'HTTP/1.1 100 Continue\r\n\r\n'],
+    ['a 100 that the request did not ask for', 'HTTP/1.1 100 Continue\r\n\r\n'],
     ['hints', 'HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n'],
     ['several of them', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100\r\n\r\n'],
   ])('does not end the turn, and keeps the connection: %s', async (_title, before) => {

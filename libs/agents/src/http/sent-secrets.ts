@@ -4,8 +4,8 @@ const HIDDEN = '***';
 const LEAST_CHARS = 4;
 
 /**
- * The texts that a request carries to show who sends it, and the parts of them by which they are known: some servers and proxies
- * repeat a request in their refusal, which goes on into records, dead letters and routes.
+ * The texts by which a request shows that it is ours, and the parts of them that tell as much: some servers and proxies repeat a
+ * request in their refusal, which goes on into records, dead letters and routes.
  */
 export function sentSecrets(headers: Readonly<Record<string, string>>, secret: string | undefined): readonly string[] {
   const texts = new Set(secret === undefined ? [] : [secret]);
