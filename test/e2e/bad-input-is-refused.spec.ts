@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expectNothingLeft, startService, tempDir } from '#testing';
-import { BAD_REQUESTS, BAD_STARTS, type BadRequest } from '../support/bad-inputs.js';
+import { BAD_REQUESTS, type BadRequest } from '../support/bad-requests.js';
+import { BAD_STARTS } from '../support/bad-starts.js';
 import { startUp, type RunningUp } from '../support/lanekeeper-up.js';
 
 let up: RunningUp;

@@ -1,11 +1,10 @@
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { it } from 'vitest';
 import { QUEUE_DEFAULTS, type SessionRecord, type SessionTokens } from '#contracts';
 import { isDecided, type TurnOutcome, type TurnPolicy, type TurnRunner, type TurnWork } from '#lanes';
 import type { Lease } from '#shards';
-import { ModelBroker } from './ownership-broker.fixture.js';
-import { ModelClock } from './ownership-clock.fixture.js';
-import { ModelWorker, SHARDS, type WorkerWorld } from './ownership-worker.fixture.js';
+import { ModelWorker, SHARDS } from './ownership-worker.fixture.js';
+import { expectHistoriesToHold, HistoryWorld } from './ownership-world.fixture.js';
 
 /**
  * Agents that appear and vanish, on the real lanes and the real keeper of shards: workers come, stop, die and come back with
@@ -91,25 +90,13 @@ const noneSeen = () => ({ waited: 0, moved: 0, retried: 0, handled: 0, cancelled
 const agentOf = (session: string): string => AGENTS[SESSIONS.indexOf(session) % AGENTS.length] as string;
 const shardOf = (session: string): number => SESSIONS.indexOf(session) % SHARDS;
 
-class World implements WorkerWorld {
-  readonly clock = new ModelClock();
-  readonly broker: ModelBroker;
-  readonly violations: string[] = [];
+class World extends HistoryWorld<Scenario> {
   readonly seen = noneSeen();
-  private readonly workers: ModelWorker[] = [];
-  private readonly decided = new Map<number, string>();
-  private readonly batches = new Map<string, string>();
-  private readonly starts = new Map<string, number>();
-  private readonly lastHandled = new Map<string, number>();
   private readonly released = new Map<number, { readonly at: number; readonly writeId: string }[]>();
   private readonly running = new Map<string, ModelWorker>();
-  private readonly counters = { delay: 0, lag: 0, length: 0, end: 0, names: 0 };
 
-  constructor(private readonly plan: Scenario) {
-    this.broker = new ModelBroker(
-      () => this.clock.now(),
-      (session, record) => this.check(session, record),
-    );
+  constructor(plan: Scenario) {
+    super(plan);
     this.broker.leaseHints.add((shard, lease) => this.heard(shard, lease));
     for (const arrival of plan.arrivals) {
       const { session, route } = arrival;
@@ -141,18 +128,8 @@ class World implements WorkerWorld {
     return before.length + 1;
   }
 
-  nextDelayMs(): number {
-    return this.next('delay', this.plan.delays);
-  }
-
-  nextLag(): number {
-    return this.next('lag', this.plan.lags);
-  }
-
   async run(): Promise<void> {
-    await this.clock.runUntil(() => this.clock.now() > FAULTS_UNTIL_MS && this.isAllDecided, LIMIT_MS);
-    for (const worker of this.workers) worker.kill();
-    if (!this.isAllDecided) this.violations.push(`not everything is decided after ${LIMIT_MS} ms (L3)`);
+    await this.untilDecided(FAULTS_UNTIL_MS, LIMIT_MS);
     const mayCut = this.plan.events.some(({ kind }) => kind !== 'join') && this.plan.drainMs < POLICY.turnTimeoutMs;
     if (mayCut || this.losses > 0) return;
     for (const [run, count] of this.starts) if (count > 1) this.violations.push(`${run} ran ${count} times (L8)`);
@@ -176,15 +153,7 @@ class World implements WorkerWorld {
     return this.plan.events.filter(({ kind }) => LOSSES.includes(kind)).length;
   }
 
-  private get isAllDecided(): boolean {
-    return this.decided.size === this.plan.arrivals.length;
-  }
-
-  private next<T>(counter: keyof World['counters'], values: readonly T[]): T {
-    return values[this.counters[counter]++ % values.length] as T;
-  }
-
-  private join(has: readonly string[], id = `w${this.counters.names++}`): void {
+  private join(has: readonly string[], id = this.nextName()): void {
     this.workers.push(new ModelWorker(id, this, (of) => this.turnsOf(of), this.plan.drainMs, has));
   }
 
@@ -234,7 +203,7 @@ class World implements WorkerWorld {
       if (this.running.get(session) === worker) this.running.delete(session);
     };
     work.onOver(leave);
-    const lengthMs = this.next('length', this.plan.lengths);
+    const lengthMs = this.next(this.plan.lengths);
     const outcome = this.outcomeOf(batch);
     return new Promise((resolve) => {
       worker.host.clock.after(lengthMs, () => {
@@ -245,7 +214,7 @@ class World implements WorkerWorld {
   }
 
   private outcomeOf({ failures, laterSince, items }: TurnWork['batch']): TurnOutcome {
-    const end = this.next('end', this.plan.ends);
+    const end = this.next(this.plan.ends);
     const failed = { kind: 'failed' as const, error: { name: 'Chance', message: '' } };
     if (end === 'fail' && failures < POLICY.maxAttempts - 1) return failed;
     if (end === 'later' && laterSince === undefined) {
@@ -279,7 +248,7 @@ class World implements WorkerWorld {
       this.violations.push(`${name} begins while another runs at ${other.incarnation} (L1)`);
   }
 
-  private check(session: string, record: SessionRecord): void {
+  protected check(session: string, record: SessionRecord): void {
     const { head } = this.broker.head(session);
     for (const { seq, decision, reason } of record.messages) {
       if (this.decided.has(seq) || isDecided(head, seq)) this.violations.push(`message ${seq} is decided twice (L1)`);
@@ -300,16 +269,12 @@ class World implements WorkerWorld {
 }
 
 it(`L1 L2 L3 L4 L7 L8 hold in ${HISTORIES} histories of agents that appear and vanish, and nothing is rejected`, async () => {
-  const seen = noneSeen();
-  await fc.assert(
-    fc.asyncProperty(scenario, async (plan) => {
-      const world = new World(plan);
-      await world.run();
-      expect(world.violations).toEqual([]);
-      for (const what of Object.keys(seen) as (keyof typeof seen)[]) seen[what] += world.seen[what];
-    }),
-    { numRuns: HISTORIES, seed: SEED },
-  );
   // It is about messages that wait and shards that move: they must have come up.
-  for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(HISTORIES / 20);
+  await expectHistoriesToHold({
+    plans: scenario,
+    world: (plan) => new World(plan),
+    count: HISTORIES,
+    seed: SEED,
+    leastSeen: HISTORIES / 20,
+  });
 }, 600_000);

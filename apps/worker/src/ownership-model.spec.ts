@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { it } from 'vitest';
 import {
   FULL_QUEUE_POLICIES,
   OVERFLOW_ACTIONS,
@@ -10,9 +10,8 @@ import {
   type SessionTokens,
 } from '#contracts';
 import { isDecided, type LoadedHead, type TurnOutcome, type TurnPolicy, type TurnRunner, type TurnWork } from '#lanes';
-import { ModelBroker } from './ownership-broker.fixture.js';
-import { ModelClock } from './ownership-clock.fixture.js';
-import { ModelWorker, SHARDS, type WorkerWorld } from './ownership-worker.fixture.js';
+import { ModelWorker, SHARDS } from './ownership-worker.fixture.js';
+import { expectHistoriesToHold, HistoryWorld } from './ownership-world.fixture.js';
 
 /**
  * Ownership against chance, on the real lanes and the real keeper of shards: workers come, drain, die, are stopped and go
@@ -115,29 +114,16 @@ const noneSeen = () => ({
   ...left(),
 });
 
-class World implements WorkerWorld {
-  readonly clock = new ModelClock();
-  readonly broker: ModelBroker;
-  readonly violations: string[] = [];
+class World extends HistoryWorld<Scenario> {
   readonly seen = noneSeen();
-  private readonly workers: ModelWorker[] = [];
-  private readonly all: ModelWorker[] = [];
   private readonly active = new Map<string, ActiveTurn[]>();
-  private readonly batches = new Map<string, string>();
   /** Runs whose record stands. */
   private readonly ended = new Set<string>();
-  private readonly starts = new Map<string, number>();
-  private readonly decided = new Map<number, string>();
-  private readonly lastHandled = new Map<string, number>();
   /** Messages that a turn was told to be late. */
   private readonly late = new Set<number>();
-  private readonly counters = { delay: 0, lag: 0, length: 0, end: 0, names: 0 };
 
-  constructor(private readonly plan: Scenario) {
-    this.broker = new ModelBroker(
-      () => this.clock.now(),
-      (session, record) => this.check(session, record),
-    );
+  constructor(plan: Scenario) {
+    super(plan);
     for (const arrival of plan.arrivals) {
       const shard = SESSIONS.indexOf(arrival.session) % SHARDS;
       const { session, route, strategy, order, shift } = arrival;
@@ -164,14 +150,6 @@ class World implements WorkerWorld {
     return free + shift;
   }
 
-  nextDelayMs(): number {
-    return this.next('delay', this.plan.delays);
-  }
-
-  nextLag(): number {
-    return this.next('lag', this.plan.lags);
-  }
-
   /** What the owner remembers of a session is what its last record says. */
   remember({ incarnation }: ModelWorker, { shard, sessionToken: session }: SessionTokens, known: LoadedHead): void {
     if (this.broker.leases.get(shard)?.lease.owner !== incarnation) return;
@@ -188,12 +166,8 @@ class World implements WorkerWorld {
   }
 
   async run(): Promise<void> {
-    await this.clock.runUntil(() => this.clock.now() > FAULTS_UNTIL_MS && this.isAllDecided, LIMIT_MS);
-    for (const worker of this.all) {
-      this.seen.discarded += worker.lanes.discarded;
-      worker.kill();
-    }
-    if (!this.isAllDecided) this.violations.push(`not everything is decided after ${LIMIT_MS} ms (L3)`);
+    await this.untilDecided(FAULTS_UNTIL_MS, LIMIT_MS);
+    for (const { lanes } of this.workers) this.seen.discarded += lanes.discarded;
     if (this.mayCutTurns) return;
     for (const [run, count] of this.starts) if (count > 1) this.violations.push(`${run} ran ${count} times (L1)`);
     if (this.seen.rerun > 0) this.violations.push('a turn ran again though no worker was gone (L1)');
@@ -207,18 +181,8 @@ class World implements WorkerWorld {
     return kinds.has('drain') && (kinds.has('outage') || this.plan.drainMs < POLICY.turnTimeoutMs);
   }
 
-  private get isAllDecided(): boolean {
-    return this.decided.size === this.plan.arrivals.length;
-  }
-
-  private next<T>(counter: keyof World['counters'], values: readonly T[]): T {
-    return values[this.counters[counter]++ % values.length] as T;
-  }
-
-  private join(id = `w${this.counters.names++}`): void {
-    const worker = new ModelWorker(id, this, (of) => this.turnsOf(of), this.plan.drainMs);
-    this.workers.push(worker);
-    this.all.push(worker);
+  private join(id = this.nextName()): void {
+    this.workers.push(new ModelWorker(id, this, (of) => this.turnsOf(of), this.plan.drainMs));
   }
 
   private befall({ kind, pick, durationMs: forMs }: Scenario['events'][number]): void {
@@ -279,8 +243,8 @@ class World implements WorkerWorld {
       );
     };
     work.onOver(leave);
-    const lengthMs = this.next('length', this.plan.lengths);
-    const end = this.next('end', this.plan.ends);
+    const lengthMs = this.next(this.plan.lengths);
+    const end = this.next(this.plan.ends);
     return new Promise((resolve) => {
       worker.host.clock.after(lengthMs, () => {
         leave();
@@ -337,8 +301,7 @@ class World implements WorkerWorld {
     this.ended.add(runId);
   }
 
-  /** What may be written, at the moment of the write. */
-  private check(session: string, record: SessionRecord): void {
+  protected check(session: string, record: SessionRecord): void {
     for (const { seq, decision } of record.messages) {
       const before = this.decided.get(seq);
       if (before !== undefined) this.violations.push(`message ${seq} is decided ${before} and ${decision} (L1)`);
@@ -375,16 +338,12 @@ class World implements WorkerWorld {
 }
 
 it(`L1 L2 L3 L4 L6 L7 hold in ${HISTORIES} histories of workers that come, drain, die, stop and come back`, async () => {
-  const seen = noneSeen();
-  await fc.assert(
-    fc.asyncProperty(scenario, async (plan) => {
-      const world = new World(plan);
-      await world.run();
-      expect(world.violations).toEqual([]);
-      for (const what of Object.keys(seen) as (keyof typeof seen)[]) seen[what] += world.seen[what];
-    }),
-    { numRuns: HISTORIES, seed: SEED },
-  );
   // It is about takeovers, handoffs and zombies: they must have come up.
-  for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(HISTORIES / 200);
+  await expectHistoriesToHold({
+    plans: scenario,
+    world: (plan) => new World(plan),
+    count: HISTORIES,
+    seed: SEED,
+    leastSeen: HISTORIES / 200,
+  });
 }, 600_000);

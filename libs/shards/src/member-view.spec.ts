@@ -84,6 +84,16 @@ describe('a key that the broker should have removed', () => {
     await view.removeStale();
     expect([store.removed, idsOf(view)]).toEqual([[], ['a', 'b']]);
   });
+
+  it('is not asked to be removed again when its member was heard to go', async () => {
+    const { clock, store, view } = setUp();
+    store.stored = [at('a/1', 5)];
+    await view.refresh();
+    await clock.advance(3 * TTL_MS);
+    store.tell('a', undefined);
+    await view.removeStale();
+    expect(store.removed).toEqual([]);
+  });
 });
 
 describe('what a view hears', () => {

@@ -82,4 +82,15 @@ describe('offerShards', () => {
     const usual = assignShards(idsOf(takers), shards);
     usual.forEach((owner, shard) => owner === 'old' || expect(owners[shard]).toBe(owner));
   });
+
+  it('leaves a shard with its usual owner when that is able, though it would be dealt to another among the able alone', () => {
+    const takers = [...'abcdefgh'].map((id) => ({ id, has: id < 'd' ? ['main'] : ['main', 'research'] }));
+    const able = takers.filter(({ id }) => has(takers, id, 'research'));
+    const usual = assignShards(idsOf(takers), shards);
+    const amongAble = assignShards(idsOf(able), shards);
+    const kept = [...usual.entries()].filter(([, owner]) => has(able, owner, 'research'));
+    expect(kept.filter(([shard, owner]) => amongAble[shard] !== owner)).not.toEqual([]);
+    const owners = offerShards(takers, shards, () => ['research']);
+    for (const [shard, owner] of kept) expect(owners[shard]).toBe(owner);
+  });
 });
