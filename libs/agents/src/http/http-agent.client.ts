@@ -1,5 +1,5 @@
 import { request, type Dispatcher } from 'undici';
-import { LanekeeperError } from '#contracts';
+import type { LanekeeperError } from '#contracts';
 import { AnswerError } from '../handler-answer.js';
 import type { Turn } from '../turn.js';
 import { type AgentConnections, MAX_HEADER_BYTES } from './agent-connections.client.js';
