@@ -11,7 +11,7 @@ export default defineConfig({
     include: [
       'test/long/**/*.spec.ts',
       'apps/worker/src/ownership-model.spec.ts',
-      'libs/lanes/src/lane-owners.spec.ts',
+      'libs/lanes/src/scenarios/lane-owners.spec.ts',
     ],
     env: { MODEL_HISTORIES: '10000' },
     globalSetup: ['test/global-setup.ts'],

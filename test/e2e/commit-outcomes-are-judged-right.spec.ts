@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Names, type NoteRecord } from '#contracts';
+import { Names, type NoteRecord, emptyHead } from '#contracts';
 import {
   applyTopology,
   BrokerConnection,
@@ -10,7 +10,6 @@ import {
   StreamReader,
   type RecordWrite,
 } from '#jetstream';
-import { emptyHead } from '#lanes';
 import { silentLogger } from '#telemetry';
 import { expectNothingLeft, startBroker, startFaultProxy, until, type FaultProxy, type TestBroker } from '#testing';
 

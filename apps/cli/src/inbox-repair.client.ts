@@ -1,6 +1,5 @@
-import { LanekeeperError, decodeUtf8, parseRecord, type Names } from '#contracts';
+import { LanekeeperError, decodeUtf8, parseRecord, type Names, isDecided } from '#contracts';
 import type { BrokerConnection, PublishChannel, StoredMessage, StreamReader } from '#jetstream';
-import { isDecided } from '#lanes';
 import { floorOf } from '#shards';
 import type { InboxEvidence } from './inbox-evidence.client.js';
 

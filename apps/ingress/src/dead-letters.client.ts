@@ -9,9 +9,9 @@ import {
   type DeadLetter,
   type Names,
   type SessionTokens,
+  isDecided,
 } from '#contracts';
 import type { BrokerConnection, StoredMessage, StreamLookup } from '#jetstream';
-import { isDecided } from '#lanes';
 import type { InboxPublisher, Stored } from './inbox.publisher.js';
 import type { SessionHistory } from './session-history.client.js';
 

@@ -9,9 +9,10 @@ import {
   type SessionRecord,
   type SessionTokens,
   type TurnRecord,
+  emptyHead,
+  isDecided,
 } from '#contracts';
 import type { StoredMessage, StreamLookup } from '#jetstream';
-import { emptyHead, isDecided } from '#lanes';
 
 export interface StoredRecord {
   /** Sequence of the record in LK_TURNS. */

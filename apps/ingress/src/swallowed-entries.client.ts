@@ -1,6 +1,5 @@
-import { decodeUtf8, parseRecord, unreadableId, type Names, type SessionTokens } from '#contracts';
+import { decodeUtf8, parseRecord, unreadableId, type Names, type SessionTokens, isDecided, laneId } from '#contracts';
 import type { StreamLookup } from '#jetstream';
-import { isDecided, laneId } from '#lanes';
 import type { KeyLeaseStore, Lease } from '#shards';
 import { previousRecordSeq } from './session-history.client.js';
 

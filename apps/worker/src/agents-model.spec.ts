@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { it } from 'vitest';
-import { QUEUE_DEFAULTS, type SessionRecord, type SessionTokens } from '#contracts';
-import { isDecided, type TurnOutcome, type TurnPolicy, type TurnRunner, type TurnWork } from '#lanes';
+import { QUEUE_DEFAULTS, type SessionRecord, type SessionTokens, isDecided } from '#contracts';
+import type { TurnOutcome, TurnPolicy, TurnRunner, TurnWork } from '#lanes';
 import type { Lease } from '#shards';
 import { ModelWorker, SHARDS } from './ownership-worker.fixture.js';
 import { expectHistoriesToHold, HistoryWorld } from './ownership-world.fixture.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { QUEUE_DEFAULTS, systemClock } from '#contracts';
-import { emptyHead, HeadTable, IdleHeads, LaneRunner, type RecordStore, type WriteOutcome } from '#lanes';
+import { QUEUE_DEFAULTS, systemClock, emptyHead } from '#contracts';
+import { HeadTable, IdleHeads, LaneRunner, type RecordStore, type WriteOutcome } from '#lanes';
 import { silentLogger } from '#telemetry';
 import { AgentRunner, type BoundAgent } from './agent-runner.js';
 

@@ -1,5 +1,12 @@
-import { headOf, parseRecord, type SessionRecord, type TurnStartedEvent, type StrategyName } from '#contracts';
-import { emptyHead, type LoadedHead } from '#lanes';
+import {
+  headOf,
+  parseRecord,
+  type SessionRecord,
+  type TurnStartedEvent,
+  type StrategyName,
+  emptyHead,
+  type LoadedHead,
+} from '#contracts';
 import type { Lease, MemberValue, StoredLease } from '#shards';
 
 /** For the model of ownership: what the real broker keeps, in memory, with the rules that the protocol leans on. */

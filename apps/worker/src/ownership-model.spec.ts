@@ -8,8 +8,10 @@ import {
   type QueueSettings,
   type SessionRecord,
   type SessionTokens,
+  isDecided,
+  type LoadedHead,
 } from '#contracts';
-import { isDecided, type LoadedHead, type TurnOutcome, type TurnPolicy, type TurnRunner, type TurnWork } from '#lanes';
+import type { TurnOutcome, TurnPolicy, TurnRunner, TurnWork } from '#lanes';
 import { ModelWorker, SHARDS } from './ownership-worker.fixture.js';
 import { expectHistoriesToHold, HistoryWorld } from './ownership-world.fixture.js';
 

@@ -1,5 +1,5 @@
-import type { DeadLetter, SessionTokens, TurnStartedEvent } from '#contracts';
-import type { CutTurn, LoadedHead, RecordStore, WriteOutcome } from '#lanes';
+import type { DeadLetter, SessionTokens, TurnStartedEvent, LoadedHead } from '#contracts';
+import type { CutTurn, RecordStore, WriteOutcome } from '#lanes';
 import type {
   Lease,
   LeaseStore,

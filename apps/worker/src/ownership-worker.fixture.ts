@@ -1,5 +1,5 @@
-import type { SessionTokens } from '#contracts';
-import { HeadTable, IdleHeads, keyOfLane, LaneRunner, type Holders, type LoadedHead, type TurnRunner } from '#lanes';
+import { type SessionTokens, keyOfLane, type LoadedHead } from '#contracts';
+import { HeadTable, IdleHeads, LaneRunner, type Holders, type TurnRunner } from '#lanes';
 import { ShardKeeper, type ShardProgress, type ShardStart, type ShardWork } from '#shards';
 import { silentLogger } from '#telemetry';
 import { HolderVerdicts } from './holder-verdicts.js';

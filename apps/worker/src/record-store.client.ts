@@ -11,6 +11,8 @@ import {
   type SessionRecord,
   type SessionTokens,
   type TurnStartedEvent,
+  emptyHead,
+  type LoadedHead,
 } from '#contracts';
 import {
   LastMessageBatcher,
@@ -20,7 +22,7 @@ import {
   type StoredMessage,
   type StreamReader,
 } from '#jetstream';
-import { emptyHead, type CutTurn, type LoadedHead, type RecordStore, type WriteOutcome } from '#lanes';
+import type { CutTurn, RecordStore, WriteOutcome } from '#lanes';
 import type { Logger } from '#telemetry';
 import type { SessionEvents } from './session-events.publisher.js';
 

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Names, type SessionTokens } from '#contracts';
+import { Names, type SessionTokens, keyOfLane, laneId } from '#contracts';
 import {
   applyTopology,
   BrokerConnection,
@@ -8,7 +8,7 @@ import {
   StreamReader,
   type StoredMessage,
 } from '#jetstream';
-import { keyOfLane, laneId, type LaneRunner } from '#lanes';
+import type { LaneRunner } from '#lanes';
 import type { ShardStart } from '#shards';
 import { silentLogger } from '#telemetry';
 import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Names } from '#contracts';
+import { type Names, keyOfLane } from '#contracts';
 import { ShardReader, type BrokerConnection, type ShardEnd, type ShardMessage } from '#jetstream';
-import { keyOfLane, type LaneRunner } from '#lanes';
+import type { LaneRunner } from '#lanes';
 import type { ShardStart } from '#shards';
 import type { Logger } from '#telemetry';
 import type { InboxLookup } from './inbox-lookup.client.js';

@@ -1,5 +1,12 @@
-import type { StalePolicy, TaskConflict } from '#contracts';
-import { describeValue, isTaskName, isTaskNamespace, LanekeeperError, sessionTaskKey } from '#contracts';
+import {
+  type StalePolicy,
+  type TaskConflict,
+  describeValue,
+  isTaskName,
+  isTaskNamespace,
+  LanekeeperError,
+  sessionTaskKey,
+} from '#contracts';
 
 /** A task by its name in this session, or by a name that sessions share. */
 export type TaskName = string | { readonly name: string; readonly namespace: string };

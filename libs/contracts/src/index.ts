@@ -15,6 +15,17 @@ export {
   type InputProblem,
 } from './errors.js';
 export { highestOfHead } from './head-mark.js';
+export {
+  decide,
+  emptyHead,
+  isDecided,
+  MAX_DONE_RANGES,
+  MAX_RECORD_MESSAGES,
+  withSharedEmpties,
+  type LoadedHead,
+} from './record/head.js';
+export { keyOfLane, laneId } from './naming/lane-id.js';
+export { hasWindow, isParallel, STRATEGY_TABLE } from './message/strategy-table.js';
 export { HEADER } from './headers.js';
 export { CANCELLED_BETWEEN_ATTEMPTS, isIdFree } from './id-reuse.js';
 export { parseToWrite } from './json-numbers.js';

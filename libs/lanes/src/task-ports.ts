@@ -1,7 +1,7 @@
 import type { HeldTask, InboxMessage, SessionTokens } from '#contracts';
-import type { Batch } from './batch.js';
-import type { Ending } from './settlement.js';
-import type { TaskRef, TaskRefusal } from './task-ref.js';
+import type { Batch } from './turn-rules/batch.js';
+import type { Ending } from './turn-rules/settlement.js';
+import type { TaskRef, TaskRefusal } from './backlog/task-of-message.js';
 
 /** How an attempt came to its end in this process. */
 export interface AttemptEnd {

@@ -1,0 +1,36 @@
+import type { StrategyName } from '../strategies.js';
+
+/**
+ * The strategies as rows of one machine. What a lane does with overlapping messages is three choices:
+ *
+ *   window  when a batch may begin: at once, after a quiet time, or a fixed time after its first message
+ *   take    what a turn gets: the oldest message, all of the oldest one's route, or the same with the latest as its message
+ *   busy    what becomes of a message that comes while another one runs or is about to
+ *
+ * A new strategy is a new row, or a new value of one choice.
+ */
+export interface StrategyRow {
+  readonly window: 'none' | 'quiet' | 'fixed';
+  readonly take: 'one' | 'route' | 'latest';
+  readonly busy: 'wait' | 'drop' | 'parallel';
+}
+
+export const STRATEGY_TABLE: Readonly<Record<StrategyName, StrategyRow>> = {
+  queue: { window: 'none', take: 'route', busy: 'wait' },
+  fifo: { window: 'none', take: 'one', busy: 'wait' },
+  collect: { window: 'quiet', take: 'route', busy: 'wait' },
+  debounce: { window: 'quiet', take: 'latest', busy: 'wait' },
+  burst: { window: 'fixed', take: 'route', busy: 'wait' },
+  drop: { window: 'none', take: 'one', busy: 'drop' },
+  concurrent: { window: 'none', take: 'one', busy: 'parallel' },
+};
+
+/** Its messages run beside each other, and beside those that wait for their turn. */
+export function isParallel(strategy: StrategyName): boolean {
+  return STRATEGY_TABLE[strategy].busy === 'parallel';
+}
+
+/** Its messages wait for others that come after them, also while nothing runs. */
+export function hasWindow(strategy: StrategyName): boolean {
+  return STRATEGY_TABLE[strategy].window !== 'none';
+}

@@ -1,0 +1,86 @@
+import { type SessionTokens, keyOfLane } from '#contracts';
+import { LaneBacklog } from '../backlog/backlog.js';
+import type { Lane, LaneOptions } from './lane.js';
+import type { LaneTasks } from './message-tasks.js';
+import { ParallelRuns } from './concurrent-runs.js';
+import { SerialRun } from './serial-run.js';
+import { WaitingClock } from '../backlog/waiting-clock.js';
+
+/**
+ * What a lane has at hand while there is something to do: its messages and its runs. A lane without a workload is nothing
+ * but a head, so that a worker can keep many sessions of which nothing waits (a third of what it took with all its parts).
+ */
+export class LaneWorkload {
+  readonly backlog: LaneBacklog;
+  readonly serial: SerialRun;
+  private madeKey: SessionTokens | undefined;
+  private madeParallel: ParallelRuns | undefined;
+  private madeClock: WaitingClock | undefined;
+  /** Only where a message came that starts a task. */
+  tasks: LaneTasks | undefined;
+  /** Some message of it waits otherwise than those of its agent. */
+  isMixed = false;
+  /** Some message of it may run beside others. */
+  sawParallel = false;
+  /** The highest sequence of a message that had to wait when it came. */
+  queuedUpTo = 0;
+  /** What is left of its orders cannot be decided before the cursor has moved. */
+  areOrdersPutOff = false;
+  /** By the clock of the lanes. */
+  lastArrivalAt = 0;
+  /** What was stored of the session up to this time was received, however far its shard is read - by the clock of the lanes. */
+  readAt = 0;
+
+  constructor(
+    private readonly lane: Lane,
+    { budget, laneBuffer }: LaneOptions,
+    lastSeq: number,
+  ) {
+    this.backlog = new LaneBacklog(budget, laneBuffer, lastSeq);
+    this.serial = new SerialRun(lane);
+  }
+
+  get key(): SessionTokens {
+    return (this.madeKey ??= keyOfLane(this.lane.id, this.lane.home.shard));
+  }
+
+  get parallel(): ParallelRuns {
+    return (this.madeParallel ??= new ParallelRuns(this.lane));
+  }
+
+  /** Asked at every step of every lane; most lanes never have one. */
+  get hasParallelRuns(): boolean {
+    return this.madeParallel !== undefined && !this.madeParallel.isEmpty;
+  }
+
+  /** Runs while the lane could begin, and does not. */
+  get waitingClock(): WaitingClock {
+    return (this.madeClock ??= new WaitingClock());
+  }
+
+  get isWaitingClockRunning(): boolean {
+    return this.madeClock?.isRunning === true;
+  }
+
+  /** How long the lane could have begun with what waits, in ms. */
+  waitingMs(monotonicNow: number): number {
+    return this.madeClock?.elapsedMs(monotonicNow) ?? 0;
+  }
+
+  giveUpOnMissing(): void {
+    this.serial.giveUpOnMissing();
+    this.madeParallel?.giveUpOnMissing();
+  }
+
+  /** All of it is the numbers of messages that are not kept. */
+  get isParkable(): boolean {
+    const { backlog, serial, madeParallel, tasks } = this;
+    return backlog.isParkable && serial.isSpent && (madeParallel?.isSpent ?? true) && tasks === undefined;
+  }
+
+  /** A lane that goes on without it does nothing else than one that goes on with it. */
+  get isSpent(): boolean {
+    const { backlog, serial, madeParallel, tasks } = this;
+    return backlog.isSpent && serial.isSpent && (madeParallel?.isSpent ?? true) && tasks === undefined;
+  }
+}

@@ -1,0 +1,304 @@
+import {
+  QUEUE_DEFAULTS,
+  type Head,
+  type QueueSettings,
+  type SessionTokens,
+  emptyHead,
+  isDecided,
+  withSharedEmpties,
+  MAX_DONE_RANGES,
+  MAX_RECORD_MESSAGES,
+  type LoadedHead,
+  keyOfLane,
+  isParallel,
+} from '#contracts';
+import { readInboxItem, type InboxItem, type ItemRules, type RawInboxMessage } from '../backlog/inbox-item.js';
+import { isHoldOver, type Hold } from './handoff.js';
+import { BodyBudget } from '../backlog/body-budget.js';
+import { isAtHolesBound, withinHoles } from './cursor-bound.js';
+import { withoutHoldings } from './held-tasks.js';
+import { cutRun, mayHaveRun, type CutTurn } from './after-crash.js';
+import type { LaneRun } from './lane-run.js';
+import type { LaneTime } from './lane-time.js';
+import { LaneTasks, startsTask, type TaskItem } from './message-tasks.js';
+import { LaneWorkload } from './lane-workload.js';
+import { WorkloadOnDemand } from './workload-on-demand.js';
+import type { SlotPlace } from '../turns/turn-slots.js';
+
+/**
+ * The lane of one session: its queue, its head and its runs, as pure code. The runner does what the lane says and tells it
+ * how it went; the lane never waits, reads a clock or writes.
+ *
+ *   loading --open--> free --hold--> held --unhold--> free      held: a turn of a former owner still runs
+ *   loading --hold--> held
+ *
+ * While it is free its runs begin: one in turn (`serial`), and beside it those of `concurrent` messages (`parallel`); their
+ * states stand in `lane-run`. At most one record is on its way (`writing`), a note also while turns run:
+ *
+ *   written  the record stands; its head is the lane's head
+ *   lost     another's record stands there; its head is the lane's head, and what we meant to decide is pending again
+ *
+ * Messages that start tasks are looked after beside that, until they begin (`tasks`; their states stand in `lane-tasks`).
+ *
+ * All of that is its workload, made when it is needed (`workload-on-demand`).
+ *
+ * L1  What the head has decided is never waiting.
+ * L2  `waiting` is in the order in which messages may be handled: that of the inbox, or of their numbers.
+ */
+
+export interface LaneOptions extends ItemRules {
+  readonly budget: BodyBudget;
+  /** How much of its backlog it keeps as a whole - messages. */
+  readonly laneBuffer: number;
+  /** How messages wait that say nothing of their own. */
+  readonly ownQueueing: QueueSettings;
+  /** Whether the guard is asked about a task when its message comes. */
+  readonly isLookingAtTasks?: boolean;
+  /** This process does not have the agent of the session: its messages wait, and are decided by orders alone. */
+  readonly isAgentMissing?: true;
+  /** When the turn of a run began here, ms since the epoch. */
+  readonly startOf?: (run: LaneRun) => number | undefined;
+  /** Absent = times from elsewhere are those of the clock by which the lane waits. */
+  readonly time?: Pick<LaneTime, 'wallAheadMs'>;
+}
+
+/** Where a lane lives: the shard, as long as this process has it. */
+export interface LaneHome {
+  readonly shard: number;
+  readonly state: 'open' | 'releasing' | 'closed';
+  /** Everything that was stored when reading began was received. */
+  readonly isCaughtUp: boolean;
+  /** No more of it is read for now, or was for a while: something that is stored for its lanes may not be received yet. */
+  readonly isBehind: boolean;
+}
+
+const NO_ITEMS: readonly InboxItem[] = [];
+const NOT_LOADED: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
+
+const DEFAULTS: LaneOptions = {
+  budget: new BodyBudget(Number.POSITIVE_INFINITY),
+  laneBuffer: Number.POSITIVE_INFINITY,
+  ownQueueing: QUEUE_DEFAULTS,
+  queueingOf: () => QUEUE_DEFAULTS,
+};
+
+export class Lane extends WorkloadOnDemand {
+  isOpen = false;
+  private current = NOT_LOADED;
+  /** Messages of it from here on may still have to be read for the first time. */
+  unreadFrom: number | undefined;
+  /** When its last turn in order ended, ms since the epoch: what the broker stored before came while the lane was busy. */
+  busyUntil = 0;
+  /** It waits for a slot for its run in turn. */
+  place: SlotPlace | undefined;
+  /** It waits for a slot for a run beside that one. */
+  placeBeside: SlotPlace | undefined;
+  /** Its neighbours among the lanes that have nothing to do, and since when it is one (`IdleLanes`). */
+  idlePrevious: Lane | undefined;
+  idleNext: Lane | undefined;
+  idleSince: number | undefined;
+  hold: Hold | undefined;
+  /** Its holder was given up for dead, and no record has fenced it yet: who gets the session before that has to do it. */
+  unfenced: Hold | undefined;
+  /** Nothing of it begins any more: a record was given up since the process stops, a turn came to no end, or it is forgotten. */
+  isStopped = false;
+  /** Another process wrote where we meant to: nothing is written before it is certain again that the session is ours (L4). */
+  isContested = false;
+  /** A record is on its way; resolves when it has ended. Commits of a session go one after another. */
+  writing: Promise<unknown> | undefined;
+
+  constructor(
+    /** `<agentToken>.<sessionToken>` */
+    readonly id: string,
+    readonly home: LaneHome,
+    private readonly options: LaneOptions = DEFAULTS,
+  ) {
+    super();
+  }
+
+  override get ownQueueing(): QueueSettings {
+    return this.options.ownQueueing;
+  }
+  get isAgentMissing(): boolean {
+    return this.options.isAgentMissing === true;
+  }
+  /** How far the wall clock is ahead of the clock by which the lane waits - ms. */
+  get wallAheadMs(): number {
+    return this.options.time?.wallAheadMs ?? 0;
+  }
+
+  readItem(raw: RawInboxMessage): InboxItem {
+    // Not the one that the workload keeps: a lane that waits for a slot does without.
+    return readInboxItem(this.makeKey(), raw, this.options);
+  }
+
+  /** Nothing of it up to here is new. */
+  get knownUpTo(): number {
+    return Math.max(this.workload?.backlog.lastSeq ?? this.restedAtSeq, this.head.upto);
+  }
+  get head(): Head {
+    return this.current.head;
+  }
+  get headSeq(): number {
+    return this.current.seq;
+  }
+  get headBytes(): number {
+    return this.current.bytes ?? 0;
+  }
+  get stateSeq(): number {
+    return this.current.stateSeq;
+  }
+  get toReject(): readonly InboxItem[] {
+    const items = this.workload?.backlog.toReject(this.head, this.undecidedFrom) ?? NO_ITEMS;
+    return items.length === 0 ? items : withinHoles(this, items);
+  }
+
+  /** The lowest sequence of the session that may be undecided; `undefined` when there is none. */
+  get undecidedFrom(): number | undefined {
+    if (this.workload === undefined) return this.unreadFrom ?? this.restedSeqs?.[0];
+    let lowest = Math.min(
+      this.unreadFrom ?? Number.POSITIVE_INFINITY,
+      this.workload.backlog.oldestSeq ?? Number.POSITIVE_INFINITY,
+    );
+    for (const { batch } of this.running) lowest = Math.min(lowest, batch?.lowestSeq ?? lowest);
+    return lowest === Number.POSITIVE_INFINITY ? undefined : lowest;
+  }
+
+  /** How many messages a turn takes at most. At the bound of holes only what moves the cursor may be decided. */
+  get maxBatch(): number {
+    return this.head.done.length < MAX_DONE_RANGES ? MAX_RECORD_MESSAGES : 1;
+  }
+
+  /** Takes a message that was read. False when it is known or decided. `now`: by the clock of the lanes. */
+  arrive(item: InboxItem, now: number): boolean {
+    const { atHand } = this;
+    const kept = startsTask(item) ? this.admitTask(item) : item;
+    const isNew = atHand.backlog.arrive(kept, this.head);
+    if (item.queueing !== this.ownQueueing) {
+      atHand.isMixed = true;
+      atHand.sawParallel ||= isParallel(item.queueing.strategy);
+    }
+    if (isNew) atHand.lastArrivalAt = now;
+    else this.rest();
+    return isNew;
+  }
+
+  /** The head was read: from here on the lane may run, unless a former owner still does. */
+  open(loaded: LoadedHead): void {
+    this.isOpen = true;
+    const shared = { ...loaded, head: withSharedEmpties(loaded.head) };
+    this.workload?.backlog.begin(loaded.head.nextSequence, loaded.head.wentOn);
+    if (this.hold !== undefined && isHoldOver(this.hold, loaded)) this.hold = undefined;
+    this.goOnFrom(shared);
+  }
+
+  /**
+   * The former owner is gone without a word. `cut` is the last that was said of its turns, `upTo` the highest sequence that
+   * it may have begun with. `wallNow`: ms since the epoch.
+   */
+  assumeCrash(cut: CutTurn | undefined, upTo: number, wallNow: number): void {
+    this.hold = undefined;
+    // Of a retry whose time has not come too: its holder may go on with it as long as it likes.
+    this.current = { ...this.current, head: withoutHoldings(this.head) };
+    const { head, headSeq } = this;
+    this.parallel.assumeCrash(upTo, wallNow);
+    const signOfIt = cutRun(cut, head, headSeq);
+    // A retry whose time has not come was not running, and what comes behind it was not either.
+    if (signOfIt === undefined && head.run !== null && !mayHaveRun(head.run, wallNow))
+      return this.serial.follow(head.run);
+    this.serial.assumeCrash(signOfIt ?? head.run, upTo);
+  }
+
+  /** The reader has handed over everything there was: what a frozen batch still lacks is gone from the inbox. */
+  giveUpOnMissing(): void {
+    this.workload?.giveUpOnMissing();
+  }
+
+  /** When the wait of a numbered message for those before it is over, by the clock of the lanes; undefined = none waits. */
+  gapEndsAt(now: number): number | undefined {
+    if (this.workload === undefined) return undefined;
+    const { backlog } = this.workload;
+    // Until everything was read, what is waited for may be on its way.
+    const isRead = this.home.isCaughtUp || this.workload.readAt > 0;
+    return isRead && backlog.beyond.length === 0 ? backlog.gapEndsAt(now) : undefined;
+  }
+
+  /** Up to when everything of it was received that is stored, as far as this process can tell - by the clock of the lanes. */
+  readUpTo(now: number): number {
+    return this.home.isCaughtUp && !this.home.isBehind ? now : (this.workload?.readAt ?? 0);
+  }
+
+  /** It was read to its end by itself, beside its shard. */
+  wasReadAt(now: number): void {
+    if (this.workload === undefined) return;
+    this.workload.readAt = Math.max(this.workload.readAt, now);
+    this.giveUpOnMissing();
+  }
+
+  /** Our record stands. */
+  wrote(loaded: LoadedHead): void {
+    this.stand(loaded);
+    this.serial.followOwn(loaded.head.run);
+    if (this.hasParallelRuns) this.parallel.isUnfenced = false;
+    this.followParallel();
+  }
+
+  /** Another's record stands where ours was to stand. While a turn runs here nobody else writes, unless it was given up. */
+  lost(winner: LoadedHead): void {
+    this.isContested = true;
+    for (const run of this.running) run.isOvertaken = true;
+    // Either of us is a zombie, and its writer may go on with what it holds.
+    this.goOnFrom({ ...winner, head: withoutHoldings(winner.head) });
+  }
+
+  /** A record stands: its head is the truth. */
+  goOnFrom(loaded: LoadedHead): void {
+    this.stand(loaded);
+    if (loaded.head.run !== null || this.workload !== undefined) this.serial.follow(loaded.head.run);
+    this.followParallel();
+  }
+
+  /**
+   * Of numbered messages: what is to run again does not wait for the numbers before it; nor does the oldest one at the bound of
+   * holes, or none would move the cursor. To be called before anything is taken.
+   */
+  releaseBegun(): void {
+    if (this.workload === undefined) return;
+    const { serial, backlog } = this.workload;
+    if (serial.next !== undefined) backlog.begun(serial.next.seqs);
+    else if (isAtHolesBound(this) && serial.batch === undefined && this.undecidedFrom !== undefined)
+      backlog.begun([this.undecidedFrom]);
+  }
+
+  /** The message as it is kept: of one that gets no turn, next to nothing. */
+  private admitTask(item: TaskItem): InboxItem {
+    if (item.seq <= this.backlog.lastSeq || isDecided(this.head, item.seq)) return item;
+    const { isLookingAtTasks = false, startOf = () => undefined } = this.options;
+    this.atHand.tasks ??= new LaneTasks(this, isLookingAtTasks, startOf);
+    return this.atHand.tasks.admit(item);
+  }
+
+  protected override makeKey(): SessionTokens {
+    return keyOfLane(this.id, this.home.shard);
+  }
+
+  protected override makeWorkload(): LaneWorkload {
+    const made = new LaneWorkload(this, this.options, this.restedAtSeq);
+    if (this.isOpen) made.backlog.begin(this.head.nextSequence, this.head.wentOn);
+    if (this.home.state === 'closed') made.backlog.close();
+    return made;
+  }
+
+  private followParallel(): void {
+    if (this.head.runs !== undefined || this.hasParallelRuns) this.parallel.follow();
+  }
+
+  private stand(loaded: LoadedHead): void {
+    this.current = loaded;
+    this.unfenced = undefined;
+    if (this.workload === undefined && this.restedSeqs === undefined) return;
+    this.atHand.backlog.dropDecided(loaded.head);
+    this.atHand.backlog.follow(loaded.head.nextSequence, loaded.head.wentOn);
+    this.tasks?.follow();
+  }
+}

@@ -1,0 +1,99 @@
+import type {
+  DeadLetter,
+  InboxMessage,
+  JsonText,
+  QueueSettings,
+  SessionTokens,
+  TurnStartedEvent,
+  LoadedHead,
+} from '#contracts';
+import type { RawInboxMessage } from './backlog/inbox-item.js';
+import type { CutTurn } from './lane/after-crash.js';
+import type { Batch } from './turn-rules/batch.js';
+import type { TurnOutcome } from './turn-rules/settlement.js';
+import type { TaskPorts } from './task-ports.js';
+import type { TurnPolicy } from './turn-rules/turn-policy.js';
+
+/**
+ * What a lane runner needs from the outside. The worker plugs in JetStream and the agents, specs plug in memory.
+ */
+
+/** What became of a record that was sent. */
+export type WriteOutcome =
+  | { readonly kind: 'won'; readonly seq: number }
+  | { readonly kind: 'lost'; readonly winner: LoadedHead }
+  /** Certainly not stored, and never will be. */
+  | { readonly kind: 'unsendable'; readonly description: string }
+  /** The process stops. */
+  | { readonly kind: 'abandoned' };
+
+export interface RecordStore {
+  /** Waits through an outage. Rejects only for a head that cannot be read at all. */
+  loadHead(key: SessionTokens): Promise<LoadedHead>;
+  /** The last turn that was begun, if anybody said so. A hint: it may be missing or long decided. */
+  loadCutTurn(key: SessionTokens): Promise<CutTurn | undefined>;
+  /** Tells of records of the session as they are published: hints, since one may be refused. The answer ends it. */
+  watchRecords(key: SessionTokens, onHint: () => void): () => void;
+  /** One compare-and-set write, judged. Never rejects. */
+  write(key: SessionTokens, body: string, commitId: string, expectedSeq: number): Promise<WriteOutcome>;
+  /**
+   * Keeps dead messages for operators, before the record that decides them: after it a crash would leave none. Tries until
+   * they are stored; false when the process stops. Never rejects.
+   */
+  bury(key: SessionTokens, letters: readonly DeadLetter[]): Promise<boolean>;
+  /** Unawaited and unacknowledged. What runs beside others is not what `loadCutTurn` is to find: its batch is known without. */
+  announce(key: SessionTokens, event: TurnStartedEvent, isParallel: boolean): void;
+}
+
+export interface InboxPart {
+  readonly messages: readonly RawInboxMessage[];
+  /** Of the sequences that were asked for, those up to here were read. */
+  readonly readTo: number;
+}
+
+/** The inbox, for what a lane did not keep. */
+export interface InboxSource {
+  /**
+   * Those of these messages of the session that there still are, in order; by the leader where one is missing. Ends behind
+   * the message with which it reaches `maxBytes`. Waits through an outage; `undefined` when the process stops. Never
+   * rejects.
+   */
+  read(key: SessionTokens, seqs: readonly number[], maxBytes: number): Promise<InboxPart | undefined>;
+}
+
+/** The inbox, for lanes whose shard is read no further for now. */
+export interface AheadSource {
+  /** False: what answers `lastSeqs` may be behind, so that what it does not name may be there all the same. */
+  readonly isExact: boolean;
+  /** The sequence of the last message of each session, in the order of the keys; 0 = there is none. */
+  lastSeqs(keys: readonly SessionTokens[]): Promise<readonly number[]>;
+  /** All messages of a session from a sequence on that are stored by now, oldest first. */
+  messagesOf(key: SessionTokens, fromSeq: number): AsyncIterable<RawInboxMessage>;
+}
+
+export interface TurnWork {
+  readonly key: SessionTokens;
+  readonly batch: Batch;
+  readonly state: JsonText | undefined;
+  /** Time (ms since the epoch) at which the signal aborts at the latest. */
+  readonly deadline: number;
+  /** Aborted when the handler has to stop. */
+  readonly signal: AbortSignal;
+  /** The listener is called when nothing that the handler still does counts. */
+  onOver(listener: () => void): void;
+}
+
+export interface TurnRunner {
+  /** Whether this process has the session's agent; messages of others wait until their shard is with a worker that has it. */
+  knows(key: SessionTokens): boolean;
+  /** The limits of the agent's turns. */
+  policyOf(key: SessionTokens): TurnPolicy;
+  /** How a message waits and is taken; without one, how those of the agent do. */
+  queueingOf(key: SessionTokens, message?: Pick<InboxMessage, 'channel' | 'strategy'>): QueueSettings;
+  /** True when the agent runs outside this process, so that a crash of ours does not end its work. */
+  runsOutside(key: SessionTokens): boolean;
+  /** Runs the handler. Never rejects. */
+  run(work: TurnWork): Promise<TurnOutcome>;
+  /** Absent = no message starts a task, and no run holds any. */
+  readonly tasks?: TaskPorts | undefined;
+}

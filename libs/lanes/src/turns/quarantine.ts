@@ -1,0 +1,33 @@
+import type { LaneRun } from '../lane/lane-run.js';
+
+/**
+ * One batch at a time, of those that may be what took two workers down. When the process ends now, it is clear which of
+ * them it was; the innocent ones wait, and come through.
+ */
+export class Quarantine {
+  private inside: LaneRun | undefined;
+  private readonly waiting = new Set<LaneRun>();
+
+  /** False: not now; it is named when it may try again. */
+  enter(run: LaneRun): boolean {
+    if (!this.isFreeFor(run)) return false;
+    this.inside = run;
+    return true;
+  }
+
+  /** As `enter`, without going in. */
+  isFreeFor(run: LaneRun): boolean {
+    if (this.inside === undefined || this.inside === run) return true;
+    this.waiting.add(run);
+    return false;
+  }
+
+  /** The answer is who waited and may try now. Safe to call for a run that is not inside. */
+  leave(run: LaneRun): readonly LaneRun[] {
+    if (this.inside !== run) return [];
+    this.inside = undefined;
+    const waited = [...this.waiting];
+    this.waiting.clear();
+    return waited;
+  }
+}
