@@ -10,7 +10,7 @@ export default defineConfig({
   test: {
     include: [
       'test/long/**/*.spec.ts',
-      'apps/worker/src/ownership-model.spec.ts',
+      'apps/worker/src/ownership/ownership-model.spec.ts',
       'libs/lanes/src/scenarios/lane-owners.spec.ts',
     ],
     env: { MODEL_HISTORIES: '10000' },

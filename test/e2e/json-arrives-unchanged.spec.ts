@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expectNothingLeft, tempDir, type TempDir } from '#testing';
 import { startUp, type RunningUp } from '../support/lanekeeper-up.js';
 import { answerStatus, startAgent, type RecordingAgent } from '../support/recording-agent.js';
-import { anyJsonText, withoutSpaces } from '../../libs/contracts/src/json.fixture.js';
+import { anyJsonText, withoutSpaces } from '../../libs/contracts/src/json/json.fixture.js';
 
 /** An agent of another language, as far as JSON goes: it takes texts apart and never parses a number. */
 let agent: RecordingAgent;

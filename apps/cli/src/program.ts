@@ -2,12 +2,12 @@ import 'reflect-metadata';
 import { Command } from 'commander';
 import { serviceUrl } from '#config';
 import { runProcess, runRole } from '#roles';
-import { ApiClient } from './api-client.js';
-import { addDeadCommand } from './dead-command.js';
-import { addRepairCommand } from './repair-command.js';
-import { addSettingsCommand } from './settings-command.js';
-import { addTasksCommand } from './tasks-command.js';
-import { addWorkersCommand } from './workers-command.js';
+import { ApiClient } from './operators/api-client.js';
+import { addDeadCommand } from './operators/dead-command.js';
+import { addRepairCommand } from './repair/repair-command.js';
+import { addSettingsCommand } from './settings/settings-command.js';
+import { addTasksCommand } from './operators/tasks-command.js';
+import { addWorkersCommand } from './operators/workers-command.js';
 
 /**
  * `lanekeeper`: each role by its name, and `up` for everything in one process. A role's code is loaded when its settings
@@ -63,10 +63,10 @@ addTasksCommand(program, api, print);
 addWorkersCommand(program, api, print);
 addSettingsCommand(
   program,
-  async (...asked) => (await import('./open-settings.client.js')).openSettings(...asked),
+  async (...asked) => (await import('./settings/open-settings.client.js')).openSettings(...asked),
   print,
 );
-addRepairCommand(program, async () => (await import('./open-repair.client.js')).openInboxToRepair(), {
+addRepairCommand(program, async () => (await import('./repair/open-repair.client.js')).openInboxToRepair(), {
   print,
   isInteractive: process.stdin.isTTY && process.stdout.isTTY,
 });

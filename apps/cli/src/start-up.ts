@@ -15,7 +15,7 @@ import { EmbeddedBroker, findNatsServer } from '#jetstream';
 import type { ProcessContext, RunningService } from '#roles';
 import { startWorker } from '#worker';
 import type { Logger } from '#telemetry';
-import { putOwnSettings } from './put-own-settings.client.js';
+import { putOwnSettings } from './settings/put-own-settings.client.js';
 import { startWorkerPool } from './pool/start-worker-pool.js';
 
 /** Broker (a child), guard, ingress, and workers (here or in children), stopped in the reverse order of their work. */

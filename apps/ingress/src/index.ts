@@ -3,5 +3,5 @@ export {
   type LockScopeResolver,
   type PlaceOfMessage,
   type ResolvedScope,
-} from './lock-scope-resolver.js';
+} from './sessions/lock-scope-resolver.js';
 export { startIngress, type RunningIngress, type StartIngressOptions } from './start-ingress.js';

@@ -1,19 +1,19 @@
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 import type { TaskLookup, TaskSettings } from '#guards';
 import type { Logger } from '#telemetry';
-import { CancelService } from './cancel.provider.js';
-import { ChannelMessagesController } from './channel-messages.controller.js';
-import { DeadController } from './dead.controller.js';
-import { DeadLetterService } from './dead-letter.provider.js';
-import type { DeadLetters } from './dead-letters.client.js';
-import { IntakeService, type IntakeParts } from './intake.provider.js';
-import { LOCK_SCOPE_RESOLVER, type LockScopeResolver } from './lock-scope-resolver.js';
-import { MessagesController } from './messages.controller.js';
-import { RunsController } from './runs.controller.js';
-import { SessionChoice, type ScopeOf } from './session-choice.provider.js';
-import { SessionsController } from './sessions.controller.js';
-import { WorkerDirectory } from './worker-directory.client.js';
-import { WorkersController } from './workers.controller.js';
+import { CancelService } from './cancel/cancel.provider.js';
+import { ChannelMessagesController } from './send/channel-messages.controller.js';
+import { DeadController } from './operators/dead.controller.js';
+import { DeadLetterService } from './operators/dead-letter.provider.js';
+import type { DeadLetters } from './operators/dead-letters.client.js';
+import { IntakeService, type IntakeParts } from './send/intake.provider.js';
+import { LOCK_SCOPE_RESOLVER, type LockScopeResolver } from './sessions/lock-scope-resolver.js';
+import { MessagesController } from './send/messages.controller.js';
+import { RunsController } from './cancel/runs.controller.js';
+import { SessionChoice, type ScopeOf } from './sessions/session-choice.provider.js';
+import { SessionsController } from './sessions/sessions.controller.js';
+import { WorkerDirectory } from './operators/worker-directory.client.js';
+import { WorkersController } from './operators/workers.controller.js';
 
 export interface IngressModuleOptions {
   readonly parts: IntakeParts;

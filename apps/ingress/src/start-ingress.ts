@@ -5,8 +5,8 @@ import { startHttpApp, type RunningHttpApp } from '#http';
 import type { Logger } from '#telemetry';
 import { openIngressBroker } from './ingress-broker.client.js';
 import { IngressModule } from './ingress.module.js';
-import { sendMessageRoute } from './messages.controller.js';
-import type { ScopeOf } from './session-choice.provider.js';
+import { sendMessageRoute } from './send/messages.controller.js';
+import type { ScopeOf } from './sessions/session-choice.provider.js';
 
 export interface StartIngressOptions {
   readonly settings: Settings;

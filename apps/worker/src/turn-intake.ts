@@ -1,8 +1,8 @@
 import type { Clock } from '#contracts';
 import type { LaneRunner } from '#lanes';
 import type { Logger } from '#telemetry';
-import type { BoundAgent } from './agent-runner.js';
-import type { TurnIntake } from './turn.server.js';
+import type { BoundAgent } from './agents/agent-runner.js';
+import type { TurnIntake } from './agents/turn.server.js';
 
 /** The parts of a running worker. */
 export interface WorkerParts {

@@ -4,7 +4,7 @@ import { PublishChannel, untilJetStreamAnswers } from '#jetstream';
 import { connectToInstallation, type Installation } from '#settings-store';
 import { longestTryMs, renewalTryMs } from '#shards';
 import type { Logger } from '#telemetry';
-import type { BoundAgent } from './agent-runner.js';
+import type { BoundAgent } from './agents/agent-runner.js';
 import type { WorkerParts } from './turn-intake.js';
 import { makeWorkerParts } from './worker-parts.client.js';
 

@@ -4,9 +4,9 @@ import { systemClock, type Names } from '#contracts';
 import { FailureReports, GuardClient, KvTaskStore, TaskLookup } from '#guards';
 import { KeyBucket, type BrokerConnection, type PublishChannel, type StreamReader } from '#jetstream';
 import type { Logger } from '#telemetry';
-import { GuardedRuns } from './guarded-runs.js';
-import { HoldingsElsewhere } from './holdings-elsewhere.js';
-import { RunTasks } from './run-tasks.js';
+import { GuardedRuns } from './tasks/guarded-runs.js';
+import { HoldingsElsewhere } from './tasks/holdings-elsewhere.js';
+import { RunTasks } from './tasks/run-tasks.js';
 
 export interface WorkerTasksOptions {
   readonly connection: BrokerConnection;

@@ -1,8 +1,8 @@
 import { Module, type DynamicModule, type Provider, type Type } from '@nestjs/common';
 import { APP_FILTER, DiscoveryModule } from '@nestjs/core';
 import { EchoAgent, HandlerExplorer, RethrowFilter } from '#agents';
-import { HandlerRegistrar } from './handler-registrar.provider.js';
-import { TurnServer } from './turn.server.js';
+import { HandlerRegistrar } from './agents/handler-registrar.provider.js';
+import { TurnServer } from './agents/turn.server.js';
 
 export interface WorkerModuleOptions {
   readonly server: TurnServer;

@@ -1,8 +1,8 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { describeValue } from '#contracts';
-import { headersAreTheirs } from './agent-headers.js';
-import { credentialsAreReadable } from './agent-url.js';
-import { checkQueueing } from './queueing-rules.js';
+import { headersAreTheirs } from './agents/agent-headers.js';
+import { credentialsAreReadable } from './agents/agent-url.js';
+import { checkQueueing } from './queueing/queueing-rules.js';
 import type { CheckedSettings } from './settings.js';
 
 /** A problem that no single field's check can see; its path tells which setting to name. */

@@ -1,11 +1,11 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { AGENT_NAME_PATTERN, DEFAULT_SHARDS, NAMESPACE_PATTERN } from '#contracts';
-import { agent, type AgentSettings } from './agent-settings.js';
+import { agent, type AgentSettings } from './agents/agent-settings.js';
 import { LONGEST_DURATION_MS, group, integer, text } from './field-checks.js';
-import { guideAgent, guideConcurrency, guideSessions } from './guide-spelling.js';
-import { isNatsUrl } from './nats-url.js';
-import { openclawMessages, openclawQueue } from './openclaw-spelling.js';
+import { guideAgent, guideConcurrency, guideSessions } from './queueing/guide-spelling.js';
+import { isNatsUrl } from './addresses/nats-url.js';
+import { openclawMessages, openclawQueue } from './queueing/openclaw-spelling.js';
 import {
   PLATFORM_PATTERN,
   channel,
@@ -13,10 +13,10 @@ import {
   concurrencyOrStrategy,
   lockScope,
   onLockConflict,
-} from './queue-fields.js';
-import { placeOf } from './setting-places.js';
-import type { SharedSettings } from './shared-settings.js';
-import { guard, taskFrom } from './task-fields.js';
+} from './queueing/queue-fields.js';
+import { placeOf } from './loading/setting-places.js';
+import type { SharedSettings } from './stored/shared-settings.js';
+import { guard, taskFrom } from './agents/task-fields.js';
 
 /**
  * Every setting of this version. The text given to a field's check is what a problem report says was wanted.

@@ -1,10 +1,10 @@
-export { checkBody, type BodyProblems, type CheckedBody } from './body-check.js';
-export { carriedJson, isJsonValue, makeJson, type MadeJson } from './carried-json.js';
+export { checkBody, type BodyProblems, type CheckedBody } from './errors/body-check.js';
+export { carriedJson, isJsonValue, makeJson, type MadeJson } from './json/carried-json.js';
 export { systemClock, type Clock } from './clock.js';
-export { closestName } from './closest-name.js';
-export { makeDeadId, parseDeadId, parseDeadLetter, type DeadLetter } from './dead-letter.js';
-export { DECISIONS, OUTCOMES, type Decision, type Outcome } from './decisions.js';
-export { describeValue } from './describe-value.js';
+export { closestName } from './errors/closest-name.js';
+export { makeDeadId, parseDeadId, parseDeadLetter, type DeadLetter } from './record/dead-letter.js';
+export { DECISIONS, OUTCOMES, type Decision, type Outcome } from './record/decisions.js';
+export { describeValue } from './errors/describe-value.js';
 export {
   BatchRefusedError,
   LanekeeperError,
@@ -13,8 +13,8 @@ export {
   describeProblem,
   type AgentFinding,
   type InputProblem,
-} from './errors.js';
-export { highestOfHead } from './head-mark.js';
+} from './errors/errors.js';
+export { highestOfHead } from './record/head-mark.js';
 export {
   decide,
   emptyHead,
@@ -26,13 +26,13 @@ export {
 } from './record/head.js';
 export { keyOfLane, laneId } from './naming/lane-id.js';
 export { hasWindow, isParallel, STRATEGY_TABLE } from './message/strategy-table.js';
-export { HEADER } from './headers.js';
-export { CANCELLED_BETWEEN_ATTEMPTS, isIdFree } from './id-reuse.js';
-export { parseToWrite } from './json-numbers.js';
-export { parseCarried, readJson } from './json-read.js';
-export { JsonText, jsonText, withMember, writeJson, writeJsonObject } from './json-text.js';
-export { MAX_JSON_DEPTH, type CarriedMembers, type JsonFault } from './json-walk.js';
-export type { LaneEvent } from './lane-events.js';
+export { HEADER } from './message/headers.js';
+export { CANCELLED_BETWEEN_ATTEMPTS, isIdFree } from './record/id-reuse.js';
+export { parseToWrite } from './json/json-numbers.js';
+export { parseCarried, readJson } from './json/json-read.js';
+export { JsonText, jsonText, withMember, writeJson, writeJsonObject } from './json/json-text.js';
+export { MAX_JSON_DEPTH, type CarriedMembers, type JsonFault } from './json/json-walk.js';
+export type { LaneEvent } from './record/lane-events.js';
 export {
   LOCK_SCOPES,
   defaultLockScope,
@@ -41,7 +41,7 @@ export {
   type LockScope,
   type Place,
   type SessionChoice,
-} from './lock-scope.js';
+} from './naming/lock-scope.js';
 export {
   AGENT_NAME_PATTERN,
   MAX_MESSAGE_ID_CHARS,
@@ -62,9 +62,9 @@ export {
   type InboxMessage,
   type MessageTask,
   type SendMessageBody,
-} from './message.js';
-export { dedupId } from './message-id.js';
-export { DEFAULT_SHARDS, NAMESPACE_PATTERN, Names, type SessionTokens } from './names.js';
+} from './message/message.js';
+export { dedupId } from './naming/message-id.js';
+export { DEFAULT_SHARDS, NAMESPACE_PATTERN, Names, type SessionTokens } from './naming/names.js';
 export {
   MAX_NOTE_STATE_BYTES,
   MAX_RECORD_BYTES,
@@ -81,12 +81,12 @@ export {
   type SequenceRange,
   type SessionRecord,
   type TurnRecord,
-} from './record.js';
-export { makeRunId, parseRunId } from './run-id.js';
-export { agentName, sessionNames } from './session-names.js';
-export type { SessionAnswer, SessionQuestion } from './session-status.js';
-export { shardOf } from './shard.js';
-export { nameKind, showValue } from './show-value.js';
+} from './record/record.js';
+export { makeRunId, parseRunId } from './naming/run-id.js';
+export { agentName, sessionNames } from './naming/session-names.js';
+export type { SessionAnswer, SessionQuestion } from './record/session-status.js';
+export { shardOf } from './naming/shard.js';
+export { nameKind, showValue } from './errors/show-value.js';
 export {
   FULL_QUEUE_POLICIES,
   OVERFLOW_ACTIONS,
@@ -102,7 +102,7 @@ export {
   type OverflowAction,
   type QueueSettings,
   type StrategyName,
-} from './strategies.js';
+} from './message/strategies.js';
 export {
   STALE_POLICIES,
   TASK_DEFAULTS,
@@ -135,7 +135,7 @@ export {
   type TaskState,
   type TaskStep,
   type TaskView,
-} from './task-guard.js';
+} from './message/task-guard.js';
 export {
   MAX_TASK_KEY_BYTES,
   isTaskName,
@@ -146,9 +146,9 @@ export {
   sessionTaskScope,
   taskKeyProblem,
   taskKeyTokens,
-} from './task-key.js';
-export { MAX_EXCERPT_CHARS, boundedError, describeThrown, type DescribedError } from './thrown.js';
-export { MAX_SESSION_KEY_BYTES, decodeToken, encodeToken } from './tokens.js';
-export { parseTurnStarted, type TurnStartedEvent } from './turn-events.js';
-export { decodeUtf8 } from './utf8.js';
-export { inOurWords } from './wanted.js';
+} from './naming/task-key.js';
+export { MAX_EXCERPT_CHARS, boundedError, describeThrown, type DescribedError } from './errors/thrown.js';
+export { MAX_SESSION_KEY_BYTES, decodeToken, encodeToken } from './naming/tokens.js';
+export { parseTurnStarted, type TurnStartedEvent } from './record/turn-events.js';
+export { decodeUtf8 } from './json/utf8.js';
+export { inOurWords } from './errors/wanted.js';

@@ -10,11 +10,11 @@ import {
   type TestBroker,
 } from '#testing';
 import { KeyBucket } from './key-bucket.client.js';
-import { BrokerConnection } from './nats-connection.client.js';
-import { PublishChannel, type PublishOutcome } from './publish-channel.publisher.js';
-import { BrokerAwayError } from './broker-away-error.js';
-import { SERVER_ERROR } from './server-errors.js';
-import { StreamReader } from './stream-reader.client.js';
+import { BrokerConnection } from './connection/nats-connection.client.js';
+import { PublishChannel, type PublishOutcome } from './writing/publish-channel.publisher.js';
+import { BrokerAwayError } from './connection/broker-away-error.js';
+import { SERVER_ERROR } from './connection/server-errors.js';
+import { StreamReader } from './reading/stream-reader.client.js';
 
 /** What the server does with keys is in test/e2e/lease-facts; here is what a bucket makes of its answers. */
 

@@ -1,10 +1,10 @@
 import { decodeUtf8, HEADER } from '#contracts';
 import type { Logger } from '#telemetry';
-import { bucketStream } from './bucket-stream.js';
-import type { BrokerConnection } from './nats-connection.client.js';
-import type { PublishChannel } from './publish-channel.publisher.js';
-import { SERVER_ERROR } from './server-errors.js';
-import type { StoredMessage, StreamReader } from './stream-reader.client.js';
+import { bucketStream } from './topology/bucket-stream.js';
+import type { BrokerConnection } from './connection/nats-connection.client.js';
+import type { PublishChannel } from './writing/publish-channel.publisher.js';
+import { SERVER_ERROR } from './connection/server-errors.js';
+import type { StoredMessage, StreamReader } from './reading/stream-reader.client.js';
 
 /** The last that was written under a key. */
 export interface KeyEntry {

@@ -1,4 +1,4 @@
-export { KeyLeaseStore } from './lease-store.client.js';
+export { KeyLeaseStore } from './leases/lease-store.client.js';
 export {
   floorOf,
   highestMark,
@@ -7,10 +7,10 @@ export {
   type OpenSession,
   type ShardProgress,
   type StoredLease,
-} from './lease.js';
-export { KeyMemberStore } from './member-store.client.js';
-export { parseMember, type Member, type MemberValue } from './member.js';
-export { longestTryMs, renewalTryMs } from './membership.js';
-export { ShardKeeper } from './shard-keeper.js';
+} from './leases/lease.js';
+export { KeyMemberStore } from './members/member-store.client.js';
+export { parseMember, type Member, type MemberValue } from './members/member.js';
+export { longestTryMs, renewalTryMs } from './members/membership.js';
+export { ShardKeeper } from './keeper/shard-keeper.js';
 export type { LeaseStore, LeaseWrite, MemberStore, MemberWrite, ShardStart, ShardWork } from './shard-ports.js';
-export { checkSource, describeRewound, type SourceCheck } from './source-check.js';
+export { checkSource, describeRewound, type SourceCheck } from './leases/source-check.js';

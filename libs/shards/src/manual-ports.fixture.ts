@@ -1,6 +1,6 @@
 import { silentLogger, type Logger } from '#telemetry';
-import type { Lease, ShardProgress, StoredLease } from './lease.js';
-import type { Member, MemberValue } from './member.js';
+import type { Lease, ShardProgress, StoredLease } from './leases/lease.js';
+import type { Member, MemberValue } from './members/member.js';
 import type { LeaseStore, LeaseWrite, MemberStore, MemberWrite, ShardStart, ShardWork } from './shard-ports.js';
 
 /** For specs: a broker and the work of shards that do nothing by themselves, so that every order can be tried. */

@@ -1,5 +1,5 @@
-import type { Lease, ShardProgress, StoredLease } from './lease.js';
-import type { Member, MemberValue } from './member.js';
+import type { Lease, ShardProgress, StoredLease } from './leases/lease.js';
+import type { Member, MemberValue } from './members/member.js';
 
 /** What the keeper of shards needs from the outside; specs plug in memory. */
 

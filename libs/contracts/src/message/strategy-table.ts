@@ -1,4 +1,4 @@
-import type { StrategyName } from '../strategies.js';
+import type { StrategyName } from './strategies.js';
 
 /**
  * The strategies as rows of one machine. What a lane does with overlapping messages is three choices:

@@ -1,4 +1,4 @@
-import type { SessionTokens } from '../names.js';
+import type { SessionTokens } from './names.js';
 
 /** The name of a session within its shard: what its subjects end with, `<agentToken>.<sessionToken>`. */
 export function laneId(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>): string {

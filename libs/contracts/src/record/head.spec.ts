@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Head } from '../record.js';
+import type { Head } from './record.js';
 import { decide, emptyHead, isDecided } from './head.js';
 
 type Cursor = Pick<Head, 'upto' | 'done'>;

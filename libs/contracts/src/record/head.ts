@@ -1,4 +1,4 @@
-import type { Head, SequenceRange } from '../record.js';
+import type { Head, SequenceRange } from './record.js';
 import { addToRanges, rangesContain } from './sequence-ranges.js';
 
 /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { SequenceRange } from '../record.js';
+import type { SequenceRange } from './record.js';
 import { addToRanges, rangesContain } from './sequence-ranges.js';
 
 const all = Number.POSITIVE_INFINITY;

@@ -1,4 +1,4 @@
-import type { SequenceRange } from '../record.js';
+import type { SequenceRange } from './record.js';
 
 /** Sorted, disjoint `[from, to]` ranges of sequences; the form in which a head keeps what is decided out of order. */
 

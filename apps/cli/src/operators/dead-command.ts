@@ -1,0 +1,89 @@
+import Table from 'cli-table3';
+import type { Command } from 'commander';
+import type { ApiClient } from './api-client.js';
+import { printable } from '../printable.js';
+
+interface DeadSummary {
+  readonly deadId: string;
+  readonly agent: string;
+  readonly session: string;
+  readonly messageId: string;
+  readonly attempts: number;
+  readonly status: string;
+  readonly error: { readonly name: string; readonly message: string; readonly excerpt?: string };
+  readonly deadAt: number;
+}
+
+/** `lanekeeper dead ls | show | retry | drop`: messages of which no further attempt will be made. */
+export function addDeadCommand(program: Command, api: () => ApiClient, print: (text: string) => void): void {
+  const dead = program
+    .command('dead')
+    .description('messages that ended dead: look at them, send them again, forget them');
+  const pathOf = (deadId: string): string => `/v1/dead/${encodeURIComponent(deadId)}`;
+
+  dead
+    .command('ls')
+    .description('list them, oldest first')
+    .option('--agent <name>', 'only of this agent')
+    .option('--session <key>', 'only of this session')
+    .option('--limit <n>', 'how many at most (1 to 200)', '50')
+    .option('--after <n>', 'go on behind the page before')
+    .option('--json', 'as JSON')
+    .action(async ({ json, ...query }: Record<string, string> & { json?: boolean }) => {
+      const answer = (await api().call('GET', `/v1/dead?${new URLSearchParams(query)}`)) as {
+        dead: DeadSummary[];
+        next?: number;
+      };
+      if (json === true) return print(JSON.stringify(answer, null, 2));
+      if (answer.dead.length === 0) return print('no dead messages');
+      print(tableOf(answer.dead));
+      if (answer.next !== undefined) print(`more: --after ${answer.next}`);
+    });
+
+  dead
+    .command('show <deadId>')
+    .description('one of them with its content, as JSON')
+    .action(async (deadId: string) => print(JSON.stringify(await api().call('GET', pathOf(deadId)), null, 2)));
+
+  dead
+    .command('retry <deadId...>')
+    .description('send them again, as new messages of the same ids')
+    .action(async (deadIds: string[]) => {
+      for (const deadId of deadIds) {
+        const { seq } = (await api().call('POST', `${pathOf(deadId)}/retry`)) as { seq: number };
+        print(`${deadId}: sent again, seq ${seq}`);
+      }
+    });
+
+  dead
+    .command('drop <deadId...>')
+    .description('forget them; what was decided stays in the records of their sessions')
+    .action(async (deadIds: string[]) => {
+      for (const deadId of deadIds) {
+        await api().call('POST', `${pathOf(deadId)}/drop`);
+        print(`${deadId}: dropped`);
+      }
+    });
+}
+
+/** Of what the agent answered, as much as a table has room for; `show` has the rest. */
+const MAX_SAID_CHARS = 80;
+
+function tableOf(entries: readonly DeadSummary[]): string {
+  const table = new Table({
+    head: ['dead id', 'session', 'message', 'attempts', 'when', 'error'],
+    style: { head: [], border: [] },
+    wordWrap: true,
+    colWidths: [null, 24, 24, null, null, 40],
+  });
+  for (const { deadId, agent, session, messageId, attempts, deadAt, error } of entries) {
+    const when = new Date(deadAt).toISOString();
+    const said = error.excerpt === undefined ? '' : ` (${error.excerpt.slice(0, MAX_SAID_CHARS)})`;
+    table.push(
+      [deadId, `${agent}/${session}`, messageId, attempts, when, `${error.name}: ${error.message}${said}`].map(
+        printable,
+      ),
+    );
+  }
+  return table.toString();
+}

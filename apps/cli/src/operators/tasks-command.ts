@@ -1,0 +1,132 @@
+import { hostname, userInfo } from 'node:os';
+import { Option, type Command } from 'commander';
+import { LanekeeperError, TASK_STATES, type ApproveAnswer, type EndAnswer, type TaskView } from '#contracts';
+import { RefusedError, type ApiClient } from './api-client.js';
+import { printable } from '../printable.js';
+import { countsLine, describeTask, tableOf, type TaskCounts } from './task-report.js';
+
+type Api = Pick<ApiClient, 'call'>;
+
+interface TasksAnswer {
+  readonly tasks: readonly TaskView[];
+  readonly next?: number;
+  readonly counts: TaskCounts;
+}
+
+/** `lanekeeper tasks ls | show | approve-retry | release`: who runs what, and what waits for a person. */
+export function addTasksCommand(
+  program: Command,
+  api: () => Api,
+  print: (text: string) => void,
+  now: () => number = Date.now,
+): void {
+  const tasks = program
+    .command('tasks')
+    .description('tasks of the guard: who runs them; let a failed one run again, take one from a holder that is gone');
+  const toGuard = (): Api => ({ call: (...request) => withRemedy(api().call(...request)) });
+
+  tasks
+    .command('ls')
+    .description('list them, the longest unchanged first')
+    .addOption(new Option('--state <state>', 'only those in this state').choices(TASK_STATES))
+    .addOption(new Option('--stale', 'only those whose holder is gone').conflicts('state'))
+    .option('--scope <scope>', 'only those of this session or namespace: what stands before `::`')
+    .option('--limit <n>', 'how many at most (1 to 200)', '50')
+    .option('--after <n>', 'go on behind the page before')
+    .option('--json', 'as JSON')
+    .action(async ({ json, stale, ...query }: Record<string, string> & { json?: true; stale?: true }) => {
+      const parameters = new URLSearchParams({ ...query, ...(stale && { state: 'stale' }) });
+      const answer = (await toGuard().call('GET', `/v1/tasks?${parameters}`)) as TasksAnswer;
+      if (json === true) return print(JSON.stringify(answer, null, 2));
+      print(answer.tasks.length === 0 ? 'no tasks' : tableOf(answer.tasks, now()));
+      if (answer.next !== undefined) print(`more: --after ${answer.next}`);
+      print(countsLine(answer.counts));
+    });
+
+  tasks
+    .command('show <key>')
+    .description('one of them: who has it, how it ended, who approved it, and its history')
+    .option('--json', 'as JSON')
+    .action(async (key: string, { json }: { json?: true }) => {
+      const task = (await toGuard().call('GET', pathOf(key))) as TaskView;
+      print(json === true ? JSON.stringify(task, null, 2) : describeTask(task, now()));
+    });
+
+  tasks
+    .command('approve-retry <key...>')
+    .description('let one more try of failed tasks through, exactly one')
+    .option('--by <name>', 'who says so', defaultName())
+    .action(async (keys: string[], { by }: { by: string }) => {
+      await forEach(keys, print, async (key) => {
+        const answer = await toGuard().call('POST', `${pathOf(key)}/approve-retry`, { by });
+        return `approved by ${(answer as Extract<ApproveAnswer, { kind: 'approved' }>).by}: the next one may run it`;
+      });
+    });
+
+  tasks
+    .command('release <key...>')
+    .description('end whatever stands there without its holder: who still works on it can do nothing more with it')
+    .addOption(
+      new Option('--status <status>', 'how it ended: cancelled frees it, failed asks for an approval')
+        .choices(['cancelled', 'failed'])
+        .default('cancelled'),
+    )
+    .option('--by <name>', 'who says so', defaultName())
+    .action(async (keys: string[], body: { by: string; status: string }) => {
+      await forEach(keys, print, async (key) => {
+        const { state } = (await toGuard().call('POST', `${pathOf(key)}/release`, body)) as EndAnswer;
+        return `released, ${state}`;
+      });
+    });
+}
+
+function pathOf(key: string): string {
+  return `/v1/tasks/${encodeURIComponent(key)}`;
+}
+
+/** Each by itself: one that is refused must not keep the others from being done. */
+async function forEach(
+  keys: readonly string[],
+  print: (text: string) => void,
+  act: (key: string) => Promise<string>,
+): Promise<void> {
+  const refused: string[] = [];
+  for (const key of keys) {
+    try {
+      print(printable(`${key}: ${await act(key)}`));
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      refused.push(`${key}: ${error.message}`);
+    }
+  }
+  if (refused.length > 0) throw new LanekeeperError('refused', refused.map(printable).join('\n'));
+}
+
+/** Ingress alone answers at that address too, and knows no tasks. */
+async function withRemedy(answer: Promise<unknown>): Promise<unknown> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof RefusedError && error.status === 404 && error.title === 'No such route')) throw error;
+    throw new LanekeeperError(
+      'no_guard',
+      'found a service without tasks at this address; set LANEKEEPER_URL to that of the guard, e.g. ' +
+        'http://127.0.0.1:7071 (`lanekeeper guard`), or to that of `lanekeeper up`',
+      { cause: error },
+    );
+  }
+}
+
+/** Who sits here, for the history of what he does. */
+function defaultName(): string {
+  return `${userName()}@${hostname()}`;
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // In a container a user may have a number and no name.
+    return `uid-${process.getuid?.() ?? 'unknown'}`;
+  }
+}

@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { BodyProblems, InboxMessage, SendMessageBody } from '#contracts';
+import { acceptsJson, inputProblem, ProblemException, readTrace } from '#http';
+import type { TraceContext } from '#telemetry';
+import { goneSignal } from './gone-signal.js';
+import { readMessageId, readReplies, readWait } from '../request-fields.js';
+
+/** What a request to send says beside its path. */
+export interface SendCall<Message extends InboxMessage = InboxMessage> {
+  readonly message: Message;
+  /** Nobody else knows the message's id: what it is a duplicate of can only be our own unclear first try. */
+  readonly isIdMade: boolean;
+  readonly trace: TraceContext | undefined;
+  readonly waitMs: number | undefined;
+  /** It wants the replies of its turn also when they are told with another message. */
+  readonly isAllAsked: boolean;
+  readonly gone: AbortSignal;
+}
+
+type BodyCheck<Body> = (body: unknown) => { ok: true; body: Body } | ({ ok: false } & BodyProblems);
+
+export function readSendCall<Body extends SendMessageBody>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  check: BodyCheck<Body>,
+): SendCall<InboxMessage & Omit<Body, 'id'>> {
+  const { headers, query, body } = request;
+  const { wait, replies } = query as { readonly wait?: unknown; readonly replies?: unknown };
+  const waitMs = readWait(wait);
+  const isAllAsked = readReplies(replies);
+  if (!acceptsJson(headers.accept)) throw notAcceptable();
+  const checked = check(body);
+  if (!checked.ok) throw inputProblem(checked.tooLarge ? 413 : 422, checked.problems);
+  const { id, ...content } = checked.body;
+  const given = readMessageId(id, headers['idempotency-key']);
+  return {
+    message: { v: 1, kind: 'message', id: given ?? randomUUID(), ...content },
+    isIdMade: given === undefined,
+    trace: readTrace(headers),
+    waitMs,
+    isAllAsked,
+    gone: goneSignal(reply, waitMs),
+  };
+}
+
+function notAcceptable(): ProblemException {
+  return new ProblemException({
+    status: 406,
+    code: 'not-acceptable',
+    title: 'This answer is JSON',
+    detail: 'Accept: wanted application/json or */*; event streams are not in this version yet',
+  });
+}

@@ -1,0 +1,71 @@
+import { resolve } from 'node:path';
+import { readEnvironment, type Environment } from './environment.js';
+import { SettingsError } from '../settings-error.js';
+import { readSettingsFile, type FileLayer } from './settings-file.js';
+import { checkLayer, dotted, mergeLayers, type SettingPath, type SettingsLayer } from './settings-layer.js';
+import { checkRules } from '../settings-rules.js';
+import { resolveAgents } from '../agents/resolve-agents.js';
+import { sharedPart } from '../stored/shared-settings.js';
+import { settingsSchema, type CheckedSettings, type Settings, type SettingsInput } from '../settings.js';
+
+export interface LoadSettingsOptions {
+  /** Variables - default: those of this process, which are read nowhere else. */
+  readonly env?: Environment;
+  /** Folder of `lanekeeper.yaml`, and what relative paths start from - default: the working folder. */
+  readonly cwd?: string;
+  /** A settings file, in the place of the one that the variable or the folder has. */
+  readonly file?: string | undefined;
+  /** What the command line says; wins over everything. `undefined` inside counts as unset. */
+  readonly overrides?: SettingsInput;
+}
+
+/** Settings from option > environment > file > default. Throws one `SettingsError` with every problem of all of them. */
+export function loadSettings(options: LoadSettingsOptions = {}): Settings {
+  const { env = process.env, cwd = process.cwd(), overrides = {} } = options;
+  const file = readSettingsFile(env, cwd, options.file);
+  const read = [
+    ...(options.file === undefined ? [] : [placeFrom(readSettingsFile(env, cwd), file)]),
+    ...[file, readEnvironment(env)],
+  ];
+  const layers: SettingsLayer[] = [...read, { values: overrides, nameOf: dotted, remedy: 'correct the option' }];
+  const checked = layers.map(checkLayer);
+  const written = mergeLayers(checked.map((layer) => layer.values));
+  const settings = settingsSchema.parse(written);
+  const problems = [
+    ...read.flatMap((layer) => layer.problems),
+    ...checked.flatMap((layer) => layer.problems),
+    ...checkRules(settings).map(({ path, ...rest }) => ({ field: nameOfSource(layers, path), ...rest })),
+  ];
+  if (problems.length > 0) throw new SettingsError(problems);
+  return { ...settle(settings, cwd), shared: sharedPart(written) };
+}
+
+/** Where the installation is. A file of another name, such as `lanekeeper settings show` prints, seldom says it. */
+const PLACE: readonly string[] = ['namespace', 'nats', 'dataDir'];
+
+/** What the own file says of the place, where the other one says nothing: its settings would else go to another installation. */
+function placeFrom(own: FileLayer, other: FileLayer): FileLayer {
+  const said = (other.values ?? {}) as Record<string, unknown>;
+  const mine = Object.entries((own.values ?? {}) as Record<string, unknown>);
+  return {
+    ...own,
+    values: Object.fromEntries(mine.filter(([name]) => PLACE.includes(name) && !Object.hasOwn(said, name))),
+  };
+}
+
+/** Only what services need is left: spellings that agents' settings already answer for would be a second truth. */
+function settle(settings: CheckedSettings, cwd: string): Omit<Settings, 'shared'> {
+  const { channels: _channels, concurrency: _concurrency, lockScope: _lockScope, ...others } = settings;
+  const { onLockConflict: _onLockConflict, agent: _agent, sessions: _sessions, messages: _messages, ...rest } = others;
+  return { ...rest, dataDir: resolve(cwd, settings.dataDir), agents: resolveAgents(settings) };
+}
+
+/** Names a setting after the layer that decided it, so that people mend the right place. */
+function nameOfSource(layers: readonly SettingsLayer[], path: SettingPath): string {
+  const source = layers.findLast((layer) => valueAt(layer.values, path) !== undefined);
+  return source?.nameOf(path) ?? dotted(path);
+}
+
+function valueAt(values: unknown, path: SettingPath): unknown {
+  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], values);
+}
