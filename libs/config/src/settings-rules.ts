@@ -1,17 +1,9 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { describeValue } from '#contracts';
-import { headersAreTheirs } from './agents/agent-headers.js';
-import { credentialsAreReadable } from './agents/agent-url.js';
+import { credentialsAreReadable, headersAreTheirs } from './agents/agent-rules.js';
 import { checkQueueing } from './queueing/queueing-rules.js';
+import type { RuleProblem } from './rule-problem.js';
 import type { CheckedSettings } from './settings.js';
-
-/** A problem that no single field's check can see; its path tells which setting to name. */
-export interface RuleProblem {
-  readonly path: readonly [string, ...string[]];
-  readonly found: string;
-  readonly wanted: string;
-  readonly remedy: string;
-}
 
 const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { AGENT_NAME_PATTERN, DEFAULT_SHARDS, NAMESPACE_PATTERN } from '#contracts';
-import { agent, type AgentSettings } from './agents/agent-settings.js';
+import { agent } from './agents/agent-settings.js';
 import { LONGEST_DURATION_MS, group, integer, text } from './field-checks.js';
 import { guideAgent, guideConcurrency, guideSessions } from './queueing/guide-spelling.js';
 import { isNatsUrl } from './addresses/nats-url.js';
@@ -15,7 +15,6 @@ import {
   onLockConflict,
 } from './queueing/queue-fields.js';
 import { placeOf } from './loading/setting-places.js';
-import type { SharedSettings } from './stored/shared-settings.js';
 import { guard, taskFrom } from './agents/task-fields.js';
 
 /**
@@ -158,16 +157,6 @@ export const settingsSchema = z.strictObject(
 export type SettingsInput = z.input<typeof settingsSchema>;
 /** Settings as they were written, checked field by field. */
 export type CheckedSettings = z.output<typeof settingsSchema>;
-
-/** What decides how agents' messages wait; `agents` says it for each once it is settled. */
-type Spellings =
-  'agents' | 'channels' | 'concurrency' | 'lockScope' | 'onLockConflict' | 'agent' | 'sessions' | 'messages';
-/** Settled settings: `dataDir` is absolute, `agents` holds real agents only, each with its defaults. */
-export type Settings = Omit<CheckedSettings, Spellings> & {
-  readonly agents: Readonly<Record<string, AgentSettings>>;
-  /** What this process was told of what the whole installation acts on, as it was written. */
-  readonly shared: SharedSettings;
-};
 
 /** By their places. */
 const GROUPS: Readonly<Record<string, { readonly shape: object }>> = {

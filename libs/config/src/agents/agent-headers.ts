@@ -1,7 +1,4 @@
 import { z } from 'zod';
-import { credentialsOf } from './agent-url.js';
-import type { RuleProblem } from '../settings-rules.js';
-import type { CheckedSettings } from '../settings.js';
 
 /**
  * Headers that an operator adds to the requests to an agent's `url`, most of them credentials. A value stands in the text, or
@@ -34,56 +31,3 @@ function isHeaderValue(value: unknown): boolean {
 export const headersField = z
   .record(z.string(), z.custom<HeaderValue>(isHeaderValue, WANTED_VALUE), WANTED_NAMES)
   .refine((headers) => Object.keys(headers).length <= MAX_HEADERS, WANTED_NAMES);
-
-/** A connection and the framing of a message on it are no business of an operator (RFC 9110, 7.6.1). */
-const HOP_BY_HOP = [
-  ...['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection'],
-  ...['te', 'trailer', 'transfer-encoding', 'upgrade', 'expect', 'content-length', 'host'],
-];
-/** What Lanekeeper says itself; with two values chance would decide which one holds. */
-const OURS = [
-  ...['accept', 'accept-encoding', 'content-encoding', 'content-type'],
-  ...['idempotency-key', 'traceparent', 'tracestate'],
-];
-const OUR_PREFIX = 'x-lanekeeper-';
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/;
-
-type Finding = Omit<RuleProblem, 'path'>;
-
-/** Rule: each header has one value, and means what people expect of it. */
-export function headersAreTheirs({ agents }: CheckedSettings): RuleProblem[] {
-  return Object.entries(agents).flatMap(([agent, { headers = {}, url }]) => {
-    const seen = new Set<string>(credentialsOf(url) === undefined ? [] : ['authorization']);
-    return Object.keys(headers).flatMap((name) => {
-      const lower = name.toLowerCase();
-      const finding = whyRefused(lower) ?? (seen.has(lower) ? whyTwice(lower) : undefined);
-      seen.add(lower);
-      return finding === undefined ? [] : [{ path: ['agents', agent, 'headers', name], ...finding }];
-    });
-  });
-}
-
-function whyRefused(lower: string): Finding | undefined {
-  if (!TOKEN.test(lower)) {
-    const wanted = "a header name: letters, digits and !#$%&'*+-.^_`|~";
-    return { found: 'a name that no header can have', wanted, remedy: 'rename it' };
-  }
-  const remedy = 'leave it out';
-  if (HOP_BY_HOP.includes(lower)) {
-    return { found: 'a header of the connection', wanted: 'headers that reach the agent as they are', remedy };
-  }
-  if (OURS.includes(lower) || lower.startsWith(OUR_PREFIX)) {
-    return { found: 'a header that Lanekeeper sets itself', wanted: 'other headers', remedy };
-  }
-  return undefined;
-}
-
-function whyTwice(lower: string): Finding {
-  const other =
-    lower === 'authorization' ? 'another one, or credentials in the url, beside it' : 'another one beside it';
-  return {
-    found: other,
-    wanted: `one value for ${lower} (names of headers have no case)`,
-    remedy: 'leave out one of them',
-  };
-}

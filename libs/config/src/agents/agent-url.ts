@@ -1,6 +1,3 @@
-import type { RuleProblem } from '../settings-rules.js';
-import type { CheckedSettings } from '../settings.js';
-
 /** An agent's `url` may hold credentials, as curl and browsers have them: `https://user:password@host/turn`. */
 
 /** `user:password`, each as it stands in the URL, percent-encoded; `undefined` when there are none. */
@@ -33,41 +30,7 @@ export function splitCredentials(url: string): SplitUrl {
 }
 
 /** A colon inside a name is encoded. */
-function userAndPassword(credentials: string): [string, string] {
+export function userAndPassword(credentials: string): [string, string] {
   const [user = '', ...password] = credentials.split(':');
   return [user, password.join(':')];
-}
-
-/** Rule: what is decoded is what the agent gets. */
-export function credentialsAreReadable({ agents }: CheckedSettings): RuleProblem[] {
-  return Object.entries(agents).flatMap(([name, { url }]) => {
-    const credentials = credentialsOf(url);
-    const finding = credentials === undefined ? undefined : whyUnreadable(credentials);
-    return finding === undefined ? [] : [{ path: ['agents', name, 'url'], ...finding }];
-  });
-}
-
-function whyUnreadable(credentials: string): Omit<RuleProblem, 'path'> | undefined {
-  const [user, password] = userAndPassword(credentials).map(decoded);
-  if (user === undefined || password === undefined || /\p{Cc}/u.test(user + password)) {
-    return {
-      found: 'credentials with a percent sign that begins no character, or with control characters',
-      wanted: 'http(s)://user:password@host, with %25 for a percent sign',
-      remedy: 'write each special character as its percent escape',
-    };
-  }
-  if (!user.includes(':')) return undefined;
-  return {
-    found: 'a user name with a colon, where Basic authentication ends the name',
-    wanted: 'a user name without a colon',
-    remedy: 'set the header authorization in agents.<name>.headers instead',
-  };
-}
-
-function decoded(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -7,7 +7,8 @@ import {
   type TurnSettings,
 } from './agent-settings.js';
 import { agentNames, planQueueing, type QueueingCase } from '../queueing/queueing-plan.js';
-import type { CheckedSettings, Settings } from '../settings.js';
+import type { CheckedSettings } from '../settings.js';
+import type { Settings } from '../settled-settings.js';
 
 /**
  * Configured agents, each filled up from `agents.defaults`, and the built-in ones where their name is not configured.

@@ -1,6 +1,7 @@
 import { closestName, type InputProblem } from '#contracts';
 import { LATER_VARIABLES } from './later-settings.js';
-import { dotted, type SettingsLayer } from './settings-layer.js';
+import { dotted } from './setting-places.js';
+import type { SettingsLayer } from './settings-layer.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

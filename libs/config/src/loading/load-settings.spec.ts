@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { QUEUE_DEFAULTS, type InputProblem } from '#contracts';
 import { loadSettings, type LoadSettingsOptions } from './load-settings.js';
 import { SettingsError } from '../settings-error.js';
-import type { Settings, SettingsInput } from '../settings.js';
+import type { SettingsInput } from '../settings.js';
+import type { Settings } from '../settled-settings.js';
 
 let cwd: string;
 beforeEach(() => {

@@ -2,11 +2,13 @@ import { resolve } from 'node:path';
 import { readEnvironment, type Environment } from './environment.js';
 import { SettingsError } from '../settings-error.js';
 import { readSettingsFile, type FileLayer } from './settings-file.js';
-import { checkLayer, dotted, mergeLayers, type SettingPath, type SettingsLayer } from './settings-layer.js';
+import { dotted, type SettingPath } from './setting-places.js';
+import { checkLayer, mergeLayers, type SettingsLayer } from './settings-layer.js';
 import { checkRules } from '../settings-rules.js';
 import { resolveAgents } from '../agents/resolve-agents.js';
 import { sharedPart } from '../stored/shared-settings.js';
-import { settingsSchema, type CheckedSettings, type Settings, type SettingsInput } from '../settings.js';
+import { settingsSchema, type CheckedSettings, type SettingsInput } from '../settings.js';
+import type { Settings } from '../settled-settings.js';
 
 export interface LoadSettingsOptions {
   /** Variables - default: those of this process, which are read nowhere else. */

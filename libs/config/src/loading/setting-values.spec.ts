@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { showValue } from '#contracts';
-import { checkLayer, dotted } from './settings-layer.js';
+import { dotted } from './setting-places.js';
+import { checkLayer } from './settings-layer.js';
 import { knownKeys } from '../settings.js';
 
 const NOT_OURS = /invalid|expected|too (big|small)|unrecognized|must |zod|undefined/i;

@@ -7,7 +7,8 @@ import { CONFIG_VARIABLE, type Environment } from './environment.js';
 import { findDuplicateKey } from './json5-duplicates.js';
 import { GROUP_NAMES } from '../settings.js';
 import { NAMED_GROUPS } from './setting-places.js';
-import { dotted, isGroup, type SettingsLayer } from './settings-layer.js';
+import { dotted, isGroup } from './setting-places.js';
+import type { SettingsLayer } from './settings-layer.js';
 
 const DEFAULT_FILE = 'lanekeeper.yaml';
 const MAX_FILE_BYTES = 1024 * 1024;

@@ -2,10 +2,9 @@ import type { z } from 'zod';
 import { AGENT_NAME_PATTERN, closestName, inOurWords, type InputProblem } from '#contracts';
 import { isLaterSetting, ownWordFor } from './later-settings.js';
 import { PLATFORM_PATTERN } from '../queueing/queue-fields.js';
+import { dotted, isGroup, type SettingPath } from './setting-places.js';
 import { describeFound } from './setting-values.js';
 import { knownKeys, settingsSchema } from '../settings.js';
-
-export type SettingPath = readonly PropertyKey[];
 
 /** One source of settings: the file, the environment or the options of a command. */
 export interface SettingsLayer {
@@ -63,19 +62,6 @@ export function mergeLayers(layers: readonly Record<string, unknown>[]): Record<
     }
   }
   return merged;
-}
-
-export function isGroup(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** A path as people write it. Keys come from a file: a line break or a screenful of text has no place in a report. */
-export function dotted(path: SettingPath): string {
-  const keys = path.map((key) => {
-    const clean = String(key).replace(/\p{C}/gu, '?');
-    return clean.length > 64 ? `${clean.slice(0, 63)}…` : clean;
-  });
-  return keys.join('.') || 'settings';
 }
 
 /** Of a setting that is a word or a group: what is wrong inside the group, when it is one. */

@@ -8,7 +8,7 @@ import {
   type QueueingPlan,
   type WrittenChoice,
 } from './queueing-plan.js';
-import type { RuleProblem } from '../settings-rules.js';
+import type { RuleProblem } from '../rule-problem.js';
 
 /**
  * Finds choices that decide nothing, because another one leaves them without a meaning: whoever wrote one expects

@@ -11,7 +11,7 @@ import { TURN_DEFAULTS } from '../agents/agent-settings.js';
 import { loadSettings } from '../loading/load-settings.js';
 import { MIGRATING_PAGE, readRows, wordsIn, type PageRow } from './migrating-page.fixture.js';
 import { SettingsError } from '../settings-error.js';
-import type { Settings } from '../settings.js';
+import type { Settings } from '../settled-settings.js';
 
 /**
  * Every word of docs/migrating.md: what the page says may stay is loaded and means what it says, and what it says is refused

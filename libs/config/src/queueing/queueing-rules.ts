@@ -1,8 +1,8 @@
 import { hasQuietWindow, longestWindowMs, type StrategyName } from '#contracts';
 import { planQueueing, type ChoiceName, type QueueingCase, type QueueingLevel } from './queueing-plan.js';
 import { findIdleChoices } from './idle-choices.js';
-import { dotted } from '../loading/settings-layer.js';
-import type { RuleProblem } from '../settings-rules.js';
+import { dotted } from '../loading/setting-places.js';
+import type { RuleProblem } from '../rule-problem.js';
 import type { CheckedSettings } from '../settings.js';
 
 /**

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { installedSettings } from './installed-settings.js';
 import { loadSettings } from '../loading/load-settings.js';
 import { makeDocument } from './settings-document.js';
-import type { Settings, SettingsInput } from '../settings.js';
+import type { SettingsInput } from '../settings.js';
+import type { Settings } from '../settled-settings.js';
 import type { SharedSettings } from './shared-settings.js';
 
 const SECRET = '0123456789abcdefgh';

@@ -4,7 +4,8 @@ import { secretPlace, withSecrets, withoutSecrets } from './stored-secrets.js';
 import { checkShared, makeDocument, type SettingsDocument } from './settings-document.js';
 import { settingDifferences, type SettingDifference } from './settings-differences.js';
 import { resolveAgents } from '../agents/resolve-agents.js';
-import { settingsSchema, type CheckedSettings, type Settings } from '../settings.js';
+import { settingsSchema, type CheckedSettings } from '../settings.js';
+import type { Settings } from '../settled-settings.js';
 import { unitsOf } from './shared-settings.js';
 
 /** What a process acts on when its installation has settings: theirs, with its own secrets in them. */

@@ -3,7 +3,8 @@ import { loadSettings } from '../loading/load-settings.js';
 import { makeDocument, writeDocument } from './settings-document.js';
 import { settingDifferences } from './settings-differences.js';
 import { SettingsError } from '../settings-error.js';
-import type { Settings, SettingsInput } from '../settings.js';
+import type { SettingsInput } from '../settings.js';
+import type { Settings } from '../settled-settings.js';
 
 /** Stands in each value here; what a person or the broker gets to see must not have it. */
 const SECRET = 'S3CRETof16orMore';

@@ -1,4 +1,4 @@
-import { isGroup } from '../loading/settings-layer.js';
+import { isGroup } from '../loading/setting-places.js';
 import type { SettingsDocument } from './settings-document.js';
 import { secretPlace } from './stored-secrets.js';
 import { unitOf } from './shared-settings.js';

@@ -1,5 +1,4 @@
-import { NAMED_GROUPS } from '../loading/setting-places.js';
-import { isGroup } from '../loading/settings-layer.js';
+import { isGroup, NAMED_GROUPS } from '../loading/setting-places.js';
 import type { SettingsInput } from '../settings.js';
 
 /**

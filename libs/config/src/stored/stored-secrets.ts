@@ -1,7 +1,7 @@
 import { promisify } from 'node:util';
 import { scrypt } from 'node:crypto';
 import { credentialsOf, withCredentials } from '../agents/agent-url.js';
-import { isGroup } from '../loading/settings-layer.js';
+import { isGroup } from '../loading/setting-places.js';
 import { unitsOf, type SharedSettings } from './shared-settings.js';
 
 /**
