@@ -3,8 +3,8 @@ import type { Batch } from '../turn-rules/batch.js';
 import type { InboxItem } from '../backlog/inbox-item.js';
 import { mayHaveRun, runAfterCrash } from './after-crash.js';
 import { firstWithinHoles } from './cursor-bound.js';
-import { LaneRun } from './lane-run.js';
-import type { Lane } from './lane.js';
+import { Run } from './lane-run.js';
+import type { LaneView, RunView } from './lane-view.js';
 import { MAX_SEQS_OF_RUNS, maxRunsInRecord, withinRecord } from '../turn-rules/record-bounds.js';
 import { takeParallel } from '../turn-rules/take-batch.js';
 
@@ -17,14 +17,14 @@ export const MAX_PARALLEL_RUNS = 256;
 const MAX_AGAIN = 64;
 
 /** A run beside others: one message, or as many as a full queue makes of it. It is there once, for one batch. */
-export class ParallelRun extends LaneRun {
+export class ParallelRun<L extends LaneView = LaneView> extends Run<L> {
   override get isParallel(): boolean {
     return true;
   }
 
   constructor(
-    lane: Lane,
-    private readonly runs: ParallelRuns,
+    lane: L,
+    private readonly runs: ParallelRuns<L>,
     readonly fresh: readonly InboxItem[] = [],
   ) {
     super(lane);
@@ -69,8 +69,8 @@ export class ParallelRun extends LaneRun {
  * The runs of `concurrent` messages: beside each other, and beside the one that runs in turn. The first attempt of one is in
  * no head until it ends; those that come again are (`runs`), each with its own time, attempts and crashes.
  */
-export class ParallelRuns {
-  private all: ParallelRun[] = [];
+export class ParallelRuns<L extends LaneView = LaneView> {
+  private all: ParallelRun<L>[] = [];
   /** Of messages up to here a dead owner may have begun runs that left no sign; so many of them were found by now. */
   private maybeBegun = { upTo: 0, found: 0 };
   private readonly incompleteRunIds = new Set<string>();
@@ -82,14 +82,14 @@ export class ParallelRuns {
     return this.isEmpty && this.maybeBegun.upTo === 0 && this.incompleteRunIds.size === 0;
   }
 
-  constructor(private readonly lane: Lane) {}
+  constructor(private readonly lane: L) {}
 
-  get running(): readonly ParallelRun[] {
+  get running(): readonly ParallelRun<L>[] {
     return this.all.filter(({ batch }) => batch !== undefined);
   }
 
   /** Those that come again, and wait for their time, a slot, or their messages. */
-  get frozen(): readonly ParallelRun[] {
+  get frozen(): readonly ParallelRun<L>[] {
     return this.all.filter(({ next }) => next !== undefined);
   }
 
@@ -112,7 +112,7 @@ export class ParallelRuns {
   }
 
   /** Every run that may begin now, the frozen ones first. */
-  *startable(now: number): Iterable<ParallelRun> {
+  *startable(now: number): Iterable<ParallelRun<L>> {
     const { lane } = this;
     if (!lane.hasParallel || !lane.isOpen || lane.hold !== undefined) return;
     this.freezeBegun();
@@ -140,16 +140,16 @@ export class ParallelRuns {
   }
 
   /** Those that a dead owner may have begun, and of which no record says so yet: nothing fresh begins before (L4). */
-  get unrecorded(): readonly ParallelRun[] {
+  get unrecorded(): readonly ParallelRun<L>[] {
     return this.all.filter(({ mustRecord, isCondemned }) => mustRecord && !isCondemned);
   }
 
   /** The run is in work: from here on it counts. */
-  begun(run: ParallelRun): void {
+  begun(run: ParallelRun<L>): void {
     if (!this.all.includes(run)) this.all.push(run);
   }
 
-  ended(run: ParallelRun): void {
+  ended(run: ParallelRun<L>): void {
     this.all = this.all.filter((other) => other !== run);
     this.follow();
   }
@@ -209,7 +209,7 @@ export class ParallelRuns {
   }
 
   /** What a record says of them; `about` is the run that it is about, `content` what comes of it. */
-  inRecord(about: LaneRun | undefined, content: RunInWork | undefined): RunInWork[] {
+  inRecord(about: RunView | undefined, content: RunInWork | undefined): RunInWork[] {
     return this.all.flatMap((run) => {
       if (run === about) return content ?? [];
       const inWork = run.attemptInWork ?? (run.batch === undefined ? run.next : undefined);

@@ -1,6 +1,6 @@
 import { isDecided, MAX_DONE_RANGES } from '#contracts';
 import { cursorAfter } from './next-cursor.js';
-import type { Lane } from './lane.js';
+import type { LaneView } from './lane-view.js';
 
 /**
  * Keeps the holes of a session's cursor within their bound (`MAX_DONE_RANGES`), with every decision: what is decided before what
@@ -10,7 +10,7 @@ import type { Lane } from './lane.js';
 
 /** As many of these as may be decided by one record now: the first of them, so that a turn keeps their order (L2). */
 export function firstWithinHoles<Item extends { readonly seq: number }>(
-  lane: Lane,
+  lane: LaneView,
   items: readonly Item[],
 ): readonly Item[] {
   if (isFarFrom(lane, items.length)) return items;
@@ -24,7 +24,7 @@ export function firstWithinHoles<Item extends { readonly seq: number }>(
 
 /** As `firstWithinHoles`, of what gets no turn: the oldest first. */
 export function withinHoles<Item extends { readonly seq: number }>(
-  lane: Lane,
+  lane: LaneView,
   items: readonly Item[],
 ): readonly Item[] {
   if (isFarFrom(lane, items.length)) return items;
@@ -35,7 +35,7 @@ export function withinHoles<Item extends { readonly seq: number }>(
 }
 
 /** False: none of these may be decided now. Much less work than `withinHoles`, for those that ask for many at every step. */
-export function hasRoomFor(lane: Lane, items: readonly { readonly seq: number }[]): boolean {
+export function hasRoomFor(lane: LaneView, items: readonly { readonly seq: number }[]): boolean {
   const { head, undecidedFrom } = lane;
   const kept = keptBeside(
     lane,
@@ -45,16 +45,16 @@ export function hasRoomFor(lane: Lane, items: readonly { readonly seq: number }[
 }
 
 /** Nothing may be decided but what moves the cursor. */
-export function isAtHolesBound({ head }: Lane): boolean {
+export function isAtHolesBound({ head }: LaneView): boolean {
   return head.done.length >= MAX_DONE_RANGES;
 }
 
 /** Asked with every turn. */
-function isFarFrom(lane: Lane, count: number): boolean {
+function isFarFrom(lane: LaneView, count: number): boolean {
   return !lane.hasParallelRuns && lane.head.done.length + count <= MAX_DONE_RANGES / 2;
 }
 
-function mayDecide(lane: Lane, items: readonly { readonly seq: number }[]): boolean {
+function mayDecide(lane: LaneView, items: readonly { readonly seq: number }[]): boolean {
   const { done } = lane.head;
   const seqs = items.map(({ seq }) => seq);
   const kept = keptBeside(lane, seqs);
@@ -64,7 +64,7 @@ function mayDecide(lane: Lane, items: readonly { readonly seq: number }[]): bool
 }
 
 /** How many others will be decided that a run has. */
-function keptBeside({ running, frozenRuns, head }: Lane, seqs: readonly number[]): number {
+function keptBeside({ running, frozenRuns, head }: LaneView, seqs: readonly number[]): number {
   const others = new Set<number>();
   for (const { batch, partsToCome } of running) {
     for (const { seq } of batch?.items ?? []) others.add(seq);

@@ -1,6 +1,5 @@
 import type { RunInWork, SessionAnswer } from '#contracts';
-import type { Lane } from './lane.js';
-import type { LaneRun } from './lane-run.js';
+import type { Lane, LaneRun } from './lane.js';
 
 /** When a run's turn began here, ms since the epoch; undefined when none is in work here. */
 export type StartOf = (run: LaneRun) => number | undefined;

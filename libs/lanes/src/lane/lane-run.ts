@@ -1,7 +1,7 @@
 import { type RunInWork, isDecided } from '#contracts';
 import { makeBatch, runOf, type Batch } from '../turn-rules/batch.js';
 import type { InboxItem } from '../backlog/inbox-item.js';
-import type { Lane } from './lane.js';
+import type { LaneView } from './lane-view.js';
 import { QUARANTINE_CRASHES } from './after-crash.js';
 
 const NO_PARTS: NonNullable<RunInWork['rest']> = [];
@@ -21,7 +21,7 @@ const NO_PARTS: NonNullable<RunInWork['rest']> = [];
  * L4  What a dead owner may have begun runs only after a record that fences it (`toRecord`).
  * L7  A frozen batch runs only when all of it is there.
  */
-export abstract class LaneRun {
+export abstract class Run<L extends LaneView = LaneView> {
   next: RunInWork | undefined;
   batch: Batch | undefined;
   mustRecord = false;
@@ -36,7 +36,7 @@ export abstract class LaneRun {
   /** Of the next attempt that was asked for last: when it is due by the clock of the lanes. */
   private due: { readonly notBefore: number; readonly at: number } | undefined;
 
-  constructor(readonly lane: Lane) {}
+  constructor(readonly lane: L) {}
 
   /** Other runs of the session run beside it. */
   abstract get isParallel(): boolean;

@@ -1,6 +1,8 @@
 import { type SessionTokens, keyOfLane } from '#contracts';
 import { LaneBacklog } from '../backlog/backlog.js';
-import type { Lane, LaneOptions } from './lane.js';
+import type { BodyBudget } from '../backlog/body-budget.js';
+import type { LaneView } from './lane-view.js';
+import type { Run } from './lane-run.js';
 import type { LaneTasks } from './message-tasks.js';
 import { ParallelRuns } from './concurrent-runs.js';
 import { SerialRun } from './serial-run.js';
@@ -10,14 +12,14 @@ import { WaitingClock } from '../backlog/waiting-clock.js';
  * What a lane has at hand while there is something to do: its messages and its runs. A lane without a workload is nothing
  * but a head, so that a worker can keep many sessions of which nothing waits (a third of what it took with all its parts).
  */
-export class LaneWorkload {
+export class LaneWorkload<L extends LaneView> {
   readonly backlog: LaneBacklog;
-  readonly serial: SerialRun;
+  readonly serial: SerialRun<L>;
   private madeKey: SessionTokens | undefined;
-  private madeParallel: ParallelRuns | undefined;
+  private madeParallel: ParallelRuns<L> | undefined;
   private madeClock: WaitingClock | undefined;
   /** Only where a message came that starts a task. */
-  tasks: LaneTasks | undefined;
+  tasks: LaneTasks<Run<L>> | undefined;
   /** Some message of it waits otherwise than those of its agent. */
   isMixed = false;
   /** Some message of it may run beside others. */
@@ -32,8 +34,8 @@ export class LaneWorkload {
   readAt = 0;
 
   constructor(
-    private readonly lane: Lane,
-    { budget, laneBuffer }: LaneOptions,
+    private readonly lane: L,
+    { budget, laneBuffer }: { readonly budget: BodyBudget; readonly laneBuffer: number },
     lastSeq: number,
   ) {
     this.backlog = new LaneBacklog(budget, laneBuffer, lastSeq);
@@ -44,7 +46,7 @@ export class LaneWorkload {
     return (this.madeKey ??= keyOfLane(this.lane.id, this.lane.home.shard));
   }
 
-  get parallel(): ParallelRuns {
+  get parallel(): ParallelRuns<L> {
     return (this.madeParallel ??= new ParallelRuns(this.lane));
   }
 

@@ -2,7 +2,8 @@ import { QUEUE_DEFAULTS, type Head, emptyHead, type LoadedHead, laneId } from '#
 import type { InboxItem } from '../backlog/inbox-item.js';
 import { cursorAfter } from './next-cursor.js';
 import type { CutTurn } from './after-crash.js';
-import { Lane, type LaneHome } from './lane.js';
+import { Lane } from './lane.js';
+import type { LaneHome } from './lane-view.js';
 
 /** For specs of lanes without a runner. */
 

@@ -18,7 +18,8 @@ import { BodyBudget } from '../backlog/body-budget.js';
 import { isAtHolesBound, withinHoles } from './cursor-bound.js';
 import { withoutHoldings } from './held-tasks.js';
 import { cutRun, mayHaveRun, type CutTurn } from './after-crash.js';
-import type { LaneRun } from './lane-run.js';
+import type { Run } from './lane-run.js';
+import type { LaneHome } from './lane-view.js';
 import type { LaneTime } from './lane-time.js';
 import { LaneTasks, startsTask, type TaskItem } from './message-tasks.js';
 import { LaneWorkload } from './lane-workload.js';
@@ -62,15 +63,8 @@ export interface LaneOptions extends ItemRules {
   readonly time?: Pick<LaneTime, 'wallAheadMs'>;
 }
 
-/** Where a lane lives: the shard, as long as this process has it. */
-export interface LaneHome {
-  readonly shard: number;
-  readonly state: 'open' | 'releasing' | 'closed';
-  /** Everything that was stored when reading began was received. */
-  readonly isCaughtUp: boolean;
-  /** No more of it is read for now, or was for a while: something that is stored for its lanes may not be received yet. */
-  readonly isBehind: boolean;
-}
+/** A run of a whole lane, as the runner and the turns have it. */
+export type LaneRun = Run<Lane>;
 
 const NO_ITEMS: readonly InboxItem[] = [];
 const NOT_LOADED: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
@@ -82,7 +76,7 @@ const DEFAULTS: LaneOptions = {
   queueingOf: () => QUEUE_DEFAULTS,
 };
 
-export class Lane extends WorkloadOnDemand {
+export class Lane extends WorkloadOnDemand<Lane> {
   isOpen = false;
   private current = NOT_LOADED;
   /** Messages of it from here on may still have to be read for the first time. */
@@ -274,7 +268,7 @@ export class Lane extends WorkloadOnDemand {
   private admitTask(item: TaskItem): InboxItem {
     if (item.seq <= this.backlog.lastSeq || isDecided(this.head, item.seq)) return item;
     const { isLookingAtTasks = false, startOf = () => undefined } = this.options;
-    this.atHand.tasks ??= new LaneTasks(this, isLookingAtTasks, startOf);
+    this.atHand.tasks ??= new LaneTasks<LaneRun>(this, isLookingAtTasks, startOf);
     return this.atHand.tasks.admit(item);
   }
 
@@ -282,8 +276,8 @@ export class Lane extends WorkloadOnDemand {
     return keyOfLane(this.id, this.home.shard);
   }
 
-  protected override makeWorkload(): LaneWorkload {
-    const made = new LaneWorkload(this, this.options, this.restedAtSeq);
+  protected override makeWorkload(): LaneWorkload<Lane> {
+    const made = new LaneWorkload<Lane>(this, this.options, this.restedAtSeq);
     if (this.isOpen) made.backlog.begin(this.head.nextSequence, this.head.wentOn);
     if (this.home.state === 'closed') made.backlog.close();
     return made;

@@ -1,7 +1,6 @@
 import { isDecided, isParallel } from '#contracts';
 import type { InboxItem } from '../backlog/inbox-item.js';
-import type { Lane } from './lane.js';
-import type { LaneRun } from './lane-run.js';
+import type { LaneView, RunView } from './lane-view.js';
 import { TaskClaims } from './task-claims.js';
 import { alreadyClaimed, type TaskRef, type TaskRefusal } from '../backlog/task-of-message.js';
 
@@ -27,7 +26,7 @@ export function startsTask(item: InboxItem): item is TaskItem {
  *
  * What may have begun is never refused here: its run goes on, and asks the guard itself.
  */
-export class LaneTasks {
+export class LaneTasks<R extends RunView = RunView> {
   private readonly claims = new TaskClaims();
   private unjudged: TaskItem[] = [];
   /** By sequence, as far as a refusal would need them. */
@@ -35,10 +34,10 @@ export class LaneTasks {
   private unasked: TaskItem[] = [];
 
   constructor(
-    private readonly lane: Lane,
+    private readonly lane: LaneView<R>,
     /** Somebody is asked about a task when its message comes. */
     private readonly isLooking: boolean,
-    private readonly startOf: (run: LaneRun) => number | undefined,
+    private readonly startOf: (run: R) => number | undefined,
   ) {}
 
   /** The message as the lane is to keep it; with a refusal it gets no turn. */
@@ -135,7 +134,7 @@ export class LaneTasks {
     return run?.batch === undefined || startedAt === undefined ? undefined : { runId: run.batch.runId, startedAt };
   }
 
-  private runOf(seq: number): LaneRun | undefined {
+  private runOf(seq: number): R | undefined {
     return this.lane.running.find(({ batch }) => batch?.items.some((item) => item.seq === seq) === true);
   }
 

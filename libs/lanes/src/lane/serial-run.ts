@@ -1,25 +1,26 @@
 import { makeRunId, type RunInWork, isDecided, hasWindow } from '#contracts';
 import type { InboxItem } from '../backlog/inbox-item.js';
 import { firstWithinHoles, isAtHolesBound } from './cursor-bound.js';
-import { LaneRun } from './lane-run.js';
+import { Run } from './lane-run.js';
+import type { LaneView } from './lane-view.js';
 import { runAfterCrash } from './after-crash.js';
 import { withinRecord } from '../turn-rules/record-bounds.js';
 import { takeBatch, upToTask } from '../turn-rules/take-batch.js';
 import { firstWindow } from '../turn-rules/waiting-window.js';
 
 /** The run of what waits its turn: at most one at a time (L1). Everything but `concurrent` goes through it. */
-export class SerialRun extends LaneRun {
+export class SerialRun<L extends LaneView = LaneView> extends Run<L> {
   /** Of messages up to here a dead owner may have begun a turn that left no sign. */
   private maybeBegunUpTo = 0;
   private incompleteRunId: string | undefined;
-  private madeAlone: readonly LaneRun[] | undefined;
+  private madeAlone: readonly Run<L>[] | undefined;
 
   override get isParallel(): boolean {
     return false;
   }
 
   /** What runs of a lane that has no other runs: asked for at every step. */
-  get alone(): readonly LaneRun[] {
+  get alone(): readonly Run<L>[] {
     return (this.madeAlone ??= [this]);
   }
 

@@ -1,14 +1,15 @@
 import { type QueueSettings, type SessionTokens, isParallel } from '#contracts';
 import type { InboxItem } from '../backlog/inbox-item.js';
 import type { LaneBacklog } from '../backlog/backlog.js';
-import type { LaneRun } from './lane-run.js';
+import type { Run } from './lane-run.js';
+import type { LaneView } from './lane-view.js';
 import type { LaneTasks } from './message-tasks.js';
 import type { LaneWorkload } from './lane-workload.js';
 import type { ParallelRuns } from './concurrent-runs.js';
 import type { SerialRun } from './serial-run.js';
 import type { WaitingClock } from '../backlog/waiting-clock.js';
 
-const NO_RUNS: readonly LaneRun[] = [];
+const NO_RUNS: readonly never[] = [];
 const NO_ITEMS: readonly InboxItem[] = [];
 const NO_SEQS: readonly number[] = [];
 
@@ -21,8 +22,8 @@ const NO_SEQS: readonly number[] = [];
  * What most lanes never have is asked for here without making it. It is the base of the lane and no part of it: a part would be
  * one more object for each of many idle lanes.
  */
-export abstract class WorkloadOnDemand {
-  protected workload: LaneWorkload | undefined;
+export abstract class WorkloadOnDemand<L extends LaneView> {
+  protected workload: LaneWorkload<L> | undefined;
   /** While it has no workload: the highest sequence that was read. */
   protected restedAtSeq = 0;
   /** The same, where messages of it wait of which nothing else is known. */
@@ -30,7 +31,7 @@ export abstract class WorkloadOnDemand {
 
   /** How messages wait that say nothing of their own. */
   abstract get ownQueueing(): QueueSettings;
-  protected abstract makeWorkload(): LaneWorkload;
+  protected abstract makeWorkload(): LaneWorkload<L>;
   /** The name of the session, made anew. */
   protected abstract makeKey(): SessionTokens;
 
@@ -38,7 +39,7 @@ export abstract class WorkloadOnDemand {
   get key(): SessionTokens {
     return this.workload?.key ?? this.makeKey();
   }
-  protected get atHand(): LaneWorkload {
+  protected get atHand(): LaneWorkload<L> {
     if (this.workload !== undefined) return this.workload;
     this.workload = this.makeWorkload();
     if (this.restedSeqs !== undefined) this.workload.backlog.unpark(this.restedSeqs);
@@ -48,10 +49,10 @@ export abstract class WorkloadOnDemand {
   get backlog(): LaneBacklog {
     return this.atHand.backlog;
   }
-  get serial(): SerialRun {
+  get serial(): SerialRun<L> {
     return this.atHand.serial;
   }
-  get parallel(): ParallelRuns {
+  get parallel(): ParallelRuns<L> {
     return this.atHand.parallel;
   }
   get waitingClock(): WaitingClock {
@@ -65,7 +66,7 @@ export abstract class WorkloadOnDemand {
     return this.workload?.waitingMs(monotonicNow) ?? 0;
   }
   /** Only where a message came that starts a task. */
-  get tasks(): LaneTasks | undefined {
+  get tasks(): LaneTasks<Run<L>> | undefined {
     return this.workload?.tasks;
   }
   /** Some message of it waits otherwise than those of its agent. */
@@ -104,7 +105,7 @@ export abstract class WorkloadOnDemand {
   }
 
   /** The runs whose turns are in work, the one that runs in turn first. */
-  get running(): readonly LaneRun[] {
+  get running(): readonly Run<L>[] {
     if (this.workload === undefined) return NO_RUNS;
     const { serial, hasParallelRuns } = this.workload;
     // Asked at every step of every lane.
@@ -114,7 +115,7 @@ export abstract class WorkloadOnDemand {
   }
 
   /** The runs of which some come again, the one in order first. */
-  get frozenRuns(): readonly LaneRun[] {
+  get frozenRuns(): readonly Run<L>[] {
     if (this.workload === undefined) return NO_RUNS;
     const { serial, hasParallelRuns } = this.workload;
     return hasParallelRuns ? [serial, ...this.workload.parallel.frozen] : serial.alone;

@@ -20,8 +20,7 @@ import {
 import type { InboxItem } from '../backlog/inbox-item.js';
 import { decisionAfterSuccess, type Batch } from '../turn-rules/batch.js';
 import { cursorAfter, runsInRecord } from '../lane/next-cursor.js';
-import type { Lane } from '../lane/lane.js';
-import type { LaneRun } from '../lane/lane-run.js';
+import type { Lane, LaneRun } from '../lane/lane.js';
 import type { Ending, FailedMessage, TurnError } from '../turn-rules/settlement.js';
 import { leftOf, nextPart } from '../turn-rules/split-batch.js';
 

@@ -9,8 +9,7 @@ import {
 } from '#contracts';
 import type { Logger } from '#telemetry';
 import type { Batch } from '../turn-rules/batch.js';
-import type { Lane } from '../lane/lane.js';
-import type { LaneRun } from '../lane/lane-run.js';
+import type { Lane, LaneRun } from '../lane/lane.js';
 import type { RecordStore, WriteOutcome } from '../ports.js';
 import { draftNote, draftTurn, type RecordDraft, type SplitRun, type TurnTimes } from './record-draft.js';
 import { dead, type Ending } from '../turn-rules/settlement.js';

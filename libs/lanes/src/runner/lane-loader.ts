@@ -4,7 +4,8 @@ import type { IdleHeads } from './idle-heads.js';
 import type { LaneHolds } from './handoffs.js';
 import type { RecordStore } from '../ports.js';
 import type { ShardLanes } from './shard-lanes.js';
-import type { Lane, LaneHome } from '../lane/lane.js';
+import type { Lane } from '../lane/lane.js';
+import type { LaneHome } from '../lane/lane-view.js';
 
 export interface LaneLoaderOptions {
   readonly store: RecordStore;

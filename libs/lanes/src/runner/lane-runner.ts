@@ -8,7 +8,7 @@ import { eventsOfArrival, eventsOfGaps, eventsOfRecord, eventsOfTaking } from '.
 import { LaneHolds, type HoldEnd } from './handoffs.js';
 import { LaneLoader } from './lane-loader.js';
 import { LaneTime } from '../lane/lane-time.js';
-import type { LaneRun } from '../lane/lane-run.js';
+import type { LaneRun } from '../lane/lane.js';
 import { Lane } from '../lane/lane.js';
 import { LaneOptionsOfAgents } from './options-of-agents.js';
 import { AGENT_MISSING_MS, MEMORY_LIMITS, type LaneRunnerOptions } from './lane-runner-options.js';

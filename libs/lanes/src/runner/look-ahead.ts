@@ -2,10 +2,9 @@ import type { Clock } from '#contracts';
 import type { Logger } from '#telemetry';
 import type { RawInboxMessage } from '../backlog/inbox-item.js';
 import type { AheadSource } from '../ports.js';
-import type { LaneRun } from '../lane/lane-run.js';
 import type { ShardLanes } from './shard-lanes.js';
 import { needsReadingAhead } from '../lane/needs-reading-ahead.js';
-import type { Lane } from '../lane/lane.js';
+import type { Lane, LaneRun } from '../lane/lane.js';
 
 export interface LookAheadOptions {
   readonly source: AheadSource;

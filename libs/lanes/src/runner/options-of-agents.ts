@@ -2,9 +2,8 @@ import { QUEUE_DEFAULTS, type QueueSettings, type SessionTokens, MAX_RECORD_MESS
 import type { BodyBudget } from '../backlog/body-budget.js';
 import { checkSessionTokens } from '../backlog/inbox-item.js';
 import type { TurnRunner } from '../ports.js';
-import type { LaneRun } from '../lane/lane-run.js';
 import type { LaneTime } from '../lane/lane-time.js';
-import type { LaneOptions } from '../lane/lane.js';
+import type { LaneOptions, LaneRun } from '../lane/lane.js';
 
 /** Where the agent is not known, its queueing is not either: nothing is dropped or expires by what others have. */
 const UNKNOWN_QUEUEING: QueueSettings = {

@@ -1,5 +1,6 @@
 import type { AgentNeed, AgentNeeds } from './agent-needs.js';
-import type { Lane, LaneHome } from '../lane/lane.js';
+import type { Lane } from '../lane/lane.js';
+import type { LaneHome } from '../lane/lane-view.js';
 
 /** A session with something undecided, as the next owner of its shard has to know it. */
 export interface OpenLane {

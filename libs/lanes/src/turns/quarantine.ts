@@ -1,4 +1,4 @@
-import type { LaneRun } from '../lane/lane-run.js';
+import type { LaneRun } from '../lane/lane.js';
 
 /**
  * One batch at a time, of those that may be what took two workers down. When the process ends now, it is clear which of

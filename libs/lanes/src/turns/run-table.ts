@@ -1,4 +1,4 @@
-import type { LaneRun } from '../lane/lane-run.js';
+import type { LaneRun } from '../lane/lane.js';
 
 /**
  * What belongs to each of the runs in work, as a dense list; a run knows its place in it.

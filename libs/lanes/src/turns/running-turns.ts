@@ -1,17 +1,15 @@
-import { type CancelTarget, type Clock, type RunInWork, type SessionTokens, laneId } from '#contracts';
-import type { Logger } from '#telemetry';
+import { type CancelTarget, type RunInWork, type SessionTokens, laneId } from '#contracts';
 import { isMeant } from '../lane/next-cancel.js';
 import type { Batch } from '../turn-rules/batch.js';
-import type { Lane } from '../lane/lane.js';
-import type { LaneRun } from '../lane/lane-run.js';
-import type { RecordStore, TurnRunner } from '../ports.js';
+import type { Lane, LaneRun } from '../lane/lane.js';
+import type { RecordStore } from '../ports.js';
 import type { AttemptEnd, Settled } from '../task-ports.js';
 import type { LaneTime } from '../lane/lane-time.js';
 import type { LaneRefill } from './lane-refill.js';
 import type { LaneWriter, WriteResult } from '../records/record-writer.js';
 import { Quarantine } from './quarantine.js';
 import { RunTable } from './run-table.js';
-import { TurnEndings } from './turn-endings.js';
+import { TurnEndings, type TurnEndingsOptions } from './turn-endings.js';
 import { whenWritten } from './when-written.js';
 import { TurnExecution, type ExecutedTurn } from './turn-execution.js';
 
@@ -26,15 +24,11 @@ import { TurnExecution, type ExecutedTurn } from './turn-execution.js';
  * shard was lost is discarded: its `Turn` is dead, and nothing of it is written.
  */
 
-export interface RunningTurnsOptions {
+export interface RunningTurnsOptions extends TurnEndingsOptions {
   readonly store: RecordStore;
-  readonly turns: TurnRunner;
-  readonly clock: Clock;
   readonly time: LaneTime;
-  readonly random: () => number;
   readonly worker: string;
   readonly mayStart: (shard: number) => boolean;
-  readonly log: Logger;
 }
 
 const STOPPED: AttemptEnd = { isLeaked: false };

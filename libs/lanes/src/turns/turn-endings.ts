@@ -1,19 +1,27 @@
-import { describeThrown } from '#contracts';
+import { type Clock, describeThrown } from '#contracts';
+import type { Logger } from '#telemetry';
 import { nextAttempt, runOf, type Batch } from '../turn-rules/batch.js';
-import type { LaneRun } from '../lane/lane-run.js';
+import type { LaneRun } from '../lane/lane.js';
 import type { LaneWriter, WriteResult } from '../records/record-writer.js';
 import { errorWithinRecord, heldWithinRecord } from '../turn-rules/record-bounds.js';
 import type { TurnTimes } from '../records/record-draft.js';
-import type { RunningTurnsOptions } from './running-turns.js';
 import { dead, settle, type Again, type Ending, type Settlement, type Split } from '../turn-rules/settlement.js';
 import { splitInHalf } from '../turn-rules/split-batch.js';
+import type { TurnRunner } from '../ports.js';
 import type { AttemptEnd } from '../task-ports.js';
 import type { ExecutedTurn } from './turn-execution.js';
+
+export interface TurnEndingsOptions {
+  readonly turns: TurnRunner;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+}
 
 /** Writes what an attempt came to: the record that ends its turn, or the note of the attempt that comes next. */
 export class TurnEndings {
   constructor(
-    private readonly options: Pick<RunningTurnsOptions, 'turns' | 'clock' | 'random' | 'log'>,
+    private readonly options: TurnEndingsOptions,
     private readonly writer: LaneWriter,
   ) {}
 
