@@ -21,6 +21,17 @@ const LIBRARIES = [
 const SIBLINGS = ['lanes', 'shards', 'guards', 'agents'];
 const APPS = ['ingress', 'guard', 'worker', 'cli'];
 
+/**
+ * The rooms of a source folder, from the highest to the lowest: a room imports only what stands behind it in its list.
+ * `ports` is a file. What stands at the root of the folder (index, role files) imports any of them, and no room imports it.
+ */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  'libs/lanes': ['scenarios', 'runner', 'turns', 'records', 'ports', 'lane', 'turn-rules', 'backlog'],
+  'apps/worker': ['ownership', 'agents', 'tasks', 'broker'],
+};
+/** These rooms are to become libraries of their own: they import no other room. */
+const FREE_ROOMS: Readonly<Record<string, readonly string[]>> = { 'apps/worker': ['tasks', 'broker'] };
+
 const NEST_SUFFIXES = 'module|controller|provider|filter|decorator|server|indicator|exception|schema';
 const NATS_SUFFIXES = 'client|consumer|publisher';
 
@@ -46,6 +57,23 @@ function beyond(library: string): Ban {
   return {
     group: [...new Set([...later, ...siblings, ...APPS])].map((name) => `#${name}`),
     message: `libs/${library} stands before these: imports point one way (see "Layout" in README.md).`,
+  };
+}
+
+/** What a room must not import: the rooms before it, and the files at the root of its folder. */
+function outside(folder: string, room: string): Ban {
+  const rooms = ROOMS[folder] ?? [];
+  const isFree = FREE_ROOMS[folder]?.includes(room) === true;
+  const others = isFree ? rooms.filter((name) => name !== room) : rooms.slice(0, rooms.indexOf(room));
+  const lower = rooms.filter((name) => name !== room && !others.includes(name));
+  return {
+    // The last pattern that matches decides, as in a .gitignore.
+    group: [
+      '../*',
+      ...lower.flatMap((name) => [`!../${name}`, `!../${name}.js`]),
+      ...others.map((name) => `../${name}/**`),
+    ],
+    message: `${folder}/src/${room} imports only from: ${[room, ...lower].join(', ')} (see ROOMS in oxlint.config.ts).`,
   };
 }
 
@@ -104,6 +132,10 @@ export default defineConfig({
   overrides: [
     ...LIBRARIES.flatMap((library) => borders(`libs/${library}`, [beyond(library)])),
     ...APPS.flatMap((app) => borders(`apps/${app}`, app === 'cli' ? [] : [otherApps])),
+    ...Object.entries(ROOMS).flatMap(([folder, rooms]) => {
+      const own = folder.startsWith('libs/') ? beyond(folder.slice('libs/'.length)) : otherApps;
+      return rooms.flatMap((room) => borders(`${folder}/src/${room}`, [own, outside(folder, room)]));
+    }),
     {
       // Nest reads the types of constructor parameters at run time: a type import would erase what it injects.
       files: NEST_SUFFIXES.split('|').map((suffix) => `**/*.${suffix}.ts`),

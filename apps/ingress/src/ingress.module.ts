@@ -11,7 +11,7 @@ import { LOCK_SCOPE_RESOLVER, type LockScopeResolver } from './sessions/lock-sco
 import { MessagesController } from './send/messages.controller.js';
 import { RunsController } from './cancel/runs.controller.js';
 import { SessionChoice, type ScopeOf } from './sessions/session-choice.provider.js';
-import { SessionsController } from './sessions/sessions.controller.js';
+import { SessionsController } from './operators/sessions.controller.js';
 import { WorkerDirectory } from './operators/worker-directory.client.js';
 import { WorkersController } from './operators/workers.controller.js';
 

@@ -8,6 +8,6 @@ export type { CutTurn } from './lane/after-crash.js';
 export { LaneRunner } from './runner/lane-runner.js';
 export type { LaneProgress } from './runner/shard-lanes.js';
 export type { Ending, StateChange, TurnOutcome } from './turn-rules/settlement.js';
-export type { AttemptEnd, HoldingRun, Settled, TaskPorts } from './task-ports.js';
+export type { AttemptEnd, HoldingRun, Settled, TaskPorts } from './ports.js';
 export type { TaskRef, TaskRefusal } from './backlog/task-of-message.js';
 export type { TurnPolicy } from './turn-rules/turn-policy.js';

@@ -6,8 +6,7 @@ import { describeValue, type InputProblem } from '#contracts';
 import { CONFIG_VARIABLE, type Environment } from './environment.js';
 import { findDuplicateKey } from './json5-duplicates.js';
 import { GROUP_NAMES } from '../settings.js';
-import { NAMED_GROUPS } from './setting-places.js';
-import { dotted, isGroup } from './setting-places.js';
+import { NAMED_GROUPS, dotted, isGroup } from './setting-places.js';
 import type { SettingsLayer } from './settings-layer.js';
 
 const DEFAULT_FILE = 'lanekeeper.yaml';

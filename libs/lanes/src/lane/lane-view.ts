@@ -19,6 +19,12 @@ export interface LaneHome {
   readonly isBehind: boolean;
 }
 
+/** Where a lane stands among those that wait for a slot. */
+export interface SlotPlace {
+  /** It waits no more. */
+  hasLeft: boolean;
+}
+
 /** A run, as other parts of its lane see it. */
 export interface RunView {
   readonly next: RunInWork | undefined;

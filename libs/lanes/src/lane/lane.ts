@@ -19,12 +19,11 @@ import { isAtHolesBound, withinHoles } from './cursor-bound.js';
 import { withoutHoldings } from './held-tasks.js';
 import { cutRun, mayHaveRun, type CutTurn } from './after-crash.js';
 import type { Run } from './lane-run.js';
-import type { LaneHome } from './lane-view.js';
+import type { LaneHome, SlotPlace } from './lane-view.js';
 import type { LaneTime } from './lane-time.js';
 import { LaneTasks, startsTask, type TaskItem } from './message-tasks.js';
 import { LaneWorkload } from './lane-workload.js';
 import { WorkloadOnDemand } from './workload-on-demand.js';
-import type { SlotPlace } from '../turns/turn-slots.js';
 
 /**
  * The lane of one session: its queue, its head and its runs, as pure code. The runner does what the lane says and tells it

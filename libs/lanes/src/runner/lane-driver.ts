@@ -15,7 +15,8 @@ import type { MissingAgents } from './missing-agents.js';
 import type { Gap } from '../backlog/reorder-buffer.js';
 import type { ReadingRoom } from './reading-room.js';
 import type { RunningTurns } from '../turns/running-turns.js';
-import { TurnSlots, type SlotPlace } from '../turns/turn-slots.js';
+import { TurnSlots } from '../turns/turn-slots.js';
+import type { SlotPlace } from '../lane/lane-view.js';
 
 /**
  * Moves lanes on: whatever about a lane ended (a read, a write, a turn, a free slot, a hold, a doubt) calls `drive`, which

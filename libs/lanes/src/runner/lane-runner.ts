@@ -8,14 +8,13 @@ import { eventsOfArrival, eventsOfGaps, eventsOfRecord, eventsOfTaking } from '.
 import { LaneHolds, type HoldEnd } from './handoffs.js';
 import { LaneLoader } from './lane-loader.js';
 import { LaneTime } from '../lane/lane-time.js';
-import type { LaneRun } from '../lane/lane.js';
-import { Lane } from '../lane/lane.js';
+import { type LaneRun, Lane } from '../lane/lane.js';
 import { LaneOptionsOfAgents } from './options-of-agents.js';
 import { AGENT_MISSING_MS, MEMORY_LIMITS, type LaneRunnerOptions } from './lane-runner-options.js';
 import { AgentNeeds } from './agent-needs.js';
 import { MissingAgents } from './missing-agents.js';
 import { LookAhead } from './look-ahead.js';
-import type { HoldingRun, Settled } from '../task-ports.js';
+import type { HoldingRun, Settled } from '../ports.js';
 import { LaneRefill } from '../turns/lane-refill.js';
 import { forsakenRuns } from '../lane/held-tasks.js';
 import { TaskLooks } from './task-looks.js';

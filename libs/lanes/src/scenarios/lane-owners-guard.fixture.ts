@@ -1,7 +1,6 @@
 import type { Clock, HeldTask, InboxMessage, SessionTokens } from '#contracts';
 import type { Batch } from '../turn-rules/batch.js';
-import type { TurnWork } from '../ports.js';
-import type { AttemptEnd, HoldingRun, Settled, TaskPorts } from '../task-ports.js';
+import type { TurnWork, AttemptEnd, HoldingRun, Settled, TaskPorts } from '../ports.js';
 import { ManualTurns, type StartedTurn } from './lane-runner.fixture.js';
 import type { Ending, TurnOutcome } from '../turn-rules/settlement.js';
 import type { TaskRef, TaskRefusal } from '../backlog/task-of-message.js';

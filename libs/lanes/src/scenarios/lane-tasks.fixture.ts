@@ -1,6 +1,6 @@
 import { parseRunId, type HeldTask, type InboxMessage, type QueueSettings, type SessionTokens } from '#contracts';
 import type { Batch } from '../turn-rules/batch.js';
-import type { AttemptEnd, HoldingRun, Settled, TaskPorts } from '../task-ports.js';
+import type { AttemptEnd, HoldingRun, Settled, TaskPorts } from '../ports.js';
 import type { ProcessOptions } from './lane-process.fixture.js';
 import { ManualTurns, settled as pause } from './lane-runner.fixture.js';
 import { setUpSession } from './lane-strategies.fixture.js';

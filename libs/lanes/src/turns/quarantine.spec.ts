@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { setUpProcess } from '../scenarios/lane-process.fixture.js';
 import { HOME } from '../lane/lane.fixture.js';
-import { Lane } from '../lane/lane.js';
-import type { LaneRun } from '../lane/lane.js';
+import { Lane, type LaneRun } from '../lane/lane.js';
 import { Quarantine } from './quarantine.js';
 
 /** A process that took over sessions which were in work when two workers ended; session i has message i + 1. */

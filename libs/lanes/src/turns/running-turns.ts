@@ -2,8 +2,7 @@ import { type CancelTarget, type RunInWork, type SessionTokens, laneId } from '#
 import { isMeant } from '../lane/next-cancel.js';
 import type { Batch } from '../turn-rules/batch.js';
 import type { Lane, LaneRun } from '../lane/lane.js';
-import type { RecordStore } from '../ports.js';
-import type { AttemptEnd, Settled } from '../task-ports.js';
+import type { RecordStore, AttemptEnd, Settled } from '../ports.js';
 import type { LaneTime } from '../lane/lane-time.js';
 import type { LaneRefill } from './lane-refill.js';
 import type { LaneWriter, WriteResult } from '../records/record-writer.js';

@@ -7,8 +7,7 @@ import { errorWithinRecord, heldWithinRecord } from '../turn-rules/record-bounds
 import type { TurnTimes } from '../records/record-draft.js';
 import { dead, settle, type Again, type Ending, type Settlement, type Split } from '../turn-rules/settlement.js';
 import { splitInHalf } from '../turn-rules/split-batch.js';
-import type { TurnRunner } from '../ports.js';
-import type { AttemptEnd } from '../task-ports.js';
+import type { TurnRunner, AttemptEnd } from '../ports.js';
 import type { ExecutedTurn } from './turn-execution.js';
 
 export interface TurnEndingsOptions {

@@ -1,10 +1,5 @@
 import TinyQueue from 'tinyqueue';
-
-/** Where a lane stands among those that wait. */
-export interface SlotPlace {
-  /** It waits no more. */
-  hasLeft: boolean;
-}
+import type { SlotPlace } from '../lane/lane-view.js';
 
 class Waiting<Owner> implements SlotPlace {
   hasLeft = false;
