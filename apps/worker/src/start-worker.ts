@@ -8,7 +8,7 @@ import { Names, systemClock } from '#contracts';
 import { NestLogger, type Logger } from '#telemetry';
 import { reachableAgents, type ReachableAgents } from './agents/reachable-agents.js';
 import { TurnServer } from './agents/turn.server.js';
-import { LaneIntake } from './turn-intake.js';
+import { WorkerLifecycle } from './worker-lifecycle.js';
 import { WorkerModule } from './worker.module.js';
 import { openWorkerBroker } from './worker-broker.client.js';
 
@@ -24,7 +24,7 @@ export interface StartWorkerOptions {
 export interface RunningWorker {
   /** Resolves when it cannot go on by itself. */
   readonly failed: Promise<Error>;
-  /** Stops intake, drains, then closes the connection. */
+  /** Stops lifecycle, drains, then closes the connection. */
   stop(): Promise<void>;
 }
 
@@ -46,7 +46,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     throw error;
   }
   const { agents, targets } = reachable;
-  const intake = new LaneIntake({
+  const lifecycle = new WorkerLifecycle({
     drainMs: settings.drainMs,
     clock: systemClock,
     log,
@@ -54,7 +54,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
   });
   const connections = new AgentConnections(settings.worker.capacity);
   const leftOut = new Set<string>();
-  const server = new TurnServer(intake, {
+  const server = new TurnServer(lifecycle, {
     agents,
     mayLack: (agent) => !isToldOf(agent),
     onLeftOut: (agent, lacks) => {

@@ -5,7 +5,7 @@ import { connectToInstallation, type Installation } from '#settings-store';
 import { longestTryMs, renewalTryMs } from '#shards';
 import type { Logger } from '#telemetry';
 import type { BoundAgent } from './agents/agent-runner.js';
-import type { WorkerParts } from './turn-intake.js';
+import type { WorkerParts } from './worker-lifecycle.js';
 import { makeWorkerParts } from './worker-parts.client.js';
 
 export interface WorkerBrokerOptions {

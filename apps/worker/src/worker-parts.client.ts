@@ -16,7 +16,7 @@ import { collectGarbage } from '#roles';
 import type { Logger } from '#telemetry';
 import { AgentRunner, type BoundAgent } from './agents/agent-runner.js';
 import { EventLoopLoad } from './event-loop-load.js';
-import { answerControl, HolderControl, type HeldRuns } from './broker/holder-control.client.js';
+import { answerControl, FormerOwnersClient, type HeldRuns } from './broker/former-owners.client.js';
 import { IdleCollector } from './idle-collector.js';
 import { InboxLookup } from './broker/inbox-lookup.client.js';
 import { InboxTrimmer } from './broker/inbox-trimmer.client.js';
@@ -25,7 +25,7 @@ import { SessionEvents } from './broker/session-events.publisher.js';
 import { SessionLog } from './broker/session-log.js';
 import { ShardLanesWork } from './broker/shard-lanes.client.js';
 import type { RunTasks } from './tasks/run-tasks.js';
-import type { WorkerParts } from './turn-intake.js';
+import type { WorkerParts } from './worker-lifecycle.js';
 import { makeWorkerTasks } from './worker-tasks.client.js';
 
 export interface WorkerPartsOptions {
@@ -70,13 +70,13 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
   const members = new KeyMemberStore(bucket(names.membersBucket));
   const leases = new KeyLeaseStore(connection, bucket(names.shardsBucket), names.shards);
   const { guarded, tasks } = makeWorkerTasks({ ...options, reader });
-  const holders: HolderControl = new HolderControl(connection, names, (holder) => keeper.isGone(holder));
+  const formerOwners: FormerOwnersClient = new FormerOwnersClient(connection, names, (holder) => keeper.isGone(holder));
   const lanes: LaneRunner = new LaneRunner({
     store,
     inbox: lookup,
     heads: new IdleHeads(new HeadTable(settings.worker.headTableBytes)),
     ahead: lookup,
-    holders,
+    formerOwners,
     turns: new AgentRunner(agents, guarded),
     clock: systemClock,
     newCommitId: commitIds(),
@@ -92,7 +92,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
   const work: ShardLanesWork = new ShardLanesWork({
     ...{ connection, reader, names, lanes, lookup, log },
     knowTurnsUpTo: (seq) => store.knowUpTo(seq),
-    describe: (asked, shard) => describeSession({ lanes, holders, tasks }, asked, shard),
+    describe: (asked, shard) => describeSession({ lanes, formerOwners, tasks }, asked, shard),
   });
   const keeper: ShardKeeper = new ShardKeeper({
     ...{ incarnation, ttlMs, renewMs, members, leases, work, log },
@@ -134,14 +134,14 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
   });
   const held = {
     running: (key: SessionQuestion) => describeHeld(lanes, key),
-    cancel: lanes.work.cancelHeld.bind(lanes.work),
+    cancel: lanes.work.cancelInHandoff.bind(lanes.work),
   };
   let ends: (() => void)[] = [];
   return {
     lanes,
     join: async () => {
       const former = await members.standing(workerId);
-      if (former !== undefined && (await holders.isAlive(former))) throw idInUse(workerId, former);
+      if (former !== undefined && (await formerOwners.isAlive(former))) throw idInUse(workerId, former);
       ends = [
         answerControl(connection, names, incarnation, held),
         connection.onDown(() => keeper.interrupt()),
@@ -197,12 +197,12 @@ async function untilAway(connection: BrokerConnection): Promise<void> {
 
 /** What a session does, also when its turn runs at a former owner of its shard. */
 async function describeSession(
-  { lanes, holders, tasks }: { lanes: LaneRunner; holders: HolderControl; tasks: RunTasks },
+  { lanes, formerOwners, tasks }: { lanes: LaneRunner; formerOwners: FormerOwnersClient; tasks: RunTasks },
   asked: SessionQuestion,
   shard: number,
 ): Promise<SessionAnswer> {
   const answer = lanes.describe({ ...asked, shard });
-  if (answer.state === 'held') return { ...answer, ...(await holders.running(answer.worker, asked)) };
+  if (answer.state === 'held') return { ...answer, ...(await formerOwners.running(answer.worker, asked)) };
   const { running, retry, concurrent = [] } = answer;
   const runs = [running, retry, ...concurrent].flatMap((run) => run?.runId ?? []);
   const held = runs.flatMap((runId) => tasks.holdings.heldBy(runId).map(({ key }) => key));

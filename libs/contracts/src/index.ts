@@ -25,7 +25,7 @@ export {
   type LoadedHead,
 } from './record/head.js';
 export { keyOfLane, laneId } from './naming/lane-id.js';
-export { hasWindow, isParallel, STRATEGY_TABLE } from './message/strategy-table.js';
+export { hasWindow, isConcurrent, STRATEGY_TABLE } from './message/strategy-table.js';
 export { HEADER } from './message/headers.js';
 export { CANCELLED_BETWEEN_ATTEMPTS, isIdFree } from './record/id-reuse.js';
 export { parseToWrite } from './json/json-numbers.js';

@@ -43,7 +43,7 @@ export interface RecordStore {
    */
   bury(key: SessionTokens, letters: readonly DeadLetter[]): Promise<boolean>;
   /** Unawaited and unacknowledged. What runs beside others is not what `loadCutTurn` is to find: its batch is known without. */
-  announce(key: SessionTokens, event: TurnStartedEvent, isParallel: boolean): void;
+  announce(key: SessionTokens, event: TurnStartedEvent, isConcurrent: boolean): void;
 }
 
 export interface InboxPart {
@@ -115,7 +115,7 @@ export interface AttemptEnd {
  *   discarded        nothing of it counts: another's record stands, the shard was lost, or it was handed back at a stop.
  *                    Whoever runs it again does not know what was held
  */
-export type Settled = 'ended' | 'again' | 'again-elsewhere' | 'discarded';
+export type AttemptFate = 'ended' | 'again' | 'again-elsewhere' | 'discarded';
 
 /** A run with what stands in its record of what it holds. */
 export interface HoldingRun {
@@ -144,5 +144,5 @@ export interface TaskPorts {
    * `ending` when a note decides it (a cancel; whoever renewed them before, they are to be released), `again-elsewhere` or
    * `discarded` when its shard goes (about what this process itself renews, if anything).
    */
-  settled(key: SessionTokens, run: HoldingRun, how: Settled, end: AttemptEnd): void;
+  attemptOver(key: SessionTokens, run: HoldingRun, how: AttemptFate, end: AttemptEnd): void;
 }

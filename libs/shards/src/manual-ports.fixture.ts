@@ -149,10 +149,10 @@ export class ManualLeases implements LeaseStore {
 
 /** The work of shards as a list of what was asked of it. Its gates, where the spec set one, hold the answers up. */
 export class ManualWork implements ShardWork {
-  /** `open 3`, `goOn 3`, `drop 3`, `release 3`, `recheckHeld`. */
+  /** `open 3`, `resume 3`, `drop 3`, `release 3`, `recheckHandoffs`. */
   readonly calls: string[] = [];
   readonly starts = new Map<number, ShardStart>();
-  readonly maxHeld: number[] = [];
+  readonly maxHandoffs: number[] = [];
   readonly busy = new Map<number, number>();
   readonly opening = new Map<number, Gate>();
   readonly releasing = new Map<number, Gate<ShardProgress>>();
@@ -181,9 +181,9 @@ export class ManualWork implements ShardWork {
     return this.asking?.promise ?? Promise.resolve(this.reached);
   }
 
-  async release(shard: number, maxHeld: number): Promise<ShardProgress> {
+  async release(shard: number, maxHandoffs: number): Promise<ShardProgress> {
     this.calls.push(`release ${shard}`);
-    this.maxHeld.push(maxHeld);
+    this.maxHandoffs.push(maxHandoffs);
     const gated = await this.releasing.get(shard)?.promise;
     this.alive.delete(shard);
     return gated ?? this.reached ?? { read: 0, tail: 0, open: [] };
@@ -194,12 +194,12 @@ export class ManualWork implements ShardWork {
     this.alive.delete(shard);
   }
 
-  goOn(shard: number): void {
-    this.calls.push(`goOn ${shard}`);
+  resume(shard: number): void {
+    this.calls.push(`resume ${shard}`);
   }
 
-  recheckHeld(): void {
-    this.calls.push('recheckHeld');
+  recheckHandoffs(): void {
+    this.calls.push('recheckHandoffs');
   }
 
   async lastSourceSeq(): Promise<number> {

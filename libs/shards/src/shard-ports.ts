@@ -57,16 +57,16 @@ export interface ShardWork {
   /** How far it is; `undefined` while that cannot be told. */
   progress(shard: number): Promise<ShardProgress | undefined>;
   /**
-   * Begins nothing more and ends what is on its way; when no more than `maxHeld` things run, these go on as held, and it
+   * Begins nothing more and ends what is on its way; when no more than `maxHandoffs` things run, these go on as held, and it
    * resolves with where the next owner goes on.
    */
-  release(shard: number, maxHeld: number): Promise<ShardProgress>;
+  release(shard: number, maxHandoffs: number): Promise<ShardProgress>;
   /** The shard is somebody else's: what runs of it is a zombie's work. */
   drop(shard: number): void;
   /** The shard is certainly ours (again): what waited for that goes on. */
-  goOn(shard: number): void;
+  resume(shard: number): void;
   /** Nobody heard of this process for a while: what it holds of others' shards may have been given up for dead. */
-  recheckHeld(): void;
+  recheckHandoffs(): void;
   /** The highest sequence of the source that was read here: it had this once, whatever the leases say. */
   readonly highestRead: number;
   /** The last sequence of the source, by its leader. Rejects in an outage. */

@@ -56,7 +56,7 @@ function makeWork(more: Partial<TurnWork> = {}): TurnWork {
       isQuarantined: false,
       isCondemned: false,
       items: [item(1)],
-      isParallel: false,
+      isConcurrent: false,
       lowestSeq: 1,
       summarized: 0,
     },
@@ -82,7 +82,7 @@ const run = (handler: TurnHandler, items: Item[] = [item(1)], state?: unknown, m
         isQuarantined: false,
         isCondemned: false,
         items,
-        isParallel: false,
+        isConcurrent: false,
         lowestSeq: 1,
         summarized: 0,
       },
@@ -193,7 +193,7 @@ describe('AgentRunner', () => {
   ])(
     'L6 a turn beside others that wants to replace the state %s ends at once, and is not tried again',
     async (_t, h) => {
-      const batch = { ...makeWork().batch, isParallel: true };
+      const batch = { ...makeWork().batch, isConcurrent: true };
       expect(await run(h, [item(1)], undefined, { batch })).toMatchObject({
         ...{ kind: 'failed', next: 'never' },
         error: { name: 'state_read_only', message: expect.stringContaining('other than concurrent') },

@@ -172,7 +172,7 @@ class BatchStart implements TurnStart {
     this.messages = messagesOf(batch.items);
     this.summarized = batch.summarized === 0 ? 0 : messagesOf(batch.items.slice(0, batch.summarized)).length;
     this.state = state;
-    this.isParallel = batch.isParallel;
+    this.isParallel = batch.isConcurrent;
     this.deadline = deadline;
     this.trace = traceOf(batch.items.at(-1));
   }

@@ -243,7 +243,7 @@ class World extends HistoryWorld<Scenario> {
       this.violations.push(`${name} begins at ${worker.incarnation}, not ${owner} (L4)`);
     const other = this.running.get(key.sessionToken);
     const stands = other !== undefined && this.broker.member(other.id)?.value.incarnation === other.incarnation;
-    const isBeside = batch.isParallel && other === worker;
+    const isBeside = batch.isConcurrent && other === worker;
     if (stands && !isBeside && !other.host.isDead && other.host.isConnected)
       this.violations.push(`${name} begins while another runs at ${other.incarnation} (L1)`);
   }

@@ -79,7 +79,7 @@ export class MemoryWorker {
       inbox: { read: async () => ({ messages: [], readTo: 0 }) },
       turns: new AgentRunner(new Map([['main', agent]])),
       heads: new IdleHeads(new HeadTable(0)),
-      holders: { isGone: async () => true, passCancel: () => {} },
+      formerOwners: { isGone: async () => true, passCancel: () => {} },
       clock: systemClock,
       newCommitId: randomUUID,
       random: Math.random,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { AgentSettings } from '#config';
 import { QUEUE_DEFAULTS } from '#contracts';
 import type { BoundAgent } from './agent-runner.js';
-import { TurnServer, type ConfiguredAgents, type TurnIntake } from './turn.server.js';
+import { TurnServer, type ConfiguredAgents, type TurnLifecycle } from './turn.server.js';
 
 const LIMITS = {
   turnTimeoutMs: 1_000,
@@ -18,7 +18,7 @@ const QUEUEING = { queueing: QUEUE_DEFAULTS, channels: {} };
 
 type Agents = Readonly<Record<string, Partial<AgentSettings>>>;
 
-class FakeIntake implements TurnIntake {
+class FakeLifecycle implements TurnLifecycle {
   agents: ReadonlyMap<string, BoundAgent> | undefined;
   stops = 0;
   problem: Error | undefined;
@@ -37,23 +37,23 @@ class FakeIntake implements TurnIntake {
 function setUp(
   agents: Agents,
   names: string[],
-  intake = new FakeIntake(),
+  lifecycle = new FakeLifecycle(),
   more: Pick<ConfiguredAgents, 'mayLack' | 'onLeftOut'> = {},
 ) {
-  const server = new TurnServer(intake, {
+  const server = new TurnServer(lifecycle, {
     ...more,
     agents: Object.fromEntries(Object.entries(agents).map(([name, own]) => [name, { ...LIMITS, ...QUEUEING, ...own }])),
     callOutside: async (turn, { url, secret }) => [turn, url, secret],
   });
   for (const name of names) server.addHandler(name, async () => name);
   const listen = () => new Promise<unknown>((resolve) => server.listen(resolve));
-  return { server, intake, listen };
+  return { server, lifecycle, listen };
 }
 
 async function bound(agents: Agents, names: string[]): Promise<Record<string, unknown>> {
-  const { intake, listen } = setUp(agents, names);
+  const { lifecycle, listen } = setUp(agents, names);
   expect(await listen()).toBeUndefined();
-  const entries = [...(intake.agents ?? [])].map(async ([agent, { handler }]) => [
+  const entries = [...(lifecycle.agents ?? [])].map(async ([agent, { handler }]) => [
     agent,
     await handler(undefined as never),
   ]);
@@ -75,46 +75,46 @@ describe('TurnServer', () => {
   it('an agent with a url is called there, whatever handlers there are, and each has its own limits', async () => {
     const secret = 's'.repeat(16);
     const agents = { main: { url: 'http://a/', secret, maxAttempts: 9 }, research: {}, far: { url: 'http://b/' } };
-    const { intake, listen } = setUp(agents, ['main', 'research']);
+    const { lifecycle, listen } = setUp(agents, ['main', 'research']);
     expect(await listen()).toBeUndefined();
-    const main = intake.agents?.get('main');
+    const main = lifecycle.agents?.get('main');
     expect(await main?.handler('turn' as never)).toEqual(['turn', 'http://a/', secret]);
-    expect(await intake.agents?.get('far')?.handler('turn' as never)).toEqual(['turn', 'http://b/', undefined]);
+    expect(await lifecycle.agents?.get('far')?.handler('turn' as never)).toEqual(['turn', 'http://b/', undefined]);
     expect(main).toMatchObject({ isOutside: true, policy: { ...LIMITS, maxAttempts: 9 } });
-    expect(intake.agents?.get('research')).toMatchObject({ isOutside: false, policy: LIMITS });
+    expect(lifecycle.agents?.get('research')).toMatchObject({ isOutside: false, policy: LIMITS });
   });
 
   it('messages of an agent wait as its settings say', async () => {
     const queueing = { ...QUEUE_DEFAULTS, strategy: 'fifo' } as const;
     const ofSlack = { ...QUEUE_DEFAULTS, strategy: 'drop' } as const;
     const agents = { main: {}, research: { queueing, channels: { slack: { queueing: ofSlack } } } };
-    const { intake, listen } = setUp(agents, ['main', 'research']);
+    const { lifecycle, listen } = setUp(agents, ['main', 'research']);
     expect(await listen()).toBeUndefined();
-    expect(intake.agents?.get('main')?.queueing()).toEqual(QUEUE_DEFAULTS);
-    expect(intake.agents?.get('research')?.queueing()).toEqual(queueing);
-    expect(intake.agents?.get('research')?.queueing({ channel: 'slack:C1' })).toEqual(ofSlack);
+    expect(lifecycle.agents?.get('main')?.queueing()).toEqual(QUEUE_DEFAULTS);
+    expect(lifecycle.agents?.get('research')?.queueing()).toEqual(queueing);
+    expect(lifecycle.agents?.get('research')?.queueing({ channel: 'slack:C1' })).toEqual(ofSlack);
   });
 
   it('refuses to start when agents lack their handlers, and names each and what there is', async () => {
-    const { intake, listen } = setUp({ research: {}, b: { handler: 'x' }, main: {} }, ['echo', 'other']);
+    const { lifecycle, listen } = setUp({ research: {}, b: { handler: 'x' }, main: {} }, ['echo', 'other']);
     expect(await listen()).toMatchObject({
       code: 'no_handler',
       message: expect.stringMatching(
         /^agents\.research\.handler: .*'research'.*agents\.b\.handler: .*'x'.*wanted one of echo, other\./,
       ),
     });
-    expect(intake.agents).toBeUndefined();
+    expect(lifecycle.agents).toBeUndefined();
   });
 
   it('starts without agents that are for other workers: a handler or a secret that it lacks, and says what', async () => {
     const leftOut: string[][] = [];
     const agents = { main: {}, theirs: {}, signed: { url: 'http://a/', lacks: 'agents.signed.secret' } };
-    const { intake, listen } = setUp(agents, ['echo'], new FakeIntake(), {
+    const { lifecycle, listen } = setUp(agents, ['echo'], new FakeLifecycle(), {
       mayLack: (agent) => agent === 'theirs',
       onLeftOut: (...told) => void leftOut.push(told),
     });
     expect(await listen()).toBeUndefined();
-    expect([...(intake.agents?.keys() ?? [])]).toEqual(['main']);
+    expect([...(lifecycle.agents?.keys() ?? [])]).toEqual(['main']);
     expect(leftOut).toEqual([
       ['theirs', "@OnTurn('theirs')"],
       ['signed', 'agents.signed.secret'],
@@ -122,7 +122,7 @@ describe('TurnServer', () => {
   });
 
   it('refuses to start without the handler of an agent that it was told of itself', async () => {
-    const { listen } = setUp({ main: {}, own: {} }, ['echo'], new FakeIntake(), {
+    const { listen } = setUp({ main: {}, own: {} }, ['echo'], new FakeLifecycle(), {
       mayLack: (agent) => agent !== 'own',
     });
     expect(await listen()).toMatchObject({
@@ -138,14 +138,14 @@ describe('TurnServer', () => {
     });
   });
 
-  it('hands the error of a start to its listener, and stops its intake', async () => {
-    const intake = new FakeIntake();
-    intake.problem = new Error('no broker');
-    const { server, listen } = setUp({ main: {} }, ['echo'], intake);
-    expect(await listen()).toBe(intake.problem);
+  it('hands the error of a start to its listener, and stops its turns', async () => {
+    const lifecycle = new FakeLifecycle();
+    lifecycle.problem = new Error('no broker');
+    const { server, listen } = setUp({ main: {} }, ['echo'], lifecycle);
+    expect(await listen()).toBe(lifecycle.problem);
     await server.close();
-    expect(intake.stops).toBe(1);
-    expect(server.unwrap()).toBe(intake);
+    expect(lifecycle.stops).toBe(1);
+    expect(server.unwrap()).toBe(lifecycle);
     expect(() => server.on()).toThrow('no events');
   });
 });

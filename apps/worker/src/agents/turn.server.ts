@@ -6,7 +6,7 @@ import { queueingOf } from './agent-queueing.js';
 import type { BoundAgent } from './agent-runner.js';
 
 /** What the strategy starts and stops: reading, running and committing turns. */
-export interface TurnIntake {
+export interface TurnLifecycle {
   start(agents: ReadonlyMap<string, BoundAgent>): Promise<void>;
   /** Takes nothing more, lets what runs come to its end within the drain budget. Safe to call twice. */
   stop(): Promise<void>;
@@ -30,7 +30,7 @@ export class TurnServer extends Server implements CustomTransportStrategy {
   override transportId = Symbol('lanekeeper');
 
   constructor(
-    private readonly intake: TurnIntake,
+    private readonly lifecycle: TurnLifecycle,
     private readonly configured: ConfiguredAgents,
   ) {
     super();
@@ -45,7 +45,7 @@ export class TurnServer extends Server implements CustomTransportStrategy {
   }
 
   async close(): Promise<void> {
-    await this.intake.stop();
+    await this.lifecycle.stop();
   }
 
   on(): never {
@@ -53,11 +53,11 @@ export class TurnServer extends Server implements CustomTransportStrategy {
   }
 
   unwrap<T>(): T {
-    return this.intake as T;
+    return this.lifecycle as T;
   }
 
   private async start(): Promise<void> {
-    await this.intake.start(this.bindAgents());
+    await this.lifecycle.start(this.bindAgents());
     this._status$.next('connected');
   }
 

@@ -109,8 +109,8 @@ export class JetStreamRecordStore implements RecordStore {
     return true;
   }
 
-  announce(key: SessionTokens, event: TurnStartedEvent, isParallel: boolean): void {
-    this.options.events.announce(key, event, isParallel);
+  announce(key: SessionTokens, event: TurnStartedEvent, isConcurrent: boolean): void {
+    this.options.events.announce(key, event, isConcurrent);
   }
 
   /**

@@ -29,13 +29,13 @@ export class SessionEvents {
   ) {}
 
   /** The last of these of a session is what its next owner learns of a turn that was cut; of those beside others it knows without. */
-  announce(key: SessionTokens, event: TurnStartedEvent, isParallel: boolean): void {
+  announce(key: SessionTokens, event: TurnStartedEvent, isConcurrent: boolean): void {
     this.announced.add(event.runId);
     const [oldest] = this.announced;
     if (this.announced.size > MAX_ANNOUNCED && oldest !== undefined) this.announced.delete(oldest);
     const { names } = this;
-    const concurrent = isParallel ? { concurrent: true } : {};
-    const subject = isParallel ? names.messageEventsSubject(key) : names.turnEventsSubject(key);
+    const concurrent = isConcurrent ? { concurrent: true } : {};
+    const subject = isConcurrent ? names.messageEventsSubject(key) : names.turnEventsSubject(key);
     this.publish(subject, { ...event, ...sessionOf(key), ...concurrent });
   }
 

@@ -105,14 +105,14 @@ class RecordingLanes {
   runningIn(shard: number): number {
     return shard * 10;
   }
-  releaseShard(shard: number, maxHeld: number): Promise<LaneProgress> {
-    this.calls.push(`release ${shard} ${maxHeld}`);
+  releaseShard(shard: number, maxHandoffs: number): Promise<LaneProgress> {
+    this.calls.push(`release ${shard} ${maxHandoffs}`);
     return Promise.resolve(this.progressNow as LaneProgress);
   }
   dropShard(shard: number): void {
     this.calls.push(`drop ${shard}`);
   }
-  goOn(shard: number): void {
+  resume(shard: number): void {
     this.calls.push(`go on ${shard}`);
   }
 }
@@ -408,7 +408,7 @@ describe('the lanes', () => {
   it('say what runs in a shard, and are told what goes on', async () => {
     const { lanes, work } = setUp();
     expect(work.running(3)).toBe(30);
-    work.goOn(4);
+    work.resume(4);
     expect(lanes.calls).toEqual(['go on 4']);
   });
 
@@ -416,8 +416,8 @@ describe('the lanes', () => {
     const { lanes, warned, work } = setUp();
     let looks = 0;
     lanes.overrun = () => (looks++ === 0 ? Promise.resolve() : Promise.reject(new Error('away')));
-    work.recheckHeld();
-    work.recheckHeld();
+    work.recheckHandoffs();
+    work.recheckHandoffs();
     await until('the failure is told', () => warned.length === 1);
     expect([looks, warned]).toEqual([2, ['held turns were not seen to']]);
   });

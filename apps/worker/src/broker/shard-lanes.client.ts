@@ -6,7 +6,7 @@ import type { ShardProgress, ShardStart, ShardWork } from '#shards';
 import type { Logger } from '#telemetry';
 import type { InboxLookup } from './inbox-lookup.client.js';
 import { answerSessionQuestions } from './session-rpc.consumer.js';
-import { ShardIntake } from './shard-intake.consumer.js';
+import { ShardFeed } from './shard-feed.consumer.js';
 
 export interface ShardLanesOptions {
   readonly connection: BrokerConnection;
@@ -23,7 +23,7 @@ export interface ShardLanesOptions {
 const RETRY_MS = 250;
 
 interface OpenShard {
-  readonly intake: ShardIntake;
+  readonly feed: ShardFeed;
   readonly stopAnswering: () => void;
   /** The end of the inbox, as the look before this one saw it. */
   seenEnd: number;
@@ -38,7 +38,7 @@ interface OpenShard {
  * look, `read` would pass what only the new one has, and no owner would ever work on that.
  */
 export class ShardLanesWork implements ShardWork {
-  private readonly intakes = new Map<number, OpenShard>();
+  private readonly openShards = new Map<number, OpenShard>();
   private readonly closing = new Set<Promise<void>>();
   private readonly lastSeqs = new Map<string, Promise<number>>();
 
@@ -54,10 +54,10 @@ export class ShardLanesWork implements ShardWork {
     }
     knowTurnsUpTo(tail);
     lanes.openShard(shard, { ...start, tail, crash });
-    const intake = new ShardIntake(shard, start, { ...this.options, end: this.endOf(shard), log });
+    const feed = new ShardFeed(shard, start, { ...this.options, end: this.endOf(shard), log });
     const stopAnswering = answerSessionQuestions(connection, names, shard, (asked) => describe(asked, shard));
-    this.intakes.set(shard, { intake, stopAnswering, seenEnd: 0 });
-    intake.open();
+    this.openShards.set(shard, { feed, stopAnswering, seenEnd: 0 });
+    feed.open();
   }
 
   running(shard: number): number {
@@ -66,10 +66,10 @@ export class ShardLanesWork implements ShardWork {
 
   async progress(shard: number): Promise<ShardProgress | undefined> {
     const { names, reader, lanes } = this.options;
-    const open = this.intakes.get(shard);
+    const open = this.openShards.get(shard);
     if (open === undefined) return undefined;
     // What an earlier look found empty is not looked at again.
-    const read = Math.max(open.intake.position, lanes.readTo(shard));
+    const read = Math.max(open.feed.position, lanes.readTo(shard));
     const { seenEnd } = open;
     try {
       const lastSeq = await this.lastSeq(names.inboxStream);
@@ -77,7 +77,7 @@ export class ShardLanesWork implements ShardWork {
         seenEnd > read &&
         (await reader.leaderNext(names.inboxStream, names.inboxShardFilter(shard), read + 1)) === undefined;
       // Lost and taken again meanwhile: what we had read is not what is read now.
-      if (this.intakes.get(shard) !== open) return undefined;
+      if (this.openShards.get(shard) !== open) return undefined;
       open.seenEnd = lastSeq;
       // A source that was set back ends before what was seen of it.
       if (isIdle) lanes.sawNothingUpTo(shard, Math.min(seenEnd, lastSeq));
@@ -87,9 +87,9 @@ export class ShardLanesWork implements ShardWork {
     return toProgress(lanes.progress(shard));
   }
 
-  async release(shard: number, maxHeld: number): Promise<ShardProgress> {
+  async release(shard: number, maxHandoffs: number): Promise<ShardProgress> {
     this.close(shard);
-    return toProgress(await this.options.lanes.releaseShard(shard, maxHeld)) as ShardProgress;
+    return toProgress(await this.options.lanes.releaseShard(shard, maxHandoffs)) as ShardProgress;
   }
 
   drop(shard: number): void {
@@ -97,11 +97,11 @@ export class ShardLanesWork implements ShardWork {
     this.options.lanes.dropShard(shard);
   }
 
-  goOn(shard: number): void {
-    this.options.lanes.goOn(shard);
+  resume(shard: number): void {
+    this.options.lanes.resume(shard);
   }
 
-  recheckHeld(): void {
+  recheckHandoffs(): void {
     const { lanes, log } = this.options;
     lanes.work
       .discardOverrun()
@@ -109,7 +109,7 @@ export class ShardLanesWork implements ShardWork {
   }
 
   get highestRead(): number {
-    return Math.max(0, ...[...this.intakes.values()].map(({ intake }) => intake.position));
+    return Math.max(0, ...[...this.openShards.values()].map(({ feed }) => feed.position));
   }
 
   lastSourceSeq(): Promise<number> {
@@ -118,17 +118,17 @@ export class ShardLanesWork implements ShardWork {
 
   /** Ends the reading of what is still open, and resolves when all of it has ended. */
   async closeAll(): Promise<void> {
-    for (const shard of [...this.intakes.keys()]) this.close(shard);
+    for (const shard of [...this.openShards.keys()]) this.close(shard);
     await Promise.all(this.closing);
   }
 
   private close(shard: number): void {
-    const open = this.intakes.get(shard);
+    const open = this.openShards.get(shard);
     if (open === undefined) return;
-    this.intakes.delete(shard);
+    this.openShards.delete(shard);
     open.stopAnswering();
     // Nobody has to wait until the consumer is deleted: the next owner makes its own.
-    const closing = open.intake.close();
+    const closing = open.feed.close();
     this.closing.add(closing);
     void closing.finally(() => this.closing.delete(closing));
   }

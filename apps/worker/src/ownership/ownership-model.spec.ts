@@ -95,7 +95,7 @@ type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never;
 interface ActiveTurn {
   readonly worker: ModelWorker;
   readonly runId: string;
-  readonly isParallel: boolean;
+  readonly isConcurrent: boolean;
   readonly startedAt: number;
 }
 
@@ -234,8 +234,8 @@ class World extends HistoryWorld<Scenario> {
     const { key, batch } = work;
     const session = key.sessionToken;
     this.checkStart(worker, key, work);
-    const { runId, isParallel } = batch;
-    const turn = { worker, runId, isParallel, startedAt: this.clock.now() };
+    const { runId, isConcurrent } = batch;
+    const turn = { worker, runId, isConcurrent, startedAt: this.clock.now() };
     const turns = this.active.get(session) ?? [];
     this.active.set(session, [...turns, turn]);
     const leave = (): void => {
@@ -276,13 +276,13 @@ class World extends HistoryWorld<Scenario> {
       this.violations.push(`${name} begins at ${worker.incarnation}, the shard is of ${owner} (L4)`);
     }
     const active = this.active.get(key.sessionToken) ?? [];
-    const beside = active.filter((other) => other.isParallel && other.worker === worker).length;
-    if (batch.isParallel && beside >= this.plan.queueing.maxConcurrent) {
+    const beside = active.filter((other) => other.isConcurrent && other.worker === worker).length;
+    if (batch.isConcurrent && beside >= this.plan.queueing.maxConcurrent) {
       this.violations.push(`${name} begins beside ${beside} others`);
     }
     for (const other of active) {
       if (!this.stands(other.worker, other.startedAt)) this.seen.takeovers++;
-      else if (other.worker === worker && (batch.isParallel || other.isParallel)) this.seen.beside++;
+      else if (other.worker === worker && (batch.isConcurrent || other.isConcurrent)) this.seen.beside++;
       else this.violations.push(`${name} begins while ${other.runId} runs at ${other.worker.incarnation} (L1)`);
     }
   }

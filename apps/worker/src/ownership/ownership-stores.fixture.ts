@@ -157,8 +157,8 @@ export class ModelStore implements RecordStore {
     return this.host.surely(() => true);
   }
 
-  announce({ sessionToken }: SessionTokens, event: TurnStartedEvent, isParallel: boolean): void {
-    if (isParallel) return;
+  announce({ sessionToken }: SessionTokens, event: TurnStartedEvent, isConcurrent: boolean): void {
+    if (isConcurrent) return;
     void this.host.call(() => this.host.world.broker.announce(sessionToken, event)).catch(() => {});
   }
 }

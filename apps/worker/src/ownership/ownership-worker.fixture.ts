@@ -2,7 +2,7 @@ import { type SessionTokens, keyOfLane, type LoadedHead } from '#contracts';
 import { HeadTable, IdleHeads, LaneRunner, type Holders, type TurnRunner } from '#lanes';
 import { ShardKeeper, type ShardProgress, type ShardStart, type ShardWork } from '#shards';
 import { silentLogger } from '#telemetry';
-import { HolderVerdicts } from '../broker/holder-verdicts.js';
+import { FormerOwnerVerdicts } from '../broker/former-owner-verdicts.js';
 import type { ModelMessage } from './ownership-broker.fixture.js';
 import { ModelHost, type ModelWorld } from './ownership-host.fixture.js';
 import { ModelLeases, ModelMembers, ModelStore } from './ownership-stores.fixture.js';
@@ -69,9 +69,9 @@ class ModelIntake implements ShardWork {
     return this.lanes.progress(shard) as ShardProgress | undefined;
   }
 
-  async release(shard: number, maxHeld: number): Promise<ShardProgress> {
+  async release(shard: number, maxHandoffs: number): Promise<ShardProgress> {
     this.readings.delete(shard);
-    return (await this.lanes.releaseShard(shard, maxHeld)) as ShardProgress;
+    return (await this.lanes.releaseShard(shard, maxHandoffs)) as ShardProgress;
   }
 
   drop(shard: number): void {
@@ -79,11 +79,11 @@ class ModelIntake implements ShardWork {
     this.lanes.dropShard(shard);
   }
 
-  goOn(shard: number): void {
-    this.lanes.goOn(shard);
+  resume(shard: number): void {
+    this.lanes.resume(shard);
   }
 
-  recheckHeld(): void {
+  recheckHandoffs(): void {
     void this.lanes.work.discardOverrun();
   }
 
@@ -178,10 +178,10 @@ export class ModelWorker {
     const { host } = this;
     const { clock } = host;
     const store = new ModelStore(this.host);
-    const verdicts = new HolderVerdicts((holder) => this.keeper.isGone(holder), clock);
-    const holders: Holders = { isGone: (holder) => verdicts.isGone(holder), passCancel: () => {} };
+    const verdicts = new FormerOwnerVerdicts((holder) => this.keeper.isGone(holder), clock);
+    const formerOwners: Holders = { isGone: (holder) => verdicts.isGone(holder), passCancel: () => {} };
     this.lanes = new LaneRunner({
-      ...{ store, holders, clock },
+      ...{ store, formerOwners, clock },
       inbox: {
         read: ({ sessionToken }, seqs) =>
           this.host.surely(() => {

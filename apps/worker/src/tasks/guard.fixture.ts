@@ -129,7 +129,7 @@ export const UNBOUNDED_MS = 2_500;
 export function batchOf(more: Partial<Batch> = {}): Batch {
   return {
     ...{ runId: 'r', attempt: 1, crashes: 0, failures: 0, isQuarantined: false, isCondemned: false },
-    ...{ isParallel: false, items: [], lowestSeq: 1, summarized: 0 },
+    ...{ isConcurrent: false, items: [], lowestSeq: 1, summarized: 0 },
     ...more,
   };
 }

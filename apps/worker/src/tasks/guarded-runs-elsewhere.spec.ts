@@ -77,7 +77,7 @@ describe('a run that waited for its next attempt', () => {
     const { admit, settle, guarded, guard, clock } = worker();
     await admit(withTask());
     await settle(withTask(), 'again');
-    guarded.settled(sessionKey, { runId: 'r', tasks: [{ key: TASK, token: 1 }] }, 'discarded', { isLeaked: false });
+    guarded.attemptOver(sessionKey, { runId: 'r', tasks: [{ key: TASK, token: 1 }] }, 'discarded', { isLeaked: false });
     await clock.advance(TTL_MS - 1);
     expect([await guard.stateOf(TASK), guard.of('release'), clock.waiting]).toEqual(['running', [], 0]);
   });

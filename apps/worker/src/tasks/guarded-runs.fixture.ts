@@ -27,12 +27,12 @@ export function worker(...options: Parameters<typeof guardedWorker>) {
     end: async (batch: Batch, how: Ending, end = HERE) => {
       await guarded.ending(sessionKey, batch, how, end);
       const inRecord = guard.asked.length;
-      guarded.settled(sessionKey, batch, 'ended', end);
+      guarded.attemptOver(sessionKey, batch, 'ended', end);
       await promisesSettled();
       return { before: guard.asked.slice(0, inRecord), after: guard.asked.slice(inRecord) };
     },
     settle: async (batch: Batch, how: Settled, end = HERE) => {
-      guarded.settled(sessionKey, batch, how, end);
+      guarded.attemptOver(sessionKey, batch, how, end);
       await promisesSettled();
     },
   };

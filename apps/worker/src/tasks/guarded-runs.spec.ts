@@ -81,7 +81,7 @@ describe('the task of a message', () => {
     expect(guard.looks).toEqual([]);
     expect(await guarded.lookAtTask(sessionKey, { key: OWN })).toBeUndefined();
     expect(guard.looks).toEqual([OWN]);
-    guarded.settled(sessionKey, withTask(), 'ended', HERE);
+    guarded.attemptOver(sessionKey, withTask(), 'ended', HERE);
     await clock.advance(100);
     expect([await looked, await guard.stateOf(TASK)]).toEqual([undefined, 'succeeded']);
     expect(guard.looks).toEqual([OWN, TASK]);

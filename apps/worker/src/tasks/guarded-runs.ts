@@ -118,7 +118,7 @@ export class GuardedRuns implements TaskPorts {
     return this.options.tasks.holdings.keptBy(runId);
   }
 
-  settled(_key: SessionTokens, run: HoldingRun, how: Settled, { isLeaked }: AttemptEnd): void {
+  attemptOver(_key: SessionTokens, run: HoldingRun, how: Settled, { isLeaked }: AttemptEnd): void {
     const { runId } = run;
     const { tasks, elsewhere } = this.options;
     const { holdings } = tasks;

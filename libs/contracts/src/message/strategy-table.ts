@@ -12,7 +12,7 @@ import type { StrategyName } from './strategies.js';
 export interface StrategyRow {
   readonly window: 'none' | 'quiet' | 'fixed';
   readonly take: 'one' | 'route' | 'latest';
-  readonly busy: 'wait' | 'drop' | 'parallel';
+  readonly busy: 'wait' | 'drop' | 'concurrent';
 }
 
 export const STRATEGY_TABLE: Readonly<Record<StrategyName, StrategyRow>> = {
@@ -22,12 +22,12 @@ export const STRATEGY_TABLE: Readonly<Record<StrategyName, StrategyRow>> = {
   debounce: { window: 'quiet', take: 'latest', busy: 'wait' },
   burst: { window: 'fixed', take: 'route', busy: 'wait' },
   drop: { window: 'none', take: 'one', busy: 'drop' },
-  concurrent: { window: 'none', take: 'one', busy: 'parallel' },
+  concurrent: { window: 'none', take: 'one', busy: 'concurrent' },
 };
 
 /** Its messages run beside each other, and beside those that wait for their turn. */
-export function isParallel(strategy: StrategyName): boolean {
-  return STRATEGY_TABLE[strategy].busy === 'parallel';
+export function isConcurrent(strategy: StrategyName): boolean {
+  return STRATEGY_TABLE[strategy].busy === 'concurrent';
 }
 
 /** Its messages wait for others that come after them, also while nothing runs. */

@@ -177,12 +177,12 @@ it('is behind from a pause on, until the leader has nothing more, also when noth
   catchUp.lapse();
   expect(told).toEqual(['caught up', 'behind']);
   Object.assign(leader, { last: 9, ofShard: [5, 9] });
-  catchUp.goOn();
+  catchUp.resume();
   await settle();
   expect(told).toEqual(['caught up', 'behind']);
   catchUp.passed(9, true);
   catchUp.lapse();
-  catchUp.goOn();
+  catchUp.resume();
   await settle();
   expect(told).toEqual(['caught up', 'behind', 'caught up', 'behind', 'caught up']);
 });
@@ -198,7 +198,7 @@ it('with one replica the consumer is right, and after a pause its next word', as
   catchUp.passed(3, true);
   expect(told).toEqual(['caught up']);
   catchUp.lapse();
-  catchUp.goOn();
+  catchUp.resume();
   expect(told).toEqual(['caught up', 'behind']);
   catchUp.passed(4, false);
   catchUp.passed(5, true);

@@ -96,7 +96,7 @@ export class CatchUp {
   }
 
   /** There is room again. */
-  goOn(): void {
+  resume(): void {
     if (this.hasCaughtUp) return;
     if (this.isQuiet) this.look();
     else this.lookLater();

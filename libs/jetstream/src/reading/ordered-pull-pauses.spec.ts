@@ -62,7 +62,7 @@ it('L6 without room it asks for one message after another, ever more rarely, and
   expect(second - first).toBeGreaterThan(450);
   expect(third - second).toBeGreaterThan(900);
   hasRoom = true;
-  pull.goOn();
+  pull.resume();
   await until('all are read', () => seqs.length === COUNT);
   expect([seqs, endedBy()]).toEqual([Array.from({ length: COUNT }, (_, i) => i + 1), undefined]);
 });

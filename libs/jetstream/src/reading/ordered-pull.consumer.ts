@@ -25,7 +25,7 @@ export interface OrderedPullOptions {
   readonly expiresMs: number;
   readonly heartbeatMs: number;
   readonly onMessage: (message: DeliveredMessage) => void;
-  /** False: the one that takes the messages has enough for now, and calls `goOn` when that changes - default: always true. */
+  /** False: the one that takes the messages has enough for now, and calls `resume` when that changes - default: always true. */
   readonly hasRoom?: (() => boolean) | undefined;
 }
 
@@ -141,7 +141,7 @@ export class OrderedPull {
   }
 
   /** There may be room again. */
-  goOn(): void {
+  resume(): void {
     if (this.pause !== undefined) this.request();
   }
 

@@ -50,7 +50,7 @@ export interface ShardReaderOptions {
   readonly onBehind?: () => void;
   /** By whom it knows that it has caught up - default: by the consumer, which is right with one replica. */
   readonly end?: ShardEnd | undefined;
-  /** False: enough of what was read waits for its turn. Who asked is told by `goOn` when that changes - default: always true. */
+  /** False: enough of what was read waits for its turn. Who asked is told by `resume` when that changes - default: always true. */
   readonly hasRoom?: () => boolean;
   readonly log: Logger;
 }
@@ -99,8 +99,8 @@ export class ShardReader {
   }
 
   /** There may be room again. */
-  goOn(): void {
-    this.pull?.goOn();
+  resume(): void {
+    this.pull?.resume();
   }
 
   async stop(): Promise<void> {
@@ -200,7 +200,7 @@ export class ShardReader {
 
   private hasRoom(): boolean {
     const hasRoom = this.options.hasRoom?.() ?? true;
-    if (hasRoom) this.catchUp.goOn();
+    if (hasRoom) this.catchUp.resume();
     else this.catchUp.lapse();
     return hasRoom;
   }

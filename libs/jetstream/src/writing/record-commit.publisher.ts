@@ -59,13 +59,13 @@ export class RecordCommitter {
       this.channel.send(write.subject, write.body, headersOf(write), (outcome) => {
         // Nearly always; everything else takes its time.
         if (outcome.kind === 'stored') resolve({ kind: 'won', seq: outcome.seq });
-        else resolve(this.goOn(write, outcome));
+        else resolve(this.resume(write, outcome));
       });
     });
   }
 
   /** After a first try that was not stored for certain. */
-  private async goOn(write: RecordWrite, first: PublishOutcome): Promise<CommitOutcome> {
+  private async resume(write: RecordWrite, first: PublishOutcome): Promise<CommitOutcome> {
     let outcome = first;
     for (let tries = 1; !this.stopped; tries++) {
       if (tries > 1) outcome = await this.channel.publish(write.subject, write.body, headersOf(write));

@@ -220,8 +220,8 @@ export class RequestChannel<Answer> {
   }
 
   /** In the order in which they were sent. */
-  private settleSome(isMeant: (place: Place<Answer>) => boolean, outcome: NoAnswer): void {
-    const meant = this.places.filter((place) => place.serial !== 0 && isMeant(place));
+  private settleSome(matches: (place: Place<Answer>) => boolean, outcome: NoAnswer): void {
+    const meant = this.places.filter((place) => place.serial !== 0 && matches(place));
     const waiting = meant.map((place) => ({ place, serial: place.serial }));
     waiting.sort((a, b) => a.serial - b.serial);
     for (const { place, serial } of waiting) this.settle(place, serial, outcome);

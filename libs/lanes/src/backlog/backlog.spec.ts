@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { emptyHead, isDecided } from '#contracts';
 import { BodyBudget } from './body-budget.js';
-import { LaneBacklog } from './backlog.js';
+import { Backlog } from './backlog.js';
 import { broken, item, numbered, order } from '../lane/lane.fixture.js';
 
 const HEAD = emptyHead();
@@ -10,15 +10,15 @@ const KIB = 1024;
 
 function setUp(laneBuffer = 3, budgetBytes = 1_000) {
   const budget = new BodyBudget(budgetBytes);
-  const backlog = new LaneBacklog(budget, laneBuffer);
+  const backlog = new Backlog(budget, laneBuffer);
   const arrive = (...items: ReturnType<typeof item>[]): boolean[] => items.map((each) => backlog.arrive(each, HEAD));
   const upTo = (last: number, bytes = 1): void => {
     for (let seq = backlog.lastSeq + 1; seq <= last; seq++) arrive({ ...item(seq), bytes });
   };
   const seqs = () => ({
     waiting: backlog.waiting.map(({ seq }) => seq),
-    broken: backlog.barred.map(({ seq }) => seq),
-    controls: backlog.controls.map(({ seq }) => seq),
+    broken: backlog.undeliverable.map(({ seq }) => seq),
+    cancelOrders: backlog.cancelOrders.map(({ seq }) => seq),
     beyond: [...backlog.beyond],
   });
   return { budget, backlog, arrive, upTo, seqs };
@@ -29,7 +29,7 @@ describe('a backlog keeps', () => {
     const { arrive, upTo, seqs, backlog, budget } = setUp();
     upTo(3);
     arrive(broken(4), item(5));
-    expect(seqs()).toEqual({ waiting: [1, 2, 3], broken: [], controls: [], beyond: [4, 5] });
+    expect(seqs()).toEqual({ waiting: [1, 2, 3], broken: [], cancelOrders: [], beyond: [4, 5] });
     expect([backlog.depth, backlog.isEmpty, backlog.oldestSeq, budget.usedBytes]).toEqual([5, false, 1, 3]);
   });
 
@@ -46,7 +46,7 @@ describe('a backlog keeps', () => {
     const { arrive, upTo, seqs } = setUp();
     upTo(4);
     arrive(order(5));
-    expect(seqs()).toMatchObject({ controls: [5], beyond: [4] });
+    expect(seqs()).toMatchObject({ cancelOrders: [5], beyond: [4] });
   });
 
   it('a megabyte at most, however many messages that is', () => {
@@ -57,7 +57,7 @@ describe('a backlog keeps', () => {
 
   it('nothing more when the budget of all lanes is spent, and gives back what it took', () => {
     const { backlog, upTo, seqs, budget } = setUp(100, 1_000);
-    const other = new LaneBacklog(budget, 100);
+    const other = new Backlog(budget, 100);
     other.arrive({ ...item(1), bytes: 900 }, HEAD);
     upTo(2, 100);
     expect(seqs()).toMatchObject({ waiting: [1], beyond: [2] });
@@ -91,7 +91,7 @@ describe('what was not kept', () => {
     upTo(6);
     backlog.take(backlog.waiting);
     backlog.refill([item(3), broken(5)], 5);
-    expect(seqs()).toEqual({ waiting: [3], broken: [5], controls: [], beyond: [6] });
+    expect(seqs()).toEqual({ waiting: [3], broken: [5], cancelOrders: [], beyond: [6] });
     expect(budget.usedBytes).toBe(2);
   });
 });
@@ -103,7 +103,7 @@ it('a closed backlog keeps the sequences and gives the bytes back; nothing is re
   const taken = backlog.waiting.slice(0, 1);
   backlog.take(taken);
   backlog.close();
-  expect([seqs(), budget.usedBytes]).toEqual([{ waiting: [], broken: [], controls: [], beyond: [2, 3, 4, 5] }, 0]);
+  expect([seqs(), budget.usedBytes]).toEqual([{ waiting: [], broken: [], cancelOrders: [], beyond: [2, 3, 4, 5] }, 0]);
   expect(backlog.undecided(taken, HEAD)).toEqual([1, 2, 3, 4, 5]);
   backlog.putBack(taken);
   backlog.refill([item(2)], 2);
@@ -113,7 +113,7 @@ it('a closed backlog keeps the sequences and gives the bytes back; nothing is re
 
 it('a closed backlog keeps what was early as a sequence too, once, and counts no byte of it again', () => {
   const { backlog, arrive, seqs, budget } = setUp(10);
-  backlog.begin(1);
+  backlog.startNumbers(1);
   arrive(numbered(1, 2), numbered(2, 3));
   expect([backlog.early.length, backlog.depth]).toEqual([2, 2]);
   backlog.close();
@@ -157,9 +157,9 @@ it('knows every sequence that is not decided, in order, wherever it has it', () 
         }
         const wanted = [...arrived.keys()].filter((seq) => !isDecided(head, seq));
         expect(backlog.undecided(taken, head)).toEqual(wanted);
-        const whole = [...backlog.waiting, ...backlog.barred, ...backlog.controls];
+        const whole = [...backlog.waiting, ...backlog.undeliverable, ...backlog.cancelOrders];
         expect([backlog.depth, budget.usedBytes]).toEqual([
-          wanted.length - taken.length - backlog.controls.length,
+          wanted.length - taken.length - backlog.cancelOrders.length,
           whole.length,
         ]);
         const waiting = backlog.waiting.map(({ seq }) => seq);

@@ -16,7 +16,7 @@ const NO_ITEMS: readonly InboxItem[] = [];
 const NO_SEQS: readonly number[] = [];
 
 /**
- * What was read of a session and is in no turn: messages that wait (`line`), what no turn can take (`barred`: it is no
+ * What was read of a session and is in no turn: messages that wait (`line`), what no turn can take (`undeliverable`: it is no
  * message, or does not get its task), and orders to the lane, ascending by sequence. Nothing that the head has decided is
  * among them.
  *
@@ -24,7 +24,7 @@ const NO_SEQS: readonly number[] = [];
  * sequences are kept (`tail`), whatever it is. Orders are always kept, since they act when they come, and so is what little
  * is left of a message that does not get its task: its sender hears at once.
  */
-export class LaneBacklog {
+export class Backlog {
   private readonly line = new WaitingLine();
   /** Only where more came than is kept. */
   private tail: BacklogTail | undefined;
@@ -48,7 +48,7 @@ export class LaneBacklog {
   /** Nothing is here but the numbers of messages. */
   get isParkable(): boolean {
     const isLineEmpty = this.line.oldestSeq === undefined && !this.line.hasNumbers;
-    return isLineEmpty && this.barred.length === 0 && this.controls.length === 0 && !this.isClosed;
+    return isLineEmpty && this.undeliverable.length === 0 && this.cancelOrders.length === 0 && !this.isClosed;
   }
 
   /** These were here before, and nothing else. */
@@ -66,10 +66,10 @@ export class LaneBacklog {
     return this.line.waiting;
   }
   /** What no turn can take. */
-  get barred(): readonly InboxItem[] {
+  get undeliverable(): readonly InboxItem[] {
     return this.unfit ?? NO_ITEMS;
   }
-  get controls(): readonly InboxItem[] {
+  get cancelOrders(): readonly InboxItem[] {
     return this.orders ?? NO_ITEMS;
   }
   /** Numbered messages that came before their time, ascending by number: they do not wait yet. */
@@ -101,18 +101,18 @@ export class LaneBacklog {
   }
 
   /** The head is known: `next` is the number that is due. */
-  begin(next: number | null, wentOn?: Head['wentOn']): void {
-    this.line.begin(next, wentOn);
+  startNumbers(next: number | null, wentOn?: Head['wentOn']): void {
+    this.line.startNumbers(next, wentOn);
   }
 
   /** A record says which number is due. */
-  follow(next: number | null, wentOn?: Head['wentOn']): void {
-    this.line.follow(next, wentOn);
+  adoptNumbers(next: number | null, wentOn?: Head['wentOn']): void {
+    this.line.adoptNumbers(next, wentOn);
   }
 
   /** A turn of these has begun before. */
-  begun(seqs: readonly number[]): void {
-    this.line.begun(seqs);
+  releaseNow(seqs: readonly number[]): void {
+    this.line.releaseNow(seqs);
   }
 
   /** When the wait of an early message is over, by the clock of `giveUpGaps`. */
@@ -139,7 +139,7 @@ export class LaneBacklog {
   nextNumberAfter(decided: readonly number[], inWork: () => readonly InboxItem[], head: Head): number | null {
     return this.line.nextNumberAfter(() => {
       const gone = new Set(decided);
-      return [...this.waiting, ...this.barred, ...inWork()].filter(
+      return [...this.waiting, ...this.undeliverable, ...inWork()].filter(
         ({ seq }) => !gone.has(seq) && !isDecided(head, seq),
       );
     }, head.nextSequence);
@@ -147,8 +147,8 @@ export class LaneBacklog {
 
   /** How many messages wait. Those that are about to be refused do not. */
   get depth(): number {
-    const refused = this.barred.length === 0 ? 0 : this.refused.length;
-    return this.waiting.length + this.line.earlyCount + this.barred.length - refused + this.beyond.length;
+    const refused = this.undeliverable.length === 0 ? 0 : this.refused.length;
+    return this.waiting.length + this.line.earlyCount + this.undeliverable.length - refused + this.beyond.length;
   }
 
   get isEmpty(): boolean {
@@ -157,13 +157,13 @@ export class LaneBacklog {
 
   /** Those that do not get their task. */
   get refused(): readonly InboxItem[] {
-    return this.barred.filter(({ refusal }) => refusal !== undefined);
+    return this.undeliverable.filter(({ refusal }) => refusal !== undefined);
   }
 
   /** The lowest sequence of what is here. */
   get oldestSeq(): number | undefined {
     let oldest = this.line.oldestSeq ?? Number.POSITIVE_INFINITY;
-    for (const seq of [this.barred[0]?.seq, this.controls[0]?.seq, this.beyond[0]]) {
+    for (const seq of [this.undeliverable[0]?.seq, this.cancelOrders[0]?.seq, this.beyond[0]]) {
       if (seq !== undefined && seq < oldest) oldest = seq;
     }
     return oldest === Number.POSITIVE_INFINITY ? undefined : oldest;
@@ -208,8 +208,8 @@ export class LaneBacklog {
    */
   close(): void {
     this.isClosed = true;
-    this.line.unsee(this.barred);
-    this.madeTail.putBack([...this.line.clear(), ...this.barred, ...this.controls]);
+    this.line.unsee(this.undeliverable);
+    this.madeTail.putBack([...this.line.clear(), ...this.undeliverable, ...this.cancelOrders]);
     this.madeTail.forgetPeeked();
     this.unfit = undefined;
     this.orders = undefined;
@@ -227,10 +227,10 @@ export class LaneBacklog {
 
   /** Items that no turn can take; a note has to reject them. No more of them than one record holds. */
   toReject(head: Head, oldestUndecided: number | undefined): readonly InboxItem[] {
-    if (this.barred.length === 0) return this.barred;
-    if (head.done.length < MAX_DONE_RANGES) return this.barred.slice(0, MAX_RECORD_MESSAGES);
+    if (this.undeliverable.length === 0) return this.undeliverable;
+    if (head.done.length < MAX_DONE_RANGES) return this.undeliverable.slice(0, MAX_RECORD_MESSAGES);
     // Each would be one more hole: only what moves `upto` instead may be decided now.
-    const [first] = this.barred;
+    const [first] = this.undeliverable;
     return first !== undefined && first.seq === oldestUndecided ? [first] : [];
   }
 
@@ -268,7 +268,7 @@ export class LaneBacklog {
   undecided(batch: readonly InboxItem[], head: Head, upTo = Number.POSITIVE_INFINITY): number[] {
     const { hasNumbers } = this.line;
     const ordered = hasNumbers ? [...this.waiting, ...this.early] : [];
-    const others = [...this.barred, ...this.controls, ...ordered, ...batch]
+    const others = [...this.undeliverable, ...this.cancelOrders, ...ordered, ...batch]
       .map(({ seq }) => seq)
       .filter((seq) => seq <= upTo && !isDecided(head, seq))
       .toSorted((a, b) => a - b);
@@ -291,7 +291,7 @@ export class LaneBacklog {
 
   /** Where nothing is kept, what is no message would wait with the others, and no agent could ever take it. */
   private mustReject({ content }: InboxItem): boolean {
-    return this.laneBuffer === 0 && !content.ok && this.barred.length < MAX_RECORD_MESSAGES;
+    return this.laneBuffer === 0 && !content.ok && this.undeliverable.length < MAX_RECORD_MESSAGES;
   }
 
   /** One more is kept as a whole. */
@@ -301,7 +301,8 @@ export class LaneBacklog {
 
   private get isFull(): boolean {
     return (
-      this.waiting.length + this.line.earlyCount + this.barred.length >= this.laneBuffer || this.bytes >= MAX_LANE_BYTES
+      this.waiting.length + this.line.earlyCount + this.undeliverable.length >= this.laneBuffer ||
+      this.bytes >= MAX_LANE_BYTES
     );
   }
 
@@ -311,7 +312,7 @@ export class LaneBacklog {
 
   private recount(): void {
     let bytes = 0;
-    for (const list of [this.waiting, this.early, this.barred, this.controls, this.peeked]) {
+    for (const list of [this.waiting, this.early, this.undeliverable, this.cancelOrders, this.peeked]) {
       for (const item of list) bytes += item.bytes;
     }
     this.countBytes(bytes);
@@ -331,8 +332,8 @@ export class LaneBacklog {
       this.line.add(item);
       return;
     }
-    const at = this.barred.findIndex(({ seq }) => seq > item.seq);
-    (this.unfit ??= []).splice(at === -1 ? this.barred.length : at, 0, item);
+    const at = this.undeliverable.findIndex(({ seq }) => seq > item.seq);
+    (this.unfit ??= []).splice(at === -1 ? this.undeliverable.length : at, 0, item);
     if (item.refusal !== undefined) this.line.pass(item);
   }
 }

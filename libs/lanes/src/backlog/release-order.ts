@@ -1,5 +1,5 @@
 import type { InboxItem } from './inbox-item.js';
-import { isParallel } from '#contracts';
+import { isConcurrent } from '#contracts';
 import { markedLate, numberOf, ReorderBuffer, type Gap } from './reorder-buffer.js';
 
 /**
@@ -33,7 +33,7 @@ export class ReleaseOrder {
     const number = numberOf(item);
     if (number === undefined) return this.place([item]);
     // What runs beside others has no order; its number is seen all the same.
-    if (isParallel(item.queueing.strategy)) return this.place([item, ...this.buffer.pass(number)]);
+    if (isConcurrent(item.queueing.strategy)) return this.place([item, ...this.buffer.pass(number)]);
     // It is known to be late, though its number may be ahead of those that still wait.
     if (item.isLate === true) return this.place([item, ...this.buffer.pass(number)]);
     return this.place(this.buffer.admit(item, number));
@@ -58,7 +58,7 @@ export class ReleaseOrder {
    * A turn took these, in this order, so their numbers were due. What waits afterwards: of its route, whatever has a lower
    * number than one that stands before it in the turn came late, or comes late now.
    */
-  begun(waiting: InboxItem[], batch: readonly InboxItem[]): InboxItem[] {
+  releaseNow(waiting: InboxItem[], batch: readonly InboxItem[]): InboxItem[] {
     const [first] = batch.flatMap((item) => orderNumberOf(item) ?? []);
     const route = batch[0]?.route;
     if (first === undefined) return waiting;
@@ -138,5 +138,5 @@ function lowestNumber(items: readonly InboxItem[]): number {
 
 /** The number by which it is in its place; undefined when its place has nothing to do with a number. */
 function orderNumberOf(item: InboxItem): number | undefined {
-  return item.isLate === true || isParallel(item.queueing.strategy) ? undefined : numberOf(item);
+  return item.isLate === true || isConcurrent(item.queueing.strategy) ? undefined : numberOf(item);
 }

@@ -19,14 +19,14 @@ describe('the line', () => {
   it('L2 is that of the inbox as long as nobody has a number, and as nobody knows which one is due', () => {
     const line = setUp(item(1), numbered(2, 2), numbered(3, 1));
     expect([waiting(line), line.hasNumbers, line.oldestSeq]).toEqual([['1', '2', '3'], false, 1]);
-    line.begin(1);
+    line.startNumbers(1);
     expect([waiting(line), line.hasNumbers, line.oldestSeq]).toEqual([['1', '3', '2'], true, 1]);
     expect(seqsOf(line.itemsOf([2, 3, 9]))).toEqual([2, 3]);
   });
 
   it('does not wait for the number of what gets no turn', () => {
     const line = setUp();
-    line.begin(1);
+    line.startNumbers(1);
     line.add(numbered(1, 3));
     line.pass(numbered(2, 1));
     line.add(numbered(3, 2));
@@ -36,14 +36,14 @@ describe('the line', () => {
 
   it('is marked late where a record went on to a higher number', () => {
     const line = setUp(numbered(1, 1), numbered(2, 3), numbered(3, 4));
-    line.begin(1);
-    line.follow(4);
+    line.startNumbers(1);
+    line.adoptNumbers(4);
     expect(waiting(line)).toEqual(['1 late', '2 late', '3']);
   });
 
   it('is left behind as a whole; the next reader counts from the lowest that was released', () => {
     const line = setUp(numbered(1, 1), numbered(2, 2), numbered(3, 5));
-    line.begin(1);
+    line.startNumbers(1);
     const taken = line.waiting.slice(0, 1);
     line.take(taken);
     expect([seqsOf(line.clear()), waiting(line), early(line)]).toEqual([[2, 3], [], []]);
@@ -62,7 +62,7 @@ it('L2 nobody without a mark stands behind a higher number, whatever is taken, p
   fc.assert(
     fc.property(fc.array(step, { maxLength: 30 }), fc.constantFrom(null, 0, 1, 3), (steps, next) => {
       const line = setUp();
-      line.begin(next);
+      line.startNumbers(next);
       let taken: InboxItem[] = [];
       const left = new Set<number>();
       for (const [i, { what, sequence, picks }] of steps.entries()) {
@@ -74,7 +74,7 @@ it('L2 nobody without a mark stands behind a higher number, whatever is taken, p
         if (what === 'give up') line.giveUpGaps(i * GAP_TIMEOUT_MS, line.earlyCount > 2, 0);
         if (what === 'begun' && line.hasNumbers && taken.length === 0) {
           const batch = known.filter((_each, at) => picks[at] === true).map(({ seq }) => seq);
-          line.begun(batch.toReversed());
+          line.releaseNow(batch.toReversed());
           line.take((taken = line.itemsOf(batch.toReversed())));
           expect(seqsOf(taken)).toEqual(batch.toReversed());
         }

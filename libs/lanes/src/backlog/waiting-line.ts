@@ -1,4 +1,4 @@
-import { type Head, isDecided, isParallel } from '#contracts';
+import { type Head, isDecided, isConcurrent } from '#contracts';
 import type { InboxItem } from './inbox-item.js';
 import { ReleaseOrder } from './release-order.js';
 import { markedLate, numberOf, type Gap } from './reorder-buffer.js';
@@ -59,7 +59,7 @@ export class WaitingLine {
   }
 
   /** The head is known: `next` is the number that is due. */
-  begin(next: number | null, wentOn?: Head['wentOn']): void {
+  startNumbers(next: number | null, wentOn?: Head['wentOn']): void {
     this.nextNumber = next;
     this.followGoing(wentOn);
     if (!this.waiting.some((item) => numberOf(item) !== undefined)) return;
@@ -69,7 +69,7 @@ export class WaitingLine {
   }
 
   /** A record says which number is due. */
-  follow(next: number | null, wentOn?: Head['wentOn']): void {
+  adoptNumbers(next: number | null, wentOn?: Head['wentOn']): void {
     this.nextNumber = next;
     this.followGoing(wentOn);
     if (this.order === undefined) return;
@@ -79,12 +79,12 @@ export class WaitingLine {
   }
 
   /** A turn of these has begun before, so their numbers were due: they wait no more, and who should have come before them is late. */
-  begun(seqs: readonly number[]): void {
+  releaseNow(seqs: readonly number[]): void {
     if (this.order === undefined) return;
     const known = new Map([...this.waiting, ...this.early].map((item) => [item.seq, item]));
     const batch = seqs.flatMap((seq) => known.get(seq) ?? []);
     // As long as some of them are on their way, nobody knows which number was the first.
-    if (batch.length === seqs.length) this.waiting = this.order.begun(this.waiting, batch);
+    if (batch.length === seqs.length) this.waiting = this.order.releaseNow(this.waiting, batch);
   }
 
   /** When the wait of an early message is over, by the clock of `giveUpGaps`. */
@@ -158,7 +158,7 @@ export class WaitingLine {
   /** A former owner went on without it. By the numbers alone it could have waited in time, behind another route's. */
   private isLate(item: InboxItem): boolean {
     if (this.wentOn === undefined || item.seq <= this.wentOn.readTo) return false;
-    const number = isParallel(item.queueing.strategy) ? undefined : numberOf(item);
+    const number = isConcurrent(item.queueing.strategy) ? undefined : numberOf(item);
     return number !== undefined && number < this.wentOn.to;
   }
 

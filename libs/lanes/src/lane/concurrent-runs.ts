@@ -6,25 +6,25 @@ import { firstWithinHoles } from './cursor-bound.js';
 import { Run } from './lane-run.js';
 import type { LaneView, RunView } from './lane-view.js';
 import { MAX_SEQS_OF_RUNS, maxRunsInRecord, withinRecord } from '../turn-rules/record-bounds.js';
-import { takeParallel } from '../turn-rules/take-batch.js';
+import { takeConcurrent } from '../turn-rules/take-batch.js';
 
 /**
  * So many runs of a lane are in work at once, retries included, whatever the setting says: those that come again stand in
  * every record of the session.
  */
-export const MAX_PARALLEL_RUNS = 256;
+export const MAX_CONCURRENT_RUNS = 256;
 /** With so many that come again nothing fresh begins: an agent that is away must not fill every record with them. */
 const MAX_AGAIN = 64;
 
 /** A run beside others: one message, or as many as a full queue makes of it. It is there once, for one batch. */
-export class ParallelRun<L extends LaneView = LaneView> extends Run<L> {
-  override get isParallel(): boolean {
+export class ConcurrentRun<L extends LaneView = LaneView> extends Run<L> {
+  override get isConcurrent(): boolean {
     return true;
   }
 
   constructor(
     lane: L,
-    private readonly runs: ParallelRuns<L>,
+    private readonly runs: ConcurrentRuns<L>,
     readonly fresh: readonly InboxItem[] = [],
   ) {
     super(lane);
@@ -41,14 +41,14 @@ export class ParallelRun<L extends LaneView = LaneView> extends Run<L> {
 
   override take(now: number): Batch {
     const batch = super.take(now);
-    this.runs.begun(this);
+    this.runs.add(this);
     return batch;
   }
 
   /** The turn is over: what is left of it in the head comes again as another run. */
   override end(): void {
     this.putBack();
-    this.runs.ended(this);
+    this.runs.remove(this);
   }
 
   protected override pick(): readonly InboxItem[] {
@@ -61,7 +61,7 @@ export class ParallelRun<L extends LaneView = LaneView> extends Run<L> {
   }
 
   override freezeBegun(): void {
-    // `ParallelRuns` has frozen what may have begun.
+    // `ConcurrentRuns` has frozen what may have begun.
   }
 }
 
@@ -69,8 +69,8 @@ export class ParallelRun<L extends LaneView = LaneView> extends Run<L> {
  * The runs of `concurrent` messages: beside each other, and beside the one that runs in turn. The first attempt of one is in
  * no head until it ends; those that come again are (`runs`), each with its own time, attempts and crashes.
  */
-export class ParallelRuns<L extends LaneView = LaneView> {
-  private all: ParallelRun<L>[] = [];
+export class ConcurrentRuns<L extends LaneView = LaneView> {
+  private all: ConcurrentRun<L>[] = [];
   /** Of messages up to here a dead owner may have begun runs that left no sign; so many of them were found by now. */
   private maybeBegun = { upTo: 0, found: 0 };
   private readonly incompleteRunIds = new Set<string>();
@@ -84,12 +84,12 @@ export class ParallelRuns<L extends LaneView = LaneView> {
 
   constructor(private readonly lane: L) {}
 
-  get running(): readonly ParallelRun<L>[] {
+  get running(): readonly ConcurrentRun<L>[] {
     return this.all.filter(({ batch }) => batch !== undefined);
   }
 
   /** Those that come again, and wait for their time, a slot, or their messages. */
-  get frozen(): readonly ParallelRun<L>[] {
+  get frozen(): readonly ConcurrentRun<L>[] {
     return this.all.filter(({ next }) => next !== undefined);
   }
 
@@ -103,7 +103,7 @@ export class ParallelRuns<L extends LaneView = LaneView> {
 
   /** What comes behind runs that are parts of split batches. */
   get seqsOfParts(): readonly number[] {
-    return this.all.flatMap(({ partsToCome }) => partsToCome.flat());
+    return this.all.flatMap(({ remainingParts }) => remainingParts.flat());
   }
 
   /** When next attempts are due, by the clock of the lanes. */
@@ -112,9 +112,9 @@ export class ParallelRuns<L extends LaneView = LaneView> {
   }
 
   /** Every run that may begin now, the frozen ones first. */
-  *startable(now: number): Iterable<ParallelRun<L>> {
+  *startable(now: number): Iterable<ConcurrentRun<L>> {
     const { lane } = this;
-    if (!lane.hasParallel || !lane.isOpen || lane.hold !== undefined) return;
+    if (!lane.hasConcurrent || !lane.isOpen || lane.handoff !== undefined) return;
     this.freezeBegun();
     for (const run of this.frozen) {
       if (!run.canTake(now) || !this.mayMakeHole(run.next?.seqs[0])) continue;
@@ -123,7 +123,7 @@ export class ParallelRuns<L extends LaneView = LaneView> {
     }
     if (this.unrecorded.length > 0) return;
     const fresh = this.freshItems();
-    if (fresh.length > 0 && this.mayMakeHole(fresh[0]?.seq)) yield new ParallelRun(lane, this, fresh);
+    if (fresh.length > 0 && this.mayMakeHole(fresh[0]?.seq)) yield new ConcurrentRun(lane, this, fresh);
   }
 
   /** How many waiting messages may run now: they wait for nothing but a slot. */
@@ -140,25 +140,25 @@ export class ParallelRuns<L extends LaneView = LaneView> {
   }
 
   /** Those that a dead owner may have begun, and of which no record says so yet: nothing fresh begins before (L4). */
-  get unrecorded(): readonly ParallelRun<L>[] {
+  get unrecorded(): readonly ConcurrentRun<L>[] {
     return this.all.filter(({ mustRecord, isCondemned }) => mustRecord && !isCondemned);
   }
 
   /** The run is in work: from here on it counts. */
-  begun(run: ParallelRun<L>): void {
+  add(run: ConcurrentRun<L>): void {
     if (!this.all.includes(run)) this.all.push(run);
   }
 
-  ended(run: ParallelRun<L>): void {
+  remove(run: ConcurrentRun<L>): void {
     this.all = this.all.filter((other) => other !== run);
-    this.follow();
+    this.adoptHead();
   }
 
   /** A dead owner may have begun any of them, and as many more as may run beside each other with messages up to `upTo`. */
   assumeCrash(upTo: number, wallNow: number): void {
     const { head } = this.lane;
     this.all = (head.runs ?? []).map((run) => {
-      const frozen = new ParallelRun(this.lane, this);
+      const frozen = new ConcurrentRun(this.lane, this);
       const after = mayHaveRun(run, wallNow) ? runAfterCrash(run) : undefined;
       frozen.next = after?.run ?? { ...run };
       frozen.mustRecord = after?.hasCrashed ?? false;
@@ -186,7 +186,7 @@ export class ParallelRuns<L extends LaneView = LaneView> {
   }
 
   /** A record stands: what its head has of runs that come again. Those that still have to be recorded stay. */
-  follow(): void {
+  adoptHead(): void {
     const { head } = this.lane;
     if (this.all.length === 0 && head.runs === undefined) return;
     const isOpen = ({ seqs }: RunInWork): boolean => seqs.every((seq) => !isDecided(head, seq));
@@ -200,7 +200,7 @@ export class ParallelRuns<L extends LaneView = LaneView> {
     const known = new Set(kept.map(({ batch, next }) => batch?.runId ?? next?.runId));
     for (const run of said.values()) {
       if (known.has(run.runId) || this.incompleteRunIds.has(run.runId) || !isOpen(run)) continue;
-      const frozen = this.all.find(({ next }) => next?.runId === run.runId) ?? new ParallelRun(this.lane, this);
+      const frozen = this.all.find(({ next }) => next?.runId === run.runId) ?? new ConcurrentRun(this.lane, this);
       frozen.next = { ...run };
       frozen.mustRecord = false;
       kept.push(frozen);
@@ -227,7 +227,7 @@ export class ParallelRuns<L extends LaneView = LaneView> {
         this.maybeBegun.upTo = 0;
         return;
       }
-      const run = new ParallelRun(this.lane, this);
+      const run = new ConcurrentRun(this.lane, this);
       run.next = { runId: makeRunId(this.lane.key, [first.seq]), seqs: [first.seq], attempt: 2, crashes: 1 };
       run.mustRecord = true;
       this.all.push(run);
@@ -237,7 +237,7 @@ export class ParallelRuns<L extends LaneView = LaneView> {
 
   /** Also of those that are frozen after a crash: all of them come to stand in every record. */
   private get maxRuns(): number {
-    return Math.min(MAX_PARALLEL_RUNS, maxRunsInRecord(this.lane.id));
+    return Math.min(MAX_CONCURRENT_RUNS, maxRunsInRecord(this.lane.id));
   }
 
   /** What the next fresh run would take. */
@@ -246,7 +246,7 @@ export class ParallelRuns<L extends LaneView = LaneView> {
     const [first] = waiting;
     const room = first === undefined ? 0 : this.roomFor(first.queueing);
     if (room === 0) return [];
-    const items = withinRecord(takeParallel(waiting, room), Math.min(this.lane.maxBatch, this.roomForSeqs));
+    const items = withinRecord(takeConcurrent(waiting, room), Math.min(this.lane.maxBatch, this.roomForSeqs));
     return firstWithinHoles(this.lane, items);
   }
 
@@ -260,7 +260,7 @@ export class ParallelRuns<L extends LaneView = LaneView> {
   private get unclaimed(): readonly InboxItem[] {
     const claimed = new Set(this.frozen.flatMap(({ next }) => next?.seqs ?? []));
     for (const seq of this.seqsOfParts) claimed.add(seq);
-    return this.lane.parallelWaiting.filter(({ seq }) => !claimed.has(seq));
+    return this.lane.concurrentWaiting.filter(({ seq }) => !claimed.has(seq));
   }
 
   /** At the bound of holes only what moves the cursor may be decided. */
@@ -275,5 +275,5 @@ function comesAgain({ attempt, crashes, failures = 0, laterSince, rest }: RunInW
 }
 
 function limitOf({ maxConcurrent }: QueueSettings): number {
-  return Math.min(maxConcurrent, MAX_PARALLEL_RUNS);
+  return Math.min(maxConcurrent, MAX_CONCURRENT_RUNS);
 }

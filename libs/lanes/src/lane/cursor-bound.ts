@@ -51,7 +51,7 @@ export function isAtHolesBound({ head }: LaneView): boolean {
 
 /** Asked with every turn. */
 function isFarFrom(lane: LaneView, count: number): boolean {
-  return !lane.hasParallelRuns && lane.head.done.length + count <= MAX_DONE_RANGES / 2;
+  return !lane.hasConcurrentRuns && lane.head.done.length + count <= MAX_DONE_RANGES / 2;
 }
 
 function mayDecide(lane: LaneView, items: readonly { readonly seq: number }[]): boolean {
@@ -66,13 +66,13 @@ function mayDecide(lane: LaneView, items: readonly { readonly seq: number }[]): 
 /** How many others will be decided that a run has. */
 function keptBeside({ running, frozenRuns, head }: LaneView, seqs: readonly number[]): number {
   const others = new Set<number>();
-  for (const { batch, partsToCome } of running) {
+  for (const { batch, remainingParts } of running) {
     for (const { seq } of batch?.items ?? []) others.add(seq);
-    for (const seq of partsToCome.flat()) others.add(seq);
+    for (const seq of remainingParts.flat()) others.add(seq);
   }
-  for (const { next, partsToCome } of frozenRuns) {
+  for (const { next, remainingParts } of frozenRuns) {
     for (const seq of next?.seqs ?? []) others.add(seq);
-    for (const seq of partsToCome.flat()) others.add(seq);
+    for (const seq of remainingParts.flat()) others.add(seq);
   }
   for (const seq of seqs) others.delete(seq);
   let count = 0;

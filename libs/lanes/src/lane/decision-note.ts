@@ -53,7 +53,7 @@ export function noteReply(
 }
 
 /** Messages that get no turn: what is no message is rejected, and what does not get its task is refused. */
-export function barredNote(items: readonly InboxItem[]): DecisionNote {
+export function undeliverableNote(items: readonly InboxItem[]): DecisionNote {
   return decisionNote(items, barredDecision, (item) => {
     const { refusal } = item;
     if (refusal === undefined) return undefined;

@@ -9,10 +9,10 @@ export type StartOf = (run: LaneRun) => number | undefined;
  * the epoch.
  */
 export function describeLane(lane: Lane | undefined, startOf: StartOf, now: number, worker: string): SessionAnswer {
-  const hasNothing = lane === undefined || (lane.undecidedFrom === undefined && lane.hold === undefined);
+  const hasNothing = lane === undefined || (lane.undecidedFrom === undefined && lane.handoff === undefined);
   // Also one that rests: it would make its parts anew to say so.
   if (hasNothing) return { state: 'idle', depth: 0, oldestMs: null, worker };
-  const { oldestWaiting: oldest, backlog, depth, hold } = lane;
+  const { oldestWaiting: oldest, backlog, depth, handoff: hold } = lane;
   const retry = retryOf(lane);
   // Lanes wait by another clock.
   const onTheWall = (at: number | undefined): number | undefined =>
@@ -36,10 +36,10 @@ export function describeLane(lane: Lane | undefined, startOf: StartOf, now: numb
 /** The turns of a lane that run here, also when its shard is somebody else's. */
 export function describeRuns(lane: Lane, startOf: StartOf): Pick<SessionAnswer, 'running' | 'concurrent'> {
   const running = describeRun(lane.serial, startOf);
-  const parallel = lane.hasParallelRuns ? [lane.parallel] : [];
+  const beside = lane.hasConcurrentRuns ? [lane.concurrent] : [];
   const concurrent = [
-    ...parallel.flatMap(({ running: runs }) => runs.flatMap((run) => describeRun(run, startOf) ?? [])),
-    ...parallel.flatMap(({ frozen }) => frozen.flatMap(({ next }) => (next === undefined ? [] : [toCome(next)]))),
+    ...beside.flatMap(({ running: runs }) => runs.flatMap((run) => describeRun(run, startOf) ?? [])),
+    ...beside.flatMap(({ frozen }) => frozen.flatMap(({ next }) => (next === undefined ? [] : [pendingRetry(next)]))),
   ];
   return { ...(running === undefined ? {} : { running }), ...(concurrent.length === 0 ? {} : { concurrent }) };
 }
@@ -51,12 +51,17 @@ function describeRun(run: LaneRun, startOf: StartOf): SessionAnswer['running'] {
   return { runId, attempt, seqs: items.map(({ seq }) => seq), startedAt };
 }
 
-function toCome({ runId, attempt, seqs, notBefore }: RunInWork): NonNullable<SessionAnswer['concurrent']>[number] {
+function pendingRetry({
+  runId,
+  attempt,
+  seqs,
+  notBefore,
+}: RunInWork): NonNullable<SessionAnswer['concurrent']>[number] {
   return { runId, attempt, seqs, ...(notBefore === undefined ? {} : { notBefore }) };
 }
 
 function stateOf(lane: Lane): SessionAnswer['state'] {
-  if (lane.hold !== undefined) return 'held';
+  if (lane.handoff !== undefined) return 'held';
   if (lane.running.length > 0) return 'running';
   if (lane.isAgentMissing && lane.depth > 0) return 'waiting-for-agent';
   if (lane.frozenRuns.some(({ retryAt }) => retryAt !== undefined)) return 'retrying';

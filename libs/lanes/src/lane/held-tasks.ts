@@ -19,7 +19,7 @@ function runWithoutHoldings({ tasks: _void, ...run }: RunInWork): RunInWork {
 const NONE: readonly RunInWork[] = [];
 
 /** Runs that waited with holdings in the head before this one, and whose messages a record has decided since: nobody runs them. */
-export function forsakenRuns(before: Head, lane: LaneView): readonly RunInWork[] {
+export function abandonedRuns(before: Head, lane: LaneView): readonly RunInWork[] {
   if (before.run?.tasks === undefined && before.runs === undefined) return NONE;
   const { head, running } = lane;
   const known = new Set([head.run, ...(head.runs ?? [])].map((run) => run?.runId));

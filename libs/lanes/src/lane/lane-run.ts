@@ -39,7 +39,7 @@ export abstract class Run<L extends LaneView = LaneView> {
   constructor(readonly lane: L) {}
 
   /** Other runs of the session run beside it. */
-  abstract get isParallel(): boolean;
+  abstract get isConcurrent(): boolean;
   /** What it would take of what waits, when nothing is frozen. */
   protected abstract pick(): readonly InboxItem[];
   /** Whether it may begin with what it would pick. */
@@ -50,7 +50,7 @@ export abstract class Run<L extends LaneView = LaneView> {
   abstract freezeBegun(): void;
 
   /** What comes behind it when it is a part of a split batch: taken once already, and never in the way of other runs. */
-  get partsToCome(): NonNullable<RunInWork['rest']> {
+  get remainingParts(): NonNullable<RunInWork['rest']> {
     return (this.batch ?? this.next)?.rest ?? NO_PARTS;
   }
 
@@ -66,7 +66,7 @@ export abstract class Run<L extends LaneView = LaneView> {
 
   /** Time (ms since the epoch) of the next attempt, while it waits for a retry. */
   get retryAt(): number | undefined {
-    return this.batch === undefined && this.lane.hold === undefined ? this.next?.notBefore : undefined;
+    return this.batch === undefined && this.lane.handoff === undefined ? this.next?.notBefore : undefined;
   }
 
   /**
@@ -85,12 +85,12 @@ export abstract class Run<L extends LaneView = LaneView> {
 
   /** `now`: by the clock of the lanes. */
   canTake(now: number): boolean {
-    if (!this.lane.isOpen || this.lane.hold !== undefined || this.batch !== undefined) return false;
+    if (!this.lane.isOpen || this.lane.handoff !== undefined || this.batch !== undefined) return false;
     if (this.next === undefined) return this.mayBeginFresh(now);
     if ((this.dueAt(now) ?? 0) > now) return false;
     const lacks = this.lacks();
-    // Lanes with parallel runs are read again before, and the others in the slot of their turn.
-    return lacks === 'nothing' || (lacks === 'not kept' && !this.lane.hasParallel);
+    // Lanes with concurrent runs are read again before, and the others in the slot of their turn.
+    return lacks === 'nothing' || (lacks === 'not kept' && !this.lane.hasConcurrent);
   }
 
   /** It is one of those that run one at a time. */
@@ -114,9 +114,9 @@ export abstract class Run<L extends LaneView = LaneView> {
     const items = this.nextItems();
     if (!this.canTake(now) || items.length === 0) throw new Error('nothing to take');
     const wallNow = now + this.lane.wallAheadMs;
-    this.batch = makeBatch(this.lane.key, items, this.next, this.isCondemned, this.isParallel, wallNow);
+    this.batch = makeBatch(this.lane.key, items, this.next, this.isCondemned, this.isConcurrent, wallNow);
     this.lane.backlog.take(items);
-    this.lane.tasks?.began(items);
+    this.lane.tasks?.tookIntoTurn(items);
     this.clear();
     return this.batch;
   }

@@ -100,7 +100,7 @@ describe('after a crash', () => {
     const lane = takenOver([item(2), item(3)], { head: loaded({ run: waiting }), upTo: 3 });
     expect([lane.serial.toRecord(), lane.serial.next, lane.serial.retryAt]).toEqual([undefined, waiting, NOW + 1]);
     lane.serial.take(NOW + 1);
-    lane.goOnFrom(loaded({ upto: 2 }, 8));
+    lane.resumeFrom(loaded({ upto: 2 }, 8));
     lane.serial.end(0);
     expect(lane.serial.toRecord()).toBeUndefined();
     expect(lane.serial.take(NOW)).toMatchObject({ attempt: 1, items: [{ seq: 3 }] });
@@ -153,7 +153,7 @@ describe('after a crash', () => {
 
   it("another's record says better what is next", () => {
     const lane = takenOver([item(2)], { head: loaded({ run: { ...run, crashes: 2, quarantined: true } }) });
-    lane.goOnFrom(loaded({ run: { ...run, attempt: 4, notBefore: NOW } }, 8));
+    lane.resumeFrom(loaded({ run: { ...run, attempt: 4, notBefore: NOW } }, 8));
     expect(lane.serial.toRecord()).toBeUndefined();
     expect(lane.serial.take(NOW)).toMatchObject({ attempt: 4, isCondemned: false });
   });

@@ -1,8 +1,8 @@
 import type { Head, RunInWork, SessionTokens } from '#contracts';
-import type { LaneBacklog } from '../backlog/backlog.js';
+import type { Backlog } from '../backlog/backlog.js';
 import type { InboxItem } from '../backlog/inbox-item.js';
 import type { Batch } from '../turn-rules/batch.js';
-import type { Hold } from './handoff.js';
+import type { Handoff } from './handoff.js';
 
 /**
  * What the parts of a lane see of it and of each other. A lane is made of its parts, and they ask it in turn: with the whole
@@ -30,7 +30,7 @@ export interface RunView {
   readonly next: RunInWork | undefined;
   readonly batch: Batch | undefined;
   readonly isEnding: boolean;
-  readonly partsToCome: NonNullable<RunInWork['rest']>;
+  readonly remainingParts: NonNullable<RunInWork['rest']>;
   readonly attemptInWork: RunInWork | undefined;
 }
 
@@ -38,13 +38,13 @@ interface SerialView extends RunView {
   readonly claimedSeqs: readonly number[];
 }
 
-interface ParallelView {
+interface ConcurrentView {
   mayHaveBegun: (seq: number) => boolean;
   inRecord: (about: RunView | undefined, content: RunInWork | undefined) => RunInWork[];
 }
 
 interface TasksView {
-  began: (items: readonly InboxItem[]) => void;
+  tookIntoTurn: (items: readonly InboxItem[]) => void;
 }
 
 /** The comments stand with the lane itself. */
@@ -53,22 +53,22 @@ export interface LaneView<R extends RunView = RunView> {
   readonly key: SessionTokens;
   readonly home: LaneHome;
   readonly isOpen: boolean;
-  readonly hold: Hold | undefined;
+  readonly handoff: Handoff | undefined;
   readonly head: Head;
   readonly undecidedFrom: number | undefined;
   readonly maxBatch: number;
   readonly wallAheadMs: number;
   readonly lastArrivalAt: number;
   busyUntil: number;
-  readonly backlog: LaneBacklog;
+  readonly backlog: Backlog;
   readonly serialWaiting: readonly InboxItem[];
-  readonly parallelWaiting: readonly InboxItem[];
-  readonly hasParallel: boolean;
-  readonly hasParallelRuns: boolean;
+  readonly concurrentWaiting: readonly InboxItem[];
+  readonly hasConcurrent: boolean;
+  readonly hasConcurrentRuns: boolean;
   readonly running: readonly R[];
   readonly frozenRuns: readonly R[];
   readonly serial: SerialView;
-  readonly parallel: ParallelView;
+  readonly concurrent: ConcurrentView;
   readonly tasks: TasksView | undefined;
   readUpTo: (now: number) => number;
 }

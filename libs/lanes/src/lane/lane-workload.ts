@@ -1,10 +1,10 @@
 import { type SessionTokens, keyOfLane } from '#contracts';
-import { LaneBacklog } from '../backlog/backlog.js';
+import { Backlog } from '../backlog/backlog.js';
 import type { BodyBudget } from '../backlog/body-budget.js';
 import type { LaneView } from './lane-view.js';
 import type { Run } from './lane-run.js';
-import type { LaneTasks } from './message-tasks.js';
-import { ParallelRuns } from './concurrent-runs.js';
+import type { MessageTasks } from './message-tasks.js';
+import { ConcurrentRuns } from './concurrent-runs.js';
 import { SerialRun } from './serial-run.js';
 import { WaitingClock } from '../backlog/waiting-clock.js';
 
@@ -13,17 +13,17 @@ import { WaitingClock } from '../backlog/waiting-clock.js';
  * but a head, so that a worker can keep many sessions of which nothing waits (a third of what it took with all its parts).
  */
 export class LaneWorkload<L extends LaneView> {
-  readonly backlog: LaneBacklog;
+  readonly backlog: Backlog;
   readonly serial: SerialRun<L>;
   private madeKey: SessionTokens | undefined;
-  private madeParallel: ParallelRuns<L> | undefined;
+  private madeConcurrent: ConcurrentRuns<L> | undefined;
   private madeClock: WaitingClock | undefined;
   /** Only where a message came that starts a task. */
-  tasks: LaneTasks<Run<L>> | undefined;
+  tasks: MessageTasks<Run<L>> | undefined;
   /** Some message of it waits otherwise than those of its agent. */
   isMixed = false;
   /** Some message of it may run beside others. */
-  sawParallel = false;
+  sawConcurrent = false;
   /** The highest sequence of a message that had to wait when it came. */
   queuedUpTo = 0;
   /** What is left of its orders cannot be decided before the cursor has moved. */
@@ -38,7 +38,7 @@ export class LaneWorkload<L extends LaneView> {
     { budget, laneBuffer }: { readonly budget: BodyBudget; readonly laneBuffer: number },
     lastSeq: number,
   ) {
-    this.backlog = new LaneBacklog(budget, laneBuffer, lastSeq);
+    this.backlog = new Backlog(budget, laneBuffer, lastSeq);
     this.serial = new SerialRun(lane);
   }
 
@@ -46,13 +46,13 @@ export class LaneWorkload<L extends LaneView> {
     return (this.madeKey ??= keyOfLane(this.lane.id, this.lane.home.shard));
   }
 
-  get parallel(): ParallelRuns<L> {
-    return (this.madeParallel ??= new ParallelRuns(this.lane));
+  get concurrent(): ConcurrentRuns<L> {
+    return (this.madeConcurrent ??= new ConcurrentRuns(this.lane));
   }
 
   /** Asked at every step of every lane; most lanes never have one. */
-  get hasParallelRuns(): boolean {
-    return this.madeParallel !== undefined && !this.madeParallel.isEmpty;
+  get hasConcurrentRuns(): boolean {
+    return this.madeConcurrent !== undefined && !this.madeConcurrent.isEmpty;
   }
 
   /** Runs while the lane could begin, and does not. */
@@ -71,18 +71,18 @@ export class LaneWorkload<L extends LaneView> {
 
   giveUpOnMissing(): void {
     this.serial.giveUpOnMissing();
-    this.madeParallel?.giveUpOnMissing();
+    this.madeConcurrent?.giveUpOnMissing();
   }
 
   /** All of it is the numbers of messages that are not kept. */
   get isParkable(): boolean {
-    const { backlog, serial, madeParallel, tasks } = this;
-    return backlog.isParkable && serial.isSpent && (madeParallel?.isSpent ?? true) && tasks === undefined;
+    const { backlog, serial, madeConcurrent, tasks } = this;
+    return backlog.isParkable && serial.isSpent && (madeConcurrent?.isSpent ?? true) && tasks === undefined;
   }
 
   /** A lane that goes on without it does nothing else than one that goes on with it. */
   get isSpent(): boolean {
-    const { backlog, serial, madeParallel, tasks } = this;
-    return backlog.isSpent && serial.isSpent && (madeParallel?.isSpent ?? true) && tasks === undefined;
+    const { backlog, serial, madeConcurrent, tasks } = this;
+    return backlog.isSpent && serial.isSpent && (madeConcurrent?.isSpent ?? true) && tasks === undefined;
   }
 }

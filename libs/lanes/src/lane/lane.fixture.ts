@@ -97,7 +97,7 @@ export function recordRun(lane: Lane): void {
 /** Takes a batch and commits it as the runner would. */
 export function runTurn(lane: Lane): number[] {
   const seqs = lane.serial.take(NOW).items.map(({ seq }) => seq);
-  lane.goOnFrom(loaded({ ...lane.head, ...cursorAfter(lane, seqs), run: null }, lane.headSeq + 1));
+  lane.resumeFrom(loaded({ ...lane.head, ...cursorAfter(lane, seqs), run: null }, lane.headSeq + 1));
   lane.serial.end(0);
   return seqs;
 }

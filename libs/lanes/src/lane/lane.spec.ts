@@ -126,7 +126,7 @@ describe('frozen batch', () => {
     const batch = lane.serial.take(NOW);
     expect(batch).toMatchObject({ runId: makeRunId(key, [2, 3]), attempt: 1, crashes: 0 });
     // A note beside this turn still carries the old run: it must not come back.
-    lane.goOnFrom(loaded({ run }, 8));
+    lane.resumeFrom(loaded({ run }, 8));
     lane.serial.end(0);
     expect([lane.isIncomplete, lane.serial.canTake(NOW)]).toEqual([false, true]);
   });
@@ -146,7 +146,7 @@ describe('frozen batch', () => {
 describe('hold', () => {
   const held = (from: LoadedHead): Lane => {
     const lane = new Lane(laneId(key), HOME);
-    lane.hold = { holder: 'w/0', since: 7 };
+    lane.handoff = { holder: 'w/0', since: 7 };
     lane.arrive(item(1), 0);
     lane.open(from);
     return lane;
@@ -154,16 +154,16 @@ describe('hold', () => {
 
   it('L1 nothing is taken while another process may run a turn, also no retry', () => {
     const lane = held(loaded({ run: { runId: 'r', seqs: [1], attempt: 2, crashes: 0, notBefore: 5 } }));
-    expect([lane.hold?.holder, lane.serial.canTake(NOW), lane.serial.retryAt]).toEqual(['w/0', false, undefined]);
+    expect([lane.handoff?.holder, lane.serial.canTake(NOW), lane.serial.retryAt]).toEqual(['w/0', false, undefined]);
     expect(() => lane.serial.take(NOW)).toThrow('nothing to take');
   });
 
   it('is over when a later record stands, and when its holder is gone', () => {
     const over = held(loaded({}, 8));
-    expect([over.hold, over.serial.canTake(NOW)]).toEqual([undefined, true]);
+    expect([over.handoff, over.serial.canTake(NOW)]).toEqual([undefined, true]);
     const gone = held(loaded());
     gone.assumeCrash(undefined, 1, NOW);
-    expect([gone.hold, gone.serial.toRecord()?.attempt]).toEqual([undefined, 2]);
+    expect([gone.handoff, gone.serial.toRecord()?.attempt]).toEqual([undefined, 2]);
   });
 });
 
@@ -197,7 +197,7 @@ describe('lost commit', () => {
     const lane = openLane([item(1), item(2), item(3)]);
     lane.serial.take(NOW);
     expect(lane.serial.isWhole).toBe(true);
-    lane.goOnFrom(loaded({ done: [[2, 2]] }, 8));
+    lane.resumeFrom(loaded({ done: [[2, 2]] }, 8));
     expect(lane.serial.isWhole).toBe(false);
   });
 
@@ -205,7 +205,7 @@ describe('lost commit', () => {
     const lane = openLane([item(1), item(2), item(3)]);
     lane.serial.take(NOW);
     lane.arrive(item(4), 0);
-    lane.goOnFrom(loaded({ upto: 1, done: [[3, 3]] }, 8));
+    lane.resumeFrom(loaded({ upto: 1, done: [[3, 3]] }, 8));
     lane.serial.end(0);
     expect(lane.headSeq).toBe(8);
     expect(runTurn(lane)).toEqual([2, 4]);
@@ -215,7 +215,7 @@ describe('lost commit', () => {
   it("L7 goes on with the other's run when its record names one", () => {
     const lane = openLane([item(1), item(2)]);
     lane.serial.take(NOW);
-    lane.goOnFrom(loaded({ run: { runId: 'theirs', seqs: [1], attempt: 3, crashes: 0 } }, 8));
+    lane.resumeFrom(loaded({ run: { runId: 'theirs', seqs: [1], attempt: 3, crashes: 0 } }, 8));
     expect(lane.serial.isWhole).toBe(true);
     lane.serial.end(0);
     expect(lane.serial.take(NOW)).toMatchObject({ runId: 'theirs', attempt: 3, items: [{ seq: 1 }] });

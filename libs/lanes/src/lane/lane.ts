@@ -10,10 +10,10 @@ import {
   MAX_RECORD_MESSAGES,
   type LoadedHead,
   keyOfLane,
-  isParallel,
+  isConcurrent,
 } from '#contracts';
 import { readInboxItem, type InboxItem, type ItemRules, type RawInboxMessage } from '../backlog/inbox-item.js';
-import { isHoldOver, type Hold } from './handoff.js';
+import { isHandoffOver, type Handoff } from './handoff.js';
 import { BodyBudget } from '../backlog/body-budget.js';
 import { isAtHolesBound, withinHoles } from './cursor-bound.js';
 import { withoutHoldings } from './held-tasks.js';
@@ -21,7 +21,7 @@ import { cutRun, mayHaveRun, type CutTurn } from './after-crash.js';
 import type { Run } from './lane-run.js';
 import type { LaneHome, SlotPlace } from './lane-view.js';
 import type { LaneTime } from './lane-time.js';
-import { LaneTasks, startsTask, type TaskItem } from './message-tasks.js';
+import { MessageTasks, startsTask, type TaskItem } from './message-tasks.js';
 import { LaneWorkload } from './lane-workload.js';
 import { WorkloadOnDemand } from './workload-on-demand.js';
 
@@ -32,7 +32,7 @@ import { WorkloadOnDemand } from './workload-on-demand.js';
  *   loading --open--> free --hold--> held --unhold--> free      held: a turn of a former owner still runs
  *   loading --hold--> held
  *
- * While it is free its runs begin: one in turn (`serial`), and beside it those of `concurrent` messages (`parallel`); their
+ * While it is free its runs begin: one in turn (`serial`), and beside it those of `concurrent` messages (`concurrent`); their
  * states stand in `lane-run`. At most one record is on its way (`writing`), a note also while turns run:
  *
  *   written  the record stands; its head is the lane's head
@@ -90,9 +90,9 @@ export class Lane extends WorkloadOnDemand<Lane> {
   idlePrevious: Lane | undefined;
   idleNext: Lane | undefined;
   idleSince: number | undefined;
-  hold: Hold | undefined;
+  handoff: Handoff | undefined;
   /** Its holder was given up for dead, and no record has fenced it yet: who gets the session before that has to do it. */
-  unfenced: Hold | undefined;
+  unfenced: Handoff | undefined;
   /** Nothing of it begins any more: a record was given up since the process stops, a turn came to no end, or it is forgotten. */
   isStopped = false;
   /** Another process wrote where we meant to: nothing is written before it is certain again that the session is ours (L4). */
@@ -169,7 +169,7 @@ export class Lane extends WorkloadOnDemand<Lane> {
     const isNew = atHand.backlog.arrive(kept, this.head);
     if (item.queueing !== this.ownQueueing) {
       atHand.isMixed = true;
-      atHand.sawParallel ||= isParallel(item.queueing.strategy);
+      atHand.sawConcurrent ||= isConcurrent(item.queueing.strategy);
     }
     if (isNew) atHand.lastArrivalAt = now;
     else this.rest();
@@ -180,9 +180,9 @@ export class Lane extends WorkloadOnDemand<Lane> {
   open(loaded: LoadedHead): void {
     this.isOpen = true;
     const shared = { ...loaded, head: withSharedEmpties(loaded.head) };
-    this.workload?.backlog.begin(loaded.head.nextSequence, loaded.head.wentOn);
-    if (this.hold !== undefined && isHoldOver(this.hold, loaded)) this.hold = undefined;
-    this.goOnFrom(shared);
+    this.workload?.backlog.startNumbers(loaded.head.nextSequence, loaded.head.wentOn);
+    if (this.handoff !== undefined && isHandoffOver(this.handoff, loaded)) this.handoff = undefined;
+    this.resumeFrom(shared);
   }
 
   /**
@@ -190,15 +190,15 @@ export class Lane extends WorkloadOnDemand<Lane> {
    * it may have begun with. `wallNow`: ms since the epoch.
    */
   assumeCrash(cut: CutTurn | undefined, upTo: number, wallNow: number): void {
-    this.hold = undefined;
+    this.handoff = undefined;
     // Of a retry whose time has not come too: its holder may go on with it as long as it likes.
     this.current = { ...this.current, head: withoutHoldings(this.head) };
     const { head, headSeq } = this;
-    this.parallel.assumeCrash(upTo, wallNow);
+    this.concurrent.assumeCrash(upTo, wallNow);
     const signOfIt = cutRun(cut, head, headSeq);
     // A retry whose time has not come was not running, and what comes behind it was not either.
     if (signOfIt === undefined && head.run !== null && !mayHaveRun(head.run, wallNow))
-      return this.serial.follow(head.run);
+      return this.serial.adopt(head.run);
     this.serial.assumeCrash(signOfIt ?? head.run, upTo);
   }
 
@@ -230,10 +230,10 @@ export class Lane extends WorkloadOnDemand<Lane> {
 
   /** Our record stands. */
   wrote(loaded: LoadedHead): void {
-    this.stand(loaded);
-    this.serial.followOwn(loaded.head.run);
-    if (this.hasParallelRuns) this.parallel.isUnfenced = false;
-    this.followParallel();
+    this.adopt(loaded);
+    this.serial.adoptOwn(loaded.head.run);
+    if (this.hasConcurrentRuns) this.concurrent.isUnfenced = false;
+    this.adoptConcurrent();
   }
 
   /** Another's record stands where ours was to stand. While a turn runs here nobody else writes, unless it was given up. */
@@ -241,33 +241,33 @@ export class Lane extends WorkloadOnDemand<Lane> {
     this.isContested = true;
     for (const run of this.running) run.isOvertaken = true;
     // Either of us is a zombie, and its writer may go on with what it holds.
-    this.goOnFrom({ ...winner, head: withoutHoldings(winner.head) });
+    this.resumeFrom({ ...winner, head: withoutHoldings(winner.head) });
   }
 
   /** A record stands: its head is the truth. */
-  goOnFrom(loaded: LoadedHead): void {
-    this.stand(loaded);
-    if (loaded.head.run !== null || this.workload !== undefined) this.serial.follow(loaded.head.run);
-    this.followParallel();
+  resumeFrom(loaded: LoadedHead): void {
+    this.adopt(loaded);
+    if (loaded.head.run !== null || this.workload !== undefined) this.serial.adopt(loaded.head.run);
+    this.adoptConcurrent();
   }
 
   /**
    * Of numbered messages: what is to run again does not wait for the numbers before it; nor does the oldest one at the bound of
    * holes, or none would move the cursor. To be called before anything is taken.
    */
-  releaseBegun(): void {
+  releaseFrozen(): void {
     if (this.workload === undefined) return;
     const { serial, backlog } = this.workload;
-    if (serial.next !== undefined) backlog.begun(serial.next.seqs);
+    if (serial.next !== undefined) backlog.releaseNow(serial.next.seqs);
     else if (isAtHolesBound(this) && serial.batch === undefined && this.undecidedFrom !== undefined)
-      backlog.begun([this.undecidedFrom]);
+      backlog.releaseNow([this.undecidedFrom]);
   }
 
   /** The message as it is kept: of one that gets no turn, next to nothing. */
   private admitTask(item: TaskItem): InboxItem {
     if (item.seq <= this.backlog.lastSeq || isDecided(this.head, item.seq)) return item;
     const { isLookingAtTasks = false, startOf = () => undefined } = this.options;
-    this.atHand.tasks ??= new LaneTasks<LaneRun>(this, isLookingAtTasks, startOf);
+    this.atHand.tasks ??= new MessageTasks<LaneRun>(this, isLookingAtTasks, startOf);
     return this.atHand.tasks.admit(item);
   }
 
@@ -277,21 +277,21 @@ export class Lane extends WorkloadOnDemand<Lane> {
 
   protected override makeWorkload(): LaneWorkload<Lane> {
     const made = new LaneWorkload<Lane>(this, this.options, this.restedAtSeq);
-    if (this.isOpen) made.backlog.begin(this.head.nextSequence, this.head.wentOn);
+    if (this.isOpen) made.backlog.startNumbers(this.head.nextSequence, this.head.wentOn);
     if (this.home.state === 'closed') made.backlog.close();
     return made;
   }
 
-  private followParallel(): void {
-    if (this.head.runs !== undefined || this.hasParallelRuns) this.parallel.follow();
+  private adoptConcurrent(): void {
+    if (this.head.runs !== undefined || this.hasConcurrentRuns) this.concurrent.adoptHead();
   }
 
-  private stand(loaded: LoadedHead): void {
+  private adopt(loaded: LoadedHead): void {
     this.current = loaded;
     this.unfenced = undefined;
     if (this.workload === undefined && this.restedSeqs === undefined) return;
     this.atHand.backlog.dropDecided(loaded.head);
-    this.atHand.backlog.follow(loaded.head.nextSequence, loaded.head.wentOn);
-    this.tasks?.follow();
+    this.atHand.backlog.adoptNumbers(loaded.head.nextSequence, loaded.head.wentOn);
+    this.tasks?.adoptHead();
   }
 }

@@ -1,4 +1,4 @@
-import { isDecided, isParallel } from '#contracts';
+import { isDecided, isConcurrent } from '#contracts';
 import type { InboxItem } from '../backlog/inbox-item.js';
 import type { LaneView, RunView } from './lane-view.js';
 import { TaskClaims } from './task-claims.js';
@@ -14,9 +14,9 @@ export function startsTask(item: InboxItem): item is TaskItem {
 /**
  * The messages of a lane that start tasks, until they begin or are decided. Only lanes to which one came have it.
  *
- *   arrives --its task is claimed--> barred (a note refuses it)
+ *   arrives --its task is claimed--> undeliverable (a note refuses it)
  *   arrives --else--> claims it, pending --look: it could run--> waits like any other
- *                                pending --look: refusal--> barred
+ *                                pending --look: refusal--> undeliverable
  *                                pending, waits --its turn comes--> in work
  *
  *   arrives --the turn of its task is ending--> pending until the record of that stands, then as above
@@ -26,7 +26,7 @@ export function startsTask(item: InboxItem): item is TaskItem {
  *
  * What may have begun is never refused here: its run goes on, and asks the guard itself.
  */
-export class LaneTasks<R extends RunView = RunView> {
+export class MessageTasks<R extends RunView = RunView> {
   private readonly claims = new TaskClaims();
   private unjudged: TaskItem[] = [];
   /** By sequence, as far as a refusal would need them. */
@@ -62,12 +62,12 @@ export class LaneTasks<R extends RunView = RunView> {
   }
 
   /** A turn has taken them. */
-  began(items: readonly InboxItem[]): void {
+  tookIntoTurn(items: readonly InboxItem[]): void {
     for (const { seq } of items) this.pending.delete(seq);
   }
 
   /** A record stands, or the head is known. */
-  follow(): void {
+  adoptHead(): void {
     for (const seq of this.pending.keys()) if (isDecided(this.lane.head, seq)) this.pending.delete(seq);
     if (this.lane.isOpen) this.judge();
   }
@@ -139,16 +139,16 @@ export class LaneTasks<R extends RunView = RunView> {
   }
 
   private mayHaveBegun({ seq, queueing }: TaskItem): boolean {
-    const { serial, parallel } = this.lane;
+    const { serial, concurrent } = this.lane;
     if (this.isFrozen(seq)) return true;
-    return isParallel(queueing.strategy) ? parallel.mayHaveBegun(seq) : serial.claimedSeqs.includes(seq);
+    return isConcurrent(queueing.strategy) ? concurrent.mayHaveBegun(seq) : serial.claimedSeqs.includes(seq);
   }
 
   private isFrozen(seq: number): boolean {
     const { frozenRuns, head } = this.lane;
-    const toCome = frozenRuns.map(({ next }) => next);
+    const pendingRetries = frozenRuns.map(({ next }) => next);
     // While a turn runs here, what another's record says of the next one is not taken over yet.
-    return [...toCome, head.run, ...(head.runs ?? [])].some((run) => run?.seqs.includes(seq) === true);
+    return [...pendingRetries, head.run, ...(head.runs ?? [])].some((run) => run?.seqs.includes(seq) === true);
   }
 }
 

@@ -22,11 +22,11 @@ export function nextCancelStep(lane: Lane): CancelStep | undefined {
   // What a dead owner may have begun is known by its run only when it is frozen.
   if (lane.serial.isBeginningUnread) return undefined;
   lane.serial.freezeBegun();
-  lane.parallel.freezeBegun();
+  lane.concurrent.freezeBegun();
   const aborted: number[] = [];
   let isPutOff = false;
   const hasRoom = hasRoomFor(lane, []);
-  for (const order of lane.backlog.controls) {
+  for (const order of lane.backlog.cancelOrders) {
     if (!hasRoom && !concernsNow(lane, order)) {
       isPutOff = true;
       continue;
@@ -63,7 +63,7 @@ function targetsOf({ backlog, frozenRuns, running }: Lane, order: InboxItem): Ta
   const { target } = orderOf(order);
   const runOf = new Map<number, string>();
   for (const { next } of frozenRuns) for (const seq of next?.seqs ?? []) runOf.set(seq, next?.runId ?? '');
-  const isWaitingTarget = (seq: number): boolean => seq < order.seq && isMeant(target, seq, runOf.get(seq));
+  const isWaitingTarget = (seq: number): boolean => seq < order.seq && matchesTarget(target, seq, runOf.get(seq));
   const queued = [...backlog.waiting, ...backlog.early, ...backlog.refused, ...backlog.peeked].filter(({ seq }) =>
     isWaitingTarget(seq),
   );
@@ -71,10 +71,15 @@ function targetsOf({ backlog, frozenRuns, running }: Lane, order: InboxItem): Ta
   return {
     queued,
     running: running.flatMap(({ batch }) =>
-      (batch?.items ?? []).map(({ seq }) => seq).filter((seq) => seq < order.seq && isMeant(target, seq, batch?.runId)),
+      (batch?.items ?? [])
+        .map(({ seq }) => seq)
+        .filter((seq) => seq < order.seq && matchesTarget(target, seq, batch?.runId)),
     ),
     unread: backlog.beyond.filter((seq) => isWaitingTarget(seq) && !peeked.has(seq)),
-    begun: new Set([...runOf.keys(), ...[...frozenRuns, ...running].flatMap(({ partsToCome }) => partsToCome.flat())]),
+    begun: new Set([
+      ...runOf.keys(),
+      ...[...frozenRuns, ...running].flatMap(({ remainingParts }) => remainingParts.flat()),
+    ]),
   };
 }
 
@@ -83,9 +88,9 @@ function concernsNow({ undecidedFrom = 0, running, frozenRuns }: Lane, order: In
   const { target } = orderOf(order);
   if (order.seq === undecidedFrom) return true;
   // What comes again has its room, whatever there is else.
-  if (frozenRuns.some(({ next }) => next?.seqs.some((seq) => isMeant(target, seq, next.runId)))) return true;
-  if (isMeant(target, undecidedFrom, undefined)) return true;
-  return running.some(({ batch }) => batch?.items.some(({ seq }) => isMeant(target, seq, batch.runId)));
+  if (frozenRuns.some(({ next }) => next?.seqs.some((seq) => matchesTarget(target, seq, next.runId)))) return true;
+  if (matchesTarget(target, undecidedFrom, undefined)) return true;
+  return running.some(({ batch }) => batch?.items.some(({ seq }) => matchesTarget(target, seq, batch.runId)));
 }
 
 function decisionOf({ id, seq, content }: InboxItem, order: InboxItem, begun: ReadonlySet<number>): MessageDecision {
@@ -96,7 +101,7 @@ function decisionOf({ id, seq, content }: InboxItem, order: InboxItem, begun: Re
 }
 
 /** `runId`: of the run that the message belongs to, if any. */
-export function isMeant(target: CancelTarget, seq: number, runId: string | undefined): boolean {
+export function matchesTarget(target: CancelTarget, seq: number, runId: string | undefined): boolean {
   if (target.what === 'message') return seq === target.seq;
   return target.what === 'session' || target.runId === runId;
 }

@@ -23,7 +23,7 @@ export function cursorAfter(lane: LaneView, seqs: readonly number[]): Pick<Head,
 export function runsInRecord(lane: LaneView, about?: RunView, content?: RunInWork): Pick<Head, 'run' | 'runs'> {
   const { head, serial } = lane;
   const run = about === serial ? content : (serial.attemptInWork ?? head.run);
-  const runs = lane.hasParallelRuns ? lane.parallel.inRecord(about, content) : [];
+  const runs = lane.hasConcurrentRuns ? lane.concurrent.inRecord(about, content) : [];
   return runs.length === 0 ? { run: run ?? null } : { run: run ?? null, runs };
 }
 

@@ -4,7 +4,7 @@ import { withinHoles } from './cursor-bound.js';
 import { overflowOf } from '../turn-rules/full-queue.js';
 import type { InboxItem } from '../backlog/inbox-item.js';
 import type { Lane } from './lane.js';
-import { queueOf } from './discardable-queue.js';
+import { discardableQueueOf } from './discardable-queue.js';
 
 /** What has to go of what waits: the queue is too full, or it has waited too long. Asked again after each step. */
 export type DiscardStep =
@@ -34,7 +34,7 @@ export function nextDiscardStep(lane: Lane, now: number): DiscardStep | undefine
 export function nextExpiryAt(lane: Lane, now: number): number | undefined {
   if (!lane.isMixed && lane.ownQueueing.queueTimeoutMs === undefined && !lane.isWaitingClockRunning) return undefined;
   let next = Number.POSITIVE_INFINITY;
-  for (const item of queueOf(lane).items) {
+  for (const item of discardableQueueOf(lane).items) {
     const { queueTimeoutMs, queueEntryTtlMs } = item.queueing;
     if (queueTimeoutMs !== undefined) next = Math.min(next, timeoutOf(lane, item, queueTimeoutMs));
     if (lane.isWaitingClockRunning) {
@@ -56,7 +56,7 @@ function mayDiscard(lane: Lane, now: number): boolean {
 
 function reasonsToDiscard(lane: Lane, now: number): Map<number, string> {
   const reasons = new Map<number, string>();
-  const { items: queued, beyond } = queueOf(lane);
+  const { items: queued, beyond } = discardableQueueOf(lane);
   for (const item of queued) {
     const reason = expiryOf(lane, item, now);
     if (reason !== undefined) reasons.set(item.seq, reason);

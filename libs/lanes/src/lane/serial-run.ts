@@ -15,7 +15,7 @@ export class SerialRun<L extends LaneView = LaneView> extends Run<L> {
   private incompleteRunId: string | undefined;
   private madeAlone: readonly Run<L>[] | undefined;
 
-  override get isParallel(): boolean {
+  override get isConcurrent(): boolean {
     return false;
   }
 
@@ -56,7 +56,7 @@ export class SerialRun<L extends LaneView = LaneView> extends Run<L> {
   get windowEndsAt(): number | undefined {
     const { serialWaiting } = this.lane;
     const [oldest] = serialWaiting;
-    const isFree = this.batch === undefined && this.next === undefined && this.lane.hold === undefined;
+    const isFree = this.batch === undefined && this.next === undefined && this.lane.handoff === undefined;
     // What may have begun already does not wait again.
     if (oldest === undefined || !isFree || this.begunItems.length > 0) return undefined;
     const { endsAt } = firstWindow(this.sharing, oldest.queueing, this.lane.busyUntil);
@@ -68,7 +68,7 @@ export class SerialRun<L extends LaneView = LaneView> extends Run<L> {
   /** What is in the window of the next batch while nothing runs: it waits for others to come, and for no turn. */
   get windowItems(): readonly InboxItem[] {
     const [oldest] = this.lane.serialWaiting;
-    if (oldest === undefined || !this.hasWindow || this.isBusy || this.lane.hold !== undefined) return [];
+    if (oldest === undefined || !this.hasWindow || this.isBusy || this.lane.handoff !== undefined) return [];
     const { sharing } = this;
     return sharing.slice(0, firstWindow(sharing, oldest.queueing, this.lane.busyUntil).count);
   }
@@ -103,12 +103,12 @@ export class SerialRun<L extends LaneView = LaneView> extends Run<L> {
   /** The sequences of the run that is next, if it has run or may have, and of the parts that come behind it. */
   get claimedSeqs(): readonly number[] {
     const seqs = this.next?.seqs ?? this.begunItems.map(({ seq }) => seq);
-    const { partsToCome } = this;
-    return partsToCome.length === 0 ? seqs : [...seqs, ...partsToCome.flat()];
+    const { remainingParts } = this;
+    return remainingParts.length === 0 ? seqs : [...seqs, ...remainingParts.flat()];
   }
 
   /** Of a record that stands: what its head has of a run that is to come, unless it can never be whole again. */
-  follow(run: RunInWork | null): void {
+  adopt(run: RunInWork | null): void {
     if (this.batch !== undefined) return;
     const { head } = this.lane;
     const isOpen = run !== null && run.runId !== this.incompleteRunId && run.seqs.every((seq) => !isDecided(head, seq));
@@ -117,9 +117,9 @@ export class SerialRun<L extends LaneView = LaneView> extends Run<L> {
   }
 
   /** As `follow`, for our own record: one that is not about the next batch does not stand for the one that is still to be written. */
-  followOwn(run: RunInWork | null): void {
+  adoptOwn(run: RunInWork | null): void {
     const { next, mustRecord, isCondemned } = this;
-    this.follow(run);
+    this.adopt(run);
     if (next === undefined || this.batch !== undefined || !(mustRecord || isCondemned)) return;
     const isRecorded = run?.runId === next.runId && run.attempt === next.attempt;
     if ((isRecorded && !isCondemned) || next.seqs.some((seq) => isDecided(this.lane.head, seq))) return;
@@ -129,7 +129,7 @@ export class SerialRun<L extends LaneView = LaneView> extends Run<L> {
   override end(wallNow: number): void {
     if (this.batch !== undefined) this.lane.busyUntil = wallNow;
     this.putBack();
-    this.follow(this.lane.head.run);
+    this.adopt(this.lane.head.run);
   }
 
   protected override pick(): readonly InboxItem[] {
@@ -145,7 +145,7 @@ export class SerialRun<L extends LaneView = LaneView> extends Run<L> {
   protected override mayBeginFresh(now: number): boolean {
     if (this.isWindowUnread) return false;
     if (this.lane.serialWaiting.length > 0) return (this.windowEndsAt ?? 0) <= now && this.mayMakeHole;
-    return !this.lane.hasParallel && this.lane.backlog.beyond.length > 0;
+    return !this.lane.hasConcurrent && this.lane.backlog.beyond.length > 0;
   }
 
   override freezeBegun(): void {

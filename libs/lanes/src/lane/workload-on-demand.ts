@@ -1,11 +1,11 @@
-import { type QueueSettings, type SessionTokens, isParallel } from '#contracts';
+import { type QueueSettings, type SessionTokens, isConcurrent } from '#contracts';
 import type { InboxItem } from '../backlog/inbox-item.js';
-import type { LaneBacklog } from '../backlog/backlog.js';
+import type { Backlog } from '../backlog/backlog.js';
 import type { Run } from './lane-run.js';
 import type { LaneView } from './lane-view.js';
-import type { LaneTasks } from './message-tasks.js';
+import type { MessageTasks } from './message-tasks.js';
 import type { LaneWorkload } from './lane-workload.js';
-import type { ParallelRuns } from './concurrent-runs.js';
+import type { ConcurrentRuns } from './concurrent-runs.js';
 import type { SerialRun } from './serial-run.js';
 import type { WaitingClock } from '../backlog/waiting-clock.js';
 
@@ -46,14 +46,14 @@ export abstract class WorkloadOnDemand<L extends LaneView> {
     this.restedSeqs = undefined;
     return this.workload;
   }
-  get backlog(): LaneBacklog {
+  get backlog(): Backlog {
     return this.atHand.backlog;
   }
   get serial(): SerialRun<L> {
     return this.atHand.serial;
   }
-  get parallel(): ParallelRuns<L> {
-    return this.atHand.parallel;
+  get concurrent(): ConcurrentRuns<L> {
+    return this.atHand.concurrent;
   }
   get waitingClock(): WaitingClock {
     return this.atHand.waitingClock;
@@ -66,7 +66,7 @@ export abstract class WorkloadOnDemand<L extends LaneView> {
     return this.workload?.waitingMs(monotonicNow) ?? 0;
   }
   /** Only where a message came that starts a task. */
-  get tasks(): LaneTasks<Run<L>> | undefined {
+  get tasks(): MessageTasks<Run<L>> | undefined {
     return this.workload?.tasks;
   }
   /** Some message of it waits otherwise than those of its agent. */
@@ -83,7 +83,9 @@ export abstract class WorkloadOnDemand<L extends LaneView> {
   }
   /** No order has to be done before a turn begins in turn. */
   get mayBeginInTurn(): boolean {
-    return this.workload === undefined || this.workload.backlog.controls.length === 0 || this.workload.areOrdersPutOff;
+    return (
+      this.workload === undefined || this.workload.backlog.cancelOrders.length === 0 || this.workload.areOrdersPutOff
+    );
   }
   /** Whether its orders wait until the cursor has moved: what is the oldest, and is not meant by them, goes on. */
   putOrdersOff(arePutOff: boolean): void {
@@ -107,44 +109,44 @@ export abstract class WorkloadOnDemand<L extends LaneView> {
   /** The runs whose turns are in work, the one that runs in turn first. */
   get running(): readonly Run<L>[] {
     if (this.workload === undefined) return NO_RUNS;
-    const { serial, hasParallelRuns } = this.workload;
+    const { serial, hasConcurrentRuns } = this.workload;
     // Asked at every step of every lane.
-    if (!hasParallelRuns) return serial.batch === undefined ? NO_RUNS : serial.alone;
-    const { running } = this.workload.parallel;
+    if (!hasConcurrentRuns) return serial.batch === undefined ? NO_RUNS : serial.alone;
+    const { running } = this.workload.concurrent;
     return serial.batch === undefined ? running : [serial, ...running];
   }
 
   /** The runs of which some come again, the one in order first. */
   get frozenRuns(): readonly Run<L>[] {
     if (this.workload === undefined) return NO_RUNS;
-    const { serial, hasParallelRuns } = this.workload;
-    return hasParallelRuns ? [serial, ...this.workload.parallel.frozen] : serial.alone;
+    const { serial, hasConcurrentRuns } = this.workload;
+    return hasConcurrentRuns ? [serial, ...this.workload.concurrent.frozen] : serial.alone;
   }
 
   /** Runs beside each other are in work, or come again. */
-  get hasParallelRuns(): boolean {
-    return this.workload?.hasParallelRuns === true;
+  get hasConcurrentRuns(): boolean {
+    return this.workload?.hasConcurrentRuns === true;
   }
   /** Some of its messages may run beside others. */
-  get hasParallel(): boolean {
-    if (isParallel(this.ownQueueing.strategy)) return true;
-    return this.workload !== undefined && (this.workload.sawParallel || this.workload.hasParallelRuns);
+  get hasConcurrent(): boolean {
+    if (isConcurrent(this.ownQueueing.strategy)) return true;
+    return this.workload !== undefined && (this.workload.sawConcurrent || this.workload.hasConcurrentRuns);
   }
   /** What waits its turn, ascending. */
   get serialWaiting(): readonly InboxItem[] {
     const waiting = this.workload?.backlog.waiting ?? NO_ITEMS;
-    return this.hasParallel ? waiting.filter(({ queueing }) => !isParallel(queueing.strategy)) : waiting;
+    return this.hasConcurrent ? waiting.filter(({ queueing }) => !isConcurrent(queueing.strategy)) : waiting;
   }
-  get parallelWaiting(): readonly InboxItem[] {
-    if (!this.hasParallel) return NO_ITEMS;
-    return this.backlog.waiting.filter(({ queueing }) => isParallel(queueing.strategy));
+  get concurrentWaiting(): readonly InboxItem[] {
+    if (!this.hasConcurrent) return NO_ITEMS;
+    return this.backlog.waiting.filter(({ queueing }) => isConcurrent(queueing.strategy));
   }
 
   /** Waits for messages of a frozen batch that the reader has not handed over yet. */
   get isIncomplete(): boolean {
     if (this.workload === undefined) return false;
-    const { serial, hasParallelRuns } = this.workload;
-    return serial.isIncomplete || (hasParallelRuns && this.workload.parallel.isIncomplete);
+    const { serial, hasConcurrentRuns } = this.workload;
+    return serial.isIncomplete || (hasConcurrentRuns && this.workload.concurrent.isIncomplete);
   }
 
   /** Sequences whose messages have to be read again before the next turn begins. */

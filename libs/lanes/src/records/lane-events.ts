@@ -1,4 +1,4 @@
-import { type LaneEvent, type MessageDecision, type RunInWork, isParallel, STRATEGY_TABLE } from '#contracts';
+import { type LaneEvent, type MessageDecision, type RunInWork, isConcurrent, STRATEGY_TABLE } from '#contracts';
 import type { Batch } from '../turn-rules/batch.js';
 import type { InboxItem } from '../backlog/inbox-item.js';
 import type { Lane } from '../lane/lane.js';
@@ -10,7 +10,7 @@ const CONCURRENT = { concurrent: true as const };
 
 /** The events of a record that stands: one for each message that a note decides, or was left behind by a turn. */
 export function eventsOfRecord(
-  { record, again, split, isParallel: isBeside, failed }: RecordDraft,
+  { record, again, split, isConcurrent: isBeside, failed }: RecordDraft,
   queueDepth: number,
 ): LaneEvent[] {
   const beside = isBeside === true ? CONCURRENT : {};
@@ -44,8 +44,8 @@ export function eventsOfArrival(lane: Lane, item: InboxItem, queueDepth: number,
     lane.queued(item);
     return [{ type: 'message-queued', ...message, queueDepth }];
   }
-  if (isParallel(item.queueing.strategy)) {
-    if (lane.parallelWaiting.length <= lane.parallel.roomFor(item.queueing)) return [];
+  if (isConcurrent(item.queueing.strategy)) {
+    if (lane.concurrentWaiting.length <= lane.concurrent.roomFor(item.queueing)) return [];
     lane.queued(item);
     return [{ type: 'message-queued', ...message, queueDepth }];
   }

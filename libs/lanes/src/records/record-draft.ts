@@ -34,7 +34,7 @@ export interface RecordDraft {
   /** It splits the batch of this run. */
   readonly split?: SplitRun;
   /** It is about a run beside others. */
-  readonly isParallel?: boolean;
+  readonly isConcurrent?: boolean;
   /** Messages of a turn that ended well which are dead all the same. */
   readonly failed?: readonly FailedMessage[];
   /** The lane's head once the record stands at `seq`. */
@@ -83,7 +83,7 @@ export function draftNote(lane: Lane, signature: Signature, content: NoteContent
     record,
     again: [...(about === undefined || about.split !== undefined ? [] : [about.next]), ...cutBeside(lane, about?.run)],
     ...(about?.split === undefined ? {} : { split: about.split }),
-    ...(about === undefined ? {} : { isParallel: about.run.isParallel }),
+    ...(about === undefined ? {} : { isConcurrent: about.run.isConcurrent }),
     loadedAt: (seq) => {
       const kept = refersToState ? stateSeq : state === undefined ? 0 : seq;
       return { head, seq, stateSeq: kept, bytes: stateBytes };
@@ -171,12 +171,12 @@ export function draftTurn(
     stateSeq: head.state === undefined ? 0 : seq,
     bytes: ending.state === undefined ? lane.headBytes : stateBytes,
   });
-  const { isParallel } = run;
+  const { isConcurrent } = run;
   const draft: RecordDraft = {
     body,
     commitId: signature.commitId,
     record,
-    isParallel,
+    isConcurrent,
     again: cutBeside(lane, run),
     loadedAt,
   };
@@ -218,8 +218,8 @@ function headAfterTurn(
 
 /** Runs of which it is the first record to say that they were cut. */
 function cutBeside(lane: Lane, about: LaneRun | undefined): RunInWork[] {
-  if (!lane.hasParallelRuns) return [];
-  return lane.parallel.unrecorded.flatMap((run) => (run === about ? [] : (run.next ?? [])));
+  if (!lane.hasConcurrentRuns) return [];
+  return lane.concurrent.unrecorded.flatMap((run) => (run === about ? [] : (run.next ?? [])));
 }
 
 type FieldOfHead =
@@ -254,12 +254,13 @@ function headAfter(
   // A run that has lost a message never comes again (L7): left in the head, it would stand there for ever.
   const left = runs.flatMap((each) => leftOf(lane.key, each, { upto, done }) ?? []);
   // Who owns the shard now waits for the others too.
-  const isHeldOn = lane.home.state === 'closed' && lane.running.some((other) => other !== about?.run && other.isWhole);
+  const isInHandoff =
+    lane.home.state === 'closed' && lane.running.some((other) => other !== about?.run && other.isWhole);
   const head: Head = { upto, done, nextSequence, children, relayed, run: null };
   if (run !== null) head.run = leftOf(lane.key, run, { upto, done }) ?? null;
   if (state !== undefined) head.state = state;
   if (left.length > 0) head.runs = left;
-  if (isHeldOn) head.holder = worker;
+  if (isInHandoff) head.holder = worker;
   const { wentOn } = lane.backlog;
   if (wentOn !== undefined && nextSequence !== null && wentOn.to > nextSequence) head.wentOn = wentOn;
   return head;

@@ -17,7 +17,7 @@ import { dead, type Ending } from '../turn-rules/settlement.js';
 /** How a write ended for its lane. `unsendable`: nothing is stored, nothing has changed, and the same would end so again. */
 export type WriteResult = 'won' | 'lost' | 'abandoned' | 'unsendable';
 
-export interface LaneWriterOptions {
+export interface RecordWriterOptions {
   readonly store: RecordStore;
   readonly worker: string;
   readonly newCommitId: () => string;
@@ -31,8 +31,8 @@ export interface LaneWriterOptions {
  * Writes the records of lanes: draft, send, and give the lane the head that stands afterwards. A lane's writes go one
  * after another; who writes while another write is on its way has made a mistake.
  */
-export class LaneWriter {
-  constructor(private readonly options: LaneWriterOptions) {}
+export class RecordWriter {
+  constructor(private readonly options: RecordWriterOptions) {}
 
   /** Writes a note about decisions; the runs in work stay as they are. Who wants more decided than fits asks again. */
   note(lane: Lane, messages: readonly MessageDecision[], sends: readonly NoteReply[] = []): Promise<WriteResult> {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { seqsOf, setUpHandoffs } from '../scenarios/lane-handoff.fixture.js';
-import { LaneHolds, type HoldEnd } from './handoffs.js';
+import { Handoffs, type HandoffEnd } from './handoffs.js';
 import { cancelOrder, decisionsOf, setUpProcess } from '../scenarios/lane-process.fixture.js';
-import { NO_HOLDERS, sessionKey, settled } from '../scenarios/lane-runner.fixture.js';
+import { NO_FORMER_OWNERS, sessionKey, settled } from '../scenarios/lane-runner.fixture.js';
 import { HOME } from '../lane/lane.fixture.js';
 import { Lane } from '../lane/lane.js';
 
@@ -222,10 +222,10 @@ describe('a holder that is gone', () => {
   });
 
   it('L1 wrote its record between the two looks: it ended as it should, and nothing is counted', async () => {
-    const { clock, records, holders, heldByA } = setUpHandoffs();
+    const { clock, records, formerOwners, heldByA } = setUpHandoffs();
     const { a, b } = await heldByA();
     await b.receive('a', 2);
-    holders.isGone = async () => {
+    formerOwners.isGone = async () => {
       await a.end('a');
       return true;
     };
@@ -249,23 +249,23 @@ describe('LaneHolds', () => {
   function watching() {
     const process = setUpProcess();
     const { records, clock, store } = process;
-    const ends: HoldEnd[] = [];
+    const ends: HandoffEnd[] = [];
     let looks = 0;
     const loadHead = store.loadHead.bind(store);
     store.loadHead = (key) => {
       looks++;
       return loadHead(key);
     };
-    const holds = new LaneHolds(store, NO_HOLDERS, clock, (_lane, end) => ends.push(end));
+    const handoffs = new Handoffs(store, NO_FORMER_OWNERS, clock, (_lane, end) => ends.push(end));
     const lane = new Lane('main.a', HOME);
-    lane.hold = { holder: 'w/0', since: 0 };
-    holds.watch(lane, lane.hold);
+    lane.handoff = { holder: 'w/0', since: 0 };
+    handoffs.watch(lane, lane.handoff);
     const record = (): void => {
       const { head, seq } = records.head('a');
       const note = { v: 1, kind: 'note', commitId: 'x', worker: 'w/0', ...head, messages: [] };
       records.write('a', JSON.stringify(note), seq);
     };
-    return { ...process, holds, lane, ends, record, looksSoFar: () => looks };
+    return { ...process, handoffs, lane, ends, record, looksSoFar: () => looks };
   }
 
   it('has one look on its way at a time, and tells the end once', async () => {
@@ -282,12 +282,12 @@ describe('LaneHolds', () => {
   });
 
   it('tells nothing of what it has forgotten, though a look was on its way', async () => {
-    const { clock, ends, closed, open, record, holds, lane, looksSoFar } = watching();
+    const { clock, ends, closed, open, record, handoffs, lane, looksSoFar } = watching();
     closed.add('head');
     record();
     await clock.advance(5);
-    holds.forget(lane);
-    holds.forget(lane);
+    handoffs.forget(lane);
+    handoffs.forget(lane);
     await open();
     record();
     await clock.advance(5_000);
@@ -339,7 +339,7 @@ it('L4 a process that may have lost its shard writes nothing when a hold of it e
   await clock.advance(2_000);
   expect(records.of('a')).toMatchObject([{ kind: 'turn', worker: 'A/1' }]);
   mayStart = true;
-  b.runner.goOn(0);
+  b.runner.resume(0);
   await clock.advance(100);
   expect(decisionsOf(records.of('a'))).toEqual([
     [1, 'handled'],

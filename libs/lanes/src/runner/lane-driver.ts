@@ -1,6 +1,6 @@
-import { type Clock, isParallel } from '#contracts';
+import { type Clock, isConcurrent } from '#contracts';
 import type { Logger } from '#telemetry';
-import { barredNote } from '../lane/decision-note.js';
+import { undeliverableNote } from '../lane/decision-note.js';
 import type { IdleLanes } from './idle-lanes.js';
 import { nextCancelStep } from '../lane/next-cancel.js';
 import { nextDiscardStep, nextExpiryAt } from '../lane/next-discard.js';
@@ -9,7 +9,7 @@ import type { ShardLanes } from './shard-lanes.js';
 import type { LaneTime } from '../lane/lane-time.js';
 import { LaneTimers } from './lane-timers.js';
 import { needsReadingAhead } from '../lane/needs-reading-ahead.js';
-import type { LaneWriter, WriteResult } from '../records/record-writer.js';
+import type { RecordWriter, WriteResult } from '../records/record-writer.js';
 import type { Lane, LaneRun } from '../lane/lane.js';
 import type { MissingAgents } from './missing-agents.js';
 import type { Gap } from '../backlog/reorder-buffer.js';
@@ -19,7 +19,7 @@ import { TurnSlots } from '../turns/turn-slots.js';
 import type { SlotPlace } from '../lane/lane-view.js';
 
 /**
- * Moves lanes on: whatever about a lane ended (a read, a write, a turn, a free slot, a hold, a doubt) calls `drive`, which
+ * Moves lanes on: whatever about a lane ended (a read, a write, a turn, a free slot, a handoff, a doubt) calls `drive`, which
  * does the next thing that the lane needs, if anything. It never waits, and calling it once too often does nothing.
  */
 export interface LaneDriverOptions {
@@ -40,7 +40,7 @@ const DOUBT_LOOK_MS = 1_000;
 
 export class LaneDriver {
   /** Lanes that had their slot while it was in doubt whether their shard is ours. */
-  private readonly doubtful = new Set<Lane>();
+  private readonly inDoubt = new Set<Lane>();
   private cancelLook: (() => void) | undefined;
   /** Lanes whose frozen batch is not wholly read yet. */
   private readonly incomplete = new Set<Lane>();
@@ -49,7 +49,7 @@ export class LaneDriver {
 
   constructor(
     private readonly options: LaneDriverOptions,
-    private readonly writer: LaneWriter,
+    private readonly writer: RecordWriter,
     private readonly turns: RunningTurns,
     private readonly refill: LaneRefill,
     private readonly idle: IdleLanes,
@@ -63,19 +63,19 @@ export class LaneDriver {
   /** Does the next thing that the lane needs. Called whenever something about it ended. */
   drive(lane: Lane): void {
     if (lane.home.state !== 'open' || !lane.isOpen || lane.isStopped) return;
-    if (lane.writing !== undefined || lane.hold !== undefined) return;
+    if (lane.writing !== undefined || lane.handoff !== undefined) return;
     if (lane.isContested && !this.isOurs(lane)) return;
     lane.isContested = false;
     if (lane.isIncomplete) this.incomplete.add(lane);
     else if (this.incomplete.size > 0) this.incomplete.delete(lane);
-    if (lane.backlog.controls.length > 0 && this.cancel(lane)) return;
-    if (lane.backlog.barred.length > 0 && lane.toReject.length > 0) {
-      if (this.isOurs(lane)) this.follow(lane, this.decideBarred(lane));
+    if (lane.backlog.cancelOrders.length > 0 && this.cancel(lane)) return;
+    if (lane.backlog.undeliverable.length > 0 && lane.toReject.length > 0) {
+      if (this.isOurs(lane)) this.driveAfter(lane, this.rejectUndeliverable(lane));
       return;
     }
     if (lane.isAgentMissing) return this.waitForAgent(lane);
     const now = this.options.time.now();
-    lane.releaseBegun();
+    lane.releaseFrozen();
     if (lane.gapEndsAt(now) !== undefined || lane.backlog.isFullOfEarly) {
       this.options.onGap(lane, lane.backlog.giveUpGaps(lane.readUpTo(now)));
     }
@@ -88,13 +88,13 @@ export class LaneDriver {
     const wakeAt = nextAfter(
       now,
       lane.serial.dueAt(now),
-      lane.hasParallelRuns ? nextAfter(now, ...lane.parallel.retriesAt(now)) : undefined,
+      lane.hasConcurrentRuns ? nextAfter(now, ...lane.concurrent.retriesAt(now)) : undefined,
       windowEndsAt,
       lane.gapEndsAt(now),
       nextExpiryAt(lane, now),
     );
     this.timers.set(lane, wakeAt, now, () => this.drive(lane));
-    this.driveParallel(lane, now);
+    this.driveConcurrent(lane, now);
     if (!canTake) {
       // What it waited with is decided, or has a window again: its place in the queue would be kept for nothing.
       if (lane.place !== undefined) this.leaveSerial(lane, lane.place);
@@ -116,7 +116,7 @@ export class LaneDriver {
       lane.rest();
       this.idle.add(lane);
     } else lane.park();
-    this.missing.follow(lane);
+    this.missing.watch(lane);
   }
 
   /** One for all lanes: a closure for each turn is as much garbage as the turn itself needs. */
@@ -159,10 +159,10 @@ export class LaneDriver {
   }
 
   /** The shard is certainly ours (again): what waited for that goes on. */
-  goOn(shard: number): void {
-    for (const lane of [...this.doubtful]) {
+  resume(shard: number): void {
+    for (const lane of [...this.inDoubt]) {
       if (lane.home.shard !== shard) continue;
-      this.doubtful.delete(lane);
+      this.inDoubt.delete(lane);
       this.drive(lane);
     }
   }
@@ -170,8 +170,8 @@ export class LaneDriver {
   /** The lane is not driven any more. */
   forget(lane: Lane): void {
     this.timers.cancel(lane);
-    this.doubtful.delete(lane);
-    if (this.doubtful.size === 0) this.lookNoMore();
+    this.inDoubt.delete(lane);
+    if (this.inDoubt.size === 0) this.lookNoMore();
     this.incomplete.delete(lane);
     this.idle.delete(lane);
     // It is not started any more, and must not be kept by its places.
@@ -184,7 +184,7 @@ export class LaneDriver {
    */
   private isOurs(lane: Lane): boolean {
     if (this.options.mayStart(lane.home.shard)) return true;
-    this.doubtful.add(lane);
+    this.inDoubt.add(lane);
     this.lookLater();
     return false;
   }
@@ -197,9 +197,9 @@ export class LaneDriver {
     this.cancelLook ??= this.options.clock.after(DOUBT_LOOK_MS, () => {
       this.cancelLook = undefined;
       const { mayStart } = this.options;
-      const shards = new Set([...this.doubtful].map(({ home }) => home.shard));
-      for (const shard of shards) if (mayStart(shard)) this.goOn(shard);
-      if (this.doubtful.size > 0) this.lookLater();
+      const shards = new Set([...this.inDoubt].map(({ home }) => home.shard));
+      for (const shard of shards) if (mayStart(shard)) this.resume(shard);
+      if (this.inDoubt.size > 0) this.lookLater();
     });
   }
 
@@ -209,7 +209,7 @@ export class LaneDriver {
   }
 
   /** A write beside or between turns: when it is done, the lane goes on. */
-  private follow(lane: Lane, write: Promise<WriteResult>): void {
+  private driveAfter(lane: Lane, write: Promise<WriteResult>): void {
     void write.then(
       (result) => {
         if (result === 'unsendable') {
@@ -230,7 +230,7 @@ export class LaneDriver {
     if (step?.kind === 'put-off') return false;
     // What it means is known when it is known what had begun.
     if (step === undefined && needsReadingAhead(lane, this.options.time.now())) this.options.onUnread(lane);
-    if (step?.kind === 'note' && this.isOurs(lane)) this.follow(lane, this.writer.note(lane, step.messages));
+    if (step?.kind === 'note' && this.isOurs(lane)) this.driveAfter(lane, this.writer.note(lane, step.messages));
     if (step?.kind === 'read') this.peek(lane, step.seqs);
     if (step?.kind !== 'abort') return true;
     // Their ends drive the lane again. What is not meant, and waits for nobody, goes on meanwhile.
@@ -242,7 +242,7 @@ export class LaneDriver {
   private discard(lane: Lane, now: number): boolean {
     const step = nextDiscardStep(lane, now);
     if (step?.kind === 'note' && this.isOurs(lane))
-      this.follow(lane, this.writer.note(lane, step.messages, step.sends));
+      this.driveAfter(lane, this.writer.note(lane, step.messages, step.sends));
     if (step?.kind === 'read') this.peek(lane, step.seqs);
     return step !== undefined;
   }
@@ -253,21 +253,21 @@ export class LaneDriver {
   }
 
   /** What no turn can take. */
-  private decideBarred(lane: Lane): Promise<WriteResult> {
-    const { messages, sends } = barredNote(lane.toReject);
+  private rejectUndeliverable(lane: Lane): Promise<WriteResult> {
+    const { messages, sends } = undeliverableNote(lane.toReject);
     return this.writer.note(lane, messages, sends);
   }
 
   /** Begins what may begin beside the run that is in turn. */
-  private driveParallel(lane: Lane, now: number): void {
-    if (!lane.hasParallel) return;
+  private driveConcurrent(lane: Lane, now: number): void {
+    if (!lane.hasConcurrent) return;
     if (needsReading(lane) && !this.refill.isReading(lane)) {
       void this.refill.read(lane, lane.toRead).then(() => this.drive(lane));
     }
-    const unfenced = lane.parallel.unrecorded.find((run) => !this.turns.mightAdmit(run));
+    const unfenced = lane.concurrent.unrecorded.find((run) => !this.turns.mightAdmit(run));
     if (unfenced?.next !== undefined && this.isOurs(lane)) {
       // It waits for the quarantine, and nobody else may begin before a record fences who may still run it (L4).
-      return this.follow(
+      return this.driveAfter(
         lane,
         this.writer.before(unfenced, unfenced.next, () => true),
       );
@@ -292,7 +292,8 @@ export class LaneDriver {
   }
 
   private nextBeside(lane: Lane, now: number): LaneRun | undefined {
-    for (const run of lane.parallel.startable(now)) if (!this.turns.has(run) && this.turns.mightAdmit(run)) return run;
+    for (const run of lane.concurrent.startable(now))
+      if (!this.turns.has(run) && this.turns.mightAdmit(run)) return run;
     return undefined;
   }
 
@@ -300,7 +301,7 @@ export class LaneDriver {
   private start(lane: Lane, run: LaneRun | undefined): void {
     // Between the wish for a slot and its grant a record may have changed the lane.
     const isFree = lane.home.state === 'open' && !lane.isStopped && lane.writing === undefined;
-    const isInTime = run?.isParallel === true || lane.mayBeginInTurn;
+    const isInTime = run?.isConcurrent === true || lane.mayBeginInTurn;
     if (!isFree || !isInTime || run?.canTake(this.options.time.now()) !== true) {
       this.slots.release();
       this.drive(lane);
@@ -321,12 +322,14 @@ function isReady(lane: Lane): boolean {
 
 /** Whether a lane with runs beside each other can do nothing more, or less than it may, with what is kept of it. */
 function needsReading(lane: Lane): boolean {
-  const { backlog, serial, parallel, ownQueueing } = lane;
+  const { backlog, serial, concurrent, ownQueueing } = lane;
   if (lane.toRead.length === 0) return false;
   if (lane.frozenRuns.some((run) => run.isNotKept)) return true;
   const isSerialIdle = serial.batch === undefined && lane.serialWaiting.length === 0;
-  if (isSerialIdle && !isParallel(ownQueueing.strategy)) return true;
-  return !parallel.hasFresh && parallel.roomFor(ownQueueing) > 0 && (backlog.waiting.length === 0 || backlog.hasRoom);
+  if (isSerialIdle && !isConcurrent(ownQueueing.strategy)) return true;
+  return (
+    !concurrent.hasFresh && concurrent.roomFor(ownQueueing) > 0 && (backlog.waiting.length === 0 || backlog.hasRoom)
+  );
 }
 
 /** What is past has been tried, and must not hide what is to come. */

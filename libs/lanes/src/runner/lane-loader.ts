@@ -1,7 +1,7 @@
 import type { Clock } from '#contracts';
 import type { Logger } from '#telemetry';
 import type { IdleHeads } from './idle-heads.js';
-import type { LaneHolds } from './handoffs.js';
+import type { Handoffs } from './handoffs.js';
 import type { RecordStore } from '../ports.js';
 import type { ShardLanes } from './shard-lanes.js';
 import type { Lane } from '../lane/lane.js';
@@ -21,7 +21,7 @@ const HEAD_RETRY_MS = 30_000;
 export class LaneLoader {
   constructor(
     private readonly options: LaneLoaderOptions,
-    private readonly holds: LaneHolds,
+    private readonly handoffs: Handoffs,
     /** The lane may go on. */
     private readonly onLoaded: (lane: Lane) => void,
   ) {}
@@ -40,8 +40,8 @@ export class LaneLoader {
       if ((home as LaneHome).state === 'closed') return;
       lane.open(loaded);
       home.sawRecord(loaded.seq);
-      if (lane.hold !== undefined) this.holds.watch(lane, lane.hold);
-      else if (home.mayBeCut(firstSeq, loaded.seq)) lane.assumeCrash(cut, home.begunUpTo, clock.now());
+      if (lane.handoff !== undefined) this.handoffs.watch(lane, lane.handoff);
+      else if (home.mayBeCut(firstSeq, loaded.seq)) lane.assumeCrash(cut, home.maybeBegunUpTo, clock.now());
       // The reader may have been faster than the head: it will not say again that it has caught up.
       if (home.isCaughtUp) lane.giveUpOnMissing();
       this.onLoaded(lane);

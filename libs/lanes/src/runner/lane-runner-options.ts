@@ -2,7 +2,7 @@ import type { Clock, LaneEvent, SessionTokens } from '#contracts';
 import type { Logger } from '#telemetry';
 import type { IdleHeads } from './idle-heads.js';
 import type { IdleLimits } from './idle-lanes.js';
-import type { Holders } from './handoffs.js';
+import type { FormerOwners } from './handoffs.js';
 import type { AheadSource, InboxSource, RecordStore, TurnRunner } from '../ports.js';
 import type { ReadingLimits } from './reading-room.js';
 
@@ -15,7 +15,7 @@ export interface LaneRunnerOptions {
   /** Absent: the caller reads all shards to their end, even when `hasRoom` answers false. */
   readonly ahead?: AheadSource;
   readonly turns: TurnRunner;
-  readonly holders: Holders;
+  readonly formerOwners: FormerOwners;
   readonly clock: Clock;
   readonly newCommitId: () => string;
   /** In [0, 1); spreads the backoffs. */
@@ -24,7 +24,7 @@ export interface LaneRunnerOptions {
   readonly worker: string;
   /** How many turns run at once. */
   readonly capacity: number;
-  /** Whether this process certainly owns the shard now, by its own clock (L4). When it does again, `goOn` is called. */
+  /** Whether this process certainly owns the shard now, by its own clock (L4). When it does again, `resume` is called. */
   readonly mayStart: (shard: number) => boolean;
   /** Told of what happens to messages and turns, as it happens. */
   readonly onEvent?: (key: SessionTokens, event: LaneEvent) => void;

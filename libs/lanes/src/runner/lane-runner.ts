@@ -5,7 +5,7 @@ import { BodyBudget } from '../backlog/body-budget.js';
 import { describeLane } from '../lane/describe-lane.js';
 import { LaneDriver } from './lane-driver.js';
 import { eventsOfArrival, eventsOfGaps, eventsOfRecord, eventsOfTaking } from '../records/lane-events.js';
-import { LaneHolds, type HoldEnd } from './handoffs.js';
+import { Handoffs, type HandoffEnd } from './handoffs.js';
 import { LaneLoader } from './lane-loader.js';
 import { LaneTime } from '../lane/lane-time.js';
 import { type LaneRun, Lane } from '../lane/lane.js';
@@ -14,19 +14,19 @@ import { AGENT_MISSING_MS, MEMORY_LIMITS, type LaneRunnerOptions } from './lane-
 import { AgentNeeds } from './agent-needs.js';
 import { MissingAgents } from './missing-agents.js';
 import { LookAhead } from './look-ahead.js';
-import type { HoldingRun, Settled } from '../ports.js';
+import type { HoldingRun, AttemptFate } from '../ports.js';
 import { LaneRefill } from '../turns/lane-refill.js';
-import { forsakenRuns } from '../lane/held-tasks.js';
+import { abandonedRuns } from '../lane/held-tasks.js';
 import { TaskLooks } from './task-looks.js';
 import { ShardLanes, type LaneProgress } from './shard-lanes.js';
-import { LaneWriter } from '../records/record-writer.js';
+import { RecordWriter } from '../records/record-writer.js';
 import { ReadingRoom } from './reading-room.js';
 import type { RecordDraft } from '../records/record-draft.js';
 import { RunningTurns } from '../turns/running-turns.js';
 
 /**
  * Runs the lanes of a worker: read -> lane -> take -> run -> settle -> commit. Every step is a part of its own; what is
- * here is their order, and the rule that whatever ends (a read, a write, a turn, a free slot, a hold) drives its lane on,
+ * here is their order, and the rule that whatever ends (a read, a write, a turn, a free slot, a handoff) drives its lane on,
  * so that no lane needs another message to move (stranded messages are the best-known defect of in-process queues).
  *
  * Lanes live in shards that come and go (`openShard`, `releaseShard`, `dropShard`). A lane whose shard is released while
@@ -35,9 +35,9 @@ import { RunningTurns } from '../turns/running-turns.js';
 
 export class LaneRunner {
   private readonly shards = new Map<number, ShardLanes>();
-  private readonly writer: LaneWriter;
+  private readonly writer: RecordWriter;
   private readonly turns: RunningTurns;
-  private readonly holds: LaneHolds;
+  private readonly handoffs: Handoffs;
   private readonly loader: LaneLoader;
   private readonly driver: LaneDriver;
   private readonly idle: IdleLanes;
@@ -50,12 +50,12 @@ export class LaneRunner {
   private readonly missing: MissingAgents;
 
   constructor(private readonly options: LaneRunnerOptions) {
-    this.writer = new LaneWriter({
+    this.writer = new RecordWriter({
       ...options,
       onRecord: (lane, before, written) => {
         this.shards.get(lane.home.shard)?.sawRecord(lane.headSeq);
         const how = written === undefined ? 'discarded' : 'ended';
-        for (const run of forsakenRuns(before, lane)) this.settled(lane, run, how);
+        for (const run of abandonedRuns(before, lane)) this.attemptOver(lane, run, how);
         if (written !== undefined && !isQuietEnd(written, options.isUntold))
           this.tell(lane, eventsOfRecord(written, lane.depth));
         this.looks.ask(lane);
@@ -102,8 +102,10 @@ export class LaneRunner {
     };
     if (source !== undefined) this.lookAhead = new LookAhead({ source, clock, shards: this.shards, log, ...reading });
     this.looks = new TaskLooks(options.turns, (lane) => this.driver.drive(lane));
-    this.holds = new LaneHolds(options.store, options.holders, options.clock, (lane, end) => this.unhold(lane, end));
-    this.loader = new LaneLoader(options, this.holds, (lane) => this.begin(lane));
+    this.handoffs = new Handoffs(options.store, options.formerOwners, options.clock, (lane, end) =>
+      this.endHandoff(lane, end),
+    );
+    this.loader = new LaneLoader(options, this.handoffs, (lane) => this.opened(lane));
   }
 
   get running(): number {
@@ -147,7 +149,7 @@ export class LaneRunner {
     for (const { session, from, holder, since } of start.open) {
       const lane = this.addLane(home, session);
       lane.unreadFrom = from;
-      if (holder !== undefined && since !== undefined) lane.hold = { holder, since };
+      if (holder !== undefined && since !== undefined) lane.handoff = { holder, since };
       this.room.loading(home, this.loader.load(lane, from));
     }
   }
@@ -177,7 +179,7 @@ export class LaneRunner {
     if (!lane.arrive(item, now)) return;
     (lane.home as ShardLanes).touch(lane);
     this.idle.delete(lane);
-    if (lane.hold !== undefined) this.holds.passCancels(lane);
+    if (lane.handoff !== undefined) this.handoffs.passCancels(lane);
     if (lane.isOpen) {
       // Also one that is not counted yet waits.
       const isPending = lane.tasks?.isPending(item.seq) === true;
@@ -251,22 +253,22 @@ export class LaneRunner {
   }
 
   /** The shard is certainly ours (again): what waited for that goes on. */
-  goOn(shard: number): void {
-    this.driver.goOn(shard);
+  resume(shard: number): void {
+    this.driver.resume(shard);
   }
 
   /**
    * Gives the shard away: nothing of it begins any more, and what is being written is awaited. What runs then, of
-   * `maxHeld` sessions at most, is let go with this process as its holder. From the call on nothing is received.
+   * `maxHandoffs` sessions at most, is let go with this process as its holder. From the call on nothing is received.
    */
-  async releaseShard(shard: number, maxHeld = Number.POSITIVE_INFINITY): Promise<LaneProgress> {
+  async releaseShard(shard: number, maxHandoffs = Number.POSITIVE_INFINITY): Promise<LaneProgress> {
     const home = this.shards.get(shard);
     if (home === undefined) throw new Error(`shard ${shard} is not open`);
     home.state = 'releasing';
     for (;;) {
       const writes = home.open.flatMap(({ writing }) => (writing === undefined ? [] : [writing]));
       if (writes.length > 0) await Promise.allSettled(writes);
-      else if (home.busy.filter(({ running }) => running.some((run) => this.turns.has(run))).length > maxHeld)
+      else if (home.busy.filter(({ running }) => running.some((run) => this.turns.has(run))).length > maxHandoffs)
         await this.turns.anyEnd();
       else break;
     }
@@ -318,10 +320,10 @@ export class LaneRunner {
     }
     for (const lane of home.all) {
       this.driver.forget(lane);
-      this.holds.forget(lane);
+      this.handoffs.forget(lane);
       // What a former owner still runs is its own affair.
-      for (const { next } of lane.hold === undefined ? lane.frozenRuns : [])
-        if (next?.tasks !== undefined) this.settled(lane, next, how);
+      for (const { next } of lane.handoff === undefined ? lane.frozenRuns : [])
+        if (next?.tasks !== undefined) this.attemptOver(lane, next, how);
       lane.close();
     }
   }
@@ -341,23 +343,23 @@ export class LaneRunner {
   }
 
   /** The lane knows its head. What came meanwhile is new, unless its shard is still being read again. */
-  private begin(lane: Lane): void {
+  private opened(lane: Lane): void {
     const now = this.time.now();
-    const isNew = (lane.home as ShardLanes).isCaughtUp && lane.hold === undefined;
+    const isNew = (lane.home as ShardLanes).isCaughtUp && lane.handoff === undefined;
     const events = isNew ? lane.backlog.waiting.flatMap((item, i) => eventsOfArrival(lane, item, i + 1, now)) : [];
     this.driver.drive(lane);
     this.tell(lane, events);
     this.looks.ask(lane);
   }
 
-  private unhold(lane: Lane, { loaded, crash }: HoldEnd): void {
+  private endHandoff(lane: Lane, { loaded, crash }: HandoffEnd): void {
     const home = lane.home as ShardLanes;
-    const { hold } = lane;
-    lane.hold = undefined;
-    lane.goOnFrom(loaded);
-    // It waited, perhaps beyond our membership: a note written now would look like the end of a hold to our successor.
+    const { handoff } = lane;
+    lane.handoff = undefined;
+    lane.resumeFrom(loaded);
+    // It waited, perhaps beyond our membership: a note written now would look like the end of a handoff to our successor.
     lane.isContested = true;
-    if (crash !== undefined) lane.unfenced = hold;
+    if (crash !== undefined) lane.unfenced = handoff;
     // The holder's record: the next owner must not take a head from before it, though no owner wrote it.
     home.sawRecord(loaded.seq);
     if (crash !== undefined) lane.assumeCrash(crash.cut, Number.MAX_SAFE_INTEGER, this.options.clock.now());
@@ -366,8 +368,8 @@ export class LaneRunner {
     this.looks.ask(lane);
   }
 
-  private settled(lane: Lane, run: HoldingRun, how: Settled): void {
-    this.options.turns.tasks?.settled(lane.key, run, how, { isLeaked: false });
+  private attemptOver(lane: Lane, run: HoldingRun, how: AttemptFate): void {
+    this.options.turns.tasks?.attemptOver(lane.key, run, how, { isLeaked: false });
   }
 
   private tell(lane: Lane, events: readonly LaneEvent[]): void {

@@ -158,10 +158,10 @@ export class LookAhead {
   }
 
   /** The clock may have been set back. */
-  private isSlow({ hold, running }: Lane): boolean {
+  private isSlow({ handoff, running }: Lane): boolean {
     const { clock, startedAt } = this.options;
     return (
-      hold !== undefined ||
+      handoff !== undefined ||
       running.some((run) => Math.abs(clock.now() - (startedAt(run) ?? clock.now())) >= SLOW_TURN_MS)
     );
   }

@@ -6,7 +6,7 @@ import type { InboxItem } from '../backlog/inbox-item.js';
 import type { InboxSource } from '../ports.js';
 import type { ShardLanes } from './shard-lanes.js';
 import type { LaneTime } from '../lane/lane-time.js';
-import type { LaneWriter } from '../records/record-writer.js';
+import type { RecordWriter } from '../records/record-writer.js';
 import type { Lane } from '../lane/lane.js';
 
 /**
@@ -46,12 +46,12 @@ export class MissingAgents {
 
   constructor(
     private readonly options: MissingAgentsOptions,
-    private readonly writer: LaneWriter,
+    private readonly writer: RecordWriter,
     private readonly drive: (lane: Lane) => void,
   ) {}
 
   /** The lane has nothing to do but to wait for its agent, if at all. */
-  follow(lane: Lane): void {
+  watch(lane: Lane): void {
     const { waitingForAgent, needs } = lane.home as ShardLanes;
     if (lane.undecidedFrom === undefined) return void waitingForAgent.delete(lane);
     if (waitingForAgent.has(lane)) return;
@@ -189,8 +189,8 @@ export class MissingAgents {
   }
 
   private mayDecide(lane: Lane): boolean {
-    const isFree = lane.isOpen && lane.hold === undefined && lane.writing === undefined && !lane.isContested;
-    return isFree && lane.undecidedFrom !== undefined && lane.backlog.controls.length === 0 && this.isOurs(lane);
+    const isFree = lane.isOpen && lane.handoff === undefined && lane.writing === undefined && !lane.isContested;
+    return isFree && lane.undecidedFrom !== undefined && lane.backlog.cancelOrders.length === 0 && this.isOurs(lane);
   }
 
   private isOurs({ home, isStopped }: Lane): boolean {

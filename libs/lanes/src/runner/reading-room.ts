@@ -24,7 +24,7 @@ const MIN_WAITING = 256;
  * its turn. With them are counted those whose head is on its way, until the first answer: a head that cannot be read is in
  * nobody's way (L6). Once the bodies have used up their budget the bound is the smallest one.
  *
- * All lanes with something undecided are counted over the process, also those in a window, in a backoff, or held. That is a
+ * All lanes with something undecided are counted over the process, also those in a window, in a backoff, or in handoff. That is a
  * cap of its own, far above; at it sessions do wait for others.
  */
 export class ReadingRoom {

@@ -39,7 +39,7 @@ describe('a shard', () => {
     const home = new ShardLanes(0, { read: 7, tail: 0 });
     const lane = new Lane('main.a', HOME);
     home.add(lane);
-    lane.hold = { holder: 'w/0', since: 4 };
+    lane.handoff = { holder: 'w/0', since: 4 };
     const open = [{ session: 'main.a', from: 7, holder: 'w/0', since: 4 }];
     expect([home.progress().open, home.progress('w/1').open]).toEqual([open, open]);
     expect(home.busy).toEqual([]);

@@ -10,7 +10,7 @@ export interface OpenLane {
   readonly from: number;
   /** The incarnation that still runs a turn of it. */
   readonly holder?: string | undefined;
-  /** The session's last record when the hold began. */
+  /** The session's last record when the handoff began. */
   readonly since?: number | undefined;
 }
 
@@ -36,7 +36,7 @@ export class ShardLanes implements LaneHome {
   isCaughtUp = false;
   private readonly lanes = new Map<string, Lane>();
   /** Every lane that may have something undecided, and some that have not. */
-  private readonly unsettled = new Set<Lane>();
+  private readonly maybeUndecided = new Set<Lane>();
   /** Lanes that wait for an agent that this process lacks, and when it is looked again whether they do for too long. */
   readonly waitingForAgent = new Map<Lane, number>();
   needs: AgentNeeds | undefined;
@@ -72,13 +72,13 @@ export class ShardLanes implements LaneHome {
 
   add(lane: Lane): void {
     this.lanes.set(lane.id, lane);
-    this.unsettled.add(lane);
+    this.maybeUndecided.add(lane);
   }
 
   /** It has nothing to do; it comes anew when it has. */
   remove(lane: Lane): void {
     if (this.lanes.get(lane.id) === lane) this.lanes.delete(lane.id);
-    this.unsettled.delete(lane);
+    this.maybeUndecided.delete(lane);
     this.waitingForAgent.delete(lane);
   }
 
@@ -87,7 +87,7 @@ export class ShardLanes implements LaneHome {
   }
 
   /** The highest sequence that an owner that is gone may have begun with; 0 = there is none. */
-  get begunUpTo(): number {
+  get maybeBegunUpTo(): number {
     return this.crash?.upTo ?? 0;
   }
 
@@ -98,7 +98,7 @@ export class ShardLanes implements LaneHome {
 
   /** Something of the lane arrived. */
   touch(lane: Lane): void {
-    this.unsettled.add(lane);
+    this.maybeUndecided.add(lane);
   }
 
   /** All messages of the shard up to here were received, or are known to be none. */
@@ -117,8 +117,8 @@ export class ShardLanes implements LaneHome {
   /** Lanes with something undecided. */
   get open(): Lane[] {
     const open: Lane[] = [];
-    for (const lane of this.unsettled) {
-      if (lane.undecidedFrom === undefined && lane.hold === undefined) this.unsettled.delete(lane);
+    for (const lane of this.maybeUndecided) {
+      if (lane.undecidedFrom === undefined && lane.handoff === undefined) this.maybeUndecided.delete(lane);
       else open.push(lane);
     }
     return open;
@@ -126,7 +126,7 @@ export class ShardLanes implements LaneHome {
 
   /** As `open`, some others among them, and one at a time. */
   get maybeOpen(): Iterable<Lane> {
-    return this.unsettled;
+    return this.maybeUndecided;
   }
 
   get all(): Iterable<Lane> {
@@ -137,10 +137,10 @@ export class ShardLanes implements LaneHome {
   progress(self?: string): LaneProgress {
     const open = this.open.map((lane): OpenLane => {
       const { running, headSeq } = lane;
-      const hold = lane.hold ?? (running.length === 0 ? lane.unfenced : undefined);
+      const handoff = lane.handoff ?? (running.length === 0 ? lane.unfenced : undefined);
       const session = lane.id;
       const from = lane.undecidedFrom ?? this.readTo;
-      if (hold !== undefined) return { session, from, ...hold };
+      if (handoff !== undefined) return { session, from, ...handoff };
       return self !== undefined && running.some(({ isWhole }) => isWhole)
         ? { session, from, holder: self, since: headSeq }
         : { session, from };

@@ -20,7 +20,7 @@ export class TaskLooks {
   /** Asks about what came and has not begun. While the session may still run elsewhere, nobody knows what has. */
   ask(lane: Lane): void {
     const { tasks } = lane;
-    if (tasks === undefined || !lane.isOpen || lane.hold !== undefined) return;
+    if (tasks === undefined || !lane.isOpen || lane.handoff !== undefined) return;
     const items = tasks.takeUnasked();
     const asked = items.slice(0, MAX_LOOKS - this.underWay);
     for (const item of asked) void this.look(lane, item);

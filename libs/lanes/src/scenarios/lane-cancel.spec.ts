@@ -292,7 +292,7 @@ describe('an order', () => {
     closed.add('write');
     await end('a');
     void runner.releaseShard(0);
-    runner.work.cancelHeld(sessionKey('a'), WHOLE_SESSION);
+    runner.work.cancelInHandoff(sessionKey('a'), WHOLE_SESSION);
     await open();
     const now = clock.now();
     await clock.runOut();

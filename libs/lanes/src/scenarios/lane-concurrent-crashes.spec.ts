@@ -149,12 +149,12 @@ describe('concurrent turns whose worker is gone', () => {
 
   it('blame nobody who came after a holder was given up', async () => {
     let isGone = false;
-    const holders = { isGone: () => Promise.resolve(isGone), passCancel: () => {} };
+    const formerOwners = { isGone: () => Promise.resolve(isGone), passCancel: () => {} };
     const first = setUpSession(CONCURRENT, { worker: 'w/1' });
     await first.sendAll(1);
     const from = await first.runner.releaseShard(0);
     const { records, clock } = first;
-    const second = setUpSession(CONCURRENT, { records, clock, from, worker: 'w/2', isRecovery: true, holders });
+    const second = setUpSession(CONCURRENT, { records, clock, from, worker: 'w/2', isRecovery: true, formerOwners });
     await second.sendAll(1);
     first.kill();
     isGone = true;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { cancelOrder } from './lane-process.fixture.js';
 import { settled } from './lane-runner.fixture.js';
 import { setUpSession } from './lane-strategies.fixture.js';
-import { MAX_PARALLEL_RUNS } from '../lane/concurrent-runs.js';
+import { MAX_CONCURRENT_RUNS } from '../lane/concurrent-runs.js';
 
 const CONCURRENT = { strategy: 'concurrent' } as const;
 const place = (seq: number): string => `a/${seq}`;
@@ -173,7 +173,7 @@ describe('concurrent', () => {
 
   it('has no more than so many in work, whatever the setting', async () => {
     const { sendAll, runningAll } = setUpSession(CONCURRENT, { capacity: 1_000 });
-    await sendAll(...Array.from({ length: MAX_PARALLEL_RUNS + 3 }, (_, i) => i + 1));
-    expect(runningAll()).toHaveLength(MAX_PARALLEL_RUNS);
+    await sendAll(...Array.from({ length: MAX_CONCURRENT_RUNS + 3 }, (_, i) => i + 1));
+    expect(runningAll()).toHaveLength(MAX_CONCURRENT_RUNS);
   });
 });

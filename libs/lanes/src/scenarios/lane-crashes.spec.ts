@@ -62,7 +62,7 @@ describe('crashes', () => {
     const second = await nextLife({ mayStart });
     expect([isNoted(), isStanding, running(second)]).toEqual([true, false, []]);
     isStanding = true;
-    second.runner.goOn(0);
+    second.runner.resume(0);
     await settled();
     expect([running(second), second.turn('a').batch.attempt]).toEqual([['a'], 2]);
     expect(records.of('a')).toHaveLength(1);

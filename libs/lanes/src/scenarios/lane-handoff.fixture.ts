@@ -1,5 +1,5 @@
 import type { CancelTarget } from '#contracts';
-import type { Holders } from '../runner/handoffs.js';
+import type { FormerOwners } from '../runner/handoffs.js';
 import { setUpProcess, type ProcessOptions } from './lane-process.fixture.js';
 import { ManualClock, MemoryRecords, sessionKey } from './lane-runner.fixture.js';
 import type { LaneProgress } from '../runner/shard-lanes.js';
@@ -18,18 +18,18 @@ export function setUpHandoffs() {
   const passed: { holder: string; session: string; target: CancelTarget }[] = [];
   /** Whether what is passed on reaches the holder. */
   const line = { isCut: false };
-  const holders: Holders = {
+  const formerOwners: FormerOwners = {
     isGone: (incarnation) => {
       asked.push(incarnation);
       return Promise.resolve(gone.has(incarnation));
     },
     passCancel: (holder, key, target) => {
       passed.push({ holder, session: key.sessionToken, target });
-      if (!line.isCut) processes.get(holder)?.runner.work.cancelHeld(key, target);
+      if (!line.isCut) processes.get(holder)?.runner.work.cancelInHandoff(key, target);
     },
   };
   const start = (worker: string, options: ProcessOptions = {}): Process => {
-    const process = setUpProcess({ records, clock, worker, holders, ...options });
+    const process = setUpProcess({ records, clock, worker, formerOwners, ...options });
     processes.set(worker, process);
     return process;
   };
@@ -45,7 +45,7 @@ export function setUpHandoffs() {
     b.runner.caughtUp(0);
     return { a, b, from };
   };
-  return { clock, records, gone, asked, passed, line, holders, start, heldByA };
+  return { clock, records, gone, asked, passed, line, formerOwners, start, heldByA };
 }
 
 export const seqsOf = (process: Process, session = 'a') => process.started(session).map(({ seqs }) => seqs);

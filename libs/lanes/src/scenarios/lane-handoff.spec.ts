@@ -116,7 +116,7 @@ describe('a cancel of a held session', () => {
     await clock.advance(5);
     a.runner.openShard(0, await b.runner.releaseShard(0));
     await a.receive('a', 3);
-    a.runner.work.cancelHeld(sessionKey('a'), WHOLE_SESSION);
+    a.runner.work.cancelInHandoff(sessionKey('a'), WHOLE_SESSION);
     expect(a.turn('a').signal.aborted).toBe(false);
     await a.end('a');
     expect(decisionsOf(records.of('a'))).toEqual([
@@ -129,7 +129,7 @@ describe('a cancel of a held session', () => {
   it('finds nothing at a process that does not run the session', () => {
     const { start } = setUpHandoffs();
     const { runner } = start('A/1');
-    expect(() => runner.work.cancelHeld(sessionKey('a'), WHOLE_SESSION)).not.toThrow();
+    expect(() => runner.work.cancelInHandoff(sessionKey('a'), WHOLE_SESSION)).not.toThrow();
     expect(runner.work.find(sessionKey('a'))).toBeUndefined();
   });
 });

@@ -204,8 +204,8 @@ describe('L2 a turn that began elsewhere', () => {
   function after(seqs: readonly number[], ...items: readonly InboxItem[]): string[][] {
     const run = { runId: 'r', seqs: [...seqs], attempt: 2, crashes: 0 };
     const lane = openLane(items, loaded({ nextSequence: 1 }));
-    lane.goOnFrom(loaded({ nextSequence: 1, run }, 8));
-    lane.releaseBegun();
+    lane.resumeFrom(loaded({ nextSequence: 1, run }, 8));
+    lane.releaseFrozen();
     const batch = lane.serial.take(NOW);
     return [batch.items, lane.backlog.waiting].map((list) => list.map((each) => told(each)));
   }

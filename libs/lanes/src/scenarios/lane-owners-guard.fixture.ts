@@ -1,6 +1,6 @@
 import type { Clock, HeldTask, InboxMessage, SessionTokens } from '#contracts';
 import type { Batch } from '../turn-rules/batch.js';
-import type { TurnWork, AttemptEnd, HoldingRun, Settled, TaskPorts } from '../ports.js';
+import type { TurnWork, AttemptEnd, HoldingRun, AttemptFate, TaskPorts } from '../ports.js';
 import { ManualTurns, type StartedTurn } from './lane-runner.fixture.js';
 import type { Ending, TurnOutcome } from '../turn-rules/settlement.js';
 import type { TaskRef, TaskRefusal } from '../backlog/task-of-message.js';
@@ -152,7 +152,12 @@ export class GuardedTurns extends ManualTurns implements TaskPorts {
     return held === undefined ? [] : [held];
   }
 
-  settled(_key: SessionTokens, { runId, tasks = [] }: HoldingRun, how: Settled, { isLeaked }: AttemptEnd): void {
+  attemptOver(
+    _key: SessionTokens,
+    { runId, tasks = [] }: HoldingRun,
+    how: AttemptFate,
+    { isLeaked }: AttemptEnd,
+  ): void {
     if (how === 'again' && !isLeaked) return;
     // What others renew is let go by them; what nobody runs any more is released by whoever decided that.
     const all = [...this.heldTasks(runId), ...(how === 'ended' ? tasks : [])];

@@ -94,7 +94,7 @@ export const noneSeen = () => ({
   toItself: 0,
   crashed: 0,
   lost: 0,
-  holders: 0,
+  formerOwners: 0,
   discarded: 0,
   cancelled: 0,
   superseded: 0,

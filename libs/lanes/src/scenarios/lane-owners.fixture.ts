@@ -2,7 +2,7 @@ import { type Clock, type LaneEvent, isDecided, type LoadedHead, laneId } from '
 import { HeadTable } from '../runner/head-table.js';
 import { IdleHeads } from '../runner/idle-heads.js';
 import type { Lane } from '../lane/lane.js';
-import type { Holders } from '../runner/handoffs.js';
+import type { FormerOwners } from '../runner/handoffs.js';
 import { cancelOrder } from './lane-process.fixture.js';
 import { MEMORY_LIMITS } from '../runner/lane-runner-options.js';
 import type { LaneRunner } from '../runner/lane-runner.js';
@@ -23,7 +23,7 @@ import type { TurnPolicy } from '../turn-rules/turn-policy.js';
 
 /**
  * A shard that goes from process to process by chance: handed over while turns run, lost by one that goes on, left behind
- * by one that is gone, and back again; while holders end too, turns fail, and cancels come.
+ * by one that is gone, and back again; while formerOwners end too, turns fail, and cancels come.
  */
 
 const POLICY: TurnPolicy = {
@@ -49,11 +49,11 @@ export class World {
   readonly guard = new ModelGuard(this.clock);
   readonly seen = noneSeen();
   readonly events: LaneEvent[] = [];
-  readonly holders: Holders = {
+  readonly formerOwners: FormerOwners = {
     isGone: (holder) => Promise.resolve(this.gone.has(holder)),
     // Every second one does not arrive.
     passCancel: (holder, key, target) => {
-      if (this.nextDelayMs() % 2 === 0) this.processOf(holder)?.runner.work.cancelHeld(key, target);
+      if (this.nextDelayMs() % 2 === 0) this.processOf(holder)?.runner.work.cancelInHandoff(key, target);
     },
   };
   /** What the shard's entry says. */
@@ -144,7 +144,7 @@ export class World {
       if (holder === undefined) return;
       holder.die();
       this.gone.add(holder.worker);
-      this.seen.holders++;
+      this.seen.formerOwners++;
     } else if (owner === undefined) return;
     else if (kind === 'save') this.save(owner.runner.progress(0));
     else if (kind === 'hand over') void this.handOver(owner, back);
@@ -285,7 +285,7 @@ class Process {
     private readonly world: World,
     readonly worker: string,
   ) {
-    const { clock, records, holders, plan } = world;
+    const { clock, records, formerOwners, plan } = world;
     this.hasAgent = world.nextHasAgent;
     this.skewMs = plan.clocks.skewsMs[world.processes.length % plan.clocks.skewsMs.length] ?? 0;
     this.clock = {
@@ -301,7 +301,7 @@ class Process {
     if (!this.hasAgent) this.turns.agents = new Set();
     const store = new MemoryStore(records, () => this.pass());
     this.runner = makeRunner({
-      ...{ store, turns: this.turns, clock: this.clock, worker, holders, capacity: plan.capacity },
+      ...{ store, turns: this.turns, clock: this.clock, worker, formerOwners, capacity: plan.capacity },
       mayStart: () => this.mayStart,
       agentMissingMs: plan.agentMissingMs,
       onEvent: (_key, event) => void world.events.push(event),

@@ -14,7 +14,7 @@ import {
   type StartedTurn,
 } from './lane-runner.fixture.js';
 import type { Logger } from '#telemetry';
-import type { Holders } from '../runner/handoffs.js';
+import type { FormerOwners } from '../runner/handoffs.js';
 import type { IdleHeads } from '../runner/idle-heads.js';
 import type { AheadSource } from '../ports.js';
 import type { MemoryLimits } from '../runner/lane-runner-options.js';
@@ -47,7 +47,7 @@ export interface ProcessOptions {
   /** Default: backoffs without jitter, and "later" a quarter behind what was asked for. */
   readonly random?: () => number;
   readonly worker?: string;
-  readonly holders?: Holders;
+  readonly formerOwners?: FormerOwners;
   readonly mayStart?: (shard: number) => boolean;
   readonly inbox?: MemoryInbox;
   readonly memory?: MemoryLimits;

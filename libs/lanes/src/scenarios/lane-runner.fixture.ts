@@ -22,7 +22,7 @@ import { MEMORY_LIMITS, type MemoryLimits } from '../runner/lane-runner-options.
 import { LaneRunner } from '../runner/lane-runner.js';
 import type { CutTurn } from '../lane/after-crash.js';
 import type { LaneProgress } from '../runner/shard-lanes.js';
-import type { Holders } from '../runner/handoffs.js';
+import type { FormerOwners } from '../runner/handoffs.js';
 import type { AheadSource, InboxPart, InboxSource, RecordStore, TurnRunner, TurnWork, WriteOutcome } from '../ports.js';
 import type { TurnOutcome } from '../turn-rules/settlement.js';
 import type { TaskRefusal } from '../backlog/task-of-message.js';
@@ -86,9 +86,9 @@ export class MemoryRecords {
     return { kind: 'won', seq };
   }
 
-  announce(session: string, event: TurnStartedEvent, isParallel: boolean): void {
+  announce(session: string, event: TurnStartedEvent, isConcurrent: boolean): void {
     this.announced.push(event);
-    if (!isParallel) this.cut.set(session, event);
+    if (!isConcurrent) this.cut.set(session, event);
   }
 
   bury(session: string, letters: readonly DeadLetter[]): void {
@@ -148,8 +148,8 @@ export class MemoryStore implements RecordStore {
     return this.records.watch(key.sessionToken, onHint);
   }
 
-  announce(key: SessionTokens, event: TurnStartedEvent, isParallel: boolean): void {
-    this.records.announce(key.sessionToken, event, isParallel);
+  announce(key: SessionTokens, event: TurnStartedEvent, isConcurrent: boolean): void {
+    this.records.announce(key.sessionToken, event, isConcurrent);
   }
 }
 
@@ -217,9 +217,9 @@ export class ManualTurns implements TurnRunner {
 
   run(work: TurnWork): Promise<TurnOutcome> {
     const session = work.key.sessionToken;
-    const place = work.batch.isParallel ? `${session}/${work.batch.items[0]?.seq}` : session;
-    const beside = this.of(session).filter(({ batch }) => batch.isParallel).length;
-    if (this.active.has(place) || (work.batch.isParallel && beside >= this.queueing.maxConcurrent)) {
+    const place = work.batch.isConcurrent ? `${session}/${work.batch.items[0]?.seq}` : session;
+    const beside = this.of(session).filter(({ batch }) => batch.isConcurrent).length;
+    if (this.active.has(place) || (work.batch.isConcurrent && beside >= this.queueing.maxConcurrent)) {
       this.violations.push(`too many turns of session ${session} at once (L1)`);
       throw new Error('two turns at once');
     }
@@ -277,7 +277,7 @@ export interface RunnerParts {
   readonly capacity?: number;
   readonly random?: () => number;
   readonly worker?: string;
-  readonly holders?: Holders;
+  readonly formerOwners?: FormerOwners;
   readonly mayStart?: (shard: number) => boolean;
   /** How far a former owner of shard 0 was. */
   readonly from?: LaneProgress;
@@ -334,16 +334,29 @@ export class MemoryInbox implements InboxSource {
   }
 }
 
-export const NO_HOLDERS: Holders = { isGone: () => Promise.resolve(false), passCancel: () => {} };
+export const NO_FORMER_OWNERS: FormerOwners = { isGone: () => Promise.resolve(false), passCancel: () => {} };
 
 /** Owns shard 0. Without `random` the backoffs have no jitter. */
 export function makeRunner({ store, turns, clock, ...options }: RunnerParts): LaneRunner {
-  const { capacity = 100, random = () => 0.5, worker = 'w/1', holders = NO_HOLDERS } = options;
+  const { capacity = 100, random = () => 0.5, worker = 'w/1', formerOwners = NO_FORMER_OWNERS } = options;
   const { mayStart = () => true, from = { read: 0, tail: 0, open: [] } } = options;
   const newCommitId = (): string => `commit-${++commits}`;
   const { inbox = new MemoryInbox(), memory = MEMORY_LIMITS, heads = new IdleHeads(new HeadTable(1_024)) } = options;
   const runner = new LaneRunner({
-    ...{ store, inbox, heads, turns, clock, capacity, random, newCommitId, worker, holders, mayStart, memory },
+    ...{
+      store,
+      inbox,
+      heads,
+      turns,
+      clock,
+      capacity,
+      random,
+      newCommitId,
+      worker,
+      formerOwners,
+      mayStart,
+      memory,
+    },
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent }),
     ...(options.ahead === undefined ? {} : { ahead: options.ahead }),
     ...(options.agentMissingMs === undefined ? {} : { agentMissingMs: options.agentMissingMs }),

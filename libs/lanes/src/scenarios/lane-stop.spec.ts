@@ -18,19 +18,19 @@ describe('while it is in doubt whether the shard is ours', () => {
     expect(decisionsOf(records.of('a'))).toEqual([[1, 'handled']]);
     expect(records.of('b')).toMatchObject([{ run: { attempt: 2 } }]);
     // Too early: it is asked again.
-    runner.goOn(0);
+    runner.resume(0);
     expect(turns.active.size).toBe(0);
     isOurs = true;
-    runner.goOn(1);
+    runner.resume(1);
     await settled();
     expect(turns.active.size).toBe(0);
-    runner.goOn(0);
+    runner.resume(0);
     await settled();
     expect([...turns.active.keys()].toSorted()).toEqual(['a', 'c']);
     await end('a');
     await end('c');
     expect([...turns.active.keys()].toSorted()).toEqual(['b', 'd']);
-    runner.goOn(0);
+    runner.resume(0);
     await settled();
     expect(turns.started.length).toBe(6);
   });
@@ -50,7 +50,7 @@ describe('while it is in doubt whether the shard is ours', () => {
     await open();
     expect([turns.started, runner.running, records.of('a').length]).toEqual([[], 0, 1]);
     isOurs = true;
-    runner.goOn(0);
+    runner.resume(0);
     await settled();
     expect(turns.active.get('a')?.batch).toMatchObject({ attempt: 2, crashes: 1 });
     expect(records.of('a').length).toBe(1);
@@ -78,7 +78,7 @@ describe('while it is in doubt whether the shard is ours', () => {
     await receive('a', 3, { kind: 'control', op: 'cancel', target: { what: 'session' } });
     expect([turns.started, records.writes]).toEqual([[], 0]);
     isOurs = true;
-    runner.goOn(0);
+    runner.resume(0);
     await settled();
     expect([turns.started, decisionsOf(records.of('a')).length]).toEqual([[], 3]);
   });
@@ -94,7 +94,7 @@ describe('while it is in doubt whether the shard is ours', () => {
     await end('first');
     expect([turns.started.length, runner.running]).toEqual([1, 0]);
     isOurs = true;
-    runner.goOn(0);
+    runner.resume(0);
     await settled();
     expect(turns.active.get('s0')?.seqs).toEqual([2]);
     await end('s0');
@@ -112,7 +112,7 @@ describe('a released shard', () => {
     await settled();
     expect([turns.started, records.writes, runner.progress(0), runner.runningIn(0)]).toEqual([[], 0, undefined, 0]);
     await expect(runner.releaseShard(0)).rejects.toThrow('shard 0 is not open');
-    for (const harmless of [() => runner.dropShard(0), () => runner.goOn(0), () => runner.caughtUp(0)]) harmless();
+    for (const harmless of [() => runner.dropShard(0), () => runner.resume(0), () => runner.caughtUp(0)]) harmless();
     runner.sawNothingUpTo(0, 7);
     runner.receivedOpen(sessionKey('a'));
   });
@@ -128,7 +128,7 @@ describe('a released shard', () => {
     await clock.advance(2_000);
     await end('b');
     await receive('d', 6);
-    runner.goOn(0);
+    runner.resume(0);
     await open();
     expect(await released).toEqual({
       ...{ read: 5, tail: 3 },
@@ -141,24 +141,24 @@ describe('a released shard', () => {
     expect(turns.started.length).toBe(3);
   });
 
-  it.each([0, 1, 2])('waits until no more than %i of its turns run, which are let go then', async (maxHeld) => {
+  it.each([0, 1, 2])('waits until no more than %i of its turns run, which are let go then', async (maxHandoffs) => {
     const { runner, receive, end, turns } = setUpProcess({ capacity: 3 });
     for (const [i, session] of ['a', 'b', 'c', 'd'].entries()) await receive(session, i + 1);
     runner.openShard(1, { read: 0, tail: 0, open: [] });
     expect([runner.runningIn(0), runner.waiting]).toEqual([3, 1]);
     let progress: LaneProgress | undefined;
-    void runner.releaseShard(0, maxHeld).then((released) => (progress = released));
+    void runner.releaseShard(0, maxHandoffs).then((released) => (progress = released));
     await settled();
-    for (const session of ['a', 'b', 'c'].slice(0, 3 - maxHeld)) {
+    for (const session of ['a', 'b', 'c'].slice(0, 3 - maxHandoffs)) {
       expect([progress, runner.waiting]).toEqual([undefined, 0]);
       await end(session);
     }
-    const held = ['main.a', 'main.b', 'main.c'].slice(3 - maxHeld);
+    const held = ['main.a', 'main.b', 'main.c'].slice(3 - maxHandoffs);
     expect(progress?.open.map(({ session, holder }) => [session, holder])).toEqual([
       ...held.map((session) => [session, 'w/1']),
       ['main.d', undefined],
     ]);
-    expect([turns.started.length, runner.running]).toEqual([3, maxHeld]);
+    expect([turns.started.length, runner.running]).toEqual([3, maxHandoffs]);
   });
 
   it('says what runs of it, and another shard goes on as if nothing had been', async () => {

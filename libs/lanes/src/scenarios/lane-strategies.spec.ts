@@ -435,7 +435,7 @@ it('L4 a process that is not certain of its shard decides nothing, and does so o
   await sendAll(2, 3);
   expect(decisions()).toEqual([]);
   mayStart = true;
-  runner.goOn(0);
+  runner.resume(0);
   await settled();
   expect(decisions()).toEqual([
     [2, 'dropped'],

@@ -182,11 +182,11 @@ describe('what a run held is dropped', () => {
 
   it('when a holder is gone that said so before', async () => {
     const gone = new Set<string>();
-    const holders = { isGone: (who: string) => Promise.resolve(gone.has(who)), passCancel: () => {} };
+    const formerOwners = { isGone: (who: string) => Promise.resolve(gone.has(who)), passCancel: () => {} };
     const a = await failedHolding();
     await a.clock.advance(1_000);
     const from = await a.runner.releaseShard(0);
-    const b = setUpTasks({}, { worker: 'B/1', records: a.records, clock: a.clock, from, holders });
+    const b = setUpTasks({}, { worker: 'B/1', records: a.records, clock: a.clock, from, formerOwners });
     await b.trigger(1);
     a.kill();
     gone.add('A/1');

@@ -1,6 +1,6 @@
 import { parseRunId, type HeldTask, type InboxMessage, type QueueSettings, type SessionTokens } from '#contracts';
 import type { Batch } from '../turn-rules/batch.js';
-import type { AttemptEnd, HoldingRun, Settled, TaskPorts } from '../ports.js';
+import type { AttemptEnd, HoldingRun, AttemptFate, TaskPorts } from '../ports.js';
 import type { ProcessOptions } from './lane-process.fixture.js';
 import { ManualTurns, settled as pause } from './lane-runner.fixture.js';
 import { setUpSession } from './lane-strategies.fixture.js';
@@ -34,7 +34,7 @@ export class TaskTurns extends ManualTurns implements TaskPorts {
     return this.held.get(runId) ?? [];
   }
 
-  settled(_key: SessionTokens, { runId }: HoldingRun, how: Settled, end: AttemptEnd): void {
+  attemptOver(_key: SessionTokens, { runId }: HoldingRun, how: AttemptFate, end: AttemptEnd): void {
     this.heard.push(`settled ${seqOf(runId)} ${how}${leak(end)}`);
   }
 }

@@ -24,7 +24,7 @@ export interface Batch {
   /** It ended its worker while it ran alone: it does not run again, and ends dead. */
   readonly isCondemned: boolean;
   /** Other turns of the session run beside it (`concurrent`): it may merge into the state, and not set it. */
-  readonly isParallel: boolean;
+  readonly isConcurrent: boolean;
   readonly items: readonly InboxItem[];
   /** The lowest inbox sequence of it. */
   readonly lowestSeq: number;
@@ -46,7 +46,7 @@ export function makeBatch(
   items: readonly InboxItem[],
   frozen: RunInWork | undefined,
   isCondemned: boolean,
-  isParallel: boolean,
+  isConcurrent: boolean,
   wallNow: number,
 ): Batch {
   const task = items.find((item) => item.task !== undefined)?.task;
@@ -62,7 +62,7 @@ export function makeBatch(
     failures: frozen?.failures ?? 0,
     isQuarantined: frozen?.quarantined === true,
     isCondemned,
-    isParallel,
+    isConcurrent,
     ...(frozen?.laterSince === undefined ? {} : { laterSince: laterSinceAt(frozen.laterSince, frozen, wallNow) }),
     items,
     lowestSeq: Math.min(...items.map(({ seq }) => seq)),

@@ -26,7 +26,7 @@ import {
   settled,
   UNBOUNDED,
 } from '../scenarios/lane-runner.fixture.js';
-import { LaneWriter } from '../records/record-writer.js';
+import { RecordWriter } from '../records/record-writer.js';
 import { HOME, item, loaded, openLane } from '../lane/lane.fixture.js';
 import { errorWithinRecord, heldWithinRecord, maxRunsInRecord, withinRecord } from './record-bounds.js';
 
@@ -45,7 +45,7 @@ class HoldingTurns extends ManualTurns {
     taskOf: () => undefined,
     ending: () => undefined,
     heldTasks: () => this.held,
-    settled: () => {},
+    attemptOver: () => {},
   };
 }
 
@@ -152,7 +152,7 @@ describe('what no connection takes', () => {
 it('a note of more than fits decides the first of it, and the rest is asked for again', async () => {
   const records = new MemoryRecords();
   const options = { worker: 'w/1', newCommitId: () => 'c', clock: systemClock, log: silentLogger };
-  const writer = new LaneWriter({ ...options, store: new MemoryStore(records), onRecord: () => {} });
+  const writer = new RecordWriter({ ...options, store: new MemoryStore(records), onRecord: () => {} });
   const items = Array.from({ length: 400 }, (_, i) => item(i + 1));
   // What a later version may leave in a head.
   const lane = openLane(items, loaded({ children: { child: 'x'.repeat(MAX_RECORD_BYTES - 200_000) } }, 0));
@@ -190,9 +190,9 @@ it('behind a crash no more runs of a session with a long name come again at once
   lane.assumeCrash(undefined, 300, 1_000);
   const queueing = { ...QUEUE_DEFAULTS, strategy: 'concurrent' as const };
   for (let seq = 1; seq <= 300; seq++) lane.arrive({ ...item(seq), queueing }, 0);
-  lane.parallel.freezeBegun();
-  expect(lane.parallel.unrecorded.length).toBe(maxRunsInRecord(lane.id));
-  expect(lane.parallel.roomFor(queueing)).toBe(0);
+  lane.concurrent.freezeBegun();
+  expect(lane.concurrent.unrecorded.length).toBe(maxRunsInRecord(lane.id));
+  expect(lane.concurrent.roomFor(queueing)).toBe(0);
 });
 
 it('L6 the most that a session may have fits: a large state, hundreds of failed runs with tasks, and a cancel of all of it', async () => {

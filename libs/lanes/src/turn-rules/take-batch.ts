@@ -37,7 +37,7 @@ function withinTurn(items: InboxItem[], { maxTurnMessages, maxTurnBytes }: Inbox
  * What the next of the turns gets that run beside each other: the oldest message, and with a queue that is too full more of
  * its route as a summary. `room`: how many of those that wait may run at once, so that they are not too many.
  */
-export function takeParallel(waiting: readonly InboxItem[], room: number): InboxItem[] {
+export function takeConcurrent(waiting: readonly InboxItem[], room: number): InboxItem[] {
   const [oldest] = waiting;
   if (oldest === undefined) return [];
   const tooMany = summarizedOf(waiting.slice(room), oldest.queueing);

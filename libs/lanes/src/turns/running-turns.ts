@@ -1,11 +1,11 @@
 import { type CancelTarget, type RunInWork, type SessionTokens, laneId } from '#contracts';
-import { isMeant } from '../lane/next-cancel.js';
+import { matchesTarget } from '../lane/next-cancel.js';
 import type { Batch } from '../turn-rules/batch.js';
 import type { Lane, LaneRun } from '../lane/lane.js';
-import type { RecordStore, AttemptEnd, Settled } from '../ports.js';
+import type { RecordStore, AttemptEnd, AttemptFate } from '../ports.js';
 import type { LaneTime } from '../lane/lane-time.js';
 import type { LaneRefill } from './lane-refill.js';
-import type { LaneWriter, WriteResult } from '../records/record-writer.js';
+import type { RecordWriter, WriteResult } from '../records/record-writer.js';
 import { Quarantine } from './quarantine.js';
 import { RunTable } from './run-table.js';
 import { TurnEndings, type TurnEndingsOptions } from './turn-endings.js';
@@ -55,7 +55,7 @@ export class RunningTurns {
 
   constructor(
     private readonly options: RunningTurnsOptions,
-    private readonly writer: LaneWriter,
+    private readonly writer: RecordWriter,
     private readonly refill: LaneRefill,
     private readonly onTaken: (lane: Lane, batch: Batch) => void,
     /** Its turn runs. While that was prepared the lane could write nothing, and an order to it found nothing to stop. */
@@ -109,7 +109,7 @@ export class RunningTurns {
     // When it has ended already, something that went on behind it has failed, and perhaps its run is at work again.
     if (this.turns.get(run) !== turn) return this.options.log.error({ error: String(error) }, 'a lane cannot go on');
     run.lane.isStopped = true;
-    if (run.batch !== undefined) this.settled(run, run.batch, 'discarded', STOPPED);
+    if (run.batch !== undefined) this.attemptOver(run, run.batch, 'discarded', STOPPED);
     this.options.log.error({ ...run.lane.key, error: String(error) }, 'a turn came to no end');
     this.ended(run, turn);
   }
@@ -126,7 +126,7 @@ export class RunningTurns {
   }
 
   /** What is awaited on the way of a turn that is not like most. */
-  private follow(run: LaneRun, turn: RunningTurn, work: Promise<void>): void {
+  private endAfter(run: LaneRun, turn: RunningTurn, work: Promise<void>): void {
     work.then(
       () => this.ended(run, turn),
       (error: unknown) => this.failed(run, turn, error),
@@ -142,11 +142,11 @@ export class RunningTurns {
   }
 
   /** For the owner of a session whose turn still runs here; nothing when it is ours again: then its own lane has the order. */
-  cancelHeld(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>, target: CancelTarget): void {
+  cancelInHandoff(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>, target: CancelTarget): void {
     const lane = this.find(key);
     if (lane?.home.state === 'open') return;
     const meant = (lane?.running ?? []).flatMap(({ batch }) =>
-      (batch?.items ?? []).map(({ seq }) => seq).filter((seq) => isMeant(target, seq, batch?.runId)),
+      (batch?.items ?? []).map(({ seq }) => seq).filter((seq) => matchesTarget(target, seq, batch?.runId)),
     );
     if (lane !== undefined && meant.length > 0) this.cancel(lane, meant);
   }
@@ -218,7 +218,7 @@ export class RunningTurns {
   private begin(run: LaneRun, turn: RunningTurn): void {
     const { lane } = run;
     // Where runs are beside each other, the driver has read what they need.
-    const isComplete = lane.hasParallel || lane.toRead.length === 0;
+    const isComplete = lane.hasConcurrent || lane.toRead.length === 0;
     const first = isComplete ? run.toRecord() : undefined;
     if (!isComplete || first !== undefined) return this.afterPreparing(run, turn, this.prepare(run, first, isComplete));
     this.execute(run, turn, run.take(this.options.time.now()));
@@ -227,7 +227,7 @@ export class RunningTurns {
   private afterPreparing(run: LaneRun, turn: RunningTurn, preparing: Promise<Batch | undefined>): void {
     preparing
       .then((batch) => {
-        if (batch !== undefined && turn.isAbandoned) this.settled(run, batch, 'discarded', STOPPED);
+        if (batch !== undefined && turn.isAbandoned) this.attemptOver(run, batch, 'discarded', STOPPED);
         if (batch === undefined || turn.isAbandoned) return this.ended(run, turn);
         // A process that is stopped in between goes on here, when its session may be another worker's (L4).
         if (run.lane.home.state === 'open' && !this.options.mayStart(run.lane.home.shard))
@@ -256,7 +256,7 @@ export class RunningTurns {
     const { lane } = run;
     this.onTaken(lane, batch);
     const { headSeq, head } = lane;
-    if (batch.isCondemned) return this.follow(run, turn, this.condemn(run, batch));
+    if (batch.isCondemned) return this.endAfter(run, turn, this.condemn(run, batch));
     const execution = new TurnExecution(lane.key, batch, head.state, headSeq, turns.policyOf(lane.key), this.options);
     turn.execution = execution;
     execution.runTo((executed) => {
@@ -290,13 +290,13 @@ export class RunningTurns {
 
   private close(run: LaneRun, turn: RunningTurn, execution: TurnExecution, batch: Batch, executed: ExecutedTurn): void {
     if (execution.isAbandoned) {
-      this.settled(run, batch, 'discarded', executed);
+      this.attemptOver(run, batch, 'discarded', executed);
       return this.ended(run, turn);
     }
     if (!run.isWhole) {
       this.countDiscarded(batch.runId);
       run.end(this.options.clock.now());
-      this.settled(run, batch, 'discarded', executed);
+      this.attemptOver(run, batch, 'discarded', executed);
       return this.ended(run, turn);
     }
     this.commit(run, turn, batch, executed);
@@ -306,17 +306,17 @@ export class RunningTurns {
   private async readAgain(run: LaneRun): Promise<boolean> {
     const { lane } = run;
     await this.refill.read(lane, lane.toRead);
-    lane.releaseBegun();
+    lane.releaseFrozen();
     // The rest of a frozen batch, or what came instead of messages that are gone, is read in another go.
     if (lane.backlog.waiting.length === 0 || (run.next !== undefined && lane.toRead.length > 0)) return false;
-    return lane.writing === undefined && this.mayGoOn(run);
+    return lane.writing === undefined && this.mayResume(run);
   }
 
   /** Whether nothing came in between while something was awaited. */
-  private mayGoOn(run: LaneRun): boolean {
+  private mayResume(run: LaneRun): boolean {
     const { lane } = run;
     const isOurs = lane.home.state === 'open' && !lane.isStopped && this.options.mayStart(lane.home.shard);
-    const mayBegin = run.isParallel || lane.mayBeginInTurn;
+    const mayBegin = run.isConcurrent || lane.mayBeginInTurn;
     return isOurs && mayBegin && run.canTake(this.options.time.now());
   }
 
@@ -327,7 +327,7 @@ export class RunningTurns {
     log.warn({ runId, attempt, crashes, quarantined }, 'a turn runs again whose worker is gone');
     let batch: Batch | undefined;
     const result = await this.writer.before(run, content, () => {
-      if (this.mayGoOn(run)) batch = run.take(time.now());
+      if (this.mayResume(run)) batch = run.take(time.now());
       return batch !== undefined;
     });
     if (result === 'unsendable') throw new Error('what has to stand before a turn cannot be sent');
@@ -337,7 +337,7 @@ export class RunningTurns {
   private async condemn(run: LaneRun, batch: Batch): Promise<void> {
     const result = await this.endings.condemn(run, batch, STOPPED);
     if (result === 'unsendable') throw new Error('the record of a condemned turn cannot be sent');
-    this.settled(run, batch, result === 'won' ? 'ended' : 'discarded', STOPPED);
+    this.attemptOver(run, batch, result === 'won' ? 'ended' : 'discarded', STOPPED);
   }
 
   private commit(run: LaneRun, turn: RunningTurn, batch: Batch, executed: ExecutedTurn): void {
@@ -369,12 +369,12 @@ export class RunningTurns {
     if (result === 'lost') this.countDiscarded(batch.runId);
     const next = run.lane.home.state === 'closed' ? 'again-elsewhere' : 'again';
     const stands = isEnd ? 'ended' : next;
-    this.settled(run, batch, result === 'won' ? stands : 'discarded', executed);
+    this.attemptOver(run, batch, result === 'won' ? stands : 'discarded', executed);
     this.ended(run, turn);
   }
 
-  private settled({ lane }: LaneRun, batch: Batch, how: Settled, { isLeaked }: AttemptEnd): void {
-    this.options.turns.tasks?.settled(lane.key, batch, how, { isLeaked });
+  private attemptOver({ lane }: LaneRun, batch: Batch, how: AttemptFate, { isLeaked }: AttemptEnd): void {
+    this.options.turns.tasks?.attemptOver(lane.key, batch, how, { isLeaked });
   }
 
   private countDiscarded(runId: string | undefined): void {

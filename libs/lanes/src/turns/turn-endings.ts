@@ -2,7 +2,7 @@ import { type Clock, describeThrown } from '#contracts';
 import type { Logger } from '#telemetry';
 import { nextAttempt, runOf, type Batch } from '../turn-rules/batch.js';
 import type { LaneRun } from '../lane/lane.js';
-import type { LaneWriter, WriteResult } from '../records/record-writer.js';
+import type { RecordWriter, WriteResult } from '../records/record-writer.js';
 import { errorWithinRecord, heldWithinRecord } from '../turn-rules/record-bounds.js';
 import type { TurnTimes } from '../records/record-draft.js';
 import { dead, settle, type Again, type Ending, type Settlement, type Split } from '../turn-rules/settlement.js';
@@ -21,7 +21,7 @@ export interface TurnEndingsOptions {
 export class TurnEndings {
   constructor(
     private readonly options: TurnEndingsOptions,
-    private readonly writer: LaneWriter,
+    private readonly writer: RecordWriter,
   ) {}
 
   settle({ lane }: LaneRun, batch: Batch, { outcome }: ExecutedTurn): Settlement {

@@ -49,7 +49,7 @@ function start({ isOutside = false, ownPolicy = policy } = {}) {
     isQuarantined: false,
     isCondemned: false,
     items,
-    isParallel: false,
+    isConcurrent: false,
     lowestSeq: 1,
     summarized: 0,
   };

@@ -85,7 +85,7 @@ export class TurnExecution implements TurnWork {
       // What comes back after the time was over does not count, however good it is.
       (outcome) => this.end(this.lateOutcome ?? outcome, false),
       // A runner that rejects all the same must not take the process, and every other lane, with it (L6).
-      () => this.end(this.lateOutcome ?? NO_OUTCOME, false),
+      () => this.end(this.lateOutcome ?? RUNNER_FAILED, false),
     );
   }
 
@@ -164,10 +164,10 @@ export class TurnExecution implements TurnWork {
 
   private announce(): void {
     const { store, worker } = this.options;
-    const { runId, attempt, items, isParallel } = this.batch;
+    const { runId, attempt, items, isConcurrent } = this.batch;
     const seqs = items.map(({ seq }) => seq);
     const { headSeq, startedAt: at } = this;
-    store.announce(this.key, { type: 'turn-started', runId, attempt, seqs, headSeq, at, worker }, isParallel);
+    store.announce(this.key, { type: 'turn-started', runId, attempt, seqs, headSeq, at, worker }, isConcurrent);
   }
 }
 
@@ -189,7 +189,7 @@ class TurnCancelledError extends Error {
   }
 }
 
-const NO_OUTCOME: TurnOutcome = {
+const RUNNER_FAILED: TurnOutcome = {
   kind: 'failed',
   error: {
     name: 'runner_failed',

@@ -77,12 +77,12 @@ describe('after a lapse of our membership', () => {
     const rewriting = broker.hold('write');
     await clock.advance(RENEW_MS);
     // We are a member again.
-    expect(work.calls).toEqual(['recheckHeld']);
+    expect(work.calls).toEqual(['recheckHandoffs']);
     expect(begun(keeper)).toEqual([]);
     rewriting.pass();
     await settled();
     expect(begun(keeper)).toEqual(ALL);
-    expect(work.calls).toEqual(['recheckHeld', ...ALL.map((shard) => `goOn ${shard}`)]);
+    expect(work.calls).toEqual(['recheckHandoffs', ...ALL.map((shard) => `resume ${shard}`)]);
     for (const [shard, { revision }] of broker.leases) expect(revision).toBeGreaterThan(before.get(shard) ?? 0);
   });
 
@@ -220,7 +220,7 @@ describe('a source that was set back', () => {
     work.sourceSeq = 12;
     await clock.advance(RENEW_MS);
     expect(begun(keeper)).toEqual(ALL);
-    expect(work.calls).toEqual(ALL.map((shard) => `goOn ${shard}`));
+    expect(work.calls).toEqual(ALL.map((shard) => `resume ${shard}`));
     expect(broker.shardsOf('a/1')).toEqual(ALL);
   });
 

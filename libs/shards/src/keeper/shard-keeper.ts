@@ -197,7 +197,7 @@ export class ShardKeeper {
       duty.doubts++;
       void this.handler.confirm(duty);
     }
-    this.options.work.recheckHeld();
+    this.options.work.recheckHandoffs();
   }
 
   /** Progress, which is most of what is written, changes nothing of who has to do what. */
@@ -319,7 +319,7 @@ export class ShardKeeper {
       return log.error({ ...check }, `nothing begins. ${describeRewound('inbox', check)}: ${repair}`);
     }
     log.info({}, 'the source is as it should be again');
-    for (const shard of this.owned) work.goOn(shard);
+    for (const shard of this.owned) work.resume(shard);
   }
 
   private tellUnreadable(shard: number, revision: number): void {

@@ -128,7 +128,7 @@ describe('a lease that is written anew', () => {
     expect([duty.isCertain, work.calls]).toEqual([false, []]);
     leases.last.stand();
     await confirming;
-    expect([duty.isCertain, work.calls]).toEqual([true, ['goOn 3']]);
+    expect([duty.isCertain, work.calls]).toEqual([true, ['resume 3']]);
   });
 
   it('of a shard that was certain lets nothing go on: nothing waits', async () => {

@@ -118,7 +118,7 @@ describe('while a shard is on its way to us', () => {
       leases.last.stand();
       await handler.whenQuiet();
       expect(duty.isCertain).toBe(true);
-      expect(work.calls).toEqual(['open 3', 'goOn 3']);
+      expect(work.calls).toEqual(['open 3', 'resume 3']);
     },
   );
 
@@ -179,7 +179,7 @@ describe('a shard is given away', () => {
     work.releasing.set(3, new Gate());
     handler.release(duty);
     await settled();
-    expect(work.maxHeld).toEqual([MAX_OPEN]);
+    expect(work.maxHandoffs).toEqual([MAX_OPEN]);
     const open = Array.from({ length: MAX_OPEN }, (_, i) => held(`main.${i}`, i + 1));
     work.releasing.get(3)?.pass({ read: 1_000, tail: 90, open: [...open, { session: 'main.w', from: 900 }] });
     await settled();

@@ -136,7 +136,7 @@ export class LeaseHandler {
       duty.lease = written;
       if (duty.isCertain || doubts !== duty.doubts) return;
       duty.isCertain = true;
-      this.options.work.goOn(duty.shard);
+      this.options.work.resume(duty.shard);
     });
   }
 

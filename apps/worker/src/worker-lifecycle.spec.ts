@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Clock } from '#contracts';
 import type { LaneRunner } from '#lanes';
 import { silentLogger, type Logger } from '#telemetry';
-import { LaneIntake, type WorkerParts } from './turn-intake.js';
+import { WorkerLifecycle, type WorkerParts } from './worker-lifecycle.js';
 
 const DRAIN_MS = 30_000;
 const LAST_WORDS_MS = 2_000;
@@ -58,7 +58,7 @@ function setUp() {
   const warned: object[] = [];
   const log: Logger = { ...silentLogger, warn: (fields: object) => void warned.push(fields) };
   const agents: unknown[] = [];
-  const intake = new LaneIntake({
+  const lifecycle = new WorkerLifecycle({
     ...{ drainMs: DRAIN_MS, clock: timers.clock, log },
     makeParts: async (given) => {
       agents.push(given);
@@ -74,12 +74,12 @@ function setUp() {
     ends.get(name)?.fail(new Error(`${name} failed`));
     await settled();
   };
-  return { timers, calls, warned, agents, intake, end, fail };
+  return { timers, calls, warned, agents, lifecycle, end, fail };
 }
 
 async function started() {
   const parts = setUp();
-  const starting = parts.intake.start(new Map());
+  const starting = parts.lifecycle.start(new Map());
   await parts.end('make');
   await parts.end('join');
   await starting;
@@ -89,10 +89,10 @@ async function started() {
 
 describe('a worker that starts', () => {
   it('is put together with its agents, and has started when its shards are its own', async () => {
-    const { calls, agents, intake, end } = setUp();
+    const { calls, agents, lifecycle, end } = setUp();
     const given = new Map();
     let isStarted = false;
-    void intake.start(given).then(() => (isStarted = true));
+    void lifecycle.start(given).then(() => (isStarted = true));
     await settled();
     expect([agents, calls]).toEqual([[given], ['make']]);
     await end('make');
@@ -102,8 +102,8 @@ describe('a worker that starts', () => {
   });
 
   it('and cannot join does not start, and says why', async () => {
-    const { intake, end, fail } = setUp();
-    const starting = intake.start(new Map());
+    const { lifecycle, end, fail } = setUp();
+    const starting = lifecycle.start(new Map());
     starting.catch(() => {});
     await end('make');
     await fail('join');
@@ -113,9 +113,9 @@ describe('a worker that starts', () => {
 
 describe('a worker that stops', () => {
   it('gives its shards away first, then waits for its turns, leaves, and ends its commits last of all', async () => {
-    const { timers, calls, warned, intake, end } = await started();
+    const { timers, calls, warned, lifecycle, end } = await started();
     let isStopped = false;
-    void intake.stop().then(() => (isStopped = true));
+    void lifecycle.stop().then(() => (isStopped = true));
     await settled();
     expect([calls, timers.delays]).toEqual([['give away'], [DRAIN_MS]]);
     await end('give away');
@@ -129,8 +129,8 @@ describe('a worker that stops', () => {
   });
 
   it('aborts what still runs when the budget is over: it is handed back, so that it runs again', async () => {
-    const { timers, calls, warned, intake, end } = await started();
-    const stopping = intake.stop();
+    const { timers, calls, warned, lifecycle, end } = await started();
+    const stopping = lifecycle.stop();
     await end('give away');
     await timers.fire();
     expect(warned).toEqual([{ running: 3, drainMs: DRAIN_MS }]);
@@ -143,8 +143,8 @@ describe('a worker that stops', () => {
   });
 
   it('hands its turns back also while its shards cannot be given away, and waits for that a little longer', async () => {
-    const { timers, calls, intake, end } = await started();
-    void intake.stop();
+    const { timers, calls, lifecycle, end } = await started();
+    void lifecycle.stop();
     await timers.fire();
     expect(calls).toEqual(['give away', 'hand back']);
     await end('hand back');
@@ -154,9 +154,9 @@ describe('a worker that stops', () => {
   });
 
   it('is not held up by a broker that is away: each last word has its limit', async () => {
-    const { timers, calls, intake } = await started();
+    const { timers, calls, lifecycle } = await started();
     let isStopped = false;
-    void intake.stop().then(() => (isStopped = true));
+    void lifecycle.stop().then(() => (isStopped = true));
     await settled();
     for (const limitMs of [DRAIN_MS, LAST_WORDS_MS, LAST_WORDS_MS]) {
       expect([timers.delays, isStopped]).toEqual([[limitMs], false]);
@@ -167,27 +167,27 @@ describe('a worker that stops', () => {
   });
 
   it('does so once, however often it is told to', async () => {
-    const { calls, intake, end } = await started();
-    const both = Promise.all([intake.stop(), intake.stop()]);
+    const { calls, lifecycle, end } = await started();
+    const both = Promise.all([lifecycle.stop(), lifecycle.stop()]);
     await end('give away');
     await end('end');
     await end('leave');
     await both;
-    await intake.stop();
+    await lifecycle.stop();
     expect(calls).toEqual(['give away', 'end', 'leave', 'stop commits']);
   });
 
   it('before it was ever started has nothing to do', async () => {
-    const { timers, calls, intake } = setUp();
-    await intake.stop();
+    const { timers, calls, lifecycle } = setUp();
+    await lifecycle.stop();
     expect([calls, timers.delays]).toEqual([[], []]);
   });
 
   it('while it joins leaves all the same', async () => {
-    const { calls, intake, end } = setUp();
-    void intake.start(new Map());
+    const { calls, lifecycle, end } = setUp();
+    void lifecycle.start(new Map());
     await end('make');
-    void intake.stop();
+    void lifecycle.stop();
     await end('give away');
     await end('end');
     await end('leave');

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ManualClock, settled } from '#testing';
-import { HolderVerdicts } from './holder-verdicts.js';
+import { FormerOwnerVerdicts } from './former-owner-verdicts.js';
 
 interface Look {
   readonly holder: string;
@@ -11,7 +11,7 @@ interface Look {
 function setUp() {
   const clock = new ManualClock();
   const looks: Look[] = [];
-  const verdicts = new HolderVerdicts(
+  const verdicts = new FormerOwnerVerdicts(
     (holder) =>
       new Promise((resolve, reject) => {
         looks.push({ holder, answer: resolve, fail: () => reject(new Error('away')) });

@@ -3,7 +3,7 @@ import { Names, type CancelTarget } from '#contracts';
 import { BrokerConnection } from '#jetstream';
 import { silentLogger } from '#telemetry';
 import { expectNothingLeft, startBroker, startFaultProxy, until, type TestBroker } from '#testing';
-import { answerControl, HolderControl, type HeldRuns, type HeldTurns } from './holder-control.client.js';
+import { answerControl, FormerOwnersClient, type HeldRuns, type HeldTurns } from './former-owners.client.js';
 
 const names = new Names('lk', 16);
 const key = { shard: 3, agentToken: 'main', sessionToken: 's' };
@@ -12,14 +12,14 @@ const running: HeldRuns = { running: { runId: 'r1', attempt: 2, seqs: [4, 5], st
 let broker: TestBroker;
 let connection: BrokerConnection;
 let others: BrokerConnection;
-let control: HolderControl;
+let control: FormerOwnersClient;
 
 beforeAll(async () => {
   broker = await startBroker();
   const { url } = broker;
   connection = await BrokerConnection.open({ url, name: 'holder', log: silentLogger });
   others = await BrokerConnection.open({ url, name: 'asks', log: silentLogger });
-  control = new HolderControl(others, names, () => Promise.resolve(false));
+  control = new FormerOwnersClient(others, names, () => Promise.resolve(false));
 });
 
 afterAll(async () => {
@@ -111,7 +111,7 @@ describe('a life of a worker', () => {
 describe('whether a holder is gone', () => {
   it('is asked once for all lanes that wait for it', async () => {
     const asked: string[] = [];
-    const asks = new HolderControl(others, names, async (holder) => {
+    const asks = new FormerOwnersClient(others, names, async (holder) => {
       asked.push(holder);
       return false;
     });
@@ -125,7 +125,7 @@ describe('without a connection', () => {
     using life = await holder('a/1', running);
     await using proxy = await startFaultProxy(broker.port);
     const cut = await BrokerConnection.open({ url: proxy.url, name: 'cut off', log: silentLogger });
-    const cutOff = new HolderControl(cut, names, () => Promise.resolve(false));
+    const cutOff = new FormerOwnersClient(cut, names, () => Promise.resolve(false));
     proxy.cutAll();
     await until('it is cut off', () => !cut.isUp);
     // The client keeps only what is sent while it is just about to connect again.

@@ -9,7 +9,7 @@ import {
 } from '#contracts';
 import type { BrokerConnection } from '#jetstream';
 import type { Holders } from '#lanes';
-import { HolderVerdicts } from './holder-verdicts.js';
+import { FormerOwnerVerdicts } from './former-owner-verdicts.js';
 
 /**
  * Requests between workers, by incarnation, on core NATS: what must last lies in the inbox, and what is lost here is
@@ -59,15 +59,15 @@ export function answerControl(
 }
 
 /** This worker's side of such requests. */
-export class HolderControl implements Holders {
-  private readonly verdicts: HolderVerdicts;
+export class FormerOwnersClient implements Holders {
+  private readonly verdicts: FormerOwnerVerdicts;
 
   constructor(
     private readonly connection: BrokerConnection,
     private readonly names: Names,
     isGone: Holders['isGone'],
   ) {
-    this.verdicts = new HolderVerdicts(isGone, systemClock);
+    this.verdicts = new FormerOwnerVerdicts(isGone, systemClock);
   }
 
   isGone(holder: string): Promise<boolean> {

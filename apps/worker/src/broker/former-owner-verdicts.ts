@@ -5,13 +5,13 @@ import type { Holders } from '#lanes';
 const KEEP_MS = 500;
 
 /**
- * Whether holders are gone, asked of the broker's leader once for all lanes that wait for the same one.
+ * Whether formerOwners are gone, asked of the broker's leader once for all lanes that wait for the same one.
  *
  * That a holder is there may be an old answer: who acts on it only waits on. That it is gone may not: a process that was
  * given up for dead can come back with the same incarnation, take shards and hold turns again, which an answer from before
  * that would give to somebody else (L1). So it is not kept, and counts only for who asked before it was looked for.
  */
-export class HolderVerdicts {
+export class FormerOwnerVerdicts {
   private readonly looks = new Map<string, Promise<boolean>>();
   private readonly seenAt = new Map<string, number>();
 

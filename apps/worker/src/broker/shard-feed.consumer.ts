@@ -6,7 +6,7 @@ import type { ShardStart } from '#shards';
 import type { Logger } from '#telemetry';
 import type { InboxLookup } from './inbox-lookup.client.js';
 
-export interface ShardIntakeOptions {
+export interface ShardFeedOptions {
   readonly connection: BrokerConnection;
   readonly lookup: InboxLookup;
   readonly names: Names;
@@ -24,7 +24,7 @@ const RETRY_MS = 250;
  * before that by their subjects. What comes for a session that is still being fetched waits, so that each lane gets its
  * messages in order (L2); all others go on at once.
  */
-export class ShardIntake {
+export class ShardFeed {
   private readonly shardReader: ShardReader;
   /** Sessions whose older messages are still to come, with what was read behind these. */
   private readonly fetching = new Map<string, ShardMessage[]>();
@@ -34,7 +34,7 @@ export class ShardIntake {
   constructor(
     private readonly shard: number,
     private readonly start: ShardStart,
-    private readonly options: ShardIntakeOptions,
+    private readonly options: ShardFeedOptions,
   ) {
     const { connection, names, lanes, end, log } = options;
     this.idAt = names.inboxShardFilter(shard).length - 1;
@@ -53,7 +53,7 @@ export class ShardIntake {
   }
 
   open(): void {
-    this.options.lanes.onRoom(this.shard, () => this.shardReader.goOn());
+    this.options.lanes.onRoom(this.shard, () => this.shardReader.resume());
     this.shardReader.start();
     const sessions = this.start.open.values();
     for (let i = 0; i < FETCHES_AT_ONCE; i++) void this.fetchAll(sessions);

@@ -2,7 +2,7 @@ import type { Clock } from '#contracts';
 import type { LaneRunner } from '#lanes';
 import type { Logger } from '#telemetry';
 import type { BoundAgent } from './agents/agent-runner.js';
-import type { TurnIntake } from './agents/turn.server.js';
+import type { TurnLifecycle } from './agents/turn.server.js';
 
 /** The parts of a running worker. */
 export interface WorkerParts {
@@ -17,7 +17,7 @@ export interface WorkerParts {
   stopCommits(): void;
 }
 
-export interface LaneIntakeOptions {
+export interface WorkerLifecycleOptions {
   readonly drainMs: number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -32,11 +32,11 @@ const LAST_WORDS_MS = 2_000;
  * goes on elsewhere at once; what runs has the drain budget to end and commit here. What is still running then is
  * aborted and handed back, so that it runs again.
  */
-export class LaneIntake implements TurnIntake {
+export class WorkerLifecycle implements TurnLifecycle {
   private parts: WorkerParts | undefined;
   private stopping: Promise<void> | undefined;
 
-  constructor(private readonly options: LaneIntakeOptions) {}
+  constructor(private readonly options: WorkerLifecycleOptions) {}
 
   async start(agents: ReadonlyMap<string, BoundAgent>): Promise<void> {
     this.parts = await this.options.makeParts(agents);

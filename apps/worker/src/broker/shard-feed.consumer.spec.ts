@@ -13,7 +13,7 @@ import type { ShardStart } from '#shards';
 import { silentLogger } from '#telemetry';
 import { expectNothingLeft, startBroker, until, type TestBroker } from '#testing';
 import { InboxLookup } from './inbox-lookup.client.js';
-import { ShardIntake } from './shard-intake.consumer.js';
+import { ShardFeed } from './shard-feed.consumer.js';
 
 const SHARD = 5;
 let names: Names;
@@ -21,11 +21,11 @@ let broker: TestBroker;
 let connection: BrokerConnection;
 let channel: PublishChannel;
 let namespaces = 0;
-let intakes: ShardIntake[] = [];
+let feeds: ShardFeed[] = [];
 
 beforeAll(async () => {
   broker = await startBroker();
-  connection = await BrokerConnection.open({ url: broker.url, name: 'intake', log: silentLogger });
+  connection = await BrokerConnection.open({ url: broker.url, name: 'feed', log: silentLogger });
   channel = new PublishChannel(connection);
 });
 
@@ -35,8 +35,8 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await Promise.all(intakes.map((intake) => intake.close()));
-  intakes = [];
+  await Promise.all(feeds.map((feed) => feed.close()));
+  feeds = [];
 });
 
 afterAll(async () => {
@@ -141,15 +141,15 @@ function setUp(start: Partial<ShardStart> = {}, isReplicated = false) {
   const lanes = new RecordingLanes();
   const reader = new FaultyReader(connection);
   const whole: ShardStart = { read: 0, tail: 0, open: [], isCrash: false, ...start };
-  const intake = new ShardIntake(SHARD, whole, {
+  const feed = new ShardFeed(SHARD, whole, {
     ...{ connection, names },
     lookup: new InboxLookup({ connection, reader, names, isReplicated, log: silentLogger }),
     lanes: lanes as unknown as LaneRunner,
     log: silentLogger,
   });
-  intakes.push(intake);
+  feeds.push(feed);
   const caughtUp = () => until('it has caught up', () => lanes.got.at(-1) === `caught up ${SHARD}`);
-  return { lanes, reader, intake, caughtUp };
+  return { lanes, reader, feed, caughtUp };
 }
 
 const openAt = (key: SessionTokens, from: number) => ({ session: laneId(key), from });
@@ -158,23 +158,23 @@ describe('a shard is read', () => {
   it('no further while its lanes have no room, but for a message now and then, and on from there when they have (L6)', async () => {
     const [a] = sessionsOf(SHARD, 1) as [SessionTokens];
     await store(...Array.from({ length: 60 }, () => a));
-    const { lanes, intake, caughtUp } = setUp();
+    const { lanes, feed, caughtUp } = setUp();
     lanes.isFull = true;
-    intake.open();
+    feed.open();
     await until('two messages have come', () => lanes.got.length === 2);
-    expect(intake.position).toBeLessThan(60);
+    expect(feed.position).toBeLessThan(60);
     expect(lanes.got.some((what) => what.startsWith('caught up'))).toBe(false);
     lanes.makeRoom();
     await caughtUp();
-    expect([lanes.of(a).length, intake.position]).toEqual([60, 60]);
+    expect([lanes.of(a).length, feed.position]).toEqual([60, 60]);
   });
 
   it('from behind what is decided, in order, and nothing of another shard', async () => {
     const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
     const [other] = sessionsOf(SHARD + 1, 1) as [SessionTokens];
     await store(a, b, other, a, other, b, a);
-    const { lanes, intake, caughtUp } = setUp({ read: 2 });
-    intake.open();
+    const { lanes, feed, caughtUp } = setUp({ read: 2 });
+    feed.open();
     await caughtUp();
     expect(lanes.got).toEqual([
       `${a.sessionToken} 4`,
@@ -183,28 +183,28 @@ describe('a shard is read', () => {
       `caught up ${SHARD}`,
     ]);
     expect(lanes.raw[0]).toEqual({ key: a, text: `{"of":"${a.sessionToken}"}`, traceparent: 'x' });
-    expect(intake.position).toBe(7);
+    expect(feed.position).toBe(7);
     await store(other, b);
     await until('the next one has come', () => lanes.got.includes(`${b.sessionToken} 9`));
-    expect(intake.position).toBe(9);
+    expect(feed.position).toBe(9);
   });
 
   it('and has caught up at once when it is empty', async () => {
-    const { lanes, intake, caughtUp } = setUp({ read: 0 });
-    expect(intake.position).toBe(0);
-    intake.open();
+    const { lanes, feed, caughtUp } = setUp({ read: 0 });
+    expect(feed.position).toBe(0);
+    feed.open();
     await caughtUp();
     expect(lanes.got).toEqual([`caught up ${SHARD}`]);
   });
 
   it('no more once it is closed, and nothing is left at the broker', async () => {
     const [a] = sessionsOf(SHARD, 1) as [SessionTokens];
-    const { lanes, intake, caughtUp } = setUp();
-    intake.open();
+    const { lanes, feed, caughtUp } = setUp();
+    feed.open();
     await caughtUp();
     const consumers = async () => (await connection.jsm.streams.info(names.inboxStream)).state.consumer_count;
     expect(await consumers()).toBe(1);
-    const closing = intake.close();
+    const closing = feed.close();
     await store(a);
     await closing;
     expect(await consumers()).toBe(0);
@@ -216,8 +216,8 @@ describe('an open session', () => {
   it('is fetched from its first undecided message up to what the shard was read to; the reader brings the rest', async () => {
     const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
     await store(a, a, b, a, a, b, a);
-    const { lanes, reader, intake, caughtUp } = setUp({ read: 5, open: [openAt(a, 2)] });
-    intake.open();
+    const { lanes, reader, feed, caughtUp } = setUp({ read: 5, open: [openAt(a, 2)] });
+    feed.open();
     await caughtUp();
     expect(lanes.of(a)).toEqual(['2', '4', '5', 'open', '7'].map((what) => nameOf(a, what)));
     expect(lanes.of(b)).toEqual([`${b.sessionToken} 6`]);
@@ -228,12 +228,12 @@ describe('an open session', () => {
   it('gets what is read behind it only after what it had before, while others go on at once (L2)', async () => {
     const [a, b, c] = sessionsOf(SHARD, 3) as [SessionTokens, SessionTokens, SessionTokens];
     await store(a, b, a, b);
-    const { lanes, reader, intake, caughtUp } = setUp({ read: 2, open: [openAt(a, 1), openAt(b, 2)] });
+    const { lanes, reader, feed, caughtUp } = setUp({ read: 2, open: [openAt(a, 1), openAt(b, 2)] });
     const { promise, resolve } = Promise.withResolvers<void>();
     reader.gates.set(a.sessionToken, promise);
-    intake.open();
+    feed.open();
     await store(c, a);
-    await until('all is read', () => intake.position === 6 && lanes.of(b).length === 3);
+    await until('all is read', () => feed.position === 6 && lanes.of(b).length === 3);
     expect(lanes.of(a)).toEqual([]);
     expect(lanes.of(b)).toEqual(['2', 'open', '4'].map((what) => nameOf(b, what)));
     expect(lanes.of(c)).toEqual([`${c.sessionToken} 5`]);
@@ -248,8 +248,8 @@ describe('an open session', () => {
     const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
     await store(a, b);
     // `a` is held by somebody who has written meanwhile; `b` had its first message behind what the owner had read.
-    const { lanes, intake, caughtUp } = setUp({ read: 1, open: [openAt(a, 2), openAt(b, 2)] });
-    intake.open();
+    const { lanes, feed, caughtUp } = setUp({ read: 1, open: [openAt(a, 2), openAt(b, 2)] });
+    feed.open();
     await caughtUp();
     expect(lanes.of(a)).toEqual([`open ${a.sessionToken}`]);
     expect(lanes.of(b)).toEqual(['open', '2'].map((what) => nameOf(b, what)));
@@ -258,29 +258,29 @@ describe('an open session', () => {
   it('that comes while the shard is read no further does not make it one that was read to its end', async () => {
     const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
     await store(a, b);
-    const { lanes, reader, intake, caughtUp } = setUp({ read: 1, open: [openAt(a, 1)] });
+    const { lanes, reader, feed, caughtUp } = setUp({ read: 1, open: [openAt(a, 1)] });
     const { promise, resolve } = Promise.withResolvers<void>();
     reader.gates.set(a.sessionToken, promise);
-    intake.open();
-    await until('the shard is read', () => intake.position === 2);
+    feed.open();
+    await until('the shard is read', () => feed.position === 2);
     lanes.isFull = true;
     await store(...Array.from({ length: 120 }, () => b));
-    await until('it is read no further', () => intake.position >= 80);
+    await until('it is read no further', () => feed.position >= 80);
     resolve();
     await until('the open session has come', () => lanes.got.includes(`open ${a.sessionToken}`));
-    expect(intake.position).toBeLessThan(122);
+    expect(feed.position).toBeLessThan(122);
     expect(lanes.got).not.toContain(`caught up ${SHARD}`);
     lanes.makeRoom();
     await caughtUp();
-    expect(intake.position).toBe(122);
+    expect(feed.position).toBe(122);
   });
 
   it('whose fetch breaks is fetched again from where it broke: nothing twice, nothing left out', async () => {
     const [a] = sessionsOf(SHARD, 1) as [SessionTokens];
     await store(a, a, a, a);
-    const { lanes, reader, intake, caughtUp } = setUp({ read: 3, open: [openAt(a, 1)] });
+    const { lanes, reader, feed, caughtUp } = setUp({ read: 3, open: [openAt(a, 1)] });
     reader.failAfter.set(a.sessionToken, 2);
-    intake.open();
+    feed.open();
     await caughtUp();
     expect(lanes.of(a)).toEqual(['1', '2', '3', 'open', '4'].map((what) => nameOf(a, what)));
     expect(reader.asked).toEqual([`${a.sessionToken} 1`, `${a.sessionToken} 3`]);
@@ -289,8 +289,8 @@ describe('an open session', () => {
   it('is fetched by the leader where a replica could be behind', async () => {
     const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
     await store(a, b, a, a);
-    const { lanes, reader, intake, caughtUp } = setUp({ read: 3, open: [openAt(a, 1)] }, true);
-    intake.open();
+    const { lanes, reader, feed, caughtUp } = setUp({ read: 3, open: [openAt(a, 1)] }, true);
+    feed.open();
     await caughtUp();
     expect(lanes.of(a)).toEqual(['1', '3', 'open', '4'].map((what) => nameOf(a, what)));
     expect([reader.asked, reader.leaderAsked]).toEqual([[], [1, 2, 4]]);
@@ -300,11 +300,11 @@ describe('an open session', () => {
     const keys = sessionsOf(SHARD, 20);
     await store(...keys, ...keys);
     const open = keys.map((key, i) => openAt(key, i + 1));
-    const { lanes, reader, intake, caughtUp } = setUp({ read: 20, open });
+    const { lanes, reader, feed, caughtUp } = setUp({ read: 20, open });
     const { promise, resolve } = Promise.withResolvers<void>();
     for (const { sessionToken } of keys) reader.gates.set(sessionToken, promise);
-    intake.open();
-    await until('all is read', () => intake.position === 40);
+    feed.open();
+    await until('all is read', () => feed.position === 40);
     expect(reader.asked).toHaveLength(8);
     resolve();
     await caughtUp();
@@ -317,11 +317,11 @@ describe('an open session', () => {
   it('of a shard that was closed is not handed over, nor fetched any further', async () => {
     const keys = sessionsOf(SHARD, 10);
     await store(...keys);
-    const { lanes, reader, intake } = setUp({ read: 10, open: keys.map((key) => openAt(key, 1)) });
+    const { lanes, reader, feed } = setUp({ read: 10, open: keys.map((key) => openAt(key, 1)) });
     const { promise, resolve } = Promise.withResolvers<void>();
     for (const { sessionToken } of keys) reader.gates.set(sessionToken, promise);
-    intake.open();
-    const closing = intake.close();
+    feed.open();
+    const closing = feed.close();
     resolve();
     await closing;
     // Eight were on their way: by the end of as many round trips each of them would have come.
@@ -334,10 +334,10 @@ describe('after an outage', () => {
   it('the reading and the fetching go on where they were', async () => {
     const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
     await store(a, b, a);
-    const { lanes, reader, intake, caughtUp } = setUp({ read: 1, open: [openAt(a, 1)] });
+    const { lanes, reader, feed, caughtUp } = setUp({ read: 1, open: [openAt(a, 1)] });
     const { promise, resolve } = Promise.withResolvers<void>();
     reader.gates.set(a.sessionToken, promise);
-    intake.open();
+    feed.open();
     await until('the reader was there', () => lanes.of(b).length === 1);
     await broker.kill9();
     await until('the connection is down', () => !connection.isUp);
@@ -346,7 +346,7 @@ describe('after an outage', () => {
     await connection.whenUp();
     await store(b, a);
     await caughtUp();
-    await until('the last one has come', () => intake.position === 5);
+    await until('the last one has come', () => feed.position === 5);
     expect(lanes.of(a)).toEqual(['1', 'open', '3', '5'].map((what) => nameOf(a, what)));
     expect(lanes.of(b)).toEqual(['2', '4'].map((what) => nameOf(b, what)));
   }, 30_000);
