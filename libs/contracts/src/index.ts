@@ -25,7 +25,16 @@ export {
   type LoadedHead,
 } from './record/head.js';
 export { keyOfLane, laneId } from './naming/lane-id.js';
-export { hasWindow, isConcurrent, STRATEGY_TABLE } from './message/strategy-table.js';
+export { doublingWaitMs } from './backoff.js';
+export {
+  hasQuietWindow,
+  hasWindow,
+  isConcurrent,
+  STRATEGIES,
+  strategiesWith,
+  STRATEGY_TABLE,
+  type StrategyName,
+} from './message/strategy-table.js';
 export { HEADER } from './message/headers.js';
 export { CANCELLED_BETWEEN_ATTEMPTS, isIdFree } from './record/id-reuse.js';
 export { parseToWrite } from './json/json-numbers.js';
@@ -91,17 +100,14 @@ export {
   FULL_QUEUE_POLICIES,
   OVERFLOW_ACTIONS,
   QUEUE_DEFAULTS,
-  STRATEGIES,
   STRATEGY_ALIASES,
   STRATEGY_WORDS,
-  hasQuietWindow,
   longestWindowMs,
   wantedStrategy,
   withStrategy,
   type FullQueuePolicy,
   type OverflowAction,
   type QueueSettings,
-  type StrategyName,
 } from './message/strategies.js';
 export {
   STALE_POLICIES,

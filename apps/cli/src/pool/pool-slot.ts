@@ -1,4 +1,4 @@
-import type { Clock } from '#contracts';
+import { doublingWaitMs, type Clock } from '#contracts';
 import type { Logger } from '#telemetry';
 import type { WorkerProcess } from './worker-process.js';
 
@@ -18,8 +18,7 @@ import type { WorkerProcess } from './worker-process.js';
  */
 type SlotState = 'empty' | 'starting' | 'serving' | 'paused' | 'leaving';
 
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 30_000;
+const PAUSE = { firstMs: 100, longestMs: 30_000 };
 /** After serving as long as this the pauses start small again. */
 const GOOD_LIFE_MS = 60_000;
 /** What holds a start up longer is told: the broker is away, or waits for a repair, which the worker's own lines say. */
@@ -116,7 +115,7 @@ export class PoolSlot {
     }
     if (wasServing) this.missedSince = clock.monotonic();
     if (wasServing && livedMs >= GOOD_LIFE_MS) this.failures = 0;
-    const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** this.failures++, LONGEST_PAUSE_MS);
+    const pauseMs = doublingWaitMs(PAUSE, this.failures++);
     const what = wasServing ? 'worker of the pool died' : 'worker of the pool ended before it was ready';
     log.error({ end, failures: this.failures, pauseMs }, `${what}; another one comes after a pause`);
     this.enter('paused');

@@ -1,4 +1,4 @@
-import { hasQuietWindow } from '#contracts';
+import { hasQuietWindow, hasWindow, isParallel, STRATEGY_TABLE, strategiesWith, type StrategyName } from '#contracts';
 import {
   GUIDE_WORD,
   settleLevels,
@@ -51,14 +51,14 @@ function whyIdle(name: ChoiceName, choices: QueueChoices): IdleReason | undefine
 
 const WHY_IDLE: Partial<Record<ChoiceName, (choices: QueueChoices) => IdleReason | undefined>> = {
   debounceMs: ({ strategy }) =>
-    strategy === 'burst' || hasQuietWindow(strategy)
+    hasWindow(strategy)
       ? undefined
-      : idleByStrategy(`a window with strategy ${strategy}, which waits for none`, 'collect, debounce or burst'),
+      : idleByStrategy(`a window with strategy ${strategy}, which waits for none`, WITH_WINDOW),
   maxDebounceMs: ({ strategy }) =>
     hasQuietWindow(strategy)
       ? undefined
-      : idleByStrategy(`a cap on quiet windows with strategy ${strategy}, which has none`, 'collect or debounce'),
-  maxConcurrent: ({ strategy }) => (strategy === 'concurrent' ? undefined : whySerial(strategy)),
+      : idleByStrategy(`a cap on quiet windows with strategy ${strategy}, which has none`, WITH_QUIET_WINDOW),
+  maxConcurrent: ({ strategy }) => (isParallel(strategy) ? undefined : whySerial(strategy)),
   gapTimeoutMs: ({ gapTimeoutMs, queueTimeoutMs }) =>
     queueTimeoutMs === undefined || queueTimeoutMs > gapTimeoutMs
       ? undefined
@@ -79,43 +79,51 @@ const WHY_IDLE: Partial<Record<ChoiceName, (choices: QueueChoices) => IdleReason
         },
 };
 
-function idleByStrategy(found: string, strategies: string): IdleReason {
+const WITH_WINDOW = strategiesWith(({ window }) => window !== 'none');
+const WITH_QUIET_WINDOW = strategiesWith(({ window }) => window === 'quiet');
+const TAKING_SEVERAL = strategiesWith(({ take }) => take !== 'one');
+const QUEUEING = strategiesWith(({ busy }) => busy !== 'drop');
+const PARALLEL = strategiesWith(({ busy }) => busy === 'parallel');
+
+/** British English has no comma before the last of them. */
+const EITHER = new Intl.ListFormat('en-GB', { type: 'disjunction' });
+
+function idleByStrategy(found: string, strategies: readonly StrategyName[]): IdleReason {
+  const either = EITHER.format(strategies);
   return {
     because: 'strategy',
     found,
-    wanted: `strategy ${strategies} with it`,
-    remedy: `leave it out, or set strategy to ${strategies} in the same place`,
+    wanted: `strategy ${either} with it`,
+    remedy: `leave it out, or set strategy to ${either} in the same place`,
   };
 }
 
 /** But for a full queue that becomes a summary. */
 function whyOneIsTaken({ strategy, onQueueFull }: QueueChoices): IdleReason | undefined {
-  const takesOne = strategy === 'fifo' || strategy === 'drop' || strategy === 'concurrent';
-  if (!takesOne || (strategy !== 'drop' && onQueueFull === 'summarize')) return undefined;
+  const { take, busy } = STRATEGY_TABLE[strategy];
+  if (take !== 'one' || (busy !== 'drop' && onQueueFull === 'summarize')) return undefined;
   return idleByStrategy(
     `a cap on what a turn takes with strategy ${strategy}, with which it takes one message`,
-    'queue, collect, debounce or burst',
+    TAKING_SEVERAL,
   );
 }
 
-/** Who writes it mostly means all sessions together; `concurrent` would give up what they have without it. */
-function whySerial(strategy: QueueChoices['strategy']): IdleReason {
+/** Who writes it mostly means all sessions together; a parallel strategy would give up what they have without it. */
+function whySerial(strategy: StrategyName): IdleReason {
   return {
     because: 'strategy',
     found: `a limit of turns of one session at once with strategy ${strategy}, which runs one after another`,
     wanted: 'none: sessions run side by side, and each is serial anyway',
     remedy:
-      'leave it out; to limit the turns of all sessions of a worker, set worker.capacity. Only strategy concurrent in the ' +
-      'same place takes it, and gives up the order of a session: its turns run beside each other, and may not set its state',
+      'leave it out; to limit the turns of all sessions of a worker, set worker.capacity. ' +
+      `Only strategy ${EITHER.format(PARALLEL)} in the same place takes it, ` +
+      'and gives up the order of a session: its turns run beside each other, and may not set its state',
   };
 }
 
 function whyNothingWaits({ strategy }: QueueChoices): IdleReason | undefined {
-  if (strategy !== 'drop') return undefined;
-  return idleByStrategy(
-    'a limit of waiting messages with strategy drop, with which none wait',
-    'queue, fifo, collect, debounce, burst or concurrent',
-  );
+  if (STRATEGY_TABLE[strategy].busy !== 'drop') return undefined;
+  return idleByStrategy(`a limit of waiting messages with strategy ${strategy}, with which none wait`, QUEUEING);
 }
 
 function whyNeverFull({ maxQueueSize }: QueueChoices): IdleReason | undefined {

@@ -3,7 +3,8 @@ import { checkBody, parseShallow, type CheckedBody, type FieldNames } from '../e
 import { carriedJson } from '../json/carried-json.js';
 import { parseCarried } from '../json/json-read.js';
 import { withMember } from '../json/json-text.js';
-import { STRATEGIES, strategyOf, STRATEGY_WORDS, wantedStrategy } from './strategies.js';
+import { strategyOf, STRATEGY_WORDS, wantedStrategy } from './strategies.js';
+import { STRATEGIES } from './strategy-table.js';
 import { stalePolicy, taskMaxAttempts, taskNamespace, taskTtlMs } from './task-guard.js';
 import { isTaskName, TASK_WANTED } from '../naming/task-key.js';
 import { inOurWords } from '../errors/wanted.js';

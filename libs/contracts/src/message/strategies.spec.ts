@@ -1,14 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import {
   QUEUE_DEFAULTS,
-  STRATEGIES,
   STRATEGY_ALIASES,
   longestWindowMs,
   strategyOf,
   wantedStrategy,
   withStrategy,
-  type StrategyName,
 } from './strategies.js';
+import { STRATEGIES, type StrategyName } from './strategy-table.js';
 
 describe('the names', () => {
   it('of other systems lead to strategies that there are', () => {
@@ -21,7 +20,7 @@ describe('the names', () => {
   });
 
   it('are all told to who names none, and of a later one that it is to come', () => {
-    const all = 'one of queue, fifo, collect, debounce, burst, drop, concurrent, followup';
+    const all = `one of ${STRATEGIES.join(', ')}, followup`;
     const others = ['latest', 'queue', 7, null, undefined, { toString: 1 }];
     for (const input of others) expect(wantedStrategy({ input })).toBe(all);
     for (const input of ['steer', 'interrupt'])

@@ -1,10 +1,9 @@
-/**
- * What becomes of messages of a session that overlap. Words and numbers follow the Chat SDK and OpenClaw, so that their
- * users recognise them; the rows of the strategies stand in the lanes.
- */
+import { STRATEGIES, STRATEGY_TABLE, type StrategyName } from './strategy-table.js';
 
-export const STRATEGIES = ['queue', 'fifo', 'collect', 'debounce', 'burst', 'drop', 'concurrent'] as const;
-export type StrategyName = (typeof STRATEGIES)[number];
+/**
+ * The words for strategies and the settings beside them. Words and numbers follow the Chat SDK and OpenClaw, so that their
+ * users recognise them; what each strategy does stands in `strategy-table`.
+ */
 
 /** Names of other systems. */
 export const STRATEGY_ALIASES: Readonly<Record<string, StrategyName>> = { followup: 'fifo' };
@@ -76,15 +75,9 @@ export const QUEUE_DEFAULTS: QueueSettings = {
   maxTurnBytes: 256 * 1024,
 };
 
-/** A window that every message restarts; `maxDebounceMs` ends it. */
-export function hasQuietWindow(strategy: StrategyName): boolean {
-  return strategy === 'collect' || strategy === 'debounce';
-}
-
 /** The longest that a message waits for its window; 0 when the strategy has none. */
 export function longestWindowMs({ strategy, debounceMs, maxDebounceMs }: QueueSettings): number {
-  if (strategy === 'burst') return debounceMs;
-  return hasQuietWindow(strategy) ? maxDebounceMs : 0;
+  return { none: 0, fixed: debounceMs, quiet: maxDebounceMs }[STRATEGY_TABLE[strategy].window];
 }
 
 /**

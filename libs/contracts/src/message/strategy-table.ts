@@ -1,5 +1,3 @@
-import type { StrategyName } from './strategies.js';
-
 /**
  * The strategies as rows of one machine. What a lane does with overlapping messages is three choices:
  *
@@ -7,7 +5,8 @@ import type { StrategyName } from './strategies.js';
  *   take    what a turn gets: the oldest message, all of the oldest one's route, or the same with the latest as its message
  *   busy    what becomes of a message that comes while another one runs or is about to
  *
- * A new strategy is a new row, or a new value of one choice.
+ * A new strategy is a new row, or a new value of one choice. Its name, the settings that mean something with it and the
+ * checks of them follow from the row.
  */
 export interface StrategyRow {
   readonly window: 'none' | 'quiet' | 'fixed';
@@ -15,7 +14,8 @@ export interface StrategyRow {
   readonly busy: 'wait' | 'drop' | 'concurrent';
 }
 
-export const STRATEGY_TABLE: Readonly<Record<StrategyName, StrategyRow>> = {
+/** In the order in which people are told of them. */
+const ROWS = {
   queue: { window: 'none', take: 'route', busy: 'wait' },
   fifo: { window: 'none', take: 'one', busy: 'wait' },
   collect: { window: 'quiet', take: 'route', busy: 'wait' },
@@ -23,7 +23,18 @@ export const STRATEGY_TABLE: Readonly<Record<StrategyName, StrategyRow>> = {
   burst: { window: 'fixed', take: 'route', busy: 'wait' },
   drop: { window: 'none', take: 'one', busy: 'drop' },
   concurrent: { window: 'none', take: 'one', busy: 'concurrent' },
-};
+} as const satisfies Readonly<Record<string, StrategyRow>>;
+
+/** Words follow the Chat SDK and OpenClaw, so that their users recognise them. */
+export type StrategyName = keyof typeof ROWS;
+
+export const STRATEGY_TABLE: Readonly<Record<StrategyName, StrategyRow>> = ROWS;
+export const STRATEGIES = Object.keys(ROWS) as readonly StrategyName[];
+
+/** The strategies whose rows are like this, in the order of the table. */
+export function strategiesWith(isLikeThis: (row: StrategyRow) => boolean): readonly StrategyName[] {
+  return STRATEGIES.filter((strategy) => isLikeThis(STRATEGY_TABLE[strategy]));
+}
 
 /** Its messages run beside each other, and beside those that wait for their turn. */
 export function isConcurrent(strategy: StrategyName): boolean {
@@ -33,4 +44,9 @@ export function isConcurrent(strategy: StrategyName): boolean {
 /** Its messages wait for others that come after them, also while nothing runs. */
 export function hasWindow(strategy: StrategyName): boolean {
   return STRATEGY_TABLE[strategy].window !== 'none';
+}
+
+/** A window that every message restarts; `maxDebounceMs` ends it. */
+export function hasQuietWindow(strategy: StrategyName): boolean {
+  return STRATEGY_TABLE[strategy].window === 'quiet';
 }

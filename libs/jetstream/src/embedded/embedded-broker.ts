@@ -1,9 +1,9 @@
+import { doublingWaitMs } from '#contracts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrokerFolder } from './broker-folder.js';
 import { BrokerProcess } from './broker-process.js';
 
-const FIRST_BACKOFF_MS = 50;
-const LONGEST_BACKOFF_MS = 2_000;
+const BACKOFF = { firstMs: 50, longestMs: 2_000 };
 /** With these backoffs about ten seconds: longer than a port stays taken, shorter than anybody's patience. */
 const FAILURES_IN_A_ROW = 10;
 /** After a life as long as this the waiting starts small again. */
@@ -73,17 +73,16 @@ export class EmbeddedBroker {
   }
 
   private async keepAlive(port: number): Promise<void> {
-    let backoffMs = FIRST_BACKOFF_MS;
+    let waits = 0;
     for (;;) {
       const startedAt = performance.now();
       const reason = await this.current.exited;
       if (this.stopping.signal.aborted) return;
-      if (performance.now() - startedAt > GOOD_LIFE_MS) backoffMs = FIRST_BACKOFF_MS;
+      if (performance.now() - startedAt > GOOD_LIFE_MS) waits = 0;
       this.options.log(`embedded nats-server ${this.current.pid} ${reason}: restarting it on port ${port}`);
       for (let failures = 1; ; failures++) {
-        await delay(backoffMs, undefined, { signal: this.stopping.signal }).catch(() => {});
+        await delay(doublingWaitMs(BACKOFF, waits++), undefined, { signal: this.stopping.signal }).catch(() => {});
         if (this.stopping.signal.aborted) return;
-        backoffMs = Math.min(backoffMs * 2, LONGEST_BACKOFF_MS);
         try {
           await this.restart(port);
           break;

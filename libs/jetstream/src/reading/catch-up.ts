@@ -1,3 +1,4 @@
+import { doublingWaitMs } from '#contracts';
 import type { Logger } from '#telemetry';
 
 /** What the leader of the stream tells. Both reject in an outage. */
@@ -18,8 +19,7 @@ export interface CatchUpOptions {
 }
 
 /** While nothing comes, the leader is asked so often, then ever more seldom. */
-const LOOK_AGAIN_MS = 250;
-const LOOK_AGAIN_MAX_MS = 5_000;
+const LOOK_AGAIN = { firstMs: 250, longestMs: 5_000 };
 
 /**
  * Knows when a reader has handed over everything that was stored when it began to read.
@@ -138,7 +138,7 @@ export class CatchUp {
   private lookLater(): void {
     if (this.options.end === undefined || this.isAsking || this.timer !== undefined) return;
     const { position } = this;
-    const delayMs = Math.min(LOOK_AGAIN_MAX_MS, LOOK_AGAIN_MS * 2 ** this.looks++);
+    const delayMs = doublingWaitMs(LOOK_AGAIN, this.looks++);
     this.timer = setTimeout(() => {
       this.timer = undefined;
       if (position === this.position) this.isQuiet = this.isReading;

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { DeliverPolicy } from '@nats-io/jetstream';
+import { doublingWaitMs } from '#contracts';
 import type { Logger } from '#telemetry';
 import { CatchUp, type ShardEnd } from './catch-up.js';
 import type { DeliveredMessage } from './delivered-message.client.js';
@@ -25,8 +26,7 @@ const PULL_EXPIRES_MS = 10_000;
 const HEARTBEAT_MS = 1_500;
 /** One that reads nothing and ends within this would end again and again, and each is made by the leader of all streams. */
 const AT_ONCE_MS = 1_000;
-const RETRY_MS = 250;
-const RETRY_MAX_MS = 5_000;
+const RETRY = { firstMs: 250, longestMs: 5_000 };
 
 export interface ShardMessage {
   readonly subject: string;
@@ -128,7 +128,7 @@ export class ShardReader {
       } catch (error) {
         failures++;
         this.options.log.warn({ error: String(error), filter: this.options.filter }, 'shard reader starts again');
-        await this.sleep(Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** (failures - 1)));
+        await this.sleep(doublingWaitMs(RETRY, failures - 1));
       }
     }
   }

@@ -1,9 +1,9 @@
+import { doublingWaitMs } from '#contracts';
 import type { Logger } from '#telemetry';
 import type { BrokerConnection } from '../connection/nats-connection.client.js';
 import type { PublishChannel } from './publish-channel.publisher.js';
 
-const PAUSE_MS = 50;
-const PAUSE_MAX_MS = 2_000;
+const PAUSE = { firstMs: 50, longestMs: 2_000 };
 const TELL_EVERY_TRIES = 5;
 /** A broker that answers and refuses this often does not want it. */
 const MAX_REFUSALS = 5;
@@ -36,7 +36,7 @@ export class PatientPublisher {
       }
       if (tries % TELL_EVERY_TRIES === 0) this.log.warn({ subject, tries, outcome }, 'not stored yet, trying again');
       await this.connection.whenUp();
-      await new Promise((resolve) => setTimeout(resolve, Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** tries)));
+      await new Promise((resolve) => setTimeout(resolve, doublingWaitMs(PAUSE, tries)));
     }
     return 'stopped';
   }

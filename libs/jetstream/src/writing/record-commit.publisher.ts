@@ -1,4 +1,4 @@
-import { HEADER, decodeUtf8, parseRecord } from '#contracts';
+import { doublingWaitMs, HEADER, decodeUtf8, parseRecord } from '#contracts';
 import type { Logger } from '#telemetry';
 import type { BrokerConnection } from '../connection/nats-connection.client.js';
 import type { PublishChannel, PublishOutcome } from './publish-channel.publisher.js';
@@ -38,8 +38,7 @@ export type CommitOutcome =
   /** The process stops: it is not known whether ours is stored, and the next owner reads it. */
   | { readonly kind: 'abandoned' };
 
-const PAUSE_MS = 20;
-const PAUSE_MAX_MS = 2_000;
+const PAUSE = { firstMs: 20, longestMs: 2_000 };
 const TELL_AFTER_TRIES = 5;
 
 export class RecordCommitter {
@@ -115,7 +114,7 @@ export class RecordCommitter {
 
   private async pause(tries: number): Promise<void> {
     await this.connection.whenUp();
-    const delayMs = Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** Math.min(tries, 10));
+    const delayMs = doublingWaitMs(PAUSE, tries);
     await new Promise((resolve) => setTimeout(resolve, delayMs * (0.5 + Math.random() / 2)));
   }
 }

@@ -1,3 +1,5 @@
+import { doublingWaitMs } from '#contracts';
+
 /** The limits of an agent's turns, all in ms but `maxAttempts`. See the settings of the same names. */
 export interface TurnPolicy {
   readonly turnTimeoutMs: number;
@@ -18,6 +20,6 @@ const JITTER = 0.2;
  * [0, 1).
  */
 export function backoffMs(policy: TurnPolicy, attempt: number, random: number): number {
-  const exact = Math.min(policy.backoffMaxMs, policy.backoffInitialMs * 2 ** Math.min(attempt - 1, 30));
+  const exact = doublingWaitMs({ firstMs: policy.backoffInitialMs, longestMs: policy.backoffMaxMs }, attempt - 1);
   return Math.round(exact * (1 - JITTER + 2 * JITTER * random));
 }
