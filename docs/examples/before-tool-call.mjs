@@ -19,7 +19,7 @@ const {
   LANEKEEPER_URL = 'http://127.0.0.1:7070',
   /** Tools that start a task. `exec` = one task for all its calls in a session; `exec:command` = one per value of a parameter. */
   GUARDED_TOOLS = 'exec,sessions_spawn',
-  /** How long a task lasts that nobody renews. */
+  /** How long a task lasts without a renewal. */
   GUARD_TTL_MS = '300000',
   /** What becomes of it then: heal = the next one may run it, approve = a person has to say so. */
   GUARD_STALE = 'heal',
@@ -62,7 +62,7 @@ async function beforeToolCall(event) {
   const runId = runOf(event);
   const found = await ask('POST', `${pathOf(key)}/acquire`, {
     // The same for a hook that is called again, also by a restarted runtime, and for no other call of any tool: ids of tool
-    // calls alone may repeat from run to run (`call_0`), and whoever repeats a requestId gets the same holding.
+    // calls alone may repeat from run to run (`call_0`), and a caller that repeats a requestId gets the same holding.
     requestId: sha256(runId),
     ...{ runId, owner: event.sessionKey, ttlMs: Number(GUARD_TTL_MS), stale: GUARD_STALE },
   });
@@ -86,7 +86,7 @@ function afterToolCall(event) {
   return tell(event, 'release', { status: error ? 'failed' : 'succeeded', ...error });
 }
 
-/** Of a tool that nobody guards there is nothing to tell. */
+/** A tool without a guard has nothing to report. */
 async function tell(event, operation, how) {
   const key = keyOf(event);
   if (key === undefined) return { ok: true };

@@ -24,7 +24,7 @@ const full = { part: 'turns, full inbox', unit: 'turns/s' };
 const synced = { part: 'turns, fed while they run, each write synced', unit: 'turns/s' };
 const bareOurs = { baseline: 'bare loop on our publish channel' };
 const takeover = { baseline: 'time to live of a member', unit: 'ms' };
-/** What the design promises of a handoff, and what the same load waits while nothing moves. */
+/** The longest stall that a planned handoff may cause, and what the same load waits while nothing moves. */
 const bound = { baseline: 'bound', unit: 'ms', atMost: 1 };
 const quiet = { baseline: 'no move', unit: 'ms' };
 /** A message every few milliseconds, and a reader of the records that tells when each is there. */

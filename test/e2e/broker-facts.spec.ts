@@ -5,7 +5,7 @@ import { Names } from '#contracts';
 import { SERVER_ERROR, type BrokerConnection, type StreamReader } from '#jetstream';
 import { connectedBroker, expectNothingLeft, until, type ConnectedBroker, type TestBroker } from '#testing';
 
-/** Facts about the server that the protocol leans on. When one of these fails, the design has to be looked at. */
+/** Facts about the server that the protocol leans on. When one of these fails, the code that leans on it has to change. */
 
 const names = new Names('lk', 64);
 let connected: ConnectedBroker;

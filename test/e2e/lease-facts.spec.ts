@@ -3,7 +3,7 @@ import { Names } from '#contracts';
 import type { BrokerConnection, KeyBucket } from '#jetstream';
 import { connectedBroker, expectNothingLeft, until, type ConnectedBroker, type TestBroker } from '#testing';
 
-/** Facts about keys with a time to live that ownership leans on. When one of these fails, the design has to be looked at. */
+/** Facts about keys with a time to live that ownership leans on. When one of these fails, the code that leans on it has to change. */
 
 const names = new Names('lk', 64);
 /** The shortest that the server can keep. */

@@ -4,7 +4,7 @@ import { Names } from '#contracts';
 import { SERVER_ERROR, type BrokerConnection } from '#jetstream';
 import { connectedBroker, expectNothingLeft, until, type ConnectedBroker, type TestBroker } from '#testing';
 
-/** Facts about the server that the guard leans on. When one of these fails, the design has to be looked at. */
+/** Facts about the server that the guard leans on. When one of these fails, the code that leans on it has to change. */
 
 const names = new Names('lk', 64);
 const STREAM = `KV_${names.tasksBucket}`;

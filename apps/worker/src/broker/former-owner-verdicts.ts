@@ -1,5 +1,5 @@
 import type { Clock } from '#contracts';
-import type { Holders } from '#lanes';
+import type { FormerOwners } from '#lanes';
 
 /** Each held lane asks once a second; so much later than without this its holder's end is known. */
 const KEEP_MS = 500;
@@ -16,7 +16,7 @@ export class FormerOwnerVerdicts {
   private readonly seenAt = new Map<string, number>();
 
   constructor(
-    private readonly look: Holders['isGone'],
+    private readonly look: FormerOwners['isGone'],
     private readonly clock: Pick<Clock, 'monotonic'>,
   ) {}
 

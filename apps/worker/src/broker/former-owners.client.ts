@@ -8,7 +8,7 @@ import {
   type SessionTokens,
 } from '#contracts';
 import type { BrokerConnection } from '#jetstream';
-import type { Holders } from '#lanes';
+import type { FormerOwners } from '#lanes';
 import { FormerOwnerVerdicts } from './former-owner-verdicts.js';
 
 /**
@@ -59,13 +59,13 @@ export function answerControl(
 }
 
 /** This worker's side of such requests. */
-export class FormerOwnersClient implements Holders {
+export class FormerOwnersClient implements FormerOwners {
   private readonly verdicts: FormerOwnerVerdicts;
 
   constructor(
     private readonly connection: BrokerConnection,
     private readonly names: Names,
-    isGone: Holders['isGone'],
+    isGone: FormerOwners['isGone'],
   ) {
     this.verdicts = new FormerOwnerVerdicts(isGone, systemClock);
   }

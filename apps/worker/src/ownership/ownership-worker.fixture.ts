@@ -1,5 +1,5 @@
 import { type SessionTokens, keyOfLane, type LoadedHead } from '#contracts';
-import { HeadTable, IdleHeads, LaneRunner, type Holders, type TurnRunner } from '#lanes';
+import { HeadTable, IdleHeads, LaneRunner, type FormerOwners, type TurnRunner } from '#lanes';
 import { ShardKeeper, type ShardProgress, type ShardStart, type ShardWork } from '#shards';
 import { silentLogger } from '#telemetry';
 import { FormerOwnerVerdicts } from '../broker/former-owner-verdicts.js';
@@ -179,7 +179,7 @@ export class ModelWorker {
     const { clock } = host;
     const store = new ModelStore(this.host);
     const verdicts = new FormerOwnerVerdicts((holder) => this.keeper.isGone(holder), clock);
-    const formerOwners: Holders = { isGone: (holder) => verdicts.isGone(holder), passCancel: () => {} };
+    const formerOwners: FormerOwners = { isGone: (holder) => verdicts.isGone(holder), passCancel: () => {} };
     this.lanes = new LaneRunner({
       ...{ store, formerOwners, clock },
       inbox: {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { jsonText } from '#contracts';
-import type { Settled } from '#lanes';
+import type { AttemptFate } from '#lanes';
 import { settled as promisesSettled } from '#testing';
 import { batchOf, gate, sessionKey, TASK, TTL_MS, WITHIN_MS } from './guard.fixture.js';
 import { HERE, OWN, withTask, ending, worker } from './guarded-runs.fixture.js';
@@ -58,7 +58,7 @@ describe('a run that waited for its next attempt', () => {
     expect(await admit(withTask({ attempt: 3 }))).toMatchObject(refused);
   });
 
-  it.each<[Settled, string[]]>([
+  it.each<[AttemptFate, string[]]>([
     ['ended', ['cancelled']],
     // Somebody else may go on with what stands in its record.
     ['discarded', []],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Batch, Settled } from '#lanes';
+import type { Batch, AttemptFate } from '#lanes';
 import { settled as promisesSettled } from '#testing';
 import { batchOf, gate, guardedWorker, sessionKey, TASK, TTL_MS, WITHIN_MS } from './guard.fixture.js';
 import { HERE, LEAKED, OWN, withTask, ending, fails, worker } from './guarded-runs.fixture.js';
@@ -52,7 +52,7 @@ describe('tasks of a turn', () => {
     expect(guard.of('release')).toHaveLength(1);
   });
 
-  it.each<Settled>(['ended', 'again', 'again-elsewhere', 'discarded'])(
+  it.each<AttemptFate>(['ended', 'again', 'again-elsewhere', 'discarded'])(
     'G2 a leaked handler fails all that its run holds (%s)',
     async (how) => {
       const { admit, keeper, end, settle, guard } = worker();
@@ -65,7 +65,7 @@ describe('tasks of a turn', () => {
     },
   );
 
-  it.each<[Settled, string | undefined, number]>([
+  it.each<[AttemptFate, string | undefined, number]>([
     ['ended', 'cancelled', 2],
     ['discarded', 'running', 2],
     ['again-elsewhere', 'running', 2],
@@ -137,7 +137,7 @@ describe('tasks of a turn', () => {
     expect(guard.failures.reported.size).toBe(0);
   });
 
-  it.each<Settled>(['discarded', 'ended'])(
+  it.each<AttemptFate>(['discarded', 'ended'])(
     'G2 one that failed by itself before its turn was cut (%s) asks for an approval; what was cut itself is free',
     async (how) => {
       const { keeper, guarded, settle, guard } = worker();

@@ -1,5 +1,5 @@
 import type { TaskKeeper } from '#agents';
-import type { Batch, Ending, Settled } from '#lanes';
+import type { Batch, Ending, AttemptFate } from '#lanes';
 import { settled as promisesSettled } from '#testing';
 import { batchOf, guardedWorker, sessionKey, TASK } from './guard.fixture.js';
 
@@ -31,7 +31,7 @@ export function worker(...options: Parameters<typeof guardedWorker>) {
       await promisesSettled();
       return { before: guard.asked.slice(0, inRecord), after: guard.asked.slice(inRecord) };
     },
-    settle: async (batch: Batch, how: Settled, end = HERE) => {
+    settle: async (batch: Batch, how: AttemptFate, end = HERE) => {
       guarded.attemptOver(sessionKey, batch, how, end);
       await promisesSettled();
     },

@@ -1,7 +1,7 @@
 import { TurnOverError, type TaskKeeper } from '#agents';
 import { sessionNames, sessionTaskScope, type InboxMessage, type SessionTokens } from '#contracts';
 import { taskOfMessage, type TaskHolding, type TaskLookup, type TaskSettings } from '#guards';
-import type { AttemptEnd, Batch, Ending, HoldingRun, Settled, TaskPorts, TaskRef, TaskRefusal, TurnWork } from '#lanes';
+import type { AttemptEnd, Batch, Ending, HoldingRun, AttemptFate, TaskPorts, TaskRef, TaskRefusal, TurnWork } from '#lanes';
 import type { Logger } from '#telemetry';
 import type { RunEnd, TaskRunner } from './held-task.js';
 import type { HoldingsElsewhere } from './holdings-elsewhere.js';
@@ -118,7 +118,7 @@ export class GuardedRuns implements TaskPorts {
     return this.options.tasks.holdings.keptBy(runId);
   }
 
-  attemptOver(_key: SessionTokens, run: HoldingRun, how: Settled, { isLeaked }: AttemptEnd): void {
+  attemptOver(_key: SessionTokens, run: HoldingRun, how: AttemptFate, { isLeaked }: AttemptEnd): void {
     const { runId } = run;
     const { tasks, elsewhere } = this.options;
     const { holdings } = tasks;

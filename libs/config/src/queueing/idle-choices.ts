@@ -1,4 +1,4 @@
-import { hasQuietWindow, hasWindow, isParallel, STRATEGY_TABLE, strategiesWith, type StrategyName } from '#contracts';
+import { hasQuietWindow, hasWindow, isConcurrent, STRATEGY_TABLE, strategiesWith, type StrategyName } from '#contracts';
 import {
   GUIDE_WORD,
   settleLevels,
@@ -58,7 +58,7 @@ const WHY_IDLE: Partial<Record<ChoiceName, (choices: QueueChoices) => IdleReason
     hasQuietWindow(strategy)
       ? undefined
       : idleByStrategy(`a cap on quiet windows with strategy ${strategy}, which has none`, WITH_QUIET_WINDOW),
-  maxConcurrent: ({ strategy }) => (isParallel(strategy) ? undefined : whySerial(strategy)),
+  maxConcurrent: ({ strategy }) => (isConcurrent(strategy) ? undefined : whySerial(strategy)),
   gapTimeoutMs: ({ gapTimeoutMs, queueTimeoutMs }) =>
     queueTimeoutMs === undefined || queueTimeoutMs > gapTimeoutMs
       ? undefined
@@ -83,7 +83,7 @@ const WITH_WINDOW = strategiesWith(({ window }) => window !== 'none');
 const WITH_QUIET_WINDOW = strategiesWith(({ window }) => window === 'quiet');
 const TAKING_SEVERAL = strategiesWith(({ take }) => take !== 'one');
 const QUEUEING = strategiesWith(({ busy }) => busy !== 'drop');
-const PARALLEL = strategiesWith(({ busy }) => busy === 'parallel');
+const CONCURRENT = strategiesWith(({ busy }) => busy === 'concurrent');
 
 /** British English has no comma before the last of them. */
 const EITHER = new Intl.ListFormat('en-GB', { type: 'disjunction' });
@@ -116,7 +116,7 @@ function whySerial(strategy: StrategyName): IdleReason {
     wanted: 'none: sessions run side by side, and each is serial anyway',
     remedy:
       'leave it out; to limit the turns of all sessions of a worker, set worker.capacity. ' +
-      `Only strategy ${EITHER.format(PARALLEL)} in the same place takes it, ` +
+      `Only strategy ${EITHER.format(CONCURRENT)} in the same place takes it, ` +
       'and gives up the order of a session: its turns run beside each other, and may not set its state',
   };
 }
