@@ -10,8 +10,8 @@ export default defineConfig({
   test: {
     include: [
       'test/long/**/*.spec.ts',
-      'apps/worker/src/ownership-model.spec.ts',
-      'libs/lanes/src/lane-owners.spec.ts',
+      'apps/worker/src/**/ownership-model.spec.ts',
+      'libs/lanes/src/**/lane-owners.spec.ts',
     ],
     env: { MODEL_HISTORIES: '10000' },
     globalSetup: ['test/global-setup.ts'],
