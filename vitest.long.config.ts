@@ -11,6 +11,7 @@ export default defineConfig({
     include: [
       'test/long/**/*.spec.ts',
       'apps/worker/src/**/ownership-model.spec.ts',
+      'apps/worker/src/**/agents-model.spec.ts',
       'libs/lanes/src/**/lane-owners.spec.ts',
     ],
     env: { MODEL_HISTORIES: '10000' },
