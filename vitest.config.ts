@@ -4,6 +4,13 @@ import { defineConfig } from 'vitest/config';
 // dist takes part only as the program that the end-to-end tests start.
 const conditions = ['development', 'module', 'node', 'import', 'default'];
 
+/** Thousands of histories each: a part of every whole run, and none of the edit loop (`npm run test:unit`). */
+const models = [
+  'apps/worker/src/**/ownership-model.spec.ts',
+  'apps/worker/src/**/agents-model.spec.ts',
+  'libs/lanes/src/**/lane-owners.spec.ts',
+];
+
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
@@ -17,11 +24,15 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['libs/**/*.spec.ts', 'apps/**/*.spec.ts'],
-          exclude: ['**/node_modules/**', '**/dist/**'],
+          exclude: ['**/node_modules/**', '**/dist/**', ...models],
           // Property tests run thousands of cases; on a busy machine that takes its time.
           testTimeout: 60_000,
           globalSetup: ['test/global-setup.ts'],
         },
+      },
+      {
+        extends: true,
+        test: { name: 'models', include: models, testTimeout: 60_000, globalSetup: ['test/global-setup.ts'] },
       },
       {
         extends: true,

@@ -10,8 +10,9 @@ export default defineConfig({
   test: {
     include: [
       'test/long/**/*.spec.ts',
-      'apps/worker/src/ownership/ownership-model.spec.ts',
-      'libs/lanes/src/scenarios/lane-owners.spec.ts',
+      'apps/worker/src/**/ownership-model.spec.ts',
+      'apps/worker/src/**/agents-model.spec.ts',
+      'libs/lanes/src/**/lane-owners.spec.ts',
     ],
     env: { MODEL_HISTORIES: '10000' },
     globalSetup: ['test/global-setup.ts'],

@@ -90,17 +90,13 @@ it('a worker whose slots are taken tells how many sessions wait for one', async 
   await until('none waits any more', () => isCounted(0, 0));
 });
 
-it('without workers the list is empty, and every shard is nobody’s', async () => {
+it('without workers the list is empty, every shard is unowned, and while the broker is away the answer is 503', async () => {
   await using cluster = await startCluster([]);
   expect((await cluster.api.get('/v1/workers')).body).toEqual({
     workers: [],
     shards: { total: 64, owned: 0, unowned: 64, held: 0 },
   });
   expect(await cli(cluster)).toBe('no workers\n0 of 64 shards are owned, 64 by nobody: their sessions wait\n');
-});
-
-it('while the broker is away nobody knows: 503', async () => {
-  await using cluster = await startCluster([]);
   await cluster.broker.stop();
   await until('the ingress knows', async () => (await cluster.api.get('/readyz')).status === 503);
   const away = await cluster.api.get('/v1/workers');

@@ -79,15 +79,20 @@ export async function startCluster(workers: readonly string[], options: ClusterO
     return service;
   };
   try {
-    const ingress = await startRole('ingress');
-    const api = new ApiClient(ingress.url ?? '');
-    const listed = async (): Promise<ListedWorker[]> => (await api.get('/v1/workers')).body.workers;
     let guardUrl = '';
     const startGuard = async (): Promise<ServiceProcess> => {
       const guard = await startRole('guard');
       guardUrl = guard.url ?? '';
       return guard;
     };
+    // All at once, and to the end of each also when one fails: what starts behind a failure would outlive the test.
+    const starting = startRole('ingress');
+    const others = [...(options.guard === true ? [startGuard()] : []), ...workers.map((worker) => start(worker))];
+    const starts = await Promise.allSettled([starting, ...others]);
+    for (const each of starts) if (each.status === 'rejected') throw each.reason;
+    const ingress = await starting;
+    const api = new ApiClient(ingress.url ?? '');
+    const listed = async (): Promise<ListedWorker[]> => (await api.get('/v1/workers')).body.workers;
     const cluster: Cluster = {
       ...{ broker, ingress, api, env, start, startGuard, listed, folder: dir.path },
       ask: (path, body) => requestJson(`${guardUrl}/v1/tasks${path}`, body),
@@ -119,8 +124,6 @@ export async function startCluster(workers: readonly string[], options: ClusterO
       },
       [Symbol.asyncDispose]: dispose,
     };
-    if (options.guard === true) await startGuard();
-    for (const worker of workers) await start(worker);
     if (workers.length > 0) await cluster.balanced(...workers);
     return cluster;
   } catch (error) {

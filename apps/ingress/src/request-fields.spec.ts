@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ProblemException } from '#http';
-import { readMessageId, readSessionPath, readWait } from './request-fields.js';
+import { readMessageId, readOptionalAgent, readOptionalSession, readSessionPath, readWait } from './request-fields.js';
 
 function problemsOf(read: () => unknown) {
   try {
@@ -26,9 +26,12 @@ describe('readSessionPath', () => {
     ['', 's', ['agent']],
     ['Main', 's', ['agent']],
     ['main\n', 's', ['agent']],
+    ['-a', 's', ['agent']],
+    ['*', 's', ['agent']],
     ['a'.repeat(65), 's', ['agent']],
     ['main', '', ['session']],
     ['main', 'é'.repeat(256) + 'x', ['session']],
+    ['main', '🙂'.repeat(129), ['session']],
     ['a.b', '', ['agent', 'session']],
   ])('refuses %j, %j', (agent, session, expected) => {
     const read = () => readSessionPath(agent, session);
@@ -49,8 +52,10 @@ describe('readWait', () => {
 
   it.each<[unknown]>([
     [''],
+    ['soon'],
     ['30'],
     ['0s'],
+    ['1440m'],
     ['-1s'],
     ['30 s'],
     ['30S'],
@@ -66,6 +71,16 @@ describe('readWait', () => {
   ])('refuses %j', (wait) => expect(fields(() => readWait(wait))).toEqual(['wait']));
 });
 
+describe('a filter of a list', () => {
+  it.each(['A', '', ['a', 'b']])('refuses the agent %j', (agent) => {
+    expect(fields(() => readOptionalAgent(agent))).toEqual(['agent']);
+  });
+
+  it.each(['', 'x'.repeat(513), ['a', 'b']])('refuses the session %j', (session) => {
+    expect(fields(() => readOptionalSession(session))).toEqual(['session']);
+  });
+});
+
 describe('readMessageId', () => {
   it.each<[string | undefined, unknown, string | undefined]>([
     [undefined, undefined, undefined],
@@ -79,6 +94,8 @@ describe('readMessageId', () => {
     [undefined, ''],
     ['a', ''],
     [undefined, 'x'.repeat(257)],
+    [undefined, 'a\tb'],
+    [undefined, 'a\u0085b'],
     [undefined, ['a', 'a']],
     ['a', 'b'],
   ])('refuses body %j, header %j', (body, header) => {

@@ -94,6 +94,8 @@ describe('the head of a request', () => {
     ['/', ['IDEMPOTENCY-KEY', 'a', 'Idempotency-Key', 'a'], 'Idempotency-Key', /twice/],
     ['/', ['Content-Type', 'a/b', 'X', 'y', 'content-type', 'a/b'], 'Content-Type', /twice/],
     ['/', ['traceparent', 'a\x7f'], 'traceparent', /visible ASCII/],
+    ['/', ['traceparent', '00-a', 'traceparent', '00-b'], 'traceparent', /twice/],
+    ['/', ['tracestate', 'a=\xfc'], 'tracestate', /visible ASCII/],
   ])('%j %j is not', (url, headers, field, found) => {
     expect(head(url, ...headers)).toMatchObject({ field, found: expect.stringMatching(found) });
   });

@@ -94,6 +94,7 @@ describe('POST /v1/agents/{agent}/messages', () => {
     ['a field that is wrong', '/v1/agents/main/messages', { ...here, thread: 7 }, 422, 'thread: found the number 7'],
     ['a channel without a platform', '/v1/agents/main/messages', { ...here, channel: ':C1' }, 422, 'channel: found no'],
     ['a thread that is too long', '/v1/agents/main/messages', { ...here, thread: 'x'.repeat(504) }, 422, 'thread'],
+    ['a misspelt channel', '/v1/agents/main/messages', { text: 'x', chanel: 'slack:C1' }, 422, 'did you mean channel'],
     ['a wait that is none', '/v1/agents/main/messages?wait=soon', here, 400, 'wait'],
     ['an agent that is none', '/v1/agents/nobody/messages', here, 404, 'agent: found none of this name'],
     ['an agent with a name that is none', '/v1/agents/A/messages', here, 400, 'agent'],

@@ -22,7 +22,7 @@ import { expectHistoriesToHold, HistoryWorld } from './ownership-world.fixture.j
  */
 
 /** `MODEL_HISTORIES` tries more; `npm run test:long` tries 10,000. */
-const HISTORIES = Number(process.env['MODEL_HISTORIES'] ?? 2_500);
+const HISTORIES = Number(process.env['MODEL_HISTORIES'] ?? 2_000);
 /** The same histories each time, so that a red build is about the change; `MODEL_SEED` tries others. */
 const SEED = Number(process.env['MODEL_SEED'] ?? 1);
 const SESSIONS = ['a', 'b', 'c', 'd', 'e'];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { jsonText } from '#contracts';
 import type { AttemptFate } from '#lanes';
-import { settled as promisesSettled } from '#testing';
+import { settled } from '#testing';
 import { batchOf, gate, sessionKey, TASK, TTL_MS, WITHIN_MS } from './guard.fixture.js';
 import { HERE, OWN, withTask, ending, worker } from './guarded-runs.fixture.js';
 
@@ -33,13 +33,13 @@ describe('a run that goes on elsewhere', () => {
     const { keeper, guarded, settle, guard, clock } = worker();
     const stop = gate();
     void keeper(batchOf()).run(OWN, () => stop.promise, {});
-    await promisesSettled();
+    await settled();
     expect(guarded.heldTasks('r')).toEqual([]);
     await settle(batchOf(), 'again-elsewhere');
     await clock.advance(TTL_MS / 2);
     expect(await guard.stateOf(OWN)).toBe('running');
     stop.resolve();
-    await promisesSettled();
+    await settled();
     expect([await guard.stateOf(OWN), clock.waiting]).toEqual(['cancelled', 0]);
   });
 });

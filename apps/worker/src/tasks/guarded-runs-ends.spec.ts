@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Batch, AttemptFate } from '#lanes';
-import { settled as promisesSettled } from '#testing';
+import { settled } from '#testing';
 import { batchOf, gate, guardedWorker, sessionKey, TASK, TTL_MS, WITHIN_MS } from './guard.fixture.js';
 import { HERE, LEAKED, OWN, withTask, ending, fails, worker } from './guarded-runs.fixture.js';
 
@@ -18,11 +18,11 @@ describe('tasks of a turn', () => {
     const stop = gate();
     let signal: AbortSignal | undefined;
     void keeper(batchOf()).run(OWN, (held) => ((signal = held.signal), stop.promise), {});
-    await promisesSettled();
+    await settled();
     await end(batchOf(), ending('cancelled'));
     expect([signal?.aborted, await guard.stateOf(OWN)]).toEqual([true, 'running']);
     stop.resolve();
-    await promisesSettled();
+    await settled();
     expect(await guard.stateOf(OWN)).toBe('cancelled');
   });
 
@@ -34,9 +34,9 @@ describe('tasks of a turn', () => {
         new Promise((resolve) => (seen.push(signal), signal.addEventListener('abort', resolve)));
       void keeper(batchOf()).run(key, ({ signal }) => stops(signal), {});
     }
-    await promisesSettled();
+    await settled();
     await end(batchOf(), ending('cancelled'));
-    await promisesSettled();
+    await settled();
     expect([seen.map(({ aborted }) => aborted), kept()]).toEqual([[true, true], []]);
   });
 
@@ -44,7 +44,7 @@ describe('tasks of a turn', () => {
     const { keeper, end, guard } = worker();
     const stop = gate();
     const told = keeper(batchOf()).run(OWN, () => stop.promise, {});
-    await promisesSettled();
+    await settled();
     const { before } = await end(batchOf(), ending('succeeded'));
     expect(before.at(-1)?.request).toMatchObject({ status: 'failed', error: { name: 'unfinished' } });
     stop.resolve();
@@ -59,7 +59,7 @@ describe('tasks of a turn', () => {
       const batch = withTask();
       await admit(batch);
       void keeper(batch).run(OWN, () => gate().promise, {});
-      await promisesSettled();
+      await settled();
       await (how === 'ended' ? end(batch, ending('timed_out'), LEAKED) : settle(batch, how, LEAKED));
       expect([await guard.stateOf(TASK), await guard.stateOf(OWN)]).toEqual(['failed', 'failed']);
     },
@@ -91,7 +91,7 @@ describe('tasks of a turn', () => {
     let isTold = false;
     void guarded.ending(sessionKey, withTask(), ending('failed'), HERE)?.then(() => (isTold = true));
     await clock.advance(WITHIN_MS);
-    await promisesSettled();
+    await settled();
     expect(isTold).toBe(true);
     await settle(withTask(), 'ended');
     guard.isAway = false;
@@ -114,7 +114,7 @@ describe('tasks of a turn', () => {
         .ending(sessionKey, batch, ending('failed', { name: 'Error', message: 'no' }), HERE)
         ?.then(() => (isRecorded = true));
       await clock.advance(WITHIN_MS);
-      await promisesSettled();
+      await settled();
       expect(isRecorded).toBe(true);
       await settle(batch, 'ended');
       // As kill -9: nothing of this worker is said any more.
@@ -155,7 +155,7 @@ describe('tasks of a turn', () => {
       if (how === 'ended') await guarded.ending(sessionKey, batch, ending('cancelled'), HERE);
       await settle(batch, how);
       await other;
-      await promisesSettled();
+      await settled();
       expect([await guard.stateOf(OWN), await guard.stateOf('ops::other')]).toEqual(['failed', 'cancelled']);
     },
   );
@@ -172,7 +172,7 @@ describe('an attempt that counts for nothing', () => {
     expect(await guard.stateOf(TASK)).toBe('running');
     handler.resolve();
     await done;
-    await promisesSettled();
+    await settled();
     expect([guard.of('release'), clock.waiting, kept()]).toEqual([[{ token: 1, status: 'interrupted' }], 0, []]);
   });
 
@@ -186,10 +186,10 @@ describe('an attempt that counts for nothing', () => {
     await settle(withTask(), 'again');
     const handler = gate();
     zombie.resolve();
-    await promisesSettled();
+    await settled();
     void guarded.following('r', handler.promise);
     expect(await admit(withTask({ attempt: 2 }))).toMatchObject({ kind: 'go', holding: { token: 3 } });
-    await promisesSettled();
+    await settled();
     expect([guard.of('release').length, await guard.stateOf(TASK)]).toEqual([1, 'running']);
   });
 
@@ -197,11 +197,11 @@ describe('an attempt that counts for nothing', () => {
     const { keeper, settle, guard } = worker();
     const stop = gate();
     void keeper(batchOf()).run(OWN, () => stop.promise, {});
-    await promisesSettled();
+    await settled();
     await settle(batchOf(), 'discarded');
     expect(await guard.stateOf(OWN)).toBe('running');
     stop.resolve();
-    await promisesSettled();
+    await settled();
     expect(guard.of('release')).toEqual([{ token: 1, status: 'interrupted' }]);
   });
 

@@ -1,6 +1,6 @@
 import type { TaskKeeper } from '#agents';
 import type { Batch, Ending, AttemptFate } from '#lanes';
-import { settled as promisesSettled } from '#testing';
+import { settled } from '#testing';
 import { batchOf, guardedWorker, sessionKey, TASK } from './guard.fixture.js';
 
 export const HERE = { isLeaked: false };
@@ -28,12 +28,12 @@ export function worker(...options: Parameters<typeof guardedWorker>) {
       await guarded.ending(sessionKey, batch, how, end);
       const inRecord = guard.asked.length;
       guarded.attemptOver(sessionKey, batch, 'ended', end);
-      await promisesSettled();
+      await settled();
       return { before: guard.asked.slice(0, inRecord), after: guard.asked.slice(inRecord) };
     },
     settle: async (batch: Batch, how: AttemptFate, end = HERE) => {
       guarded.attemptOver(sessionKey, batch, how, end);
-      await promisesSettled();
+      await settled();
     },
   };
 }

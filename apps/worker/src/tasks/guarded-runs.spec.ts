@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Batch, Ending } from '#lanes';
-import { ManualClock, settled as promisesSettled } from '#testing';
+import { ManualClock, settled } from '#testing';
 import { batchOf, sessionKey, TASK, TTL_MS, WITHIN_MS } from './guard.fixture.js';
 import { HERE, OWN, withTask, ending, fails, worker } from './guarded-runs.fixture.js';
 
@@ -64,7 +64,7 @@ describe('the task of a message', () => {
     await end(withTask(), ending('succeeded'));
     const looked = guarded.lookAtTask(sessionKey, { key: TASK });
     const next = admit(withTask({ runId: 'next' }));
-    await promisesSettled();
+    await settled();
     expect(guard.looks).toEqual([]);
     await clock.advance(100);
     expect([await looked, (await next).kind]).toEqual([undefined, 'go']);
@@ -77,7 +77,7 @@ describe('the task of a message', () => {
     await guarded.ending(sessionKey, withTask(), ending('succeeded'), HERE);
     // In this order: a lane asks when the record stands, before its runner hears what became of the attempt.
     const looked = guarded.lookAtTask(sessionKey, { key: TASK });
-    await promisesSettled();
+    await settled();
     expect(guard.looks).toEqual([]);
     expect(await guarded.lookAtTask(sessionKey, { key: OWN })).toBeUndefined();
     expect(guard.looks).toEqual([OWN]);
@@ -92,7 +92,7 @@ describe('the task of a message', () => {
     await admit(withTask());
     await guarded.ending(sessionKey, withTask(), ending('succeeded'), HERE);
     const looked = guarded.lookAtTask(sessionKey, { key: TASK });
-    await promisesSettled();
+    await settled();
     await end(withTask(), ending('failed'));
     expect([(await looked)?.reason, guard.looks]).toEqual(['approval_required', [TASK]]);
   });
@@ -159,7 +159,7 @@ describe('the task of a message', () => {
     await clock.advance(49);
     expect([isTold, guard.of('end').length]).toEqual([false, 1]);
     await clock.advance(1);
-    await promisesSettled();
+    await settled();
     expect(isTold).toBe(true);
   });
 

@@ -1,7 +1,17 @@
 import { TurnOverError, type TaskKeeper } from '#agents';
 import { sessionNames, sessionTaskScope, type InboxMessage, type SessionTokens } from '#contracts';
 import { taskOfMessage, type TaskHolding, type TaskLookup, type TaskSettings } from '#guards';
-import type { AttemptEnd, Batch, Ending, HoldingRun, AttemptFate, TaskPorts, TaskRef, TaskRefusal, TurnWork } from '#lanes';
+import type {
+  AttemptEnd,
+  Batch,
+  Ending,
+  HoldingRun,
+  AttemptFate,
+  TaskPorts,
+  TaskRef,
+  TaskRefusal,
+  TurnWork,
+} from '#lanes';
 import type { Logger } from '#telemetry';
 import type { RunEnd, TaskRunner } from './held-task.js';
 import type { HoldingsElsewhere } from './holdings-elsewhere.js';

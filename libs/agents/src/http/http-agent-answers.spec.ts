@@ -108,6 +108,10 @@ describe('an answer', () => {
     ['JSON that is null', JSON_TYPE, 'null', /found application\/json that is no object; wanted/],
     ['replies of a wrong type', JSON_TYPE, '{"replies":"SECRET"}', /found replies: .*; wanted/],
     ['a reply of a wrong type', JSON_TYPE, '{"replies":[{"text":5}]}', /found replies\.0.*; wanted/],
+    ['a reply that is a number', JSON_TYPE, '{"replies":[7]}', /found replies\.0.*; wanted/],
+    ['a reply without text and data', JSON_TYPE, '{"replies":[{}]}', /found replies\.0.*; wanted/],
+    ['an unknown field of a reply', JSON_TYPE, '{"replies":[{"txt":"SECRET"}]}', /found replies\.0.*; wanted/],
+    ['sends of a later version', JSON_TYPE, '{"sends":[{"session":"SECRET"}]}', /found .*sends.*; wanted/],
     ['an unknown field', JSON_TYPE, '{"reply":"SECRET"}', /found .*; wanted/],
     ['another type', { 'content-type': 'text/html' }, '<p>SECRET</p>', /found content type "text\/html"; wanted/],
     ['no type', {}, 'SECRET', /found content type none; wanted/],
@@ -129,6 +133,13 @@ describe('an answer', () => {
       Buffer.from([0x3a, 0xc3, 0x28, 0x0a]),
       /found a body that is no UTF-8; wanted/,
     ],
+    [
+      'a stream of a wrong type',
+      STREAM_TYPE,
+      'event: delta\ndata: {"text":7}\n\n',
+      /found an event `delta` .*; wanted/,
+    ],
+    ['an end of a wrong type', STREAM_TYPE, 'event: done\ndata: []\n\n', /found an event `done` .*; wanted/],
     ['a stream with broken data', STREAM_TYPE, 'event: reply\ndata: SECRET\n\n', /found an event `reply` .*; wanted/],
   ])('L6 is refused, naming what was found and wanted: %s', async (_title, headers, body, message) => {
     const { call } = await agentOf(200, headers, body);

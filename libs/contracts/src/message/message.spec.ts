@@ -58,14 +58,19 @@ describe('checkSendMessageBody', () => {
     ['an array', ['SECRET'], 'body', 'an array of 1'],
     ['null', null, 'body', 'null'],
     ['nothing', undefined, 'body', 'nothing'],
+    ['a number', 42, 'body', 'the number 42'],
+    ['true', true, 'body', 'the boolean true'],
+    ['an id alone', { id: 'SECRET' }, 'text', 'nothing'],
     ['neither text nor data', {}, 'text', 'nothing'],
     ['a text that is a number', { text: 5 }, 'text', 'the number 5'],
     ['a text that is null', { text: null }, 'text', 'null'],
+    ['a text that is a list', { text: ['SECRET'] }, 'text', 'an array of 1'],
     ['a text that is an object', { text: { a: 'SECRET' } }, 'text', 'an object'],
     ['half a character', { text: 'SECRET\ud800' }, 'text', 'a text of 9 bytes'],
     ['an empty id', { text: 'x', id: '' }, 'id', 'an empty text'],
     ['a long id', { text: 'x', id: 'SECRET'.repeat(43) }, 'id', 'a text of 258 bytes'],
     ['an id that is a number', { text: 'x', id: 7 }, 'id', 'the number 7'],
+    ['an id that is null', { text: 'x', id: null }, 'id', 'null'],
     ['half a character in an id', { text: 'x', id: 'SECRET\udc00' }, 'id', 'a text of 9 bytes'],
     ['a line break in an id', { text: 'x', id: 'SECRET\n' }, 'id', 'a text of 7 bytes'],
     ['a NUL in an id', { text: 'x', id: 'SECRET\0' }, 'id', 'a text of 7 bytes'],
@@ -81,10 +86,17 @@ describe('checkSendMessageBody', () => {
       'author.name',
       'a text of 3 bytes',
     ],
+    [
+      'a long author name',
+      { text: 'x', author: { id: 'u', name: 'x'.repeat(257) } },
+      'author.name',
+      'a text of 257 bytes',
+    ],
     ['an empty thread', { text: 'x', thread: '' }, 'thread', 'an empty text'],
     ['a long thread', { text: 'x', thread: 'x'.repeat(513) }, 'thread', 'a text of 513 bytes'],
     ['a thread that is a number', { text: 'x', thread: 1 }, 'thread', 'the number 1'],
     ['an empty channel', { text: 'x', channel: '' }, 'channel', 'an empty text'],
+    ['a channel that is a number', { text: 'x', channel: 7 }, 'channel', 'the number 7'],
     ['a long channel', { text: 'x', channel: 'x'.repeat(513) }, 'channel', 'a text of 513 bytes'],
     ['half a character in a channel', { text: 'x', channel: 'a:\ud800' }, 'channel', 'a text of 5 bytes'],
     ['a strategy that is none', { text: 'x', strategy: 'SECRET' }, 'strategy', 'a text of 6 bytes'],
@@ -100,6 +112,10 @@ describe('checkSendMessageBody', () => {
     ['a replyTo of another protocol', { text: 'x', replyTo: 'ftp://SECRET' }, 'replyTo', 'a text of 12 bytes'],
     ['a script as replyTo', { text: 'x', replyTo: 'javascript:SECRET' }, 'replyTo', 'a text of 17 bytes'],
     ['a long replyTo', { text: 'x', replyTo: `https://a.b/${'x'.repeat(2048)}` }, 'replyTo', 'a text of 2060 bytes'],
+    ['a replyTo of a file', { text: 'x', replyTo: 'file:///SECRET' }, 'replyTo', 'a text of 14 bytes'],
+    ['a replyTo that is an object', { text: 'x', replyTo: { url: 'http://a.b/' } }, 'replyTo', 'an object'],
+    ['a sentAt that is a word', { text: 'x', sentAt: 'SECRET' }, 'sentAt', 'a text of 6 bytes'],
+    ['a sentAt that is no date', { text: 'x', sentAt: '2026-13-40T25:61:00Z' }, 'sentAt', 'a text of 20 bytes'],
     ['a sentAt that is a day', { text: 'x', sentAt: '2026-01-02' }, 'sentAt', 'a text of 10 bytes'],
     ['a sentAt without zone', { text: 'x', sentAt: '2026-01-02T03:04:05' }, 'sentAt', 'a text of 19 bytes'],
     ['a sentAt that is a number', { text: 'x', sentAt: 0 }, 'sentAt', 'the number 0'],
@@ -183,6 +199,11 @@ describe('checkSendMessageBody', () => {
     ]);
   });
 
+  it('tells what an author is', () => {
+    const { problems } = problemsOf({ text: 'x', author: 'SECRET' });
+    expect(problems[0]?.wanted).toMatch(/^an object \{id, name\?\}/);
+  });
+
   it('tells which fields author has', () => {
     const { problems } = problemsOf({ text: 'x', author: { id: 'u', task: 'SECRET' } });
     expect(problems).toMatchObject([{ found: 'an unknown field', wanted: 'one of id, name' }]);
@@ -239,6 +260,18 @@ describe('checkChannelMessageBody', () => {
     expect(checkChannelMessageBody(without)).toMatchObject({
       problems: [{ field: 'channel', found: 'nothing', wanted: expect.stringContaining('such as telegram:-100') }],
     });
+  });
+
+  it.each<[string, object, object]>([
+    ['a channel that is a number', { channel: 7 }, { field: 'channel', found: 'the number 7' }],
+    ['a thread that is empty', { channel: 'slack:C1', thread: '' }, { field: 'thread', found: 'an empty text' }],
+  ])('refuses %s', (_title, place, problem) => {
+    expect(checkChannelMessageBody({ text: 'x', ...place })).toMatchObject({ ok: false, problems: [problem] });
+  });
+
+  it('lists a misspelt channel with the name that is meant', () => {
+    const checked = checkChannelMessageBody({ text: 'x', chanel: 'slack:C1' });
+    expect(checked.ok ? [] : checked.problems.map(({ remedy }) => remedy)).toContain('did you mean channel?');
   });
 
   it('lists what is wrong beside it, and is too large only for size', () => {

@@ -91,20 +91,31 @@ describe('a request', () => {
     ['acquire', 'requestId', 7, 'the number 7', line],
     ['acquire', 'runId', undefined, 'nothing', line],
     ['acquire', 'runId', 'r'.repeat(2_049), 'a text of 2049 bytes', 'a text of 1 to 2048 characters'],
+    ['acquire', 'runId', null, 'null', line],
+    ['acquire', 'runId', 'SECRET\0', 'a text of 7 bytes', line],
     ['acquire', 'runId', 'SECRET\ud800', 'a text of 9 bytes', line],
     ['acquire', 'runId', 'SECRET\u0085', 'a text of 8 bytes', line],
     ['acquire', 'owner', 'o'.repeat(2_049), 'a text of 2049 bytes', 'a text of 1 to 2048 characters'],
     ['acquire', 'owner', '', 'an empty text', line],
     ['acquire', 'owner', null, 'null', line],
+    ['acquire', 'owner', { name: 'SECRET' }, 'an object', line],
+    ...[0, -1, 1.5, 1e12].map((ttlMs): [TaskOperation, string, unknown, string, string] => [
+      ...(['acquire', 'ttlMs', ttlMs, `the number ${ttlMs}`, `${durations} 1000 to 86400000`] as const),
+    ]),
     ['acquire', 'ttlMs', 999, 'the number 999', `${durations} 1000 to 86400000`],
     ['acquire', 'ttlMs', DAY_MS + 1, 'the number 86400001', `${durations} 1000 to 86400000`],
     ['acquire', 'ttlMs', 1_000.5, 'the number 1000.5', durations],
     ['acquire', 'ttlMs', '5s', 'a text of 2 bytes', durations],
+    ['acquire', 'ttlMs', '5000', 'a text of 4 bytes', durations],
+    ['acquire', 'ttlMs', [5_000], 'an array of 1', durations],
     ['acquire', 'ttlMs', null, 'null', durations],
     ['acquire', 'stale', 'SECRET', 'a text of 6 bytes', 'one of heal, approve'],
+    ['acquire', 'stale', null, 'null', 'one of heal, approve'],
     ['acquire', 'meta', jsonOf(TASK_LIMITS.metaBytes + 1), 'a text of 8191 bytes', 'any JSON of at most 8192 bytes'],
     ['acquire', 'meta', 'é'.repeat(4_096), 'a text of 8192 bytes', 'any JSON of at most 8192 bytes'],
     ['acquire', 'doneForMs', -1, 'the number -1', `${durations} 0 to 86400000`],
+    ['acquire', 'doneForMs', 365 * DAY_MS, 'the number 31536000000', `${durations} 0 to 86400000`],
+    ['acquire', 'approvalForMs', 0, 'the number 0', durations],
     ['acquire', 'doneForMs', DAY_MS + 1, 'the number 86400001', `${durations} 0 to 86400000`],
     ['acquire', 'approvalForMs', 999, 'the number 999', `${durations} 1000 to 31536000000`],
     ['acquire', 'approvalForMs', 365 * DAY_MS + 1, 'the number 31536000001', durations],
@@ -113,6 +124,13 @@ describe('a request', () => {
     ['renew', 'token', 1.5, 'the number 1.5', 'the token that acquire answered'],
     ['renew', 'token', 2 ** 53, 'the number 9007199254740992', 'the token that acquire answered'],
     ['renew', 'token', '1', 'a text of 1 bytes', 'the token that acquire answered'],
+    ['renew', 'token', -3, 'the number -3', 'the token that acquire answered'],
+    ['renew', 'token', null, 'null', 'the token that acquire answered'],
+    ['renew', 'ttlMs', 0, 'the number 0', `${durations} 1000 to 86400000`],
+    ['release', 'token', '1', 'a text of 1 bytes', 'the token that acquire answered'],
+    ['release', 'token', null, 'null', 'the token that acquire answered'],
+    ['release', 'status', 'FAILED', 'a text of 6 bytes', outcomes],
+    ['release', 'status', 1, 'the number 1', outcomes],
     ['renew', 'ttlMs', 999, 'the number 999', `${durations} 1000 to 86400000`],
     ['renew', 'ttlMs', DAY_MS + 1, 'the number 86400001', `${durations} 1000 to 86400000`],
     ['release', 'token', -1, 'the number -1', 'the token that acquire answered'],
@@ -123,6 +141,9 @@ describe('a request', () => {
     ['release', 'result', jsonOf(TASK_LIMITS.resultBytes + 1), 'a text of 65535 bytes', 'JSON of at most 65536 bytes'],
     ['approve-retry', 'by', undefined, 'nothing', 'a text of 1 to 256 characters'],
     ['approve-retry', 'by', '', 'an empty text', line],
+    ['approve-retry', 'by', 7, 'the number 7', 'a text of 1 to 256 characters'],
+    ['end', 'by', '', 'an empty text', line],
+    ['end', 'runId', 1, 'the number 1', 'a text of 1 to 2048 characters'],
     ['approve-retry', 'by', 'b'.repeat(257), 'a text of 257 bytes', 'a text of 1 to 256 characters'],
     ['approve-retry', 'by', 'SECRET\r', 'a text of 7 bytes', line],
     ['end', 'by', undefined, 'nothing', 'a text of 1 to 256 characters'],
@@ -155,6 +176,7 @@ describe('a request', () => {
       [['SECRET'], 'an array of 1'],
       [null, 'null'],
       [undefined, 'nothing'],
+      [true, 'the boolean true'],
     ]) {
       const problems = problemsOf(operation, body);
       expect(problems).toMatchObject([{ field: 'body', found }]);
@@ -164,6 +186,20 @@ describe('a request', () => {
 
   it.each<[TaskOperation, object, string, string, string]>([
     ['acquire', { ttl: 'SECRET' }, 'ttl', 'did you mean ttlMs?', 'requestId, runId, owner, ttlMs'],
+    ['acquire', { colour: 'SECRET' }, 'colour', 'leave colour out', 'requestId, runId, owner, ttlMs'],
+    ['acquire', { ttlMS: 5_000 }, 'ttlMS', 'did you mean ttlMs?', 'requestId, runId, owner, ttlMs'],
+    ['acquire', { onwer: 'SECRET' }, 'onwer', 'did you mean owner?', 'requestId, runId, owner, ttlMs'],
+    ['acquire', { token: 1 }, 'token', 'leave token out', 'requestId, runId, owner, ttlMs'],
+    ['renew', { runId: 'SECRET' }, 'runId', 'leave runId out', 'one of token, ttlMs'],
+    ['release', { state: 'SECRET' }, 'state', 'did you mean status?', 'one of token, status, error, result'],
+    ['end', { result: 1 }, 'result', 'leave result out', 'one of by, status, runId, error'],
+    [
+      'release',
+      { error: { name: 'E', message: 'x', stack: 'SECRET' } },
+      'error.stack',
+      'leave stack out',
+      'name, message',
+    ],
     ['acquire', { error: 'SECRET' }, 'error', 'leave error out', 'requestId, runId, owner, ttlMs'],
     ['renew', { Token: 1 }, 'Token', 'did you mean token?', 'one of token, ttlMs'],
     ['release', { outcome: 'SECRET' }, 'outcome', 'leave outcome out', 'one of token, status, error, result'],
@@ -188,6 +224,12 @@ describe('a request', () => {
   ])('%s refuses a %s that is nested beyond reading', (operation, field) => {
     const problem = { field, found: 'a value nested too deeply', wanted: 'fewer levels of arrays and objects' };
     expect(problemsOf(operation, { ...LEAST[operation], [field]: nested(100_000) })).toEqual([problem]);
+  });
+
+  it('lists a misspelt field beside the one that it leaves out', () => {
+    const problems = problemsOf('acquire', { requestId: 'q', runid: 'SECRET' });
+    expect(problems.map(describeProblem).join()).toContain('did you mean runId?');
+    expect(problemsOf('acquire', {}).map(({ field }) => field)).toEqual(['requestId', 'runId']);
   });
 
   it('lists every problem at once', () => {

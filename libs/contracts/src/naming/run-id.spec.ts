@@ -78,6 +78,7 @@ describe('parseRunId', () => {
     ['a hash in capitals', 'main.s.1.ABCDEF0123'],
     ['a wildcard', 'main.*.1.0123456789'],
     ['a session in lower-case hex', 'main.=3a.1.0123456789'],
+    ['a word in lower-case hex', 'main.a=3a1.1.0123456789'],
     ['an escaped plain character', 'main.=41.1.0123456789'],
     ['half an escape', 'main.=3.1.0123456789'],
     ['a session that is no UTF-8', 'main.=FF.1.0123456789'],

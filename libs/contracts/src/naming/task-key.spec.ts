@@ -152,7 +152,12 @@ describe('a key from outside', () => {
   it.each<[unknown, string]>([
     ['', 'an empty text'],
     ['SECRET'.repeat(129), 'a text of 774 bytes'],
+    ['x'.repeat(769), 'a text of 769 bytes'],
+    ['🙂'.repeat(193), 'a text of 772 bytes'],
     ['SECRET\n', 'a text of 7 bytes'],
+    ['SECRET\0', 'a text of 7 bytes'],
+    ['SECRET\u0085', 'a text of 8 bytes'],
+    [7, 'the number 7'],
     ['SECRET\ud800', 'a text of 9 bytes'],
     [['SECRET'], 'an array of 1'],
     [undefined, 'nothing'],

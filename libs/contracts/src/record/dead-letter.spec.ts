@@ -56,6 +56,8 @@ describe('a dead id', () => {
     'main..1',
     'm*.s.1',
     'main.>.1',
+    '*.*.1',
+    'nobody',
     'main.s.1 ',
     'a.b.c.1',
   ])('is not %j', (text) => expect(parseDeadId(text)).toBeUndefined());

@@ -9,7 +9,7 @@ import { settled } from './lane-runner.fixture.js';
 /** The same histories each time, so that a red build is about the change; `MODEL_SEED` tries others. */
 const SEED = Number(process.env['MODEL_SEED'] ?? 1);
 /** `MODEL_HISTORIES` tries more; `npm run test:long` tries 10,000. */
-const HISTORIES = Number(process.env['MODEL_HISTORIES'] ?? 1_500);
+const HISTORIES = Number(process.env['MODEL_HISTORIES'] ?? 2_000);
 
 async function run(plan: Plan): Promise<World> {
   const it = new World(plan);
