@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadSettings } from './load-settings.js';
-import { SettingsError } from './settings-error.js';
+import { SettingsError } from '../settings-error.js';
 
 /** Settings with which no process starts, as data. What the process does with such a message is in test/e2e. */
 
