@@ -84,7 +84,7 @@ class RecordingLanes {
   }
   isFull = false;
   private tell = (): void => {};
-  hasRoom(): boolean {
+  askForRoom(): boolean {
     return !this.isFull;
   }
   onRoom(_shard: number, listener: () => void): void {

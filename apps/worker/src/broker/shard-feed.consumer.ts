@@ -44,7 +44,7 @@ export class ShardFeed {
       filter: names.inboxShardFilter(shard),
       fromSeq: start.read + 1,
       onMessage: (message) => this.receive(message),
-      hasRoom: () => lanes.hasRoom(shard),
+      hasRoom: () => lanes.askForRoom(shard),
       onCaughtUp: () => this.tellCaughtUp(),
       onBehind: () => lanes.fellBehind(shard),
       end,

@@ -83,7 +83,7 @@ class RecordingLanes {
   receiveFor(shard: number, _id: string, { seq }: { seq: number }): void {
     this.calls.push(`receive ${shard} ${seq}`);
   }
-  hasRoom(): boolean {
+  askForRoom(): boolean {
     return true;
   }
   onRoom(): void {}

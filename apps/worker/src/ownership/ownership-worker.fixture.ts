@@ -108,7 +108,7 @@ class ModelIntake implements ShardWork {
       this.lanes.receivedOpen(key);
     }
     while (isStillOurs()) {
-      const hasRoom = this.lanes.hasRoom(shard);
+      const hasRoom = this.lanes.askForRoom(shard);
       // Even then it goes on, a message at a time.
       if (!hasRoom) await this.host.pause(60);
       const batch = await this.host.surely(() =>

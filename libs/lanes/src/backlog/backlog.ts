@@ -115,7 +115,12 @@ export class Backlog {
     this.line.releaseNow(seqs);
   }
 
-  /** When the wait of an early message is over, by the clock of `giveUpGaps`. */
+  /** The wait of every early message has begun by now, by the clock of `giveUpGaps`. */
+  startGapClock(now: number): void {
+    this.line.startGapClock(now);
+  }
+
+  /** When the first wait of an early message is over, by the same clock. One that has not begun counts from `now`. */
   gapEndsAt(now: number): number | undefined {
     return this.line.gapEndsAt(now);
   }
@@ -135,7 +140,7 @@ export class Backlog {
     return this.line.earlyCount >= this.laneBuffer;
   }
 
-  /** The number that is due for whoever reads what is left after `decided`; `inWork` is what was taken out for turns. */
+  /** The number that is due for the next reader of what is left after `decided`; `inWork` is what was taken out for turns. */
   nextNumberAfter(decided: readonly number[], inWork: () => readonly InboxItem[], head: Head): number | null {
     return this.line.nextNumberAfter(() => {
       const gone = new Set(decided);

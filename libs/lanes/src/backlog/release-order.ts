@@ -10,7 +10,7 @@ export class ReleaseOrder {
   private readonly buffer: ReorderBuffer;
   /** Where it is another one than that of the inbox. */
   private readonly places = new WeakMap<InboxItem, number>();
-  /** The lowest number that was released and is still waiting where nobody can see it any more. */
+  /** The lowest number that was released and still waits, though this lane does not keep its message any more. */
   private lowestUnseen = Number.POSITIVE_INFINITY;
 
   /** `lastPlace`: the highest sequence that came before, in the order of the inbox. */
@@ -39,7 +39,7 @@ export class ReleaseOrder {
     return this.place(this.buffer.admit(item, number));
   }
 
-  /** It is handled by nobody: those behind its number need not wait for it. */
+  /** It gets no turn: those behind its number do not wait for it. */
   pass(item: InboxItem): readonly InboxItem[] {
     const number = numberOf(item);
     return number === undefined ? [] : this.place(this.buffer.pass(number));
@@ -76,6 +76,10 @@ export class ReleaseOrder {
     return this.mark(all, (item, number) => item.route === route && number < (highestBefore.get(item.seq) ?? highest));
   }
 
+  startClock(now: number): void {
+    this.buffer.startClock(now);
+  }
+
   endsAt(now: number): number | undefined {
     return this.buffer.endsAt(now);
   }
@@ -91,14 +95,14 @@ export class ReleaseOrder {
 
   readonly compare = (one: InboxItem, other: InboxItem): number => this.placeOf(one) - this.placeOf(other);
 
-  /** These wait on, but nobody here will see them again. */
+  /** These wait on, but this lane does not keep them any more. */
   unsee(waiting: readonly InboxItem[]): void {
     this.lowestUnseen = Math.min(this.lowestUnseen, lowestNumber(waiting));
   }
 
   /**
-   * The number from which whoever reads the session again has to count: no higher than one that is released and not decided,
-   * else it would come to them as late. null = the count has not begun.
+   * The number from which the next reader of the session has to count: no higher than one that is released and not decided,
+   * else that message would be late for the reader. null = the count has not begun.
    */
   nextAfter(undecided: readonly InboxItem[]): number | null {
     const { nextNumber } = this.buffer;

@@ -22,6 +22,7 @@ describe('the count', () => {
   it('waits once when it begins elsewhere, and goes on from there', () => {
     const buffer = new ReorderBuffer(null);
     expect(admit(buffer, 7, 9)).toEqual([[], []]);
+    buffer.startClock(1_000);
     expect(buffer.endsAt(1_000)).toBe(1_100);
     expect(buffer.giveUp(1_099, false)).toEqual({ released: [], gaps: [] });
     const { released, gaps } = buffer.giveUp(1_100, false);
@@ -74,7 +75,7 @@ describe('the wait for a gap', () => {
   it('is over for each message by its own time, and for all before it', () => {
     const buffer = new ReorderBuffer(1);
     admit(buffer, 9);
-    buffer.endsAt(0);
+    buffer.startClock(0);
     buffer.admit(numbered(2, 4), 4);
     expect(buffer.endsAt(50)).toBe(100);
     const { released, gaps } = buffer.giveUp(100, false);
@@ -90,7 +91,7 @@ describe('the wait for a gap', () => {
   it('ends when there is no room, with the first that is early', () => {
     const buffer = new ReorderBuffer(1);
     admit(buffer, 5, 3, 4, 8);
-    buffer.endsAt(0);
+    buffer.startClock(0);
     expect(told(buffer.giveUp(1, true).released)).toEqual(['3', '4', '5']);
     expect([told(buffer.items), buffer.nextNumber]).toEqual([['8'], 6]);
   });
@@ -114,7 +115,7 @@ it('L2 releases each message once, in the order of its number but for what it ma
         released.push(...given.released);
         admittedAt.set(i + 1, now);
         released.push(...buffer.admit(numbered(i + 1, number), number));
-        buffer.endsAt(now);
+        buffer.startClock(now);
       }
       for (const { seq } of buffer.items) expect(now - (admittedAt.get(seq) ?? 0)).toBeLessThan(GAP_TIMEOUT_MS + 120);
       released.push(...buffer.giveUp(now + GAP_TIMEOUT_MS, false).released);

@@ -1,7 +1,7 @@
 import type { InboxItem } from './inbox-item.js';
 
 /**
- * Puts the numbered messages of a session into the order of their numbers. Pure: whoever has it says what time it is.
+ * Puts the numbered messages of a session into the order of their numbers. Pure: the caller says what time it is.
  *
  *   not counting --0 or 1--> counting
  *   not counting --another number, and its wait is over--> counting from there
@@ -24,8 +24,8 @@ const MAX_PASSED = 1_024;
 interface Early {
   readonly number: number;
   readonly item: InboxItem;
-  /** Since when it is asked for, by the clock of whoever asks; undefined = not yet. */
-  knownAt: number | undefined;
+  /** When its wait began, by the clock of the lanes; undefined = it has not begun. */
+  waitsSince: number | undefined;
 }
 
 /** The number of a message; undefined when it has none. */
@@ -36,7 +36,7 @@ export function numberOf({ content }: InboxItem): number | undefined {
 export class ReorderBuffer {
   /** Ascending by number. */
   private early: Early[] = [];
-  /** Numbers ahead whose messages run beside others, or were decided while they were early: nobody waits for them. */
+  /** Numbers ahead that no message waits for: theirs run beside others, or were decided while they were early. */
   private readonly passed = new Set<number>();
 
   /** `next`: the number that is due; null = the count has not begun. */
@@ -60,7 +60,7 @@ export class ReorderBuffer {
     const { next } = this;
     if (next === null ? number > 1 : number > next) {
       const at = this.early.findIndex((other) => other.number > number);
-      this.early.splice(at === -1 ? this.early.length : at, 0, { number, item, knownAt: undefined });
+      this.early.splice(at === -1 ? this.early.length : at, 0, { number, item, waitsSince: undefined });
       return [];
     }
     if (next !== null && number < next) return [markedLate(item)];
@@ -68,7 +68,7 @@ export class ReorderBuffer {
     return [item, ...this.ready()];
   }
 
-  /** A number has come, and its message waits for nobody: those behind it need not wait for it. */
+  /** A number has come whose message does not wait for those before it: those behind it do not wait for it either. */
   pass(number: number): InboxItem[] {
     const { next } = this;
     if (next !== null && number < next) return [];
@@ -84,21 +84,25 @@ export class ReorderBuffer {
     return this.ready();
   }
 
-  /** When somebody has waited long enough; undefined when nobody waits. `now`: the clock of `giveUp`. */
+  /** The wait of every early message has begun by now. */
+  startClock(now: number): void {
+    for (const each of this.early) each.waitsSince ??= now;
+  }
+
+  /** When the first wait of an early message is over; undefined = none waits. One that has not begun counts from `now`. */
   endsAt(now: number): number | undefined {
     let endsAt: number | undefined;
-    for (const each of this.early) {
-      each.knownAt ??= now;
-      endsAt = Math.min(endsAt ?? Number.POSITIVE_INFINITY, each.knownAt + each.item.queueing.gapTimeoutMs);
+    for (const { waitsSince = now, item } of this.early) {
+      endsAt = Math.min(endsAt ?? Number.POSITIVE_INFINITY, waitsSince + item.queueing.gapTimeoutMs);
     }
     return endsAt;
   }
 
-  /** Goes on with whoever has waited long enough, and with all before it. `isFull`: with the first in any case. */
+  /** Releases every message that has waited long enough, and all before it. `isFull`: the first one in any case. */
   giveUp(now: number, isFull: boolean): { readonly released: InboxItem[]; readonly gaps: Gap[] } {
     const released: InboxItem[] = [];
     const gaps: Gap[] = [];
-    const isDue = ({ knownAt = now, item }: Early): boolean => knownAt + item.queueing.gapTimeoutMs <= now;
+    const isDue = ({ waitsSince = now, item }: Early): boolean => waitsSince + item.queueing.gapTimeoutMs <= now;
     for (let upTo = isFull ? 0 : this.early.findLastIndex(isDue); upTo >= 0; upTo = this.early.findLastIndex(isDue)) {
       const first = this.early[0] as Early;
       gaps.push({ expected: this.next, item: first.item });
@@ -116,7 +120,7 @@ export class ReorderBuffer {
     this.early = this.early.filter(({ item }) => !isDecided(item.seq));
   }
 
-  /** Nobody may ever come for them: the count goes on behind the first that was too many. */
+  /** The numbers before them may never come: the count goes on behind the first that was too many. */
   private forgetPassed(): void {
     const sorted = [...this.passed].toSorted((a, b) => a - b);
     if (this.early.length === 0) this.next = Math.max(this.next ?? 0, (sorted.at(-1) ?? 0) + 1);

@@ -6,8 +6,8 @@
 export class WaitingClock {
   private totalMs = 0;
   private running: { readonly since: number; readonly until: number } | undefined;
-  /** When each was first asked for, by this clock. Most lanes never ask. */
-  private knownAt: WeakMap<object, number> | undefined;
+  /** How far the clock was when each message was noticed. Most lanes never notice one. */
+  private noticedAtMs: WeakMap<object, number> | undefined;
 
   /**
    * Lets it run until then, or stand still. It stops by itself: a process that comes too late to its lane, since it was
@@ -28,12 +28,16 @@ export class WaitingClock {
     return this.totalMs + Math.max(0, Math.min(now, this.running.until) - this.running.since);
   }
 
-  /** How long the lane could have begun with this message since it is known here. */
+  /** These wait from now on. Those that were noticed before keep their time. */
+  notice(items: readonly object[], now: number): void {
+    const elapsedMs = this.elapsedMs(now);
+    this.noticedAtMs ??= new WeakMap();
+    for (const item of items) if (!this.noticedAtMs.has(item)) this.noticedAtMs.set(item, elapsedMs);
+  }
+
+  /** How long the lane could have begun with this message since it was noticed - ms; 0 = it was not. */
   waitedMs(item: object, now: number): number {
     const elapsedMs = this.elapsedMs(now);
-    this.knownAt ??= new WeakMap();
-    const knownAt = this.knownAt.get(item) ?? elapsedMs;
-    this.knownAt.set(item, knownAt);
-    return elapsedMs - knownAt;
+    return elapsedMs - (this.noticedAtMs?.get(item) ?? elapsedMs);
   }
 }

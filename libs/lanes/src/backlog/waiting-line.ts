@@ -7,7 +7,7 @@ import { markedLate, numberOf, type Gap } from './reorder-buffer.js';
  * The messages of a lane that wait and are kept as a whole, in the order in which they may be handled: that of the inbox, or
  * of their numbers, where they have some. Numbered messages that came before their time (`early`) do not wait yet.
  *
- *   head not known --begin--> in the order of the inbox --a number comes--> in an order of their own (`hasNumbers`), for good
+ *   head not known --startNumbers--> in the order of the inbox --a number comes--> in an order of their own (`hasNumbers`), for good
  *
  * L2  `waiting` is in that order, whatever is taken, put back or decided.
  */
@@ -15,7 +15,7 @@ export class WaitingLine {
   waiting: InboxItem[] = [];
   /** Up to which number it went on without some, and how far the inbox was read then. */
   wentOn: Head['wentOn'];
-  /** Until the head is known, nobody knows which number is due. */
+  /** Which number is due; undefined = the head is not known yet. */
   private nextNumber: number | null | undefined;
   /** Only where numbered messages came. */
   private order: ReleaseOrder | undefined;
@@ -51,7 +51,7 @@ export class WaitingLine {
     else this.waiting.push(item);
   }
 
-  /** Nobody is to wait for the number of what gets no turn. */
+  /** It gets no turn: no message waits for its number. */
   pass(item: InboxItem): void {
     if (numberOf(item) === undefined || this.nextNumber === undefined) return;
     this.order ??= new ReleaseOrder(this.nextNumber, this.waiting.at(-1)?.seq ?? 0);
@@ -73,21 +73,26 @@ export class WaitingLine {
     this.nextNumber = next;
     this.followGoing(wentOn);
     if (this.order === undefined) return;
-    // While another process had the session it went on without them, and nobody here could know.
+    // While another process had the session it went on without them, and this process could not know.
     if (next !== null) this.waiting = this.order.markLate(this.waiting, next);
     this.waiting.push(...this.order.raise(next));
   }
 
-  /** A turn of these has begun before, so their numbers were due: they wait no more, and who should have come before them is late. */
+  /** A turn of these has begun before, so their numbers were due: they wait no more, and messages with lower numbers are late. */
   releaseNow(seqs: readonly number[]): void {
     if (this.order === undefined) return;
     const known = new Map([...this.waiting, ...this.early].map((item) => [item.seq, item]));
     const batch = seqs.flatMap((seq) => known.get(seq) ?? []);
-    // As long as some of them are on their way, nobody knows which number was the first.
+    // As long as some of them are still to be read, the first number is not known.
     if (batch.length === seqs.length) this.waiting = this.order.releaseNow(this.waiting, batch);
   }
 
-  /** When the wait of an early message is over, by the clock of `giveUpGaps`. */
+  /** The wait of every early message has begun by now, by the clock of `giveUpGaps`. */
+  startGapClock(now: number): void {
+    this.order?.startClock(now);
+  }
+
+  /** When the first wait of an early message is over, by the same clock. One that has not begun counts from `now`. */
   gapEndsAt(now: number): number | undefined {
     return this.order?.endsAt(now);
   }
@@ -102,7 +107,7 @@ export class WaitingLine {
     return gaps;
   }
 
-  /** The number that is due for whoever reads again what is `undecided` of what was released; `known` while there are no numbers. */
+  /** The number that is due for the next reader of what is `undecided` of what was released; `known` while there are no numbers. */
   nextNumberAfter(undecided: () => readonly InboxItem[], known: number | null): number | null {
     return this.order === undefined ? known : this.order.nextAfter(undecided());
   }
@@ -162,12 +167,12 @@ export class WaitingLine {
     return number !== undefined && number < this.wentOn.to;
   }
 
-  /** These were released and wait on, but nobody here will see them again. */
+  /** These were released and wait on, but this lane does not keep them any more. */
   unsee(items: readonly InboxItem[]): void {
     this.order?.unsee(items);
   }
 
-  /** All of it goes; what waited waits on where nobody here sees it. */
+  /** Empties the line; what was in it waits on at the next owner. */
   clear(): readonly InboxItem[] {
     const all = [...this.waiting, ...this.early];
     this.unsee(this.waiting);

@@ -34,9 +34,9 @@ export class ConcurrentRun<L extends LaneView = LaneView> extends Run<L> {
    * Also of a retry that was only waiting when the former owner died: another run of the session may still be at work there,
    * and its record would take the place of this one's.
    */
-  override toRecord(): RunInWork | undefined {
+  override prepareNote(): RunInWork | undefined {
     const { next, isCondemned, runs } = this;
-    return super.toRecord() ?? (next !== undefined && !isCondemned && runs.isUnfenced ? { ...next } : undefined);
+    return super.prepareNote() ?? (next !== undefined && !isCondemned && runs.isUnfenced ? { ...next } : undefined);
   }
 
   override take(now: number): Batch {
@@ -111,11 +111,15 @@ export class ConcurrentRuns<L extends LaneView = LaneView> {
     return this.all.flatMap((run) => run.dueAt(now) ?? []);
   }
 
-  /** Every run that may begin now, the frozen ones first. */
+  /** Fixes when next attempts are due, by the clock of the lanes. */
+  fixDueTimes(now: number): void {
+    for (const run of this.all) run.fixDueTime(now);
+  }
+
+  /** Every run that may begin now, the frozen ones first. To be asked after `freezeBegun`. */
   *startable(now: number): Iterable<ConcurrentRun<L>> {
     const { lane } = this;
     if (!lane.hasConcurrent || !lane.isOpen || lane.handoff !== undefined) return;
-    this.freezeBegun();
     for (const run of this.frozen) {
       if (!run.canTake(now) || !this.mayMakeHole(run.next?.seqs[0])) continue;
       const first = lane.backlog.itemsOf(run.next?.seqs ?? [])[0];

@@ -18,7 +18,7 @@ const NO_PARTS: NonNullable<RunInWork['rest']> = [];
  * Its next attempt goes on with the tasks that it held (`RunInWork.tasks`), unless a crash lies between them.
  *
  * L1  A batch of which another record decided a part is no longer whole, and its result is discarded.
- * L4  What a dead owner may have begun runs only after a record that fences it (`toRecord`).
+ * L4  What a dead owner may have begun runs only after a record that fences it (`prepareNote`).
  * L7  A frozen batch runs only when all of it is there.
  */
 export abstract class Run<L extends LaneView = LaneView> {
@@ -33,7 +33,7 @@ export abstract class Run<L extends LaneView = LaneView> {
   /** Its place in the `RunTable` of what is in work; -1 = it is not in work. */
   place = -1;
 
-  /** Of the next attempt that was asked for last: when it is due by the clock of the lanes. */
+  /** When the next attempt is due by the clock of the lanes, once that is fixed. */
   private due: { readonly notBefore: number; readonly at: number } | undefined;
 
   constructor(readonly lane: L) {}
@@ -69,18 +69,24 @@ export abstract class Run<L extends LaneView = LaneView> {
     return this.batch === undefined && this.lane.handoff === undefined ? this.next?.notBefore : undefined;
   }
 
-  /**
-   * As `retryAt`, by the clock of the lanes (`LaneTime`). It is fixed when it is first asked for: a wall clock that is set
-   * afterwards changes nothing. Who wrote it may have another clock than we: it never waits longer than it said there.
-   */
+  /** Fixes the time of the next attempt by the clock of the lanes: a wall clock that is set afterwards changes nothing. */
+  fixDueTime(now: number): void {
+    const { retryAt: notBefore } = this;
+    if (notBefore === undefined || this.due?.notBefore === notBefore) return;
+    this.due = { notBefore, at: this.dueFrom(notBefore, now) };
+  }
+
+  /** As `retryAt`, by the clock of the lanes (`LaneTime`). */
   dueAt(now: number): number | undefined {
     const { retryAt: notBefore } = this;
     if (notBefore === undefined) return undefined;
-    if (this.due?.notBefore !== notBefore) {
-      const { waitMs = Number.POSITIVE_INFINITY } = this.next ?? {};
-      this.due = { notBefore, at: Math.min(notBefore - this.lane.wallAheadMs, now + waitMs) };
-    }
-    return this.due.at;
+    return this.due?.notBefore === notBefore ? this.due.at : this.dueFrom(notBefore, now);
+  }
+
+  /** Another worker with another clock may have written it: it never waits longer than that worker meant (`waitMs`). */
+  private dueFrom(notBefore: number, now: number): number {
+    const { waitMs = Number.POSITIVE_INFINITY } = this.next ?? {};
+    return Math.min(notBefore - this.lane.wallAheadMs, now + waitMs);
   }
 
   /** `now`: by the clock of the lanes. */
@@ -99,10 +105,10 @@ export abstract class Run<L extends LaneView = LaneView> {
   }
 
   /**
-   * What a note must make durable before it runs: it fences whoever may still run it, since a commit of theirs then meets
-   * another last record, and it counts the crash. `undefined`: nothing stands in the way.
+   * Freezes what is next. The answer is the note that must stand before it runs: it fences another worker that may still run
+   * it, since a commit of that worker then meets another last record, and it counts the crash. `undefined`: it may run.
    */
-  toRecord(): RunInWork | undefined {
+  prepareNote(): RunInWork | undefined {
     this.freezeBegun();
     if (this.next === undefined || this.isCondemned) return undefined;
     if (this.needsQuarantine && this.next.quarantined !== true) return { ...this.next, quarantined: true };

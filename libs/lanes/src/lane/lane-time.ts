@@ -23,7 +23,7 @@ export class LaneTime {
   }
 
   /** Looks at the clocks. */
-  now(): number {
+  read(): number {
     const now = this.clock.monotonic();
     const aheadMs = this.clock.now() - now;
     if (Math.abs(aheadMs - this.aheadMs) >= JUMP_MS) this.aheadMs = aheadMs;

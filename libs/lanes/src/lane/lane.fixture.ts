@@ -89,7 +89,7 @@ export function takenOver(items: readonly InboxItem[], { head = loaded(), cut, u
 
 /** Writes the note that has to stand before the next turn, as the runner would. */
 export function recordRun(lane: Lane): void {
-  const run = lane.serial.toRecord();
+  const run = lane.serial.prepareNote();
   if (run === undefined) throw new Error('nothing to record');
   lane.wrote(loaded({ ...lane.head, run }, lane.headSeq + 1));
 }

@@ -122,7 +122,7 @@ describe('frozen batch', () => {
   it('L7 is given up on, under another runId, when the reader has caught up without it', () => {
     const lane = openLane([item(2), item(3)], loaded({ run }));
     lane.giveUpOnMissing();
-    expect([lane.isIncomplete, lane.serial.toRecord()]).toEqual([false, undefined]);
+    expect([lane.isIncomplete, lane.serial.prepareNote()]).toEqual([false, undefined]);
     const batch = lane.serial.take(NOW);
     expect(batch).toMatchObject({ runId: makeRunId(key, [2, 3]), attempt: 1, crashes: 0 });
     // A note beside this turn still carries the old run: it must not come back.
@@ -163,7 +163,7 @@ describe('hold', () => {
     expect([over.handoff, over.serial.canTake(NOW)]).toEqual([undefined, true]);
     const gone = held(loaded());
     gone.assumeCrash(undefined, 1, NOW);
-    expect([gone.handoff, gone.serial.toRecord()?.attempt]).toEqual([undefined, 2]);
+    expect([gone.handoff, gone.serial.prepareNote()?.attempt]).toEqual([undefined, 2]);
   });
 });
 

@@ -207,13 +207,34 @@ export class Lane extends WorkloadOnDemand<Lane> {
     this.workload?.giveUpOnMissing();
   }
 
-  /** When the wait of a numbered message for those before it is over, by the clock of the lanes; undefined = none waits. */
+  /** The wait of numbered messages for those before them has begun by now, if it may begin. */
+  startGapClock(now: number): void {
+    if (this.workload !== undefined && this.mayWaitForNumbers) this.workload.backlog.startGapClock(now);
+  }
+
+  /**
+   * When the wait of a numbered message for those before it is over, by the clock of the lanes; undefined = none waits. A
+   * wait that has not begun counts from `now`.
+   */
   gapEndsAt(now: number): number | undefined {
-    if (this.workload === undefined) return undefined;
-    const { backlog } = this.workload;
-    // Until everything was read, what is waited for may be on its way.
+    return this.mayWaitForNumbers ? this.workload?.backlog.gapEndsAt(now) : undefined;
+  }
+
+  /** Until everything was read, a missing number may be among the rest. */
+  private get mayWaitForNumbers(): boolean {
+    if (this.workload === undefined) return false;
     const isRead = this.home.isCaughtUp || this.workload.readAt > 0;
-    return isRead && backlog.beyond.length === 0 ? backlog.gapEndsAt(now) : undefined;
+    return isRead && this.workload.backlog.beyond.length === 0;
+  }
+
+  /**
+   * What a former owner that is gone may have begun becomes a frozen batch, so that it is known by its run. Not before all of
+   * it was read.
+   */
+  freezeBegun(): void {
+    if (this.serial.isBeginningUnread) return;
+    this.serial.freezeBegun();
+    this.concurrent.freezeBegun();
   }
 
   /** Up to when everything of it was received that is stored, as far as this process can tell - by the clock of the lanes. */

@@ -17,12 +17,11 @@ export type CancelStep =
 /**
  * Queued first, then what runs: a turn that ends in between leaves nothing behind that begins again. An order is decided
  * last, so that a takeover on the way finds it and goes on. One that waits for the end of turns keeps no other one waiting.
+ * To be asked after `Lane.freezeBegun`.
  */
 export function nextCancelStep(lane: Lane): CancelStep | undefined {
-  // What a dead owner may have begun is known by its run only when it is frozen.
+  // What a former owner that is gone may have begun is known by its run only when it is frozen.
   if (lane.serial.isBeginningUnread) return undefined;
-  lane.serial.freezeBegun();
-  lane.concurrent.freezeBegun();
   const aborted: number[] = [];
   let isPutOff = false;
   const hasRoom = hasRoomFor(lane, []);

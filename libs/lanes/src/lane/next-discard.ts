@@ -44,6 +44,11 @@ export function nextExpiryAt(lane: Lane, now: number): number | undefined {
   return next === Number.POSITIVE_INFINITY ? undefined : next;
 }
 
+/** Whether the time that its messages wait is to be counted: something of it may expire or be dropped. */
+export function countsWaiting(lane: Lane, now: number): boolean {
+  return lane.isWaitingClockRunning || mayDiscard(lane, now);
+}
+
 /** Asked at every step of every lane, and nearly always there is nothing: a long backlog must not be looked through for it. */
 function mayDiscard(lane: Lane, now: number): boolean {
   const { backlog, ownQueueing, isMixed } = lane;

@@ -41,17 +41,14 @@ export function eventsOfArrival(lane: Lane, item: InboxItem, queueDepth: number,
   if (item.task !== undefined && lane.backlog.refused.some(({ seq }) => seq === item.seq)) return [];
   const message = { messageId: item.id, ...threadOf(item) };
   if (lane.backlog.early.includes(item)) {
-    lane.queued(item);
     return [{ type: 'message-queued', ...message, queueDepth }];
   }
   if (isConcurrent(item.queueing.strategy)) {
     if (lane.concurrentWaiting.length <= lane.concurrent.roomFor(item.queueing)) return [];
-    lane.queued(item);
     return [{ type: 'message-queued', ...message, queueDepth }];
   }
   const { isBusy } = lane.serial;
   if (isBusy || queueDepth > 1) {
-    lane.queued(item);
     const queued: LaneEvent = { type: 'message-queued', ...message, queueDepth };
     return isBusy || !isInQuietTime(lane, item) ? [queued] : [queued, { type: 'message-debounce-reset', ...message }];
   }

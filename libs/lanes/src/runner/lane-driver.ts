@@ -3,7 +3,9 @@ import type { Logger } from '#telemetry';
 import { undeliverableNote } from '../lane/decision-note.js';
 import type { IdleLanes } from './idle-lanes.js';
 import { nextCancelStep } from '../lane/next-cancel.js';
-import { nextDiscardStep, nextExpiryAt } from '../lane/next-discard.js';
+import { discardableQueueOf } from '../lane/discardable-queue.js';
+import { countsWaiting, nextDiscardStep, nextExpiryAt } from '../lane/next-discard.js';
+import { OwnershipDoubt } from './ownership-doubt.js';
 import type { LaneRefill } from '../turns/lane-refill.js';
 import type { ShardLanes } from './shard-lanes.js';
 import type { LaneTime } from '../lane/lane-time.js';
@@ -27,6 +29,7 @@ export interface LaneDriverOptions {
   readonly time: LaneTime;
   /** How many turns run at once. */
   readonly capacity: number;
+  /** Whether the shard is certainly ours, by our own clock (L4). */
   readonly mayStart: (shard: number) => boolean;
   /** Told of numbers that a lane goes on without. */
   readonly onGap: (lane: Lane, gaps: readonly Gap[]) => void;
@@ -35,13 +38,8 @@ export interface LaneDriverOptions {
   readonly log: Logger;
 }
 
-/** How often lanes in doubt are looked at that are told nothing. */
-const DOUBT_LOOK_MS = 1_000;
-
 export class LaneDriver {
-  /** Lanes that had their slot while it was in doubt whether their shard is ours. */
-  private readonly inDoubt = new Set<Lane>();
-  private cancelLook: (() => void) | undefined;
+  private readonly doubt: OwnershipDoubt;
   /** Lanes whose frozen batch is not wholly read yet. */
   private readonly incomplete = new Set<Lane>();
   private readonly slots: TurnSlots<Lane>;
@@ -58,56 +56,72 @@ export class LaneDriver {
   ) {
     this.slots = new TurnSlots<Lane>(options.capacity);
     this.timers = new LaneTimers(options.clock);
+    this.doubt = new OwnershipDoubt(options.clock, options.mayStart, this.drive);
   }
 
-  /** Does the next thing that the lane needs. Called whenever something about it ended. */
-  drive(lane: Lane): void {
-    if (lane.home.state !== 'open' || !lane.isOpen || lane.isStopped) return;
-    if (lane.writing !== undefined || lane.handoff !== undefined) return;
-    if (lane.isContested && !this.isOurs(lane)) return;
+  /**
+   * Does the next thing that the lane needs. Called whenever something about it ended. The order of the steps is that of
+   * their rank: each one that starts a write or a read ends the call, and the end of that drives the lane again.
+   */
+  readonly drive = (lane: Lane): void => {
+    if (!this.mayMove(lane)) return;
+    this.noteIncomplete(lane);
+    if (this.followCancelOrders(lane)) return;
+    if (this.rejectUndeliverable(lane)) return;
+    if (lane.isAgentMissing) return this.waitForAgent(lane);
+    const now = this.options.time.read();
+    this.releaseNumbered(lane, now);
+    const canTake = this.judgeWaiting(lane, now);
+    if (this.discard(lane, now)) return;
+    this.setTimer(lane, now);
+    this.beginBeside(lane, now);
+    if (canTake) this.askForSlot(lane);
+    else this.standAside(lane, now);
+  };
+
+  /** Step 1: whether anything may be decided about the lane here and now (its states stand at the top of `lane.ts`). */
+  private mayMove(lane: Lane): boolean {
+    if (lane.home.state !== 'open' || !lane.isOpen || lane.isStopped) return false;
+    if (lane.writing !== undefined || lane.handoff !== undefined) return false;
+    if (lane.isContested && !this.isOurs(lane)) {
+      this.doubt.add(lane);
+      return false;
+    }
     lane.isContested = false;
+    return true;
+  }
+
+  /** Step 2. */
+  private noteIncomplete(lane: Lane): void {
     if (lane.isIncomplete) this.incomplete.add(lane);
     else if (this.incomplete.size > 0) this.incomplete.delete(lane);
-    if (lane.backlog.cancelOrders.length > 0 && this.cancel(lane)) return;
-    if (lane.backlog.undeliverable.length > 0 && lane.toReject.length > 0) {
-      if (this.isOurs(lane)) this.driveAfter(lane, this.rejectUndeliverable(lane));
-      return;
-    }
-    if (lane.isAgentMissing) return this.waitForAgent(lane);
-    const now = this.options.time.now();
-    lane.releaseFrozen();
-    if (lane.gapEndsAt(now) !== undefined || lane.backlog.isFullOfEarly) {
-      this.options.onGap(lane, lane.backlog.giveUpGaps(lane.readUpTo(now)));
-    }
-    // Of orders that wait for the end of turns nothing else of the lane is meant; but nothing in turn begins before they are done.
-    const canTake = lane.mayBeginInTurn && lane.serial.canTake(now);
-    const { windowEndsAt } = lane.serial;
-    const isWaiting = !canTake && windowEndsAt !== undefined;
-    if (isWaiting || lane.isWaitingClockRunning) lane.waitingClock.set(isWaiting ? windowEndsAt : undefined, now);
-    if (this.discard(lane, now)) return;
-    const wakeAt = nextAfter(
-      now,
-      lane.serial.dueAt(now),
-      lane.hasConcurrentRuns ? nextAfter(now, ...lane.concurrent.retriesAt(now)) : undefined,
-      windowEndsAt,
-      lane.gapEndsAt(now),
-      nextExpiryAt(lane, now),
-    );
-    this.timers.set(lane, wakeAt, now, () => this.drive(lane));
-    this.driveConcurrent(lane, now);
-    if (!canTake) {
-      // What it waited with is decided, or has a window again: its place in the queue would be kept for nothing.
-      if (lane.place !== undefined) this.leaveSerial(lane, lane.place);
-      if (lane.undecidedFrom === undefined && !isReady(lane)) {
-        lane.rest();
-        this.idle.add(lane);
-      } else if (needsReadingAhead(lane, now)) this.options.onUnread(lane);
-      return;
-    }
-    if (lane.place !== undefined || this.turns.has(lane.serial)) return;
-    if (!isReady(lane)) this.room.entered(lane.home as ShardLanes);
-    const place = this.slots.acquire(lane.undecidedFrom ?? 0, this.startSerial, lane);
-    if (place !== undefined) lane.place = place;
+  }
+
+  /** Step 3. True when something has to go first: what drives the lane on is its end. */
+  private followCancelOrders(lane: Lane): boolean {
+    if (lane.backlog.cancelOrders.length === 0) return false;
+    lane.freezeBegun();
+    const step = nextCancelStep(lane);
+    lane.putOrdersOff(step?.kind === 'put-off');
+    if (step?.kind === 'put-off') return false;
+    // Which messages the orders match is known only when it is known what had begun.
+    if (step === undefined && needsReadingAhead(lane, this.options.time.read())) this.options.onUnread(lane);
+    if (step?.kind === 'note') this.write(lane, () => this.writer.note(lane, step.messages));
+    if (step?.kind === 'read') this.peek(lane, step.seqs);
+    if (step?.kind !== 'abort') return true;
+    // Their ends drive the lane again. Messages that the orders do not match go on meanwhile.
+    this.turns.cancel(lane, step.seqs);
+    return false;
+  }
+
+  /** Step 4: what no turn can take. True when there is some. */
+  private rejectUndeliverable(lane: Lane): boolean {
+    if (lane.backlog.undeliverable.length === 0 || lane.toReject.length === 0) return false;
+    this.write(lane, () => {
+      const { messages, sends } = undeliverableNote(lane.toReject);
+      return this.writer.note(lane, messages, sends);
+    });
+    return true;
   }
 
   /** Its orders are done. Nothing else of it is decided here, unless its agent stays away for too long. */
@@ -119,12 +133,141 @@ export class LaneDriver {
     this.missing.watch(lane);
   }
 
+  /** Step 5: numbered messages go on without numbers that do not come. */
+  private releaseNumbered(lane: Lane, now: number): void {
+    lane.releaseFrozen();
+    lane.startGapClock(now);
+    if (lane.gapEndsAt(now) !== undefined || lane.backlog.isFullOfEarly) {
+      this.options.onGap(lane, lane.backlog.giveUpGaps(lane.readUpTo(now)));
+    }
+  }
+
+  /** Step 6: fixes by which times the lane is judged in this call. True when a run in turn may begin. */
+  private judgeWaiting(lane: Lane, now: number): boolean {
+    lane.serial.fixDueTime(now);
+    if (lane.hasConcurrentRuns) lane.concurrent.fixDueTimes(now);
+    // While orders wait for the end of turns, nothing in turn begins before they are done.
+    const canTake = lane.mayBeginInTurn && lane.serial.canTake(now);
+    const { windowEndsAt } = lane.serial;
+    const isWaiting = !canTake && windowEndsAt !== undefined;
+    if (isWaiting || lane.isWaitingClockRunning) lane.waitingClock.set(isWaiting ? windowEndsAt : undefined, now);
+    if (countsWaiting(lane, now)) lane.waitingClock.notice(discardableQueueOf(lane).items, now);
+    return canTake;
+  }
+
+  /** Step 7. True when something has to go first: what drives the lane on is its end. */
+  private discard(lane: Lane, now: number): boolean {
+    const step = nextDiscardStep(lane, now);
+    if (step?.kind === 'note') this.write(lane, () => this.writer.note(lane, step.messages, step.sends));
+    if (step?.kind === 'read') this.peek(lane, step.seqs);
+    return step !== undefined;
+  }
+
+  /** Step 8: when the lane is to be driven though nothing happens. */
+  private setTimer(lane: Lane, now: number): void {
+    const wakeAt = nextAfter(
+      now,
+      lane.serial.dueAt(now),
+      lane.hasConcurrentRuns ? nextAfter(now, ...lane.concurrent.retriesAt(now)) : undefined,
+      lane.serial.windowEndsAt,
+      lane.gapEndsAt(now),
+      nextExpiryAt(lane, now),
+    );
+    this.timers.set(lane, wakeAt, now, () => this.drive(lane));
+  }
+
+  /** Step 9: begins what may begin beside the run that is in turn. */
+  private beginBeside(lane: Lane, now: number): void {
+    if (!lane.hasConcurrent) return;
+    if (needsReading(lane) && !this.refill.isReading(lane)) {
+      void this.refill.read(lane, lane.toRead).then(() => this.drive(lane));
+    }
+    lane.concurrent.freezeBegun();
+    for (const run of lane.concurrent.frozen) if (!this.turns.wouldAdmit(run)) this.turns.waitToBeAdmitted(run);
+    const unfenced = lane.concurrent.unrecorded.find((run) => !this.turns.wouldAdmit(run));
+    if (unfenced?.next !== undefined) {
+      // It waits for the quarantine. No other run may begin before a record fences another worker that may still run it (L4).
+      const { next } = unfenced;
+      if (this.isOurs(lane)) return this.write(lane, () => this.writer.before(unfenced, next, () => true));
+      this.doubt.add(lane);
+    }
+    if (lane.placeBeside !== undefined && this.nextBeside(lane, now) === undefined)
+      this.leaveBeside(lane, lane.placeBeside);
+    while (lane.placeBeside === undefined && lane.writing === undefined && this.nextBeside(lane, now) !== undefined) {
+      if (!this.isOurs(lane)) return this.doubt.add(lane);
+      this.askForSlotBeside(lane);
+    }
+  }
+
+  private askForSlotBeside(lane: Lane): void {
+    if (!isReady(lane)) this.room.entered(lane.home as ShardLanes);
+    let isAsking = true;
+    const start = (): void => {
+      lane.placeBeside = undefined;
+      if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
+      // Meanwhile messages may have come that a former owner may have begun.
+      if (lane.hasConcurrent && lane.isOpen && lane.handoff === undefined) lane.concurrent.freezeBegun();
+      this.start(lane, this.nextBeside(lane, this.options.time.read()));
+      // The call that asked has gone on: the next run is asked for here.
+      if (!isAsking) this.drive(lane);
+    };
+    const place = this.slots.acquire(lane.undecidedFrom ?? 0, start, lane);
+    if (place !== undefined) lane.placeBeside = place;
+    isAsking = false;
+  }
+
+  private nextBeside(lane: Lane, now: number): LaneRun | undefined {
+    for (const run of lane.concurrent.startable(now))
+      if (!this.turns.has(run) && this.turns.wouldAdmit(run)) return run;
+    return undefined;
+  }
+
+  /** Step 10, when a run in turn may begin: waits for a slot. */
+  private askForSlot(lane: Lane): void {
+    if (lane.place !== undefined || this.turns.has(lane.serial)) return;
+    if (!isReady(lane)) this.room.entered(lane.home as ShardLanes);
+    const place = this.slots.acquire(lane.undecidedFrom ?? 0, this.startSerial, lane);
+    if (place !== undefined) lane.place = place;
+  }
+
+  /** Step 10, when none may begin. */
+  private standAside(lane: Lane, now: number): void {
+    // What it waited with is decided, or has a window again: its place in the queue would be kept for nothing.
+    if (lane.place !== undefined) this.leaveSerial(lane, lane.place);
+    if (lane.undecidedFrom === undefined && !isReady(lane)) {
+      lane.rest();
+      this.idle.add(lane);
+    } else if (needsReadingAhead(lane, now)) this.options.onUnread(lane);
+  }
+
   /** One for all lanes: a closure for each turn is as much garbage as the turn itself needs. */
   private readonly startSerial = (lane: Lane): void => {
     lane.place = undefined;
     if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
     this.start(lane, lane.serial);
   };
+
+  /** The run has a slot. */
+  private start(lane: Lane, run: LaneRun | undefined): void {
+    // Between the wish for a slot and its grant a record may have changed the lane.
+    const isFree = lane.home.state === 'open' && !lane.isStopped && lane.writing === undefined;
+    const isInTime = run?.isConcurrent === true || lane.mayBeginInTurn;
+    if (!isFree || !isInTime || run?.canTake(this.options.time.read()) !== true) {
+      this.slots.release();
+      this.drive(lane);
+      return;
+    }
+    if (!this.isOurs(lane)) {
+      this.doubt.add(lane);
+      return this.slots.release();
+    }
+    if (!this.turns.admit(run)) return this.slots.release();
+    this.turns.start(run, (waited) => {
+      this.slots.release();
+      this.drive(lane);
+      for (const other of waited) this.drive(other.lane);
+    });
+  }
 
   private leaveSerial(lane: Lane, place: SlotPlace): void {
     lane.place = undefined;
@@ -160,57 +303,27 @@ export class LaneDriver {
 
   /** The shard is certainly ours (again): what waited for that goes on. */
   resume(shard: number): void {
-    for (const lane of [...this.inDoubt]) {
-      if (lane.home.shard !== shard) continue;
-      this.inDoubt.delete(lane);
-      this.drive(lane);
-    }
+    this.doubt.resume(shard);
   }
 
   /** The lane is not driven any more. */
   forget(lane: Lane): void {
     this.timers.cancel(lane);
-    this.inDoubt.delete(lane);
-    if (this.inDoubt.size === 0) this.lookNoMore();
+    this.doubt.forget(lane);
     this.incomplete.delete(lane);
     this.idle.delete(lane);
     // It is not started any more, and must not be kept by its places.
     for (const place of [lane.place, lane.placeBeside]) if (place !== undefined) this.slots.leave(place);
   }
 
-  /**
-   * By our own clock (L4). A note of a process that has lost its shard would look to its successors like the end of a turn
-   * that still runs. What waits for that goes on when the shard is certainly ours again.
-   */
   private isOurs(lane: Lane): boolean {
-    if (this.options.mayStart(lane.home.shard)) return true;
-    this.inDoubt.add(lane);
-    this.lookLater();
-    return false;
+    return this.options.mayStart(lane.home.shard);
   }
 
-  /**
-   * A wall clock that is set, and set right again before the next renewal, begins a doubt and ends it, and nothing tells of
-   * either: the lane would stand still until something else drives it.
-   */
-  private lookLater(): void {
-    this.cancelLook ??= this.options.clock.after(DOUBT_LOOK_MS, () => {
-      this.cancelLook = undefined;
-      const { mayStart } = this.options;
-      const shards = new Set([...this.inDoubt].map(({ home }) => home.shard));
-      for (const shard of shards) if (mayStart(shard)) this.resume(shard);
-      if (this.inDoubt.size > 0) this.lookLater();
-    });
-  }
-
-  private lookNoMore(): void {
-    this.cancelLook?.();
-    this.cancelLook = undefined;
-  }
-
-  /** A write beside or between turns: when it is done, the lane goes on. */
-  private driveAfter(lane: Lane, write: Promise<WriteResult>): void {
-    void write.then(
+  /** A write beside or between turns: when it is done, the lane goes on. While it is in doubt whose the lane is, it waits. */
+  private write(lane: Lane, write: () => Promise<WriteResult>): void {
+    if (!this.isOurs(lane)) return this.doubt.add(lane);
+    void write().then(
       (result) => {
         if (result === 'unsendable') {
           // It would be tried again at once, and for ever.
@@ -223,96 +336,9 @@ export class LaneDriver {
     );
   }
 
-  /** True when something has to go first: what drives the lane on is its end. */
-  private cancel(lane: Lane): boolean {
-    const step = nextCancelStep(lane);
-    lane.putOrdersOff(step?.kind === 'put-off');
-    if (step?.kind === 'put-off') return false;
-    // What it means is known when it is known what had begun.
-    if (step === undefined && needsReadingAhead(lane, this.options.time.now())) this.options.onUnread(lane);
-    if (step?.kind === 'note' && this.isOurs(lane)) this.driveAfter(lane, this.writer.note(lane, step.messages));
-    if (step?.kind === 'read') this.peek(lane, step.seqs);
-    if (step?.kind !== 'abort') return true;
-    // Their ends drive the lane again. What is not meant, and waits for nobody, goes on meanwhile.
-    this.turns.cancel(lane, step.seqs);
-    return false;
-  }
-
-  /** True when something has to go first: what drives the lane on is its end. */
-  private discard(lane: Lane, now: number): boolean {
-    const step = nextDiscardStep(lane, now);
-    if (step?.kind === 'note' && this.isOurs(lane))
-      this.driveAfter(lane, this.writer.note(lane, step.messages, step.sends));
-    if (step?.kind === 'read') this.peek(lane, step.seqs);
-    return step !== undefined;
-  }
-
   private peek(lane: Lane, seqs: readonly number[]): void {
     // Another reading of the lane drives it on too.
     if (!this.refill.isReading(lane)) void this.refill.peek(lane, seqs).then(() => this.drive(lane));
-  }
-
-  /** What no turn can take. */
-  private rejectUndeliverable(lane: Lane): Promise<WriteResult> {
-    const { messages, sends } = undeliverableNote(lane.toReject);
-    return this.writer.note(lane, messages, sends);
-  }
-
-  /** Begins what may begin beside the run that is in turn. */
-  private driveConcurrent(lane: Lane, now: number): void {
-    if (!lane.hasConcurrent) return;
-    if (needsReading(lane) && !this.refill.isReading(lane)) {
-      void this.refill.read(lane, lane.toRead).then(() => this.drive(lane));
-    }
-    const unfenced = lane.concurrent.unrecorded.find((run) => !this.turns.mightAdmit(run));
-    if (unfenced?.next !== undefined && this.isOurs(lane)) {
-      // It waits for the quarantine, and nobody else may begin before a record fences who may still run it (L4).
-      return this.driveAfter(
-        lane,
-        this.writer.before(unfenced, unfenced.next, () => true),
-      );
-    }
-    if (lane.placeBeside !== undefined && this.nextBeside(lane, now) === undefined)
-      this.leaveBeside(lane, lane.placeBeside);
-    while (lane.placeBeside === undefined && lane.writing === undefined && this.nextBeside(lane, now) !== undefined) {
-      if (!this.isOurs(lane)) return;
-      if (!isReady(lane)) this.room.entered(lane.home as ShardLanes);
-      let isAsking = true;
-      const start = (): void => {
-        lane.placeBeside = undefined;
-        if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
-        this.start(lane, this.nextBeside(lane, this.options.time.now()));
-        // The call that asked has gone on: the next run is asked for here.
-        if (!isAsking) this.drive(lane);
-      };
-      const place = this.slots.acquire(lane.undecidedFrom ?? 0, start, lane);
-      if (place !== undefined) lane.placeBeside = place;
-      isAsking = false;
-    }
-  }
-
-  private nextBeside(lane: Lane, now: number): LaneRun | undefined {
-    for (const run of lane.concurrent.startable(now))
-      if (!this.turns.has(run) && this.turns.mightAdmit(run)) return run;
-    return undefined;
-  }
-
-  /** The run has a slot. */
-  private start(lane: Lane, run: LaneRun | undefined): void {
-    // Between the wish for a slot and its grant a record may have changed the lane.
-    const isFree = lane.home.state === 'open' && !lane.isStopped && lane.writing === undefined;
-    const isInTime = run?.isConcurrent === true || lane.mayBeginInTurn;
-    if (!isFree || !isInTime || run?.canTake(this.options.time.now()) !== true) {
-      this.slots.release();
-      this.drive(lane);
-      return;
-    }
-    if (!this.isOurs(lane) || !this.turns.admits(run)) return this.slots.release();
-    this.turns.start(run, (waited) => {
-      this.slots.release();
-      this.drive(lane);
-      for (const other of waited) this.drive(other.lane);
-    });
   }
 }
 

@@ -1,5 +1,7 @@
-import { type LaneEvent, type SessionAnswer, type SessionTokens, keyOfLane, laneId } from '#contracts';
+import { type Head, type LaneEvent, type SessionAnswer, type SessionTokens, keyOfLane, laneId } from '#contracts';
 import type { InboxItem, RawInboxMessage } from '../backlog/inbox-item.js';
+import type { Gap } from '../backlog/reorder-buffer.js';
+import type { Batch } from '../turn-rules/batch.js';
 import { IdleLanes } from './idle-lanes.js';
 import { BodyBudget } from '../backlog/body-budget.js';
 import { describeLane } from '../lane/describe-lane.js';
@@ -49,64 +51,63 @@ export class LaneRunner {
   private readonly looks: TaskLooks;
   private readonly missing: MissingAgents;
 
+  /**
+   * The parts need each other (the end of a turn drives its lane, and driving a lane starts turns): what a part calls of a
+   * later one is a method below, named by what happened.
+   */
   constructor(private readonly options: LaneRunnerOptions) {
-    this.writer = new RecordWriter({
-      ...options,
-      onRecord: (lane, before, written) => {
-        this.shards.get(lane.home.shard)?.sawRecord(lane.headSeq);
-        const how = written === undefined ? 'discarded' : 'ended';
-        for (const run of abandonedRuns(before, lane)) this.attemptOver(lane, run, how);
-        if (written !== undefined && !isQuietEnd(written, options.isUntold))
-          this.tell(lane, eventsOfRecord(written, lane.depth));
-        this.looks.ask(lane);
-      },
-    });
-    const refill = new LaneRefill(options.inbox);
-    const { memory = MEMORY_LIMITS } = options;
-    this.bodies = new BodyBudget(memory.bodyBytes);
-    this.time = new LaneTime(options.clock);
-    const { time } = this;
-    this.laneOptions = new LaneOptionsOfAgents(options.turns, this.bodies, (run) => this.turns.startedAt(run), time);
-    this.idle = new IdleLanes(memory, options.clock, (lane) => this.forget(lane));
-    this.turns = new RunningTurns(
-      { ...options, time },
-      this.writer,
-      refill,
-      (lane, batch) => this.tell(lane, eventsOfTaking(lane, batch)),
-      (lane) => this.driver.drive(lane),
-    );
-    this.room = new ReadingRoom(options.capacity, memory, this.bodies, this.shards, this.idle, options.clock);
+    const { clock, turns, inbox, store, formerOwners, capacity, log, ahead, memory = MEMORY_LIMITS } = options;
     const { agentMissingMs = AGENT_MISSING_MS } = options;
-    this.missing = new MissingAgents({ ...options, agentMissingMs, time, shards: this.shards }, this.writer, (lane) =>
-      this.driver.drive(lane),
-    );
-    this.driver = new LaneDriver(
-      {
-        ...options,
-        time,
-        onGap: (lane, gaps) => this.tell(lane, eventsOfGaps(gaps)),
-        onUnread: (lane) => this.lookAhead?.want(lane),
-      },
-      this.writer,
-      this.turns,
-      refill,
-      this.idle,
-      this.room,
-      this.missing,
-    );
-    const { ahead: source, clock, log } = options;
-    const reading = {
-      receive: (lane: Lane, raw: RawInboxMessage): void => this.take(lane, lane.readItem(raw)),
-      drive: (lane: Lane): void => this.driver.drive(lane),
-      startedAt: (run: LaneRun): number | undefined => this.turns.startedAt(run),
-    };
-    if (source !== undefined) this.lookAhead = new LookAhead({ source, clock, shards: this.shards, log, ...reading });
-    this.looks = new TaskLooks(options.turns, (lane) => this.driver.drive(lane));
-    this.handoffs = new Handoffs(options.store, options.formerOwners, options.clock, (lane, end) =>
-      this.endHandoff(lane, end),
-    );
-    this.loader = new LaneLoader(options, this.handoffs, (lane) => this.opened(lane));
+    const { shards, drive, startedAt } = this;
+    const time = new LaneTime(clock);
+    this.time = time;
+    this.bodies = new BodyBudget(memory.bodyBytes);
+    this.laneOptions = new LaneOptionsOfAgents(turns, this.bodies, startedAt, time);
+    this.idle = new IdleLanes(memory, clock, this.forget);
+    this.room = new ReadingRoom(capacity, memory, this.bodies, shards, this.idle, clock);
+    this.writer = new RecordWriter({ ...options, onRecord: this.recordStands });
+    const refill = new LaneRefill(inbox);
+    this.turns = new RunningTurns({ ...options, time }, this.writer, refill, this.turnTook, drive);
+    this.missing = new MissingAgents({ ...options, agentMissingMs, time, shards }, this.writer, drive);
+    const driving = { ...options, time, onGap: this.gapsGivenUp, onUnread: this.readAhead };
+    this.driver = new LaneDriver(driving, this.writer, this.turns, refill, this.idle, this.room, this.missing);
+    if (ahead !== undefined) {
+      this.lookAhead = new LookAhead({
+        source: ahead,
+        clock,
+        shards,
+        log,
+        receive: this.receiveAhead,
+        drive,
+        startedAt,
+      });
+    }
+    this.looks = new TaskLooks(turns, drive);
+    this.handoffs = new Handoffs(store, formerOwners, clock, this.handoffEnded);
+    this.loader = new LaneLoader(options, this.handoffs, this.opened);
   }
+
+  private readonly drive = (lane: Lane): void => this.driver.drive(lane);
+
+  private readonly startedAt = (run: LaneRun): number | undefined => this.turns.startedAt(run);
+
+  /** A record of the lane stands: ours (`written`), or that of another worker. */
+  private readonly recordStands = (lane: Lane, before: Head, written: RecordDraft | undefined): void => {
+    this.shards.get(lane.home.shard)?.sawRecord(lane.headSeq);
+    const fate = written === undefined ? 'discarded' : 'ended';
+    for (const run of abandonedRuns(before, lane)) this.attemptOver(lane, run, fate);
+    if (written !== undefined && !isQuietEnd(written, this.options.isUntold))
+      this.tell(lane, eventsOfRecord(written, lane.depth));
+    this.looks.ask(lane);
+  };
+
+  private readonly turnTook = (lane: Lane, batch: Batch): void => this.tell(lane, eventsOfTaking(lane, batch));
+
+  private readonly gapsGivenUp = (lane: Lane, gaps: readonly Gap[]): void => this.tell(lane, eventsOfGaps(gaps));
+
+  private readonly readAhead = (lane: Lane): void => this.lookAhead?.want(lane);
+
+  private readonly receiveAhead = (lane: Lane, raw: RawInboxMessage): void => this.take(lane, lane.readItem(raw));
 
   get running(): number {
     return this.turns.count;
@@ -144,7 +145,7 @@ export class LaneRunner {
   openShard(shard: number, start: LaneProgress): void {
     const home = new ShardLanes(shard, start);
     const has = (agentToken: string): boolean => this.options.turns.knows({ agentToken, sessionToken: '', shard });
-    home.needs = new AgentNeeds(start.needs ?? [], has, this.time.now());
+    home.needs = new AgentNeeds(start.needs ?? [], has, this.time.read());
     this.shards.set(shard, home);
     for (const { session, from, holder, since } of start.open) {
       const lane = this.addLane(home, session);
@@ -175,7 +176,7 @@ export class LaneRunner {
 
   /** `item`: read by the shard's reader, or for the lane alone. */
   private take(lane: Lane, item: InboxItem): void {
-    const now = this.time.now();
+    const now = this.time.read();
     if (!lane.arrive(item, now)) return;
     (lane.home as ShardLanes).touch(lane);
     this.idle.delete(lane);
@@ -183,17 +184,17 @@ export class LaneRunner {
     if (lane.isOpen) {
       // Also one that is not counted yet waits.
       const isPending = lane.tasks?.isPending(item.seq) === true;
-      const events = eventsOfArrival(lane, item, lane.depth + (isPending ? 1 : 0), now);
+      const events = this.arrived(lane, item, lane.depth + (isPending ? 1 : 0), now);
       this.driver.drive(lane);
       this.tell(lane, events);
       this.looks.ask(lane);
     }
   }
 
-  /** Whether more of the shard is to be read. */
-  hasRoom(shard: number): boolean {
+  /** Asks whether more of the shard may be read now. False: the shard is paused, and `onRoom` tells when it may go on. */
+  askForRoom(shard: number): boolean {
     const home = this.shards.get(shard);
-    if (home === undefined || this.room.hasRoom(home)) return true;
+    if (home === undefined || this.room.ask(home)) return true;
     this.lookAhead?.begin();
     return false;
   }
@@ -290,13 +291,14 @@ export class LaneRunner {
   /** To be called now and then: lanes with nothing to do for long are forgotten. */
   forgetIdle(): void {
     this.idle.sweep();
+    for (const home of this.shards.values()) home.forgetDecided();
   }
 
   describe(key: Pick<SessionTokens, 'agentToken' | 'sessionToken' | 'shard'>): SessionAnswer {
     const lane = this.shards.get(key.shard)?.find(laneId(key));
     const { clock, worker } = this.options;
     // Nothing else may have looked at the clocks since the one on the wall was set.
-    this.time.now();
+    this.time.read();
     return describeLane(lane, (run) => this.turns.startedAt(run), clock.now(), worker);
   }
 
@@ -328,13 +330,13 @@ export class LaneRunner {
     }
   }
 
-  /** It has nothing to do. Whatever still knows it must not wake it beside the one that takes its place. */
-  private forget(lane: Lane): void {
+  /** It has nothing to do. What still knows it must not wake it beside the lane that takes its place. */
+  private readonly forget = (lane: Lane): void => {
     lane.isStopped = true;
     this.driver.forget(lane);
     (lane.home as ShardLanes).remove(lane);
     this.options.heads.keep(lane);
-  }
+  };
 
   private addLane(home: ShardLanes, id: string): Lane {
     const lane = new Lane(id, home, this.laneOptions.of(keyOfLane(id, home.shard)));
@@ -343,16 +345,23 @@ export class LaneRunner {
   }
 
   /** The lane knows its head. What came meanwhile is new, unless its shard is still being read again. */
-  private opened(lane: Lane): void {
-    const now = this.time.now();
+  private readonly opened = (lane: Lane): void => {
+    const now = this.time.read();
     const isNew = (lane.home as ShardLanes).isCaughtUp && lane.handoff === undefined;
-    const events = isNew ? lane.backlog.waiting.flatMap((item, i) => eventsOfArrival(lane, item, i + 1, now)) : [];
+    const events = isNew ? lane.backlog.waiting.flatMap((item, i) => this.arrived(lane, item, i + 1, now)) : [];
     this.driver.drive(lane);
     this.tell(lane, events);
     this.looks.ask(lane);
+  };
+
+  /** Notes that a message has to wait, if it has to. The answer is what is told of its arrival. */
+  private arrived(lane: Lane, item: InboxItem, queueDepth: number, now: number): LaneEvent[] {
+    const events = eventsOfArrival(lane, item, queueDepth, now);
+    if (events.some(({ type }) => type === 'message-queued')) lane.queued(item);
+    return events;
   }
 
-  private endHandoff(lane: Lane, { loaded, crash }: HandoffEnd): void {
+  private readonly handoffEnded = (lane: Lane, { loaded, crash }: HandoffEnd): void => {
     const home = lane.home as ShardLanes;
     const { handoff } = lane;
     lane.handoff = undefined;
@@ -366,7 +375,7 @@ export class LaneRunner {
     if (home.isCaughtUp) lane.giveUpOnMissing();
     this.driver.drive(lane);
     this.looks.ask(lane);
-  }
+  };
 
   private attemptOver(lane: Lane, run: HoldingRun, how: AttemptFate): void {
     this.options.turns.tasks?.attemptOver(lane.key, run, how, { isLeaked: false });

@@ -135,9 +135,14 @@ export class LookAhead {
       const lanes = [...this.slow(), ...this.nextOthers()];
       const lastSeqs = lanes.length === 0 ? [] : await source.lastSeqs(lanes.map(({ key }) => key));
       for (const [i, lane] of lanes.entries()) {
-        if ((lastSeqs[i] ?? 0) > lane.knownUpTo) this.read(lane);
+        if ((lastSeqs[i] ?? 0) > lane.knownUpTo) {
+          this.read(lane);
+          continue;
+        }
         // Its window may have ended, or the clock of a gap may not have begun, before its shard was read no further.
-        else if (needsReadingAhead(lane, clock.monotonic())) this.options.drive(lane);
+        const now = clock.monotonic();
+        lane.startGapClock(now);
+        if (needsReadingAhead(lane, now)) this.options.drive(lane);
       }
     } catch (error) {
       log.debug({ error: String(error) }, 'the broker does not tell what is new of the sessions that run');

@@ -89,14 +89,14 @@ describe('messages of an agent that this process lacks', () => {
     for (let seq = 1; seq <= 10; seq++) runner.receive(sessionKey(`s${seq}`, 'away'), rawMessage(seq, { text }));
     for (let seq = 11; seq <= 900; seq++) runner.receive(sessionKey('s1', 'away'), rawMessage(seq, { text }));
     await settled();
-    expect([runner.memory.waitingBytes, runner.hasRoom(0)]).toEqual([0, true]);
+    expect([runner.memory.waitingBytes, runner.askForRoom(0)]).toEqual([0, true]);
     for (let seq = 901; seq <= 909; seq++) runner.receive(sessionKey(`m${seq}`), rawMessage(seq));
     await settled();
-    expect([runner.hasRoom(0), turns.started.length]).toEqual([true, 9]);
+    expect([runner.askForRoom(0), turns.started.length]).toEqual([true, 9]);
     // Both have a bound of their own.
     for (let seq = 910; seq <= 920; seq++) runner.receive(sessionKey(`s${seq}`, 'away'), rawMessage(seq));
     await settled();
-    expect(runner.hasRoom(0)).toBe(false);
+    expect(runner.askForRoom(0)).toBe(false);
   });
 
   it('L1 wait on when another worker decides some of them, and none of them twice', async () => {

@@ -57,7 +57,7 @@ export class MissingAgents {
     if (waitingForAgent.has(lane)) return;
     waitingForAgent.set(lane, 0);
     const agent = agentOf(lane);
-    needs?.waitsFor(agent, this.options.time.now());
+    needs?.waitsFor(agent, this.options.time.read());
     this.tell(agent);
     this.lookLater();
   }
@@ -86,7 +86,7 @@ export class MissingAgents {
     const isPartial = !home.isCaughtUp || home.isBehind || home.loading > 0;
     const isUsed = (agent: string): boolean => [...home.all].some((lane) => agentOf(lane) === agent);
     const stepMs = isExact ? 1 : Math.max(LEAST_STEP_MS, this.options.agentMissingMs / STEPS);
-    return needs.list({ waiting, isPartial, isUsed }, this.options.time.now(), stepMs);
+    return needs.list({ waiting, isPartial, isUsed }, this.options.time.read(), stepMs);
   }
 
   private tell(agent: string): void {
@@ -127,7 +127,7 @@ export class MissingAgents {
   private isOverdue(lane: Lane): boolean {
     const { time, agentMissingMs } = this.options;
     const { needs } = lane.home as ShardLanes;
-    return (needs?.waitedMs(agentOf(lane), time.now()) ?? 0) >= agentMissingMs;
+    return (needs?.waitedMs(agentOf(lane), time.read()) ?? 0) >= agentMissingMs;
   }
 
   private async end(lane: Lane): Promise<void> {

@@ -64,8 +64,8 @@ export class ReadingRoom {
     return paused;
   }
 
-  /** Whether more of the shard is to be read now. */
-  hasRoom(home: ShardLanes): boolean {
+  /** Asks whether more of the shard may be read now. False: the shard is paused from now on. */
+  ask(home: ShardLanes): boolean {
     if (home.waiting + home.loading < this.share && this.openLanes < this.limits.openLanes) {
       home.pausedSince = undefined;
       return true;

@@ -27,6 +27,7 @@ describe('a shard', () => {
     home.add(lane);
     lane.open(loaded({}, 1));
     expect(home.open).toEqual([]);
+    home.forgetDecided();
     lane.arrive(item(2), 0);
     expect(home.open).toEqual([]);
     home.touch(lane);

@@ -117,11 +117,13 @@ export class ShardLanes implements LaneHome {
   /** Lanes with something undecided. */
   get open(): Lane[] {
     const open: Lane[] = [];
-    for (const lane of this.maybeUndecided) {
-      if (lane.undecidedFrom === undefined && lane.handoff === undefined) this.maybeUndecided.delete(lane);
-      else open.push(lane);
-    }
+    for (const lane of this.maybeUndecided) if (isOpen(lane)) open.push(lane);
     return open;
+  }
+
+  /** To be called now and then: a lane of which all is decided is not looked at again before something of it arrives. */
+  forgetDecided(): void {
+    for (const lane of this.maybeUndecided) if (!isOpen(lane)) this.maybeUndecided.delete(lane);
   }
 
   /** As `open`, some others among them, and one at a time. */
@@ -150,4 +152,8 @@ export class ShardLanes implements LaneHome {
     const isUnfenced = crash !== undefined && (this.readTo < crash.upTo || open.some(({ from }) => from <= crash.upTo));
     return { read: this.readTo, tail: this.tail, open, ...(isUnfenced ? { crash } : {}) };
   }
+}
+
+function isOpen({ undecidedFrom, handoff }: Lane): boolean {
+  return undecidedFrom !== undefined || handoff !== undefined;
 }

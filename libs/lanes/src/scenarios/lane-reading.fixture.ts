@@ -73,7 +73,7 @@ export class UnreadReader {
   }
 
   read(): void {
-    while (!this.isStopped && this.unread > 0 && this.runner.hasRoom(this.shard)) this.readSome(BATCH);
+    while (!this.isStopped && this.unread > 0 && this.runner.askForRoom(this.shard)) this.readSome(BATCH);
   }
 
   readSome(count: number): void {

@@ -211,7 +211,7 @@ describe('while its shard is read no further', () => {
     const { runner } = setUpReading({ from: { read: 1, tail: 0, open }, memory });
     await settled();
     runner.receivedOpen(sessionKey('a'));
-    expect([runner.memory.lanes, runner.hasRoom(0)]).toEqual([0, true]);
+    expect([runner.memory.lanes, runner.askForRoom(0)]).toEqual([0, true]);
   });
 
   it('a number that is stored is not given up', async () => {

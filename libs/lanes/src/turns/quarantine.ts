@@ -8,18 +8,23 @@ export class Quarantine {
   private inside: LaneRun | undefined;
   private readonly waiting = new Set<LaneRun>();
 
-  /** False: not now; it is named when it may try again. */
+  isFreeFor(run: LaneRun): boolean {
+    return this.inside === undefined || this.inside === run;
+  }
+
+  /** False: another run is inside. Then this one waits. */
   enter(run: LaneRun): boolean {
-    if (!this.isFreeFor(run)) return false;
+    if (!this.isFreeFor(run)) {
+      this.wait(run);
+      return false;
+    }
     this.inside = run;
     return true;
   }
 
-  /** As `enter`, without going in. */
-  isFreeFor(run: LaneRun): boolean {
-    if (this.inside === undefined || this.inside === run) return true;
+  /** `leave` names it when it may try. */
+  wait(run: LaneRun): void {
     this.waiting.add(run);
-    return false;
   }
 
   /** The answer is who waited and may try now. Safe to call for a run that is not inside. */
