@@ -31,7 +31,7 @@ export type WriteOutcome =
 export interface RecordStore {
   /** Waits through an outage. Rejects only for a head that cannot be read at all. */
   loadHead(key: SessionTokens): Promise<LoadedHead>;
-  /** The last turn that was begun, if anybody said so. A hint: it may be missing or long decided. */
+  /** The last turn that a worker announced. A hint: it may be missing or long decided. */
   loadCutTurn(key: SessionTokens): Promise<CutTurn | undefined>;
   /** Tells of records of the session as they are published: hints, since one may be refused. The answer ends it. */
   watchRecords(key: SessionTokens, onHint: () => void): () => void;
@@ -109,11 +109,11 @@ export interface AttemptEnd {
  * What became of an attempt, or of a run that waited for its next one, in this process:
  *
  *   ended            its record stands
- *   again            the same batch runs again, here as far as anybody knows
- *   again-elsewhere  it runs again at whoever owns the shard next: what is held goes over to that, and is neither renewed
+ *   again            the same batch runs again, here as far as is known
+ *   again-elsewhere  it runs again at the next owner of the shard: what is held goes over to that one, and is neither renewed
  *                    nor released here
  *   discarded        nothing of it counts: another's record stands, the shard was lost, or it was handed back at a stop.
- *                    Whoever runs it again does not know what was held
+ *                    The worker that runs it again does not know what was held
  */
 export type AttemptFate = 'ended' | 'again' | 'again-elsewhere' | 'discarded';
 
@@ -129,7 +129,7 @@ export interface TaskPorts {
   taskOf(key: SessionTokens, message: InboxMessage): TaskRef | undefined;
   /**
    * Whether a message that does not begin at once could get its task now. undefined = it may wait for its turn. Never
-   * rejects, and takes a bounded time. Absent = nobody asks before the turn does.
+   * rejects, and takes a bounded time. Absent = nothing is asked before the turn does.
    */
   lookAtTask?(key: SessionTokens, task: TaskRef): Promise<TaskRefusal | undefined>;
   /**
@@ -141,7 +141,7 @@ export interface TaskPorts {
   heldTasks(runId: string): readonly HeldTask[];
   /**
    * Each attempt that was begun comes to one of these. So does a run that waits with holdings (`tasks`): `ended` without
-   * `ending` when a note decides it (a cancel; whoever renewed them before, they are to be released), `again-elsewhere` or
+   * `ending` when a note decides it (a cancel; they are to be released, also when another worker renewed them before), `again-elsewhere` or
    * `discarded` when its shard goes (about what this process itself renews, if anything).
    */
   attemptOver(key: SessionTokens, run: HoldingRun, how: AttemptFate, end: AttemptEnd): void;

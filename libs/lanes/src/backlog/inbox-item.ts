@@ -57,7 +57,7 @@ export interface ItemRules {
 }
 
 /**
- * Reads what lies in the inbox. Anybody who may publish can put anything there, so this never throws: what cannot be a
+ * Reads what lies in the inbox. Any publisher can put anything there, so this never throws: what cannot be a
  * message becomes an item with a problem, is decided `rejected`, and stops nothing.
  */
 export function readInboxItem(key: SessionTokens, raw: RawInboxMessage, rules: ItemRules): InboxItem {

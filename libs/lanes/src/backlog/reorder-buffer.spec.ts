@@ -59,7 +59,7 @@ describe('the count', () => {
   });
 });
 
-it('a number whose message waits for nobody is seen: those behind it do not wait for it', () => {
+it('a number whose message does not wait is seen: those behind it do not wait for it', () => {
   const buffer = new ReorderBuffer(null);
   expect([told(buffer.pass(2)), told(buffer.pass(1)), buffer.nextNumber]).toEqual([[], [], 3]);
   admit(buffer, 5);
@@ -97,7 +97,7 @@ describe('the wait for a gap', () => {
   });
 });
 
-it('L2 releases each message once, in the order of its number but for what it marks as late, and keeps nobody waiting', () => {
+it('L2 releases each message once, in the order of its number but for what it marks as late, and keeps none waiting', () => {
   const step = fc.record({
     number: fc.nat({ max: 12 }),
     afterMs: fc.constantFrom(0, 0, 0, 30, 120),

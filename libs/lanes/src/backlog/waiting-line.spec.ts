@@ -16,7 +16,7 @@ const waiting = (line: WaitingLine) =>
   line.waiting.map(({ seq, isLate }) => (isLate === true ? `${seq} late` : `${seq}`));
 
 describe('the line', () => {
-  it('L2 is that of the inbox as long as nobody has a number, and as nobody knows which one is due', () => {
+  it('L2 is that of the inbox as long as no message has a number, and until it is known which one is due', () => {
     const line = setUp(item(1), numbered(2, 2), numbered(3, 1));
     expect([waiting(line), line.hasNumbers, line.oldestSeq]).toEqual([['1', '2', '3'], false, 1]);
     line.startNumbers(1);
@@ -53,7 +53,7 @@ describe('the line', () => {
   });
 });
 
-it('L2 nobody without a mark stands behind a higher number, whatever is taken, put back, given up or had begun elsewhere', () => {
+it('L2 no message without a mark stands behind a higher number, in any order of taking, putting back and giving up', () => {
   const step = fc.record({
     what: fc.constantFrom('add', 'add', 'add', 'take', 'put back', 'give up', 'begun' as const),
     sequence: fc.option(fc.integer({ min: 0, max: 8 }), { nil: undefined }),

@@ -43,7 +43,7 @@ export function mayHaveRun({ notBefore = 0, waitMs = Number.POSITIVE_INFINITY }:
  *   two, not begun in quarantine -> as it was: it waits for its turn alone, and did not run
  *   begun in quarantine          -> condemned: it ran alone, so it is what took the worker down
  *
- * What it held is not carried on: nobody knows whether the handler is gone too.
+ * What it held is not carried on: it is not known whether the handler is gone too.
  */
 export function runAfterCrash(begun: RunInWork): AfterCrash {
   const { notBefore: _past, waitMs: _over, tasks: _void, ...run } = begun;

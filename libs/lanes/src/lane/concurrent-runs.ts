@@ -143,7 +143,7 @@ export class ConcurrentRuns<L extends LaneView = LaneView> {
     return this.unclaimed.length > 0;
   }
 
-  /** Those that a dead owner may have begun, and of which no record says so yet: nothing fresh begins before (L4). */
+  /** Those that a former owner may have begun, before a record says so: nothing fresh begins before that (L4). */
   get unrecorded(): readonly ConcurrentRun<L>[] {
     return this.all.filter(({ mustRecord, isCondemned }) => mustRecord && !isCondemned);
   }

@@ -17,7 +17,7 @@ export interface DecisionNote {
 /** What senders are told stands in the record too: no more of it than a record holds beside all the rest. */
 const MAX_SENDS_BYTES = 128 * 1024;
 
-/** As many of these messages as fit into one record, at least one; who has more asks again when it stands. */
+/** As many of these messages as fit into one record, at least one; a caller with more asks again when it stands. */
 export function decisionNote(
   items: readonly InboxItem[],
   decisionOf: (item: InboxItem) => MessageDecision,
@@ -36,7 +36,7 @@ export function decisionNote(
   return { messages, sends };
 }
 
-/** Nobody is left without an answer, unless that is what was asked for. */
+/** Every sender gets an answer, unless the settings say that it gets none. */
 export function noteReply(
   { seq, content, queueing }: InboxItem,
   said: Pick<Reply, 'text' | 'data'>,

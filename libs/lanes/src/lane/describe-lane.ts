@@ -33,7 +33,7 @@ export function describeLane(lane: Lane | undefined, startOf: StartOf, now: numb
   };
 }
 
-/** The turns of a lane that run here, also when its shard is somebody else's. */
+/** The turns of a lane that run here, also when another worker owns its shard. */
 export function describeRuns(lane: Lane, startOf: StartOf): Pick<SessionAnswer, 'running' | 'concurrent'> {
   const running = describeRun(lane.serial, startOf);
   const beside = lane.hasConcurrentRuns ? [lane.concurrent] : [];

@@ -11,7 +11,7 @@ export interface DiscardableQueue {
 
 /**
  * What waits behind the runs that are next: neither a message that has run or may have, nor a `concurrent` one that may run
- * now and waits for nothing but a slot, nor one of whose task nobody knows yet whether it could run.
+ * now and waits for nothing but a slot, nor one whose task is still asked about.
  */
 export function discardableQueueOf(lane: Lane): DiscardableQueue {
   const { backlog, serial, concurrent } = lane;

@@ -127,7 +127,7 @@ export abstract class Run<L extends LaneView = LaneView> {
     return this.batch;
   }
 
-  /** False when a record of somebody else decided a part of the running batch, or fenced it: its result must be discarded. */
+  /** False when a record of another worker decided a part of the running batch, or fenced it: its result must be discarded. */
   get isWhole(): boolean {
     if (this.batch === undefined || this.isOvertaken) return false;
     return this.batch.items.every(({ seq }) => !isDecided(this.lane.head, seq));

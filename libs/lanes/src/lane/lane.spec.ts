@@ -5,7 +5,7 @@ import { needsReadingAhead } from './needs-reading-ahead.js';
 import { broken, HOME, item, key, loaded, NOW, openLane, runTurn, seqsOf } from './lane.fixture.js';
 import { Lane } from './lane.js';
 
-it('a lane that rests makes no workload for who asks about it, nor for a message that is decided already', () => {
+it('a lane that rests makes no workload for a question about it, nor for a message that is decided already', () => {
   const lane = new Lane(laneId(key), { ...HOME, isBehind: true });
   lane.open(loaded());
   lane.arrive(item(1), 0);

@@ -29,16 +29,26 @@ import { WorkloadOnDemand } from './workload-on-demand.js';
  * The lane of one session: its queue, its head and its runs, as pure code. The runner does what the lane says and tells it
  * how it went; the lane never waits, reads a clock or writes.
  *
- *   loading --open--> free --hold--> held --unhold--> free      held: a turn of a former owner still runs
- *   loading --hold--> held
+ *   loading  its head is on its way (`isOpen` is false)        --the head is read--> handoff or free
+ *   handoff  a turn of it still runs at a former owner          --its record stands, or that owner is gone--> free
+ *            (`handoff`)
+ *   free     its runs begin: one in turn (`serial`), and those of messages with the strategy `concurrent` beside it
+ *            (`concurrent`). Their states stand in `lane-run`                        --`isStopped`--> stopped
+ *   stopped  nothing of it begins any more: the process stops, its turn crashed internally, its records cannot be sent, or it
+ *            was forgotten and another lane takes its place
  *
- * While it is free its runs begin: one in turn (`serial`), and beside it those of `concurrent` messages (`concurrent`); their
- * states stand in `lane-run`. At most one record is on its way (`writing`), a note also while turns run:
+ * What may be true beside that, of a free lane:
  *
- *   written  the record stands; its head is the lane's head
- *   lost     another's record stands there; its head is the lane's head, and what we meant to decide is pending again
+ *   `writing`      a record is on its way, a note also while turns run. There is at most one. It ends as
+ *                    written  it stands; its head is the lane's head (`wrote`)
+ *                    lost     a record of another worker stands there; its head is the lane's head, and what ours was to
+ *                             decide is pending again (`lost`)
+ *   `isContested`  another worker has written, or the lane has waited for long: before the next write it must be certain again
+ *                  that the session is ours (L4)
+ *   `unfenced`     a former owner was given up for dead, and no record has fenced it yet. The next owner has to know, in case
+ *                  this one does not come to write that record
  *
- * Messages that start tasks are looked after beside that, until they begin (`tasks`; their states stand in `lane-tasks`).
+ * Messages that start tasks are looked after until they begin (`tasks`; their states stand in `message-tasks`).
  *
  * All of that is its workload, made when it is needed (`workload-on-demand`).
  *
@@ -91,11 +101,11 @@ export class Lane extends WorkloadOnDemand<Lane> {
   idleNext: Lane | undefined;
   idleSince: number | undefined;
   handoff: Handoff | undefined;
-  /** Its holder was given up for dead, and no record has fenced it yet: who gets the session before that has to do it. */
+  /** Its former owner was given up for dead, and no record has fenced it yet. */
   unfenced: Handoff | undefined;
-  /** Nothing of it begins any more: a record was given up since the process stops, a turn came to no end, or it is forgotten. */
+  /** See the states above. */
   isStopped = false;
-  /** Another process wrote where we meant to: nothing is written before it is certain again that the session is ours (L4). */
+  /** See the states above. */
   isContested = false;
   /** A record is on its way; resolves when it has ended. Commits of a session go one after another. */
   writing: Promise<unknown> | undefined;
@@ -257,7 +267,7 @@ export class Lane extends WorkloadOnDemand<Lane> {
     this.adoptConcurrent();
   }
 
-  /** Another's record stands where ours was to stand. While a turn runs here nobody else writes, unless it was given up. */
+  /** The record of another worker stands where ours was to stand: that worker took this process for dead. */
   lost(winner: LoadedHead): void {
     this.isContested = true;
     for (const run of this.running) run.isOvertaken = true;

@@ -21,8 +21,8 @@ export function startsTask(item: InboxItem): item is TaskItem {
  *
  *   arrives --the turn of its task is ending--> pending until the record of that stands, then as above
  *
- * What is pending waits and may begin, but is counted nowhere: a trigger that comes to nothing must push nobody out of a
- * full queue. Before the head is known, nobody knows which of them are decided: they are judged when it is (`follow`).
+ * What is pending waits and may begin, but is counted nowhere: a trigger that is refused must not push a message out of
+ * a full queue. Until the head is known it is not known which of them are decided: they are judged then (`adoptHead`).
  *
  * What may have begun is never refused here: its run goes on, and asks the guard itself.
  */
@@ -35,7 +35,7 @@ export class MessageTasks<R extends RunView = RunView> {
 
   constructor(
     private readonly lane: LaneView<R>,
-    /** Somebody is asked about a task when its message comes. */
+    /** The guard is asked about a task when its message comes. */
     private readonly isLooking: boolean,
     private readonly startOf: (run: R) => number | undefined,
   ) {}
@@ -105,7 +105,7 @@ export class MessageTasks<R extends RunView = RunView> {
   }
 
   /**
-   * The record that ends the turn of its task is on its way: whoever was told of it by the broker sooner than we were must not
+   * The record that ends the turn of its task is on its way: a sender that hears of it from the broker sooner than this process must not
    * hear that it still runs.
    */
   private isEnding({ task }: TaskItem): boolean {
@@ -152,7 +152,7 @@ export class MessageTasks<R extends RunView = RunView> {
   }
 }
 
-/** What a message is worth that may never run: enough to answer its sender, and the number for which nobody is to wait. */
+/** What is kept of a message that gets no turn: enough to answer its sender, and its number, so that no other waits for it. */
 function remainsOf(item: TaskItem): TaskItem {
   if (!item.content.ok || item.content.message.kind !== 'message') return item;
   const { v, kind, id, thread, replyTo, sequence } = item.content.message;

@@ -74,8 +74,8 @@ export class SerialRun<L extends LaneView = LaneView> extends Run<L> {
   }
 
   /**
-   * The reader has not handed over everything there was, and messages that belong to the window may be among the rest: who
-   * judges it by what is here comes to another batch than whoever had the session before.
+   * The reader has not handed over everything there was, and messages that belong to the window may be among the rest: judged
+   * by what is here, the batch would be another one than at the former owner.
    */
   get isWindowUnread(): boolean {
     const { home } = this.lane;
@@ -84,7 +84,7 @@ export class SerialRun<L extends LaneView = LaneView> extends Run<L> {
     return this.lane.readUpTo(0) < Math.max(1, this.windowEndsAt ?? 1);
   }
 
-  /** A dead owner may have begun with some of what waits, and nobody knows yet with how much of it. */
+  /** A former owner that is gone may have begun with some of what waits, and it is not known yet with how much of it. */
   get isBeginningUnread(): boolean {
     return this.isWindowUnread && this.begunItems.length > 0;
   }

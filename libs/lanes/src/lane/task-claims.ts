@@ -4,16 +4,16 @@ import type { TaskRefusal } from '../backlog/task-of-message.js';
 export interface Claim {
   /** The message that has it. */
   readonly seq: number;
-  /** It is to be refused itself: whoever asks before that stands hears the same. */
+  /** It is to be refused itself: until that stands, the same task is refused to others too. */
   readonly refusal?: TaskRefusal;
 }
 
-/** Below this nobody looks for claims that are over. */
+/** With fewer claims than this, those that are over are not looked for. */
 const PRUNE_FROM = 64;
 
 /**
  * Which of a session's undecided messages has a task: the first that came with its key. A claim is over when a record decides
- * its message, whoever wrote that; nobody has to say so. Without it a hundred triggers of one task would wait beside each
+ * its message, also one of another worker; no call has to say so. Without it a hundred triggers of one task would wait beside each
  * other, push others out of the queue, and run one after the other as soon as the guard lets each in.
  */
 export class TaskClaims {

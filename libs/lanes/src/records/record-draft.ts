@@ -216,7 +216,7 @@ function headAfterTurn(
   return { ...rest, ...(nextState === undefined ? {} : { state: nextState }) };
 }
 
-/** Runs of which it is the first record to say that they were cut. */
+/** Runs that were cut, when this is the first record that says so. */
 function cutBeside(lane: Lane, about: LaneRun | undefined): RunInWork[] {
   if (!lane.hasConcurrentRuns) return [];
   return lane.concurrent.unrecorded.flatMap((run) => (run === about ? [] : (run.next ?? [])));
@@ -253,7 +253,7 @@ function headAfter(
   const { run, runs = [] } = runsInRecord(lane, about?.run, next);
   // A run that has lost a message never comes again (L7): left in the head, it would stand there for ever.
   const left = runs.flatMap((each) => leftOf(lane.key, each, { upto, done }) ?? []);
-  // Who owns the shard now waits for the others too.
+  // The owner of the shard waits for the others too.
   const isInHandoff =
     lane.home.state === 'closed' && lane.running.some((other) => other !== about?.run && other.isWhole);
   const head: Head = { upto, done, nextSequence, children, relayed, run: null };

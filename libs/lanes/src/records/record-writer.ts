@@ -29,12 +29,12 @@ export interface RecordWriterOptions {
 
 /**
  * Writes the records of lanes: draft, send, and give the lane the head that stands afterwards. A lane's writes go one
- * after another; who writes while another write is on its way has made a mistake.
+ * after another; a second write while one is on its way is a bug of the caller.
  */
 export class RecordWriter {
   constructor(private readonly options: RecordWriterOptions) {}
 
-  /** Writes a note about decisions; the runs in work stay as they are. Who wants more decided than fits asks again. */
+  /** Writes a note about decisions; the runs in work stay as they are. The caller that wants more decided than fits asks again. */
   note(lane: Lane, messages: readonly MessageDecision[], sends: readonly NoteReply[] = []): Promise<WriteResult> {
     return this.exclusively(lane, () => this.sendNote(lane, this.fitNote(lane, messages, sends)));
   }
@@ -137,7 +137,7 @@ export class RecordWriter {
         }
       },
       (error: unknown) => {
-        // Only a bug comes here: who waits for the end of the writes would wait for ever, and nothing else would run (L6).
+        // Only a bug comes here. Without this, a wait for the end of the writes would never end, and nothing else would run (L6).
         lane.writing = undefined;
         throw error;
       },

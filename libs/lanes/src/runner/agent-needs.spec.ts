@@ -25,7 +25,7 @@ describe('what a shard needs', () => {
     expect(names(2)).toEqual([]);
   });
 
-  it('keeps a shard with who got it for an agent for a turn, and then as long as that is used', () => {
+  it('keeps a shard with the worker that got it for an agent for a turn, and then as long as that is used', () => {
     const { names } = ownerWith(['research'], [need('research', 500)]);
     expect(names(TURN_MS - 1)).toEqual(['research']);
     expect(names(TURN_MS, { used: ['research'] })).toEqual(['research']);
@@ -41,7 +41,7 @@ describe('what a shard needs', () => {
     const second = ownerWith(['main'], told);
     const back = { waiting: ['research', 'support'], used: ['main'] };
     expect(second.names(TURN_MS - 1, back)).toEqual(['main', 'research', 'support']);
-    // Who has waited longest for a turn comes first; a new one comes last.
+    // The agent that has waited longest for a turn comes first; a new one comes last.
     expect(second.names(TURN_MS, back)).toEqual(['research', 'support', 'main']);
     expect(second.names(TURN_MS + 1, back)).toEqual(['research', 'support', 'main']);
   });

@@ -71,7 +71,7 @@ describe('a turn that runs when its shard is released', () => {
     expect(records.of('a').length).toBe(1);
   });
 
-  it('ends in the look that nobody gave a hint for', async () => {
+  it('ends in a look that no hint asked for', async () => {
     const { clock, records, heldByA } = setUpHandoffs();
     const watch = records.watch.bind(records);
     records.watch = (session) => watch(session, () => {});

@@ -9,7 +9,7 @@ import type { RecordStore } from '../ports.js';
 export interface FormerOwners {
   /** Whether an incarnation is certainly gone. Never rejects; false when that cannot be told now. */
   isGone(incarnation: string): Promise<boolean>;
-  /** Passes a cancel on to who runs the turn. Unacknowledged: it is repeated until a record shows the effect. */
+  /** Passes a cancel on to the former owner that runs the turn. Unacknowledged: repeated until a record shows the effect. */
   passCancel(holder: string, key: SessionTokens, target: CancelTarget): void;
 }
 
@@ -19,7 +19,7 @@ export interface HandoffEnd {
   readonly crash?: { readonly cut: CutTurn | undefined };
 }
 
-/** How long nobody looks when no hint comes; also how often a cancel is passed on. */
+/** The time between two looks when no hint comes; also how often a cancel is passed on. */
 const LOOK_EVERY_MS = 1_000;
 /** A hint comes with the publish, a moment before the record stands. */
 const LOOK_AGAIN_MS = [5, 20, 100];

@@ -36,7 +36,7 @@ export class LaneLoader {
       // Also one that is known is waited for: the lane has to have its message when it opens, or it would be forgotten at once.
       const loaded = await (heads.take(lane, firstSeq) ?? store.loadHead(lane.key));
       const cut = await reading;
-      // Given away in the meantime: nobody is to wait for it here.
+      // Its shard was given away in the meantime: the next owner waits for it.
       if ((home as LaneHome).state === 'closed') return;
       lane.open(loaded);
       home.sawRecord(loaded.seq);

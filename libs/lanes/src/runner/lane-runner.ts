@@ -136,7 +136,7 @@ export class LaneRunner {
   get leaked(): number {
     return this.turns.leaked;
   }
-  /** Results of turns that somebody else had decided in the meantime, since the start. */
+  /** Results of turns that another worker had decided in the meantime, since the start. */
   get discarded(): number {
     return this.turns.discarded;
   }
@@ -273,14 +273,14 @@ export class LaneRunner {
         await this.turns.anyEnd();
       else break;
     }
-    // Another record has decided their batch: they come to nothing, and nobody is to wait for them.
+    // Another record has decided their batch: their results are discarded, and the next owner must not wait for them.
     for (const { running } of home.busy) for (const run of running) if (!run.isWhole) this.turns.discard(run);
     const progress = { ...home.progress(this.options.worker), ...this.toldNeeds(home, true) };
     this.close(home, 'again-elsewhere');
     return progress;
   }
 
-  /** The shard was lost: what runs of it is the work of a zombie, and somebody else runs it again. */
+  /** The shard was lost: what runs of it is the work of a zombie, and another worker runs it again. */
   dropShard(shard: number): void {
     const home = this.shards.get(shard);
     if (home === undefined) return;
@@ -386,7 +386,7 @@ export class LaneRunner {
   }
 }
 
-/** A turn that ended as nearly all do: nothing was left behind, nothing comes again, and nobody waits for the word. */
+/** A turn that ended as nearly all do: nothing was left behind, nothing comes again, and no reader is told of it. */
 function isQuietEnd({ record, again }: RecordDraft, isUntold: LaneRunnerOptions['isUntold']): boolean {
   if (record.kind !== 'turn' || record.status !== 'succeeded' || again.length > 0) return false;
   return isUntold?.(record.runId) === true && record.messages.every(({ decision }) => decision === 'handled');

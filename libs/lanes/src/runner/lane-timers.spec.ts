@@ -60,7 +60,7 @@ describe('LaneTimers', () => {
     expect(clock.now()).toBe(1_000 + 2 ** 31 - 1);
   });
 
-  it('does not wake who was cancelled, and nobody else is; it can be set again', async () => {
+  it('does not wake a lane that was cancelled, and keeps the others; it can be set again', async () => {
     const { clock, timers, lanes, woken, set } = setUp();
     timers.cancel(lanes.a);
     set('a', 100);

@@ -27,7 +27,7 @@ export class LaneOptionsOfAgents {
   /** Under tokens that name no session the lane only rejects; of an agent that is missing here, it only waits. */
   of(key: SessionTokens): LaneOptions {
     const tokenProblem = checkSessionTokens(key);
-    // What the tokens may be is up to who publishes: kept would be only what the settings name.
+    // Any publisher chooses the tokens: options are kept only for agents that the settings name, or the map could grow for ever.
     if (tokenProblem !== undefined) return this.rejecting(tokenProblem);
     if (!this.turns.knows(key)) return (this.madeWaiting ??= this.waiting());
     const { agentToken } = key;

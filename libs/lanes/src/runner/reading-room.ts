@@ -21,8 +21,8 @@ const MIN_WAITING = 256;
  *
  * Lanes that wait for a slot are counted for each shard: what a shard has not read is younger than what it has, so the oldest
  * message of all is among those that wait (L5). While a slot is free no lane waits for one: this bound keeps nothing from
- * its turn. With them are counted those whose head is on its way, until the first answer: a head that cannot be read is in
- * nobody's way (L6). Once the bodies have used up their budget the bound is the smallest one.
+ * its turn. With them are counted those whose head is on its way, until the first answer: a head that cannot be read stops no other
+ * lane (L6). Once the bodies have used up their budget the bound is the smallest one.
  *
  * All lanes with something undecided are counted over the process, also those in a window, in a backoff, or in handoff. That is a
  * cap of its own, far above; at it sessions do wait for others.

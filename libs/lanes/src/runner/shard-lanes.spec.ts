@@ -36,7 +36,7 @@ describe('a shard', () => {
     expect([home.open, home.find('main.a'), [...home.all]]).toEqual([[], lane, [lane]]);
   });
 
-  it('has a held lane as open also when nothing of it is known, and names its holder whoever asks', () => {
+  it('has a lane in handoff as open also when nothing of it is known, and always names its former owner', () => {
     const home = new ShardLanes(0, { read: 7, tail: 0 });
     const lane = new Lane('main.a', HOME);
     home.add(lane);
@@ -46,7 +46,7 @@ describe('a shard', () => {
     expect(home.busy).toEqual([]);
   });
 
-  it('names who asks as the holder of what runs, and only then', () => {
+  it('names this process as the holder of what runs only when it is asked to', () => {
     const home = new ShardLanes(0, EMPTY);
     const lane = new Lane('main.a', HOME);
     home.add(lane);
@@ -108,7 +108,7 @@ describe('progress', () => {
     expect(runner.progress(0)).toMatchObject({ tail: 3 });
   });
 
-  it('has in its tail the heads that were read, whoever wrote them', async () => {
+  it('has in its tail the heads that were read, also those of other workers', async () => {
     const first = setUpProcess();
     const { records, clock } = first;
     await first.receive('a', 1);

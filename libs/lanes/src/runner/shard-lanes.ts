@@ -53,7 +53,7 @@ export class ShardLanes implements LaneHome {
   readTo: number;
   private tail: number;
   private readonly crash: LaneProgress['crash'];
-  /** Up to this record nobody after the crash has written; who takes over itself knows that of whatever it finds. */
+  /** Up to this record no process has written since the crash. An owner that takes over from the crash itself finds no such record. */
   private readonly unfencedTail: number;
 
   constructor(
@@ -121,7 +121,7 @@ export class ShardLanes implements LaneHome {
     return open;
   }
 
-  /** To be called now and then: a lane of which all is decided is not looked at again before something of it arrives. */
+  /** To be called now and then: a lane whose messages are all decided is not looked at again before something arrives. */
   forgetDecided(): void {
     for (const lane of this.maybeUndecided) if (!isOpen(lane)) this.maybeUndecided.delete(lane);
   }
@@ -148,7 +148,7 @@ export class ShardLanes implements LaneHome {
         : { session, from };
     });
     const { crash } = this;
-    // Also of what was not read yet it may have begun turns: whoever comes next has to know.
+    // It may also have begun turns with what was not read yet: the next owner has to know.
     const isUnfenced = crash !== undefined && (this.readTo < crash.upTo || open.some(({ from }) => from <= crash.upTo));
     return { read: this.readTo, tail: this.tail, open, ...(isUnfenced ? { crash } : {}) };
   }

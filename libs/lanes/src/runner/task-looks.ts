@@ -17,7 +17,7 @@ export class TaskLooks {
     private readonly drive: (lane: Lane) => void,
   ) {}
 
-  /** Asks about what came and has not begun. While the session may still run elsewhere, nobody knows what has. */
+  /** Asks about what came and has not begun. While a former owner may still run the session, it is not known what has. */
   ask(lane: Lane): void {
     const { tasks } = lane;
     if (tasks === undefined || !lane.isOpen || lane.handoff !== undefined) return;
@@ -34,7 +34,7 @@ export class TaskLooks {
     // By its contract it never rejects; one that does must not leave the message uncounted for ever.
     const refusal = await this.turns.tasks?.lookAtTask?.(lane.key, item.task).catch(() => undefined);
     this.underWay--;
-    // Given away or forgotten: whoever has the session now asks for itself.
+    // Given away or forgotten: the owner of the session asks for itself.
     if (lane.home.state !== 'open' || lane.isStopped) return;
     lane.tasks?.answer(item, refusal);
     this.drive(lane);

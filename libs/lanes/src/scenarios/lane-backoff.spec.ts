@@ -67,7 +67,7 @@ describe('during a backoff', () => {
     expect(runner.running).toBe(1);
     await open();
     await idle;
-    // What the note left is the next owner's; nobody holds it.
+    // What the note left is the next owner's, and is not in handoff.
     expect((await released).open).toEqual([{ session: 'main.a', from: 1 }]);
     await clock.runOut();
     expect([turns.started.length, records.of('a').length]).toEqual([1, 1]);

@@ -240,7 +240,7 @@ describe('a run', () => {
 
 describe('an order', () => {
   it.each<[string, CancelTarget]>([
-    ['a message that nobody knows', { what: 'message', seq: 77 }],
+    ['a message that does not exist', { what: 'message', seq: 77 }],
     ['a message that is decided', { what: 'message', seq: 1 }],
     ['a message that came behind it', { what: 'message', seq: 6 }],
     ['a run that has ended, or never was', { what: 'run', runId: 'main.a.1.0000000000' }],
@@ -286,7 +286,7 @@ describe('an order', () => {
     expect(clock.now()).toBe(now);
   });
 
-  it('from elsewhere that comes too late for it tells nobody, and leaves no timer', async () => {
+  it('from another worker that comes too late has no effect, and leaves no timer', async () => {
     const { clock, runner, turn, end, closed, open, decisions } = await running();
     const { signal } = turn('a');
     closed.add('write');
@@ -385,7 +385,7 @@ describe('an order', () => {
     ]);
   });
 
-  it('L6 waits for no message that nobody can read, nor that for it', async () => {
+  it('L6 does not wait for a message that cannot be read, nor the message for it', async () => {
     const { receive, cancel, decisions, end } = await running();
     await cancel(2, WHOLE_SESSION);
     await receive('a', 3, 'rubbish');

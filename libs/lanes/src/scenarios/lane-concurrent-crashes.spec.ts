@@ -147,7 +147,7 @@ describe('concurrent turns whose worker is gone', () => {
     expect(lastBy).toEqual(['new', 'new']);
   });
 
-  it('blame nobody who came after a holder was given up', async () => {
+  it('do not blame a message that came after the former owner was given up', async () => {
     let isGone = false;
     const formerOwners = { isGone: () => Promise.resolve(isGone), passCancel: () => {} };
     const first = setUpSession(CONCURRENT, { worker: 'w/1' });

@@ -39,7 +39,7 @@ describe('concurrent', () => {
     expect([runningAll(), decisions()]).toEqual([[1, 2], [[4, 'dropped']]]);
   });
 
-  it('L6 tries a failed one again by itself, and keeps nobody else waiting for it', async () => {
+  it('L6 tries a failed one again by itself, and no other run waits for it', async () => {
     const { sendAll, fail, end, runningAll, last, clock, answer } = setUpSession(CONCURRENT);
     await sendAll(1, 2);
     await fail(place(1));

@@ -118,7 +118,7 @@ describe('crashes', () => {
     for (let life = 2; life <= 3; life++) await nextLife();
     expect(records.of('waiting')).toEqual([]);
     const fourth = await nextLife();
-    // Whether the first life had begun it nobody knows: once is counted, for all of them.
+    // Whether the first life had begun it is not known: one crash is counted, for all of them.
     expect(runOf('waiting')).toMatchObject({ attempt: 2, crashes: 1 });
     expect(fourth.turn('waiting').batch).toMatchObject({ attempt: 2, crashes: 1, isQuarantined: false });
   });
@@ -249,7 +249,7 @@ describe('what ran in quarantine when the process ended', () => {
     const { nextLife, records, decided } = await thirdLife(['a']);
     const write = records.write.bind(records);
     let asked = 0;
-    // Who asks without end is let through at last.
+    // A caller that asks without end is let through at last.
     records.write = (...args) => (++asked > 50 ? write(...args) : { kind: 'abandoned' });
     const fourth = await nextLife();
     expect([fourth.turns.started, records.buried.length, decided('a')]).toEqual([[], 1, []]);
@@ -262,7 +262,7 @@ describe('what ran in quarantine when the process ended', () => {
     const { nextLife, records } = await thirdLife(['a', 'b']);
     let asked = 0;
     const write = records.write.bind(records);
-    // Who asks without end is let through at last.
+    // A caller that asks without end is let through at last.
     records.write = (...args) => (++asked > 50 ? write(...args) : { kind: 'abandoned' });
     const fourth = await nextLife();
     expect(asked).toBeLessThanOrEqual(2);

@@ -181,7 +181,7 @@ describe('what is handed on', () => {
     },
   );
 
-  it('L4 a turn that begins behind its note is held, or does not begin, in whatever moment of it the shard is released', async () => {
+  it('L4 a turn that begins behind its note is in handoff, or does not begin, at each moment at which the shard may be released', async () => {
     for (let ticks = 0; ticks < 30; ticks++) {
       const { start } = setUpHandoffs();
       const dead = start('D/1');

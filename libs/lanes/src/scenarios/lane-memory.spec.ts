@@ -40,7 +40,7 @@ async function hot(count: number, options: ProcessOptions = {}) {
 const handled = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, i) => [from + i, 'handled'] as const);
 
-it('L6 who needs a reading while another one is under way waits for that, and the process goes on', async () => {
+it('L6 a turn that needs a reading while another one is under way waits for that, and the process goes on', async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   const inbox = new MemoryInbox(() => promise);
   const { sendAll, closed, open, end, batches } = setUpSession({ strategy: 'drop' }, { inbox, laneBuffer: 1 });
@@ -50,7 +50,7 @@ it('L6 who needs a reading while another one is under way waits for that, and th
   await sendAll(2, 3);
   await open();
   expect(inbox.reads).toEqual([[3]]);
-  // Now nobody is busy any more, and 3 may run.
+  // Now no turn runs any more, and 3 may run.
   await end('a');
   expect(inbox.reads).toEqual([[3]]);
   resolve();
@@ -245,7 +245,7 @@ describe('a lane with nothing to do', () => {
     expect(records.head('a').head).toMatchObject({ upto: 5, done: [] });
   });
 
-  it('is forgotten after a while, when somebody asks for it', async () => {
+  it('is forgotten after a while, when the runner is told to', async () => {
     const { receive, end, runner, clock } = setUpProcess({ memory });
     await receive('a', 1);
     await end('a');

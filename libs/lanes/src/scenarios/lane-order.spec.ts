@@ -58,7 +58,7 @@ describe('numbered messages', () => {
     ]);
   });
 
-  it('hold nobody up who has no number', async () => {
+  it('do not hold up messages without a number', async () => {
     const { send, end, batches } = setUpSession(FIFO);
     await send(1, { sequence: 5 });
     await send(2);
@@ -66,7 +66,7 @@ describe('numbered messages', () => {
     expect(batches()).toEqual([[2]]);
   });
 
-  it('of concurrent ones hold nobody up, and wait for nobody', async () => {
+  it('of concurrent messages hold up no other message, and wait for none', async () => {
     const { send, end, batches, turns } = setUpSession(FIFO);
     await send(1, { sequence: 1 });
     await send(2, { sequence: 4, strategy: 'concurrent' });
@@ -174,7 +174,7 @@ describe('numbered messages', () => {
     expect(batches()).toEqual([[1], [5], [4]]);
   });
 
-  it('count against the queue while they are early, and nobody waits for those that were dropped', async () => {
+  it('count against the queue while they are early, and no message waits for those that were dropped', async () => {
     const { send, end, batches, decisions } = setUpSession({ ...FIFO, maxQueueSize: 2 });
     await send(1, { sequence: 1 });
     for (const seq of [2, 3, 4]) await send(seq, { sequence: seq + 1 });
@@ -211,7 +211,7 @@ describe('L2 a turn that began elsewhere', () => {
   }
   const told = ({ seq, isLate }: InboxItem): string => (isLate === true ? `${seq} late` : `${seq}`);
 
-  it('went on without a number: who comes with it now is late', () => {
+  it('went on without a number: a message that comes with it now is late', () => {
     const items = [numbered(1, 3), numbered(2, 1), numbered(3, 2), numbered(4, 4)];
     expect(after([2, 1], ...items)).toEqual([
       ['2', '1'],

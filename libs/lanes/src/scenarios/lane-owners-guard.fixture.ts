@@ -10,7 +10,7 @@ import type { TaskRef, TaskRefusal } from '../backlog/task-of-message.js';
  * process holds is renewed until it lets go of it or is gone.
  */
 
-/** How long a holding lasts that nobody renews any more. */
+/** How long a holding lasts that is not renewed any more. */
 const TTL_MS = 100;
 /** Before the next attempt at another process goes on with it. */
 const HANDOVER_TTL_MS = 1_000;
@@ -87,7 +87,7 @@ export class ModelGuard {
     return entry?.state === 'running' && entry.runId === runId;
   }
 
-  /** What somebody says to hold still. */
+  /** What a process says that it still holds. */
   get held(): string[] {
     const running = [...this.entries].filter(([, { state }]) => state === 'running');
     return running.flatMap(([key, { expiresAt, holder }]) => (expiresAt === Infinity ? [`${key} by ${holder}`] : []));
@@ -159,7 +159,7 @@ export class GuardedTurns extends ManualTurns implements TaskPorts {
     { isLeaked }: AttemptEnd,
   ): void {
     if (how === 'again' && !isLeaked) return;
-    // What others renew is let go by them; what nobody runs any more is released by whoever decided that.
+    // What others renew is let go by them; what no process runs any more is released by the one that decided that.
     const all = [...this.heldTasks(runId), ...(how === 'ended' ? tasks : [])];
     this.held.delete(runId);
     for (const { key, token } of all) {

@@ -191,7 +191,7 @@ export class World {
     this.owner = next;
     if (!next.hasAgent) this.seen.lacking++;
     const { tail } = this.records;
-    // Who takes over from one that is gone asks for the last record and the last message that there are.
+    // An owner that takes over from one that is gone asks for the last record and the last message.
     next.open(isCrash ? { ...this.stored, tail, crash: { tail, upTo: this.inbox.length } } : this.stored);
   }
 

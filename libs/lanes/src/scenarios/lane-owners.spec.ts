@@ -45,7 +45,7 @@ async function run(plan: Plan): Promise<World> {
     const order = handled.map(({ seq }) => it.inbox[seq - 1]?.sequence ?? seq);
     expect(order).toEqual(order.toSorted((a, b) => a - b));
     for (const record of records) {
-      // Nobody is blamed for more ends than there were.
+      // No run is blamed for more ends than there were.
       for (const { crashes } of [record.run, ...(record.runs ?? [])].filter((each) => each !== null)) {
         expect(crashes).toBeLessThanOrEqual(it.gone.size);
       }

@@ -146,7 +146,7 @@ describe('while its shard is read no further', () => {
     expect(started('new-20')).toEqual([]);
   });
 
-  it('who is dropped because the session is busy is told within about a second', async () => {
+  it('the sender of a message that is dropped because the session is busy is told within about a second', async () => {
     const { ahead, pass, records } = await behindFlood({ queueing: { strategy: 'drop' } });
     const seq = ahead.store('a');
     await pass(1_100);
@@ -205,7 +205,7 @@ describe('while its shard is read no further', () => {
     ]);
   });
 
-  it('an open session of which nothing is left is forgotten, and counts as none with something undecided', async () => {
+  it('an open session without messages is forgotten, and does not count as one with something undecided', async () => {
     const open = [{ session: 'main.a', from: 1 }];
     const memory = { ...MEMORY_LIMITS, openLanes: 1, idleLanes: 0 };
     const { runner } = setUpReading({ from: { read: 1, tail: 0, open }, memory });

@@ -335,7 +335,7 @@ it('L1 L2 L3 L6 L7 every message is decided once and in order, whatever dies, co
   await fc.assert(
     fc.asyncProperty(scenario, async (plan) => {
       const world = new World(plan);
-      // Longer than all that may happen: who goes on for ever has not decided everything by then.
+      // Longer than all that may happen: a lane that goes on for ever has not decided everything by then.
       await world.clock.advance(200_000);
       await settled();
       check(world);

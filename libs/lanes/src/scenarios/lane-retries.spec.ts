@@ -150,7 +150,7 @@ describe('a turn that takes too long', () => {
       messages: [{ decision: 'dead', reason: 'turn_timeout' }],
     });
     expect(lettersOf(records, 'a')).toMatchObject([{ status: 'timed_out', attempts: 3 }]);
-    // What the leaked handlers still answer is nobody's business.
+    // What the leaked handlers still answer does not count.
     const { writes } = records;
     for (const each of turns.started) each.end();
     await settled();

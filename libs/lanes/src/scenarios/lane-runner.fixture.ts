@@ -293,7 +293,7 @@ export interface RunnerParts {
   readonly log?: Logger;
 }
 
-/** What is known of shard 0 by who takes it over from one that is gone, which may have begun turns up to `upTo`. */
+/** What the next owner knows of shard 0 when its former owner is gone and may have begun turns up to `upTo`. */
 export function afterCrash(records: MemoryRecords, upTo = Number.MAX_SAFE_INTEGER): LaneProgress {
   const { tail } = records;
   return { read: 0, tail, open: [], crash: { upTo, tail } };

@@ -103,7 +103,7 @@ describe('turns', () => {
     expect(turns.started.map(({ seqs }) => seqs)).toEqual([[1], [2, 4], [3, 5]]);
   });
 
-  it('L5 at the capacity the oldest message goes first, and nobody else waits', async () => {
+  it('L5 at the capacity the oldest message goes first, and no other message waits', async () => {
     const { runner, turns, send, end } = setUp({ capacity: 2 });
     for (const session of ['a', 'b', 'a', 'c', 'd', 'c']) await send(session);
     expect([...turns.active.keys()]).toEqual(['a', 'b']);
@@ -293,7 +293,7 @@ describe('lost commits', () => {
 });
 
 describe('stop', () => {
-  it('starts nothing new, also for who waits for a slot, and is idle when the last turn is committed', async () => {
+  it('starts nothing new, also for lanes that wait for a slot, and is idle when the last turn is committed', async () => {
     const { runner, turns, send, end, records } = setUp({ capacity: 2 });
     for (const session of ['a', 'b', 'c', 'a']) await send(session);
     expect(runner.waiting).toBe(1);

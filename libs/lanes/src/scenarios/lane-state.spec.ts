@@ -123,7 +123,7 @@ describe('record', () => {
     expect(await turn(4, {})).toBe('former');
   });
 
-  it('says when the turn began and ended, and who ran it', async () => {
+  it('says when the turn began and ended, and which worker ran it', async () => {
     const { receive, turns, clock, records } = setUp();
     await receive(1);
     await clock.advance(30);
@@ -155,7 +155,7 @@ describe('describe', () => {
     expect(answer()).toEqual(idle);
   });
 
-  it('answers queued for who waits for a slot', async () => {
+  it('answers queued for a session that waits for a slot', async () => {
     const turns = new ManualTurns();
     const parts = { store: new MemoryStore(new MemoryRecords()), turns, clock: new ManualClock(), capacity: 1 };
     const runner = makeRunner(parts);

@@ -56,7 +56,7 @@ describe('while it is in doubt whether the shard is ours', () => {
     expect(records.of('a').length).toBe(1);
   });
 
-  it('L4 nor does one whose shard is released in between: nobody holds it', async () => {
+  it('L4 nor does one whose shard is released in between: it is not in handoff', async () => {
     const first = setUpProcess();
     const { records, clock } = first;
     await first.receive('a', 1);

@@ -178,7 +178,7 @@ describe('burst', () => {
 });
 
 describe('drop', () => {
-  it('takes what comes when nothing runs; whoever comes then is told', async () => {
+  it('takes what comes when nothing runs; the sender of a later message is told', async () => {
     const { send, sendAll, batches, end, decisions, sends, events } = setUpSession({ strategy: 'drop' });
     await sendAll(1, 2);
     await send(3, { thread: 't', replyTo: 'https://a.b/' });
@@ -228,7 +228,7 @@ describe('drop', () => {
 describe('a full queue', () => {
   const full = { strategy: 'queue', maxQueueSize: 2 } as const;
 
-  it('drops its oldest, and tells who is dropped', async () => {
+  it('drops its oldest message, and tells its sender', async () => {
     const { sendAll, decisions, sends, end, batches } = setUpSession({ ...full, onQueueFull: 'drop-oldest' });
     await sendAll(1, 2, 3, 4, 5);
     expect(decisions()).toEqual([

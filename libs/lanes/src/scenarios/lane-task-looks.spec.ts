@@ -233,7 +233,7 @@ describe('a message that may have begun', () => {
     await a.end('a');
     await a.clock.advance(5);
     expect([b.running(), b.turns.asked]).toEqual([[2], ['l']]);
-    // Whoever has the session next asks again.
+    // The next owner of the session asks again.
     await b.runner.releaseShard(0);
     await b.turns.answer('l', REFUSAL);
     expect(b.otherwise()).toEqual({});

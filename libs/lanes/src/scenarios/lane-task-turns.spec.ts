@@ -157,7 +157,7 @@ describe('what a run held is dropped', () => {
     expect(b.turn('a').batch).not.toHaveProperty('tasks');
   });
 
-  it('with a crash, for whoever gets the shard next without a record in between', async () => {
+  it('with a crash, for the next owner of the shard without a record in between', async () => {
     const b = await takenOver(await failedHolding());
     const from = await b.runner.releaseShard(0);
     expect(b.turns.heard).toEqual([]);
@@ -226,7 +226,7 @@ describe('what a run held is dropped', () => {
     expect(a.turns.heard).toEqual(['settled 1 again leaked']);
   });
 
-  it('by whoever finds the record of a zombie where its own was to stand', async () => {
+  it('by the worker that finds the record of a zombie in the place of its own', async () => {
     const a = setUpTasks({}, { worker: 'A/1' });
     await a.trigger(1);
     a.turns.held.set(a.turn('a').batch.runId, HELD);
@@ -250,7 +250,7 @@ describe('a task has attempts of its own', () => {
     expect(a.turns.heard).toEqual(['ending 1 failed dead', 'settled 1 ended']);
   });
 
-  it('G2 and one that is out of time is the last, whatever is left: it may still be at it', async () => {
+  it('G2 and one that is out of time is the last, however many are left: its handler may still run', async () => {
     const a = setUpTasks();
     await a.trigger(1);
     await a.clock.advance(RETRY_POLICY.turnTimeoutMs + RETRY_POLICY.abortGraceMs);

@@ -18,7 +18,7 @@ export class TaskTurns extends ManualTurns implements TaskPorts {
   readonly held = new Map<string, readonly HeldTask[]>();
   /** Of tasks: as many as turns have without one. */
   maxAttempts = 3;
-  /** While set, who hears of an ending keeps its record waiting. */
+  /** While set, the record of an ending waits. */
   gate: Promise<void> | undefined;
 
   taskOf(_key: SessionTokens, { task }: InboxMessage): TaskRef | undefined {

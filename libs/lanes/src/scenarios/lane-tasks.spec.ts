@@ -68,7 +68,7 @@ describe('a second trigger of a task', () => {
     expect(otherwise()).toEqual({ 3: 'refused' });
   });
 
-  it('pushes nobody out of a full queue: 50 behind 20 that wait', async () => {
+  it('pushes no message out of a full queue: 50 behind 20 that wait', async () => {
     const { send, trigger, depth, batches, turns, clock, otherwise } = setUpTasks({
       strategy: 'fifo',
       maxQueueSize: 21,
@@ -212,7 +212,7 @@ describe('after a takeover', () => {
     expect(b.running()).toEqual([3]);
   });
 
-  it('a record of somebody else ends a claim too', async () => {
+  it('a record of another worker ends a claim too', async () => {
     const a = setUpTasks({ strategy: 'fifo' });
     await a.trigger(1, 'other');
     await a.trigger(2);

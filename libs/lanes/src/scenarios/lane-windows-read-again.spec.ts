@@ -46,7 +46,7 @@ describe('a window that is over when its messages are read again', () => {
     expect(batches()).toEqual([[1, 2], [3]]);
   });
 
-  it('keeps nobody waiting who has none', async () => {
+  it('does not keep messages waiting that have no window', async () => {
     const { find, started } = await setUpReading({ strategy: 'queue' }, { crashedUpTo: 2 });
     await find(1, AT);
     expect(started('a')).toMatchObject([{ seqs: [1], attempt: 2 }]);
@@ -66,7 +66,7 @@ describe('a window that is over when its messages are read again', () => {
     expect(started('a')).toMatchObject([{ seqs: [2] }]);
   });
 
-  it('lets an order act at once when nobody was lost: nothing of it can have begun', async () => {
+  it('lets an order act at once when no owner was lost: nothing of it can have begun', async () => {
     const { find, decisions } = await setUpReading({ strategy: 'debounce' }, { from: PLANNED });
     await find(1, AT);
     await find(2, AT + 100, cancelOrder({ what: 'message', seq: 1 }));
@@ -76,7 +76,7 @@ describe('a window that is over when its messages are read again', () => {
     ]);
   });
 
-  it('waits for nobody when a run of the session is known: that goes on at once', async () => {
+  it('does not wait when a run of the session is known: that goes on at once', async () => {
     const { records, clock, send, kill } = setUpSession({
       strategy: 'debounce',
       debounceMs: 200,

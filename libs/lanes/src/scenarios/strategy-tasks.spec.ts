@@ -103,7 +103,7 @@ describe.each(Object.entries(CASES))('%s', (_title, rows) => {
   });
 });
 
-it('L2 on another route overtakes nobody, and keeps nobody waiting', async () => {
+it('L2 on another route overtakes no message, and keeps none waiting', async () => {
   const { send, trigger, batches, end } = setUpTasks();
   const other = { thread: 'other' };
   await send(1);

@@ -36,7 +36,7 @@ export interface Batch {
   readonly rest?: RunInWork['rest'];
   /** Why its last attempt failed, as the note before it says. */
   readonly error?: DescribedError;
-  /** What its former attempt held on to. Absent where whoever ran that may still be at work. */
+  /** What its former attempt held on to. Absent where the worker that ran it may still be at work. */
   readonly tasks?: readonly HeldTask[];
 }
 

@@ -39,7 +39,7 @@ export type TurnOutcome =
   | { readonly kind: 'timed_out'; readonly error: TurnError }
   /** It did not get its task: the handler was not called. */
   | { readonly kind: 'refused'; readonly refusal: TaskRefusal }
-  /** Somebody asked for it; `seqs` are the messages that are cancelled with it. */
+  /** A cancel order asked for it; `seqs` are the messages that are cancelled with it. */
   | { readonly kind: 'cancelled'; readonly seqs: readonly number[] };
 
 /** What a turn's record says, as far as the outcome decides it. */

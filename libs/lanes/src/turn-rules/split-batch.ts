@@ -27,7 +27,7 @@ export function leftOf(key: SessionTokens, run: RunInWork, cursor: Pick<Head, 'u
   return run.rest === undefined ? undefined : nextPart(key, [run.seqs, ...run.rest], cursor);
 }
 
-/** The first of these parts of which something is undecided; what is left of it is a run of its own. */
+/** The first of these parts that is not wholly decided; what is left of it is a run of its own. */
 export function nextPart(
   key: SessionTokens,
   parts: readonly (readonly number[])[],

@@ -10,7 +10,7 @@ export interface WaitingWindow {
 }
 
 /**
- * Windows are computed from the times at which the broker stored the messages, so that whoever reads them again comes to
+ * Windows are computed from the times at which the broker stored the messages, so that the next reader of them comes to
  * the same batches. What came while a turn ran (up to `busyUntil`) is in the window that follows, however far apart.
  */
 export function firstWindow(

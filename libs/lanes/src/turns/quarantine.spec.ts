@@ -26,7 +26,7 @@ async function setUp(sessions: readonly string[], capacity = 100) {
 describe('Quarantine', () => {
   const run = (session: string): LaneRun => new Lane(`main.${session}`, HOME).serial;
 
-  it('has one inside; who waited may try when it leaves, each once', () => {
+  it('has one inside; those that waited may try when it leaves, each once', () => {
     const quarantine = new Quarantine();
     const [a, b, c] = [run('a'), run('b'), run('c')];
     expect([a, a, b, c, b].map((each) => quarantine.enter(each))).toEqual([true, true, false, false, false]);
@@ -40,7 +40,7 @@ describe('Quarantine', () => {
 });
 
 describe('sessions that were in work when two workers ended', () => {
-  it('run one at a time, each behind its note, and the innocent ones come through; nobody else waits for them', async () => {
+  it('run one at a time, each behind its note, and the innocent ones come through; no other run waits for them', async () => {
     const { running, runOf, receive, end, records, turns } = await setUp(['a', 'b', 'c']);
     await receive('fresh', 4);
     for (const [session, waiting] of [

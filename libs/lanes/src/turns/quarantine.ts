@@ -27,7 +27,7 @@ export class Quarantine {
     this.waiting.add(run);
   }
 
-  /** The answer is who waited and may try now. Safe to call for a run that is not inside. */
+  /** The answer is the runs that waited and may try now. Safe to call for a run that is not inside. */
   leave(run: LaneRun): readonly LaneRun[] {
     if (this.inside !== run) return [];
     this.inside = undefined;

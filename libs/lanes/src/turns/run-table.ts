@@ -40,7 +40,7 @@ export class RunTable<T> {
     last.place = place;
   }
 
-  /** As they are now: who ends one meanwhile changes nothing of the answer. */
+  /** As they are now: the end of one meanwhile does not change the answer. */
   entries(): [LaneRun, T][] {
     return this.runs.map((run, i) => [run, this.values[i] as T]);
   }

@@ -141,7 +141,7 @@ describe('timeout', () => {
     expect(seen).toMatchObject({ executed: { outcome: timedOut }, over: 1 });
   });
 
-  it('L6 a handler that rejects after all of that harms nobody', async () => {
+  it('L6 a handler that rejects after all of that does no harm', async () => {
     const { clock, seen, handler } = start();
     await clock.advance(5_000);
     handler.reject(new Error('late'));
@@ -158,7 +158,7 @@ describe('timeout', () => {
 });
 
 describe('abandon', () => {
-  it("L3 tells the handler, makes its turn dead, and marks the outcome as nobody's", async () => {
+  it('L3 tells the handler, makes its turn dead, and marks the outcome as discarded', async () => {
     const { seen, end, execution } = start();
     const { signal } = execution;
     expect(execution.isAbandoned).toBe(false);
@@ -169,7 +169,7 @@ describe('abandon', () => {
     expect(seen.executed).toBeDefined();
   });
 
-  it('also while the handler is stopping, and when nobody has asked for the signal', async () => {
+  it('also while the handler is stopping, and when the handler has not asked for the signal', async () => {
     const { clock, seen, execution } = start();
     await clock.advance(1_100);
     execution.abandon();

@@ -30,7 +30,7 @@ export interface ExecutedTurn {
  *   running --handler ends--> over
  *   running --turnTimeoutMs--> stopping (signal aborted) --handler ends or abortGraceMs--> over, timed out
  *   running --cancel--> stopping, as above; over, cancelled
- *   running, stopping --abandon--> over; nobody wants the outcome
+ *   running, stopping --abandon--> over; the outcome is discarded
  *
  * When it is over, `onOver` is called: whatever the handler still does with its `Turn` counts for nothing (L1, L6).
  */
@@ -58,7 +58,7 @@ export class TurnExecution implements TurnWork {
     this.deadline = this.startedAt + policy.turnTimeoutMs;
   }
 
-  /** Made when somebody asks for it: most short turns never look. */
+  /** Made when the handler asks for it: most short turns never look. */
   get signal(): AbortSignal {
     this.controller ??= new AbortController();
     return this.controller.signal;
@@ -95,12 +95,12 @@ export class TurnExecution implements TurnWork {
     this.cancelTimer();
     this.reportOver();
     const executed = { outcome, isLeaked, times: { startedAt: this.startedAt, endedAt: this.options.clock.now() } };
-    // Who abandons a turn, or lets its time end, is in the middle of something else.
+    // The caller of `abandon` and the timer are in the middle of something else.
     if (this.isAbandoned || isLeaked) queueMicrotask(() => this.done(executed));
     else this.done(executed);
   }
 
-  /** Somebody asked for it: the handler is told, and what it still comes to does not count. Safe to call twice. */
+  /** A cancel order asked for it: the handler is told, and its result does not count. Safe to call twice. */
   cancel(seqs: readonly number[]): void {
     if (this.isOver || this.lateOutcome !== undefined) return;
     this.stopWith({ kind: 'cancelled', seqs }, new TurnCancelledError());
@@ -117,7 +117,7 @@ export class TurnExecution implements TurnWork {
     this.stop(reason);
   }
 
-  /** Nobody wants it any more: the handler is told, and its outcome is recorded nowhere. */
+  /** Another worker runs it again, or the worker stops: the handler is told, and its outcome is not recorded. */
   abandon(): void {
     this.isAbandoned = true;
     this.stop(new Error('this worker runs the turn no more'));
@@ -180,7 +180,7 @@ class TurnTimeoutError extends Error {
   }
 }
 
-/** The reason of an aborted `turn.signal` when somebody cancelled the turn. */
+/** The reason of an aborted `turn.signal` when the turn was cancelled. */
 class TurnCancelledError extends Error {
   override readonly name = 'TurnCancelledError';
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { TurnSlots } from './turn-slots.js';
 
 describe('TurnSlots', () => {
-  it('L5 starts at once while there are free ones, then the oldest of who waits, one for one', () => {
+  it('L5 starts at once while there are free ones, then the oldest of those that wait, one for one', () => {
     const slots = new TurnSlots(2);
     const started: number[] = [];
     for (const age of [7, 5, 9, 3, 8]) slots.acquire(age, () => started.push(age));
@@ -14,7 +14,7 @@ describe('TurnSlots', () => {
     expect([started.at(-1), slots.running, slots.waiting]).toEqual([9, 0, 0]);
   });
 
-  it('who gives its slot back at once makes room for the next, however many they are', () => {
+  it('a lane that gives its slot back at once makes room for the next, however many there are', () => {
     const slots = new TurnSlots(1);
     let count = 0;
     slots.acquire(0, () => {});
@@ -28,7 +28,7 @@ describe('TurnSlots', () => {
     expect([count, slots.running, slots.waiting]).toEqual([100_000, 0, 0]);
   });
 
-  it('who keeps its slot keeps it, among others that give theirs back', () => {
+  it('a lane that keeps its slot keeps it, among others that give theirs back', () => {
     const slots = new TurnSlots(2);
     const kept: number[] = [];
     slots.acquire(0, () => {});
@@ -46,7 +46,7 @@ describe('TurnSlots', () => {
     expect([kept, slots.running, slots.waiting]).toEqual([[2, 4, 6], 2, 0]);
   });
 
-  it('who has left keeps no place for long, and gets no slot', () => {
+  it('a lane that has left keeps no place for long, and gets no slot', () => {
     const slots = new TurnSlots<number>(1);
     const started: number[] = [];
     const start = (age: number): void => void started.push(age);
@@ -61,7 +61,7 @@ describe('TurnSlots', () => {
     expect([slots.running, slots.waiting]).toEqual([0, 0]);
   });
 
-  it('L5 who leaves and comes again, however often, has one place, and by its age then', () => {
+  it('L5 a lane that leaves and comes again, however often, has one place, and by its age then', () => {
     const slots = new TurnSlots<string>(1);
     const started: string[] = [];
     const ask = (age: number, owner: string) => slots.acquire(age, (who) => void started.push(who), owner);

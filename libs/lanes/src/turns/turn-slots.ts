@@ -48,7 +48,7 @@ export class TurnSlots<Owner = void> {
   }
 
   /**
-   * Who stands there waits no more; coming again it stands where its age is then. The place goes when half of all are such:
+   * The owner of the place waits no more; coming again it stands where its age is then. The place goes when half of all are such:
    * while no slot is freed they would only grow.
    */
   leave(place: SlotPlace): void {
@@ -64,7 +64,7 @@ export class TurnSlots<Owner = void> {
 
   release(): void {
     this.used--;
-    // Who gets a slot may give it back at once; a call in a call for each would end in a full stack.
+    // A lane may give its slot back at once; a call in a call for each would end in a full stack.
     if (this.isGranting) return;
     this.isGranting = true;
     try {
