@@ -28,8 +28,8 @@ export class Backlog {
   private readonly line = new WaitingLine();
   /** Only where more came than is kept. */
   private tail: BacklogTail | undefined;
-  private unfit: InboxItem[] | undefined;
-  private orders: InboxItem[] | undefined;
+  private undeliverableItems: InboxItem[] | undefined;
+  private cancelOrderItems: InboxItem[] | undefined;
   private bytes = 0;
   private isClosed = false;
 
@@ -67,10 +67,10 @@ export class Backlog {
   }
   /** What no turn can take. */
   get undeliverable(): readonly InboxItem[] {
-    return this.unfit ?? NO_ITEMS;
+    return this.undeliverableItems ?? NO_ITEMS;
   }
   get cancelOrders(): readonly InboxItem[] {
-    return this.orders ?? NO_ITEMS;
+    return this.cancelOrderItems ?? NO_ITEMS;
   }
   /** Numbered messages that came before their time, ascending by number: they do not wait yet. */
   get early(): readonly InboxItem[] {
@@ -216,13 +216,13 @@ export class Backlog {
     this.line.unsee(this.undeliverable);
     this.madeTail.putBack([...this.line.clear(), ...this.undeliverable, ...this.cancelOrders]);
     this.madeTail.forgetPeeked();
-    this.unfit = undefined;
-    this.orders = undefined;
+    this.undeliverableItems = undefined;
+    this.cancelOrderItems = undefined;
     this.countBytes(0);
   }
 
   /** What waits is to be refused: from here on no turn takes it. */
-  bar(item: InboxItem): void {
+  makeUndeliverable(item: InboxItem): void {
     if (this.isClosed) return;
     this.line.remove(item.seq);
     this.tail?.remove(item.seq);
@@ -258,8 +258,8 @@ export class Backlog {
   dropDecided(head: Head): void {
     const isPending = (item: InboxItem): boolean => !isDecided(head, item.seq);
     this.line.dropDecided(head);
-    this.unfit = this.unfit?.filter(isPending);
-    this.orders = this.orders?.filter(isPending);
+    this.undeliverableItems = this.undeliverableItems?.filter(isPending);
+    this.cancelOrderItems = this.cancelOrderItems?.filter(isPending);
     this.tail?.dropDecided(head);
     this.recount();
   }
@@ -330,7 +330,7 @@ export class Backlog {
 
   private add(item: InboxItem): void {
     if (isOrder(item)) {
-      (this.orders ??= []).push(item);
+      (this.cancelOrderItems ??= []).push(item);
       return;
     }
     if (item.content.ok && item.refusal === undefined) {
@@ -338,7 +338,7 @@ export class Backlog {
       return;
     }
     const at = this.undeliverable.findIndex(({ seq }) => seq > item.seq);
-    (this.unfit ??= []).splice(at === -1 ? this.undeliverable.length : at, 0, item);
+    (this.undeliverableItems ??= []).splice(at === -1 ? this.undeliverable.length : at, 0, item);
     if (item.refusal !== undefined) this.line.pass(item);
   }
 }

@@ -88,6 +88,14 @@ describe('the wait for a gap', () => {
     ]);
   });
 
+  it('is not begun by asking when it ends', () => {
+    const buffer = new ReorderBuffer(1);
+    admit(buffer, 9);
+    expect([buffer.endsAt(0), buffer.endsAt(50)]).toEqual([GAP_TIMEOUT_MS, 50 + GAP_TIMEOUT_MS]);
+    buffer.startClock(70);
+    expect([buffer.endsAt(80), buffer.endsAt(90)]).toEqual([70 + GAP_TIMEOUT_MS, 70 + GAP_TIMEOUT_MS]);
+  });
+
   it('ends when there is no room, with the first that is early', () => {
     const buffer = new ReorderBuffer(1);
     admit(buffer, 5, 3, 4, 8);

@@ -61,7 +61,7 @@ export class WaitingLine {
   /** The head is known: `next` is the number that is due. */
   startNumbers(next: number | null, wentOn?: Head['wentOn']): void {
     this.nextNumber = next;
-    this.followGoing(wentOn);
+    this.adoptWentOn(wentOn);
     if (!this.waiting.some((item) => numberOf(item) !== undefined)) return;
     const all = this.waiting;
     this.waiting = [];
@@ -71,7 +71,7 @@ export class WaitingLine {
   /** A record says which number is due. */
   adoptNumbers(next: number | null, wentOn?: Head['wentOn']): void {
     this.nextNumber = next;
-    this.followGoing(wentOn);
+    this.adoptWentOn(wentOn);
     if (this.order === undefined) return;
     // While another process had the session it went on without them, and this process could not know.
     if (next !== null) this.waiting = this.order.markLate(this.waiting, next);
@@ -156,7 +156,7 @@ export class WaitingLine {
     this.order?.forget((seq) => isDecided(head, seq));
   }
 
-  private followGoing(wentOn: Head['wentOn']): void {
+  private adoptWentOn(wentOn: Head['wentOn']): void {
     if (wentOn !== undefined && wentOn.to > (this.wentOn?.to ?? 0)) this.wentOn = wentOn;
   }
 

@@ -12,7 +12,7 @@ export function describeLane(lane: Lane | undefined, startOf: StartOf, now: numb
   const hasNothing = lane === undefined || (lane.undecidedFrom === undefined && lane.handoff === undefined);
   // Also one that rests: it would make its parts anew to say so.
   if (hasNothing) return { state: 'idle', depth: 0, oldestMs: null, worker };
-  const { oldestWaiting: oldest, backlog, depth, handoff: hold } = lane;
+  const { oldestWaiting: oldest, backlog, depth, handoff } = lane;
   const retry = retryOf(lane);
   // Lanes wait by another clock.
   const onTheWall = (at: number | undefined): number | undefined =>
@@ -29,7 +29,7 @@ export function describeLane(lane: Lane | undefined, startOf: StartOf, now: numb
       ? {}
       : { window: { seqs: lane.serialWaiting.map(({ seq }) => seq), endsAt } }),
     ...(gapEndsAt === undefined ? {} : { early: { seqs: backlog.early.map(({ seq }) => seq), endsAt: gapEndsAt } }),
-    worker: hold?.holder ?? worker,
+    worker: handoff?.holder ?? worker,
   };
 }
 

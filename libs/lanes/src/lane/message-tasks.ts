@@ -88,7 +88,7 @@ export class MessageTasks<R extends RunView = RunView> {
     this.pending.delete(seq);
     if (refusal === undefined || this.mayHaveBegun(item)) return;
     this.claims.set(task.key, { seq, refusal }, this.lane.head);
-    this.lane.backlog.bar({ ...item, refusal });
+    this.lane.backlog.makeUndeliverable({ ...item, refusal });
   }
 
   private judge(): void {
@@ -100,7 +100,7 @@ export class MessageTasks<R extends RunView = RunView> {
       this.pending.delete(item.seq);
       if (isDecided(head, item.seq)) continue;
       const refusal = this.claim(item);
-      if (refusal !== undefined) backlog.bar({ ...item, refusal });
+      if (refusal !== undefined) backlog.makeUndeliverable({ ...item, refusal });
     }
   }
 

@@ -1,5 +1,5 @@
 import { type MessageDecision, type QueueSettings, MAX_RECORD_MESSAGES, STRATEGY_TABLE } from '#contracts';
-import { decisionNote, noteReply, type DecisionNote } from './decision-note.js';
+import { decisionNote, noteReply, type DecisionNote } from '../turn-rules/decision-note.js';
 import { withinHoles } from './cursor-bound.js';
 import { overflowOf } from '../turn-rules/full-queue.js';
 import type { InboxItem } from '../backlog/inbox-item.js';

@@ -105,7 +105,7 @@ describe('a lane', () => {
     const lane = laneOf([]);
     for (const each of [item(1), trigger(2), broken(3)]) lane.arrive(each, 0);
     lane.serial.take(0);
-    lane.backlog.bar({ ...trigger(2), refusal: { reason: 'why', text: 'so', data: {} } });
+    lane.backlog.makeUndeliverable({ ...trigger(2), refusal: { reason: 'why', text: 'so', data: {} } });
     expect([seqsOf(lane.toReject), lane.backlog.oldestSeq, lane.backlog.depth]).toEqual([[2, 3], 2, 1]);
   });
 

@@ -1,6 +1,6 @@
 import { type Clock, isConcurrent } from '#contracts';
 import type { Logger } from '#telemetry';
-import { undeliverableNote } from '../lane/decision-note.js';
+import { undeliverableNote } from '../turn-rules/decision-note.js';
 import type { IdleLanes } from './idle-lanes.js';
 import { nextCancelStep } from '../lane/next-cancel.js';
 import { discardableQueueOf } from '../lane/discardable-queue.js';

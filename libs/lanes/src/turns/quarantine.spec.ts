@@ -37,6 +37,15 @@ describe('Quarantine', () => {
     expect(quarantine.leave(c)).toEqual([b]);
     expect([quarantine.enter(b), quarantine.leave(b), quarantine.leave(b)]).toEqual([true, [], []]);
   });
+
+  it('names no run that only asked whether it is free', () => {
+    const quarantine = new Quarantine();
+    const [a, b, c] = [run('a'), run('b'), run('c')];
+    quarantine.enter(a);
+    expect([quarantine.isFreeFor(a), quarantine.isFreeFor(b)]).toEqual([true, false]);
+    quarantine.wait(c);
+    expect(quarantine.leave(a)).toEqual([c]);
+  });
 });
 
 describe('sessions that were in work when two workers ended', () => {
