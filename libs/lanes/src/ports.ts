@@ -141,8 +141,8 @@ export interface TaskPorts {
   heldTasks(runId: string): readonly HeldTask[];
   /**
    * Each attempt that was begun comes to one of these. So does a run that waits with holdings (`tasks`): `ended` without
-   * `ending` when a note decides it (a cancel; they are to be released, also when another worker renewed them before), `again-elsewhere` or
-   * `discarded` when its shard goes (about what this process itself renews, if anything).
+   * `ending` when a note decides it (a cancel; they are to be released, also when another worker renewed them before),
+   * `again-elsewhere` or `discarded` when its shard goes (about what this process itself renews, if anything).
    */
   attemptOver(key: SessionTokens, run: HoldingRun, how: AttemptFate, end: AttemptEnd): void;
 }

@@ -78,7 +78,9 @@ export class WaitingLine {
     this.waiting.push(...this.order.raise(next));
   }
 
-  /** A turn of these has begun before, so their numbers were due: they wait no more, and messages with lower numbers are late. */
+  /**
+   * A turn of these has begun before, so their numbers were due: they wait no more, and messages with lower numbers are late.
+   */
   releaseNow(seqs: readonly number[]): void {
     if (this.order === undefined) return;
     const known = new Map([...this.waiting, ...this.early].map((item) => [item.seq, item]));
@@ -107,7 +109,10 @@ export class WaitingLine {
     return gaps;
   }
 
-  /** The number that is due for the next reader of what is `undecided` of what was released; `known` while there are no numbers. */
+  /**
+   * The number that is due for the next reader of what is `undecided` of what was released; `known` while there are no
+   * numbers.
+   */
   nextNumberAfter(undecided: () => readonly InboxItem[], known: number | null): number | null {
     return this.order === undefined ? known : this.order.nextAfter(undecided());
   }

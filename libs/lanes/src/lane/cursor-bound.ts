@@ -3,9 +3,9 @@ import { cursorAfter } from './next-cursor.js';
 import type { LaneView } from './lane-view.js';
 
 /**
- * Keeps the holes of a session's cursor within their bound (`MAX_DONE_RANGES`), with every decision: what is decided before what
- * came earlier is one more of them. What runs, or has run and comes again, will be decided too, and has its room kept. At the
- * bound only what makes no hole more is decided: the oldest message, mostly, and the others wait for it.
+ * Keeps the holes of a session's cursor within their bound (`MAX_DONE_RANGES`), with every decision: what is decided before
+ * what came earlier is one more of them. What runs, or has run and comes again, will be decided too, and has its room kept.
+ * At the bound only what makes no hole more is decided: the oldest message, mostly, and the others wait for it.
  */
 
 /** As many of these as may be decided by one record now: the first of them, so that a turn keeps their order (L2). */

@@ -105,8 +105,8 @@ export class MessageTasks<R extends RunView = RunView> {
   }
 
   /**
-   * The record that ends the turn of its task is on its way: a sender that hears of it from the broker sooner than this process must not
-   * hear that it still runs.
+   * The record that ends the turn of its task is on its way: a sender that hears of it from the broker sooner than this
+   * process must not hear that it still runs.
    */
   private isEnding({ task }: TaskItem): boolean {
     const claim = this.claims.of(task.key, this.lane.head);

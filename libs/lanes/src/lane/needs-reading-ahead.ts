@@ -6,7 +6,8 @@ export function needsReadingAhead(lane: Lane, now: number): boolean {
   // Nothing of it goes on here.
   if (lane.isAgentMissing) return false;
   if (!lane.isOpen || lane.handoff !== undefined || lane.unreadFrom !== undefined) return false;
-  // What a frozen batch lacks then is gone from the inbox, or came to be known after all was read: its reader says no more of it.
+  // What a frozen batch lacks then is gone from the inbox, or came to be known after all was read: its reader says no more of
+  // it.
   if (!home.isBehind) return home.isCaughtUp && lane.isIncomplete;
   if (lane.undecidedFrom === undefined) return false;
   const { serial, backlog } = lane;

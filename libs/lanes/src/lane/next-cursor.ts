@@ -2,7 +2,10 @@ import { type Head, type RunInWork, decide } from '#contracts';
 import type { InboxItem } from '../backlog/inbox-item.js';
 import type { LaneView, RunView } from './lane-view.js';
 
-/** What the next record of a lane says of where it is: what is decided with it, which number is due, and which runs are to come. */
+/**
+ * What the next record of a lane says of where it is: what is decided with it, which number is due, and which runs are to
+ * come.
+ */
 
 /** The cursor after `seqs` are decided too. */
 export function cursorAfter(lane: LaneView, seqs: readonly number[]): Pick<Head, 'upto' | 'done' | 'nextSequence'> {

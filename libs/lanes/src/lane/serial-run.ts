@@ -116,7 +116,10 @@ export class SerialRun<L extends LaneView = LaneView> extends Run<L> {
     if (isOpen) this.next = { ...run };
   }
 
-  /** As `adopt`, for our own record: one that is not about the next batch does not stand for the one that is still to be written. */
+  /**
+   * As `adopt`, for our own record: one that is not about the next batch does not stand for the one that is still to be
+   * written.
+   */
   adoptOwn(run: RunInWork | null): void {
     const { next, mustRecord, isCondemned } = this;
     this.adopt(run);

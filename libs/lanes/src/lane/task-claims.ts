@@ -13,8 +13,8 @@ const PRUNE_FROM = 64;
 
 /**
  * Which of a session's undecided messages has a task: the first that came with its key. A claim is over when a record decides
- * its message, also one of another worker; no call has to say so. Without it a hundred triggers of one task would wait beside each
- * other, push others out of the queue, and run one after the other as soon as the guard lets each in.
+ * its message, also one of another worker; no call has to say so. Without it a hundred triggers of one task would wait beside
+ * each other, push others out of the queue, and run one after the other as soon as the guard lets each in.
  */
 export class TaskClaims {
   private readonly claims = new Map<string, Claim>();

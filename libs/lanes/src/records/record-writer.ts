@@ -34,7 +34,10 @@ export interface RecordWriterOptions {
 export class RecordWriter {
   constructor(private readonly options: RecordWriterOptions) {}
 
-  /** Writes a note about decisions; the runs in work stay as they are. The caller that wants more decided than fits asks again. */
+  /**
+   * Writes a note about decisions; the runs in work stay as they are. The caller that wants more decided than fits asks
+   * again.
+   */
   note(lane: Lane, messages: readonly MessageDecision[], sends: readonly NoteReply[] = []): Promise<WriteResult> {
     return this.exclusively(lane, () => this.sendNote(lane, this.fitNote(lane, messages, sends)));
   }
@@ -137,7 +140,8 @@ export class RecordWriter {
         }
       },
       (error: unknown) => {
-        // Only a bug comes here. Without this, a wait for the end of the writes would never end, and nothing else would run (L6).
+        // Only a bug comes here. Without this, a wait for the end of the writes would never end, and nothing else would run
+        // (L6).
         lane.writing = undefined;
         throw error;
       },

@@ -36,8 +36,8 @@ export class IdleHeads {
     const seq = this.table.take(nameOf(lane));
     if (seq === undefined) return undefined;
     const home = lane.home as ShardLanes;
-    // A note that fences a turn of another process needs the head that the broker has, not the one that this process remembers. A message
-    // from before `readTo` came out of its order: whether it is decided, only the record says.
+    // A note that fences a turn of another process needs the head that the broker has, not the one that this process
+    // remembers. A message from before `readTo` came out of its order: whether it is decided, only the record says.
     if (home.mayBeCut(firstSeq, 0) || firstSeq <= home.readTo) return undefined;
     return { head: { ...emptyHead(), upto: home.readTo }, seq, stateSeq: 0 };
   }

@@ -4,7 +4,9 @@ import type { Lane } from '../lane/lane.js';
 /** Node fires at once what lies further ahead than 31 bits of ms. */
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
 
-/** Wakes lanes at the time of a retry, the end of a window, or an expiry. At most one timer per lane, the latest wish counts. */
+/**
+ * Wakes lanes at the time of a retry, the end of a window, or an expiry. At most one timer per lane, the latest wish counts.
+ */
 export class LaneTimers {
   private readonly cancels = new Map<Lane, () => void>();
 

@@ -27,7 +27,8 @@ export class LaneOptionsOfAgents {
   /** Under tokens that name no session the lane only rejects; of an agent that is missing here, it only waits. */
   of(key: SessionTokens): LaneOptions {
     const tokenProblem = checkSessionTokens(key);
-    // Any publisher chooses the tokens: options are kept only for agents that the settings name, or the map could grow for ever.
+    // Any publisher chooses the tokens: options are kept only for agents that the settings name, or the map could grow for
+    // ever.
     if (tokenProblem !== undefined) return this.rejecting(tokenProblem);
     if (!this.turns.knows(key)) return (this.madeWaiting ??= this.waiting());
     const { agentToken } = key;

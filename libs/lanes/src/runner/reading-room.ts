@@ -9,7 +9,10 @@ export interface ReadingLimits {
   readonly openLanes: number;
 }
 
-/** So many lanes wait for each slot, over all shards: with the default capacity a tenth of a second of turns that take no time. */
+/**
+ * So many lanes wait for each slot, over all shards: with the default capacity a tenth of a second of turns that take no
+ * time.
+ */
 const WAITING_PER_SLOT = 4;
 /** So many of each shard in any case: over all shards of a worker that is some 25 MB. */
 const MIN_WAITING = 256;
@@ -20,12 +23,12 @@ const MIN_WAITING = 256;
  *   reading --too many lanes wait--> paused --half of them have begun--> reading
  *
  * Lanes that wait for a slot are counted for each shard: what a shard has not read is younger than what it has, so the oldest
- * message of all is among those that wait (L5). While a slot is free no lane waits for one: this bound keeps nothing from
- * its turn. With them are counted those whose head is on its way, until the first answer: a head that cannot be read stops no other
- * lane (L6). Once the bodies have used up their budget the bound is the smallest one.
+ * message of all is among those that wait (L5). While a slot is free no lane waits for one: this bound keeps nothing from its
+ * turn. With them are counted those whose head is on its way, until the first answer: a head that cannot be read stops no
+ * other lane (L6). Once the bodies have used up their budget the bound is the smallest one.
  *
- * All lanes with something undecided are counted over the process, also those in a window, in a backoff, or in handoff. That is a
- * cap of its own, far above; at it sessions do wait for others.
+ * All lanes with something undecided are counted over the process, also those in a window, in a backoff, or in handoff. That
+ * is a cap of its own, far above; at it sessions do wait for others.
  */
 export class ReadingRoom {
   constructor(

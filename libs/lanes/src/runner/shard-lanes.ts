@@ -53,7 +53,10 @@ export class ShardLanes implements LaneHome {
   readTo: number;
   private tail: number;
   private readonly crash: LaneProgress['crash'];
-  /** Up to this record no process has written since the crash. An owner that takes over from the crash itself finds no such record. */
+  /**
+   * Up to this record no process has written since the crash. An owner that takes over from the crash itself finds no such
+   * record.
+   */
   private readonly unfencedTail: number;
 
   constructor(

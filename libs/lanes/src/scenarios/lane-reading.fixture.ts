@@ -5,7 +5,9 @@ import { setUpProcess, type ProcessOptions } from './lane-process.fixture.js';
 import { ManualTurns, MemoryInbox, rawMessage, sessionKey, settled, UNBOUNDED } from './lane-runner.fixture.js';
 import type { LaneRunner } from '../runner/lane-runner.js';
 
-/** For specs of how far shards are read: an inbox with more than is read of it, and a reader that asks whether there is room. */
+/**
+ * For specs of how far shards are read: an inbox with more than is read of it, and a reader that asks whether there is room.
+ */
 
 interface Stored {
   readonly key: SessionTokens;

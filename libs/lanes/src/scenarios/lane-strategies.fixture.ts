@@ -2,7 +2,10 @@ import type { LaneEvent, QueueSettings } from '#contracts';
 import { decisionsOf, setUpProcess, type ProcessOptions } from './lane-process.fixture.js';
 import { rawMessage, sessionKey, settled, UNBOUNDED } from './lane-runner.fixture.js';
 
-/** Session a under these settings; messages are stored when they arrive. A process that takes over has to say when it has caught up. */
+/**
+ * Session a under these settings; messages are stored when they arrive. A process that takes over has to say when it has
+ * caught up.
+ */
 export function setUpSession(queueing: Partial<QueueSettings>, options: ProcessOptions = {}) {
   const events: LaneEvent[] = [];
   const process = setUpProcess({ ...options, onEvent: (_key, event) => void events.push(event) });

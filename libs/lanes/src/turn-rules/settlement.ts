@@ -6,7 +6,9 @@ import { backoffMs, type TurnPolicy } from './turn-policy.js';
 
 export type TurnError = DescribedError;
 
-/** What a turn makes of the session's state; `undefined` = there is none. A merge is made from what stands when the turn ends. */
+/**
+ * What a turn makes of the session's state; `undefined` = there is none. A merge is made from what stands when the turn ends.
+ */
 export type StateChange = { readonly value: unknown } | { readonly merge: (current: unknown) => unknown };
 
 /** A message that ends dead by itself, whatever becomes of the others of its turn. */

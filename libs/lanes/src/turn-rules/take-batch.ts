@@ -4,8 +4,8 @@ import { firstWindow } from './waiting-window.js';
 
 /**
  * What the next turn gets of what waits (ascending by sequence, and so is the answer): the strategy of the oldest message
- * decides, and only messages of its route come with it, so that no sender is answered in the thread of another one (L2). One that
- * starts a task comes alone: its turn begins only when the guard lets it, and the others must not wait or fail for that.
+ * decides, and only messages of its route come with it, so that no sender is answered in the thread of another one (L2). One
+ * that starts a task comes alone: its turn begins only when the guard lets it, and the others must not wait or fail for that.
  */
 export function takeBatch(waiting: readonly InboxItem[], busyUntil: number): InboxItem[] {
   const [oldest] = waiting;

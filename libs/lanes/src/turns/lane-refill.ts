@@ -12,8 +12,8 @@ export class LaneRefill {
   }
 
   /**
-   * Resolves when the lane has some more of these messages, as far as there are any; a caller that needs more asks again. When the
-   * process stops, so does the lane.
+   * Resolves when the lane has some more of these messages, as far as there are any; a caller that needs more asks again.
+   * When the process stops, so does the lane.
    */
   read(lane: Lane, seqs: readonly number[]): Promise<void> {
     return this.readPart(lane, seqs, (part) => {
@@ -35,7 +35,10 @@ export class LaneRefill {
     });
   }
 
-  /** While another one is under way, that one is waited for: a caller that asks again at once would spin, and nothing else would run. */
+  /**
+   * While another one is under way, that one is waited for: a caller that asks again at once would spin, and nothing else
+   * would run.
+   */
   private readPart(lane: Lane, seqs: readonly number[], take: (part: InboxPart) => void): Promise<void> {
     if (seqs.length === 0) return Promise.resolve();
     const underWay = this.reading.get(lane);

@@ -48,8 +48,8 @@ export class TurnSlots<Owner = void> {
   }
 
   /**
-   * The owner of the place waits no more; coming again it stands where its age is then. The place goes when half of all are such:
-   * while no slot is freed they would only grow.
+   * The owner of the place waits no more; coming again it stands where its age is then. The place goes when half of all are
+   * such: while no slot is freed they would only grow.
    */
   leave(place: SlotPlace): void {
     place.hasLeft = true;
