@@ -82,6 +82,15 @@ const otherApps: Ban = {
   message: 'No app imports an app; only apps/cli composes them.',
 };
 
+const noLanes: Ban = {
+  group: ['#lanes'],
+  message: 'Only the worker runs lanes. What other roles need of them (heads, lane ids, strategies) is in contracts.',
+};
+
+function bansOf(app: string): Ban[] {
+  return [...(app === 'cli' ? [] : [otherApps]), ...(app === 'worker' ? [] : [noLanes])];
+}
+
 /** The rules for the files of one folder, by what their suffix allows. A later entry replaces an earlier one. */
 function borders(folder: string, own: Ban[]) {
   const files = (suffixes: string): string[] => suffixes.split('|').map((suffix) => `${folder}/**/*.${suffix}.ts`);
@@ -131,7 +140,7 @@ export default defineConfig({
   },
   overrides: [
     ...LIBRARIES.flatMap((library) => borders(`libs/${library}`, [beyond(library)])),
-    ...APPS.flatMap((app) => borders(`apps/${app}`, app === 'cli' ? [] : [otherApps])),
+    ...APPS.flatMap((app) => borders(`apps/${app}`, bansOf(app))),
     ...Object.entries(ROOMS).flatMap(([folder, rooms]) => {
       const own = folder.startsWith('libs/') ? beyond(folder.slice('libs/'.length)) : otherApps;
       return rooms.flatMap((room) => borders(`${folder}/src/${room}`, [own, outside(folder, room)]));
