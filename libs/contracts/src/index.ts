@@ -49,7 +49,7 @@ export {
   sessionKeyFor,
   type LockScope,
   type Place,
-  type SessionChoice,
+  type SessionKeyResult,
 } from './naming/lock-scope.js';
 export {
   AGENT_NAME_PATTERN,

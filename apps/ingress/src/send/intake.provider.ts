@@ -14,7 +14,7 @@ import { decidedStatus, pendingStatus, runningSeqs, type MessageStatus } from '.
 import type { SessionPath } from '../request-fields.js';
 import { describeDecision, type SendAnswer } from './send-answer.js';
 import type { SendCall } from './send-call.js';
-import { SessionChoice } from '../sessions/session-choice.provider.js';
+import { SessionChooser } from '../sessions/session-chooser.provider.js';
 import type { SessionHistory } from '../sessions/session-history.client.js';
 import type { SessionQuestions } from '../sessions/session-questions.client.js';
 import { SessionKeys } from '../sessions/session-keys.js';
@@ -38,7 +38,7 @@ export class IntakeService {
 
   constructor(
     private readonly parts: IntakeParts,
-    private readonly choice: SessionChoice,
+    private readonly chooser: SessionChooser,
   ) {
     this.keys = new SessionKeys(parts.names, parts.agents, parts.history);
   }
@@ -65,7 +65,7 @@ export class IntakeService {
     call: SendCall<InboxMessage & Pick<ChannelMessageBody, 'channel'>>,
   ): Promise<SendAnswer> {
     this.keys.expectAgent(agent);
-    const session = await this.choice.sessionOf(agent, call.message);
+    const session = await this.chooser.sessionOf(agent, call.message);
     return { session, ...(await this.send({ agent, session }, call)) };
   }
 
