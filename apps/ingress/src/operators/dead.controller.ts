@@ -2,7 +2,7 @@ import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { readCursor, readLimit } from '#http';
 import { DeadLetterService } from './dead-letter.provider.js';
-import { readOptionalAgent, readOptionalSession } from '../request-fields.js';
+import { readOptionalAgent, readOptionalSession } from '../session-route-fields.js';
 
 @ApiTags('dead messages')
 @Controller('v1/dead')

@@ -6,7 +6,7 @@ import { readCancelCall } from '../cancel/cancel-call.js';
 import { CancelService, type CancelAnswer } from '../cancel/cancel.provider.js';
 import { CancelRoute } from '../cancel/cancel-route.decorator.js';
 import { IntakeService } from '../send/intake.provider.js';
-import { readSessionPath } from '../request-fields.js';
+import { readSessionPath } from '../session-route-fields.js';
 
 @ApiTags('sessions')
 @ApiParam({

@@ -11,7 +11,7 @@ import { readDecision } from './decided-message.js';
 import type { DeduplicatedInbox } from '../inbox/deduplicated-inbox.client.js';
 import type { Stored } from '../inbox/inbox.publisher.js';
 import { decidedStatus, pendingStatus, runningSeqs, type MessageStatus } from './message-status.js';
-import type { SessionPath } from '../request-fields.js';
+import type { SessionPath } from '../session-route-fields.js';
 import { describeDecision, type SendAnswer } from './send-answer.js';
 import type { SendCall } from './send-call.js';
 import { SessionChooser } from '../sessions/session-chooser.provider.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ProblemException } from './problem.exception.js';
-import { acceptsJson, oneText, readCursor, readLimit, readTrace } from './request-fields.js';
+import { acceptsJson, oneText, readCursor, readLimit, readTrace } from './page-query.js';
 
 function fields(read: () => unknown) {
   try {
