@@ -125,6 +125,19 @@ const inboxMessage = z.object({ v: z.literal(1), kind: z.literal('message'), ...
 export type InboxMessage = z.infer<typeof inboxMessage>;
 
 /**
+ * A message as operators are shown it. Any word may be its strategy, so that a program that shows it need not know those of
+ * later versions.
+ */
+export const sentMessage = z.object({
+  ...messageFields,
+  strategy: z
+    .string()
+    .describe(`One of ${STRATEGIES.join(', ')}`)
+    .optional(),
+  data: z.unknown().describe('Any JSON that the sender gave').optional(),
+});
+
+/**
  * An order to the session's lane. It lies in the inbox like a message and is decided like one, so that a takeover does not
  * forget it; it reaches no agent. It is about messages that were stored before it.
  */
