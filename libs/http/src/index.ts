@@ -1,4 +1,4 @@
-export { documentBody, type BodySchema } from './openapi.schema.js';
+export { CURSOR_QUERY, documentAnswer, documentBody, LIMIT_QUERY, type BodySchema } from './openapi.schema.js';
 export { type DirectRoute } from './direct-route.provider.js';
 export { HttpAppModule } from './http-app.module.js';
 export { brokerUnavailable, inputProblem, notFound, ProblemException, type Problem } from './problem.exception.js';

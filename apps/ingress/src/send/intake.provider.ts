@@ -5,6 +5,8 @@ import {
   type InboxMessage,
   type Names,
   type SessionAnswer,
+  type SessionTurns,
+  type SessionView,
 } from '#contracts';
 import { notFound, type ProblemException } from '#http';
 import { readDecision } from './decided-message.js';
@@ -98,7 +100,7 @@ export class IntakeService {
     return { messageId, ...decidedStatus(readDecision(decided, { id: messageId }), isAllAsked) };
   }
 
-  async session(path: SessionPath): Promise<object> {
+  async session(path: SessionPath): Promise<SessionView> {
     const key = await this.keys.ofStored(path);
     const { history, questions } = this.parts;
     const [answer, lastTurn] = await Promise.all([questions.ask(key), history.lastTurn(key)]);
@@ -131,7 +133,7 @@ export class IntakeService {
     };
   }
 
-  async turns(path: SessionPath, limit: number): Promise<object> {
+  async turns(path: SessionPath, limit: number): Promise<SessionTurns> {
     const records = await this.parts.history.records(await this.keys.ofStored(path), limit);
     return { turns: records.map(({ record, recordSeq }) => ({ recordSeq, ...record })) };
   }

@@ -27,12 +27,16 @@ export const sessionView = z.object({
 });
 export type SessionView = Answer<typeof sessionView>;
 
-const recordSeq = z.number().describe('Sequence of the record in the stream of turns');
 const [turn, note] = sessionRecord.options;
+const stored = {
+  recordSeq: z.number().describe('Sequence of the record in the stream of turns'),
+  // Any JSON. As the record has it, its type and its schema would refer to themselves.
+  children: z.record(z.string(), z.unknown()),
+};
 
 export const sessionTurns = z.object({
   turns: z
-    .array(z.discriminatedUnion('kind', [turn.extend({ recordSeq }), note.extend({ recordSeq })]))
+    .array(z.discriminatedUnion('kind', [turn.extend(stored), note.extend(stored)]))
     .describe('Newest first, with the notes that decide messages'),
 });
 export type SessionTurns = Answer<typeof sessionTurns>;
