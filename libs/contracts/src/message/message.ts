@@ -125,11 +125,13 @@ const inboxMessage = z.object({ v: z.literal(1), kind: z.literal('message'), ...
 export type InboxMessage = z.infer<typeof inboxMessage>;
 
 /**
- * A message as operators are shown it. Any word may be its strategy, so that a program that shows it need not know those of
- * later versions.
+ * A message as operators are shown it. Its author and task may have more fields and its strategy any name, so that a program
+ * that shows a message of a later version need not know them.
  */
 export const sentMessage = z.object({
   ...messageFields,
+  author: z.object(author.shape).optional(),
+  task: z.union([taskName, z.object(taskGroup.shape)]).optional(),
   strategy: z
     .string()
     .describe(`One of ${STRATEGIES.join(', ')}`)
