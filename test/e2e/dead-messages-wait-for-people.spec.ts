@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
 import { packageRoot } from '#config';
+import { deadList } from '#contracts';
 import { expectNothingLeft, until } from '#testing';
+import { expectDocumented } from '../support/documented.js';
 import { startUp, type RunningUp } from '../support/lanekeeper-up.js';
 import { answerJson, answerStatus, startAgent } from '../support/recording-agent.js';
 
@@ -59,6 +61,7 @@ it('an operator lists, shows, retries and drops dead messages; a retried one run
   const dead = await up.api.send('chat:1', { id: 'm1', text: 'keep me', data: { n: 1 } }, { wait: '20s' });
   await up.api.send('chat:2', { id: 'm2', text: 'forget me' }, { wait: '20s' });
   const list = await up.api.get('/v1/dead');
+  expectDocumented(deadList, list.body);
   expect(list.body.dead).toMatchObject([
     { deadId: 'main.chat=3A1.1', session: 'chat:1', messageId: 'm1', attempts: 1, error: { name: 'agent_refused' } },
     { deadId: 'main.chat=3A2.2', session: 'chat:2', messageId: 'm2' },

@@ -1,5 +1,21 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { expectNothingLeft, startService, tempDir } from '#testing';
+import {
+  deadDrop,
+  deadList,
+  deadMessage,
+  deadRetry,
+  sessionTurns,
+  sessionView,
+  taskApproval,
+  taskEnd,
+  taskList,
+  taskView,
+  workerList,
+} from '#contracts';
+import { documentAnswer } from '#http';
+import { expectNothingLeft, startService, tempDir, until } from '#testing';
+import { requestJson } from '../support/api-client.js';
+import { expectDocumented } from '../support/documented.js';
 import { startUp, type RunningUp } from '../support/lanekeeper-up.js';
 
 let up: RunningUp;
@@ -58,6 +74,68 @@ describe('the HTTP API', () => {
     const byPlace = body.paths['/v1/agents/{agent}/messages'].post;
     expect(bodyOf(byPlace).properties).toEqual(bodyOf(post).properties);
     expect([bodyOf(post).required, bodyOf(byPlace).required]).toEqual([undefined, ['channel']]);
+  });
+
+  it('documents what operators are answered, and the limit of their lists', async () => {
+    const { paths } = (await up.api.get('/openapi.json')).body;
+    const answers = [
+      ['/v1/workers', 'get', 200, workerList],
+      ['/v1/dead', 'get', 200, deadList],
+      ['/v1/dead/{deadId}', 'get', 200, deadMessage],
+      ['/v1/dead/{deadId}/retry', 'post', 202, deadRetry],
+      ['/v1/dead/{deadId}/drop', 'post', 200, deadDrop],
+      ['/v1/tasks', 'get', 200, taskList],
+      ['/v1/tasks/{key}', 'get', 200, taskView],
+      ['/v1/tasks/{key}/approve-retry', 'post', 200, taskApproval],
+      ['/v1/tasks/{key}/release', 'post', 200, taskEnd],
+      ['/v1/agents/{agent}/sessions/{session}', 'get', 200, sessionView],
+      ['/v1/agents/{agent}/sessions/{session}/turns', 'get', 200, sessionTurns],
+    ] as const;
+    for (const [path, method, status, schema] of answers) {
+      const { content } = paths[path][method].responses[status];
+      expect(content['application/json'].schema, path).toEqual((documentAnswer(200, '', schema) as any).schema);
+    }
+    for (const path of ['/v1/dead', '/v1/tasks', '/v1/agents/{agent}/sessions/{session}/turns']) {
+      const limit = paths[path].get.parameters.find(({ name }: { name: string }) => name === 'limit');
+      expect(limit.schema, path).toEqual({ type: 'integer', minimum: 1, maximum: 200, default: 20 });
+    }
+  });
+
+  it('answers operators as it is documented', async () => {
+    const { api } = up;
+    for (const id of ['dead one', 'dead two']) {
+      const message = { id, text: 'x', data: { fail: 'on purpose' }, author: { id: 'a' }, sequence: 1 };
+      await api.send(id, message, { wait: '20s' });
+    }
+    await api.send('busy', { id: 'b', text: 'x', data: { sleepMs: 60_000 }, task: 'held' });
+    await api.send('busy', { id: 'c', text: 'waits' });
+    const list = (await api.get('/v1/dead?limit=1')).body;
+    expectDocumented(deadList, list);
+    const dead = `${api.url}/v1/dead/${encodeURIComponent(list.dead[0].deadId)}`;
+    expectDocumented(deadMessage, (await api.get(dead)).body);
+    expectDocumented(deadRetry, (await requestJson(`${dead}/retry`, {})).body);
+    const [other] = (await api.get('/v1/dead?session=dead%20two')).body.dead;
+    expectDocumented(deadDrop, (await requestJson(`${api.url}/v1/dead/${other.deadId}/drop`, {})).body);
+
+    const busy = await until('its turn runs', async () => {
+      const view = await api.session('busy');
+      return view.running !== undefined && view.tasks.length > 0 ? view : undefined;
+    });
+    expectDocumented(sessionView, busy);
+    expectDocumented(sessionView, await api.session('dead one'));
+    expectDocumented(sessionTurns, (await api.get(`${api.path('dead one')}/turns`)).body);
+    expectDocumented(workerList, (await api.get('/v1/workers')).body);
+
+    const task = (what = '') => `${api.url}/v1/tasks/${encodeURIComponent('a::b')}${what}`;
+    const holding = { requestId: 'r', runId: 'r', owner: 'o', meta: { n: 1 } };
+    const { token } = (await requestJson(task('/acquire'), holding)).body;
+    const error = { name: 'E', message: 'e' };
+    expectDocumented(taskEnd, (await requestJson(task('/release'), { token, status: 'failed', error })).body);
+    expectDocumented(taskApproval, (await requestJson(task('/approve-retry'), { by: 'ann' })).body);
+    expectDocumented(taskView, (await api.get(task())).body);
+    expectDocumented(taskList, (await api.get('/v1/tasks')).body);
+    expectDocumented(taskEnd, (await requestJson(task('/release'), { by: 'ann' })).body);
+    await requestJson(`${api.path('busy')}/cancel`, {});
   });
 
   it('answers a failed turn as such, and goes on', async () => {

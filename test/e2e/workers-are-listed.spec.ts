@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
 import { packageRoot } from '#config';
+import { workerList } from '#contracts';
 import { expectNothingLeft, until } from '#testing';
 import { startCluster, type Cluster } from '../support/cluster.js';
+import { expectDocumented } from '../support/documented.js';
 import { answerJson, startAgent } from '../support/recording-agent.js';
 
 afterEach(expectNothingLeft);
@@ -30,6 +32,7 @@ it('an operator sees who works, with which shards, over HTTP and on the command 
   await using cluster = await startCluster(['b', 'a']);
   const { status, body } = await cluster.api.get('/v1/workers');
   expect(status).toBe(200);
+  expectDocumented(workerList, body);
   expect(body.shards).toEqual({ total: 64, owned: 64, unowned: 0, held: 0 });
   expect(body.workers).toMatchObject([
     { worker: 'a', draining: false, capacity: 1_000, running: 0, shards: 32 },

@@ -1,10 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DEFAULT_SHARDS, Names, type TaskView } from '#contracts';
+import { DEFAULT_SHARDS, Names, taskList, taskView, type TaskView } from '#contracts';
 import { GuardClient, type TaskEvent } from '#guards';
 import type { BrokerConnection, KeyBucket } from '#jetstream';
 import { connectedBroker, startService, tempDir, until, type ServiceProcess, type TestBroker } from '#testing';
 import type { ApiAnswer } from './api-client.js';
+import { expectDocumented } from './documented.js';
 
 export const names = new Names('lk', DEFAULT_SHARDS);
 /** For calls that must be answered, however busy the machine is. */
@@ -42,12 +43,14 @@ export class TaskApi {
     const { status, body } = await this.get(this.path(key));
     if (status === 404) return undefined;
     if (status !== 200) throw new Error(`${key} cannot be shown: ${status} ${JSON.stringify(body)}`);
+    expectDocumented(taskView, body);
     return body as TaskView;
   }
 
   async list(query = ''): Promise<{ readonly tasks: readonly TaskView[]; readonly counts: Record<string, number> }> {
     const { status, body } = await this.get(`/v1/tasks${query}`);
     if (status !== 200) throw new Error(`tasks cannot be listed: ${status} ${JSON.stringify(body)}`);
+    expectDocumented(taskList, body);
     return body;
   }
 

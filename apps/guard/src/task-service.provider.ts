@@ -2,12 +2,14 @@ import { Injectable } from '@nestjs/common';
 import {
   LanekeeperError,
   type AcquireAnswer,
-  type ApproveAnswer,
   type EndAnswer,
   type NotHeld,
   type ReleaseAnswer,
   type RenewAnswer,
   type TaskAnswers,
+  type TaskApproval,
+  type TaskEnd,
+  type TaskList,
   type TaskOperation,
   type TaskState,
   type TaskView,
@@ -20,13 +22,6 @@ export interface TaskServiceParts {
   readonly guard: Pick<TaskGuard, 'get'>;
   readonly directory: Pick<TaskDirectory, 'list'>;
   readonly index: Pick<TaskIndex, 'counts'>;
-}
-
-export interface TaskList {
-  readonly tasks: readonly TaskView[];
-  readonly next?: number;
-  /** Of all tasks that run or wait for somebody, as this replica has heard of them. */
-  readonly counts: Partial<Record<TaskState, number>>;
 }
 
 /** What the routes answer: what another caller may cause is an answer of `acquire`; a token that holds nothing is a 409. */
@@ -56,12 +51,12 @@ export class TaskService {
     return held(await this.call('renew', key, body));
   }
 
-  async release(key: string, body: unknown): Promise<object> {
+  async release(key: string, body: unknown): Promise<TaskEnd> {
     if (isWithoutToken(body)) return ended(await this.call('end', key, body));
     return held(await this.call('release', key, body));
   }
 
-  async approve(key: string, body: unknown): Promise<ApproveAnswer> {
+  async approve(key: string, body: unknown): Promise<TaskApproval> {
     const answer = await this.call('approve-retry', key, body);
     if (answer.kind === 'approved') return answer;
     const { state } = answer;
@@ -125,8 +120,8 @@ async function orProblem<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-function held<Answer extends RenewAnswer | ReleaseAnswer>(answer: Answer): Answer {
-  if (answer.kind !== 'not_held') return answer;
+function held<Answer extends RenewAnswer | ReleaseAnswer>(answer: Answer): Exclude<Answer, NotHeld> {
+  if (answer.kind !== 'not_held') return answer as Exclude<Answer, NotHeld>;
   const found = 'token: found one of a holding that is over, wanted that of the one that runs';
   throw notHeld(
     'This token holds nothing',
@@ -135,7 +130,7 @@ function held<Answer extends RenewAnswer | ReleaseAnswer>(answer: Answer): Answe
   );
 }
 
-function ended(answer: EndAnswer): EndAnswer {
+function ended(answer: EndAnswer): Exclude<EndAnswer, NotHeld> {
   if (answer.kind === 'ended') return answer;
   if (answer.state === 'none') throw unknownTask();
   const found = 'runId: found a run whose holding is over, wanted that of the one that runs';

@@ -1,12 +1,23 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query, Req } from '@nestjs/common';
 import { ApiBody, ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
-import type { AcquireAnswer, ApproveAnswer, TaskView } from '#contracts';
-import { readCursor, readLimit } from '#http';
+import {
+  TASK_STATES,
+  taskApproval,
+  taskEnd,
+  taskList,
+  taskView,
+  type AcquireAnswer,
+  type TaskApproval,
+  type TaskEnd,
+  type TaskList,
+  type TaskView,
+} from '#contracts';
+import { CURSOR_QUERY, documentAnswer, LIMIT_QUERY, readCursor, readLimit } from '#http';
 import { hasHungUp } from './hung-up.js';
 import { acquireSchema, approveSchema, releaseSchema, renewSchema } from './task-body.schema.js';
 import { readKey, readScope, readState } from './task-query.js';
-import { callerGone, TaskService, type TaskList } from './task-service.provider.js';
+import { callerGone, TaskService } from './task-service.provider.js';
 
 const KEY = { name: 'key', description: 'Any UTF-8 up to 768 bytes, percent-encoded, e.g. <session>::<task>' };
 
@@ -19,11 +30,16 @@ export class TasksController {
 
   @Get()
   @ApiOperation({ summary: 'Tasks in the order of their last change, the longest unchanged first' })
-  @ApiQuery({ name: 'state', required: false, description: 'running, succeeded, cancelled, failed, stale, approved …' })
-  @ApiQuery({ name: 'scope', required: false, description: 'Only those of <agent>/<session>, or of a namespace' })
-  @ApiQuery({ name: 'limit', required: false, description: '1 to 200, default 20' })
-  @ApiQuery({ name: 'after', required: false, description: '`next` of the page before' })
-  @ApiResponse({ status: 200, description: '{tasks: [task, …], next?, counts: {running?, failed?, stale?, …}}' })
+  @ApiQuery({ name: 'state', required: false, enum: TASK_STATES })
+  @ApiQuery({
+    name: 'scope',
+    required: false,
+    type: String,
+    description: 'Only those of <agent>/<session>, or of a namespace',
+  })
+  @ApiQuery(LIMIT_QUERY)
+  @ApiQuery(CURSOR_QUERY)
+  @ApiResponse(documentAnswer(200, 'A page of tasks, and how many there are in all', taskList))
   list(
     @Query('state') state: unknown,
     @Query('scope') scope: unknown,
@@ -41,6 +57,7 @@ export class TasksController {
   @Get(':key')
   @ApiParam(KEY)
   @ApiOperation({ summary: 'One task: who runs it, how it ended, who approved it, and its history' })
+  @ApiResponse(documentAnswer(200, 'The task', taskView))
   @ApiResponse({ status: 404, description: 'Nothing is known of it: it never ran, or it ended well long ago' })
   show(@Param('key') key: string): Promise<TaskView> {
     return this.tasks.show(readKey(key));
@@ -87,10 +104,10 @@ export class TasksController {
       'Say how it ended: with the token of acquire; or, for operators, with `by` and no token, whatever stands there. ' +
       'succeeded, cancelled and interrupted free it; failed, timed_out and rejected ask for an approval',
   })
-  @ApiResponse({ status: 200, description: '{kind: released | ended, state}' })
+  @ApiResponse(documentAnswer(200, 'The state that it is in now; `ended` = without its token', taskEnd))
   @ApiResponse({ status: 404, description: 'Without a token: nothing stands there' })
   @ApiResponse({ status: 409, description: 'The token holds nothing any more (not-held)' })
-  release(@Param('key') key: string, @Body() body: unknown): Promise<object> {
+  release(@Param('key') key: string, @Body() body: unknown): Promise<TaskEnd> {
     return this.tasks.release(key, body);
   }
 
@@ -99,10 +116,10 @@ export class TasksController {
   @ApiParam(KEY)
   @ApiBody({ schema: approveSchema })
   @ApiOperation({ summary: 'Let exactly one acquire through after a failure' })
-  @ApiResponse({ status: 200, description: '{kind: approved, by, at}; of the first who did' })
+  @ApiResponse(documentAnswer(200, 'The first approval of this failure', taskApproval))
   @ApiResponse({ status: 404, description: 'Nothing is known of it' })
   @ApiResponse({ status: 409, description: 'It does not wait for approval, or the time for it is over (not-waiting)' })
-  approve(@Param('key') key: string, @Body() body: unknown): Promise<ApproveAnswer> {
+  approve(@Param('key') key: string, @Body() body: unknown): Promise<TaskApproval> {
     return this.tasks.approve(key, body);
   }
 }

@@ -14,7 +14,7 @@ import type { IntakeParts } from './send/intake.provider.js';
 import { ReusedIds } from './inbox/reused-ids.client.js';
 import { MessageNumbers } from './inbox/message-numbers.client.js';
 import { NumberedInbox } from './inbox/numbered-inbox.client.js';
-import { PastSwallowedPublisher } from './inbox/past-swallowed.publisher.js';
+import { ResendSwallowedPublisher } from './inbox/resend-swallowed.publisher.js';
 import { SessionHistory } from './sessions/session-history.client.js';
 import { SessionQuestions } from './sessions/session-questions.client.js';
 import { SessionTasks } from './sessions/session-tasks.js';
@@ -57,7 +57,7 @@ export async function openIngressBroker(options: IngressBrokerOptions): Promise<
   const bucket = (name: string): KeyBucket => new KeyBucket(connection, channel, reader, name, log);
   const leases = new KeyLeaseStore(connection, bucket(names.shardsBucket), names.shards);
   const gate = new FloorWatch({ connection, reader, lookup, leases, names, log });
-  const publisher = new PastSwallowedPublisher(
+  const publisher = new ResendSwallowedPublisher(
     new InboxPublisher(connection, channel, names, log, gate),
     new SwallowedEntries(lookup, leases, names),
   );

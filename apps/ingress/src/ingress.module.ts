@@ -10,7 +10,7 @@ import { IntakeService, type IntakeParts } from './send/intake.provider.js';
 import { LOCK_SCOPE_RESOLVER, type LockScopeResolver } from './sessions/lock-scope-resolver.js';
 import { MessagesController } from './send/messages.controller.js';
 import { RunsController } from './cancel/runs.controller.js';
-import { SessionChoice, type ScopeOf } from './sessions/session-choice.provider.js';
+import { SessionChooser, type ScopeOf } from './sessions/session-chooser.provider.js';
 import { SessionsController } from './operators/sessions.controller.js';
 import { WorkerDirectory } from './operators/worker-directory.client.js';
 import { WorkersController } from './operators/workers.controller.js';
@@ -45,14 +45,14 @@ export class IngressModule {
       providers: [
         { provide: DeadLetterService, useFactory: () => new DeadLetterService(deadLetters, tasks, settings) },
         {
-          provide: SessionChoice,
-          useFactory: (resolver?: LockScopeResolver) => new SessionChoice({ scopeOf, resolver, log }),
+          provide: SessionChooser,
+          useFactory: (resolver?: LockScopeResolver) => new SessionChooser({ scopeOf, resolver, log }),
           inject: [{ token: LOCK_SCOPE_RESOLVER, optional: true }],
         },
         {
           provide: IntakeService,
-          useFactory: (choice: SessionChoice) => new IntakeService(parts, choice),
-          inject: [SessionChoice],
+          useFactory: (chooser: SessionChooser) => new IntakeService(parts, chooser),
+          inject: [SessionChooser],
         },
         { provide: CancelService, useFactory: () => new CancelService(parts) },
         { provide: WorkerDirectory, useFactory: () => workers },

@@ -6,7 +6,7 @@ import type { Logger } from '#telemetry';
 import { openIngressBroker } from './ingress-broker.client.js';
 import { IngressModule } from './ingress.module.js';
 import { sendMessageRoute } from './send/messages.controller.js';
-import type { ScopeOf } from './sessions/session-choice.provider.js';
+import type { ScopeOf } from './sessions/session-chooser.provider.js';
 
 export interface StartIngressOptions {
   readonly settings: Settings;

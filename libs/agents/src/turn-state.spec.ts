@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { JsonText, TerminalError } from '#contracts';
 import { applyAnswer } from './handler-answer.js';
-import { StateMergeError, StateReadOnlyError, type StateChange } from './turn-state.js';
+import { StateMergeError, StateReadOnlyError, type StateEdit } from './turn-state.js';
 import { Turn } from './turn.js';
 
 interface Counter {
@@ -30,7 +30,7 @@ const plus = (more: number) => (current: unknown) => ({ ...(current as Counter),
 
 /** What stands after the commit, when `current` stood before it. */
 function committed(turn: Turn, current: unknown): unknown {
-  const change: StateChange | undefined = turn.finish().state;
+  const change: StateEdit | undefined = turn.finish().state;
   if (change === undefined) return current;
   return 'merge' in change ? change.merge(structuredClone(current)) : change.value;
 }

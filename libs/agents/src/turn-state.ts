@@ -23,7 +23,7 @@ export interface TurnState {
 }
 
 /** What a turn makes of the session's state. */
-export type StateChange = { readonly value: unknown } | { readonly merge: StateMerge };
+export type StateEdit = { readonly value: unknown } | { readonly merge: StateMerge };
 
 /** The turn wanted to replace the state while others of its session run beside it. Trying again cannot help. */
 export class StateReadOnlyError extends TerminalError {
@@ -91,7 +91,7 @@ export class OwnState implements TurnState {
   }
 
   /** `undefined`: the state stays as it is. */
-  change(): StateChange | undefined {
+  change(): StateEdit | undefined {
     if (this.wasSet) return { value: this.kept };
     const merges = [...this.merges];
     return merges.length === 0 ? undefined : { merge: (current) => applyAll(merges, current) };

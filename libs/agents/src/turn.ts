@@ -2,7 +2,7 @@ import { LanekeeperError, describeValue, makeJson, sessionNames, type JsonText, 
 import type { TraceContext } from '#telemetry';
 import type { FailedMessage } from './message-verdicts.js';
 import type { TurnMessage } from './turn-message.js';
-import { OwnState, type StateChange, type TurnState } from './turn-state.js';
+import { OwnState, type StateEdit, type TurnState } from './turn-state.js';
 import { summarize, type TurnSummary } from './turn-summary.js';
 import { OwnTasks, type HeldTaskView, type TaskKeeper, type TurnTasks } from './turn-tasks.js';
 
@@ -135,7 +135,7 @@ export class Turn {
   }
 
   /** Closes the turn and answers what it wants to leave. For the turn's runner, not for agents. */
-  finish(): { replies: readonly Reply[]; state?: StateChange; failed?: readonly FailedMessage[] } {
+  finish(): { replies: readonly Reply[]; state?: StateEdit; failed?: readonly FailedMessage[] } {
     this.isOver = true;
     const state = this.ownState?.change();
     const left = { replies: this.replies, ...(state === undefined ? {} : { state }) };

@@ -49,7 +49,7 @@ export {
   sessionKeyFor,
   type LockScope,
   type Place,
-  type SessionChoice,
+  type SessionKeyResult,
 } from './naming/lock-scope.js';
 export {
   AGENT_NAME_PATTERN,
@@ -139,8 +139,6 @@ export {
   type TaskError,
   type TaskOperation,
   type TaskState,
-  type TaskStep,
-  type TaskView,
 } from './message/task-guard.js';
 export {
   MAX_TASK_KEY_BYTES,
@@ -158,3 +156,35 @@ export { MAX_SESSION_KEY_BYTES, decodeToken, encodeToken } from './naming/tokens
 export { parseTurnStarted, type TurnStartedEvent } from './record/turn-events.js';
 export { decodeUtf8 } from './json/utf8.js';
 export { inOurWords } from './errors/wanted.js';
+export { checkAnswer, type Answer, type CheckedAnswer } from './operators/check-answer.js';
+export {
+  deadDrop,
+  deadList,
+  deadMessage,
+  deadRetry,
+  type DeadDrop,
+  type DeadList,
+  type DeadMessage,
+  type DeadRetry,
+  type DeadSummary,
+} from './operators/dead-messages.js';
+export {
+  sessionTurns,
+  sessionView,
+  type SessionTask,
+  type SessionTurns,
+  type SessionView,
+} from './operators/sessions.js';
+export {
+  taskApproval,
+  taskEnd,
+  taskList,
+  taskView,
+  type TaskApproval,
+  type TaskCounts,
+  type TaskEnd,
+  type TaskList,
+  type TaskStep,
+  type TaskView,
+} from './operators/tasks.js';
+export { toldByWorker, workerList, type WorkerEntry, type WorkerList } from './operators/workers.js';

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '#telemetry';
 import { notFound } from './problem.exception.js';
 import type { ReadinessParts } from './readiness.indicator.js';
-import { readLimit } from './request-fields.js';
+import { readLimit } from './page-query.js';
 import { startHttpApp, type RunningHttpApp } from './start-http-app.js';
 
 @Controller('things')

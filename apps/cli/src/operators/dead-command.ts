@@ -1,20 +1,11 @@
 import Table from 'cli-table3';
 import type { Command } from 'commander';
+import { deadDrop, deadList, deadMessage, deadRetry, type DeadSummary } from '#contracts';
 import type { ApiClient } from './api-client.js';
+import { expectAnswer } from './expect-answer.js';
 import { printable } from '../printable.js';
 
-interface DeadSummary {
-  readonly deadId: string;
-  readonly agent: string;
-  readonly session: string;
-  readonly messageId: string;
-  readonly attempts: number;
-  readonly status: string;
-  readonly error: { readonly name: string; readonly message: string; readonly excerpt?: string };
-  readonly deadAt: number;
-}
-
-/** `lanekeeper dead ls | show | retry | drop`: messages of which no further attempt will be made. */
+/** `lanekeeper dead ls | show | retry | drop`: messages that will not be retried. */
 export function addDeadCommand(program: Command, api: () => ApiClient, print: (text: string) => void): void {
   const dead = program
     .command('dead')
@@ -30,10 +21,7 @@ export function addDeadCommand(program: Command, api: () => ApiClient, print: (t
     .option('--after <n>', 'go on behind the page before')
     .option('--json', 'as JSON')
     .action(async ({ json, ...query }: Record<string, string> & { json?: boolean }) => {
-      const answer = (await api().call('GET', `/v1/dead?${new URLSearchParams(query)}`)) as {
-        dead: DeadSummary[];
-        next?: number;
-      };
+      const answer = expectAnswer(deadList, await api().call('GET', `/v1/dead?${new URLSearchParams(query)}`));
       if (json === true) return print(JSON.stringify(answer, null, 2));
       if (answer.dead.length === 0) return print('no dead messages');
       print(tableOf(answer.dead));
@@ -43,14 +31,17 @@ export function addDeadCommand(program: Command, api: () => ApiClient, print: (t
   dead
     .command('show <deadId>')
     .description('one of them with its content, as JSON')
-    .action(async (deadId: string) => print(JSON.stringify(await api().call('GET', pathOf(deadId)), null, 2)));
+    .action(async (deadId: string) => {
+      const answer = expectAnswer(deadMessage, await api().call('GET', pathOf(deadId)));
+      print(JSON.stringify(answer, null, 2));
+    });
 
   dead
     .command('retry <deadId...>')
     .description('send them again, as new messages of the same ids')
     .action(async (deadIds: string[]) => {
       for (const deadId of deadIds) {
-        const { seq } = (await api().call('POST', `${pathOf(deadId)}/retry`)) as { seq: number };
+        const { seq } = expectAnswer(deadRetry, await api().call('POST', `${pathOf(deadId)}/retry`));
         print(`${deadId}: sent again, seq ${seq}`);
       }
     });
@@ -60,7 +51,7 @@ export function addDeadCommand(program: Command, api: () => ApiClient, print: (t
     .description('forget them; what was decided stays in the records of their sessions')
     .action(async (deadIds: string[]) => {
       for (const deadId of deadIds) {
-        await api().call('POST', `${pathOf(deadId)}/drop`);
+        expectAnswer(deadDrop, await api().call('POST', `${pathOf(deadId)}/drop`));
         print(`${deadId}: dropped`);
       }
     });

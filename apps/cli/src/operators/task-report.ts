@@ -1,12 +1,9 @@
 import Table from 'cli-table3';
 import ms from 'ms';
-import { TASK_STATES, type TaskState, type TaskStep, type TaskView } from '#contracts';
+import { TASK_STATES, type TaskCounts, type TaskStep, type TaskView } from '#contracts';
 import { printable } from '../printable.js';
 
 /** Tasks as operators read them. Times are the guard's, ages are by the clock here. */
-
-/** Of all tasks that run or wait for somebody. */
-export type TaskCounts = { readonly [state in TaskState]?: number };
 
 export function tableOf(tasks: readonly TaskView[], now: number): string {
   const table = new Table({

@@ -1,17 +1,12 @@
 import { hostname, userInfo } from 'node:os';
 import { Option, type Command } from 'commander';
-import { LanekeeperError, TASK_STATES, type ApproveAnswer, type EndAnswer, type TaskView } from '#contracts';
+import { LanekeeperError, TASK_STATES, taskApproval, taskEnd, taskList, taskView } from '#contracts';
 import { RefusedError, type ApiClient } from './api-client.js';
+import { expectAnswer } from './expect-answer.js';
 import { printable } from '../printable.js';
-import { countsLine, describeTask, tableOf, type TaskCounts } from './task-report.js';
+import { countsLine, describeTask, tableOf } from './task-report.js';
 
 type Api = Pick<ApiClient, 'call'>;
-
-interface TasksAnswer {
-  readonly tasks: readonly TaskView[];
-  readonly next?: number;
-  readonly counts: TaskCounts;
-}
 
 /** `lanekeeper tasks ls | show | approve-retry | release`: who runs what, and what waits for a person. */
 export function addTasksCommand(
@@ -36,7 +31,7 @@ export function addTasksCommand(
     .option('--json', 'as JSON')
     .action(async ({ json, stale, ...query }: Record<string, string> & { json?: true; stale?: true }) => {
       const parameters = new URLSearchParams({ ...query, ...(stale && { state: 'stale' }) });
-      const answer = (await toGuard().call('GET', `/v1/tasks?${parameters}`)) as TasksAnswer;
+      const answer = expectAnswer(taskList, await toGuard().call('GET', `/v1/tasks?${parameters}`));
       if (json === true) return print(JSON.stringify(answer, null, 2));
       print(answer.tasks.length === 0 ? 'no tasks' : tableOf(answer.tasks, now()));
       if (answer.next !== undefined) print(`more: --after ${answer.next}`);
@@ -48,7 +43,7 @@ export function addTasksCommand(
     .description('one of them: who has it, how it ended, who approved it, and its history')
     .option('--json', 'as JSON')
     .action(async (key: string, { json }: { json?: true }) => {
-      const task = (await toGuard().call('GET', pathOf(key))) as TaskView;
+      const task = expectAnswer(taskView, await toGuard().call('GET', pathOf(key)));
       print(json === true ? JSON.stringify(task, null, 2) : describeTask(task, now()));
     });
 
@@ -58,8 +53,11 @@ export function addTasksCommand(
     .option('--by <name>', 'who says so', defaultName())
     .action(async (keys: string[], { by }: { by: string }) => {
       await forEach(keys, print, async (key) => {
-        const answer = await toGuard().call('POST', `${pathOf(key)}/approve-retry`, { by });
-        return `approved by ${(answer as Extract<ApproveAnswer, { kind: 'approved' }>).by}: the next one may run it`;
+        const approval = expectAnswer(
+          taskApproval,
+          await toGuard().call('POST', `${pathOf(key)}/approve-retry`, { by }),
+        );
+        return `approved by ${approval.by}: the next one may run it`;
       });
     });
 
@@ -74,7 +72,7 @@ export function addTasksCommand(
     .option('--by <name>', 'who says so', defaultName())
     .action(async (keys: string[], body: { by: string; status: string }) => {
       await forEach(keys, print, async (key) => {
-        const { state } = (await toGuard().call('POST', `${pathOf(key)}/release`, body)) as EndAnswer;
+        const { state } = expectAnswer(taskEnd, await toGuard().call('POST', `${pathOf(key)}/release`, body));
         return `released, ${state}`;
       });
     });

@@ -1,33 +1,9 @@
 import Table from 'cli-table3';
 import type { Command } from 'commander';
+import { workerList, type WorkerEntry, type WorkerList } from '#contracts';
 import type { ApiClient } from './api-client.js';
+import { expectAnswer } from './expect-answer.js';
 import { printable } from '../printable.js';
-
-interface WorkerSummary {
-  readonly worker: string;
-  readonly incarnation: string;
-  readonly draining: boolean;
-  readonly capacity?: number;
-  readonly running?: number;
-  readonly leaked?: number;
-  readonly version?: string;
-  readonly settingsVersion?: number;
-  readonly agents?: readonly string[];
-  readonly shards: number;
-  readonly shardList?: string;
-  readonly waitingForAgents?: Readonly<Record<string, number>>;
-}
-
-interface WorkersAnswer {
-  readonly workers: readonly WorkerSummary[];
-  readonly shards: {
-    readonly total: number;
-    readonly owned: number;
-    readonly unowned: number;
-    readonly held: number;
-  };
-  readonly settings?: { readonly current: number; readonly ingress: number };
-}
 
 /** `lanekeeper workers`: who runs turns, and whose the shards are. */
 export function addWorkersCommand(program: Command, api: () => ApiClient, print: (text: string) => void): void {
@@ -36,7 +12,7 @@ export function addWorkersCommand(program: Command, api: () => ApiClient, print:
     .description('the workers that live, and which shards are whose')
     .option('--json', 'as JSON')
     .action(async ({ json }: { json?: boolean }) => {
-      const answer = (await api().call('GET', '/v1/workers')) as WorkersAnswer;
+      const answer = expectAnswer(workerList, await api().call('GET', '/v1/workers'));
       if (json === true) return print(JSON.stringify(answer, null, 2));
       print(answer.workers.length === 0 ? 'no workers' : tableOf(answer.workers));
       for (const line of waitingForAgents(answer.workers)) print(line);
@@ -45,7 +21,7 @@ export function addWorkersCommand(program: Command, api: () => ApiClient, print:
     });
 }
 
-function tableOf(workers: readonly WorkerSummary[]): string {
+function tableOf(workers: readonly WorkerEntry[]): string {
   const table = new Table({
     head: ['worker', 'state', 'running', 'leaked', 'shards', 'which', 'agents', 'settings', 'version'],
     style: { head: [], border: [] },
@@ -73,7 +49,7 @@ function tableOf(workers: readonly WorkerSummary[]): string {
   return table.toString();
 }
 
-function waitingForAgents(workers: readonly WorkerSummary[]): string[] {
+function waitingForAgents(workers: readonly WorkerEntry[]): string[] {
   const sessions = new Map<string, number>();
   for (const { waitingForAgents: waiting = {} } of workers)
     for (const [agent, count] of Object.entries(waiting)) sessions.set(agent, (sessions.get(agent) ?? 0) + count);
@@ -83,7 +59,7 @@ function waitingForAgents(workers: readonly WorkerSummary[]): string[] {
   );
 }
 
-function summary({ total, owned, unowned, held }: WorkersAnswer['shards']): string {
+function summary({ total, owned, unowned, held }: WorkerList['shards']): string {
   const waiting = unowned === 0 ? '' : `, ${unowned} by nobody: their sessions wait`;
   const elsewhere = held === 0 ? '' : `; ${held} sessions still run where they began`;
   return `${owned} of ${total} shards are owned${waiting}${elsewhere}`;
@@ -91,7 +67,7 @@ function summary({ total, owned, unowned, held }: WorkersAnswer['shards']): stri
 
 /** Who started before the last change acts on what stood there then. */
 function settingsLine(
-  workers: readonly WorkerSummary[],
+  workers: readonly WorkerEntry[],
   { current, ingress }: { current: number; ingress: number },
 ): string {
   const behind = workers.filter(({ settingsVersion }) => settingsVersion !== current).map(({ worker }) => worker);

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { readTrace } from '#http';
 import type { TraceContext } from '#telemetry';
 import { goneSignal } from '../send/gone-signal.js';
-import { readMessageId, readWait } from '../request-fields.js';
+import { readMessageId, readWait } from '../session-route-fields.js';
 
 /** What a request to cancel says beside its target. */
 export interface CancelCall {

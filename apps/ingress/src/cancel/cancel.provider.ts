@@ -4,7 +4,7 @@ import { notFound, ProblemException } from '#http';
 import type { CancelCall } from './cancel-call.js';
 import type { Stored } from '../inbox/inbox.publisher.js';
 import { unknownMessage, type IntakeParts } from '../send/intake.provider.js';
-import type { SessionPath } from '../request-fields.js';
+import type { SessionPath } from '../session-route-fields.js';
 import type { StoredRecord } from '../sessions/session-history.client.js';
 import { SessionKeys } from '../sessions/session-keys.js';
 

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { TaskConflict } from '#contracts';
+import type { DeadDrop, DeadList, DeadMessage, DeadRetry, DeadSummary, TaskConflict } from '#contracts';
 import { taskOfMessage, type TaskLookup, type TaskSettings } from '#guards';
 import { notFound, ProblemException } from '#http';
 import type { DeadEntry, DeadLetters, DeadQuery } from './dead-letters.client.js';
@@ -13,18 +13,18 @@ export class DeadLetterService {
     private readonly settings: TaskSettings,
   ) {}
 
-  async list(query: DeadQuery): Promise<object> {
+  async list(query: DeadQuery): Promise<DeadList> {
     const { dead, next } = await this.letters.list(query);
     return { dead: dead.map(summary), ...(next === undefined ? {} : { next }) };
   }
 
-  async show(deadId: string): Promise<object> {
+  async show(deadId: string): Promise<DeadMessage> {
     const entry = await this.find(deadId);
     const { v: _version, kind: _kind, ...message } = entry.letter.message;
     return { ...summary(entry), message };
   }
 
-  async retry(deadId: string): Promise<object> {
+  async retry(deadId: string): Promise<DeadRetry> {
     const entry = await this.find(deadId);
     await this.expectTaskMayRun(entry);
     return { deadId, ...(await this.letters.retry(entry)) };
@@ -46,7 +46,7 @@ export class DeadLetterService {
     });
   }
 
-  async drop(deadId: string): Promise<object> {
+  async drop(deadId: string): Promise<DeadDrop> {
     await this.letters.drop(await this.find(deadId));
     return { deadId, dropped: true };
   }
@@ -66,7 +66,7 @@ function remedyFor(conflict: TaskConflict): string {
   return 'approve it (`lanekeeper tasks approve-retry`)';
 }
 
-function summary({ deadId, agent, session, letter }: DeadEntry): object {
+function summary({ deadId, agent, session, letter }: DeadEntry): DeadSummary {
   const { messageId, seq, runId, attempts, status, error, deadAt } = letter;
   return { deadId, agent, session, messageId, seq, runId, attempts, status, error, deadAt };
 }

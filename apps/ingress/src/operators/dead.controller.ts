@@ -1,8 +1,18 @@
 import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
-import { readCursor, readLimit } from '#http';
+import {
+  deadDrop,
+  deadList,
+  deadMessage,
+  deadRetry,
+  type DeadDrop,
+  type DeadList,
+  type DeadMessage,
+  type DeadRetry,
+} from '#contracts';
+import { CURSOR_QUERY, documentAnswer, LIMIT_QUERY, readCursor, readLimit } from '#http';
 import { DeadLetterService } from './dead-letter.provider.js';
-import { readOptionalAgent, readOptionalSession } from '../request-fields.js';
+import { readOptionalAgent, readOptionalSession } from '../session-route-fields.js';
 
 @ApiTags('dead messages')
 @Controller('v1/dead')
@@ -10,21 +20,18 @@ export class DeadController {
   constructor(private readonly service: DeadLetterService) {}
 
   @Get()
-  @ApiOperation({ summary: 'Messages of which no further attempt will be made, oldest first' })
-  @ApiQuery({ name: 'agent', required: false })
-  @ApiQuery({ name: 'session', required: false })
-  @ApiQuery({ name: 'limit', required: false, description: '1 to 200, default 20' })
-  @ApiQuery({ name: 'after', required: false, description: '`next` of the page before' })
-  @ApiResponse({
-    status: 200,
-    description: '{dead: [{deadId, agent, session, messageId, runId, attempts, error, …}], next?}',
-  })
+  @ApiOperation({ summary: 'Messages that will not be retried, oldest first' })
+  @ApiQuery({ name: 'agent', required: false, type: String, description: 'Only those of this agent' })
+  @ApiQuery({ name: 'session', required: false, type: String, description: 'Only those of this session' })
+  @ApiQuery(LIMIT_QUERY)
+  @ApiQuery(CURSOR_QUERY)
+  @ApiResponse(documentAnswer(200, 'A page of dead messages, without their content', deadList))
   async list(
     @Query('agent') agent: unknown,
     @Query('session') session: unknown,
     @Query('limit') limit: unknown,
     @Query('after') after: unknown,
-  ): Promise<object> {
+  ): Promise<DeadList> {
     return this.service.list({
       agent: readOptionalAgent(agent),
       session: readOptionalSession(session),
@@ -36,7 +43,8 @@ export class DeadController {
   @Get(':deadId')
   @ApiParam({ name: 'deadId', description: 'As listed: <agent>.<session>.<seq>' })
   @ApiOperation({ summary: 'One dead message, with its content' })
-  async show(@Param('deadId') deadId: string): Promise<object> {
+  @ApiResponse(documentAnswer(200, 'The dead message', deadMessage))
+  async show(@Param('deadId') deadId: string): Promise<DeadMessage> {
     return this.service.show(deadId);
   }
 
@@ -44,9 +52,9 @@ export class DeadController {
   @HttpCode(202)
   @ApiParam({ name: 'deadId', description: 'As listed: <agent>.<session>.<seq>' })
   @ApiOperation({ summary: 'Send it again: a new message of the same id, under a new run' })
-  @ApiResponse({ status: 202, description: '{messageId, seq, duplicate}' })
+  @ApiResponse(documentAnswer(202, 'It is stored again for good', deadRetry))
   @ApiResponse({ status: 409, description: 'Its task runs, or waits for an approval (task-not-free); the entry stays' })
-  async retry(@Param('deadId') deadId: string): Promise<object> {
+  async retry(@Param('deadId') deadId: string): Promise<DeadRetry> {
     return this.service.retry(deadId);
   }
 
@@ -54,7 +62,8 @@ export class DeadController {
   @HttpCode(200)
   @ApiParam({ name: 'deadId', description: 'As listed: <agent>.<session>.<seq>' })
   @ApiOperation({ summary: 'Forget the entry; the decision stays in the session’s record' })
-  async drop(@Param('deadId') deadId: string): Promise<object> {
+  @ApiResponse(documentAnswer(200, 'It is forgotten', deadDrop))
+  async drop(@Param('deadId') deadId: string): Promise<DeadDrop> {
     return this.service.drop(deadId);
   }
 }

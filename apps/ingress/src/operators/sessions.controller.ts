@@ -1,12 +1,13 @@
 import { Controller, Get, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { readLimit } from '#http';
+import { sessionTurns, sessionView, type SessionTurns, type SessionView } from '#contracts';
+import { documentAnswer, LIMIT_QUERY, readLimit } from '#http';
 import { readCancelCall } from '../cancel/cancel-call.js';
 import { CancelService, type CancelAnswer } from '../cancel/cancel.provider.js';
 import { CancelRoute } from '../cancel/cancel-route.decorator.js';
 import { IntakeService } from '../send/intake.provider.js';
-import { readSessionPath } from '../request-fields.js';
+import { readSessionPath } from '../session-route-fields.js';
 
 @ApiTags('sessions')
 @ApiParam({
@@ -24,26 +25,20 @@ export class SessionsController {
 
   @Get()
   @ApiOperation({ summary: 'What a session is doing' })
-  @ApiResponse({
-    status: 200,
-    description:
-      '{state, depth, oldestMs, running?, retry?, concurrent?: [{runId, attempt, seqs, startedAt?, notBefore?}], lastTurn?, ' +
-      'worker?, tasks, locks}. state: idle, queued, running, held, retrying, or waiting-for-agent: the worker that has it lacks ' +
-      'its agent. concurrent: turns beside each other; those with notBefore come again then (ms since the epoch)',
-  })
-  async session(@Param('agent') agent: string, @Param('session') session: string): Promise<object> {
+  @ApiResponse(documentAnswer(200, 'What its worker and the streams tell of it', sessionView))
+  async session(@Param('agent') agent: string, @Param('session') session: string): Promise<SessionView> {
     return this.intake.session(readSessionPath(agent, session));
   }
 
   @Get('turns')
   @ApiOperation({ summary: 'The records of a session, newest first' })
-  @ApiQuery({ name: 'limit', required: false, description: '1 to 200, default 20' })
-  @ApiResponse({ status: 200, description: '{turns: [record, …]}, notes that decide messages included' })
+  @ApiQuery(LIMIT_QUERY)
+  @ApiResponse(documentAnswer(200, 'Its records, with the notes that decide messages', sessionTurns))
   async turns(
     @Param('agent') agent: string,
     @Param('session') session: string,
     @Query('limit') limit: unknown,
-  ): Promise<object> {
+  ): Promise<SessionTurns> {
     return this.intake.turns(readSessionPath(agent, session), readLimit(limit));
   }
 

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { checkChannelMessageBody } from '#contracts';
 import { IntakeService } from './intake.provider.js';
 import { channelBodySchema } from './message-body.schema.js';
-import { readAgent } from '../request-fields.js';
+import { readAgent } from '../session-route-fields.js';
 import type { SendAnswer } from './send-answer.js';
 import { readSendCall } from './send-call.js';
 import { SendRoute } from './send-route.decorator.js';

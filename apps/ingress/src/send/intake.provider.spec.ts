@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Names, type SessionAnswer } from '#contracts';
 import { ProblemException } from '#http';
 import { IntakeService, type IntakeParts } from './intake.provider.js';
-import type { SessionChoice } from '../sessions/session-choice.provider.js';
+import type { SessionChooser } from '../sessions/session-chooser.provider.js';
 import type { StoredRecord } from '../sessions/session-history.client.js';
 
 const path = { agent: 'main', session: 's' };
@@ -30,7 +30,7 @@ function statusIn({ undecided, answer, decided }: World, messageId: string): Pro
   };
   const questions = { ask: () => ((isAsked = true), Promise.resolve(answer)) };
   const parts = { names: new Names('lk', 64), agents: ['main'], history, questions };
-  return new IntakeService(parts as unknown as IntakeParts, {} as SessionChoice).messageStatus(path, messageId);
+  return new IntakeService(parts as unknown as IntakeParts, {} as SessionChooser).messageStatus(path, messageId);
 }
 
 describe('what became of a message', () => {
@@ -75,7 +75,7 @@ describe('what a session is doing', () => {
     };
     const questions = { ask: () => Promise.resolve(answer) };
     const parts = { names: new Names('lk', 64), agents: ['main'], history, questions, tasks: { of: tasks } };
-    return new IntakeService(parts as unknown as IntakeParts, {} as SessionChoice).session(path);
+    return new IntakeService(parts as unknown as IntakeParts, {} as SessionChooser).session(path);
   }
   const none: IntakeParts['tasks']['of'] = () => Promise.resolve([]);
   const beside = { runId: 'c1', attempt: 1, seqs: [2], startedAt: 1 };

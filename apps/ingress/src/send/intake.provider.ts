@@ -5,16 +5,18 @@ import {
   type InboxMessage,
   type Names,
   type SessionAnswer,
+  type SessionTurns,
+  type SessionView,
 } from '#contracts';
 import { notFound, type ProblemException } from '#http';
 import { readDecision } from './decided-message.js';
 import type { DeduplicatedInbox } from '../inbox/deduplicated-inbox.client.js';
 import type { Stored } from '../inbox/inbox.publisher.js';
 import { decidedStatus, pendingStatus, runningSeqs, type MessageStatus } from './message-status.js';
-import type { SessionPath } from '../request-fields.js';
+import type { SessionPath } from '../session-route-fields.js';
 import { describeDecision, type SendAnswer } from './send-answer.js';
 import type { SendCall } from './send-call.js';
-import { SessionChoice } from '../sessions/session-choice.provider.js';
+import { SessionChooser } from '../sessions/session-chooser.provider.js';
 import type { SessionHistory } from '../sessions/session-history.client.js';
 import type { SessionQuestions } from '../sessions/session-questions.client.js';
 import { SessionKeys } from '../sessions/session-keys.js';
@@ -38,7 +40,7 @@ export class IntakeService {
 
   constructor(
     private readonly parts: IntakeParts,
-    private readonly choice: SessionChoice,
+    private readonly chooser: SessionChooser,
   ) {
     this.keys = new SessionKeys(parts.names, parts.agents, parts.history);
   }
@@ -65,7 +67,7 @@ export class IntakeService {
     call: SendCall<InboxMessage & Pick<ChannelMessageBody, 'channel'>>,
   ): Promise<SendAnswer> {
     this.keys.expectAgent(agent);
-    const session = await this.choice.sessionOf(agent, call.message);
+    const session = await this.chooser.sessionOf(agent, call.message);
     return { session, ...(await this.send({ agent, session }, call)) };
   }
 
@@ -98,7 +100,7 @@ export class IntakeService {
     return { messageId, ...decidedStatus(readDecision(decided, { id: messageId }), isAllAsked) };
   }
 
-  async session(path: SessionPath): Promise<object> {
+  async session(path: SessionPath): Promise<SessionView> {
     const key = await this.keys.ofStored(path);
     const { history, questions } = this.parts;
     const [answer, lastTurn] = await Promise.all([questions.ask(key), history.lastTurn(key)]);
@@ -131,7 +133,7 @@ export class IntakeService {
     };
   }
 
-  async turns(path: SessionPath, limit: number): Promise<object> {
+  async turns(path: SessionPath, limit: number): Promise<SessionTurns> {
     const records = await this.parts.history.records(await this.keys.ofStored(path), limit);
     return { turns: records.map(({ record, recordSeq }) => ({ recordSeq, ...record })) };
   }

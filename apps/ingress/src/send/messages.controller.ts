@@ -8,7 +8,7 @@ import { CancelService, type CancelAnswer } from '../cancel/cancel.provider.js';
 import { CancelRoute } from '../cancel/cancel-route.decorator.js';
 import { IntakeService } from './intake.provider.js';
 import { messageBodySchema } from './message-body.schema.js';
-import { readReplies, readSessionPath } from '../request-fields.js';
+import { readReplies, readSessionPath } from '../session-route-fields.js';
 import type { SendAnswer } from './send-answer.js';
 import { readSendCall } from './send-call.js';
 import { ALL_REPLIES, SendRoute } from './send-route.decorator.js';

@@ -4,7 +4,7 @@ import type { BodyProblems, InboxMessage, SendMessageBody } from '#contracts';
 import { acceptsJson, inputProblem, ProblemException, readTrace } from '#http';
 import type { TraceContext } from '#telemetry';
 import { goneSignal } from './gone-signal.js';
-import { readMessageId, readReplies, readWait } from '../request-fields.js';
+import { readMessageId, readReplies, readWait } from '../session-route-fields.js';
 
 /** What a request to send says beside its path. */
 export interface SendCall<Message extends InboxMessage = InboxMessage> {

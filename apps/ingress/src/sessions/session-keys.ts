@@ -1,6 +1,6 @@
 import type { Names, SessionTokens } from '#contracts';
 import { notFound } from '#http';
-import type { SessionPath } from '../request-fields.js';
+import type { SessionPath } from '../session-route-fields.js';
 import type { SessionHistory } from './session-history.client.js';
 
 /**

@@ -1,11 +1,5 @@
-import type { TaskView } from '#contracts';
+import type { SessionTask, TaskView } from '#contracts';
 import { isOpenTask, type TaskDirectory, type TaskLookup } from '#guards';
-
-/** A task in the view of a session: what is beyond this, the guard's routes tell. */
-export type SessionTask = Pick<
-  TaskView,
-  'key' | 'state' | 'runId' | 'owner' | 'startedAt' | 'expiresAt' | 'endedAt' | 'status' | 'error'
->;
 
 /** Shown of one session, those first that stand there for longest. */
 const MAX_TASKS = 1_000;

@@ -125,6 +125,21 @@ const inboxMessage = z.object({ v: z.literal(1), kind: z.literal('message'), ...
 export type InboxMessage = z.infer<typeof inboxMessage>;
 
 /**
+ * A message as operators are shown it. Its author and task may have more fields and its strategy any name, so that a program
+ * that shows a message of a later version need not know them.
+ */
+export const sentMessage = z.object({
+  ...messageFields,
+  author: z.object(author.shape).optional(),
+  task: z.union([taskName, z.object(taskGroup.shape)]).optional(),
+  strategy: z
+    .string()
+    .describe(`One of ${STRATEGIES.join(', ')}`)
+    .optional(),
+  data: z.unknown().describe('Any JSON that the sender gave').optional(),
+});
+
+/**
  * An order to the session's lane. It lies in the inbox like a message and is decided like one, so that a takeover does not
  * forget it; it reaches no agent. It is about messages that were stored before it.
  */

@@ -209,45 +209,6 @@ export const TASK_STATES = [
 ] as const;
 export type TaskState = (typeof TASK_STATES)[number];
 
-/** One step in the life of a task, for people. */
-export interface TaskStep {
-  readonly at: number;
-  readonly what: 'acquired' | 'released' | 'stale' | 'approved' | 'approval_expired' | 'ended';
-  readonly runId?: string;
-  /** How a holding ended. */
-  readonly status?: string;
-  /** Who approved or ended it. */
-  readonly by?: string;
-}
-
-/** A task as people see it. */
-export interface TaskView {
-  readonly key: string;
-  readonly state: TaskState;
-  readonly runId: string;
-  readonly token: number;
-  readonly owner?: string;
-  readonly startedAt: number;
-  /** Of one that runs or is stale. */
-  readonly expiresAt?: number;
-  readonly stale?: StalePolicy;
-  readonly meta?: JsonText;
-  readonly endedAt?: number;
-  /** How its last holding ended. */
-  readonly status?: string;
-  readonly error?: TaskError;
-  readonly result?: JsonText;
-  readonly approvableUntil?: number;
-  readonly approvedBy?: string;
-  readonly approvedAt?: number;
-  /** When it is forgotten unless something becomes of it first; absent = it runs, or is kept for ever. */
-  readonly keptUntil?: number;
-  readonly attempts: number;
-  /** How often a holder of it was gone without a word. */
-  readonly staleCount: number;
-  readonly history: readonly TaskStep[];
-}
-
 /** What the guard is asked to do. */
 export const TASK_REQUESTS = {
   acquire: acquireRequest,

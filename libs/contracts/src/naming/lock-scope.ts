@@ -14,7 +14,7 @@ export interface Place {
   readonly author?: { readonly id: string } | undefined;
 }
 
-export type SessionChoice =
+export type SessionKeyResult =
   { readonly ok: true; readonly session: string } | { readonly ok: false; readonly problem: InputProblem };
 
 /** What stands before the first colon of a channel. */
@@ -29,7 +29,7 @@ export function defaultLockScope(platform: string): LockScope {
   return PLATFORMS_WITH_THREADS.has(platform) ? 'thread' : 'channel';
 }
 
-export function sessionKeyFor(scope: LockScope, place: Place): SessionChoice {
+export function sessionKeyFor(scope: LockScope, place: Place): SessionKeyResult {
   const { channel, thread, author } = place;
   const platform = platformOf(channel);
   if (platform === '') {
@@ -70,7 +70,7 @@ function escaped(name: string): string {
   return name.replace(/%(?=3A|25)/g, '%25');
 }
 
-function bounded(field: string, session: string): SessionChoice {
+function bounded(field: string, session: string): SessionKeyResult {
   const bytes = Buffer.byteLength(session);
   if (bytes <= MAX_SESSION_KEY_BYTES) return { ok: true, session };
   return refuse({
@@ -81,6 +81,6 @@ function bounded(field: string, session: string): SessionChoice {
   });
 }
 
-function refuse(problem: InputProblem): SessionChoice {
+function refuse(problem: InputProblem): SessionKeyResult {
   return { ok: false, problem };
 }

@@ -6,21 +6,18 @@ import type { SessionTokens } from '../naming/names.js';
 import { recordedError } from './record.js';
 
 /**
- * A message that no further attempt will be made of, with its content, for operators to look at, retry or drop. LK_DEAD is
- * a view: the truth is the decision `dead` in the session's record.
+ * A message that will not be retried, with its content, for operators to look at, retry or drop. LK_DEAD is a view: the
+ * truth is the decision `dead` in the session's record. Exported for the routes of dead messages, which tell it too.
  */
-const deadLetter = z.object({
+export const deadLetter = z.object({
   v: z.literal(1),
   messageId: z.string(),
-  /** Sequence of the message in the inbox. */
-  seq: z.int().positive(),
+  seq: z.int().positive().describe('Sequence of the message in the inbox'),
   runId: z.string(),
-  /** 0 = it never began. */
-  attempts: z.int().nonnegative(),
+  attempts: z.int().nonnegative().describe('0 = it never began'),
   status: z.enum(OUTCOMES),
   error: recordedError,
-  /** ms since the epoch. */
-  deadAt: z.number(),
+  deadAt: z.number().describe('ms since the epoch'),
   message: z.custom<InboxMessage>(isMessage),
 });
 export type DeadLetter = z.infer<typeof deadLetter>;

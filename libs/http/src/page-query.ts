@@ -1,11 +1,10 @@
 import { showValue } from '#contracts';
-import { readTraceContext, type TraceContext } from '#telemetry';
 import { inputProblem } from './problem.exception.js';
 
-/** Reads of query and header fields that any role has. Each throws a 400 that names the field, or answers the clean value. */
+/** Reads of the query of a list. Each throws a 400 that names the field, or answers the clean value. */
 
-const DEFAULT_LIMIT = 20;
-const MAX_LIMIT = 200;
+export const DEFAULT_LIMIT = 20;
+export const MAX_LIMIT = 200;
 
 export function readLimit(limit: unknown): number {
   if (limit === undefined) return DEFAULT_LIMIT;
@@ -30,18 +29,4 @@ export function readCursor(after: unknown): number {
 export function oneText(field: string, value: unknown): string {
   if (typeof value === 'string') return value;
   throw inputProblem(400, [{ field, found: showValue(value), wanted: 'one text' }]);
-}
-
-/** Where the caller's trace goes on. */
-export function readTrace(headers: Readonly<Record<string, string | string[] | undefined>>): TraceContext | undefined {
-  return readTraceContext((name) => {
-    const value = headers[name];
-    return Array.isArray(value) ? value[0] : value;
-  });
-}
-
-/** We answer JSON; a client that wants nothing but an event stream learns it before anything is stored. */
-export function acceptsJson(accept: string | undefined): boolean {
-  if (accept === undefined || accept === '') return true;
-  return accept.split(',').some((part) => /^\s*(\*\/\*|application\/(\*|json|problem\+json))\s*(;|$)/i.test(part));
 }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { Names, type InboxMessage } from '#contracts';
 import type { Published } from './inbox.publisher.js';
-import { PastSwallowedPublisher } from './past-swallowed.publisher.js';
+import { ResendSwallowedPublisher } from './resend-swallowed.publisher.js';
 
 const key = new Names('lk', 64).sessionTokens('main', 's');
 const message: InboxMessage = { v: 1, kind: 'message', id: 'm', text: 'x' };
@@ -17,7 +17,7 @@ function publisherOf(answers: Record<number, Published>, swallowed: readonly num
     },
   };
   const judge = { isSwallowed: (_key: unknown, seq: number) => Promise.resolve(swallowed.includes(seq)) };
-  return { publisher: new PastSwallowedPublisher(inner, judge), asked };
+  return { publisher: new ResendSwallowedPublisher(inner, judge), asked };
 }
 
 it('a repetition of what was swallowed is stored anew behind it, also when that was swallowed as well', async () => {

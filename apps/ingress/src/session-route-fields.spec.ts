@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { ProblemException } from '#http';
-import { readMessageId, readOptionalAgent, readOptionalSession, readSessionPath, readWait } from './request-fields.js';
+import {
+  readMessageId,
+  readOptionalAgent,
+  readOptionalSession,
+  readSessionPath,
+  readWait,
+} from './session-route-fields.js';
 
 function problemsOf(read: () => unknown) {
   try {

@@ -3,17 +3,17 @@ import type { LockScope } from '#contracts';
 import { ProblemException } from '#http';
 import { silentLogger, type Logger } from '#telemetry';
 import type { LockScopeResolver } from './lock-scope-resolver.js';
-import { SessionChoice } from './session-choice.provider.js';
+import { SessionChooser } from './session-chooser.provider.js';
 
 const telegram = { channel: 'telegram:-100', thread: 'telegram:-100:42', author: { id: 'u7', name: 'Ann' } };
 const whatsapp = { ...telegram, channel: 'whatsapp:1', thread: 'whatsapp:1:9' };
 
-function choiceOf(more: { scopeOf?: () => LockScope | undefined; resolver?: unknown } = {}) {
+function chooserOf(more: { scopeOf?: () => LockScope | undefined; resolver?: unknown } = {}) {
   const lines: unknown[] = [];
   const log = { ...silentLogger, error: (...args: unknown[]) => void lines.push(args) } as unknown as Logger;
   const { scopeOf = () => undefined } = more;
   const resolver = more.resolver as LockScopeResolver | undefined;
-  return { choice: new SessionChoice({ scopeOf, resolver, log }), lines };
+  return { chooser: new SessionChooser({ scopeOf, resolver, log }), lines };
 }
 
 async function problemOf(choosing: Promise<string>) {
@@ -27,9 +27,9 @@ async function problemOf(choosing: Promise<string>) {
 
 describe('without a word of anybody', () => {
   it('the platform decides', async () => {
-    const { choice } = choiceOf();
-    expect(await choice.sessionOf('main', telegram)).toBe('telegram:-100:42');
-    expect(await choice.sessionOf('main', whatsapp)).toBe('whatsapp:1');
+    const { chooser } = chooserOf();
+    expect(await chooser.sessionOf('main', telegram)).toBe('telegram:-100:42');
+    expect(await chooser.sessionOf('main', whatsapp)).toBe('whatsapp:1');
   });
 });
 
@@ -37,13 +37,13 @@ describe('the settings', () => {
   it('come over the platform, and are asked by agent and platform', async () => {
     const asked: string[][] = [];
     const scopeOf = (...args: string[]): LockScope => (asked.push(args), 'channel');
-    expect(await choiceOf({ scopeOf }).choice.sessionOf('research', telegram)).toBe('telegram:-100');
+    expect(await chooserOf({ scopeOf }).chooser.sessionOf('research', telegram)).toBe('telegram:-100');
     expect(asked).toEqual([['research', 'telegram']]);
   });
 
   it('that ask for users refuse a message of nobody by its field', async () => {
-    const { choice, lines } = choiceOf({ scopeOf: () => 'user' });
-    const problem = await problemOf(choice.sessionOf('main', { channel: 'slack:C1' }));
+    const { chooser, lines } = chooserOf({ scopeOf: () => 'user' });
+    const problem = await problemOf(chooser.sessionOf('main', { channel: 'slack:C1' }));
     expect(problem).toMatchObject({ status: 422, errors: [{ field: 'author.id', found: 'nothing' }] });
     expect(lines).toEqual([]);
   });
@@ -56,8 +56,8 @@ describe('a resolver', () => {
     ['a session of its own', { session: 'thread' }, 'thread'],
     ['the longest session', { session: 'é'.repeat(256) }, 'é'.repeat(256)],
   ])('comes over settings and platform with %s', async (_title, resolved, session) => {
-    const { choice } = choiceOf({ resolver: () => resolved, scopeOf: () => 'thread' });
-    expect(await choice.sessionOf('main', telegram)).toBe(session);
+    const { chooser } = chooserOf({ resolver: () => resolved, scopeOf: () => 'thread' });
+    expect(await chooser.sessionOf('main', telegram)).toBe(session);
   });
 
   it('is told where and by whom, never what was said, and gets a copy', async () => {
@@ -68,7 +68,7 @@ describe('a resolver', () => {
       return 'user';
     };
     const message = { ...telegram, author: { ...telegram.author }, text: 'SECRET', id: 'm', v: 1 };
-    await choiceOf({ resolver }).choice.sessionOf('main', message);
+    await chooserOf({ resolver }).chooser.sessionOf('main', message);
     expect(seen).toEqual([{ agent: 'main', platform: 'telegram', ...telegram }]);
     expect(message.author).toEqual(telegram.author);
   });
@@ -84,8 +84,8 @@ describe('a resolver', () => {
     ['half a character', { session: 'a\ud800' }, 'found a session that is a text of 4 bytes'],
     ['a session that is too long', { session: 'x'.repeat(513) }, 'found a session that is a text of 513 bytes'],
   ])('that answers %s is to blame, and it is logged', async (_title, resolved, found) => {
-    const { choice, lines } = choiceOf({ resolver: () => resolved });
-    const problem = await problemOf(choice.sessionOf('main', telegram));
+    const { chooser, lines } = chooserOf({ resolver: () => resolved });
+    const problem = await problemOf(chooser.sessionOf('main', telegram));
     expect(problem).toMatchObject({ status: 500, code: 'lock-scope-resolver' });
     expect(problem.detail).toContain(`LOCK_SCOPE_RESOLVER: ${found}, wanted thread, channel, user or {session}`);
     expect(lines).toEqual([[{ agent: 'main', platform: 'telegram' }, expect.stringContaining(found)]]);
@@ -100,8 +100,8 @@ describe('a resolver', () => {
     ],
     ['later', () => Promise.reject(new Error('no database'))],
   ])('that throws %s is to blame; what it threw is logged and not answered', async (_title, resolver) => {
-    const { choice, lines } = choiceOf({ resolver });
-    const problem = await problemOf(choice.sessionOf('main', telegram));
+    const { chooser, lines } = chooserOf({ resolver });
+    const problem = await problemOf(chooser.sessionOf('main', telegram));
     expect(problem).toMatchObject({ status: 500, code: 'lock-scope-resolver' });
     expect(JSON.stringify(problem)).not.toContain('no database');
     expect(lines).toEqual([[expect.objectContaining({ error: new Error('no database') }), expect.any(String)]]);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ProblemException } from './problem.exception.js';
-import { acceptsJson, oneText, readCursor, readLimit, readTrace } from './request-fields.js';
+import { oneText, readCursor, readLimit } from './page-query.js';
 
 function fields(read: () => unknown) {
   try {
@@ -42,31 +42,4 @@ describe('readCursor', () => {
 it('a field that is there twice is no text', () => {
   expect(oneText('agent', 'main')).toBe('main');
   expect(fields(() => oneText('agent', ['a', 'b']))).toEqual(['agent']);
-});
-
-it.each<[string | undefined, boolean]>([
-  [undefined, true],
-  ['', true],
-  ['*/*', true],
-  ['application/json', true],
-  ['Application/JSON; charset=utf-8', true],
-  ['text/html, application/*;q=0.5', true],
-  ['application/problem+json', true],
-  ['text/event-stream', false],
-  ['text/html', false],
-  ['application/jsonp', false],
-  ['text/json', false],
-])('Accept %j: %s', (accept, isAccepted) => expect(acceptsJson(accept)).toBe(isAccepted));
-
-describe('readTrace', () => {
-  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
-
-  it('reads the two headers, of several the first', () => {
-    expect(readTrace({})).toBeUndefined();
-    expect(readTrace({ traceparent })).toEqual({ traceparent });
-    expect(readTrace({ traceparent: [traceparent, 'x'], tracestate: 'a=1' })).toEqual({
-      traceparent,
-      tracestate: 'a=1',
-    });
-  });
 });

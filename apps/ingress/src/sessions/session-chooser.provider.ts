@@ -16,7 +16,7 @@ import type { LockScopeResolver, PlaceOfMessage, ResolvedScope } from './lock-sc
 /** The scope that the settings give to the channels of a platform; `undefined` = none. */
 export type ScopeOf = (agent: string, platform: string) => LockScope | undefined;
 
-export interface SessionChoiceParts {
+export interface SessionChooserParts {
   readonly scopeOf: ScopeOf;
   readonly resolver?: LockScopeResolver | undefined;
   readonly log: Logger;
@@ -24,8 +24,8 @@ export interface SessionChoiceParts {
 
 /** Finds the session of a message by where it was said: the resolver's word counts, then the settings', then the platform's. */
 @Injectable()
-export class SessionChoice {
-  constructor(private readonly parts: SessionChoiceParts) {}
+export class SessionChooser {
+  constructor(private readonly parts: SessionChooserParts) {}
 
   async sessionOf(
     agent: string,

@@ -4,7 +4,7 @@ import type { InboxPublisher, Published } from './inbox.publisher.js';
 import type { SwallowedEntries } from './swallowed-entries.client.js';
 
 /** Stores entries like the publisher itself; a repetition of one that was swallowed is no duplicate but stored anew. */
-export class PastSwallowedPublisher implements Pick<InboxPublisher, 'publish'> {
+export class ResendSwallowedPublisher implements Pick<InboxPublisher, 'publish'> {
   constructor(
     private readonly publisher: Pick<InboxPublisher, 'publish'>,
     private readonly swallowed: Pick<SwallowedEntries, 'isSwallowed'>,
