@@ -419,7 +419,7 @@ describe('the lanes', () => {
     work.recheckHandoffs();
     work.recheckHandoffs();
     await until('the failure is told', () => warned.length === 1);
-    expect([looks, warned]).toEqual([2, ['held turns were not seen to']]);
+    expect([looks, warned]).toEqual([2, ['checking turns in handoff failed']]);
   });
 });
 
