@@ -40,7 +40,7 @@ describe('an answer that is compressed', () => {
     expect(await call()).toEqual({ replies: ['hi'] });
   });
 
-  it('as a stream piece by piece is read as it is flushed', async () => {
+  it('as a stream in chunks is read as it is flushed', async () => {
     const { call } = await agent((response) => {
       const gzip = zlib.createGzip();
       response.writeHead(200, { ...STREAM_TYPE, 'content-encoding': 'gzip' });
@@ -89,7 +89,7 @@ describe('an answer that is compressed', () => {
     },
   );
 
-  it('L6 to much less than it is ends at the limit too', async () => {
+  it('L6 that is larger than its decoded form ends at the limit too', async () => {
     const { call } = await agent((response) => {
       response.writeHead(200, { ...TEXT_TYPE, 'content-encoding': 'gzip' });
       const empty = Buffer.concat(Array.from({ length: 1_000 }, () => zlib.gzipSync('')));
