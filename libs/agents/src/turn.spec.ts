@@ -134,7 +134,7 @@ describe('applyAnswer', () => {
     const turn = makeTurn();
     applyAnswer(turn, answer);
     const finished = turn.finish();
-    // What is only carried is text in it.
+    // Carried JSON is text in it.
     const state = finished.state !== undefined && 'value' in finished.state ? finished.state.value : undefined;
     const value = state instanceof JsonText ? state.value : state;
     const replies = JSON.parse(JSON.stringify(finished.replies)) as unknown;

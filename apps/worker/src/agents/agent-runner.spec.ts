@@ -174,7 +174,7 @@ describe('AgentRunner', () => {
     });
     const handler = () => expect.unreachable('its handler was called');
     expect(await run(handler, [item(1, { content: { ok: true, message } })])).toEqual({
-      // Of several, those before and behind it run without it; alone it is dead.
+      // In a batch the other messages run without it. Alone it is dead.
       ...{ kind: 'failed', next: 'split' },
       error: { name: 'turn_not_prepared', message: 'its messages cannot be put before the agent: no room' },
     });
@@ -298,7 +298,7 @@ describe('AgentRunner', () => {
       () => new TerminalError('no', { finding: { status: 400, excerpt: 'why' } }),
       { error: { name: 'terminal', message: 'no', status: 400, excerpt: 'why' }, next: 'never' },
     ],
-  ])('hands on what an error asks for: %s', async (_title, make, expected) => {
+  ])('passes on what an error asks for: %s', async (_title, make, expected) => {
     expect(await run(() => Promise.reject(make()))).toMatchObject({ kind: 'failed', ...expected });
   });
 

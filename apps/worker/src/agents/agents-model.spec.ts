@@ -56,7 +56,7 @@ const scenario = fc.record({
     }),
     { maxLength: 8 },
   ),
-  /** Of all agents; none that gives up a message. */
+  /** Settings of all agents. None gives up a message. */
   strategy: fc.constantFrom(
     'queue' as const,
     'queue' as const,

@@ -119,7 +119,7 @@ const noneSeen = () => ({
 class World extends HistoryWorld<Scenario> {
   readonly seen = noneSeen();
   private readonly active = new Map<string, ActiveTurn[]>();
-  /** Runs whose record stands. */
+  /** Runs whose record is stored. */
   private readonly ended = new Set<string>();
   /** Messages that a turn got as late. */
   private readonly late = new Set<number>();

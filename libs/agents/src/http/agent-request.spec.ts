@@ -25,7 +25,7 @@ function makeTurn(more: Partial<TurnStart> = {}): Turn {
 }
 
 describe('makeAgentRequest', () => {
-  it('tells the agent all of the turn', () => {
+  it('has all data of the turn', () => {
     const [first, second] = [
       { id: 'm7', seq: 7, text: 'grüße 🙂', author: { id: 'u' }, channel: 'c', thread: 't' },
       { id: 'm9', seq: 9, data: { a: [1] }, sentAt: '2026-01-05T12:00:00Z' },
@@ -55,7 +55,7 @@ describe('makeAgentRequest', () => {
     expect(JSON.parse(makeAgentRequest(makeTurn(), undefined).body)).not.toHaveProperty('summary');
   });
 
-  it('tells the agent the task that its message starts, with the token for what it writes to', () => {
+  it('has the task that the message starts, with its fencing token', () => {
     const task = { key: 'main/telegram:42::deploy', token: 7 };
     expect(JSON.parse(makeAgentRequest(makeTurn({ task }), undefined).body)).toMatchObject({ task });
     expect(JSON.parse(makeAgentRequest(makeTurn(), undefined).body)).not.toHaveProperty('task');

@@ -24,7 +24,7 @@ function readSplit(text: string, cuts: readonly number[]): object {
   return asValues(stream.finish());
 }
 
-/** What is only carried is text in an answer. */
+/** Carried JSON is text in an answer. */
 function asValues(answer: object): object {
   return JSON.parse(JSON.stringify(answer)) as object;
 }

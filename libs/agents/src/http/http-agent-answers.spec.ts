@@ -20,7 +20,7 @@ afterEach(closeAgents);
 async function finished(call: Promise<unknown>): Promise<unknown> {
   const turn = makeTurn();
   applyAnswer(turn, await call);
-  // As values: what is only carried is text in it.
+  // As values: carried JSON is text in an answer.
   return JSON.parse(JSON.stringify(turn.finish()));
 }
 

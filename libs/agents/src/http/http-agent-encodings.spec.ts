@@ -9,7 +9,7 @@ const MIB = 1024 * 1024;
 const bad = (message: RegExp) =>
   expect.objectContaining({ code: 'bad_answer', message: expect.stringMatching(message) });
 
-/** What servers and proxies send, though they are asked for plain bytes. */
+/** Encodings that servers and proxies send, although they are asked for plain bytes. */
 const ENCODINGS: [string, (text: string | Buffer) => Buffer][] = [
   ['gzip', zlib.gzipSync],
   ['x-gzip', zlib.gzipSync],
@@ -46,7 +46,7 @@ describe('an answer that is compressed', () => {
       response.writeHead(200, { ...STREAM_TYPE, 'content-encoding': 'gzip' });
       gzip.pipe(response);
       gzip.write('event: delta\ndata: {"text":"a"}\n\n');
-      // The rest is never written: only what was flushed comes.
+      // The rest is never written: only flushed bytes arrive.
       gzip.flush(() => {
         gzip.write('event: done\ndata: {}\n\n');
         gzip.flush();

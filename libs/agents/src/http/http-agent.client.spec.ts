@@ -34,7 +34,7 @@ describe('a request', () => {
     expect(requests[1]?.request.headers).not.toHaveProperty('x-lanekeeper-signature');
   });
 
-  it('asks for plain bytes, and carries the headers of the operator beside ours', async () => {
+  it('asks for plain bytes, and has the headers of the operator in addition to ours', async () => {
     const { call, requests } = await agentOf(204, {});
     await call(undefined, undefined, { headers: { authorization: 'Bearer t', 'x-team': 'a b' } });
     expect(requests[0]?.request.headers).toMatchObject({
