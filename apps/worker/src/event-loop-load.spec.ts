@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { EventLoopLoad, type LoopTimes } from './event-loop-load.js';
 
-it('tells the share of the time since the last question, and not of a moment', () => {
+it('returns the share since the last call, not of a single moment', () => {
   let times: LoopTimes = { active: 1_000, idle: 9_000 };
   const load = new EventLoopLoad(() => times);
   const after = (active: number, idle: number): number => {
@@ -10,7 +10,7 @@ it('tells the share of the time since the last question, and not of a moment', (
   };
   expect(after(500, 1_500)).toBe(0.25);
   expect(after(2_000, 0)).toBe(1);
-  // Asked again at once: the last answer stands, and the moment counts to the next.
+  // Asked again at once: the last answer is repeated, and this moment counts towards the next.
   expect(after(0, 400)).toBe(1);
   expect(after(0, 1_600)).toBe(0);
 });

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 
-/** Over less than this a share is chance. */
+/** Shortest time to measure over. Below it the share is noise. */
 const SHORTEST_MS = 500;
 
 /** Times of an event loop since its start, in milliseconds. */
@@ -9,7 +9,7 @@ export interface LoopTimes {
   readonly idle: number;
 }
 
-/** How much of its time the event loop worked since it was last asked: at 1 every further turn only makes the others late. */
+/** Share of time that the event loop was busy since the last call. At 1, more turns only slow down the others. */
 export class EventLoopLoad {
   private last: LoopTimes;
   private lastShare = 0;

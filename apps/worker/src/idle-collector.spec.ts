@@ -23,7 +23,7 @@ function setUp() {
 }
 
 describe('garbage of a busy time', () => {
-  it('is collected once, when nothing has happened for 20 s', () => {
+  it('is collected once, after 20 s without activity', () => {
     const { pass, now } = setUp();
     now({ read: 7, lanes: 3 });
     expect([pass(20_000), pass(5_000), pass(3_600_000)]).toEqual([0, 1, 1]);
@@ -45,7 +45,7 @@ describe('garbage of a busy time', () => {
     expect([pass(20_000), pass(5_000)]).toEqual([1, 2]);
   });
 
-  it('is not looked for in a worker that never had any', () => {
+  it('is not collected in a worker that was never busy', () => {
     expect(setUp().pass(3_600_000)).toBe(0);
   });
 });

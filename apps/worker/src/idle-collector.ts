@@ -1,10 +1,10 @@
 import type { Clock } from '#contracts';
 
-/** What tells whether a worker did something since the last look. */
+/** Shows whether the worker did anything since the last look. */
 export interface WorkerActivity {
   /** Turns that run or wait for a slot. */
   readonly busy: number;
-  /** Another number when something was read. */
+  /** Changes whenever a message was read. */
   readonly read: number;
   /** Sessions in memory. */
   readonly lanes: number;
@@ -19,9 +19,9 @@ export interface IdleCollectorOptions {
 const QUIET_MS = 20_000;
 
 /**
- * Gives memory back after a busy time. The engine collects only as it allocates: a worker that has nothing to do any more would
- * keep all the garbage of its last turns for as long as it idles. One full collection for each quiet time: it takes some 50 ms, in
- * which a message would wait, so it runs only when nothing has happened for a while.
+ * Returns memory to the system after a busy time. V8 collects garbage only while it allocates, so an idle worker would
+ * keep the garbage of its last turns. A full collection blocks the process for about 50 ms, so it runs once per quiet
+ * time, after a while without activity.
  */
 export class IdleCollector {
   private last: WorkerActivity = { busy: 0, read: 0, lanes: 0 };
@@ -32,7 +32,7 @@ export class IdleCollector {
     this.quietSince = options.clock.monotonic();
   }
 
-  /** To be called every few seconds. */
+  /** Call it every few seconds. */
   look(): void {
     const { activity, collect, clock } = this.options;
     const { last } = this;

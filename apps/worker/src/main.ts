@@ -1,7 +1,7 @@
 import '#check-node';
 import 'reflect-metadata';
 
-// Behind the check, which an `import` at the top would not be.
+// Dynamic imports, so that the check of the Node version runs first.
 const { runRole } = await import('#roles');
 const { startWorker } = await import('./start-worker.js');
 

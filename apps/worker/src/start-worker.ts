@@ -16,24 +16,24 @@ export interface StartWorkerOptions {
   readonly settings: Settings;
   readonly natsUrl: string;
   readonly log: Logger;
-  /** Providers with `@OnTurn` methods, and whatever they need. */
+  /** Providers with `@OnTurn` methods, and their dependencies. */
   readonly providers?: readonly Provider[];
   readonly signal?: AbortSignal;
 }
 
 export interface RunningWorker {
-  /** Resolves when it cannot go on by itself. */
+  /** Resolves when the worker cannot continue without a restart. */
   readonly failed: Promise<Error>;
-  /** Stops lifecycle, drains, then closes the connection. */
+  /** Gives its shards away, drains running turns, then closes the connection. */
   stop(): Promise<void>;
 }
 
-/** Starts the worker role; resolves when it reads the shards that are free for it. */
+/** Starts the worker role. Resolves when the worker reads the shards that are free for it. */
 export async function startWorker(options: StartWorkerOptions): Promise<RunningWorker> {
   const { settings, log } = options;
   const names = new Names(settings.namespace, settings.shards);
   const workerId = settings.worker.id ?? hostWorkerId(`-${process.pid}`);
-  // One life of this process: a restart under the same id is another incarnation.
+  // One life of this process. A restart under the same id is a new incarnation.
   const incarnation = `${workerId}/${randomBytes(6).toString('hex')}`;
   const broker = await openWorkerBroker({ ...options, names, workerId, incarnation });
   const { settings: acting, version: settingsVersion } = broker.installation;
@@ -59,7 +59,7 @@ export async function startWorker(options: StartWorkerOptions): Promise<RunningW
     mayLack: (agent) => !isToldOf(agent),
     onLeftOut: (agent, lacks) => {
       leftOut.add(agent);
-      log.warn({ agent, lacks }, 'cannot run an agent: its messages wait for a worker that can');
+      log.warn({ agent, lacks }, 'this worker cannot run an agent; its messages wait for a worker that can');
     },
     callOutside: (turn, agent) =>
       callHttpAgent(turn, { ...agent, headers: {}, ...targets.get(turn.agent) }, connections),

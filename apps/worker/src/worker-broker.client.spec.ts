@@ -7,7 +7,7 @@ import { openWorkerBroker } from './worker-broker.client.js';
 
 afterEach(expectNothingLeft);
 
-/** A worker's side of the broker behind a link that can be broken, and what it warned of. */
+/** A worker's connection to the broker through a link that can be broken, and its warnings. */
 async function openBehind({ url: natsUrl }: FaultProxy) {
   const told: string[] = [];
   const log: Logger = { ...silentLogger, warn: (_fields, message) => void told.push(message) };
@@ -17,7 +17,7 @@ async function openBehind({ url: natsUrl }: FaultProxy) {
   return { worker, told };
 }
 
-it('a worker that gets no answer when it looks who stands under its id waits, says so, and joins by itself', async () => {
+it('a worker that gets no answer when it checks its id waits, logs it, and joins by itself', async () => {
   await using broker = await startBroker();
   await using link = await startFaultProxy(broker.port);
   const { worker, told } = await openBehind(link);
@@ -35,7 +35,7 @@ it('a worker that gets no answer when it looks who stands under its id waits, sa
   }
 });
 
-it('a worker joins, takes its shards and stays at a broker that answers everything a second late', async () => {
+it('a worker joins, takes its shards and stays a member when the broker answers everything a second late', async () => {
   await using broker = await startBroker();
   await using link = await startFaultProxy(broker.port);
   const { worker, told } = await openBehind(link);

@@ -12,7 +12,7 @@ export interface WorkerBrokerOptions {
   readonly settings: Settings;
   readonly natsUrl: string;
   readonly names: Names;
-  /** Name of this worker in the cluster, and of this life of it: `<id>/<startId>`. */
+  /** `workerId` names this worker. `incarnation` is one life of it: `<id>/<startId>`. */
   readonly workerId: string;
   readonly incarnation: string;
   readonly log: Logger;
@@ -20,15 +20,15 @@ export interface WorkerBrokerOptions {
 }
 
 export interface WorkerBroker {
-  /** What this worker acts on. */
+  /** The settings that this worker uses. */
   readonly installation: Installation;
   makeParts(agents: ReadonlyMap<string, BoundAgent>): Promise<WorkerParts>;
-  /** Resolves when this process cannot go on: the connection is lost for good, or another one runs under its id. */
+  /** Resolves when this process cannot continue: the connection is lost for good, or another process uses its id. */
   readonly failed: Promise<Error>;
   close(): Promise<void>;
 }
 
-/** The worker's side of the broker: one connection, the streams as declared, and what is built on them. */
+/** The worker's connection to the broker, the streams, and the parts that use them. */
 export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<WorkerBroker> {
   const { settings, natsUrl, incarnation, log, signal } = options;
   const { connection, installation } = await connectToInstallation({
@@ -50,7 +50,7 @@ export async function openWorkerBroker(options: WorkerBrokerOptions): Promise<Wo
         ...{ ...options, settings: installation.settings, settingsVersion: installation.version },
         ...{ connection, channel, ownershipChannel, agents, onReplaced: fail },
       });
-      // Before it joins, it reads whether another one stands under its id; after that it waits by itself.
+      // `join` first reads whether another process has this id, which needs JetStream. Later steps wait by themselves.
       return { ...parts, join: () => untilJetStreamAnswers(() => parts.join(), { log, signal }) };
     },
     failed: Promise.race([connection.lost(), replaced, installation.outdated]),

@@ -7,10 +7,10 @@ import { WorkerLifecycle, type WorkerParts } from './worker-lifecycle.js';
 const DRAIN_MS = 30_000;
 const LAST_WORDS_MS = 2_000;
 
-/** Lets everything run that waits for nothing but promises. */
+/** Runs everything that waits only for promises. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Fires what was asked for when the spec says so. */
+/** Fires timers when the spec says so. */
 class Timers {
   readonly set: { readonly delayMs: number; readonly fn: () => void }[] = [];
   readonly clock: Clock = {
@@ -35,7 +35,7 @@ class Timers {
 
 type Step = 'make' | 'join' | 'give away' | 'end' | 'hand back' | 'leave';
 
-/** A worker whose steps end when the spec says so: what was begun, and what has ended. */
+/** A worker whose steps end when the spec says so, with the steps that began and ended. */
 function setUp() {
   const timers = new Timers();
   const calls: string[] = [];
@@ -88,7 +88,7 @@ async function started() {
 }
 
 describe('a worker that starts', () => {
-  it('is put together with its agents, and has started when its shards are its own', async () => {
+  it('is built with its agents, and has started when it owns its shards', async () => {
     const { calls, agents, lifecycle, end } = setUp();
     const given = new Map();
     let isStarted = false;
@@ -101,7 +101,7 @@ describe('a worker that starts', () => {
     expect(isStarted).toBe(true);
   });
 
-  it('and cannot join does not start, and says why', async () => {
+  it('that cannot join does not start, and says why', async () => {
     const { lifecycle, end, fail } = setUp();
     const starting = lifecycle.start(new Map());
     starting.catch(() => {});
@@ -112,7 +112,7 @@ describe('a worker that starts', () => {
 });
 
 describe('a worker that stops', () => {
-  it('gives its shards away first, then waits for its turns, leaves, and ends its commits last of all', async () => {
+  it('gives its shards away first, then waits for its turns, leaves, and stops its commits last', async () => {
     const { timers, calls, warned, lifecycle, end } = await started();
     let isStopped = false;
     void lifecycle.stop().then(() => (isStopped = true));
@@ -128,7 +128,7 @@ describe('a worker that stops', () => {
     expect([isStopped, timers.delays, warned]).toEqual([true, [], []]);
   });
 
-  it('aborts what still runs when the budget is over: it is handed back, so that it runs again', async () => {
+  it('aborts running turns when the budget is over, and hands them back so that they run again', async () => {
     const { timers, calls, warned, lifecycle, end } = await started();
     const stopping = lifecycle.stop();
     await end('give away');
@@ -153,7 +153,7 @@ describe('a worker that stops', () => {
     expect(calls).toContain('leave');
   });
 
-  it('is not held up by a broker that is away: each last word has its limit', async () => {
+  it('is not delayed by a broker that is away: each last step has its limit', async () => {
     const { timers, calls, lifecycle } = await started();
     let isStopped = false;
     void lifecycle.stop().then(() => (isStopped = true));
@@ -166,7 +166,7 @@ describe('a worker that stops', () => {
     expect([isStopped, timers.delays]).toEqual([true, []]);
   });
 
-  it('does so once, however often it is told to', async () => {
+  it('stops once, however often it is told to', async () => {
     const { calls, lifecycle, end } = await started();
     const both = Promise.all([lifecycle.stop(), lifecycle.stop()]);
     await end('give away');
@@ -177,13 +177,13 @@ describe('a worker that stops', () => {
     expect(calls).toEqual(['give away', 'end', 'leave', 'stop commits']);
   });
 
-  it('before it was ever started has nothing to do', async () => {
+  it('before its start has nothing to do', async () => {
     const { timers, calls, lifecycle } = setUp();
     await lifecycle.stop();
     expect([calls, timers.delays]).toEqual([[], []]);
   });
 
-  it('while it joins leaves all the same', async () => {
+  it('while it joins leaves too', async () => {
     const { calls, lifecycle, end } = setUp();
     void lifecycle.start(new Map());
     await end('make');

@@ -7,13 +7,13 @@ import type { TurnLifecycle } from './agents/turn.server.js';
 /** The parts of a running worker. */
 export interface WorkerParts {
   readonly lanes: LaneRunner;
-  /** Joins the other workers; resolves when the shards that are free for us are ours. */
+  /** Joins the other workers. Resolves when this worker owns its share of the free shards. */
   join(): Promise<void>;
-  /** Gives all shards away; what runs then is held. */
+  /** Gives all shards away. Sessions with running turns are in handoff then. */
   giveShardsAway(): Promise<void>;
-  /** Is no member any more. */
+  /** Ends the membership. */
   leave(): Promise<void>;
-  /** Ends the tries of commits that are still on their way. */
+  /** Stops retrying commits that have no answer yet. */
   stopCommits(): void;
 }
 
@@ -24,13 +24,13 @@ export interface WorkerLifecycleOptions {
   readonly makeParts: (agents: ReadonlyMap<string, BoundAgent>) => Promise<WorkerParts>;
 }
 
-/** How long the last words of an aborted turn may take: a broker that is away must not hold up the stop. */
+/** Bound for the last writes of aborted turns. A broker that is away must not delay the stop. */
 const LAST_WORDS_MS = 2_000;
 
 /**
- * Life of a worker: join, run, and the two phases of its stop. First its shards are given away, so that everything else
- * goes on elsewhere at once; what runs has the drain budget to end and commit here. What is still running then is
- * aborted and handed back, so that it runs again.
+ * Life of a worker: join, run, and a stop in two phases. First it gives its shards away, so that other workers continue
+ * at once. Running turns may end and commit within the drain budget. Then turns that still run are aborted and handed
+ * back, and run again at another worker.
  */
 export class WorkerLifecycle implements TurnLifecycle {
   private parts: WorkerParts | undefined;
@@ -57,7 +57,7 @@ export class WorkerLifecycle implements TurnLifecycle {
     if (!(await this.endsWithin(allEnded, drainMs))) {
       log.warn(
         { running: parts.lanes.running, drainMs },
-        'drain budget over: what still runs is aborted and runs again',
+        'drain budget is over: running turns are aborted and run again at another worker',
       );
       await this.endsWithin(Promise.all([parts.lanes.work.handBackAll(), givenAway]), LAST_WORDS_MS);
     }

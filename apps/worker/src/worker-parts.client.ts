@@ -30,14 +30,14 @@ import { makeWorkerTasks } from './worker-tasks.client.js';
 
 export interface WorkerPartsOptions {
   readonly settings: Settings;
-  /** Of the installation's settings; 0 = it has none. */
+  /** Version of the shared settings; 0 = the installation has none. */
   readonly settingsVersion: number;
   readonly names: Names;
   readonly workerId: string;
   readonly incarnation: string;
   readonly connection: BrokerConnection;
   readonly channel: PublishChannel;
-  /** For members and leases, in short tries: each is repeated until it is clear. */
+  /** For members and leases. It uses short tries and repeats each write until its outcome is clear. */
   readonly ownershipChannel: PublishChannel;
   readonly agents: ReadonlyMap<string, BoundAgent>;
   readonly onReplaced: (error: Error) => void;
@@ -47,7 +47,7 @@ export interface WorkerPartsOptions {
 const FORGET_IDLE_MS = 5_000;
 const GIVE_UP_MS = 1_000;
 
-/** Puts a worker together: lanes on records, shards on leases, and the two on each other. */
+/** Wires a worker: lanes, records, shards and leases. */
 export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
   const { settings, names, workerId, incarnation, connection, channel, agents, onReplaced, log } = options;
   const { ownershipChannel } = options;
@@ -170,7 +170,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
   };
 }
 
-/** Of one life of this process: no other has the stem, so that a count tells its records apart. */
+/** Commit ids of one life of this process. The stem is random and unique, so a counter is enough behind it. */
 function commitIds(): () => string {
   const stem = randomBytes(9).toString('base64url');
   let count = 0;
@@ -183,8 +183,8 @@ function every(periodMs: number, fn: () => void): () => void {
 }
 
 /**
- * Resolves when the broker is away for longer than a restart of it takes: the leases cannot be given up then, and whoever
- * comes next finds their owner gone.
+ * Resolves when the broker is away for longer than its restart takes. Then the leases cannot be given up, and the next
+ * worker takes the shards over as after a crash.
  */
 async function untilAway(connection: BrokerConnection): Promise<void> {
   for (;;) {
@@ -195,7 +195,7 @@ async function untilAway(connection: BrokerConnection): Promise<void> {
   }
 }
 
-/** What a session does, also when its turn runs at a former owner of its shard. */
+/** Describes a session, also while its turn runs at a former owner. */
 async function describeSession(
   { lanes, formerOwners, tasks }: { lanes: LaneRunner; formerOwners: FormerOwnersClient; tasks: RunTasks },
   asked: SessionQuestion,
@@ -209,7 +209,7 @@ async function describeSession(
   return held.length === 0 ? answer : { ...answer, tasks: held };
 }
 
-/** Of those that lack nothing there is nothing to tell. */
+/** Empty when no session waits for a missing agent. */
 function waitingForAgents({ waitingForAgents: waiting }: LaneRunner): object {
   return Object.keys(waiting).length === 0 ? {} : { waitingForAgents: waiting };
 }

@@ -18,7 +18,7 @@ export interface WorkerTasksOptions {
   readonly log: Logger;
 }
 
-/** What a worker has to do with the guard: it asks it over the broker, and looks at tasks where they stand. */
+/** The worker's access to the guard: requests over the broker, and direct reads of the task bucket. */
 export function makeWorkerTasks(options: WorkerTasksOptions): {
   readonly guarded: GuardedRuns;
   readonly tasks: RunTasks;

@@ -6,12 +6,12 @@ import { TurnServer } from './agents/turn.server.js';
 
 export interface WorkerModuleOptions {
   readonly server: TurnServer;
-  /** Providers with `@OnTurn` methods, and whatever they need. */
+  /** Providers with `@OnTurn` methods, and their dependencies. */
   readonly providers?: readonly Provider[];
   readonly imports?: readonly (Type | DynamicModule)[];
 }
 
-/** The worker's Nest module: the built-in agents and the user's, side by side. */
+/** The worker's Nest module: built-in agents and the user's agents. */
 @Module({})
 export class WorkerModule {
   static register({ server, providers = [], imports = [] }: WorkerModuleOptions): DynamicModule {

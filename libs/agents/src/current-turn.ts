@@ -4,8 +4,8 @@ import type { Turn } from './turn.js';
 const storage = new AsyncLocalStorage<Turn>();
 
 /**
- * The turn that the calling code runs in, through any number of awaits; `undefined` outside of turns. Nothing of a
- * session is kept in a global, so two turns side by side never see each other's.
+ * The turn of the calling code, through any number of awaits. `undefined` outside of turns. Session data is never
+ * global, so parallel turns do not see each other's.
  */
 export function currentTurn(): Turn | undefined {
   return storage.getStore();

@@ -43,7 +43,7 @@ describe('EchoAgent', () => {
     await expect(waiting).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
   });
 
-  it('goes on after its wait', async () => {
+  it('continues after its wait', async () => {
     const turn = makeTurn([{ text: 'a', data: { sleepMs: 1 } }]);
     await new EchoAgent().answer(turn);
     expect(turn.finish().replies).toEqual([{ kind: 'reply', text: 'a' }]);

@@ -10,8 +10,8 @@ const options = z.object({
 });
 
 /**
- * The built-in agent that needs no key: answers with the text of each message. `data: {"sleepMs": n}` waits first,
- * `data: {"fail": "text"}` throws; over a batch the waits add up, as a real agent's work would.
+ * The built-in agent, which needs no API key. It answers with the text of each message. `data: {"sleepMs": n}` waits
+ * first and `data: {"fail": "text"}` throws. In a batch the waits add up, as the work of a real agent would.
  */
 @Injectable()
 export class EchoAgent {

@@ -4,12 +4,12 @@ import { messageVerdicts, readVerdicts, type MessageVerdict } from './message-ve
 import type { ReplyContent, Turn } from './turn.js';
 import { StateReadOnlyError } from './turn-state.js';
 
-/** What a handler may return. Nothing, a reply, or `{replies, state, messages}` as over HTTP. */
+/** What a handler may return: nothing, a reply, or `{replies, state, messages}` as over HTTP. */
 export type HandlerAnswer =
   void | undefined | null | string | { replies?: ReplyContent[]; state?: unknown; messages?: MessageVerdict[] };
 export type TurnHandler = (turn: Turn) => Promise<unknown> | unknown;
 
-/** `JSON.stringify` would make something of a date or a map too, but nothing that its maker meant. */
+/** `JSON.stringify` would also convert a date or a map, but not into what its author meant. */
 const anyJson = z.unknown().refine(isJsonValue, 'any JSON').pipe(carriedJson());
 const replyContent = z.union([
   z.string(),
@@ -23,7 +23,7 @@ const answerObject = z.strictObject({
   messages: messageVerdicts.optional(),
 });
 
-/** Puts what the handler returned into the turn. Throws `AnswerError` for what no reader could understand. */
+/** Applies the handler's return value to the turn. Throws `AnswerError` when its form is wrong. */
 export function applyAnswer(turn: Turn, answer: unknown): void {
   if (answer === undefined || answer === null) return;
   if (typeof answer === 'string') return turn.reply(answer);
@@ -43,7 +43,7 @@ export function applyAnswer(turn: Turn, answer: unknown): void {
   turn.state.set(parsed.data.state);
 }
 
-/** The handler has done its work and would answer so again: another call would only do the work twice. */
+/** The handler has done its work and would return the same again. A retry would only repeat the work. */
 export class AnswerError extends TerminalError {
   constructor(found: string) {
     super(

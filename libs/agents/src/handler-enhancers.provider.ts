@@ -10,18 +10,18 @@ import { RethrowFilter } from './rethrow.filter.js';
 
 const ENHANCERS = [GUARDS_METADATA, PIPES_METADATA, INTERCEPTORS_METADATA, EXCEPTION_FILTERS_METADATA] as const;
 
-/** A method as Nest looks at it. */
+/** A handler method, as Nest sees it. */
 export interface HandlerPlace {
-  /** Every class whose decorators may mean it: a decorator of a class may have put another one in its place. */
+  /** All classes whose decorators may apply: a class decorator may have replaced the original class. */
   readonly classes: readonly object[];
   readonly method: string;
   readonly callback: object;
 }
 
 /**
- * Whether anything of Nest's stands around a handler: guards, pipes, interceptors and filters of the method, of its class,
- * of a parameter, or of the whole application, per request or not. Where this says no although there is one, a guard would
- * be passed by without a word: in doubt it says yes, and the handler is only slower.
+ * Whether Nest runs anything around a handler: guards, pipes, interceptors or filters of the method, its class, a
+ * parameter or the whole application, per request or not. A wrong "no" would bypass a guard silently. So in doubt the
+ * answer is yes, and the handler is only slower.
  */
 export function hasEnhancers(handler: HandlerPlace, config: ApplicationConfig): boolean {
   return hasGlobal(config) || hasOwn(handler);
@@ -48,7 +48,7 @@ function hasGlobal(config: ApplicationConfig): boolean {
   );
 }
 
-/** Ours alone changes nothing. Without it Nest's own last filter would write to the log what was thrown. */
+/** Our filter alone changes nothing. Without it, Nest's default filter would log what was thrown. */
 function onlyRethrows(filters: readonly object[]): boolean {
   return filters.length > 0 && filters.every((filter) => filter.constructor === RethrowFilter);
 }

@@ -65,13 +65,13 @@ class Loud implements PipeTransform {
 }
 
 interface Explored {
-  /** What the handler comes to. */
+  /** The handler's result. */
   readonly outcome: Promise<unknown>;
-  /** Nest's machinery stands around it. */
+  /** Whether Nest wraps the handler. */
   readonly isWrapped: boolean;
 }
 
-/** What the one handler of these providers comes to, and by which way. */
+/** The result of the single handler of these providers, and whether Nest was used. */
 async function explore(providers: Provider[], global?: (config: ApplicationConfig) => void): Promise<Explored> {
   const testing = await Test.createTestingModule({
     imports: [DiscoveryModule],
@@ -96,7 +96,7 @@ async function outcomeOf(handler: TurnHandler): Promise<unknown> {
   }
 }
 
-/** One that a stream may carry and drop. */
+/** An answer that a stream may carry and drop. */
 function rejected(reason: unknown): Promise<never> {
   const promise = Promise.reject(reason as Error);
   promise.catch(() => {});
@@ -121,7 +121,7 @@ const fails = (): never => {
 };
 const FORBIDDEN = { threw: expect.objectContaining({ message: 'Forbidden resource' }) as unknown };
 
-/** Each kind of enhancer: how it is put on a method or class, how on the application, and what comes of it. */
+/** Each kind of enhancer: how it is added to a method or class, how to the application, and its effect. */
 const KINDS = [
   {
     kind: 'guard',
@@ -154,7 +154,8 @@ const KINDS = [
     wanted: { answered: 'sorry: no' },
   },
   {
-    // Nest puts pipes on parameters with decorators only, and knows none of a handler of turns: it makes them and lets them be.
+    // Nest applies pipes to decorated parameters only, and handlers of turns have none: it creates them and does not
+    // call them.
     kind: 'pipe',
     decorator: UsePipes(Loud),
     token: APP_PIPE,
@@ -166,7 +167,7 @@ const KINDS = [
   },
 ] as const;
 
-describe.each(KINDS)('each $kind goes the way of Nest', ({ decorator, token, type, use, scoped, answer, wanted }) => {
+describe.each(KINDS)('each $kind is called by Nest', ({ decorator, token, type, use, scoped, answer, wanted }) => {
   const none = agent([], [], answer);
 
   async function expectRun(providers: Provider[], global?: (config: ApplicationConfig) => void): Promise<void> {
@@ -184,7 +185,7 @@ describe.each(KINDS)('each $kind goes the way of Nest', ({ decorator, token, typ
     await expectRun([Child]);
   });
 
-  it('on a class that another decorator has put in its place', async () => {
+  it('on a class that another decorator replaced', async () => {
     const proxy = new Proxy(none, {});
     (decorator as ClassDecorator)(proxy);
     await expectRun([proxy]);
@@ -193,7 +194,7 @@ describe.each(KINDS)('each $kind goes the way of Nest', ({ decorator, token, typ
   it('on the class behind a token', () =>
     expectRun([{ provide: 'main', useClass: agent([decorator as ClassDecorator], [], answer) }]));
 
-  it('on the class of an instance that the module was given', async () => {
+  it('on the class of an instance that the module got', async () => {
     const Agent = agent([decorator as ClassDecorator], [], answer);
     const { isWrapped } = await explore([RETHROW, { provide: 'main', useValue: new Agent() as unknown }]);
     expect(isWrapped).toBe(true);
@@ -215,7 +216,7 @@ describe.each(KINDS)('each $kind goes the way of Nest', ({ decorator, token, typ
 });
 
 describe('a handler', () => {
-  it('with nothing around it is called without Nest', async () => {
+  it('without enhancers is called without Nest', async () => {
     const { outcome, isWrapped } = await explore([RETHROW, agent([], [])]);
     expect(isWrapped).toBe(false);
     expect(await outcome).toEqual({ answered: 'own' });
@@ -229,13 +230,13 @@ describe('a handler', () => {
     expect((await explore([RETHROW, Agent])).isWrapped).toBe(false);
   });
 
-  it('with a parameter of its own making goes through Nest', async () => {
+  it('with a custom parameter decorator goes through Nest', async () => {
     const Agent = agent([], []);
     createParamDecorator(() => 'x')()(Agent.prototype, 'answer', 0);
     expect((await explore([RETHROW, Agent])).isWrapped).toBe(true);
   });
 
-  it('goes through Nest where only its own last filter stands, which writes the error to the log', async () => {
+  it("goes through Nest where only Nest's default filter runs, which logs the error", async () => {
     expect((await explore([agent([], [])])).isWrapped).toBe(true);
   });
 
@@ -245,7 +246,7 @@ describe('a handler', () => {
     expect((await explore([{ provide: APP_FILTER, useClass: Own }, agent([], [])])).isWrapped).toBe(true);
   });
 
-  it('has nothing around it in a module without a word about enhancers, and metadata of the user is none', async () => {
+  it('has no enhancers in a module without any; metadata of the user does not count', async () => {
     @Module({ providers: [agent([], [SetMetadata('roles', ['x'])])] })
     class Agents {}
     const testing = await Test.createTestingModule({
@@ -277,7 +278,7 @@ describe('a handler', () => {
     },
   );
 
-  it('comes to the same with Nest around it and without, whatever it answers or throws', async () => {
+  it('has the same result with and without Nest, whatever it answers or throws', async () => {
     let answer: () => unknown = () => undefined;
     const handlers: TurnHandler[] = [];
     for (const around of [[], [UsePipes()]]) {

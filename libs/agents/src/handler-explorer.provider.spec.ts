@@ -104,13 +104,13 @@ const call = async (handlers: Map<string, TurnHandler>, name: string, text = 'x'
   handlers.get(name)?.({ text } as never);
 
 describe('HandlerExplorer', () => {
-  it('finds the handlers of all modules, with what they need', async () => {
+  it('finds the handlers of all modules, with their dependencies', async () => {
     const handlers = await explore([], [AgentsModule]);
     expect([...handlers.keys()].toSorted()).toEqual(['excused', 'guarded', 'loud', 'plain', 'throwing']);
     expect(await call(handlers, 'plain', 'read')).toBe('read: a book');
   });
 
-  it('puts interceptors, guards and filters around them', async () => {
+  it('applies interceptors, guards and filters to them', async () => {
     const handlers = await explore([Agents, Library]);
     expect(await call(handlers, 'loud', 't')).toBe('HELLO (rpc, t)');
     expect(await call(handlers, 'guarded')).toBe('come in');

@@ -9,8 +9,8 @@ import { ON_TURN } from './on-turn.decorator.js';
 type Callback = (...args: unknown[]) => unknown;
 
 /**
- * Finds the `@OnTurn` methods of all providers and wraps each in Nest's guards, pipes, interceptors and filters. One that
- * has none of them is called as it is: Nest's way around nothing would take a dozen promises of each turn.
+ * Finds the `@OnTurn` methods of all providers and wraps each in its Nest guards, pipes, interceptors and filters. A
+ * method without any is called directly: Nest's wrapper would add a dozen promises to each turn.
  */
 @Injectable()
 export class HandlerExplorer {
@@ -22,7 +22,7 @@ export class HandlerExplorer {
     private readonly config: ApplicationConfig,
   ) {}
 
-  /** Name -> handler. Throws when two methods claim one name: which one runs would be chance. */
+  /** Name -> handler. Throws when two methods have the same name, because it would be unclear which one runs. */
   explore(): Map<string, TurnHandler> {
     const handlers = new Map<string, TurnHandler>();
     const places = new Map<string, { readonly place: string; readonly callback: unknown }>();
@@ -37,7 +37,7 @@ export class HandlerExplorer {
         if (name === undefined) continue;
         const place = `${instance.constructor.name}.${method}`;
         const other = places.get(name);
-        // Two classes may have one name; one class may be provided in two modules.
+        // Two classes may share a name, and one class may be provided in two modules.
         if (other !== undefined && (other.place !== place || other.callback !== callback)) {
           throw new LanekeeperError(
             'two_handlers',
@@ -68,13 +68,13 @@ export class HandlerExplorer {
     ) as TurnHandler;
     return async (turn) => {
       const answer = await handler(turn);
-      // Nest awaits the streams of interceptors here, but hands on the one that a filter for messages answers with.
+      // Nest awaits the streams of interceptors, but passes on the stream that an RPC exception filter returns.
       return isObservable(answer) ? lastValueFrom(answer, { defaultValue: undefined }) : answer;
     };
   }
 }
 
-/** As `enhanced` without an enhancer: the same answers and the same errors. */
+/** Like `enhanced`, without enhancers: the same answers and the same errors. */
 function plain(instance: object, callback: Callback): TurnHandler {
   return async (turn) => {
     const answer = await callback.call(instance, turn);

@@ -52,7 +52,7 @@ describe('what an agent decides about single messages', () => {
   it.each<[unknown, { name: string; message: string }]>([
     ['a text', { name: 'message_failed', message: 'a text' }],
     [{ message: 'so' }, { name: 'message_failed', message: 'so' }],
-    // It stands in logs.
+    // It appears in logs.
     [
       { name: 'what people wrote', message: 'so' },
       { name: 'message_failed', message: 'what people wrote: so' },

@@ -3,8 +3,8 @@ import { boundedError } from '#contracts';
 import type { TurnMessage } from './turn-message.js';
 
 /**
- * What an agent decides about single messages of its turn. Those that it names `failed` end dead, each with its own error;
- * those that it names `handled`, or does not name, are handled.
+ * What an agent decides about single messages of its turn. A message named `failed` ends dead with its own error. A
+ * message named `handled`, or not named, is handled.
  */
 
 const error = z.union(
@@ -15,7 +15,7 @@ const error = z.union(
 const verdict = z
   .strictObject({
     id: z.string().optional(),
-    /** Where two messages of the turn have one id. */
+    /** Needed where two messages of the turn have the same id. */
     seq: z.int().positive().optional(),
     decision: z.enum(['handled', 'failed'], 'handled or failed'),
     error: error.optional(),
@@ -29,7 +29,7 @@ const verdict = z
 export const messageVerdicts = z.array(verdict);
 export type MessageVerdict = z.infer<typeof verdict>;
 
-/** A message that ends dead though its turn came to a good end. */
+/** A message that ends dead although its turn succeeded. */
 export interface FailedMessage {
   readonly seq: number;
   readonly error: { readonly name: string; readonly message: string };
@@ -37,10 +37,12 @@ export interface FailedMessage {
 
 export type ReadVerdicts =
   | { readonly ok: true; readonly failed: readonly FailedMessage[] }
-  /** Which entry names no message, or one that another entry names too. */
+  /** Names the entry that matches no message, or a message that another entry names too. */
   | { readonly ok: false; readonly problem: string };
 
-/** An entry that is about no message, or about the same as another, is refused: guessing would end the wrong one. */
+/**
+ * Refuses an entry that matches no message, or the same message as another entry. A guess could end the wrong message.
+ */
 export function readVerdicts(messages: readonly TurnMessage[], verdicts: readonly MessageVerdict[]): ReadVerdicts {
   const named = new Set<number>();
   const failed: FailedMessage[] = [];
@@ -56,11 +58,11 @@ export function readVerdicts(messages: readonly TurnMessage[], verdicts: readonl
   return { ok: true, failed };
 }
 
-/** It is a message's `reason`, in events and logs as well, where nothing that people wrote may be. */
+/** The name becomes the message's `reason` in events and logs, so it must not contain what people wrote. */
 const CODE = /^[\w.:-]+$/;
 const DEFAULT_NAME = 'message_failed';
 
-/** As bounded as what a handler throws: the name stands in the record, once per message. */
+/** Bounded like an error that a handler throws: the record has the name once per message. */
 function errorOf(why: MessageVerdict['error']): FailedMessage['error'] {
   const { name = DEFAULT_NAME, message } =
     typeof why === 'object' ? why : { message: why ?? 'the agent gave no reason for this message' };

@@ -11,8 +11,8 @@ export const ON_TURN = Symbol('lanekeeper:on-turn');
  *       async answer(turn: Turn) { return `you said ${turn.message.text}`; }
  *     }
  *
- * Guards, interceptors and filters apply as on any handler. Nest does not run pipes here: they belong to parameters with
- * decorators, and a turn is none. Every name has exactly one handler.
+ * Guards, interceptors and filters apply as on any Nest handler. Nest runs no pipes here: they apply to decorated
+ * parameters, and a turn is not one. Every name has exactly one handler.
  */
 export function OnTurn(name: string): CustomDecorator<symbol> {
   return SetMetadata(ON_TURN, name);

@@ -1,8 +1,8 @@
 import { Catch, type ExceptionFilter } from '@nestjs/common';
 
 /**
- * Lets what a handler threw reach the turn's record as it is. Nest's own last filter would write the error's text to the
- * log first, and an agent's errors may quote what people said. A filter of the user's stands before this one.
+ * Rethrows a handler's error, so that it reaches the turn's record unchanged. Nest's default filter would log the
+ * error's text, which may quote what people wrote. Filters of the user run before this one.
  */
 @Catch()
 export class RethrowFilter implements ExceptionFilter {

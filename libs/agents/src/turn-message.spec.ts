@@ -30,22 +30,22 @@ describe('the data of a message', () => {
     expect(other.data).not.toHaveProperty('own');
   });
 
-  it('is an own field like the others: for a copy, for its keys, for a comparison', () => {
+  it('is an own property like the others: in copies, keys and comparisons', () => {
     const message = toTurnMessage(7, { ...stored, data: new JsonText('[1]') }, undefined);
     expect(message).toEqual({ id: 'a', seq: 7, text: 'x', data: [1] });
     expect({ ...message }).toEqual({ id: 'a', seq: 7, text: 'x', data: [1] });
     expect(Object.keys(message).toSorted()).toEqual(['data', 'id', 'seq', 'text']);
   });
 
-  it('is written as it came, for an agent over HTTP, and digit for digit where a handler writes the message', () => {
+  it('is written unchanged for an agent over HTTP, and digit for digit when a handler writes the message', () => {
     const message = toTurnMessage(7, stored, undefined);
     expect(writeJson({ message })).toBe(`{"message":{"id":"a","seq":7,"text":"x","data":${DATA}}}`);
     expect(JSON.stringify(message)).toContain('"id":12345678901234567890,"part":0.12345678901234567890');
   });
 });
 
-describe('what a handler says and keeps', () => {
-  it('has the digits that it was given, whichever way it is said', () => {
+describe('replies and state of a handler', () => {
+  it('keep all digits, in every form of a reply', () => {
     const turn = makeTurn();
     turn.reply({ data: turn.message.data });
     turn.reply({ data: turn.message.rawData });
@@ -59,7 +59,7 @@ describe('what a handler says and keeps', () => {
     expect(state).toEqual({ value: new JsonText(normal) });
   });
 
-  it('is a state as it stands until it is changed', () => {
+  it('leave the state unchanged until it is set', () => {
     const turn = makeTurn(DATA);
     expect(turn.state.getRaw()?.text).toBe(DATA);
     expect(turn.state.get()).toMatchObject({ id: 12345678901234567890n });

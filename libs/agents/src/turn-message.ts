@@ -7,27 +7,31 @@ export interface TurnMessage {
   readonly seq: number;
   readonly text?: string;
   /**
-   * Parsed anew for each attempt. Whole numbers that a `number` would round are `bigint`; others that it would round are
-   * what `JSON.rawJSON` makes, with their digits in `rawJSON`. `JSON.stringify(message)` writes them as they came.
+   * Parsed again for each attempt. Whole numbers that a `number` would round are `bigint`. Other numbers that it would
+   * round are made by `JSON.rawJSON` and have their digits in `rawJSON`. `JSON.stringify(message)` writes all of them
+   * unchanged.
    */
   readonly data?: unknown;
-  /** The text that `data` came as: `turn.reply({ data: message.rawData })` says it again, unchanged. */
+  /** The original text of `data`. `turn.reply({ data: message.rawData })` sends it unchanged. */
   readonly rawData?: JsonText;
   readonly author?: InboxMessage['author'];
-  /** As its platform names it: `telegram:-100`. */
+  /** Name of the channel, such as `telegram:-100`. */
   readonly channel?: string;
   readonly thread?: string;
-  /** Its place among the numbered messages of its session, when its sender gave one. */
+  /** Its number among the numbered messages of its session, when the sender gave one. */
   readonly sequence?: number;
-  /** It came after messages with higher numbers had been handled, since its session waits for a number only so long. */
+  /**
+   * Messages with higher numbers were handled before it: the session waits for a missing number only for a limited
+   * time.
+   */
   readonly late?: true;
   readonly sentAt?: string;
 }
 
-/** A copy: what a handler does to its messages must not reach the next attempt of the same run (L7). */
+/** A copy, so that a handler's changes do not reach the next attempt of the same run (L7). */
 export function toTurnMessage(seq: number, message: InboxMessage, isLate: true | undefined): TurnMessage {
   const { id, text, data, author, channel, thread, sequence, sentAt } = message;
-  // One by one: a spread of each that may be absent is a new shape, and slow.
+  // Assign fields one by one. Spreads of optional fields create many object shapes, which is slow.
   const copy: { -readonly [Field in keyof TurnMessage]: TurnMessage[Field] } =
     data === undefined ? { id, seq } : new MessageWithData(id, seq, data);
   if (text !== undefined) copy.text = text;
@@ -40,7 +44,7 @@ export function toTurnMessage(seq: number, message: InboxMessage, isLate: true |
   return copy;
 }
 
-/** Parses its data when a handler reads it: an agent over HTTP gets the text alone. */
+/** Parses `data` when a handler first reads it. An agent over HTTP gets only the text. */
 class MessageWithData implements TurnMessage {
   declare readonly data: unknown;
   readonly #raw: JsonText;
@@ -63,7 +67,7 @@ class MessageWithData implements TurnMessage {
     return this.#raw;
   }
 
-  /** As an agent over HTTP gets it. */
+  /** The form that an agent over HTTP gets. */
   toJSON(): object {
     const own: Record<string, unknown> = {};
     for (const name of Object.keys(this)) if (name !== 'data') own[name] = (this as Record<string, unknown>)[name];

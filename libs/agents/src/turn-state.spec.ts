@@ -28,7 +28,7 @@ function makeTurn(state?: unknown, isParallel = false): Turn {
 
 const plus = (more: number) => (current: unknown) => ({ ...(current as Counter), n: (current as Counter).n + more });
 
-/** What stands after the commit, when `current` stood before it. */
+/** The state after the commit, when `current` was there before it. */
 function committed(turn: Turn, current: unknown): unknown {
   const change: StateEdit | undefined = turn.finish().state;
   if (change === undefined) return current;
@@ -46,7 +46,7 @@ describe('turn.state', () => {
     expect(turn.finish()).toEqual({ replies: [], state: { value: undefined } });
   });
 
-  it('is a copy: what the lane goes on from changes by a commit alone', () => {
+  it("is a copy: the lane's state changes only by a commit", () => {
     const kept = { list: [1] };
     const turn = makeTurn(kept);
     const own = turn.state.get() as typeof kept;
@@ -61,7 +61,7 @@ describe('turn.state', () => {
 });
 
 describe.each([false, true])('turn.state.merge (parallel: %s)', (isParallel) => {
-  it('is made from what stands at the commit, and shows its result on the own copy', () => {
+  it('is computed from the state at the commit, and shows its result on the own copy', () => {
     const turn = makeTurn({ n: 1 }, isParallel);
     turn.state.merge(plus(10));
     expect(turn.state.get()).toEqual({ n: 11 });
@@ -70,7 +70,7 @@ describe.each([false, true])('turn.state.merge (parallel: %s)', (isParallel) => 
     expect(committed(turn, { n: 5, seen: ['by a turn beside it'] })).toEqual({ n: 115, seen: ['by a turn beside it'] });
   });
 
-  it('may begin a state, and forget it', () => {
+  it('may create a state, and delete it', () => {
     const turn = makeTurn(undefined, isParallel);
     turn.state.merge((current) => ({ n: 1, ...(current as object | undefined) }));
     expect(turn.state.get()).toEqual({ n: 1 });
@@ -81,7 +81,7 @@ describe.each([false, true])('turn.state.merge (parallel: %s)', (isParallel) => 
     expect(committed(forgetful, { n: 2 })).toBeUndefined();
   });
 
-  it('that throws at once throws its own error at its caller, and counts for nothing', () => {
+  it('that throws at once throws its own error to its caller, and has no effect', () => {
     const turn = makeTurn({ n: 1 }, isParallel);
     const error = new TerminalError('no');
     const call = () =>
@@ -96,7 +96,7 @@ describe.each([false, true])('turn.state.merge (parallel: %s)', (isParallel) => 
     ['a function', () => () => {}],
     ['a symbol', () => Symbol('x')],
     ['a promise', () => Promise.resolve({ n: 1 })],
-    ['a promise that fails', () => Promise.reject(new Error('nobody hears this'))],
+    ['a promise that fails', () => Promise.reject(new Error('not handled by any code'))],
   ])('L6 refuses %s at once, and again at the commit', (_title, merged) => {
     const turn = makeTurn({ n: 1 }, isParallel);
     expect(() => turn.state.merge(merged)).toThrow(StateMergeError);
@@ -121,7 +121,7 @@ describe.each([false, true])('turn.state.merge (parallel: %s)', (isParallel) => 
     );
   });
 
-  it('over cannot bring its turn back', () => {
+  it('cannot be called after the end of its turn', () => {
     const turn = makeTurn({ n: 1 }, isParallel);
     turn.state.merge((current) => {
       if ((current as Counter).n !== 1) turn.reply('from the commit');
@@ -132,7 +132,7 @@ describe.each([false, true])('turn.state.merge (parallel: %s)', (isParallel) => 
 });
 
 describe('set and merge in a serial turn', () => {
-  it('a merge after a set goes on from what was set, whatever stands at the commit', () => {
+  it('a merge after a set starts from the set value, whatever the state at the commit is', () => {
     const turn = makeTurn({ n: 1 });
     turn.state.merge(plus(1));
     turn.state.set({ n: 10 });
@@ -150,7 +150,7 @@ describe('set and merge in a serial turn', () => {
 });
 
 describe('a parallel turn', () => {
-  it('says that it is one, and refuses to set the state: never again, with the remedy', () => {
+  it('is marked as parallel, and refuses to set the state, with the remedy and without a retry', () => {
     const turn = makeTurn({ n: 1 }, true);
     expect([turn.isParallel, makeTurn().isParallel]).toEqual([true, false]);
     expect(() => turn.state.set({ n: 2 })).toThrow(StateReadOnlyError);
@@ -177,7 +177,7 @@ describe('a parallel turn', () => {
     },
   );
 
-  it('takes an answer without one', () => {
+  it('accepts an answer without a state', () => {
     const turn = makeTurn({ n: 1 }, true);
     applyAnswer(turn, { replies: ['x'] });
     expect(turn.finish()).toEqual({ replies: [{ kind: 'reply', text: 'x' }] });

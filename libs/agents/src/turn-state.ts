@@ -1,31 +1,31 @@
 import { describeThrown, JsonText, LanekeeperError, TerminalError } from '#contracts';
 
-/** Gets the state that stands, and answers what it becomes; `undefined` forgets it. */
+/** Gets the current state and returns the next one. `undefined` deletes it. */
 export type StateMerge = (current: unknown) => unknown;
 
-/** What the agent keeps between turns: any JSON up to 256 KiB, committed with the turn or not at all. */
+/** State that the agent keeps between turns: any JSON up to 256 KiB. It is committed with the turn or not at all. */
 export interface TurnState {
-  /** A copy of the turn's own, as it was when the turn began: a change to it counts only when it is set. */
+  /** A copy of the state from the start of the turn. Changes to it count only after `set`. */
   get(): unknown;
-  /** The text of what `get` answers: digit for digit, see `TurnMessage.data`. */
+  /** The JSON text of the state, digit for digit; see `TurnMessage.data`. */
   getRaw(): JsonText | undefined;
   /**
-   * Replaces whatever stands when the turn is committed; `undefined` forgets it. Throws `StateReadOnlyError` in a turn that
-   * others of its session run beside (strategy `concurrent`): what they keep would be lost.
+   * Replaces the state when the turn is committed. `undefined` deletes it. Throws `StateReadOnlyError` when other turns
+   * of the session may run at the same time (strategy `concurrent`), because it would overwrite their state.
    */
   set(value: unknown): void;
   /**
-   * Makes the state anew from what stands when the turn is committed, so that of turns beside each other none loses what
-   * another kept. `fn` is called at once, on the turn's own copy, and again at the commit, perhaps with another state: it
-   * must be synchronous and do nothing else. Several of a turn are applied one after another.
+   * Computes the state from the state at the commit, so that parallel turns do not overwrite each other. `fn` is called
+   * at once with the turn's own copy, and again at the commit, perhaps with another state. It must be synchronous and
+   * have no side effects. Several merges of a turn are applied in order.
    */
   merge(fn: StateMerge): void;
 }
 
-/** What a turn makes of the session's state. */
+/** Change that a turn makes to the session's state. */
 export type StateEdit = { readonly value: unknown } | { readonly merge: StateMerge };
 
-/** The turn wanted to replace the state while others of its session run beside it. Trying again cannot help. */
+/** The turn tried to replace the state while other turns of its session run. A retry cannot help. */
 export class StateReadOnlyError extends TerminalError {
   constructor(what: 'set' | 'answer') {
     const found = what === 'set' ? 'turn.state.set() was called' : 'the answer has a `state`';
@@ -40,7 +40,7 @@ export class StateReadOnlyError extends TerminalError {
   }
 }
 
-/** A function given to `turn.state.merge` threw, or what it answered cannot be kept. */
+/** The function given to `turn.state.merge` threw, or its result cannot be stored. */
 export class StateMergeError extends LanekeeperError {
   constructor(problem: string, options?: { cause: unknown }) {
     super('state_merge_failed', `turn.state.merge(): ${problem}`, options);
@@ -63,7 +63,7 @@ export class OwnState implements TurnState {
 
   get(): unknown {
     this.check();
-    // The lane goes on from its own: what a turn that fails did to the state must not stay.
+    // Parse a copy: changes of a turn that fails must not reach the lane's state.
     if (!this.isCopied) this.kept = this.raw?.value;
     this.isCopied = true;
     return this.kept;
@@ -86,11 +86,11 @@ export class OwnState implements TurnState {
   merge(fn: StateMerge): void {
     const merged = applyMerge(fn, this.get());
     this.kept = merged;
-    // Behind a `set` nothing that others keep counts, so its result is already the one of the commit.
+    // After `set`, the state of other turns does not matter, so the result is already final.
     if (!this.wasSet) this.merges.push(fn);
   }
 
-  /** `undefined`: the state stays as it is. */
+  /** `undefined`: no change. */
   change(): StateEdit | undefined {
     if (this.wasSet) return { value: this.kept };
     const merges = [...this.merges];
@@ -98,7 +98,7 @@ export class OwnState implements TurnState {
   }
 }
 
-/** At the commit there is no handler that could see the error: the turn's record has to tell it, whatever was thrown. */
+/** At the commit no handler runs that could catch the error, so the turn's record gets it, whatever was thrown. */
 function applyAll(merges: readonly StateMerge[], current: unknown): unknown {
   try {
     return merges.reduce((state, fn) => applyMerge(fn, state), current);
@@ -113,7 +113,7 @@ function applyAll(merges: readonly StateMerge[], current: unknown): unknown {
 function applyMerge(fn: StateMerge, current: unknown): unknown {
   const merged = fn(current);
   if (merged instanceof Promise) {
-    // Nobody will look at it, and a rejection that nobody has heard ends the process.
+    // No code awaits this promise. An unhandled rejection would end the process.
     merged.catch(() => {});
     throw new StateMergeError('the function answered a promise, which would be kept as {}; wanted the state itself');
   }

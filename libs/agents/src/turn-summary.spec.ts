@@ -10,7 +10,7 @@ describe('summarize', () => {
     expect(linesOf('  a\n\n b\tc\u00a0d\r\n')).toEqual(['a b c d']);
   });
 
-  it('counts also what has no line: data alone, and texts that say nothing', () => {
+  it('also counts messages without a line: data alone, and blank texts', () => {
     expect(summarize([{ text: 'x' }, {}, { text: ' \n' }])).toEqual({ count: 3, lines: ['x'] });
   });
 

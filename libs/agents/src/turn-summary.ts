@@ -1,8 +1,8 @@
-/** What a full queue of the policy `summarize` makes of the messages that are too much, the oldest first. */
+/** Summary of the messages that did not fit into a full queue with the policy `summarize`. */
 export interface TurnSummary {
-  /** How many messages it is of. */
+  /** Number of summarized messages. */
   readonly count: number;
-  /** One for each text, of the newest of them. */
+  /** One line per text, for the newest of them. */
   readonly lines: readonly string[];
 }
 
@@ -10,12 +10,12 @@ const MAX_LINES = 50;
 const MAX_LINE_CHARS = 160;
 
 export function summarize(messages: readonly { readonly text?: string }[]): TurnSummary {
-  // Of a long list the end is what the conversation has come to; `count` tells that it was longer.
+  // Keep the newest lines. `count` shows that there were more.
   const lines = messages.flatMap(({ text }) => toLine(text)).slice(-MAX_LINES);
   return { count: messages.length, lines };
 }
 
-/** None for a message that is only data, or says nothing. */
+/** No line for a message without text. */
 function toLine(text = ''): string[] {
   const line = text.replaceAll(/\s+/g, ' ').trim();
   if (line === '') return [];

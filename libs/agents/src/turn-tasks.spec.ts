@@ -46,7 +46,7 @@ describe('turn.tasks', () => {
     [{ name: 'a', namespace: '' }, 'found an empty text as its namespace'],
     [{ name: 'a', namespace: null }, 'found null as its namespace'],
     [{ name: 'a', namespace: 'x\0' }, 'found a text of 2 bytes as its namespace'],
-  ])('refuses %j before anybody is asked', async (task, message) => {
+  ])('refuses %j before the guard is asked', async (task, message) => {
     const { turn, asked } = makeTurn();
     const told = turn.tasks.run(task as string, () => {});
     await expect(told).rejects.toThrow(TaskNameError);
@@ -55,12 +55,12 @@ describe('turn.tasks', () => {
     expect(asked).toEqual([]);
   });
 
-  it('says that nobody guards it where its runner was made without a guard', async () => {
+  it('says that the turn has no guard when its runner was made without one', async () => {
     const { turn } = makeTurn({ tasks: undefined });
     await expect(turn.tasks.run('deploy', () => {})).rejects.toThrow(NoTasksError);
   });
 
-  it('L1 gives nothing to a turn that is over, also by what was kept of it', async () => {
+  it('L1 acquires nothing for a turn that is over, also through a kept `turn.tasks`', async () => {
     const { turn, asked } = makeTurn();
     const { tasks } = turn;
     turn.finish();
@@ -69,7 +69,7 @@ describe('turn.tasks', () => {
     expect(asked).toEqual([]);
   });
 
-  it('asks for a keeper only when somebody asks for a task', async () => {
+  it('uses the keeper only when the handler asks for a task', async () => {
     let asked = 0;
     const start = Object.defineProperty({}, 'tasks', { enumerable: true, get: () => void asked++ });
     const { turn } = makeTurn();

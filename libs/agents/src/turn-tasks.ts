@@ -8,57 +8,64 @@ import {
   sessionTaskKey,
 } from '#contracts';
 
-/** A task by its name in this session, or by a name that sessions share. */
+/** Name of a task in this session, or a name that sessions share. */
 export type TaskName = string | { readonly name: string; readonly namespace: string };
 
 export interface TaskOptions {
-  /** How long it lasts when its holder is gone - ms - default: the setting `guard.ttlMs`. It is renewed while the turn lives. */
+  /**
+   * How long a holding lasts without a renewal - ms - default: the setting `guard.ttlMs`. It is renewed while the turn
+   * lives.
+   */
   readonly ttlMs?: number;
-  /** What becomes of it then: `heal` lets the next one in, `approve` asks for approval - default: the setting `guard.stale`. */
+  /**
+   * What happens after that: `heal` lets the next run acquire it, `approve` asks for approval - default: the setting
+   * `guard.stale`.
+   */
   readonly stale?: StalePolicy;
   /** Any JSON for people and for other callers, at most 8 KiB. */
   readonly meta?: unknown;
-  /** For so long after a success other runs get `done` - ms - default 0: only this run does. */
+  /** Time after a success in which other runs get `done` - ms - default 0: only this run does. */
   readonly doneForMs?: number;
-  /** For so long after a failure it can be approved - ms - default: for ever. */
+  /** Time after a failure in which it can be approved - ms - default: no limit. */
   readonly approvalForMs?: number;
   /**
-   * How many attempts it has over the attempts of this turn, until it is failed and asks for an approval - default: the setting
-   * `guard.maxAttempts`, 1. One that is cut by the end of the turn's time is the last, whatever is left.
+   * Attempts of the task, over all attempts of this turn, until it is failed and needs an approval - default: the
+   * setting `guard.maxAttempts`, 1. An attempt that the turn's timeout cuts is the last, even with attempts left.
    */
   readonly maxAttempts?: number;
-  /** With no guard to ask: `closed` puts the turn off, `open` runs it unguarded - default: the setting. */
+  /** When no guard answers: `closed` delays the turn, `open` runs the task unguarded - default: the setting. */
   readonly whenUnavailable?: 'closed' | 'open';
 }
 
-/** A task as who works on it sees it. */
+/** A task, as the function that works on it sees it. */
 export interface HeldTaskView {
   readonly key: string;
   /**
-   * Grows with every holding and every attempt: give it to what the task writes to, so that a holder of the past is refused
-   * there. Absent = unguarded.
+   * Grows with every holding and every attempt. Pass it to the resource that the task writes to, so that the resource
+   * can refuse a former holder. Absent: the task runs unguarded.
    */
   readonly token?: number;
-  /** Aborts when the turn has to stop, or when somebody else may have the task. */
+  /** Aborts when the turn must stop, or when another run may hold the task. */
   readonly signal: AbortSignal;
 }
 
 export type TaskRun<Result> =
   | { readonly kind: 'ran'; readonly result: Result }
-  /** This run did it in a former attempt, or another one a short time ago (`doneForMs`); `result` is what JSON keeps of it. */
+  /** This run did it in an earlier attempt, or another run did it recently (`doneForMs`). `result` is its JSON. */
   | { readonly kind: 'done'; readonly runId: string; readonly result?: unknown }
   | TaskConflict;
 
 export interface TurnTasks {
   /**
-   * Runs `fn` as the only one that runs this task, over all sessions and workers. Whoever has it, or that it waits for an
-   * approval, is an answer.
+   * Runs `fn` while this run alone holds the task, over all sessions and workers. If another run holds it, or it waits
+   * for an approval, the result says so.
    *
-   * What `fn` throws goes on to the caller. Then the task is failed: it does not run again before it is approved, not even in
-   * this turn. With `maxAttempts` above 1 it is held on to over the turn's own attempts while some are left, each under a
-   * greater token, and is failed when the turn ends. A `RetryLaterError` costs none of them. What `fn` answers is kept (JSON of
-   * at most 64 KiB), so that a later attempt of this turn gets it as `done` instead of doing it twice. Without a guard the turn
-   * is put off, unless `whenUnavailable` is `open`.
+   * An error of `fn` goes to the caller, and the task is failed: it does not run again without approval, not even in
+   * this turn. With `maxAttempts` above 1 the run keeps the task for its next attempts while some are left, each with a
+   * greater token. The task is failed when the turn ends. A `RetryLaterError` uses no attempt.
+   *
+   * The result of `fn` is kept (JSON of at most 64 KiB): a later attempt of this turn gets it as `done` and does not
+   * repeat the work. When no guard answers the turn is delayed, unless `whenUnavailable` is `open`.
    */
   run<Result>(
     task: TaskName,
@@ -67,9 +74,9 @@ export interface TurnTasks {
   ): Promise<TaskRun<Result>>;
 }
 
-/** What a runner of turns gives them to get tasks by. */
+/** How a turn acquires tasks. The runner of the turn provides it. */
 export interface TaskKeeper {
-  /** As `TurnTasks.run`, by key. */
+  /** Like `TurnTasks.run`, by key. */
   run<Result>(
     key: string,
     fn: (held: HeldTaskView) => Promise<Result> | Result,
@@ -93,14 +100,14 @@ export class TaskAttemptsError extends LanekeeperError {
   }
 }
 
-/** No guard is known to this turn: its runner was made without one. */
+/** This turn has no guard: its runner was made without one. */
 export class NoTasksError extends LanekeeperError {
   constructor() {
     super('no_tasks', 'turn.tasks: this turn has no task guard; run it in a worker of an installation that has one');
   }
 }
 
-/** Tasks as one turn names them. `check` throws when the turn is over. */
+/** The `tasks` of one turn. `check` throws when the turn is over. */
 export class OwnTasks implements TurnTasks {
   constructor(
     private readonly scope: { readonly agent: string; readonly session: string },

@@ -21,7 +21,7 @@ function makeTurn(messages: readonly TurnMessage[] = [{ id: 'm', seq: 1, text: '
 }
 
 describe('Turn', () => {
-  it('has the latest message, those before it, and how many they are', () => {
+  it('has the latest message, the earlier ones, and their number', () => {
     const turn = makeTurn([1, 2, 3].map((seq) => ({ id: `m${seq}`, seq })));
     expect(turn.message.seq).toBe(3);
     expect(turn.skipped.map(({ seq }) => seq)).toEqual([1, 2]);
@@ -47,11 +47,11 @@ describe('Turn', () => {
     expect(makeTurn(messages).summary).toBeUndefined();
   });
 
-  it('names agent and session as people do', () => {
+  it('has the plain names of agent and session', () => {
     expect(makeTurn()).toMatchObject({ agent: 'main', session: 'telegram:42', runId: 'r', attempt: 1 });
   });
 
-  it('leaves its replies in order', () => {
+  it('returns its replies in order', () => {
     const turn = makeTurn();
     turn.reply('one');
     turn.reply({ text: 'two', data: { a: 1 } });
@@ -90,7 +90,7 @@ describe('Turn', () => {
 });
 
 describe('currentTurn', () => {
-  it('is the own one over awaits, for turns side by side, and none outside', async () => {
+  it('stays the same over awaits, differs between parallel turns, and is undefined outside', async () => {
     const gate = Promise.withResolvers<void>();
     const [one, two] = [makeTurn(), makeTurn()];
     const ask = async () => {
@@ -134,7 +134,7 @@ describe('applyAnswer', () => {
     const turn = makeTurn();
     applyAnswer(turn, answer);
     const finished = turn.finish();
-    // What is only carried is text in it.
+    // Carried JSON is text in it.
     const state = finished.state !== undefined && 'value' in finished.state ? finished.state.value : undefined;
     const value = state instanceof JsonText ? state.value : state;
     const replies = JSON.parse(JSON.stringify(finished.replies)) as unknown;
@@ -142,7 +142,7 @@ describe('applyAnswer', () => {
     expect('state' in finished).toBe('state' in left);
   });
 
-  it('adds to what the turn has said itself', () => {
+  it("adds to the turn's own replies", () => {
     const turn = makeTurn();
     turn.reply('first');
     applyAnswer(turn, 'second');

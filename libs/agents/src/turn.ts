@@ -6,7 +6,7 @@ import { OwnState, type StateEdit, type TurnState } from './turn-state.js';
 import { summarize, type TurnSummary } from './turn-summary.js';
 import { OwnTasks, type HeldTaskView, type TaskKeeper, type TurnTasks } from './turn-tasks.js';
 
-/** What a reply may be: a text, or a text and/or any JSON. */
+/** A reply: a text, or an object with a text, JSON data, or both. */
 export type ReplyContent = string | { readonly text?: string; readonly data?: unknown };
 
 export interface TurnStart {
@@ -15,22 +15,25 @@ export interface TurnStart {
   readonly agentToken: string;
   readonly sessionToken: string;
   readonly messages: readonly TurnMessage[];
-  /** How many of them, from the first on, a full queue summarized - default 0. */
+  /** How many of the first messages a full queue summarized - default 0. */
   readonly summarized?: number;
   readonly state: JsonText | undefined;
-  /** Other turns of the session run beside it: it may merge into the state, and not set it - default false. */
+  /**
+   * Other turns of the session may run at the same time, so this turn may merge into the state but not set it - default
+   * false.
+   */
   readonly isParallel?: boolean;
   /** ms since the epoch. */
   readonly deadline: number;
   readonly signal: AbortSignal;
   readonly trace: TraceContext | undefined;
-  /** Absent = the turn can get no tasks. */
+  /** Absent: the turn cannot acquire tasks. */
   readonly tasks?: TaskKeeper | undefined;
   /** The task that its message starts. */
   readonly task?: Pick<HeldTaskView, 'key' | 'token'>;
 }
 
-/** Every call of a `Turn` after its end throws this: its result is recorded, or nobody will record it any more. */
+/** Thrown by every call of a `Turn` after its end. Its result is recorded already, or will never be. */
 export class TurnOverError extends LanekeeperError {
   constructor(runId: string) {
     super('turn_over', `turn ${runId} is over: keep no Turn beyond its handler, and stop when turn.signal aborts`);
@@ -40,8 +43,9 @@ export class TurnOverError extends LanekeeperError {
 /**
  * One run of a handler over a fixed batch of messages of one session.
  *
- * The same `runId` always has the same `messages` (L7), whatever the `attempt`: it is the idempotency key for calls to
- * the outside. Replies and state are committed in one write when the handler returns; when it throws, none of them.
+ * The same `runId` always has the same `messages` (L7), whatever the `attempt`, so it is the idempotency key for calls
+ * to other systems. Replies and state are committed in one write when the handler returns. When it throws, nothing is
+ * committed.
  */
 export class Turn {
   readonly runId: string;
@@ -49,7 +53,7 @@ export class Turn {
   readonly attempt: number;
   readonly agent: string;
   readonly session: string;
-  /** Everything that this turn decides, in order. */
+  /** All messages that this turn decides, in order. */
   readonly messages: readonly TurnMessage[];
   /** Trace context of the latest message; `undefined` when its sender gave none. */
   readonly trace: TraceContext | undefined;
@@ -69,34 +73,39 @@ export class Turn {
     this.start = start;
   }
 
-  /** Made when somebody asks: most short turns keep nothing. */
+  /** Created on first use: most short turns have no state. */
   get state(): TurnState {
     this.ownState ??= new OwnState(this.start.state, this.isParallel, () => void this.alive());
     return this.ownState;
   }
 
-  /** Work that must not run twice at once, nor again after a failure without approval. */
+  /** Runs work that must not run twice at the same time, nor again after a failure without approval. */
   get tasks(): TurnTasks {
     this.ownTasks ??= new OwnTasks(this, this.start.tasks, () => void this.alive());
     return this.ownTasks;
   }
 
-  /** The task that its message starts, which this turn holds until it ends; `undefined` when it names none. */
+  /**
+   * The task that the turn's message starts. The turn holds it until it ends. `undefined` when the message names none.
+   */
   get task(): Pick<HeldTaskView, 'key' | 'token'> | undefined {
     return this.start.task;
   }
 
-  /** Other turns of the session run beside this one (strategy `concurrent`): `state` may be merged into, and not set. */
+  /**
+   * Other turns of the session may run at the same time (strategy `concurrent`): `state.merge` works, `state.set`
+   * throws.
+   */
   get isParallel(): boolean {
     return this.start.isParallel === true;
   }
 
-  /** When `signal` aborts at the latest. */
+  /** The latest time at which `signal` aborts. */
   get deadline(): Date {
     return new Date(this.start.deadline);
   }
 
-  /** Aborts when the handler has to stop: the time is over, the worker stops, or somebody else may have its message's task. */
+  /** Aborts when the handler must stop: timeout, stop of the worker, or another run may hold the message's task. */
   get signal(): AbortSignal {
     return this.start.signal;
   }
@@ -108,33 +117,36 @@ export class Turn {
     return latest;
   }
 
-  /** The messages before the latest, which the same turn decides. */
+  /** The messages before the latest. The same turn decides them. */
   get skipped(): readonly TurnMessage[] {
     return this.messages.slice(0, -1);
   }
 
-  /** How many messages came since the last handler ran, the latest included. */
+  /** Number of messages since the last handler ran, including the latest. */
   get totalSinceLastHandler(): number {
     return this.messages.length;
   }
 
-  /** What a full queue summarized of `messages`, whose first ones they are; `undefined` when nothing was too much. */
+  /** Summary of the first messages, when a full queue was summarized. `undefined` when it was not full. */
   get summary(): TurnSummary | undefined {
     const { summarized = 0 } = this.start;
     return summarized > 0 ? summarize(this.messages.slice(0, summarized)) : undefined;
   }
 
-  /** Says something to where the message came from. Sent when the turn is committed. */
+  /** Adds a reply to the sender's channel. It is sent when the turn is committed. */
   reply(content: ReplyContent): void {
     this.alive().replies.push(toReply(content));
   }
 
-  /** These end dead, whatever becomes of the others. For the reader of answers: an agent says it in what it answers. */
+  /**
+   * These messages end dead, whatever happens to the others. For the reader of answers: an agent names them in its
+   * answer.
+   */
   failMessages(failed: readonly FailedMessage[]): void {
     if (failed.length > 0) this.alive().failed = failed;
   }
 
-  /** Closes the turn and answers what it wants to leave. For the turn's runner, not for agents. */
+  /** Ends the turn and returns its results. For the runner of turns, not for agents. */
   finish(): { replies: readonly Reply[]; state?: StateEdit; failed?: readonly FailedMessage[] } {
     this.isOver = true;
     const state = this.ownState?.change();
@@ -148,7 +160,7 @@ export class Turn {
   }
 }
 
-/** Types are gone at run time, and a record with a `text` that is none could never be read back. */
+/** Types are not checked at run time, and a record whose `text` is not a string could never be read. */
 export class ReplyError extends LanekeeperError {
   constructor(found: string) {
     super(
@@ -169,7 +181,7 @@ export function toReply(content: ReplyContent): Reply {
   return reply;
 }
 
-/** Cut in the middle of a character, it has no UTF-8 form: it would arrive as another text. */
+/** A text cut inside a character has no UTF-8 form. It would arrive changed. */
 function checkText(text: string): string {
   if (!text.isWellFormed()) throw new ReplyError('a text with half a surrogate pair');
   return text;

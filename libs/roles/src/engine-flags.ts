@@ -1,25 +1,26 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** Flags of V8 that a process needs that runs turns. */
+/** V8 flags for processes that run turns. */
 export const ENGINE_FLAGS = [
-  // V8 puts what a place of the code makes into the old generation when nearly all of its first objects have survived a
-  // collection. While the young generation is as small as at a start, what turns under way hold does, so it learns that from
-  // objects that live for milliseconds: from then on each of them stays, with all it refers to, until the next full collection.
+  // V8 allocates objects of a code location directly in the old generation when nearly all of its first objects
+  // survived a collection. The young generation is small at the start, so objects of running turns survive and V8
+  // learns this from objects that live for milliseconds. From then on each new one stays, with everything it refers to,
+  // until the next full collection.
   '--no-allocation-site-pretenuring',
-  // What waits for its turn grows old, and is garbage a moment later. V8 lets the old generation grow to up to four times of
-  // what lived at its last collection; with half as much on top a flood of new sessions took 420 MiB instead of 670, at the
-  // same number of turns a second (docs/performance.md).
+  // Waiting messages reach the old generation and are garbage a moment later. V8 lets that generation grow to four
+  // times what survived its last collection. With half as much on top, a flood of new sessions took 420 MiB instead of
+  // 670, at the same number of turns a second (docs/performance.md).
   '--heap-growing-percent=50',
 ];
 
-/** Collects all garbage: the process stands still meanwhile. */
+/** Runs a full garbage collection. The process stands still meanwhile. */
 export function collectGarbage(): void {
   setFlagsFromString('--expose-gc');
   (runInNewContext('gc') as () => void)();
 }
 
-/** Call it first of all: what the engine has learned before stays. */
+/** Call it first: the flags do not change what the engine has learned before. */
 export function setEngineFlags(): void {
   for (const flag of ENGINE_FLAGS) setFlagsFromString(flag);
 }

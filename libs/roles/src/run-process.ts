@@ -2,10 +2,13 @@ import { loadSettings, type Settings } from '#config';
 import { createLogger, type Logger } from '#telemetry';
 import { setEngineFlags } from './engine-flags.js';
 
-/** A service that runs; `url` when it serves HTTP. */
+/** A running service. `url` is set when it serves HTTP. */
 export interface RunningService {
   readonly url?: string;
-  /** Resolves when it cannot go on by itself, with what happened: a corpse that still answers helps nobody. */
+  /**
+   * Resolves with the reason when the service cannot continue. It must end then: a broken process that still answers is
+   * worse than none.
+   */
   readonly failed?: Promise<Error>;
   stop(): Promise<void>;
 }
@@ -13,18 +16,18 @@ export interface RunningService {
 export interface ProcessContext {
   readonly settings: Settings;
   readonly log: Logger;
-  /** Aborts when the process is asked to stop before it was ready. */
+  /** Aborts when the process is told to stop before it was ready. */
   readonly signal: AbortSignal;
 }
 
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const INTERRUPTED = 130;
-/** On top of the drain budget: closing connections and the broker. Then the end comes all the same. */
+/** Time after the drain budget for closing connections and the broker. After it the process ends anyway. */
 const STOP_RESERVE_MS = 15_000;
 
 /**
- * Life of one process: settings, start, the line `ready …` on stdout, a signal, a clean stop. Errors of a start are for
- * people: one message on stderr, no stack. A second signal ends the process at once.
+ * Life of one process: settings, start, the line `ready …` on stdout, a signal, a clean stop. A failed start prints one
+ * message on stderr, without a stack. A second signal ends the process at once.
  */
 export async function runProcess(
   service: string,
@@ -56,7 +59,7 @@ export async function runProcess(
     }
     log.info({}, 'stopping');
     if (!(await endsWithin(running.stop(), settings.drainMs + STOP_RESERVE_MS))) {
-      log.error({ drainMs: settings.drainMs }, 'did not stop in time: ended as it is');
+      log.error({ drainMs: settings.drainMs }, 'did not stop in time; exiting anyway');
       process.exitCode = 1;
     }
   } catch (error) {
@@ -65,7 +68,7 @@ export async function runProcess(
       process.exitCode = 1;
     }
   }
-  // Whatever still holds the event loop (a half-open socket, a user's timer) must not keep a stopped service alive.
+  // An open socket or a user's timer must not keep a stopped service alive.
   process.exit();
 }
 

@@ -6,7 +6,7 @@ export interface RoleContext extends ProcessContext {
   readonly natsUrl: string;
 }
 
-/** Runs one role on its own: its broker is the configured one, or that of `lanekeeper up` in the same folder. */
+/** Runs one role alone. Its broker is the configured one, or that of `lanekeeper up` in the same folder. */
 export async function runRole(role: string, start: (context: RoleContext) => Promise<RunningService>): Promise<void> {
   await runProcess(role, (context) => start({ ...context, natsUrl: brokerUrl(context.settings) }));
 }

@@ -4,7 +4,7 @@ import { joinInstallation, type Installation, type JoinInstallationOptions } fro
 export type InstallationConnectionOptions = Parameters<typeof connectToStreams>[0] &
   Omit<JoinInstallationOptions, 'connection'>;
 
-/** A connection to the streams, and what this process acts on. Leaves nothing behind when it rejects. */
+/** Connects to the streams and loads the settings that this process uses. Closes the connection when it rejects. */
 export async function connectToInstallation(
   options: InstallationConnectionOptions,
 ): Promise<{ connection: BrokerConnection; installation: Installation }> {

@@ -31,7 +31,7 @@ interface Line {
   readonly [field: string]: unknown;
 }
 
-/** An installation of its own, with nothing in it. */
+/** A separate, empty installation. */
 async function emptyInstallation() {
   const names = new Names(`join${++count}`, 64);
   await on.makeStreams(names);
@@ -61,7 +61,7 @@ const url = (port: number): SettingsInput => ({ agents: { main: { url: `http://1
 const mainOf = ({ settings }: Installation) => settings.agents['main']?.url;
 
 describe('an installation without settings', () => {
-  it('gets those of the first process that was told some', async () => {
+  it('gets the settings of the first process that has some', async () => {
     const { join, store } = await emptyInstallation();
     const first = await join(url(1), 'ingress');
     expect([first.version, mainOf(first)]).toEqual([1, 'http://127.0.0.1:1/']);
@@ -69,7 +69,7 @@ describe('an installation without settings', () => {
     expect(document).toMatchObject({ settings: url(1), by: expect.stringMatching(/^ingress on ./) });
   });
 
-  it('gets one set of them from ten that start at once with other ones each', async () => {
+  it('gets one set of settings when ten processes with different ones start at once', async () => {
     const { join, store } = await emptyInstallation();
     const all = await Promise.all(Array.from({ length: 10 }, (_, n) => join(url(n + 1))));
     expect((await store.read()).version).toBe(1);
@@ -77,7 +77,7 @@ describe('an installation without settings', () => {
     expect(all.map(({ version }) => version)).toEqual(all.map(() => 1));
   });
 
-  it('is left without by a process that was told nothing, or a secret alone', async () => {
+  it('gets none from a process that has no settings, or only a secret', async () => {
     const { join, store } = await emptyInstallation();
     const secret = 'a secret of sixteen';
     for (const told of [{}, { drainMs: 5 }, { agents: { main: { secret } } }]) {
@@ -87,7 +87,7 @@ describe('an installation without settings', () => {
     expect((await store.read()).version).toBe(0);
   });
 
-  it('ends a process that started without, when others come that it does not act on', async () => {
+  it('ends a process that started without settings when different ones arrive', async () => {
     const { join, push } = await emptyInstallation();
     const stray = await join({});
     await push(url(1));
@@ -97,18 +97,18 @@ describe('an installation without settings', () => {
     });
   });
 
-  it('lets it go on when they say what it acts on anyway', async () => {
+  it('lets the process continue when they equal its own', async () => {
     const { join, push, lines } = await emptyInstallation();
     const early = await join({});
     await push({ agents: { main: {} } });
     await until('it has heard', () => lines.some(({ message }) => message.includes('newer settings')));
     await push(url(2));
-    // It has looked at version 1 before, and has not ended by it.
+    // It has seen version 1 before, and did not end because of it.
     expect(await early.outdated).toMatchObject({ message: expect.stringContaining('version 2') });
   });
 });
 
-it('a process that may not write settings says who may, and acts on those of one who may', async () => {
+it('a process that may not write settings names the permission, and uses settings stored by another one', async () => {
   const dir = await tempDir('users');
   const file = join(dir.path, 'users.conf');
   const denied = 'permissions: { publish: { deny: ["$KV.lk_settings.>"] } }';
@@ -139,7 +139,7 @@ it('a process that may not write settings says who may, and acts on those of one
 });
 
 describe('an installation with settings', () => {
-  it('gives them to a process that was told nothing', async () => {
+  it('gives them to a process without its own', async () => {
     const { join, push, lines } = await emptyInstallation();
     await push(url(1));
     const stray = await join({});
@@ -147,7 +147,7 @@ describe('an installation with settings', () => {
     expect(lines).toEqual([]);
   });
 
-  it('gives them to one that was told otherwise, which names each field with both values', async () => {
+  it('gives them to a process with different ones, which logs each field with both values', async () => {
     const { join, push, lines, store } = await emptyInstallation();
     await push({ agents: { main: { url: 'http://127.0.0.1:1/', maxAttempts: 5, secret: 'a secret of sixteen' } } });
     const other = await join({ agents: { main: { url: 'http://127.0.0.1:2/', secret: 'other than sixteen' } } });
@@ -162,7 +162,7 @@ describe('an installation with settings', () => {
     expect(JSON.stringify(lines)).not.toMatch(/sixteen/);
   });
 
-  it('tells a running process once of each newer version, and never ends it', async () => {
+  it('tells a running process of each newer version once, and never ends it', async () => {
     const { join, push, lines } = await emptyInstallation();
     await push(url(1));
     const running = await join({});
@@ -184,14 +184,14 @@ describe('an installation with settings', () => {
       '{"v":1,"settings":{"agents":{"main":{"maxAttempts":0}}},"secrets":{},"salt":"0123456789abcdef","by":"","at":""}',
       /version 1; .*agents\.main\.maxAttempts: found the number 0/s,
     ],
-  ])('that cannot be acted on (%s) stops the start of every process', async (text, message) => {
+  ])('that cannot be used (%s) stop the start of every process', async (text, message) => {
     const { join, bucket } = await emptyInstallation();
     await bucket.write('current', text, { expected: 0 });
     await expect(join({})).rejects.toThrow(message);
     await expect(join(url(1))).rejects.toThrow(message);
   });
 
-  it('that were taken away count as none, and the next version is a greater one', async () => {
+  it('that were deleted count as none, and the next version is greater', async () => {
     const { join, push, bucket } = await emptyInstallation();
     await push(url(1));
     await bucket.remove('current', 1);
@@ -201,7 +201,7 @@ describe('an installation with settings', () => {
 });
 
 describe('a put', () => {
-  it('of the same settings makes no version; of others the next one, and says what changed', async () => {
+  it('of the same settings makes no version; of different ones the next version, and returns the changes', async () => {
     const { push, store } = await emptyInstallation();
     const told = { agents: { main: { url: 'http://u:pw@127.0.0.1:1/', secret: 'a secret of sixteen' } } };
     expect(await push(told)).toMatchObject({ version: 1 });
@@ -211,7 +211,7 @@ describe('a put', () => {
     expect((await store.read()).text).not.toMatch(/sixteen|pw/);
   });
 
-  it('loses against one that came in between, and changes nothing', async () => {
+  it('loses against a concurrent one, and changes nothing', async () => {
     const { push, store } = await emptyInstallation();
     await push(url(1));
     const standing = await store.read();

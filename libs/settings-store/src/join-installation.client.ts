@@ -10,33 +10,33 @@ import { VersionWatch } from './version-watch.js';
 export interface JoinInstallationOptions {
   readonly connection: BrokerConnection;
   readonly names: Names;
-  /** What this process was told. */
+  /** Settings from this process's own file and environment. */
   readonly settings: Settings;
-  /** Which it is, e.g. `worker`; for people who ask who put the first version there. */
+  /** The role of this process, such as `worker`. It is stored with the first version, for operators. */
   readonly role: string;
   readonly log: Logger;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a process acts on from its start to its end. */
+/** The settings that a process uses from its start to its end. */
 export interface Installation {
   readonly settings: Settings;
-  /** That of the installation's settings; 0 = there were none, and the process acts on its own. */
+  /** Version of the shared settings; 0 = there were none, and the process uses its own. */
   readonly version: number;
-  /** Of the installation, as it stands there now; a moment old at times. Rejects in an outage. */
+  /** The newest version at the broker, perhaps a moment old. Rejects while the broker is away. */
   newestVersion(): Promise<number>;
-  /** Resolves when the process started without settings, and the installation has got some that say otherwise. */
+  /** Resolves when the process started without shared settings and the installation then got different ones. */
   readonly outdated: Promise<Error>;
   close(): void;
 }
 
-/** More in one start would hide everything else. */
+/** More lines at one start would hide everything else. */
 const MOST_LINES = 50;
 
 /**
- * Takes agents, queueing and guard from the installation. Where it has none yet, a process that was told of some puts them
- * there: of several that start at once the first wins, and the others act on that. One that was told nothing acts on the
- * defaults and writes nothing: it would decide for an installation of which it knows nothing.
+ * Loads agents, queueing and guard settings from the broker. If there are none, a process that has such settings stores
+ * them. When several start at once the first wins, and the others use its settings. A process without such settings
+ * uses the defaults and stores nothing: it knows nothing of the installation and must not decide for it.
  */
 export async function joinInstallation(options: JoinInstallationOptions): Promise<Installation> {
   const { connection, names, settings: own, log, signal } = options;
@@ -55,17 +55,21 @@ export async function joinInstallation(options: JoinInstallationOptions): Promis
       glance: () => store.version(),
       read: async () => (await store.read()).version,
       onNewer: (newest) => {
-        log.info({ settingsVersion: version, newest }, 'the installation has newer settings: a restart acts on them');
+        log.info(
+          { settingsVersion: version, newest },
+          'the installation has newer settings: restart this process to use them',
+        );
         if (version > 0) return;
         judgeFirst(store, own).then(
           (error) => error && outdated.resolve(error),
-          (error: unknown) => log.warn({ error: String(error) }, 'cannot act on the settings of the installation'),
+          (error: unknown) => log.warn({ error: String(error) }, 'cannot use the settings of the installation'),
         );
       },
     });
     const stopsListening = [store.onWrite(() => watch.hint())];
     if (version === 0) {
-      // A hint may have come before, or while the link was down; until then this process answers for an installation that has others.
+      // A hint may have come earlier, or while the connection was down. Until it looks, this process serves an
+      // installation that may have other settings.
       watch.hint();
       stopsListening.push(connection.onUp(() => watch.hint()));
     }
@@ -84,7 +88,7 @@ export async function joinInstallation(options: JoinInstallationOptions): Promis
   }
 }
 
-/** What stands there, after this process has put its own there if it is to. */
+/** The stored settings. Stores this process's own first, if there are none. */
 async function firstVersion(store: SettingsStore, options: JoinInstallationOptions): Promise<StoredSettings> {
   const { settings, role, log } = options;
   const standing = await store.read();
@@ -114,7 +118,7 @@ function tellOtherwise(otherwise: readonly SettingDifference[], version: number,
   );
 }
 
-/** An error when this process would run agents otherwise than the installation says. */
+/** An error if this process runs agents with settings that differ from the shared ones. */
 async function judgeFirst(store: SettingsStore, own: Settings): Promise<Error | undefined> {
   const stored = await store.read();
   const document = readStored(stored);

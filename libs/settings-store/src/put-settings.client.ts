@@ -9,21 +9,21 @@ import {
 import type { SettingsStore, StoredSettings } from './settings-store.client.js';
 
 export type PutOutcome =
-  /** `differences`: what is other than before; none when the version stood there as it is. */
+  /** `differences`: fields that differ from the version before. Empty when nothing changed. */
   | { readonly kind: 'stands'; readonly version: number; readonly differences: readonly SettingDifference[] }
-  /** Another process wrote in between: nothing was changed. */
+  /** Another process wrote at the same time. Nothing was changed. */
   | { readonly kind: 'conflict' };
 
 export interface PutAs {
-  /** What stands there, if it can be read. */
+  /** The stored settings, if they can be read. */
   readonly before: SettingsDocument | undefined;
-  /** For people who ask who put it there. */
+  /** The command that stored them, for operators. */
   readonly command: string;
-  /** Agents keep the secrets that these settings do not have: they come from where no secrets are known. */
+  /** Keep the secrets of agents that these settings lack: the new settings come from a place that has no secrets. */
   readonly keepsSecrets?: boolean;
 }
 
-/** Makes what a process was told the next version of the installation's settings, unless they are the same. */
+/** Stores the settings as the next version, unless nothing changed. */
 export async function putSettings(
   store: Pick<SettingsStore, 'write'>,
   settings: Pick<Settings, 'shared'>,
@@ -38,7 +38,7 @@ export async function putSettings(
   return outcome.kind === 'conflict' ? outcome : { kind: 'stands', version: outcome.version, differences };
 }
 
-/** The document that these settings make, comparable with the one that stands there. */
+/** The document for these settings, comparable with the stored one. */
 export async function documentFor(
   { shared }: Pick<Settings, 'shared'>,
   { before, command, keepsSecrets = false }: PutAs,

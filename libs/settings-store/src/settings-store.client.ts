@@ -3,19 +3,19 @@ import { LanekeeperError, type Names } from '#contracts';
 import { KeyBucket, PublishChannel, StreamReader, type BrokerConnection } from '#jetstream';
 import type { Logger } from '#telemetry';
 
-/** What stands there now. */
+/** The stored settings. */
 export interface StoredSettings {
   /** Grows with each change; 0 = none yet. */
   readonly version: number;
-  /** `undefined` when there are none, or when they were taken away. */
+  /** `undefined` when there are none, or when they were deleted. */
   readonly text: string | undefined;
-  /** What the next write has to expect. */
+  /** Revision that the next write must expect. */
   readonly revision: number;
 }
 
 export type SettingsWrite =
   | { readonly kind: 'written'; readonly version: number }
-  /** Another process wrote in between. */
+  /** Another process wrote at the same time. */
   | { readonly kind: 'conflict' };
 
 const KEY = 'current';
@@ -36,14 +36,14 @@ export class SettingsStore {
     this.bucket = new KeyBucket(connection, this.channel, new StreamReader(connection), names.settingsBucket, log);
   }
 
-  /** By the leader. Rejects in an outage. */
+  /** Reads from the leader. Rejects while the broker is away. */
   async read(): Promise<StoredSettings> {
     const entry = await this.bucket.read(KEY);
     if (entry === undefined) return { version: 0, text: undefined, revision: 0 };
     return { version: entry.value === undefined ? 0 : entry.revision, text: entry.value, revision: entry.revision };
   }
 
-  /** From any replica, so a moment old at times. Rejects in an outage. */
+  /** Reads from any replica, so the answer may be a moment old. Rejects while the broker is away. */
   async version(): Promise<number> {
     const [entry] = await this.bucket.readMany([KEY]);
     return entry?.revision ?? 0;
@@ -55,7 +55,7 @@ export class SettingsStore {
     for (let tries = 1; ; tries++) {
       const outcome = await this.bucket.write(KEY, text, { expected });
       if (outcome.kind === 'written') return { kind: 'written', version: outcome.revision };
-      // Also a conflict may be our own write, of a try without an answer.
+      // A conflict may be our own write, from a try without an answer.
       const stands = await this.read();
       if (stands.text === text) return { kind: 'written', version: stands.version };
       if (stands.revision !== expected) return { kind: 'conflict' };
@@ -63,7 +63,7 @@ export class SettingsStore {
     }
   }
 
-  /** Hears that a version is being written: a hint, since it may be refused. */
+  /** Tells the listener that a version is being written. This is only a hint: the broker may refuse the write. */
   onWrite(listener: () => void): () => void {
     return this.bucket.onWrite(KEY, listener);
   }
@@ -73,12 +73,12 @@ export class SettingsStore {
   }
 }
 
-/** A stored document, or an error that says what to do about it. */
+/** The stored document. Throws an error with the remedy when it cannot be read. */
 export function readStored({ text, version }: StoredSettings): SettingsDocument | undefined {
   return text === undefined ? undefined : documentOf(text, version);
 }
 
-/** What is to be replaced. A damaged document is worth nothing more; one of a later version is another's work. */
+/** The document to replace. A damaged one may be replaced. One of a later version may only be replaced by force. */
 export function readReplaceable(stored: StoredSettings, isForced = false): SettingsDocument | undefined {
   const kind = stored.text === undefined ? undefined : readDocument(stored.text).kind;
   return kind === 'damaged' || (kind === 'newer' && isForced) ? undefined : readStored(stored);

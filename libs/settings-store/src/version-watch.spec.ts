@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { ManualClock } from '#testing';
 import { VersionWatch } from './version-watch.js';
 
-/** A process that acts on version 3, and what it hears. */
+/** A process that uses version 3, and what it is told. */
 function setUp() {
   const clock = new ManualClock();
   const state = { current: 3, seenByReplica: 3, isAway: false };
@@ -23,7 +23,7 @@ function setUp() {
   return { clock, state, heard, watch, asked: () => ({ glances, reads }) };
 }
 
-it('a newer version is heard of soon after its hint, by the leader, and once', async () => {
+it('a newer version is reported once, soon after its hint, read from the leader', async () => {
   const { clock, state, heard, watch, asked } = setUp();
   state.current = 4;
   watch.hint();
@@ -34,7 +34,7 @@ it('a newer version is heard of soon after its hint, by the leader, and once', a
   expect(asked()).toEqual({ glances: 0, reads: 2 });
 });
 
-it('a hint that was missed is made good by a look at any replica', async () => {
+it('after a missed hint, a regular check at any replica finds the version', async () => {
   const { clock, state, heard, asked } = setUp();
   state.seenByReplica = 5;
   await clock.advance(29_000);
@@ -46,7 +46,7 @@ it('a hint that was missed is made good by a look at any replica', async () => {
   expect(asked()).toEqual({ glances: 3, reads: 0 });
 });
 
-it('a broker that is away is asked again', async () => {
+it('the check is repeated while the broker is away', async () => {
   const { clock, state, heard } = setUp();
   state.isAway = true;
   await clock.advance(65_000);
@@ -56,7 +56,7 @@ it('a broker that is away is asked again', async () => {
   expect(heard).toEqual([4]);
 });
 
-it('after its end nothing is asked or heard', async () => {
+it('after close it asks and reports nothing', async () => {
   const { clock, state, heard, watch, asked } = setUp();
   state.current = state.seenByReplica = 4;
   watch.close();

@@ -1,21 +1,21 @@
 import type { Clock } from '#contracts';
 
-/** Tells when the installation has newer settings than this process acts on, which goes on with those that it started with. */
+/** Tells when the installation has newer settings than this process. The process keeps the settings of its start. */
 export interface VersionWatchOptions {
-  /** What this process acts on; 0 = none of the installation's. */
+  /** Version that this process uses; 0 = it uses no shared settings. */
   readonly version: number;
-  /** May be a moment old. */
+  /** Reads from any replica. May be a moment old. */
   readonly glance: () => Promise<number>;
-  /** By the leader, behind a hint. */
+  /** Reads from the leader, after a hint. */
   readonly read: () => Promise<number>;
   readonly clock: Clock;
   /** Called once for each version. */
   readonly onNewer: (version: number) => void;
 }
 
-/** A hint may be missed while the connection is down. */
+/** Interval of regular checks. A hint may be missed while the connection is down. */
 const LOOK_MS = 30_000;
-/** A hint comes as the write is sent, before it is stored. */
+/** A hint arrives when the write is sent, before it is stored. */
 const STORED_WITHIN_MS = 200;
 
 export class VersionWatch {
@@ -54,9 +54,9 @@ export class VersionWatch {
       this.newest = version;
       this.options.onNewer(version);
     } catch {
-      // The broker is away: whoever needs it says so.
+      // The broker is away. Other parts of the process log that.
     } finally {
-      // A hint of the meantime looks sooner.
+      // If a hint came meanwhile, an earlier check is planned already.
       if (this.cancel === undefined) this.lookIn(LOOK_MS, this.options.glance);
     }
   }

@@ -8,7 +8,7 @@ import {
 } from 'pino';
 import { PinoPretty as pretty } from 'pino-pretty';
 
-/** What domain code may do to a log. `fields` are for machines, `message` is a fixed text for people. */
+/** The log as domain code sees it. `fields` are for machines. `message` is a fixed text for people. */
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -21,15 +21,15 @@ export interface Logger {
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 export interface LoggerOptions {
-  /** Least severe lines that are written; silent = none. */
+  /** Lowest level that is written; silent = none. */
   readonly level: LogLevel;
   /** Field `service` of each line - default lanekeeper. */
   readonly service?: string;
-  /** Takes whole lines - default: stderr, written at once, so that no line is lost when the process dies. */
+  /** Receives whole lines - default: stderr, written synchronously, so that no line is lost when the process dies. */
   readonly destination?: DestinationStream;
 }
 
-/** What people say, and what opens doors, stays out of logs wherever it stands in the first three depths of a line. */
+/** Keys of contents and credentials. They are redacted in the first three levels of a line. */
 const REDACTED_KEYS = ['text', 'data', 'authorization', 'token', 'password', 'state'];
 const REDACTED_PATHS = REDACTED_KEYS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]);
 
@@ -47,7 +47,7 @@ function standardError(): DestinationStream {
   });
 }
 
-/** Logs go to stderr; stdout stays free for the `ready` line and for what a command prints. */
+/** Creates a logger. Logs go to stderr; stdout is for the `ready` line and for output of commands. */
 export function createLogger(options: LoggerOptions): Logger {
   const { level, service = 'lanekeeper', destination = standardError() } = options;
   const log = pino(
@@ -64,7 +64,10 @@ export function createLogger(options: LoggerOptions): Logger {
   return new SafeLogger(log);
 }
 
-/** A value that cannot be written (a getter or `toJSON` that throws) costs its fields, never the caller's work. */
+/**
+ * If a value cannot be serialized (a getter or `toJSON` that throws), the line loses its fields and the caller
+ * continues.
+ */
 class SafeLogger implements Logger {
   constructor(private readonly log: PinoLogger) {}
 
@@ -101,7 +104,7 @@ class SafeLogger implements Logger {
   }
 }
 
-/** Says nothing: for specs. */
+/** Writes nothing. For specs. */
 export const silentLogger: Logger = {
   debug: () => {},
   info: () => {},

@@ -1,7 +1,7 @@
 import type { LoggerService } from '@nestjs/common';
 import type { Logger } from './logger.js';
 
-/** Contexts under which Nest tells of every module and route at start: a screenful that only a search for a fault needs. */
+/** Contexts under which Nest logs every module and route at start. These lines only help when debugging a start. */
 const START_UP_CONTEXTS = new Set([
   'NestFactory',
   'InstanceLoader',
@@ -14,8 +14,8 @@ const START_UP_CONTEXTS = new Set([
 type Level = 'debug' | 'info' | 'warn' | 'error';
 
 /**
- * Nest's log calls in our log. Nest passes a message, then anything, then the context as the last text; on `error` a
- * stack (or `undefined`) may stand between them, and often both an Error and its own stack are given.
+ * Sends Nest's log calls to our log. Nest passes a message, then any values, then the context as the last string. On
+ * `error` a stack or `undefined` may come between, and often both an Error and its own stack are given.
  */
 export class NestLogger implements LoggerService {
   constructor(private readonly logger: Logger) {}
@@ -66,7 +66,7 @@ function readCall(first: unknown, rest: readonly unknown[]): NestCall {
   return { ...context, fields, message: messageOf(first) };
 }
 
-/** Name and stack, once, whether they come as an Error, as a stack or as both. */
+/** Name and stack, once, from an Error, a stack, or both. */
 function errorFields(values: readonly unknown[]): { error?: { name?: string; stack?: string } } {
   const error = values.find((value) => value instanceof Error);
   const stack = error?.stack ?? values.find(isStack);
@@ -76,7 +76,7 @@ function errorFields(values: readonly unknown[]): { error?: { name?: string; sta
 
 function messageOf(value: unknown): string {
   if (value instanceof Error) return value.message || value.name;
-  // A stack as the message is in the fields already; its first line says what happened.
+  // If the message is a stack, the fields have it already. Its first line says what happened.
   if (typeof value === 'string') return isStack(value) ? (value.split('\n', 1)[0] ?? value) : value;
   if (isPlain(value)) return typeof value['message'] === 'string' ? value['message'] : 'log entry';
   if (typeof value === 'function') return value.name;

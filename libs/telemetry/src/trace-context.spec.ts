@@ -67,7 +67,7 @@ describe('runInTrace', () => {
     expect(runInTrace(undefined, () => 7)).toBe(7);
   });
 
-  it('the caller’s trace is current as soon as somebody registers a manager, also after an await', async () => {
+  it('the caller’s trace is current as soon as a context manager is registered, also after an await', async () => {
     const storage = new AsyncLocalStorage<Context>();
     const manager: ContextManager = {
       active: () => storage.getStore() ?? ROOT_CONTEXT,

@@ -3,18 +3,18 @@ import { applyTopology, BrokerConnection, declareTopology, KeyBucket, PublishCha
 import { silentLogger } from '#telemetry';
 import { startBroker, type TestBroker } from './nats-broker.js';
 
-/** A broker of a spec's own, and what a process has on it. */
+/** A broker for one spec, with a connection and the parts that a process builds on it. */
 export interface ConnectedBroker extends AsyncDisposable {
   readonly broker: TestBroker;
   readonly connection: BrokerConnection;
   readonly channel: PublishChannel;
   readonly reader: StreamReader;
   bucket(name: string): KeyBucket;
-  /** Those of an installation that are missing. One broker keeps several installations apart by their names. */
+  /** Creates the missing streams of an installation. One broker may have several installations with different names. */
   makeStreams(names: Names): Promise<void>;
 }
 
-/** For specs of what talks to a real broker itself; whole services bring a connection of their own. */
+/** For specs of code that talks to a real broker. Whole services open their own connection. */
 export async function connectedBroker(): Promise<ConnectedBroker> {
   const broker = await startBroker();
   const connection = await BrokerConnection.open({ url: broker.url, name: 'spec', log: silentLogger });

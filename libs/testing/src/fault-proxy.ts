@@ -5,20 +5,22 @@ import { track } from './leak-check.js';
 export interface FaultProxy extends AsyncDisposable {
   readonly port: number;
   readonly url: string;
-  /** From now on bytes of the broker are thrown away: it stores and acknowledges, the client never hears of it. */
+  /** From now on, drops bytes from the broker: it stores and acknowledges, and the client gets nothing. */
   dropFromServer(): void;
-  /** From now on bytes of the client are thrown away: it sends, the broker never hears of it. */
+  /** From now on, drops bytes from the client: it sends, and the broker gets nothing. */
   dropFromClient(): void;
-  /** From now on bytes of the broker come so much later: it is slow, or far away. For as long as the proxy is there. */
+  /** From now on, delays bytes from the broker, until the proxy is closed. */
   slowDown(byMs: number): void;
-  /** Passes everything again. Connections that lost bytes are cut: a stream with holes is no protocol any more. */
+  /** Passes everything again. Cuts connections that lost bytes: a stream with gaps breaks the protocol. */
   heal(): void;
-  /** Cuts every connection; new ones are let through. */
+  /** Cuts every connection. New ones are accepted. */
   cutAll(): void;
   close(): Promise<void>;
 }
 
-/** A TCP proxy in front of a broker on 127.0.0.1, for faults that a kill cannot make: above all a lost acknowledgement. */
+/**
+ * A TCP proxy in front of a broker on 127.0.0.1, for faults that a kill cannot make, above all a lost acknowledgement.
+ */
 export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
   const dropping = { server: false, client: false };
   let lateMs = 0;
@@ -28,13 +30,13 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     links.add(link);
     forward(link, link.client, link.server, () => ({ isDropping: dropping.client, lateMs: 0 }));
     forward(link, link.server, link.client, () => ({ isDropping: dropping.server, lateMs }));
-    // What one side wrote before it closed still gets to the other.
+    // Bytes that one side wrote before it closed still reach the other.
     client.on('close', () => link.server.destroySoon());
     link.server.on('close', () => {
       links.delete(link);
       client.destroySoon();
     });
-    // An error is followed by `close`; without a listener it would end the test runner.
+    // `close` follows an error. Without a listener the error would end the test runner.
     for (const socket of [client, link.server]) socket.on('error', () => {});
   });
   server.listen(0, '127.0.0.1');
@@ -84,7 +86,7 @@ function forward(link: Link, from: Socket, to: Socket, fault: () => { isDropping
     const { isDropping, lateMs } = fault();
     if (isDropping) link.lostBytes = true;
     else if (lateMs > 0) setTimeout(() => to.destroyed || to.write(bytes), lateMs);
-    // A receiver that is slower than the sender holds the sender back, as it would without us in between.
+    // A slow receiver slows down the sender, as it would without the proxy.
     else if (!to.write(bytes)) from.pause();
   });
   to.on('drain', () => from.resume());

@@ -1,6 +1,6 @@
 /**
- * The little of the test runner's environment that a started program may see. Everything else would make a test depend on
- * whose machine it runs on; the only place of this library that reads it.
+ * The part of the test runner's environment that a started program gets. More would make a test depend on the machine.
+ * Only this file of the library reads the environment.
  */
 export function hostEnv(): NodeJS.ProcessEnv {
   const { PATH, HOME, NATS_SERVER_BIN, REDIS_SERVER_BIN } = process.env;

@@ -18,7 +18,7 @@ test('a forgotten process and folder are named, and ended', async () => {
   await expectNothingLeft();
 });
 
-test('a process does not outlive its owner when that is killed', async () => {
+test('a process does not outlive its owner when the owner is killed', async () => {
   const owner = await spawnSourceProgram(`
     const { spawnOwned } = await import('./libs/testing/src/owned-process.ts');
     const { pid } = await spawnOwned({ command: '/bin/sleep', args: ['600'], env: {}, cwd: '/' });

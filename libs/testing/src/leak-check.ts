@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { until } from './until.js';
 
-/** A broker that a service started ends a moment after that service does. */
+/** A broker that a service started ends shortly after the service. */
 const SETTLE_MS = 5_000;
 
 interface Tracked {
@@ -13,28 +13,31 @@ interface Tracked {
 const tracked = new Set<Tracked>();
 const tempDirs = new Set<string>();
 
-/** Notes something that has to be ended; the answer notes that it has. `end` is for the case that the test forgot. */
+/**
+ * Registers a resource that the test must end, and returns a function that marks it as ended. `end` is called if the
+ * test forgets.
+ */
 export function track(what: string, end: Tracked['end']): () => void {
   const entry = { what, end };
   tracked.add(entry);
   return () => tracked.delete(entry);
 }
 
-/** Notes a folder of the test; no process may work with it after the test. */
+/** Registers a folder of the test. After the test no process may use it. */
 export function trackTempDir(path: string): void {
   tempDirs.add(path);
 }
 
 /**
- * For `afterEach` or `afterAll`: fails when a process of the helpers still runs, or a temp folder is still there, or any
- * process (e.g. a service's own broker) still names one on its command line. What is left is ended, so that one
- * forgetful test does not fail the next ones.
+ * For `afterEach` or `afterAll`. Fails when a process of the helpers still runs, a temp folder still exists, or any
+ * process (such as a service's own broker) still names such a folder on its command line. Ends all of them, so that the
+ * next tests do not fail too.
  */
 export function expectNothingLeft(): Promise<void> {
   return nothingLeftWithin(SETTLE_MS);
 }
 
-/** The same with another patience, for the spec of this file. */
+/** The same with another timeout, for the spec of this file. */
 export async function nothingLeftWithin(settleMs: number): Promise<void> {
   let left: string[] = [];
   try {
@@ -57,7 +60,7 @@ export async function nothingLeftWithin(settleMs: number): Promise<void> {
   }
 }
 
-/** Ends all that is there, the last first: for a program that is told to end in the middle of its work. */
+/** Ends everything that is registered, the last first. For a program that is told to end during its work. */
 export async function endAllTracked(): Promise<void> {
   for (const { end } of [...tracked].toReversed()) await end();
 }

@@ -20,7 +20,7 @@ describe('a clock by hand', () => {
     expect(fired.at(-1)).toEqual(['late', 300]);
   });
 
-  it('lets what a timer began run before the next one, and fires what it set within the same time', async () => {
+  it('runs everything that a timer started before the next timer, and fires timers that it set within the same time', async () => {
     const clock = new ManualClock();
     const happened: string[] = [];
     clock.after(10, () => {
@@ -40,7 +40,7 @@ describe('a clock by hand', () => {
     expect([fired, clock.waiting]).toEqual([0, 0]);
   });
 
-  it('goes on, when it runs out, until nothing waits', async () => {
+  it('runOut continues until no timer waits', async () => {
     const clock = new ManualClock();
     const start = clock.now();
     let left = 3;
@@ -50,7 +50,7 @@ describe('a clock by hand', () => {
     expect([left, clock.now() - start]).toEqual([-1, 3_000]);
   });
 
-  it('lets its two clocks drift apart only where they do in life', async () => {
+  it('lets its two clocks drift apart only as real clocks do', async () => {
     const clock = new ManualClock();
     const [wall, monotonic] = [clock.now(), clock.monotonic()];
     const passed = (): number[] => [clock.now() - wall, clock.monotonic() - monotonic];

@@ -5,14 +5,14 @@ interface Timer {
   readonly fn: () => void;
 }
 
-/** Lets everything run that waits for nothing but promises. No time passes. */
+/** Runs everything that waits only for promises. No time passes. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
 /**
- * Time that passes only when a spec says so. Its two clocks never show the same, so that code which takes one for the
- * other is found out; timers go by the monotonic one.
+ * Time that passes only when a spec says so. Its two clocks always differ, so code that confuses them fails. Timers use
+ * the monotonic clock.
  */
 export class ManualClock implements Clock {
   private wallMs = 1_000;
@@ -33,7 +33,7 @@ export class ManualClock implements Clock {
     return () => void (this.timers = this.timers.filter((other) => other !== timer));
   }
 
-  /** How many timers wait. */
+  /** Number of pending timers. */
   get waiting(): number {
     return this.timers.length;
   }
@@ -44,22 +44,22 @@ export class ManualClock implements Clock {
     this.pass(until - this.monotonicMs);
   }
 
-  /** Goes on until nothing waits for time any more. */
+  /** Fires timers until none is left. */
   async runOut(): Promise<void> {
     while (await this.fireNext(Number.POSITIVE_INFINITY));
   }
 
-  /** Somebody sets the wall clock. */
+  /** The wall clock is set. */
   setWall(byMs: number): void {
     this.wallMs += byMs;
   }
 
-  /** The machine sleeps: the monotonic clock stands still, and no timer fires. */
+  /** The machine sleeps: the monotonic clock stands still and no timer fires. */
   sleep(ms: number): void {
     this.wallMs += ms;
   }
 
-  /** The process is stopped: both clocks go on, and no timer fires before time passes again. */
+  /** The process is stopped: both clocks run on, and no timer fires until time passes again. */
   standStill(ms: number): void {
     this.pass(ms);
   }

@@ -6,7 +6,7 @@ import { startBroker } from './nats-broker.js';
 
 afterEach(expectNothingLeft);
 
-test('what is acknowledged survives a kill -9 and a restart on the same port', async () => {
+test('acknowledged messages survive a kill -9 and a restart on the same port', async () => {
   await using broker = await startBroker();
   const before = await connect({ servers: broker.url, reconnect: false });
   await (await jetstreamManager(before)).streams.add({ name: 'S', subjects: ['s.>'] });
@@ -30,7 +30,7 @@ test('two brokers run side by side', async () => {
   expect(one.port).not.toBe(two.port);
 });
 
-test('a port that is taken is an error with the words of nats-server', async () => {
+test('a port in use is an error with the output of nats-server', async () => {
   await using broker = await startBroker();
   await expect(startBroker({ port: broker.port })).rejects.toThrow('address already in use');
 });

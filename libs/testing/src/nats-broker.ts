@@ -8,11 +8,11 @@ import { tempDir } from './temp-dir.js';
 import { until } from './until.js';
 
 export interface TestBrokerOptions {
-  /** Unset = a temp folder that goes with the broker. */
+  /** Unset = a temp folder that is removed with the broker. */
   readonly storeDir?: string;
-  /** Unset = any free one. */
+  /** Unset = any free port. */
   readonly port?: number;
-  /** Beside the flags that every test broker gets - default: none. */
+  /** Configuration in addition to the flags of every test broker - default: none. */
   readonly config?: { readonly file: string; readonly env?: NodeJS.ProcessEnv };
 }
 
@@ -20,15 +20,15 @@ export interface TestBroker extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   readonly storeDir: string;
-  /** Of the nats-server that runs now. */
+  /** Process id of the current nats-server. */
   readonly pid: number;
   kill9(): Promise<void>;
   stop(): Promise<void>;
-  /** On the same port and store, whether it runs or not. */
+  /** Restarts it on the same port and store. It may be stopped already. */
   restart(): Promise<void>;
 }
 
-/** A real nats-server with JetStream, without any of our own supervision around it. */
+/** A real nats-server with JetStream, without our supervision. */
 export async function startBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
   const binary = await findNatsServer({ env: hostEnv(), packageRoot: packageRoot(), log: console.error });
   const scratch = await tempDir('broker');

@@ -9,7 +9,7 @@ import { spawnOwned, type OwnedProcess } from './owned-process.js';
 import { tempDir } from './temp-dir.js';
 import { until } from './until.js';
 
-/** One node of a cluster. `restart` resolves when it has caught up with the others. */
+/** One node of a cluster. `restart` resolves when the node has caught up with the others. */
 export type TestBrokerNode = Pick<TestBroker, 'url' | 'port' | 'pid' | 'kill9' | 'restart'>;
 
 export interface TestBrokerCluster extends AsyncDisposable {
@@ -22,28 +22,31 @@ interface BrokerSeat extends Required<BrokerPlace> {
   readonly monitor: number;
 }
 
-/** Where a node lives, when that is not simply this machine. */
+/** Where a node runs, if not on this machine. */
 export interface BrokerPlace {
-  /** Where it listens. */
+  /** Address that it listens on. */
   readonly address: string;
-  /** What stands before its command, e.g. to run it in a network of its own; empty = nothing. */
+  /** Command prefix, for example to run it in a network namespace; empty = none. */
   readonly through: readonly string[];
-  /** Unset = a temp folder that goes with the cluster. */
+  /** Unset = a temp folder that is removed with the cluster. */
   readonly storeDir?: string;
 }
 
 export interface TestBrokerClusterOptions {
-  /** Default: yes, since a cluster is there for what must outlast a power cut. */
+  /** Default: true, because a cluster is for data that must survive a power cut. */
   readonly syncsEveryWrite?: boolean;
-  /** Of each node, in order - default: this machine. */
+  /** Place of each node, in order - default: this machine. */
   readonly places?: readonly BrokerPlace[];
 }
 
-/** For requests that only the system account may make; everybody else comes without a name. */
+/** For requests that need the system account. All other clients connect without a name. */
 export const SYSTEM_USER = { user: 'system', pass: 'system' } as const;
 const HERE: BrokerPlace = { address: '127.0.0.1', through: [] };
 
-/** Nodes of one cluster on this machine, each with a store of its own. One alone is a broker without a cluster. */
+/**
+ * Starts the nodes of one cluster on this machine, each with its own store. A single node is a broker without a
+ * cluster.
+ */
 export async function startBrokerCluster(
   size = 3,
   { syncsEveryWrite = true, places = [] }: TestBrokerClusterOptions = {},
@@ -89,7 +92,7 @@ export async function startBrokerCluster(
   return { nodes, [Symbol.asyncDispose]: stop };
 }
 
-/** Without `always` a write is on the disk a while after it was acknowledged, and a power cut takes it. */
+/** Without `always`, a write reaches the disk some time after its acknowledgement, and a power cut loses it. */
 function configOf(n: number, all: readonly BrokerSeat[], syncsEveryWrite: boolean): string {
   const seat = all[n];
   if (seat === undefined) throw new Error(`there is no node ${n}`);
@@ -110,7 +113,7 @@ function configOf(n: number, all: readonly BrokerSeat[], syncsEveryWrite: boolea
   ].join('\n');
 }
 
-/** The server itself knows best when its streams have caught up. */
+/** The server itself tells when its streams have caught up. */
 async function untilHealthy({ address, monitor }: BrokerSeat, life: () => OwnedProcess | undefined): Promise<void> {
   let hasEnded = false;
   void life()?.exited.then(() => (hasEnded = true));

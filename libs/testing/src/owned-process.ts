@@ -12,14 +12,14 @@ export interface ProcessEnd {
 export interface OwnedProcess {
   readonly pid: number;
   readonly exited: Promise<ProcessEnd>;
-  /** Standard output and standard error so far, as they came. */
+  /** Standard output and standard error so far. */
   output(): string;
-  /** Told of every whole line of standard output, also of those that came before. */
+  /** Called with every whole line of standard output, including earlier lines. */
   onLine(listener: (line: string) => void): void;
   signal(signal: NodeJS.Signals): void;
-  /** SIGKILL for it and its whole process group: what a power cut is to a program. */
+  /** SIGKILL for the process and its group, which looks like a power cut to the program. */
   killGroup9(): Promise<ProcessEnd>;
-  /** SIGTERM, and the end; a process that does not end in time is killed, and that is an error. */
+  /** SIGTERM. Resolves when the process has ended. If it does not end in time it is killed, and the call rejects. */
   stop(): Promise<ProcessEnd>;
 }
 
@@ -31,8 +31,8 @@ export interface OwnedProcessOptions {
 }
 
 /**
- * A process in a group of its own that never outlives the test runner: a shell holds a pipe from us and kills the group
- * when the pipe closes, so also after a kill -9 of the runner no service or broker stays on the machine.
+ * Starts a process in its own group that never outlives the test runner. A shell holds a pipe from the runner and kills
+ * the group when the pipe closes. So no service or broker stays on the machine, even after a kill -9 of the runner.
  */
 export function spawnOwned({ command, args, env, cwd }: OwnedProcessOptions): Promise<OwnedProcess> {
   const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
@@ -65,7 +65,7 @@ export function spawnOwned({ command, args, env, cwd }: OwnedProcessOptions): Pr
       killGroup();
       await exited;
     });
-    // `close`, not `exit`: only then the output is whole.
+    // `close`, not `exit`: only then is the output complete.
     const exited = new Promise<ProcessEnd>((ended) => {
       child.once('exit', () => {
         guard.kill('SIGKILL');
@@ -79,7 +79,7 @@ export function spawnOwned({ command, args, env, cwd }: OwnedProcessOptions): Pr
       exited,
       output: () => output,
       onLine: (listener) => lines.listen(listener),
-      // By the handle, not by the number: after its end the number may belong to another process.
+      // Signal by handle, not by number: after its end another process may have the number.
       signal: (signal) => void child.kill(signal),
       async killGroup9() {
         if (child.exitCode === null && child.signalCode === null) killGroup();
@@ -87,7 +87,7 @@ export function spawnOwned({ command, args, env, cwd }: OwnedProcessOptions): Pr
       },
       async stop() {
         child.kill('SIGTERM');
-        child.kill('SIGCONT'); // one that a test has stopped could not act on it
+        child.kill('SIGCONT'); // a process that a test has stopped would not see the SIGTERM
         const patience = new AbortController();
         const late = delay(STOP_WITHIN_MS, 'late' as const, { signal: patience.signal }).catch(() => 'ended' as const);
         const end = await Promise.race([exited, late]);

@@ -11,8 +11,8 @@ import { tempDir } from './temp-dir.js';
 import { until } from './until.js';
 
 /**
- * What of its writes is on the disk. `everysec`: all but those of the last second; the system has the others, so that a
- * kill -9 of Redis loses none, and a power cut does. `always`: all that were answered.
+ * Which writes are on the disk. `everysec`: all but those of the last second. The system has these, so a kill -9 of
+ * Redis loses nothing and a power cut loses them. `always`: all acknowledged writes.
  */
 export type RedisKeeps = 'nothing' | 'everysec' | 'always';
 
@@ -52,7 +52,7 @@ interface RedisBinary {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** The one that is named, one that is installed, one that was fetched before, or one that is fetched now. */
+/** Finds a binary: the one in REDIS_SERVER_BIN, an installed one, one fetched earlier, or one fetched now. */
 async function findRedisServer(): Promise<RedisBinary> {
   const { REDIS_SERVER_BIN, PATH = '' } = hostEnv();
   if (REDIS_SERVER_BIN) return { command: REDIS_SERVER_BIN, env: {} };
@@ -62,7 +62,7 @@ async function findRedisServer(): Promise<RedisBinary> {
   }
   const fetched = join(packageRoot(), '.cache', 'redis-server');
   if (!(await isExecutable(join(fetched, 'usr/bin/redis-server')))) await fetchRedisServer(fetched);
-  // The libraries of the packages stand beside the binary: nothing was installed.
+  // The libraries of the packages are beside the binary, because nothing was installed.
   const [triplet = ''] = (await readdir(join(fetched, 'usr/lib'))).filter((name) => name.includes('-linux-'));
   return {
     command: join(fetched, 'usr/bin/redis-server'),
@@ -70,7 +70,7 @@ async function findRedisServer(): Promise<RedisBinary> {
   };
 }
 
-/** redis-server of the machine's own release, with the libraries that a small machine may lack. */
+/** redis-server from the machine's own release, with libraries that a small machine may lack. */
 const PACKAGES = ['redis-server', 'redis-tools', 'libjemalloc2', 'liblzf1', 'libatomic1'];
 
 async function fetchRedisServer(target: string): Promise<void> {

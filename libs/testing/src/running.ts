@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * Whether a process works. One that has ended but was not collected yet by its parent still has its number, so that
- * `kill -0` alone would call it alive; where there is a /proc, its state `Z` tells.
+ * Whether a process runs. A process that ended but was not collected by its parent still has its number, and `kill -0`
+ * alone would call it alive. Where there is a /proc, the state `Z` shows it.
  */
 export function isRunning(pid: number): boolean {
   try {
@@ -12,7 +12,7 @@ export function isRunning(pid: number): boolean {
   }
   if (process.platform !== 'linux') return true;
   try {
-    // `pid (name) state …`; the name may hold anything, so look behind its last bracket.
+    // `pid (name) state …`. The name may contain any character, so look after its last bracket.
     const state = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '')[0];
     return state !== 'Z' && state !== 'X';
   } catch {

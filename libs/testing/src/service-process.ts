@@ -8,24 +8,24 @@ const READY_LINE = /^ready( http:\/\/\S+)?$/;
 const READY_WITHIN_MS = 30_000;
 
 export interface ServiceOptions {
-  /** Default: the program of users. */
+  /** Default: the `lanekeeper` program. */
   readonly program?: string;
-  /** What stands after it on the command line, e.g. `['up']`. */
+  /** Its arguments, such as `['up']`. */
   readonly args: readonly string[];
-  /** On top of PATH and HOME: nothing else of the runner's environment gets through. */
+  /** Added to PATH and HOME. The service gets nothing else of the runner's environment. */
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd: string;
   readonly readyLine?: RegExp;
-  /** What stands before its command, e.g. to run it in a network of its own - default: nothing. */
+  /** Command prefix, for example to run it in a network namespace - default: none. */
   readonly through?: readonly string[];
 }
 
 export interface ServiceProcess extends OwnedProcess, AsyncDisposable {
-  /** From its ready line; `undefined` for a role without HTTP. */
+  /** From the ready line. `undefined` for a role without HTTP. */
   readonly url: string | undefined;
 }
 
-/** Starts the compiled program as users do, and resolves when it says that it is ready. */
+/** Starts the compiled program as users do. Resolves when it prints that it is ready. */
 export async function startService(options: ServiceOptions): Promise<ServiceProcess> {
   const root = packageRoot();
   const { args, env = {}, cwd, readyLine = READY_LINE, through = [] } = options;

@@ -3,8 +3,8 @@ import { hostEnv } from './host-env.js';
 import { spawnOwned, type OwnedProcess } from './owned-process.js';
 
 /**
- * Runs a few lines of JavaScript in a process of its own, on our sources without a build: `await import('#jetstream')`
- * works there. For tests in which the one that uses a library has to be killed.
+ * Runs a few lines of JavaScript in their own process, on our sources without a build: `await import('#jetstream')`
+ * works there. For tests that must kill the process that uses a library.
  */
 export function spawnSourceProgram(program: string, engineFlags: readonly string[] = []): Promise<OwnedProcess> {
   const root = packageRoot();
@@ -18,8 +18,8 @@ export function spawnSourceProgram(program: string, engineFlags: readonly string
   return spawnOwned({ command: process.execPath, args, env: hostEnv(), cwd: root });
 }
 
-// Imports end in .js while the sources end in .ts; Node alone does not know that they are the same. It knows no decorators
-// either: sources that have some are compiled as the build compiles them.
+// Imports end in .js and sources in .ts, which Node does not map by itself. Node does not support decorators either:
+// sources with decorators are compiled as the build compiles them.
 const resolver = `data:text/javascript,${encodeURIComponent(`
   import { readFileSync } from 'node:fs';
   import { createRequire, registerHooks } from 'node:module';

@@ -8,10 +8,11 @@ export interface TempDir extends AsyncDisposable {
   remove(): Promise<void>;
 }
 
-/** A folder of its own for one test: `await using dir = await tempDir('commit')`. */
+/** A folder for one test: `await using dir = await tempDir('commit')`. */
 export async function tempDir(name = 'test'): Promise<TempDir> {
   const path = await realpath(await mkdtemp(join(tmpdir(), `lanekeeper-${name}-`)));
-  // A broker that was told to end may still write for a moment: then the folder is "not empty", and one tries again.
+  // A broker that was told to end may still write for a moment. Then the folder is not empty, and the removal is tried
+  // again.
   const removeFolder = () => rm(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   const gone = track(`folder ${path}`, removeFolder);
   trackTempDir(path);

@@ -8,8 +8,8 @@ export interface UntilOptions {
 }
 
 /**
- * Repeats `probe` until it answers something truthy, and answers that. For conditions that have no event to wait for;
- * never a bare sleep, which is too short on a slow machine and too long on every other. A probe that throws is repeated.
+ * Repeats `probe` until it returns a truthy value, and returns that value. For conditions without an event to wait for.
+ * Do not use a fixed sleep: it is too short on a slow machine and too long on others. A probe that throws is repeated.
  */
 export async function until<T>(
   describe: string,
@@ -36,7 +36,7 @@ export async function until<T>(
 
 const OVERDUE = new Error('the probe did not answer in time');
 
-/** A probe that hangs (a request to a process that is stopped) must not outlast the timeout. */
+/** A probe that hangs, such as a request to a stopped process, must not exceed the timeout. */
 async function withDeadline<T>(probe: () => T | Promise<T>, deadline: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const overdue = new Promise<never>((_, reject) => {

@@ -6,7 +6,7 @@ const ofAgent: QueueSettings = { ...QUEUE_DEFAULTS, maxQueueSize: 3 };
 const ofSlack: QueueSettings = { ...QUEUE_DEFAULTS, strategy: 'debounce', maxQueueSize: 5 };
 const ask = queueingOf({ queueing: ofAgent, channels: { slack: { queueing: ofSlack } } });
 
-describe('how a message waits', () => {
+describe('queueing settings of a message', () => {
   it.each<[string, Parameters<typeof ask>[0], QueueSettings]>([
     ['without a message: as the agent says', undefined, ofAgent],
     ['without a channel: as the agent says', {}, ofAgent],
@@ -28,7 +28,7 @@ describe('how a message waits', () => {
     expect(ask(message)).toEqual(expected);
   });
 
-  it('is answered without making anything new, whatever messages name', () => {
+  it('returns prepared settings and creates no new object, whatever strategy a message names', () => {
     for (const strategy of [undefined, ...STRATEGIES]) {
       for (const channel of [undefined, 'slack:C1', 'nobody:1']) {
         expect(ask({ channel, strategy })).toBe(ask({ channel, strategy }));

@@ -5,8 +5,8 @@ import type { BoundAgent } from './agent-runner.js';
 type ByStrategy = ReadonlyMap<StrategyName, QueueSettings>;
 
 /**
- * How messages of an agent wait: what the platform of their channel has, else what the agent has, each with the message's
- * own strategy. Lanes ask for every message, so all answers are made here once; what a message names only picks one.
+ * Queueing settings for messages of an agent: the settings of the channel's platform, or else the agent's own. A
+ * message may replace the strategy. Lanes ask for every message, so every combination is built once, here.
  */
 export function queueingOf({
   queueing,
@@ -38,7 +38,7 @@ function byStrategy(settings: QueueSettings): ByStrategy {
   return new Map(STRATEGIES.map((strategy) => [strategy, withStrategy(settings, strategy)]));
 }
 
-/** Whether the platform's name is what stands before the first colon. (It holds no colon itself.) */
+/** Whether the part of the channel before its first colon is this platform. A platform name contains no colon. */
 function isOf(channel: string, platform: string): boolean {
   if (!channel.startsWith(platform)) return false;
   return channel.length === platform.length || channel[platform.length] === ':';

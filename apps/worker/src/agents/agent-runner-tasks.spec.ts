@@ -30,14 +30,14 @@ const held = (guard: ReturnType<typeof guardedWorker>['guard'], runId: string, t
 const never: TurnHandler = () => Promise.reject(new Error('called'));
 
 describe('AgentRunner with tasks', () => {
-  it('a turn has the task of its message, with the token for what it writes to', async () => {
+  it('a turn has the task of its message, with its fencing token', async () => {
     let seen: unknown;
     const { run } = runner((turn) => ((seen = [turn.task, turn.signal === turn.signal]), 'ok'));
     expect(await run()).toMatchObject({ kind: 'succeeded' });
     expect(seen).toEqual([{ key: TASK, token: 1 }, true]);
   });
 
-  it('a turn without one asks nobody, and can get its own', async () => {
+  it('a turn without one does not ask the guard, and can acquire its own', async () => {
     const seen: unknown[] = [];
     const { task: _task, ...without } = batchOf({ items: [item] });
     const worker = runner(async (turn) => {
@@ -49,7 +49,7 @@ describe('AgentRunner with tasks', () => {
     expect(seen).toEqual([undefined, 0, { kind: 'ran', result: own }]);
   });
 
-  it('G1 calls no handler for a message that does not get its task', async () => {
+  it('G1 does not call the handler when the message does not get its task', async () => {
     const { run, guard } = runner(never);
     await held(guard, 'other');
     expect(await run()).toMatchObject({ kind: 'refused', refusal: { reason: 'already_running' } });
@@ -57,7 +57,7 @@ describe('AgentRunner with tasks', () => {
     expect(await run()).toMatchObject({ kind: 'refused', refusal: { reason: 'approval_required' } });
   });
 
-  it('G1 tells the handler to stop when somebody else may have the task, and its success counts as a failure', async () => {
+  it('G1 tells the handler to stop when another run may hold the task, and its success counts as a failure', async () => {
     const end = gate();
     let signal: AbortSignal | undefined;
     const { run, guard, clock } = runner((turn) => ((signal = turn.signal), end.promise));
@@ -71,7 +71,7 @@ describe('AgentRunner with tasks', () => {
     expect(await outcome).toMatchObject({ kind: 'failed', error: { name: 'task_lost' } });
   });
 
-  it('G1 so it does when nobody renews the task in time', async () => {
+  it('G1 does the same when the task is not renewed in time', async () => {
     const end = gate();
     const { run, guard, clock } = runner(() => end.promise);
     const outcome = run();
@@ -82,7 +82,7 @@ describe('AgentRunner with tasks', () => {
     expect(await outcome).toMatchObject({ kind: 'failed', error: { name: 'task_lost' } });
   });
 
-  it('puts the turn off while nobody can be asked', async () => {
+  it('delays the turn while no guard answers', async () => {
     const { run, guard, clock } = runner(never);
     guard.isAway = true;
     const outcome = run();
@@ -90,7 +90,7 @@ describe('AgentRunner with tasks', () => {
     expect(await outcome).toMatchObject({ kind: 'failed', next: { laterMs: 2_000 } });
   });
 
-  it('runs it unguarded when that is wanted', async () => {
+  it('runs it unguarded when the settings say so', async () => {
     let seen: unknown = 'not called';
     const { run, guard, clock } = runner((turn) => void (seen = turn.task), { whenUnavailable: 'open' });
     guard.isAway = true;
@@ -99,7 +99,7 @@ describe('AgentRunner with tasks', () => {
     expect([(await outcome).kind, seen]).toEqual(['succeeded', undefined]);
   });
 
-  it('puts it off until the end of what a former attempt still holds', async () => {
+  it('delays it until the holding of an earlier attempt ends', async () => {
     const { run, guard, clock } = runner(never);
     await held(guard, 'r', 5_000);
     expect(await run({ attempt: 2 })).toMatchObject({ kind: 'failed', next: { laterMs: 5_100 } });
@@ -116,7 +116,7 @@ describe('AgentRunner with tasks', () => {
     expect(await outcome).toMatchObject({ kind: 'failed', error: { message: 'cancelled' } });
   });
 
-  it('without a guard has nothing to do with tasks', () => {
+  it('without a guard has no tasks', () => {
     expect(new AgentRunner(new Map()).tasks).toBeUndefined();
   });
 });

@@ -94,7 +94,7 @@ const run = (handler: TurnHandler, items: Item[] = [item(1)], state?: unknown, m
 afterEach(() => context.disable());
 
 describe('AgentRunner', () => {
-  it('gives the handler the turn, also as the current one, and takes what it leaves', async () => {
+  it('gives the handler the turn, also as the current turn, and takes its results', async () => {
     const seen: unknown[] = [];
     const outcome = await run(
       async (turn) => {
@@ -166,7 +166,7 @@ describe('AgentRunner', () => {
     ]);
   });
 
-  it('L6 a message that cannot be put before the agent ends alone, and its handler is not blamed', async () => {
+  it('L6 a message that cannot be prepared ends alone, and the handler is not blamed', async () => {
     const message = Object.defineProperty({ v: 1 as const, kind: 'message' as const, id: 'm1' }, 'text', {
       get: () => {
         throw new RangeError('no room');
@@ -174,13 +174,13 @@ describe('AgentRunner', () => {
     });
     const handler = () => expect.unreachable('its handler was called');
     expect(await run(handler, [item(1, { content: { ok: true, message } })])).toEqual({
-      // Of several, those before and behind it run without it; alone it is dead.
+      // In a batch the other messages run without it. Alone it is dead.
       ...{ kind: 'failed', next: 'split' },
       error: { name: 'turn_not_prepared', message: 'its messages cannot be put before the agent: no room' },
     });
   });
 
-  it('hands a merge on to the commit', async () => {
+  it('passes a state merge to the commit', async () => {
     const merge = (current: unknown) => [...((current ?? []) as number[]), 3];
     const outcome = await run((turn) => turn.state.merge(merge), [item(1)], [1]);
     if (outcome.kind !== 'succeeded' || outcome.state === undefined || !('merge' in outcome.state)) throw outcome;
@@ -201,7 +201,7 @@ describe('AgentRunner', () => {
     },
   );
 
-  it('sums up what a full queue summarized, and still hands it on', async () => {
+  it('sums up summarized messages of a full queue, and still passes them on', async () => {
     const order = { v: 1 as const, kind: 'control' as const, id: 'c', op: 'cancel' as const };
     const items = [
       item(1),
@@ -244,11 +244,11 @@ describe('AgentRunner', () => {
     ).toEqual({ kind: 'failed', error });
   });
 
-  it('L6 an answer that cannot be understood is a failure, and not asked for again: its work is done', async () => {
+  it('L6 an answer that breaks the contract is a failure without a retry: the work is done', async () => {
     expect(await run(() => 5)).toMatchObject({ kind: 'failed', error: { name: 'bad_answer' }, next: 'never' });
   });
 
-  it('a failed attempt that asks for no time is tried again with backoff alone', async () => {
+  it('a failed attempt without a requested wait is retried with backoff alone', async () => {
     const outcome = await run(() => Promise.reject(new AgentFailedError(500, 0, { status: 500 })));
     expect(outcome).toMatchObject({ kind: 'failed', error: { status: 500 } });
     expect(outcome).not.toHaveProperty('next');
@@ -298,16 +298,16 @@ describe('AgentRunner', () => {
       () => new TerminalError('no', { finding: { status: 400, excerpt: 'why' } }),
       { error: { name: 'terminal', message: 'no', status: 400, excerpt: 'why' }, next: 'never' },
     ],
-  ])('hands on what an error asks for: %s', async (_title, make, expected) => {
+  ])('passes on what an error asks for: %s', async (_title, make, expected) => {
     expect(await run(() => Promise.reject(make()))).toMatchObject({ kind: 'failed', ...expected });
   });
 
-  it('asks for nothing on behalf of any other error', async () => {
+  it('asks for no special treatment after any other error', async () => {
     const outcome = await run(() => Promise.reject(Object.assign(new Error('no'), { next: 'never', retryAfterMs: 5 })));
     expect(outcome).toEqual({ kind: 'failed', error: { name: 'Error', message: 'no' } });
   });
 
-  it('L1 from the moment that its time is over, every call of the turn throws', async () => {
+  it('L1 every call of the turn throws once its time is over', async () => {
     let over = (): void => {};
     const gate = Promise.withResolvers<void>();
     const seen: unknown[] = [];
@@ -335,7 +335,7 @@ describe('AgentRunner', () => {
     expect(seen).toEqual([5_000, 'turn_over', 'turn_over', 'turn_over']);
   });
 
-  it('makes no signal that no handler asks for, and hands on the one that it asks for', async () => {
+  it('creates a signal only when the handler asks for one', async () => {
     let asked = 0;
     const { signal } = new AbortController();
     const work = {
@@ -363,7 +363,7 @@ describe('AgentRunner', () => {
     expect(() => kept?.reply('late')).toThrow('is over');
   });
 
-  it('hands on the trace of the latest message alone', async () => {
+  it('passes on the trace of the latest message only', async () => {
     const traceOf = async (items: Item[]) => {
       let seen: unknown = 'not run';
       await run((turn) => void (seen = turn.trace), items);
@@ -393,7 +393,7 @@ describe('AgentRunner', () => {
     expect(seen).toBe('00f067aa0ba902b7');
   });
 
-  it('knows the agents that have a handler, their limits, and where they run', () => {
+  it('knows agents with a handler, their limits, and where they run', () => {
     const other = { ...policy, maxAttempts: 9 };
     const runner = new AgentRunner(
       new Map([

@@ -26,7 +26,7 @@ import { runInTrace, type TraceContext } from '#telemetry';
 import type { GuardedRuns } from '../tasks/guarded-runs.js';
 import { isUnclear } from '../tasks/task-attempts.js';
 
-/** What of a message may choose how it waits. */
+/** Message fields that affect queueing. */
 export type QueuedMessage = Pick<InboxMessage, 'channel' | 'strategy'>;
 
 /** An agent that can run: its handler and its limits. */
@@ -34,7 +34,7 @@ export interface BoundAgent {
   readonly handler: TurnHandler;
   readonly policy: TurnPolicy;
   readonly queueing: (message?: QueuedMessage) => QueueSettings;
-  /** Runs outside this process, so that a crash of ours does not end its work. */
+  /** The agent runs outside this process, so its work goes on when this process crashes. */
   readonly isOutside: boolean;
 }
 
@@ -76,11 +76,11 @@ export class AgentRunner implements TurnRunner {
     try {
       const admission = await guarded.admit(work);
       if (admission.kind === 'refused') return admission;
-      // Cancelled or out of time in between: its handler is not called for nothing.
+      // The turn may have been cancelled or timed out while the guard was asked. Then the handler is not called.
       work.signal.throwIfAborted();
       const { holding } = admission;
       const outcome = await this.call(work, holding);
-      // Somebody else may have run it too: what it came to is not to be said as if it had run once.
+      // The holding was lost, so another run may have done the task too. The turn must not report success.
       if (outcome.kind === 'succeeded') holding?.lost.throwIfAborted();
       return outcome;
     } catch (error) {
@@ -95,7 +95,7 @@ export class AgentRunner implements TurnRunner {
     } catch (error) {
       return notPrepared(error);
     }
-    // From then on every call of the Turn throws: a handler that goes on after its time can change nothing.
+    // When the turn is over, every call of `Turn` throws. A handler that ignores its abort can change nothing.
     work.onOver(() => turn.finish());
     try {
       const { handler } = this.agentOf(work.key);
@@ -122,13 +122,16 @@ function failed(error: unknown): Failed {
   return isUnclear(error) ? { ...outcome, isUnclear: true } : outcome;
 }
 
-/** Its handler was not called, and is not to blame: of several messages only the one that cannot be prepared ends. */
+/**
+ * The handler was not called, so this is not its failure. A batch of several messages is split, and only the message
+ * that cannot be prepared ends dead.
+ */
 function notPrepared(error: unknown): Failed {
   const message = `its messages cannot be put before the agent: ${describeThrown(error).message}`;
   return { kind: 'failed', error: { name: 'turn_not_prepared', message }, next: 'split' };
 }
 
-/** What the error asks for; anything but our own errors is tried again with backoff. */
+/** What the error asks for. Any error that is not one of ours leads to a retry with backoff. */
 function whatNext(error: unknown): Pick<Failed, 'next'> {
   if (error instanceof BatchRefusedError) return { next: 'split' };
   if (error instanceof TerminalError) return { next: 'never' };
@@ -137,14 +140,14 @@ function whatNext(error: unknown): Pick<Failed, 'next'> {
   return {};
 }
 
-/** `holding`: of the task that its message starts. */
+/** `holding` is that of the task that the message starts. */
 function makeTurn(work: TurnWork, guarded: GuardedRuns | undefined, holding: TaskHolding | undefined): Turn {
   return new Turn(new BatchStart(work, guarded, holding));
 }
 
 /**
- * What a turn begins with. A class, since some of it is made only when somebody asks: an object literal with getters has a
- * shape of its own each time it is made, which holds its getters, and so the whole turn, until the next full collection.
+ * Input of a turn. It is a class because some values are made only on request. An object literal with getters gets a
+ * new shape each time. That shape keeps the getters, and so the whole turn, in memory until the next full collection.
  */
 class BatchStart implements TurnStart {
   readonly runId: string;

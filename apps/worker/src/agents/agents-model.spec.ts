@@ -7,9 +7,10 @@ import { ModelWorker, SHARDS } from '../ownership/ownership-worker.fixture.js';
 import { expectHistoriesToHold, HistoryWorld } from '../ownership/ownership-world.fixture.js';
 
 /**
- * Agents that appear and vanish, on the real lanes and the real keeper of shards: workers come, stop, die and come back with
- * other agents than before, while messages of all agents arrive, run, fail and are cancelled. Nothing is rejected, each session
- * keeps its order, and once every agent is somewhere, at one worker or at one each, everything ends handled.
+ * Agents that appear and vanish, on the real lanes and the real keeper of shards. Workers come, stop, die and come back
+ * with other agents than before, while messages of all agents arrive, run, fail and are cancelled. No message is
+ * rejected, and each session keeps its order. When every agent is available again, at one worker or at several, all
+ * messages end handled.
  */
 
 const HISTORIES = Number(process.env['MODEL_HISTORIES'] ?? 1_000);
@@ -55,7 +56,7 @@ const scenario = fc.record({
     }),
     { maxLength: 8 },
   ),
-  /** Of all agents; none that gives up a message. */
+  /** Settings of all agents. None gives up a message. */
   strategy: fc.constantFrom(
     'queue' as const,
     'queue' as const,
@@ -136,7 +137,7 @@ class World extends HistoryWorld<Scenario> {
     if (this.seen.rerun > 0) this.violations.push('a turn ran again though no worker was gone (L8)');
   }
 
-  /** When nobody comes or goes any more, a shard moves for its needs alone, and not again and again. */
+  /** When no worker comes or goes any more, a shard moves only for agents that it needs, and not again and again. */
   private heard(shard: number, { owner, needs = [], writeId }: Lease): void {
     if (owner !== null || this.released.get(shard)?.at(-1)?.writeId === writeId) return;
     if (needs.length > 0) this.seen.moved++;
@@ -254,7 +255,7 @@ class World extends HistoryWorld<Scenario> {
       if (this.decided.has(seq) || isDecided(head, seq)) this.violations.push(`message ${seq} is decided twice (L1)`);
       this.decided.set(seq, decision);
       if (decision === 'handled' || decision === 'cancelled') this.seen[decision]++;
-      // Three deaths of workers, the last one while it ran alone, are what they are elsewhere too.
+      // After three deaths of its worker, the last one in quarantine, a message is dead, as everywhere.
       else if (reason !== 'worker_crashed' || this.losses < 3)
         this.violations.push(`message ${seq} is ${decision}: ${reason}`);
     }
@@ -268,8 +269,8 @@ class World extends HistoryWorld<Scenario> {
   }
 }
 
-it(`L1 L2 L3 L4 L7 L8 hold in ${HISTORIES} histories of agents that appear and vanish, and nothing is rejected`, async () => {
-  // It is about messages that wait and shards that move: they must have come up.
+it(`L1 L2 L3 L4 L7 L8 hold in ${HISTORIES} histories in which agents appear and vanish, and no message is rejected`, async () => {
+  // Waiting messages and moving shards must have occurred: the model is about them.
   await expectHistoriesToHold({
     plans: scenario,
     world: (plan) => new World(plan),

@@ -2,7 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { HandlerExplorer } from '#agents';
 import { TurnServer } from './turn.server.js';
 
-/** Hands the handlers of all providers to the transport, before it listens. */
+/** Registers the handlers of all providers at the transport before it listens. */
 @Injectable()
 export class HandlerRegistrar implements OnModuleInit {
   constructor(

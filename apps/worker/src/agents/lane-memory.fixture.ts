@@ -1,8 +1,8 @@
 import { MemoryWorker } from './memory-worker.fixture.js';
 
-/** A program for a process of its own: it fills a worker with sessions, and counts what each of them keeps in memory. */
+/** A program for its own process. It fills a worker with sessions and measures the memory of each. */
 
-/** Bytes of a session, each with one message where it waits. */
+/** Bytes of a session, each with one message if it waits. */
 export interface LaneMemory {
   readonly idle: number;
   readonly waiting: number;

@@ -5,7 +5,10 @@ import { ManualClock, settled } from '#testing';
 import { ModelBroker } from '../ownership/ownership-broker.fixture.js';
 import { ModelWorker } from '../ownership/ownership-worker.fixture.js';
 
-/** What lasts for minutes, on the real lanes and the real keeper of shards, a broker in memory and a simulated clock. */
+/**
+ * Situations that last for minutes, on the real lanes and the real keeper of shards, with a broker in memory and a
+ * simulated clock.
+ */
 
 const MINUTE_MS = 60_000;
 /** Enough for a new owner: memberships last two seconds. */
@@ -75,7 +78,7 @@ async function send(seq: number, strategy?: StrategyName, session = 's'): Promis
   await clock.advance(200);
 }
 
-/** Ends what runs until nothing is left to run; answers the batches. */
+/** Ends running turns until none is left. Returns the batches. */
 async function endAll(): Promise<number[][]> {
   const batches: number[][] = [];
   for (let turn = running.shift(); turn !== undefined; turn = running.shift()) {
@@ -87,7 +90,7 @@ async function endAll(): Promise<number[][]> {
   return batches;
 }
 
-it('everything is down for ten minutes, the broker too: nothing that waited has expired (L3)', async () => {
+it('after ten minutes with everything down, the broker too, no waiting message has expired (L3)', async () => {
   const worker = await join('w');
   await send(1);
   await send(2);
@@ -102,7 +105,7 @@ it('everything is down for ten minutes, the broker too: nothing that waited has 
   expect(decided).toEqual(['1 handled', '2 handled', '3 handled']);
 });
 
-it('a window in which everything went down is over after ten minutes, and what waited in it runs', async () => {
+it('a window that was open when everything went down is over after ten minutes, and its messages run', async () => {
   const worker = await join('w');
   await send(1, 'collect');
   await send(2, 'collect');
@@ -115,7 +118,7 @@ it('a window in which everything went down is over after ten minutes, and what w
   expect(decided).toEqual(['1 handled', '2 handled']);
 });
 
-it('the broker alone is away for ten minutes: what ran goes on, and nothing behind it or in a window has expired (L1, L3)', async () => {
+it('the broker alone is away for ten minutes: running turns continue, and no message behind them or in a window expires (L1, L3)', async () => {
   const worker = await join('w');
   await send(1);
   await send(2);
@@ -130,11 +133,11 @@ it('the broker alone is away for ten minutes: what ran goes on, and nothing behi
   expect(decided).toEqual(['1 handled', '3 handled', '2 handled']);
 });
 
-it('D8 a turn of eleven minutes keeps its session: nothing runs beside it, nothing behind it expires (L1)', async () => {
+it('D8 a turn of eleven minutes keeps its session: no other turn of it runs, and no waiting message expires (L1)', async () => {
   await join('w');
   await send(1);
   await send(2);
-  // Who comes meanwhile takes its share of the shards, and waits for the turn as well.
+  // A worker that joins meanwhile takes its share of the shards, and waits for the turn as well.
   await join('other');
   await clock.advance(11 * MINUTE_MS);
   expect(running.map(({ work }) => work.batch.items.map(({ seq }) => seq))).toEqual([[1]]);

@@ -4,14 +4,14 @@ import { HeadTable, IdleHeads, LaneRunner, type RecordStore, type WriteOutcome }
 import { silentLogger } from '#telemetry';
 import { AgentRunner, type BoundAgent } from './agent-runner.js';
 
-/** The lanes of a worker with its agents, on a store in memory: for programs that measure what they cost. */
+/** The lanes of a worker with its agents, on a store in memory, for programs that measure their cost. */
 
 const SHARDS = 16;
-/** What is under way at once: many collections of a young process find all of it alive. */
+/** Turns at the same time. They survive many collections of a young process. */
 const UNDER_WAY = 256;
 const EVERYTHING = 1e12;
 
-/** Answers all writes of one turn of the event loop in the next, as the broker does. */
+/** Answers all writes of one turn of the event loop in the next one, as the broker does. */
 class DelayedStore implements RecordStore {
   private seq = 0;
   private waiting: ((outcome: WriteOutcome) => void)[] = [];
@@ -50,11 +50,11 @@ class DelayedStore implements RecordStore {
 
 export interface MemoryWorkerOptions {
   readonly sessions: number;
-  /** Turns at once. */
+  /** Number of parallel turns. */
   readonly capacity: number;
   /** Default: an agent that answers at once. */
   readonly handler?: BoundAgent['handler'];
-  /** Whose messages come - default: that of the worker. */
+  /** Agent of the messages - default: that of the worker. */
   readonly agent?: string;
 }
 

@@ -13,18 +13,18 @@ const { agents } = loadSettings({
   },
 });
 
-it('an agent whose header stands where it is not set here is one that this worker cannot run, and no other', () => {
+it('an agent whose header variable is not set here is the only one that this worker cannot run', () => {
   const { agents: reachable, targets } = reachableAgents(agents, () => false);
   expect(reachable['keyed']).toMatchObject({ lacks: 'agents.keyed.headers.x-key' });
   expect(reachable['main']).toBe(agents['main']);
   expect([...targets.keys()]).toEqual(['main']);
 });
 
-it('one that the process was told of itself stops its start', () => {
+it("such an agent in the process's own settings stops its start", () => {
   expect(() => reachableAgents(agents, (name) => name === 'keyed')).toThrow(/agents\.keyed\.headers\.x-key: .*LK_SPEC/);
 });
 
-it('one that lacks a secret is looked at no further', () => {
+it('an agent that lacks a secret is not checked further', () => {
   const lacking = { keyed: { ...agents['keyed'], lacks: 'agents.keyed.secret' } } as typeof agents;
   const { agents: reachable, targets } = reachableAgents(lacking, () => true);
   expect(reachable['keyed']).toMatchObject({ lacks: 'agents.keyed.secret' });

@@ -3,14 +3,15 @@ import { readAgentTargets, SettingsError, type AgentSettings, type AgentTarget }
 type Agents = Readonly<Record<string, AgentSettings>>;
 
 export interface ReachableAgents {
-  /** As they were; one that this process cannot call says what it lacks. */
+  /** All agents. An agent that this process cannot call has `lacks`. */
   readonly agents: Agents;
   readonly targets: ReadonlyMap<string, AgentTarget>;
 }
 
 /**
- * Where agents are called from here. Settings of the installation may say of a header's value only where it stands, e.g. in a
- * variable, and that may be set for other workers alone. An agent that this process was told of itself stops its start instead.
+ * The address and headers of each agent. Shared settings may name a variable or a file for a header's value, and only
+ * other workers may have it: then the agent gets `lacks`. If this process's own settings name the agent, the error
+ * stops the start instead.
  */
 export function reachableAgents(agents: Agents, isToldOf: (agent: string) => boolean): ReachableAgents {
   const targets = new Map<string, AgentTarget>();

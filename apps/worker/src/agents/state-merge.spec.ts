@@ -7,7 +7,7 @@ import { AgentRunner } from './agent-runner.js';
 import { ModelBroker } from '../ownership/ownership-broker.fixture.js';
 import { ModelWorker } from '../ownership/ownership-worker.fixture.js';
 
-/** What a handler merges, from its `Turn` through the real lanes to the record that stands. */
+/** State merges of a handler, from its `Turn` through the real lanes to the stored record. */
 
 const policy: TurnPolicy = {
   turnTimeoutMs: 1_000,
@@ -22,7 +22,7 @@ const policy: TurnPolicy = {
 let worker: ModelWorker | undefined;
 afterEach(() => worker?.kill());
 
-/** Runs a turn for each of these; answers the records. */
+/** Runs a turn for each of these. Returns the records. */
 async function recordsOf(...handlers: ((turn: Turn) => unknown)[]): Promise<SessionRecord[]> {
   const clock = new ManualClock();
   const records: SessionRecord[] = [];
@@ -43,7 +43,7 @@ async function recordsOf(...handlers: ((turn: Turn) => unknown)[]): Promise<Sess
 
 const increment = (current: unknown) => ({ n: ((current as { n: number } | undefined)?.n ?? 0) + 1 });
 
-it('stands in the record, and the next turn goes on from it', async () => {
+it('a merged state is in the record, and the next turn starts from it', async () => {
   const seen: unknown[] = [];
   const count = (turn: Turn): void => {
     turn.state.merge(increment);

@@ -4,19 +4,19 @@ import { setEngineFlags } from '#roles';
 import { MemoryWorker } from './memory-worker.fixture.js';
 
 /**
- * A program for a process of its own: it runs turns as a worker does, on a store in memory, and counts what each leaves
- * behind in the old generation. Nothing collects that in between: what is read is all that has come there, garbage or not.
+ * A program for its own process. It runs turns as a worker does, on a store in memory, and counts the bytes that each
+ * leaves in the old generation. No collection runs in between, so the figure includes garbage.
  */
 
 export interface TurnMemory {
   readonly turns: number;
-  /** How much the old generation grew, per turn. */
+  /** Growth of the old generation per turn. */
   readonly bytesPerTurn: number;
-  /** Full collections while it was counted: with one of them the figure says nothing. */
+  /** Full collections during the count. With one of them the figure is invalid. */
   readonly majorCollections: number;
 }
 
-/** Few, so that what a session keeps of its last turn is replaced while it is young, and only leaks grow old. */
+/** Few sessions, so that the data of a session's last turn is replaced while it is young, and only leaks grow old. */
 const SESSIONS = 1_024;
 
 function oldBytes(): number {
@@ -25,7 +25,7 @@ function oldBytes(): number {
     .reduce((sum, { space_used_size: bytes }) => sum + bytes, 0);
 }
 
-/** Twice: what has survived one of them stays in the young generation, and comes to the old one with the next. */
+/** Twice: objects that survive one collection stay in the young generation, and move to the old one with the next. */
 function collectYoung(): void {
   for (let i = 0; i < 2; i++) void (globalThis.gc as (options: object) => void)({ type: 'minor' });
 }
@@ -52,5 +52,5 @@ async function measure(warmUp: number, turns: number): Promise<TurnMemory> {
 
 setEngineFlags();
 console.log(`measured ${JSON.stringify(await measure(10_000, 30_000))}`);
-// Whatever still holds the event loop must not keep it.
+// An open handle must not keep the process alive.
 process.exit();

@@ -72,7 +72,7 @@ describe('TurnServer', () => {
     expect(await bound(agents, names)).toEqual(expected);
   });
 
-  it('an agent with a url is called there, whatever handlers there are, and each has its own limits', async () => {
+  it('an agent with a url is called there even if a handler has its name, and each agent has its own limits', async () => {
     const secret = 's'.repeat(16);
     const agents = { main: { url: 'http://a/', secret, maxAttempts: 9 }, research: {}, far: { url: 'http://b/' } };
     const { lifecycle, listen } = setUp(agents, ['main', 'research']);
@@ -84,7 +84,7 @@ describe('TurnServer', () => {
     expect(lifecycle.agents?.get('research')).toMatchObject({ isOutside: false, policy: LIMITS });
   });
 
-  it('messages of an agent wait as its settings say', async () => {
+  it('messages of an agent use the queueing settings of that agent', async () => {
     const queueing = { ...QUEUE_DEFAULTS, strategy: 'fifo' } as const;
     const ofSlack = { ...QUEUE_DEFAULTS, strategy: 'drop' } as const;
     const agents = { main: {}, research: { queueing, channels: { slack: { queueing: ofSlack } } } };
@@ -95,7 +95,7 @@ describe('TurnServer', () => {
     expect(lifecycle.agents?.get('research')?.queueing({ channel: 'slack:C1' })).toEqual(ofSlack);
   });
 
-  it('refuses to start when agents lack their handlers, and names each and what there is', async () => {
+  it('refuses to start when agents lack their handlers, and names each, and the handlers that exist', async () => {
     const { lifecycle, listen } = setUp({ research: {}, b: { handler: 'x' }, main: {} }, ['echo', 'other']);
     expect(await listen()).toMatchObject({
       code: 'no_handler',
@@ -106,7 +106,7 @@ describe('TurnServer', () => {
     expect(lifecycle.agents).toBeUndefined();
   });
 
-  it('starts without agents that are for other workers: a handler or a secret that it lacks, and says what', async () => {
+  it('starts without agents whose handler or secret only other workers have, and says what it lacks', async () => {
     const leftOut: string[][] = [];
     const agents = { main: {}, theirs: {}, signed: { url: 'http://a/', lacks: 'agents.signed.secret' } };
     const { lifecycle, listen } = setUp(agents, ['echo'], new FakeLifecycle(), {
@@ -121,7 +121,7 @@ describe('TurnServer', () => {
     ]);
   });
 
-  it('refuses to start without the handler of an agent that it was told of itself', async () => {
+  it('refuses to start without the handler of an agent in its own settings', async () => {
     const { listen } = setUp({ main: {}, own: {} }, ['echo'], new FakeLifecycle(), {
       mayLack: (agent) => agent !== 'own',
     });
@@ -131,14 +131,14 @@ describe('TurnServer', () => {
     });
   });
 
-  it('refuses main too when not even the echo is there', async () => {
+  it('refuses main too when the echo handler is missing', async () => {
     const { listen } = setUp({ main: {} }, []);
     expect(await listen()).toMatchObject({
       message: expect.stringMatching(/agents\.main\.handler.*wanted one of none/),
     });
   });
 
-  it('hands the error of a start to its listener, and stops its turns', async () => {
+  it('passes a start error to the listener, and stops its turns', async () => {
     const lifecycle = new FakeLifecycle();
     lifecycle.problem = new Error('no broker');
     const { server, listen } = setUp({ main: {} }, ['echo'], lifecycle);

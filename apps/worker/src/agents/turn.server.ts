@@ -5,26 +5,26 @@ import { LanekeeperError } from '#contracts';
 import { queueingOf } from './agent-queueing.js';
 import type { BoundAgent } from './agent-runner.js';
 
-/** What the strategy starts and stops: reading, running and committing turns. */
+/** What the transport starts and stops: reading messages, running turns, committing results. */
 export interface TurnLifecycle {
   start(agents: ReadonlyMap<string, BoundAgent>): Promise<void>;
-  /** Takes nothing more, lets what runs come to its end within the drain budget. Safe to call twice. */
+  /** Takes no more messages. Running turns may end within the drain budget. Safe to call twice. */
   stop(): Promise<void>;
 }
 
-/** The agents of the settings, and who calls those that run outside. */
+/** The agents of the settings, and how to call those that run outside this process. */
 export interface ConfiguredAgents {
   readonly agents: Readonly<Record<string, AgentSettings>>;
-  /** Whether a worker without this agent's handler starts all the same - default: no agent's. */
+  /** Whether the worker starts without this agent's handler. Default: it does not. */
   readonly mayLack?: (agent: string) => boolean;
-  /** Hears which agents this worker cannot run, and what it lacks for each. */
+  /** Called for each agent that this worker cannot run, with what it lacks. */
   readonly onLeftOut?: (agent: string, lacks: string) => void;
   readonly callOutside: (turn: Turn, settings: AgentSettings & { readonly url: string }) => Promise<unknown>;
 }
 
 /**
- * Nest's transport for turns: patterns are the names of `@OnTurn` handlers. Nest calls `listen` when the providers are
- * made and `close` first of all when it stops, so that running turns still have every provider.
+ * Nest's transport for turns. Its patterns are the names of `@OnTurn` handlers. Nest calls `listen` after all providers
+ * are made, and `close` before it destroys any, so running turns still have every provider.
  */
 export class TurnServer extends Server implements CustomTransportStrategy {
   override transportId = Symbol('lanekeeper');
@@ -37,7 +37,7 @@ export class TurnServer extends Server implements CustomTransportStrategy {
   }
 
   listen(callback: (error?: unknown) => void): void {
-    // An error has to go to the callback: thrown, it would leave `app.listen()` waiting for ever.
+    // Pass errors to the callback. If `listen` threw, `app.listen()` would never settle.
     this.start().then(
       () => callback(),
       (error: unknown) => callback(error),
@@ -62,8 +62,8 @@ export class TurnServer extends Server implements CustomTransportStrategy {
   }
 
   /**
-   * Every configured agent has exactly one handler, or the worker does not start. Those that only the installation's settings
-   * name may be for other workers: their handlers, and secrets, may be there alone.
+   * Every configured agent needs exactly one handler, or the worker does not start. An agent that only the shared
+   * settings name may lack its handler or its secrets here: other workers may have them.
    */
   private bindAgents(): Map<string, BoundAgent> {
     const bound = new Map<string, BoundAgent>();
@@ -104,7 +104,7 @@ export class TurnServer extends Server implements CustomTransportStrategy {
     return (this.messageHandlers.get(name) as TurnHandler | undefined) ?? name;
   }
 
-  /** The handler of the agent's own name; `main` answers with the echo until somebody gives it a handler. */
+  /** The handler with the agent's own name. `main` falls back to `echo` while no handler has that name. */
   private defaultHandler(agent: string): string {
     return agent === 'main' && !this.messageHandlers.has(agent) ? 'echo' : agent;
   }

@@ -11,7 +11,7 @@ function setUp() {
   return { clock, lines, burst: new BurstLog({ log, clock, level: 'info', message: 'dropped' }) };
 }
 
-it('writes the first lines of a second as they come, and says of ten thousand more only how many they were', async () => {
+it('writes the first lines of a second, and one line that counts ten thousand more', async () => {
   const { clock, lines, burst } = setUp();
   for (let i = 0; i < 10_010; i++) burst.line(`s${i % 7}`, { i });
   expect(lines).toEqual(Array.from({ length: 10 }, (_, i) => ({ i })));
@@ -23,7 +23,7 @@ it('writes the first lines of a second as they come, and says of ten thousand mo
   expect(lines.at(-1)).toEqual({ i: 'later' });
 });
 
-it('writes each line of a slow drip', async () => {
+it('writes every line when few come', async () => {
   const { clock, lines, burst } = setUp();
   for (let i = 0; i < 50; i++) {
     burst.line('s', { i });
@@ -32,7 +32,7 @@ it('writes each line of a slow drip', async () => {
   expect(lines).toEqual(Array.from({ length: 50 }, (_, i) => ({ i })));
 });
 
-it('says what was not written when nothing more comes, and leaves no timer', async () => {
+it('writes the count when no more lines come, and leaves no timer', async () => {
   const { clock, lines, burst } = setUp();
   for (let i = 0; i < 12; i++) burst.line('s', { i });
   burst.flush();

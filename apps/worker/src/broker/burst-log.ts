@@ -9,13 +9,13 @@ export interface BurstLogOptions {
 }
 
 const WINDOW_MS = 1_000;
-/** So many lines of a second are written each. More would hide the lines around them. */
+/** Lines written per second. The rest is counted, so that it does not hide other lines. */
 const MAX_LINES = 10;
 const MAX_SESSIONS = 10_000;
 
 /**
- * Lines of one kind. A flood of ten thousand messages that are dropped must not write as many lines: of what is more than a few
- * within a second one line says how many they were, and of how many sessions.
+ * Log lines of one kind. When ten thousand messages are dropped at once, the log must not get ten thousand lines. The
+ * first lines of a second are written. One more line counts the rest and their sessions.
  */
 export class BurstLog {
   private endsAt = Number.NEGATIVE_INFINITY;
@@ -44,7 +44,7 @@ export class BurstLog {
     this.cancelTimer ??= clock.after(this.endsAt - now, () => this.flush());
   }
 
-  /** Says what was not written yet. */
+  /** Writes the line that counts the lines left out. */
   flush(): void {
     this.cancelTimer?.();
     this.cancelTimer = undefined;

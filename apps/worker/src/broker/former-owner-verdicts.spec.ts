@@ -23,8 +23,8 @@ function setUp() {
   return { clock, looks, verdicts, ask };
 }
 
-describe('a holder that is there', () => {
-  it('is looked for once, however many ask while that look is on its way', async () => {
+describe('a former owner that is alive', () => {
+  it('is looked up once for all callers that ask during the look', async () => {
     const { looks, ask } = setUp();
     const answers = ask(1_000);
     await settled();
@@ -34,7 +34,7 @@ describe('a holder that is there', () => {
     expect(looks).toHaveLength(1);
   });
 
-  it('is not looked for again for half a second, and then is', async () => {
+  it('is not looked up again for half a second, and then is', async () => {
     const { clock, looks, ask } = setUp();
     const first = ask(1);
     looks[0]?.answer(false);
@@ -49,7 +49,7 @@ describe('a holder that is there', () => {
     expect(await later).toEqual([false, false, false]);
   });
 
-  it('is timed by the clock that nobody sets', async () => {
+  it('uses the monotonic clock', async () => {
     const { clock, looks, ask } = setUp();
     const first = ask(1);
     looks[0]?.answer(false);
@@ -60,7 +60,7 @@ describe('a holder that is there', () => {
     expect(looks).toHaveLength(2);
   });
 
-  it('says nothing of another holder', async () => {
+  it('says nothing about another former owner', async () => {
     const { looks, ask } = setUp();
     const both = Promise.all([ask(2, 'a/1'), ask(2, 'a/2')]);
     await settled();
@@ -76,8 +76,8 @@ describe('a holder that is there', () => {
   });
 });
 
-describe('a holder that is gone', () => {
-  it('is so for who asked before it was looked for; all others share another look (L1)', async () => {
+describe('a former owner that is gone', () => {
+  it('counts as gone only for callers that asked before the look; all others share a new look (L1)', async () => {
     const { looks, ask } = setUp();
     const first = ask(1);
     const others = ask(1_000);
@@ -85,13 +85,13 @@ describe('a holder that is gone', () => {
     expect(await first).toEqual([true]);
     await settled();
     expect(looks).toHaveLength(2);
-    // It has come back in between.
+    // It came back meanwhile.
     looks[1]?.answer(false);
     expect(new Set(await others)).toEqual(new Set([false]));
     expect(looks).toHaveLength(2);
   });
 
-  it('is looked for with the next question: it may come back as the same incarnation (L1)', async () => {
+  it('is looked up again for the next call: it may return as the same incarnation (L1)', async () => {
     const { looks, ask } = setUp();
     const first = ask(1);
     looks[0]?.answer(true);
@@ -101,7 +101,7 @@ describe('a holder that is gone', () => {
     expect(await second).toEqual([false]);
   });
 
-  it('was there before: what was known is not kept beyond its time for that', async () => {
+  it('was alive before: that answer is not kept longer because of the new one', async () => {
     const { clock, looks, ask } = setUp();
     const first = ask(1);
     looks[0]?.answer(false);
@@ -114,7 +114,7 @@ describe('a holder that is gone', () => {
 });
 
 describe('a look that fails', () => {
-  it('tells nobody that the holder is gone, and nothing of it is kept', async () => {
+  it('does not report the former owner as gone, and is not cached', async () => {
     const { looks, ask } = setUp();
     const first = ask(2);
     looks[0]?.fail();

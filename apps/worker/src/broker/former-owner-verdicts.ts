@@ -1,15 +1,16 @@
 import type { Clock } from '#contracts';
 import type { FormerOwners } from '#lanes';
 
-/** Each held lane asks once a second; so much later than without this its holder's end is known. */
+/** Each lane in handoff asks once a second. A cached answer delays the news of a death by this much at most. */
 const KEEP_MS = 500;
 
 /**
- * Whether formerOwners are gone, asked of the broker's leader once for all lanes that wait for the same one.
+ * Whether a former owner is gone. Asks the broker's leader once for all lanes that wait for the same former owner.
  *
- * That a holder is there may be an old answer: who acts on it only waits on. That it is gone may not: a process that was
- * given up for dead can come back with the same incarnation, take shards and hold turns again, which an answer from before
- * that would give to somebody else (L1). So it is not kept, and counts only for who asked before it was looked for.
+ * "It is alive" may be an old answer: the lane only waits longer. "It is gone" may not be old. A process that was
+ * judged dead can return with the same incarnation, take shards, and leave turns in handoff again. An answer from
+ * before its return would let another worker start beside those turns (L1). So that answer is not cached, and it counts
+ * only for callers that asked before the look began.
  */
 export class FormerOwnerVerdicts {
   private readonly looks = new Map<string, Promise<boolean>>();
@@ -20,7 +21,7 @@ export class FormerOwnerVerdicts {
     private readonly clock: Pick<Clock, 'monotonic'>,
   ) {}
 
-  /** Never rejects; false when it cannot be told now. */
+  /** Never rejects. `false` also means that the answer is not known now. */
   async isGone(holder: string): Promise<boolean> {
     if (this.wasSeenLately(holder)) return false;
     const begunBefore = this.looks.get(holder);
@@ -50,7 +51,7 @@ export class FormerOwnerVerdicts {
   }
 
   private keepSeen(holder: string): void {
-    // Incarnations come without end, and are asked about for a while each.
+    // Remove old entries. New incarnations appear for ever, and lanes ask about each one only for a while.
     for (const other of [...this.seenAt.keys()]) if (!this.wasSeenLately(other)) this.seenAt.delete(other);
     this.seenAt.set(holder, this.clock.monotonic());
   }

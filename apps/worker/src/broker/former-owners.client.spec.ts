@@ -29,7 +29,7 @@ afterAll(async () => {
   await expectNothingLeft();
 });
 
-/** A holder that answers, until it is disposed of. */
+/** A former owner that answers, until it is disposed of. */
 async function holder(incarnation: string, answer?: HeldRuns) {
   const asked: object[] = [];
   const cancelled: [object, CancelTarget][] = [];
@@ -45,22 +45,22 @@ async function holder(incarnation: string, answer?: HeldRuns) {
   return { asked, cancelled, end, [Symbol.dispose]: end };
 }
 
-describe('a life of a worker', () => {
-  it('says that it is there, for itself alone: not for another life under its id, nor for a longer id', async () => {
+describe('an incarnation of a worker', () => {
+  it('answers for itself only: not for another incarnation under its id, nor for a longer id', async () => {
     using _ = await holder('a/1');
     expect(await control.isAlive('a/1')).toBe(true);
     expect(await control.isAlive('a/2')).toBe(false);
     expect(await control.isAlive('a.b/1')).toBe(false);
   });
 
-  it('that answers no more is not there', async () => {
+  it('that no longer answers is not alive', async () => {
     const { end } = await holder('a/1');
     end();
     await connection.nc.flush();
     expect(await control.isAlive('a/1')).toBe(false);
   });
 
-  it('that hears and does not answer is not awaited for long', async () => {
+  it('that gets the request and does not answer is not awaited for long', async () => {
     const silent = connection.nc.subscribe(names.controlSubject('deaf/1'), { callback: () => {} });
     await connection.nc.flush();
     const before = performance.now();
@@ -70,19 +70,19 @@ describe('a life of a worker', () => {
     silent.unsubscribe();
   });
 
-  it('says what it runs of a session that it holds', async () => {
+  it('says which turns of a session in handoff it runs', async () => {
     using life = await holder('a/1', running);
     expect(await control.running('a/1', key)).toEqual(running);
     expect(life.asked).toEqual([{ agentToken: 'main', sessionToken: 's' }]);
   });
 
-  it('that runs nothing of the session says so: that is the same as no answer, but at once', async () => {
+  it('that runs no turn of the session says so: the same as no answer, but at once', async () => {
     using life = await holder('a/1');
     expect(await control.running('a/1', key)).toBeUndefined();
     expect(life.asked).toHaveLength(1);
   });
 
-  it('is passed a cancel, with whom it means, and does not answer', async () => {
+  it('gets a cancel with its target, and does not answer', async () => {
     using life = await holder('a/1');
     const targets: CancelTarget[] = [target, { what: 'message', seq: 7 }];
     for (const meant of targets) control.passCancel('a/1', key, meant);
@@ -91,7 +91,7 @@ describe('a life of a worker', () => {
     expect(life.cancelled).toEqual(targets.map((meant) => [session, meant]));
   });
 
-  it('gets along with rubbish: it answers none of it, cancels nothing, and goes on', async () => {
+  it('ignores malformed requests: it answers none, cancels nothing, and continues', async () => {
     using life = await holder('a/1', running);
     const rubbish = ['', '{', 'null', '7', '[]', '{}', '{"ask":"kill"}', '{"ask":"running"}', '{"ask":"cancel"}'];
     rubbish.push(JSON.stringify({ ask: 'cancel', agentToken: 'main', sessionToken: 's', target: null }));
@@ -108,7 +108,7 @@ describe('a life of a worker', () => {
   });
 });
 
-describe('whether a holder is gone', () => {
+describe('whether a former owner is gone', () => {
   it('is asked once for all lanes that wait for it', async () => {
     const asked: string[] = [];
     const asks = new FormerOwnersClient(others, names, async (holder) => {
@@ -121,7 +121,7 @@ describe('whether a holder is gone', () => {
 });
 
 describe('without a connection', () => {
-  it('nobody is there, nothing is known, and no cancel waits to be passed on long after it was meant', async () => {
+  it('no incarnation answers, no answer is known, and no cancel is kept and sent much later', async () => {
     using life = await holder('a/1', running);
     await using proxy = await startFaultProxy(broker.port);
     const cut = await BrokerConnection.open({ url: proxy.url, name: 'cut off', log: silentLogger });
@@ -133,7 +133,7 @@ describe('without a connection', () => {
       cutOff.passCancel('a/1', key, target);
       await new Promise((resolve) => setImmediate(resolve));
     }
-    // Whatever waited would be sent before this.
+    // A kept cancel would be sent before this.
     expect(await cutOff.isAlive('a/1')).toBe(true);
     expect(life.cancelled).toEqual([]);
     await proxy.close();

@@ -12,13 +12,13 @@ import type { FormerOwners } from '#lanes';
 import { FormerOwnerVerdicts } from './former-owner-verdicts.js';
 
 /**
- * Requests between workers, by incarnation, on core NATS: what must last lies in the inbox, and what is lost here is
- * asked again.
+ * Requests between workers, addressed by incarnation, over core NATS. Anything that must last is in the inbox. A lost
+ * request is sent again.
  */
 const request = z.discriminatedUnion('ask', [
-  /** Is this life still there? */
+  /** Is this incarnation alive? */
   z.object({ ask: z.literal('alive') }),
-  /** What runs of a session that you hold? */
+  /** Which turns of this session, in handoff from you, still run? */
   z.object({ ask: z.literal('running'), agentToken: z.string(), sessionToken: z.string() }),
   z.object({
     ask: z.literal('cancel'),
@@ -31,7 +31,7 @@ type ControlRequest = z.infer<typeof request>;
 
 const ANSWER_WITHIN_MS = 500;
 
-/** The turns of a session that run at a process which does not own it. */
+/** Turns of a session that run at a process that no longer owns its shard. */
 export type HeldRuns = Pick<SessionAnswer, 'running' | 'concurrent'>;
 
 export interface HeldTurns {
@@ -39,7 +39,7 @@ export interface HeldTurns {
   cancel(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>, target: CancelTarget): void;
 }
 
-/** Answers other workers' requests to this incarnation. */
+/** Answers requests that other workers send to this incarnation. */
 export function answerControl(
   connection: BrokerConnection,
   names: Names,
@@ -58,7 +58,7 @@ export function answerControl(
   return () => subscription.unsubscribe();
 }
 
-/** This worker's side of such requests. */
+/** Sends such requests to former owners. */
 export class FormerOwnersClient implements FormerOwners {
   private readonly verdicts: FormerOwnerVerdicts;
 
@@ -80,7 +80,7 @@ export class FormerOwnersClient implements FormerOwners {
     this.connection.nc.publish(this.names.controlSubject(holder), JSON.stringify(asked));
   }
 
-  /** What the holder runs of the session, if it says so in time. */
+  /** What the former owner still runs of the session. `undefined` when it does not answer in time. */
   async running(
     holder: string,
     { agentToken, sessionToken }: Pick<SessionTokens, 'agentToken' | 'sessionToken'>,

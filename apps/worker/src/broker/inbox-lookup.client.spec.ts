@@ -44,7 +44,7 @@ async function store(key: SessionTokens, count: number, text = 'text'): Promise<
   for (let i = 0; i < count; i++) await channel.publish(names.ingestSubject(key), text, {});
 }
 
-/** As a replica that has read no further than `upTo`, while the leader has all. */
+/** Acts as a replica that has read up to `upTo`, while the leader has all. */
 class LaggingReader extends StreamReader {
   upTo = Number.MAX_SAFE_INTEGER;
   failures = 0;
@@ -73,7 +73,7 @@ function setUp(to = connection) {
   return { reader, lookup, read };
 }
 
-it('reads what was asked for, and nothing else of the session or of another one', async () => {
+it('reads the requested messages, and no others of the session or of another session', async () => {
   await store(a, 2);
   await store(b, 1);
   await store(a, 3);
@@ -84,7 +84,7 @@ it('reads what was asked for, and nothing else of the session or of another one'
   expect(reader.leaderAsked).toEqual([]);
 });
 
-it('ends behind the message that fills the measure, however large that one is', async () => {
+it('ends after the message that reaches the byte limit, however large it is', async () => {
   await store(a, 5, 'x'.repeat(1_000));
   const { read, reader } = setUp();
   expect(await read([1, 2, 3, 4], 1_500)).toEqual({ seqs: [1, 2], readTo: 2 });
@@ -92,7 +92,7 @@ it('ends behind the message that fills the measure, however large that one is', 
   expect(reader.leaderAsked).toEqual([]);
 });
 
-it('takes a message for gone only when the leader does not have it', async () => {
+it('treats a message as gone only when the leader does not have it', async () => {
   await store(a, 4);
   const { read, reader } = setUp();
   reader.upTo = 2;
@@ -110,7 +110,7 @@ it('waits through an outage', async () => {
   expect(await read([1, 2])).toEqual({ seqs: [1, 2], readTo: 2 });
 });
 
-it('ends without an answer when the process stops meanwhile', async () => {
+it('ends without an answer when the process stops', async () => {
   const own = await BrokerConnection.open({ url: broker.url, name: 'ends', log: silentLogger });
   const { reader, read } = setUp(own);
   reader.failures = Number.MAX_SAFE_INTEGER;
@@ -120,7 +120,7 @@ it('ends without an answer when the process stops meanwhile', async () => {
   expect(await reading).toBeUndefined();
 });
 
-it('tells the last sequences of sessions in the order in which they were asked for, of however many', async () => {
+it('returns the last sequences of any number of sessions in the requested order', async () => {
   const others = Array.from({ length: 300 }, (_, i) => names.sessionTokens('main', `none-${i}`));
   await store(a, 2);
   await store(b, 1);

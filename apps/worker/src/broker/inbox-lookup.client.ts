@@ -8,18 +8,18 @@ export interface InboxLookupOptions {
   readonly connection: BrokerConnection;
   readonly reader: StreamReader;
   readonly names: Names;
-  /** With several replicas a direct get may be answered by one that is behind. */
+  /** With several replicas, a replica that lags may answer a direct get. */
   readonly isReplicated: boolean;
   readonly log: Logger;
 }
 
 const RETRY_MS = 250;
-/** What lies in the inbox may be large, and all of one answer is in memory at once. */
+/** Messages may be large, and all of one answer are in memory at once. */
 const SUBJECTS_AT_ONCE = 128;
 
 /**
- * Messages of a session by their sequences, for lanes that did not keep them; its older messages after a takeover; and its
- * newer ones while its shard is read no further.
+ * Reads messages of a session from the inbox: by sequence, when the lane did not keep their bodies; older ones, after a
+ * takeover; newer ones, while the reading of the shard is paused.
  */
 export class InboxLookup implements InboxSource, AheadSource {
   constructor(private readonly options: InboxLookupOptions) {}
@@ -36,10 +36,10 @@ export class InboxLookup implements InboxSource, AheadSource {
         const quick = reader.messagesOf(names.inboxStream, names.inboxSubject(key), first);
         const part = await collect(quick, seqs, maxBytes);
         if (part.messages.length === seqs.filter((seq) => seq <= part.readTo).length) return part;
-        // They were there: whether they still are, only the leader can tell.
+        // Messages are missing. Only the leader can say whether they are gone or the replica lags.
         return await collect(this.byLeader(key, first), seqs, maxBytes);
       } catch (error) {
-        log.debug({ ...key, error: String(error) }, 'messages of a session are read again');
+        log.debug({ ...key, error: String(error) }, 'reading messages of a session failed; trying again');
         await connection.whenUp();
         await delay(RETRY_MS);
       }
@@ -47,14 +47,14 @@ export class InboxLookup implements InboxSource, AheadSource {
     return undefined;
   }
 
-  /** All messages of a session from a sequence on. Rejects in an outage. */
+  /** All messages of a session from a sequence on. Rejects while the broker is away. */
   async *messagesOf(key: SessionTokens, fromSeq: number): AsyncGenerator<StoredMessage> {
     const { reader, names, isReplicated } = this.options;
     if (isReplicated) yield* this.byLeader(key, fromSeq);
     else yield* reader.messagesOf(names.inboxStream, names.inboxSubject(key), fromSeq);
   }
 
-  /** With several replicas a hint: the one that answers may be behind. Rejects in an outage. */
+  /** A hint when there are several replicas: the one that answers may lag. Rejects while the broker is away. */
   async lastSeqs(keys: readonly SessionTokens[]): Promise<number[]> {
     const { reader, names } = this.options;
     const seqs: number[] = [];

@@ -65,7 +65,7 @@ async function untilOlderThan(ageMs: number): Promise<void> {
 }
 
 describe('the inbox', () => {
-  it('is trimmed to the lowest floor of all shards, what is outside of every shard included', async () => {
+  it('is trimmed to the lowest floor of all shards, including messages outside every shard', async () => {
     await store(5);
     await store(2, 'lk.in.main.*');
     await store(5);
@@ -78,7 +78,7 @@ describe('the inbox', () => {
     expect(await trimmer(0).trim()).toBeUndefined();
   });
 
-  it('keeps what is younger than it is to be kept, though it is decided', async () => {
+  it('keeps messages younger than `keepMs`, even if they are decided', async () => {
     await store(4);
     await leaseAll(4);
     expect(await trimmer(HOUR_MS).trim()).toBeUndefined();
@@ -89,7 +89,7 @@ describe('the inbox', () => {
     expect(await ends()).toEqual([5, 7]);
   });
 
-  it('keeps its last message, so that it tells where it has come to', async () => {
+  it('keeps its last message, so that it still shows its last sequence', async () => {
     await store(4);
     await leaseAll(4);
     await untilOlderThan(0);
@@ -97,7 +97,7 @@ describe('the inbox', () => {
     expect(await ends()).toEqual([4, 4]);
   });
 
-  it('is not trimmed while a shard has no lease: it is read from its first message on', async () => {
+  it('is not trimmed while a shard has no lease, because that shard is read from its first message', async () => {
     await store(4);
     for (let shard = 0; shard < names.shards - 1; shard++) await lease(shard, { read: 4 });
     await untilOlderThan(0);
@@ -105,7 +105,7 @@ describe('the inbox', () => {
     expect(await ends()).toEqual([1, 4]);
   });
 
-  it('that is rewound is not trimmed: that would set it forward', async () => {
+  it('that is rewound is not trimmed, because a purge would raise its sequences', async () => {
     await store(4);
     await leaseAll(3);
     await lease(7, { read: 9 });
@@ -120,7 +120,7 @@ describe('the inbox', () => {
     expect(await ends()).toEqual([0, 0]);
   });
 
-  it('is trimmed for keeping by whoever gets there first; the other finds nothing to do', async () => {
+  it('is trimmed by the first worker; the other worker finds nothing to do', async () => {
     await store(6);
     await leaseAll(5);
     await untilOlderThan(0);
@@ -145,6 +145,6 @@ describe('a trimmer that was started', () => {
     } finally {
       running.stop();
     }
-    // A look that the outage caught is given up after five seconds.
+    // A request cut by the outage times out after five seconds.
   }, 30_000);
 });

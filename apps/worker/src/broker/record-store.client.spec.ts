@@ -31,7 +31,7 @@ function storeOver({ replica, leader }: { replica: StoredMessage | undefined; le
   return { store: new JetStreamRecordStore(options as never), asked };
 }
 
-it('the state that a record refers to is the leader’s where a replica that is behind does not have it (L6)', async () => {
+it('the state that a record refers to is read from the leader when a replica that lags does not have it (L6)', async () => {
   const { store, asked } = storeOver({ replica: undefined, leader: stored(5, turn) });
   expect(await store.loadHead(key)).toMatchObject({ head: { state: jsonText({ count: 1 }) }, seq: 9, stateSeq: 5 });
   expect(asked).toEqual(['replica 5', 'leader 5']);
@@ -43,7 +43,7 @@ it('the leader is not asked for a state that a replica has', async () => {
   expect(asked).toEqual(['replica 5']);
 });
 
-it('a state that the leader does not have either is gone, and the session waits for people', async () => {
+it('a state that the leader does not have either is gone, and the session waits for an operator', async () => {
   const { store } = storeOver({ replica: undefined, leader: undefined });
   await expect(store.loadHead(key)).rejects.toMatchObject({ code: 'unreadable_record' });
 });

@@ -37,16 +37,21 @@ export interface RecordStoreOptions {
   readonly log: Logger;
 }
 
-/** A record that cannot be read holds its own session alone; it is tried again after this. */
+/** A record that cannot be read stops only its own session. It is read again after this time. */
 const UNREADABLE_RETRY_MS = 30_000;
 
 const NO_HEAD: LoadedHead = { head: emptyHead(), seq: 0, stateSeq: 0 };
 
-/** The lanes' store on JetStream: heads and hints by batched direct get, records by compare-and-set publish. */
+/**
+ * The record store of lanes on JetStream. Heads and `turn-started` events are read by batched direct get. Records are
+ * written by compare-and-set publish.
+ */
 export class JetStreamRecordStore implements RecordStore {
   private readonly heads: LastMessageBatcher;
   private readonly events: LastMessageBatcher;
-  /** Highest LK_TURNS sequence that this process knows of: an answer from before it would be stale. */
+  /**
+   * Highest LK_TURNS sequence that this process knows of. An answer from a replica that has not read that far is stale.
+   */
   private knownSeq = 0;
 
   constructor(private readonly options: RecordStoreOptions) {
@@ -61,7 +66,7 @@ export class JetStreamRecordStore implements RecordStore {
     });
   }
 
-  /** From here on no answer from before this sequence of LK_TURNS counts. */
+  /** From now on, answers from before this LK_TURNS sequence count as stale. */
   knowUpTo(seq: number): void {
     this.knownSeq = Math.max(this.knownSeq, seq);
   }
@@ -103,7 +108,7 @@ export class JetStreamRecordStore implements RecordStore {
   async bury(key: SessionTokens, letters: readonly DeadLetter[]): Promise<boolean> {
     for (const letter of letters) {
       const subject = this.options.names.deadSubject(key, letter.seq);
-      // One that is given up is still in the inbox, and its record says that it is dead.
+      // If the publish is given up, the message is still in the inbox, and its record says `dead`.
       if ((await this.options.keeper.keep(subject, writeJsonObject(letter))) === 'stopped') return false;
     }
     return true;
@@ -114,8 +119,8 @@ export class JetStreamRecordStore implements RecordStore {
   }
 
   /**
-   * The winner may have been followed by others: the last record is the one to go on from. One that cannot be read is read
-   * again until somebody has mended it: only its own session waits.
+   * More records may have followed the winner, so continue from the last one. If it cannot be read, try again until an
+   * operator has repaired it. Only this session waits.
    */
   private async readWinner(winner: StoredMessage): Promise<WriteOutcome> {
     this.knowUpTo(winner.seq);
@@ -124,7 +129,10 @@ export class JetStreamRecordStore implements RecordStore {
         const last = await this.heads.last(winner.subject);
         return { kind: 'lost', winner: await this.readHead(last ?? winner) };
       } catch (error) {
-        this.options.log.error({ subject: winner.subject, error: String(error) }, "another's record cannot be read");
+        this.options.log.error(
+          { subject: winner.subject, error: String(error) },
+          'the record of another worker cannot be read; trying again',
+        );
         await new Promise((resolve) => setTimeout(resolve, UNREADABLE_RETRY_MS).unref());
       }
     }
@@ -138,7 +146,7 @@ export class JetStreamRecordStore implements RecordStore {
     const { seq, data } = stored;
     if (stateSeq === undefined) return { head, seq, stateSeq: state === undefined ? 0 : seq, bytes: data.length };
     const { reader, names } = this.options;
-    // The replica that has the record may not be the one that answers now: only what the leader does not have is gone.
+    // Another replica may answer this time. The state is gone only if the leader does not have it.
     const holder =
       (await reader.message(names.turnsStream, stateSeq)) ?? (await reader.leaderMessage(names.turnsStream, stateSeq));
     if (holder === undefined)
@@ -153,12 +161,12 @@ export class JetStreamRecordStore implements RecordStore {
   }
 }
 
-/** The session waits rather than guess what was decided; others are not touched (L6). */
+/** The session waits instead of guessing what was decided. Other sessions are not affected (L6). */
 class UnreadableRecordError extends LanekeeperError {
   constructor(subject: string, seq: number, problem: string) {
     super(
       'unreadable_record',
-      `record ${seq} of ${subject} cannot be read (${problem}): somebody else writes this subject, or the stream is ` +
+      `record ${seq} of ${subject} cannot be read (${problem}): another program writes this subject, or the stream is ` +
         'damaged. Restore it from a backup, or delete that record to go on from the one before it',
     );
   }

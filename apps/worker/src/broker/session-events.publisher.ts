@@ -2,7 +2,7 @@ import { sessionNames, type LaneEvent, type Names, type SessionTokens, type Turn
 import type { BrokerConnection } from '#jetstream';
 import { withoutCause, type SessionLog } from './session-log.js';
 
-/** What happens to a message before anything is decided about it. */
+/** Events of a message that waits and is not decided yet. */
 const WAITING: ReadonlySet<LaneEvent['type']> = new Set([
   'message-queued',
   'message-dequeued',
@@ -12,12 +12,15 @@ const WAITING: ReadonlySet<LaneEvent['type']> = new Set([
 
 const OF_TURNS: ReadonlySet<LaneEvent['type']> = new Set(['turn-ended', 'turn-retrying', 'turn-split']);
 
-/** Turns that said that they began and never end here, as somebody else has ended them, must not fill the memory. */
+/**
+ * Bound for announced turns that never end here because another worker ended them. Without it they would fill the
+ * memory.
+ */
 const MAX_ANNOUNCED = 10_000;
 
 /**
- * Tells what happens in a session to whoever reads its events, unawaited: the records are the truth, and without a broker
- * an event would only lie in the send buffer until long after what it tells.
+ * Publishes the events of a session and does not wait for the broker. The records are the source of truth. While the
+ * broker is away events are dropped: they would be sent long after they happened.
  */
 export class SessionEvents {
   private readonly announced = new Set<string>();
@@ -28,7 +31,10 @@ export class SessionEvents {
     private readonly log: Pick<SessionLog, 'tell' | 'flush'>,
   ) {}
 
-  /** The last of these of a session is what its next owner learns of a turn that was cut; of those beside others it knows without. */
+  /**
+   * Publishes `turn-started`. After a crash, the next owner reads the last one of a session to learn which batch had
+   * begun. Concurrent turns do not need it, so theirs go to the subject of message events.
+   */
   announce(key: SessionTokens, event: TurnStartedEvent, isConcurrent: boolean): void {
     this.announced.add(event.runId);
     const [oldest] = this.announced;
@@ -39,14 +45,14 @@ export class SessionEvents {
     this.publish(subject, { ...event, ...sessionOf(key), ...concurrent });
   }
 
-  /** Whether the turn has said that it began: then its end is told too. */
+  /** Whether `turn-started` was published for this run. Then its end is published too. */
   wasAnnounced(runId: string): boolean {
     return this.announced.has(runId);
   }
 
   /**
-   * Stored is what was decided; that a message waits, and no more, is logged alone: an event for each of these would cost as
-   * much as the messages. Of turns that ended well for all of their messages only those are told that said that they began, for the same reason.
+   * Decisions become stored events. Events of waiting messages are only logged: storing them would cost as much as the
+   * messages. For the same reason, a turn that succeeded for all its messages is published only if its start was.
    */
   tell(key: SessionTokens, event: LaneEvent, at: number): void {
     if (event.type === 'turn-split') this.announced.delete(event.runId);
@@ -54,12 +60,13 @@ export class SessionEvents {
     const isOfTurn = OF_TURNS.has(event.type) && !('concurrent' in event);
     this.log.tell(key, event);
     if (WAITING.has(event.type)) return;
-    // What is not about a turn, or about one beside others, must not hide the last word about the one in turn.
+    // The last event on the turn's subject must be about the serial turn. Events of messages and of concurrent turns
+    // must not hide it.
     const subject = isOfTurn ? this.names.turnEventsSubject(key) : this.names.messageEventsSubject(key);
     this.publish(subject, { ...withoutCause(event), ...sessionOf(key), at });
   }
 
-  /** Nothing more is told. */
+  /** No more events follow. */
   close(): void {
     this.log.flush();
   }
@@ -69,13 +76,13 @@ export class SessionEvents {
   }
 }
 
-/** `lockKey` is the Chat SDK's word for the session. */
+/** `lockKey` is the Chat SDK's name of the session. */
 function sessionOf(key: SessionTokens): { agent: string; session: string; lockKey: string } {
   const { agent, session } = sessionNames(key);
   return { agent, session, lockKey: session };
 }
 
-/** An agent may have decided that some of its messages failed. */
+/** A turn can succeed although its agent failed some of its messages. */
 function isGoodEnd({ status, messages }: Extract<LaneEvent, { type: 'turn-ended' }>): boolean {
   return status === 'succeeded' && messages.every(({ decision }) => decision !== 'dead');
 }

@@ -60,18 +60,18 @@ async function stored(count: number): Promise<Record<string, unknown>[]> {
   return found;
 }
 
-it('tells who reads a session what was decided, with its agent and session', async () => {
+it('publishes decisions with their agent and session', async () => {
   events.tell(key, dropped, 7);
   expect(await stored(1)).toEqual([{ ...dropped, agent: 'main', session: 'a b', lockKey: 'a b', at: 7 }]);
 });
 
-it('stores nothing of a message that merely waits', async () => {
+it('stores no event of a message that only waits', async () => {
   events.tell(key, { type: 'message-queued', messageId: 'm1', queueDepth: 1 }, 6);
   events.tell(key, dropped, 7);
   expect((await stored(1)).map(({ type }) => type)).toEqual(['message-dropped']);
 });
 
-it('publishes no word of what a handler or an agent said', async () => {
+it('publishes no text of a handler or an agent', async () => {
   events.tell(
     key,
     { ...ended('bad', 'failed'), error: 'Boom', cause: { name: 'Boom', message: 'hush' } } as LaneEvent,
@@ -82,23 +82,23 @@ it('publishes no word of what a handler or an agent said', async () => {
   expect(event).not.toHaveProperty('cause');
 });
 
-it('says of which agent and session a turn is that began', async () => {
+it('names agent and session of a turn that began', async () => {
   events.announce(key, started('long'), false);
   expect(await stored(1)).toEqual([{ ...started('long'), agent: 'main', session: 'a b', lockKey: 'a b' }]);
 });
 
-it('tells the end of a turn that went wrong, however quick it was', async () => {
+it('publishes the end of a failed turn, however short it was', async () => {
   for (const status of ['succeeded', 'failed'] as const) events.tell(key, ended(`quick ${status}`, status), 7);
   expect((await stored(1)).map(({ runId, session }) => [runId, session])).toEqual([['quick failed', 'a b']]);
 });
 
-it('tells the end of a turn whose agent decided that a message failed, however quick it was', async () => {
+it('publishes the end of a turn whose agent failed a message, however short it was', async () => {
   const messages = [{ id: 'm1', seq: 1, decision: 'dead' as const, reason: 'unknown_customer' }];
   events.tell(key, { ...ended('quick'), messages } as LaneEvent, 7);
   expect(await stored(1)).toMatchObject([{ type: 'turn-ended', runId: 'quick', status: 'succeeded', messages }]);
 });
 
-it('tells the end of a turn once, and of one that went well only if it said that it began', async () => {
+it('publishes the end of a turn once, and of a successful one only if its start was published', async () => {
   events.announce(key, started('long'), false);
   for (const runId of ['quick', 'long', 'long']) events.tell(key, ended(runId), 7);
   events.tell(key, dropped, 8);
@@ -109,7 +109,7 @@ it('tells the end of a turn once, and of one that went well only if it said that
   ]);
 });
 
-it('leaves the last word about a turn to be found, whatever its messages do', async () => {
+it('keeps the last event of a turn readable, whatever events its messages have', async () => {
   events.announce(key, started('cut'), false);
   events.tell(key, dropped, 8);
   await stored(2);

@@ -29,7 +29,7 @@ function linesOf(events: readonly LaneEvent[], hasContents = false): Line[] {
 
 const where = { agent: 'main', session: 'chat:1' };
 
-it('says aloud what came to no good end, with its cause and whose it was', () => {
+it('warns of bad ends, with cause, agent and session', () => {
   const said = { error: 'agent_refused', agentStatus: 400 };
   expect(linesOf([dead, again, decided('message-rejected')])).toEqual([
     ['warn', 'turn ended dead', { ...where, runId: 'r', attempt: 2, status: 'failed', messageIds: ['m'], ...said }],
@@ -42,7 +42,7 @@ it('says aloud what came to no good end, with its cause and whose it was', () =>
   ]);
 });
 
-it('says aloud which message an agent ended dead, though its turn came to a good end', () => {
+it('warns of a message that its agent failed, although its turn succeeded', () => {
   const one: LaneEvent = { ...turn, type: 'turn-ended', status: 'succeeded', failed: [{ seq: 1, error: cause }] };
   const said = { error: 'agent_refused', agentStatus: 400 };
   expect(linesOf([one]).filter(([level]) => level === 'warn')).toEqual([
@@ -51,7 +51,7 @@ it('says aloud which message an agent ended dead, though its turn came to a good
   expect(linesOf([one], true)[0]?.[2]).toMatchObject({ said: cause.message });
 });
 
-it('says of what was dropped or expired, as the settings want it, that it was', () => {
+it('logs dropped and expired messages at info', () => {
   const levels = linesOf([decided('message-dropped'), decided('message-expired'), decided('message-cancelled')]);
   expect(levels.map(([level, message]) => [level, message])).toEqual([
     ['info', 'message dropped'],
@@ -60,7 +60,7 @@ it('says of what was dropped or expired, as the settings want it, that it was', 
   ]);
 });
 
-it('shows what handlers and agents said only where that is allowed, at no level else', () => {
+it('shows texts of handlers and agents only where the settings allow it, at no level otherwise', () => {
   const succeeded: LaneEvent = { type: 'turn-ended', status: 'cancelled', cause, ...turn };
   const handedOver: LaneEvent = { type: 'turn-retrying', runId: 'r', attempt: 3, cause };
   const all = [dead, again, succeeded, handedOver];

@@ -5,17 +5,16 @@ import { BurstLog } from './burst-log.js';
 export interface SessionLogOptions {
   readonly log: Logger;
   readonly clock: Pick<Clock, 'monotonic' | 'after'>;
-  /** Whether a line may show what an agent or a handler said: it may repeat what people wrote. */
+  /** Whether a line may show texts of agents and handlers. They may repeat what people wrote. */
   readonly hasContents: boolean;
 }
 
 /**
- * What the log says of sessions. What an operator may have to act on is said aloud: messages and turns that came to no good
- * end. The rest is for those who look for something.
+ * Log lines about sessions. Events that may need an operator are warnings. All others are for debugging.
  *
- *   warn   a turn ended dead, failed and runs again; a message was rejected, or ended dead by its agent's word
- *   info   a message was dropped or expired, as the settings want it
- *   debug  all else
+ *   warn   a turn ended dead; a turn failed and runs again; a message was rejected; an agent failed a message
+ *   info   a message was dropped or expired, as the settings say
+ *   debug  everything else
  */
 export class SessionLog {
   private readonly dead: BurstLog;
@@ -43,7 +42,7 @@ export class SessionLog {
         if (event.failed !== undefined) this.tellDeadByVerdict(key, event);
         break;
       case 'turn-retrying':
-        // Without a cause it was cut with its worker, or handed over, which is said elsewhere.
+        // Without a cause, the worker's stop or a handoff cut the turn. That is logged elsewhere.
         if (event.cause !== undefined && event.notBefore !== undefined) {
           const { runId, attempt, notBefore, cause } = event;
           const nextAt = new Date(notBefore).toISOString();
@@ -58,11 +57,11 @@ export class SessionLog {
         return this.tellDecided(this.expired, key, event);
       default:
     }
-    // One small object, since at most levels it is not written; what an agent said is not in it.
+    // One small object, because this level is usually off. It has no text of an agent.
     this.options.log.debug({ key, event: withoutCause(event) }, event.type);
   }
 
-  /** To be called when nothing more is told: says what was not written yet. */
+  /** Writes the pending summary lines. Call it after the last event. */
   flush(): void {
     for (const burst of [this.dead, this.deadByVerdict, this.again, this.rejected, this.dropped, this.expired])
       burst.flush();
@@ -91,7 +90,7 @@ export class SessionLog {
     burst.line(`${agent}/${session}`, { agent, session, ...fields });
   }
 
-  /** Name and status are ours; the rest are words of a handler or an agent. */
+  /** Name and status are from us. The message and the excerpt are texts of a handler or an agent. */
   private describe({ name, status, message, excerpt }: DescribedError = UNKNOWN): object {
     const answered = status === undefined ? {} : { agentStatus: status };
     if (!this.options.hasContents) return { error: name, ...answered };
@@ -110,7 +109,7 @@ interface DecidedEvent {
 const MAX_IDS = 10;
 const UNKNOWN: DescribedError = { name: 'unknown', message: '' };
 
-/** An event as it may be seen by all. */
+/** The event without texts of agents and handlers, safe for every reader. */
 export function withoutCause(event: LaneEvent): LaneEvent {
   if (event.type === 'turn-retrying' && event.cause !== undefined) {
     const { cause: _said, ...told } = event;

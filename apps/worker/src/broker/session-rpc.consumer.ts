@@ -5,7 +5,9 @@ import type { BrokerConnection } from '#jetstream';
 
 const question = z.object({ agentToken: z.string(), sessionToken: z.string() });
 
-/** Answers what this worker knows of sessions of a shard of its own. Core NATS: nothing here has to last. */
+/**
+ * Answers questions about sessions of one of this worker's shards, over core NATS. Nothing here must survive a crash.
+ */
 export function answerSessionQuestions(
   connection: BrokerConnection,
   names: Names,
@@ -16,7 +18,7 @@ export function answerSessionQuestions(
     callback: (error, message) => {
       if (error !== null) return;
       const asked = readQuestion(decodeUtf8(message.data) ?? '');
-      // What is no question of ours gets no answer; its sender has a timeout.
+      // A malformed request gets no answer. Its sender has a timeout.
       if (asked === undefined) return;
       void respond(message, answer(asked));
     },

@@ -67,7 +67,7 @@ async function store(...keys: SessionTokens[]): Promise<number[]> {
   return seqs;
 }
 
-/** Notes in order what is handed over: `s4 7`, `open s4`, `caught up 5`. */
+/** Records in order what is handed over: `s4 7`, `open s4`, `caught up 5`. */
 class RecordingLanes {
   readonly got: string[] = [];
   readonly raw: object[] = [];
@@ -109,11 +109,11 @@ class RecordingLanes {
   }
 }
 
-/** Holds up, or lets fail, what is asked for a session. */
+/** Delays requests for a session, or makes them fail. */
 class FaultyReader extends StreamReader {
   readonly asked: string[] = [];
   readonly leaderAsked: number[] = [];
-  /** Fails once, before this many messages of it were given. */
+  /** Fails once, before this many messages were returned. */
   readonly failAfter = new Map<string, number>();
   readonly gates = new Map<string, Promise<void>>();
 
@@ -155,7 +155,7 @@ function setUp(start: Partial<ShardStart> = {}, isReplicated = false) {
 const openAt = (key: SessionTokens, from: number) => ({ session: laneId(key), from });
 
 describe('a shard is read', () => {
-  it('no further while its lanes have no room, but for a message now and then, and on from there when they have (L6)', async () => {
+  it('no further while its lanes have no room, except one message now and then, and continues when they have room (L6)', async () => {
     const [a] = sessionsOf(SHARD, 1) as [SessionTokens];
     await store(...Array.from({ length: 60 }, () => a));
     const { lanes, feed, caughtUp } = setUp();
@@ -169,7 +169,7 @@ describe('a shard is read', () => {
     expect([lanes.of(a).length, feed.position]).toEqual([60, 60]);
   });
 
-  it('from behind what is decided, in order, and nothing of another shard', async () => {
+  it('from after the decided messages, in order, and no messages of another shard', async () => {
     const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
     const [other] = sessionsOf(SHARD + 1, 1) as [SessionTokens];
     await store(a, b, other, a, other, b, a);
@@ -197,7 +197,7 @@ describe('a shard is read', () => {
     expect(lanes.got).toEqual([`caught up ${SHARD}`]);
   });
 
-  it('no more once it is closed, and nothing is left at the broker', async () => {
+  it('no more after it is closed, and no consumer is left at the broker', async () => {
     const [a] = sessionsOf(SHARD, 1) as [SessionTokens];
     const { lanes, feed, caughtUp } = setUp();
     feed.open();
@@ -225,7 +225,7 @@ describe('an open session', () => {
     expect(lanes.raw[0]).toEqual({ key: a, text: `{"of":"${a.sessionToken}"}`, traceparent: 'x' });
   });
 
-  it('gets what is read behind it only after what it had before, while others go on at once (L2)', async () => {
+  it('gets newer messages only after its older ones, while other sessions continue at once (L2)', async () => {
     const [a, b, c] = sessionsOf(SHARD, 3) as [SessionTokens, SessionTokens, SessionTokens];
     await store(a, b, a, b);
     const { lanes, reader, feed, caughtUp } = setUp({ read: 2, open: [openAt(a, 1), openAt(b, 2)] });
@@ -244,10 +244,11 @@ describe('an open session', () => {
     expect(lanes.of(a)).toEqual(['1', 'open', '3', '6'].map((what) => nameOf(a, what)));
   });
 
-  it('has been received also when nothing of it is left, or all of it is still to be read', async () => {
+  it('counts as received also when no message of it is left, or when all of them are still to be read', async () => {
     const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
     await store(a, b);
-    // `a` is held by somebody who has written meanwhile; `b` had its first message behind what the owner had read.
+    // `a` is in handoff from a former owner that wrote meanwhile. The first message of `b` came after the position of
+    // the last owner.
     const { lanes, feed, caughtUp } = setUp({ read: 1, open: [openAt(a, 2), openAt(b, 2)] });
     feed.open();
     await caughtUp();
@@ -255,7 +256,7 @@ describe('an open session', () => {
     expect(lanes.of(b)).toEqual(['open', '2'].map((what) => nameOf(b, what)));
   });
 
-  it('that comes while the shard is read no further does not make it one that was read to its end', async () => {
+  it('that arrives while reading is paused does not make the shard count as read to its end', async () => {
     const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
     await store(a, b);
     const { lanes, reader, feed, caughtUp } = setUp({ read: 1, open: [openAt(a, 1)] });
@@ -275,7 +276,7 @@ describe('an open session', () => {
     expect(feed.position).toBe(122);
   });
 
-  it('whose fetch breaks is fetched again from where it broke: nothing twice, nothing left out', async () => {
+  it('whose fetch breaks is fetched again from there: no message twice, none left out', async () => {
     const [a] = sessionsOf(SHARD, 1) as [SessionTokens];
     await store(a, a, a, a);
     const { lanes, reader, feed, caughtUp } = setUp({ read: 3, open: [openAt(a, 1)] });
@@ -286,7 +287,7 @@ describe('an open session', () => {
     expect(reader.asked).toEqual([`${a.sessionToken} 1`, `${a.sessionToken} 3`]);
   });
 
-  it('is fetched by the leader where a replica could be behind', async () => {
+  it('is fetched from the leader when a replica could lag', async () => {
     const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
     await store(a, b, a, a);
     const { lanes, reader, feed, caughtUp } = setUp({ read: 3, open: [openAt(a, 1)] }, true);
@@ -314,7 +315,7 @@ describe('an open session', () => {
     }
   });
 
-  it('of a shard that was closed is not handed over, nor fetched any further', async () => {
+  it('of a closed shard is not handed over, nor fetched further', async () => {
     const keys = sessionsOf(SHARD, 10);
     await store(...keys);
     const { lanes, reader, feed } = setUp({ read: 10, open: keys.map((key) => openAt(key, 1)) });
@@ -324,14 +325,14 @@ describe('an open session', () => {
     const closing = feed.close();
     resolve();
     await closing;
-    // Eight were on their way: by the end of as many round trips each of them would have come.
+    // Eight fetches were running: after as many round trips each of them would have arrived.
     for (let i = 0; i < 10; i++) await connection.nc.flush();
     expect([lanes.got, reader.asked.length]).toEqual([[], 8]);
   });
 });
 
 describe('after an outage', () => {
-  it('the reading and the fetching go on where they were', async () => {
+  it('reading and fetching continue where they were', async () => {
     const [a, b] = sessionsOf(SHARD, 2) as [SessionTokens, SessionTokens];
     await store(a, b, a);
     const { lanes, reader, feed, caughtUp } = setUp({ read: 1, open: [openAt(a, 1)] });

@@ -11,7 +11,10 @@ export interface ShardFeedOptions {
   readonly lookup: InboxLookup;
   readonly names: Names;
   readonly lanes: LaneRunner;
-  /** Where the shard ends, by the leader of the inbox - default: by its consumer, which is right with one replica. */
+  /**
+   * End of the shard according to the inbox's leader. Default: the end that its consumer reports, which is correct with
+   * one replica.
+   */
   readonly end?: ShardEnd | undefined;
   readonly log: Logger;
 }
@@ -20,13 +23,13 @@ const FETCHES_AT_ONCE = 8;
 const RETRY_MS = 250;
 
 /**
- * Reads one shard into the lanes: from behind its `read` on with one ordered consumer, and what its open sessions have
- * before that by their subjects. What comes for a session that is still being fetched waits, so that each lane gets its
- * messages in order (L2); all others go on at once.
+ * Reads one shard into the lanes. One ordered consumer reads everything after `read`. Older messages of open sessions
+ * are fetched by subject. Messages of a session that is still being fetched wait, so each lane gets its messages in
+ * order (L2). Other sessions do not wait.
  */
 export class ShardFeed {
   private readonly shardReader: ShardReader;
-  /** Sessions whose older messages are still to come, with what was read behind these. */
+  /** Sessions whose older messages are being fetched, with the newer messages that wait for them. */
   private readonly fetching = new Map<string, ShardMessage[]>();
   private readonly idAt: number;
   private isClosed = false;
@@ -59,26 +62,26 @@ export class ShardFeed {
     for (let i = 0; i < FETCHES_AT_ONCE; i++) void this.fetchAll(sessions);
   }
 
-  /** The sequence up to which everything of the shard was handed over. */
+  /** Everything of the shard up to this sequence was handed to the lanes. */
   get position(): number {
     return this.shardReader.position;
   }
 
-  /** From the call on nothing is handed over; resolves when nothing is left at the broker. */
+  /** Stops handing over messages at once. Resolves when the consumer at the broker is removed. */
   async close(): Promise<void> {
     this.isClosed = true;
     await this.shardReader.stop();
   }
 
   private receive(message: ShardMessage): void {
-    // The filter of the shard ends with `>`: what stands there names the session.
+    // The shard's filter ends with `>`. The rest of the subject names the session.
     const id = message.subject.slice(this.idAt);
     const behind = this.fetching.size === 0 ? undefined : this.fetching.get(id);
     if (behind === undefined) this.options.lanes.receiveFor(this.shard, id, message);
     else behind.push(message);
   }
 
-  /** One of those that share the sessions. */
+  /** One of several workers that take sessions from the same iterator. */
   private async fetchAll(sessions: Iterator<ShardStart['open'][number]>): Promise<void> {
     for (let next = sessions.next(); next.done !== true && !this.isClosed; next = sessions.next()) {
       await this.fetch(next.value.session, next.value.from);
@@ -98,7 +101,7 @@ export class ShardFeed {
         }
         break;
       } catch (error) {
-        log.debug({ shard: this.shard, error: String(error) }, 'an open session is fetched again');
+        log.debug({ shard: this.shard, error: String(error) }, 'fetching an open session failed; trying again');
         await connection.whenUp();
         await delay(RETRY_MS);
       }

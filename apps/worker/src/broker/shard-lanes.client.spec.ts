@@ -61,7 +61,7 @@ async function store(...shards: number[]): Promise<void> {
   }
 }
 
-/** Lanes that note what they are asked for; how far a shard is, they are told. */
+/** Lanes that record calls. The spec sets the progress of a shard. */
 class RecordingLanes {
   readonly calls: string[] = [];
   readonly starts = new Map<number, LaneProgress>();
@@ -117,7 +117,7 @@ class RecordingLanes {
   }
 }
 
-/** Counts what the leader is asked, and may stand between. */
+/** Counts requests to the leader, and can delay them. */
 class CountingReader extends StreamReader {
   readonly asked: string[] = [];
   beforeNext: () => Promise<void> = () => Promise.resolve();
@@ -154,7 +154,7 @@ function answerOf(worker: string): SessionAnswer {
   return { state: 'idle', depth: 0, oldestMs: null, worker };
 }
 
-/** What is said about a session of the shard, or by whom it is not answered. */
+/** The answer about a session of the shard, or `nobody`. */
 async function ask(shard: number): Promise<string> {
   const question = JSON.stringify({ agentToken: 'main', sessionToken: 's' });
   try {
@@ -169,7 +169,7 @@ const consumers = async (): Promise<number> =>
   (await connection.jsm.streams.info(names.inboxStream)).state.consumer_count;
 
 describe('a shard that was handed over', () => {
-  it('begins where the last owner was: nothing has to be asked', async () => {
+  it('begins where the last owner was, without a request', async () => {
     const { lanes, reader, known, work } = setUp();
     await store(5, 5, 5);
     const open = [{ session: `main.${sessionOf(5).sessionToken}`, from: 1, holder: 'b/1', since: 2 }];
@@ -178,11 +178,11 @@ describe('a shard that was handed over', () => {
     expect(known).toEqual([9]);
     expect(reader.asked).toEqual([]);
     await until('it is read', () => lanes.calls.includes('receive 5 3'));
-    // The lanes know the shard before anything of it comes.
+    // The lanes know the shard before any message of it arrives.
     expect(lanes.calls[0]).toBe('open 5');
   });
 
-  it('answers for its sessions while it is ours, and not a moment longer', async () => {
+  it('answers for its sessions exactly as long as it is ours', async () => {
     const { work } = setUp();
     expect(await ask(5)).toBe('nobody');
     await work.open(5, HANDED_OVER);
@@ -194,7 +194,7 @@ describe('a shard that was handed over', () => {
   });
 });
 
-it('a crash that nobody has fenced to its end is handed on with the shard', async () => {
+it('a crash that is not fully fenced is handed on with the shard', async () => {
   const { lanes, work } = setUp();
   const crash = { upTo: 7, tail: 3 };
   await work.open(5, { ...HANDED_OVER, crash, isCrash: false });
@@ -202,7 +202,7 @@ it('a crash that nobody has fenced to its end is handed on with the shard', asyn
 });
 
 describe('a shard whose owner crashed', () => {
-  it('begins behind all that it may have written, and all that it may have begun', async () => {
+  it('begins after everything that the dead owner may have written or begun', async () => {
     const { lanes, known, work } = setUp();
     await store(5, 5, 6, 5);
     for (let i = 0; i < 2; i++) await channel.publish(names.turnsSubject(sessionOf(6)), '{}', {});
@@ -211,7 +211,7 @@ describe('a shard whose owner crashed', () => {
     expect(known).toEqual([2]);
   });
 
-  it('begins when the broker is back, and not without those ends', async () => {
+  it('begins only when the broker is back and both ends are known', async () => {
     const { lanes, work } = setUp();
     await store(5);
     await broker.kill9();
@@ -222,13 +222,13 @@ describe('a shard whose owner crashed', () => {
     expect(lanes.starts.get(5)).toMatchObject({ tail: 0, crash: { upTo: 1, tail: 0 } });
   }, 30_000);
 
-  it('and all its others ask each end once', async () => {
+  it('and the other shards of that owner ask for each end once', async () => {
     const { reader, work } = setUp();
     await Promise.all([1, 2, 3, 4, 5].map((shard) => work.open(shard, { ...HANDED_OVER, isCrash: true })));
     expect(reader.asked).toEqual([`end of ${names.turnsStream}`, `end of ${names.inboxStream}`]);
   });
 
-  it('gets no answer of before it asked', async () => {
+  it('gets no answer from before its request', async () => {
     const { lanes, work } = setUp();
     const first = work.open(5, { ...HANDED_OVER, isCrash: true });
     await first;
@@ -239,7 +239,7 @@ describe('a shard whose owner crashed', () => {
 });
 
 describe('the progress of a shard', () => {
-  it('cannot be told before it is read, nor after', async () => {
+  it('is unknown before the shard is opened, and after it is closed', async () => {
     const { work } = setUp();
     expect(await work.progress(5)).toBeUndefined();
     await work.open(5, HANDED_OVER);
@@ -248,7 +248,7 @@ describe('the progress of a shard', () => {
     expect(await work.progress(5)).toBeUndefined();
   });
 
-  it('is what the lanes say', async () => {
+  it('is the progress of the lanes', async () => {
     const { lanes, work } = setUp();
     await work.open(5, HANDED_OVER);
     expect(await work.progress(5)).toEqual({ read: 3, tail: 4, open: [{ session: 'main.s', from: 2 }] });
@@ -256,7 +256,7 @@ describe('the progress of a shard', () => {
     expect(await work.progress(5)).toBeUndefined();
   });
 
-  it('goes to the end of the inbox when nothing of it is left to read: an idle shard must not hold the floor down', async () => {
+  it('rises to the end of the inbox when the shard has no unread message: an idle shard must not keep the floor low', async () => {
     const { lanes, work } = setUp();
     await work.open(5, HANDED_OVER);
     await store(6, 7, 6);
@@ -265,18 +265,19 @@ describe('the progress of a shard', () => {
     expect(lanes.calls).toContain('nothing in 5 up to 3');
   });
 
-  it('goes no further than to an end that a look before has seen: two leaders may answer one look (L3)', async () => {
+  it('rises only to an end that an earlier call has seen: two leaders may answer one call (L3)', async () => {
     const { lanes, work, reader } = setUp();
     await work.open(5, HANDED_OVER);
     await store(6, 6);
     await work.progress(5);
-    // The new leader has one more, of this shard; "nothing there" comes from the one before it, which has not got that.
+    // The new leader has one more message of this shard. "Nothing there" comes from the old leader, which has not got
+    // that message.
     reader.leaderLastSeq = async () => 3;
     await work.progress(5);
     expect(lanes.calls.filter((call) => call.startsWith('nothing'))).toEqual(['nothing in 5 up to 2']);
   });
 
-  it('goes no further than to the end that there is: an inbox that was set back ends before what was seen', async () => {
+  it('rises only to the current end: a rewound inbox ends before the end seen earlier', async () => {
     const { lanes, work, reader } = setUp();
     await work.open(5, HANDED_OVER);
     await store(6, 6, 6);
@@ -286,19 +287,19 @@ describe('the progress of a shard', () => {
     expect(lanes.calls.filter((call) => call.startsWith('nothing'))).toEqual(['nothing in 5 up to 2']);
   });
 
-  it('does not go beyond what is still to be read', async () => {
+  it('does not pass unread messages', async () => {
     const { lanes, work, reader } = setUp();
     await work.open(5, HANDED_OVER);
     await until('it is being read', async () => (await consumers()) === 1);
     await store(6, 6);
     await work.progress(5);
-    // Stored between the look at the end and the look behind what was read.
+    // Stored between the request for the end and the one for messages after `read`.
     reader.beforeNext = () => store(5);
     await work.progress(5);
     expect(lanes.calls.filter((call) => call.startsWith('nothing'))).toEqual([]);
   });
 
-  it('claims no more than the end that it saw first: what is stored while it looks may be of the shard', async () => {
+  it('rises only to the end that it saw first: a message stored during the call may be of the shard', async () => {
     const { lanes, work, reader } = setUp();
     await work.open(5, HANDED_OVER);
     await store(6, 6);
@@ -308,7 +309,7 @@ describe('the progress of a shard', () => {
     expect(lanes.calls.filter((call) => call.startsWith('nothing'))).toEqual(['nothing in 5 up to 2']);
   });
 
-  it('asks for nothing behind the end, and not again for what was found empty', async () => {
+  it('asks for no message after the end, and not again for a part that was empty', async () => {
     const { work, reader } = setUp();
     await work.open(5, HANDED_OVER);
     await store(6, 6);
@@ -320,7 +321,7 @@ describe('the progress of a shard', () => {
     expect(reader.asked.slice(4)).toEqual([end, end, 'next from 3', end]);
   });
 
-  it('of many is asked for with one look at the end', async () => {
+  it('of many shards needs one request for the end', async () => {
     const { work, reader } = setUp();
     const shards = [1, 2, 3, 4, 5];
     for (const shard of shards) await work.open(shard, HANDED_OVER);
@@ -328,7 +329,7 @@ describe('the progress of a shard', () => {
     expect(reader.asked).toEqual([`end of ${names.inboxStream}`]);
   });
 
-  it('cannot be told in an outage', async () => {
+  it('is unknown while the broker is away', async () => {
     const { work, reader } = setUp();
     await work.open(5, HANDED_OVER);
     await store(6);
@@ -339,7 +340,7 @@ describe('the progress of a shard', () => {
 });
 
 describe('a shard that is given away', () => {
-  it('is read no more from that moment on, and says how far it is when its lanes have let go', async () => {
+  it('is not read from that moment on, and reports its progress when its lanes are released', async () => {
     const { lanes, work } = setUp();
     await work.open(5, HANDED_OVER);
     await until('it is being read', () => lanes.caught.has(5));
@@ -352,7 +353,7 @@ describe('a shard that is given away', () => {
     expect(lanes.calls).toHaveLength(2);
   });
 
-  it('is not held up by its consumer, which nobody has to wait for but who closes all', async () => {
+  it('does not wait for the removal of its consumer; only `closeAll` does', async () => {
     const { lanes, work } = setUp();
     for (const shard of [1, 2, 3]) await work.open(shard, HANDED_OVER);
     await until('they are being read', () => lanes.caught.size === 3);
@@ -365,7 +366,7 @@ describe('a shard that is given away', () => {
 });
 
 describe('a shard that was lost', () => {
-  it('is dropped at once: it is read no more, and what runs of it counts for nothing', async () => {
+  it('is dropped at once: it is not read any more, and results of its running turns do not count', async () => {
     const { lanes, work } = setUp();
     await work.open(5, HANDED_OVER);
     work.drop(5);
@@ -374,7 +375,7 @@ describe('a shard that was lost', () => {
     expect(lanes.calls).toEqual(['open 5', 'drop 5']);
   });
 
-  it('before its work began is dropped all the same', () => {
+  it('is dropped also before its work began', () => {
     const { lanes, work } = setUp();
     work.drop(5);
     expect(lanes.calls).toEqual(['drop 5']);
@@ -393,7 +394,7 @@ describe('a shard that was lost', () => {
 });
 
 describe('the source of all shards', () => {
-  it('ends where the inbox ends, and had what was read of it here', async () => {
+  it('ends where the inbox ends, and knows the highest sequence that was read here', async () => {
     const { work, lanes } = setUp();
     expect([await work.lastSourceSeq(), work.highestRead]).toEqual([0, 0]);
     await store(5, 6, 7);
@@ -405,25 +406,25 @@ describe('the source of all shards', () => {
 });
 
 describe('the lanes', () => {
-  it('say what runs in a shard, and are told what goes on', async () => {
+  it('report the running turns of a shard, and pass `resume` on', async () => {
     const { lanes, work } = setUp();
     expect(work.running(3)).toBe(30);
     work.resume(4);
     expect(lanes.calls).toEqual(['go on 4']);
   });
 
-  it('look at what they hold of others, and a look that fails ends nothing', async () => {
+  it('check turns in handoff, and a failed check ends nothing', async () => {
     const { lanes, warned, work } = setUp();
     let looks = 0;
     lanes.overrun = () => (looks++ === 0 ? Promise.resolve() : Promise.reject(new Error('away')));
     work.recheckHandoffs();
     work.recheckHandoffs();
     await until('the failure is told', () => warned.length === 1);
-    expect([looks, warned]).toEqual([2, ['held turns were not seen to']]);
+    expect([looks, warned]).toEqual([2, ['checking turns in handoff failed']]);
   });
 });
 
-it('a look at the end of a shard says nothing of it when it was lost and came back in the meantime', async () => {
+it('`progress` is unknown when the shard was lost and came back during the call', async () => {
   const { lanes, reader, work } = setUp();
   await store(5, 5, 6);
   await work.open(5, HANDED_OVER);
@@ -431,7 +432,7 @@ it('a look at the end of a shard says nothing of it when it was lost and came ba
   await work.progress(5);
   reader.beforeNext = async () => {
     work.drop(5);
-    // As the lease has it: written every few seconds only.
+    // As in the lease, which is written only every few seconds.
     lanes.read.delete(5);
     await work.open(5, HANDED_OVER);
     lanes.calls.length = 0;

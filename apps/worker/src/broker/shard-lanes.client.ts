@@ -14,7 +14,7 @@ export interface ShardLanesOptions {
   readonly names: Names;
   readonly lanes: LaneRunner;
   readonly lookup: InboxLookup;
-  /** Heads that are older than this are stale. */
+  /** Marks heads from before this sequence as stale. */
   readonly knowTurnsUpTo: (seq: number) => void;
   readonly describe: (question: SessionQuestion, shard: number) => Promise<SessionAnswer>;
   readonly log: Logger;
@@ -25,17 +25,18 @@ const RETRY_MS = 250;
 interface OpenShard {
   readonly feed: ShardFeed;
   readonly stopAnswering: () => void;
-  /** The end of the inbox, as the look before this one saw it. */
+  /** Last sequence of the inbox, as the previous call of `progress` saw it. */
   seenEnd: number;
 }
 
 /**
- * The work of a worker's shards: their messages into lanes, and answers about their sessions.
+ * The lanes' side of shards: feeds their messages into lanes and answers questions about their sessions.
  *
- * Before `read` of an idle shard is raised to an end of the inbox, a former look has seen that end, seconds ago, and this one
- * finds nothing of the shard behind what was read. The two are two requests, and may have two leaders: the end from the new
- * one, and "nothing there" from one that was stopped and has not heard yet that it is none. Raised to the end of the same
- * look, `read` would pass what only the new one has, and no owner would ever work on that.
+ * `read` of an idle shard may rise to an end of the inbox only if the previous call saw that end, seconds ago, and this
+ * call finds no message of the shard after `read`. Both are separate requests, and two leaders may answer them: the new
+ * leader tells the end, and the old one, which does not know yet that it was replaced, says that there is nothing. If
+ * `read` rose to the end of the same call, it could skip messages that only the new leader has, and no owner would ever
+ * handle them.
  */
 export class ShardLanesWork implements ShardWork {
   private readonly openShards = new Map<number, OpenShard>();
@@ -48,7 +49,7 @@ export class ShardLanesWork implements ShardWork {
     const { connection, names, lanes, log, knowTurnsUpTo, describe } = this.options;
     let { tail, crash } = start;
     if (start.isCrash) {
-      // What the dead owner wrote last is in no lease, and what it had read neither.
+      // The lease does not have the last records of the dead owner, nor how far it had read.
       tail = await this.surely(() => this.lastSeq(names.turnsStream));
       crash = { tail, upTo: await this.surely(() => this.lastSeq(names.inboxStream)) };
     }
@@ -68,7 +69,7 @@ export class ShardLanesWork implements ShardWork {
     const { names, reader, lanes } = this.options;
     const open = this.openShards.get(shard);
     if (open === undefined) return undefined;
-    // What an earlier look found empty is not looked at again.
+    // An earlier call found this part empty.
     const read = Math.max(open.feed.position, lanes.readTo(shard));
     const { seenEnd } = open;
     try {
@@ -76,10 +77,10 @@ export class ShardLanesWork implements ShardWork {
       const isIdle =
         seenEnd > read &&
         (await reader.leaderNext(names.inboxStream, names.inboxShardFilter(shard), read + 1)) === undefined;
-      // Lost and taken again meanwhile: what we had read is not what is read now.
+      // The shard was lost and taken again meanwhile. The position read above is not that of the new feed.
       if (this.openShards.get(shard) !== open) return undefined;
       open.seenEnd = lastSeq;
-      // A source that was set back ends before what was seen of it.
+      // If the inbox was rewound, its end is before the end seen earlier.
       if (isIdle) lanes.sawNothingUpTo(shard, Math.min(seenEnd, lastSeq));
     } catch {
       return undefined;
@@ -105,7 +106,7 @@ export class ShardLanesWork implements ShardWork {
     const { lanes, log } = this.options;
     lanes.work
       .discardOverrun()
-      .catch((error: unknown) => log.warn({ error: String(error) }, 'held turns were not seen to'));
+      .catch((error: unknown) => log.warn({ error: String(error) }, 'checking turns in handoff failed'));
   }
 
   get highestRead(): number {
@@ -116,7 +117,7 @@ export class ShardLanesWork implements ShardWork {
     return this.options.reader.leaderLastSeq(this.options.names.inboxStream);
   }
 
-  /** Ends the reading of what is still open, and resolves when all of it has ended. */
+  /** Closes all shards. Resolves when every feed is closed. */
   async closeAll(): Promise<void> {
     for (const shard of [...this.openShards.keys()]) this.close(shard);
     await Promise.all(this.closing);
@@ -127,13 +128,13 @@ export class ShardLanesWork implements ShardWork {
     if (open === undefined) return;
     this.openShards.delete(shard);
     open.stopAnswering();
-    // Nobody has to wait until the consumer is deleted: the next owner makes its own.
+    // Do not wait for the removal of the consumer: the next owner makes its own.
     const closing = open.feed.close();
     this.closing.add(closing);
     void closing.finally(() => this.closing.delete(closing));
   }
 
-  /** With one replica the consumer is where the leader is. */
+  /** With one replica the consumer is at the leader, so its own end is correct. */
   private endOf(shard: number): ShardEnd | undefined {
     const { lookup, names, reader } = this.options;
     if (lookup.isExact) return undefined;
@@ -144,12 +145,12 @@ export class ShardLanesWork implements ShardWork {
     };
   }
 
-  /** All shards ask at the same time: one request answers those that began together. */
+  /** All shards ask at the same time. One request answers the calls of one turn of the event loop. */
   private lastSeq(stream: string): Promise<number> {
     const known = this.lastSeqs.get(stream);
     if (known !== undefined) return known;
     const asking = new Promise((resolve) => setImmediate(resolve)).then(() => {
-      // From here on it is on its way: who asks later must not get an older answer.
+      // The request is sent now. A later caller must not get its answer, which may be older than the call.
       this.lastSeqs.delete(stream);
       return this.options.reader.leaderLastSeq(stream);
     });
@@ -171,7 +172,7 @@ export class ShardLanesWork implements ShardWork {
   }
 }
 
-/** The lanes' own words are the library's. */
+/** Copies the lanes' view into the type of `#shards`. */
 function toProgress(progress: ReturnType<LaneRunner['progress']>): ShardProgress | undefined {
   return progress === undefined ? undefined : { ...progress, open: progress.open.map((open) => ({ ...open })) };
 }

@@ -9,7 +9,7 @@ import {
 } from '#contracts';
 import type { Lease, MemberValue, StoredLease } from '#shards';
 
-/** For the model of ownership: what the real broker keeps, in memory, with the rules that the protocol leans on. */
+/** For the model of ownership: the broker's data in memory, with the rules that the protocol relies on. */
 
 export interface ModelMessage {
   readonly seq: number;
@@ -57,11 +57,11 @@ export class ModelBroker {
 
   constructor(
     private readonly now: () => number,
-    /** Told of every record before it is stored; what it says is a violation. */
+    /** Called with every record before it is stored. Returns violations. */
     private readonly onRecord: (session: string, record: SessionRecord) => void,
   ) {}
 
-  /** The member that stands under an id; expired keys are gone at once. */
+  /** The member under an id. Expired keys are removed at once. */
   member(id: string): StoredMember | undefined {
     const found = this.members.get(id);
     return found !== undefined && found.expiresAt > this.now() ? found : undefined;
@@ -74,7 +74,7 @@ export class ModelBroker {
     });
   }
 
-  /** The new revision, or 0 when another one was expected. */
+  /** The new revision, or 0 when the expected one was wrong. */
   putMember(id: string, value: MemberValue, expected: number, ttlMs: number): number {
     for (const hint of this.memberHints) hint(id, value);
     const former = this.member(id);
@@ -104,14 +104,14 @@ export class ModelBroker {
     return this.records.length;
   }
 
-  /** Up to where a replica has read that is so many records behind; it catches up, sooner or later. */
+  /** Position of a replica that is this many records behind. It catches up sooner or later. */
   replicaSeq(lag: number): number {
     const last = this.records.at(-1);
     const isRecent = last !== undefined && this.now() - last.at < CATCH_UP_MS;
     return Math.max(0, this.records.length - (isRecent ? lag : 0));
   }
 
-  /** The session's head as a replica has it that has read up to `upTo`. */
+  /** The session's head on a replica that has read up to `upTo`. */
   head(session: string, upTo = Number.POSITIVE_INFINITY): LoadedHead {
     const last = this.lastOf.get(session);
     if (last === undefined) return toHead(undefined);
@@ -119,7 +119,7 @@ export class ModelBroker {
     return toHead(this.records.slice(0, upTo).findLast((stored) => stored.session === session));
   }
 
-  /** The sequence of the stored record, or 0 when another one was expected. */
+  /** The sequence of the stored record, or 0 when the expected one was wrong. */
   append(session: string, body: string, expected: number): number {
     for (const hint of this.recordHints) hint(session);
     if ((this.lastOf.get(session)?.seq ?? 0) !== expected) return 0;
@@ -132,7 +132,7 @@ export class ModelBroker {
     return stored.seq;
   }
 
-  /** The judge: the record next after the expected one. */
+  /** The record after the expected one. */
   next(session: string, expected: number): StoredRecord | undefined {
     return this.records.find((stored) => stored.session === session && stored.seq > expected);
   }

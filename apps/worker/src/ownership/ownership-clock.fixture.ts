@@ -8,7 +8,7 @@ interface Timer {
   isCancelled: boolean;
 }
 
-/** Simulated time; between two moments everything happens that waits for nothing but promises. */
+/** Simulated time. Between two moments everything runs that waits only for promises. */
 export class ModelClock implements Clock {
   private nowMs = 1;
   private order = 0;

@@ -13,7 +13,7 @@ export interface ModelWorld {
   nextLag(): number;
 }
 
-/** What stands between a worker and everything else; time and the network pass only through it. */
+/** The border between a worker and everything else. Time and network traffic pass only through it. */
 export class ModelHost {
   isDead = false;
   isConnected = true;
@@ -31,7 +31,7 @@ export class ModelHost {
     after: (delayMs, fn) => this.world.clock.after(delayMs, () => this.happen(fn)),
   };
 
-  /** SIGSTOP: nothing happens inside, the world goes on. */
+  /** SIGSTOP: the process stands still, and the world continues. */
   freeze(): void {
     this.isFrozen = true;
   }
@@ -74,11 +74,11 @@ export class ModelHost {
     return new Promise((resolve) => void this.clock.after(delayMs, resolve));
   }
 
-  /** A request and its answer; either may be lost, and nobody can tell which. */
+  /** A request and its answer. Either may be lost, and the sender cannot tell which. */
   call<T>(apply: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       const fail = (): void => this.happen(() => reject(new NetworkError('no answer')));
-      // What was sent is on its way, whatever becomes of the sender.
+      // A sent request arrives, whatever happens to the sender.
       const isSent = this.isUp;
       this.world.clock.after(this.world.nextDelayMs(), () => {
         if (!isSent || !this.world.broker.isUp) return fail();
@@ -98,7 +98,7 @@ export class ModelHost {
     });
   }
 
-  /** Tries until it is answered. */
+  /** Repeats until it is answered. */
   async surely<T>(apply: () => T): Promise<T> {
     for (;;) {
       await this.whenUp();

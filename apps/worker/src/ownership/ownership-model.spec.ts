@@ -16,14 +16,14 @@ import { ModelWorker, SHARDS } from './ownership-worker.fixture.js';
 import { expectHistoriesToHold, HistoryWorld } from './ownership-world.fixture.js';
 
 /**
- * Ownership against chance, on the real lanes and the real keeper of shards: workers come, drain, die, are stopped and go
- * on as zombies, lose the network or the broker, and read from replicas that are behind, while messages arrive and turns
- * last, fail and end. After every step the invariants hold; in the end everything is decided.
+ * Random tests of ownership, on the real lanes and the real keeper of shards. Workers come, drain, die, are stopped and
+ * continue as zombies, lose the network or the broker, and read from replicas that lag, while messages arrive and turns
+ * last, fail and end. After every step the invariants hold. In the end everything is decided.
  */
 
-/** `MODEL_HISTORIES` tries more; `npm run test:long` tries 10,000. */
+/** `MODEL_HISTORIES` sets the number of histories; `npm run test:long` runs 10,000. */
 const HISTORIES = Number(process.env['MODEL_HISTORIES'] ?? 2_000);
-/** The same histories each time, so that a red build is about the change; `MODEL_SEED` tries others. */
+/** The same histories each time, so that a red build is caused by the change. `MODEL_SEED` selects others. */
 const SEED = Number(process.env['MODEL_SEED'] ?? 1);
 const SESSIONS = ['a', 'b', 'c', 'd', 'e'];
 const ROUTES = ['', 'x'];
@@ -50,7 +50,7 @@ const arrival = fc.record({
   strategy: fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, fc.constantFrom(...STRATEGIES)),
   /** Or an order: to cancel all of the session, or the message that came before it. */
   order: fc.oneof({ weight: 9, arbitrary: fc.constant(undefined) }, fc.constantFrom('all' as const, 'one' as const)),
-  /** Of a session that numbers its messages: so far before its time it comes. */
+  /** In a session with numbered messages: how many places too early it arrives. */
   shift: fc.constantFrom(0, 0, 0, 1, 2),
 });
 const queueing: fc.Arbitrary<QueueSettings> = fc.record({
@@ -119,9 +119,9 @@ const noneSeen = () => ({
 class World extends HistoryWorld<Scenario> {
   readonly seen = noneSeen();
   private readonly active = new Map<string, ActiveTurn[]>();
-  /** Runs whose record stands. */
+  /** Runs whose record is stored. */
   private readonly ended = new Set<string>();
-  /** Messages that a turn was told to be late. */
+  /** Messages that a turn got as late. */
   private readonly late = new Set<number>();
 
   constructor(plan: Scenario) {
@@ -143,7 +143,9 @@ class World extends HistoryWorld<Scenario> {
     });
   }
 
-  /** Dense, but for what overtakes: then a number stays out, and comes with a later message or never. */
+  /**
+   * Without holes, except when a message overtakes: then a number is skipped, and comes with a later message or never.
+   */
   private nextNumber(session: string, shift: number): number | undefined {
     if (!this.plan.numbered.includes(session)) return undefined;
     const used = new Set(this.broker.inbox.filter((each) => each.session === session).map(({ sequence }) => sequence));
@@ -152,7 +154,7 @@ class World extends HistoryWorld<Scenario> {
     return free + shift;
   }
 
-  /** What the owner remembers of a session is what its last record says. */
+  /** The owner's data of a session equals its last record. */
   remember({ incarnation }: ModelWorker, { shard, sessionToken: session }: SessionTokens, known: LoadedHead): void {
     if (this.broker.leases.get(shard)?.lease.owner !== incarnation) return;
     this.seen.remembered++;
@@ -175,11 +177,11 @@ class World extends HistoryWorld<Scenario> {
     if (this.seen.rerun > 0) this.violations.push('a turn ran again though no worker was gone (L1)');
   }
 
-  /** Whether anything of the plan may end a turn in the middle. An outage may not, however long it is. */
+  /** Whether any part of the plan may cut a turn. An outage may not, however long it is. */
   private get mayCutTurns(): boolean {
     const kinds = new Set(this.plan.events.map(({ kind }) => kind));
     if (['kill', 'restart', 'freeze', 'disconnect'].some((kind) => kinds.has(kind as 'kill'))) return true;
-    // A drain waits for its turns, but not for ever, and not for a broker.
+    // A drain waits for its turns, but not for ever, and not for the broker.
     return kinds.has('drain') && (kinds.has('outage') || this.plan.drainMs < POLICY.turnTimeoutMs);
   }
 
@@ -287,7 +289,9 @@ class World extends HistoryWorld<Scenario> {
     }
   }
 
-  /** Without a break from that time on: who was given up for dead and came back is a zombie until it has looked. */
+  /**
+   * Member without a break since then. A worker that was judged dead and came back is a zombie until it has checked.
+   */
   private stands(worker: ModelWorker, since: number): boolean {
     const member = this.broker.member(worker.id);
     if (worker.host.isDead || member === undefined) return false;
@@ -297,7 +301,7 @@ class World extends HistoryWorld<Scenario> {
   private checkBatch({ runId, status, messages }: Extract<SessionRecord, { kind: 'turn' }>): void {
     const batch = this.batches.get(runId)?.split(',');
     const seqs = messages.map(({ seq }) => String(seq));
-    // A cancel may mean some of a batch: the others are left to another run.
+    // A cancel may be for some messages of a batch. The others are left to another run.
     const isWhole = status === 'cancelled' ? seqs.every((seq) => batch?.includes(seq)) : batch?.join() === seqs.join();
     if (batch !== undefined && !isWhole) this.violations.push(`the record of ${runId} decides ${seqs.join()} (L7)`);
     this.ended.add(runId);
@@ -324,7 +328,7 @@ class World extends HistoryWorld<Scenario> {
     if (owner !== record.worker) this.seen.heldTurns++;
     for (const { seq } of record.messages) {
       const { route = '', strategy = this.plan.queueing.strategy, sequence } = this.broker.inbox[seq - 1] ?? {};
-      // What was cancelled was chosen by its sender, and not by its place.
+      // The sender chose cancelled messages, so they may be out of order.
       if (strategy === 'concurrent' || record.status === 'cancelled') continue;
       if (this.late.has(seq)) {
         this.seen.late++;
@@ -340,7 +344,7 @@ class World extends HistoryWorld<Scenario> {
 }
 
 it(`L1 L2 L3 L4 L6 L7 hold in ${HISTORIES} histories of workers that come, drain, die, stop and come back`, async () => {
-  // It is about takeovers, handoffs and zombies: they must have come up.
+  // Takeovers, handoffs and zombies must have occurred: the model is about them.
   await expectHistoriesToHold({
     plans: scenario,
     world: (plan) => new World(plan),

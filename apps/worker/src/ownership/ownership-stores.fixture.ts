@@ -12,7 +12,7 @@ import type {
 } from '#shards';
 import { NetworkError, type ModelHost } from './ownership-host.fixture.js';
 
-/** For the model of ownership: what a worker keeps at the broker, through a network that loses requests and answers. */
+/** For the model of ownership: a worker's stores at the broker, through a network that loses requests and answers. */
 
 export class ModelMembers implements MemberStore {
   private revision = 0;
@@ -44,7 +44,7 @@ export class ModelMembers implements MemberStore {
     }
   }
 
-  /** The model's broker forgets no time to live. */
+  /** The model's broker never forgets a time to live. */
   async removeStale(): Promise<void> {}
 
   async remove(id: string): Promise<void> {
@@ -76,7 +76,7 @@ export class ModelLeases implements LeaseStore {
         const revision = await this.host.call(() => broker.putLease(shard, lease, expected));
         if (revision > 0) return { kind: 'written', revision };
       } catch {
-        // Its own fate is unknown: look.
+        // The outcome of the own write is unknown: look.
       }
       const found = await this.host.surely(() => broker.leases.get(shard));
       if (found?.lease.writeId === lease.writeId) return { kind: 'written', revision: found.revision };
@@ -94,7 +94,7 @@ export class ModelLeases implements LeaseStore {
 }
 
 export class ModelStore implements RecordStore {
-  /** As in the real store: no answer of a replica that is behind this counts. */
+  /** As in the real store, answers of a replica that has not read this far do not count. */
   knownSeq = 0;
 
   constructor(private readonly host: ModelHost) {}

@@ -13,14 +13,14 @@ export const SHARDS = 4;
 const TTL_MS = 2_000;
 const RENEW_MS = 500;
 
-/** One ownership of a shard: whatever still goes on of an earlier one has to see that it is over. */
+/** One ownership of a shard. Code of an earlier ownership that still runs must see that it is over. */
 interface Reading {
   position: number;
-  /** The end of the inbox, as the look before this one saw it. */
+  /** Last sequence of the inbox, as the previous call saw it. */
   seenEnd: number;
 }
 
-/** Reads shards into lanes, as the real intake does: open sessions by their subject, the rest in order. */
+/** Reads shards into lanes, as the real `ShardFeed` does: open sessions by their subject, the rest in order. */
 class ModelIntake implements ShardWork {
   private readonly readings = new Map<number, Reading>();
 
@@ -109,7 +109,7 @@ class ModelIntake implements ShardWork {
     }
     while (isStillOurs()) {
       const hasRoom = this.lanes.askForRoom(shard);
-      // Even then it goes on, a message at a time.
+      // Even then reading continues, one message at a time.
       if (!hasRoom) await this.host.pause(60);
       const batch = await this.host.surely(() =>
         inbox.filter((message) => message.shard === shard && message.seq > reading.position).slice(0, hasRoom ? 3 : 1),
@@ -150,7 +150,7 @@ class ModelHeads extends IdleHeads {
   }
 }
 
-/** What its workers tell it. */
+/** What workers report to the model. */
 export interface WorkerWorld extends ModelWorld {
   /** A worker knows the head of a session without reading it. */
   remember?(worker: ModelWorker, key: SessionTokens, known: LoadedHead): void;
@@ -170,7 +170,7 @@ export class ModelWorker {
     world: WorkerWorld,
     turns: (worker: ModelWorker) => TurnRunner,
     private readonly drainMs: number,
-    /** Those that it has; absent = the model is not about them. */
+    /** The worker's agents. Absent: the model is not about agents. */
     readonly agents?: readonly string[],
   ) {
     this.incarnation = `${id}/${++ids}`;
@@ -205,7 +205,8 @@ export class ModelWorker {
           yield* found.map(toRaw);
         },
       },
-      // So that lanes come and go, most of what waits is read twice, and shards are read no further now and then.
+      // Small limits: lanes come and go, most waiting messages are read twice, and reading of shards pauses now and
+      // then.
       memory: { openLanes: 2, bodyBytes: 200, idleLanes: 1, idleBytes: 1_000, idleMs: 60_000 },
       turns: turns(this),
       newCommitId: () => `commit-${++ids}`,
@@ -244,7 +245,7 @@ export class ModelWorker {
     this.host.isDead = true;
   }
 
-  /** SIGTERM, as the worker's intake does it. */
+  /** SIGTERM, as `WorkerLifecycle` handles it. */
   async stop(): Promise<void> {
     if (this.hasStopped) return;
     this.hasStopped = true;

@@ -7,7 +7,7 @@ import type { ModelWorker, WorkerWorld } from './ownership-worker.fixture.js';
 
 /** For the models of workers: the world of one history, and the run of many. */
 
-/** What the plan of a history says of each next thing of a kind, over and over. */
+/** The planned values of one kind, used in order, over and over. */
 export interface ModelPlan {
   readonly arrivals: readonly unknown[];
   readonly delays: readonly number[];
@@ -37,7 +37,7 @@ export abstract class HistoryWorld<Plan extends ModelPlan> implements WorkerWorl
     );
   }
 
-  /** What may be written, at the moment of the write. */
+  /** Checks a record at the moment of its write. */
   protected abstract check(session: string, record: SessionRecord): void;
 
   nextDelayMs(): number {
@@ -58,7 +58,7 @@ export abstract class HistoryWorld<Plan extends ModelPlan> implements WorkerWorl
     return `w${this.names++}`;
   }
 
-  /** Ends when everything is decided, not before the last fault; all workers are dead then. */
+  /** Ends when everything is decided, and not before the last fault. All workers are dead then. */
   protected async untilDecided(faultsUntilMs: number, limitMs: number): Promise<void> {
     await this.clock.runUntil(() => this.clock.now() > faultsUntilMs && this.isAllDecided, limitMs);
     for (const worker of this.workers) worker.kill();
@@ -77,14 +77,14 @@ export interface Histories<Plan, Seen> {
     readonly seen: Seen;
     run(): Promise<void>;
   };
-  /** How many, and the seed of their chance: the same ones each time, so that a red build is about the change. */
+  /** Number of histories and their random seed: the same each time, so that a red build is caused by the change. */
   readonly count: number;
   readonly seed: number;
-  /** What the model is about: it has come up more often than this in all of them. */
+  /** Events that the model is about: each occurred more often than this in all histories. */
   readonly leastSeen: number;
 }
 
-/** Without a violation, and with all that they are about. */
+/** No violations, and all of these events. */
 export async function expectHistoriesToHold<Plan, Seen extends Record<string, number>>({
   plans,
   world: worldOf,

@@ -21,7 +21,7 @@ import { RunTasks } from './run-tasks.js';
 import { TaskReleases } from './task-releases.js';
 import { UnclearRequests } from './unclear-requests.js';
 
-/** What workers could not tell the guard, kept where it looks. */
+/** Failures that workers could not report to the guard, stored where it looks. */
 export class FailuresInMemory {
   readonly reported = new Map<string, TaskFailure>();
 
@@ -41,7 +41,7 @@ interface Asked {
   readonly request: Readonly<Record<string, unknown>>;
 }
 
-/** A guard in this process, which can be away, slow, or lose its replies: it has done then what it was asked for. */
+/** A guard in this process. It can be away, slow, or lose its replies: then it has done what was requested. */
 export class GuardDouble
   implements Pick<GuardClient, 'acquire' | 'renew' | 'release' | 'end'>, Pick<TaskLookup, 'conflictOn'>
 {
@@ -49,7 +49,7 @@ export class GuardDouble
   readonly failures = new FailuresInMemory();
   private readonly lookup: TaskLookup;
   readonly asked: Asked[] = [];
-  /** Keys that were looked at. */
+  /** Keys that were checked. */
   readonly looks: string[] = [];
   isAway = false;
   losesReplies = false;
@@ -87,7 +87,7 @@ export class GuardDouble
     return task?.state;
   }
 
-  /** What it was asked for of one kind, in order. */
+  /** Requests of one kind, in order. */
   of(operation: TaskOperation): Asked['request'][] {
     return this.asked.flatMap((asked) => (asked.operation === operation ? [asked.request] : []));
   }
@@ -123,7 +123,7 @@ export const sessionKey: SessionTokens & { shard: number } = {
 export const TASK = 'main/telegram:42::deploy';
 export const TTL_MS = 30_000;
 export const WITHIN_MS = 2_000;
-/** How long a call waits whose caller has set no bound: another time than that of the settings. */
+/** Timeout of a call without its own bound: it differs from that in the settings. */
 export const UNBOUNDED_MS = 2_500;
 
 export function batchOf(more: Partial<Batch> = {}): Batch {
@@ -137,14 +137,14 @@ export function batchOf(more: Partial<Batch> = {}): Batch {
 export interface GuardedOptions {
   readonly whenUnavailable?: 'closed' | 'open';
   readonly answerWithinMs?: number;
-  /** Of tasks - default 3, so that one that failed is held on to. */
+  /** Attempts of tasks - default 3, so that a failed one stays held. */
   readonly maxAttempts?: number;
   readonly log?: Logger;
   /** Another worker of the same installation. */
   readonly beside?: { readonly clock: ManualClock; readonly guard: GuardDouble };
 }
 
-/** What a worker has to do with tasks, over a guard in this process. */
+/** The task parts of a worker, with a guard in this process. */
 export function guardedWorker({
   whenUnavailable = 'closed',
   maxAttempts = 3,
@@ -190,7 +190,7 @@ export function guardedWorker({
   return { clock, guard, tasks, elsewhere, guarded, kept: () => keptIn(guarded, tasks, elsewhere) };
 }
 
-/** What these parts of a worker still know of runs, by field: nothing, when all of them have come to their end. */
+/** What these parts of a worker still know of runs, by field. Empty when all runs have ended. */
 function keptIn(...parts: readonly object[]): string[] {
   return parts.flatMap((part) =>
     Object.entries(part).flatMap(([name, value]) => {
@@ -208,5 +208,5 @@ export function attemptOf(runId = 'r'): TaskRunner & { readonly end: () => void 
   return { runId, owner: 'main/s', over: controller.signal, end: () => controller.abort(new Error('over')) };
 }
 
-/** A promise and what ends it. */
+/** A promise and the function that ends it. */
 export const gate = <T = void>(): PromiseWithResolvers<T> => Promise.withResolvers<T>();

@@ -5,8 +5,8 @@ import { settled } from '#testing';
 import { batchOf, gate, sessionKey, TASK, TTL_MS, WITHIN_MS } from './guard.fixture.js';
 import { HERE, OWN, withTask, ending, worker } from './guarded-runs.fixture.js';
 
-describe('a run that goes on elsewhere', () => {
-  it('G4 takes its tasks along, and gets a greater token for its next attempt: nothing is released nor renewed here any more', async () => {
+describe('a run that continues elsewhere', () => {
+  it('G4 takes its tasks along, and gets a greater token for its next attempt: this worker releases and renews nothing any more', async () => {
     const { admit, guarded, settle, guard, clock } = worker();
     await admit(withTask());
     const tasks = guarded.heldTasks('r');
@@ -21,7 +21,7 @@ describe('a run that goes on elsewhere', () => {
     expect(await guard.stateOf(TASK)).toBe('succeeded');
   });
 
-  it('without what does not stand any more', async () => {
+  it('without holdings that are over', async () => {
     const { admit, guard } = worker();
     await guard.acquire(TASK, { requestId: 'x', runId: 'r' });
     await guard.end(TASK, { by: 'operator' });
@@ -29,7 +29,7 @@ describe('a run that goes on elsewhere', () => {
     expect(await admit(batch)).toMatchObject({ kind: 'go', holding: { token: 3 } });
   });
 
-  it('G1 nor with what something here is still at work under: that is free when it has stopped', async () => {
+  it('G1 nor with a task that still has running work here: it is freed when the work has stopped', async () => {
     const { keeper, guarded, settle, guard, clock } = worker();
     const stop = gate();
     void keeper(batchOf()).run(OWN, () => stop.promise, {});
@@ -45,7 +45,7 @@ describe('a run that goes on elsewhere', () => {
 });
 
 describe('a run that waited for its next attempt', () => {
-  it('gets its task anew when an operator took it away meanwhile, and is refused when somebody else has it', async () => {
+  it('acquires its task again when an operator took it away meanwhile, and is refused when another run holds it', async () => {
     const { admit, settle, guard } = worker();
     await admit(withTask());
     await settle(withTask(), 'again');
@@ -60,10 +60,10 @@ describe('a run that waited for its next attempt', () => {
 
   it.each<[AttemptFate, string[]]>([
     ['ended', ['cancelled']],
-    // Somebody else may go on with what stands in its record.
+    // Another worker may continue with the tasks in its record.
     ['discarded', []],
     ['again-elsewhere', []],
-  ])('that is %s is released by what stands in its record as %j', async (how, statuses) => {
+  ])('that is %s is released by its record as %j', async (how, statuses) => {
     const { guard, settle, clock } = worker();
     await guard.acquire(OWN, { requestId: 'x', runId: 'r' });
     await settle(batchOf({ tasks: [{ key: OWN, token: 1 }] }), how);
@@ -73,7 +73,7 @@ describe('a run that waited for its next attempt', () => {
     await clock.advance(WITHIN_MS);
   });
 
-  it('and was lost with its shard is let go: whoever has it now may hold the same token', async () => {
+  it('and was lost with its shard is forgotten: its next owner may hold the same token', async () => {
     const { admit, settle, guarded, guard, clock } = worker();
     await admit(withTask());
     await settle(withTask(), 'again');
@@ -82,7 +82,7 @@ describe('a run that waited for its next attempt', () => {
     expect([await guard.stateOf(TASK), guard.of('release'), clock.waiting]).toEqual(['running', [], 0]);
   });
 
-  it('is free by a note too', async () => {
+  it('is released by a note too', async () => {
     const { admit, settle, guard, clock } = worker();
     await admit(withTask());
     await settle(withTask(), 'again');
@@ -91,7 +91,7 @@ describe('a run that waited for its next attempt', () => {
     expect([await guard.stateOf(TASK), clock.waiting]).toEqual(['cancelled', 0]);
   });
 
-  it('what it finished is not told twice at its end', async () => {
+  it('does not report finished tasks twice at its end', async () => {
     const { guard, keeper, admit, end } = worker();
     await guard.acquire(OWN, { requestId: 'x', runId: 'r' });
     const batch = batchOf({ attempt: 2, tasks: [{ key: OWN, token: 1 }] });
@@ -101,7 +101,7 @@ describe('a run that waited for its next attempt', () => {
     expect(guard.of('release')).toEqual([{ token: 3, status: 'succeeded', result: jsonText(1) }]);
   });
 
-  it('G2 and dies without a guard: what it held is failed, though nobody here has ever been told that it stands', async () => {
+  it('G2 and dies without a guard: its tasks are failed, although no guard ever confirmed them here', async () => {
     const { guard, admit, guarded, settle, clock } = worker();
     await guard.acquire(OWN, { requestId: 'x', runId: 'r' });
     const batch = batchOf({ attempt: 2, tasks: [{ key: OWN, token: 1 }] });

@@ -5,7 +5,7 @@ import { batchOf, gate, guardedWorker, sessionKey, TASK, TTL_MS, WITHIN_MS } fro
 import { HERE, LEAKED, OWN, withTask, ending, fails, worker } from './guarded-runs.fixture.js';
 
 describe('tasks of a turn', () => {
-  it('G2 one that threw is failed before the record of its turn, also when the turn is good all the same', async () => {
+  it('G2 a task that threw is failed before the record of its turn, also when the turn succeeds anyway', async () => {
     const { keeper, end, guard } = worker();
     await expect(keeper(batchOf()).run(OWN, fails, {})).rejects.toThrow('no');
     const { before, after } = await end(batchOf(), ending('succeeded'));
@@ -13,7 +13,7 @@ describe('tasks of a turn', () => {
     expect([after, await guard.stateOf(OWN)]).toEqual([[], 'failed']);
   });
 
-  it('is free when its turn was cancelled, as soon as its work has stopped', async () => {
+  it('a task of a cancelled turn is freed as soon as its work has stopped', async () => {
     const { keeper, end, guard } = worker();
     const stop = gate();
     let signal: AbortSignal | undefined;
@@ -26,7 +26,7 @@ describe('tasks of a turn', () => {
     expect(await guard.stateOf(OWN)).toBe('cancelled');
   });
 
-  it('all of them stop with their turn, whichever call began them', async () => {
+  it('all tasks stop with their turn, whichever call began them', async () => {
     const { keeper, end, kept } = worker();
     const seen: AbortSignal[] = [];
     for (const key of [OWN, 'ops::other']) {
@@ -40,7 +40,7 @@ describe('tasks of a turn', () => {
     expect([seen.map(({ aborted }) => aborted), kept()]).toEqual([[true, true], []]);
   });
 
-  it('one that nobody waited for is failed with its turn', async () => {
+  it('a task that the handler did not await is failed with its turn', async () => {
     const { keeper, end, guard } = worker();
     const stop = gate();
     const told = keeper(batchOf()).run(OWN, () => stop.promise, {});
@@ -70,7 +70,7 @@ describe('tasks of a turn', () => {
     ['discarded', 'running', 2],
     ['again-elsewhere', 'running', 2],
     ['again', 'running', 1],
-  ])('one that may have been granted, after its attempt is %s, is %s', async (how, state, requests) => {
+  ])('a task that may have been granted, after its attempt is %s, is %s', async (how, state, requests) => {
     const { admit, settle, guard, clock } = worker();
     guard.losesReplies = true;
     const lost = expect(admit(withTask())).rejects.toMatchObject({ code: 'retry_later' });
@@ -80,11 +80,11 @@ describe('tasks of a turn', () => {
     await settle(withTask(), how);
     expect(await guard.stateOf(TASK)).toBe(state);
     await admit(withTask({ attempt: 2 })).catch(() => {});
-    // Who goes on with the same run here asks with the same request; whoever runs it elsewhere is not to be mistaken for it.
+    // The same run asks here with the same request. A run of it elsewhere must not be taken for it.
     expect(new Set(guard.of('acquire').map(({ requestId }) => requestId)).size).toBe(requests);
   });
 
-  it('a turn that dies without a guard ends within a bound, and its tasks are failed later', async () => {
+  it('a turn that dies while no guard answers ends within a bound, and its tasks are failed later', async () => {
     const { admit, guarded, settle, guard, clock } = worker();
     await admit(withTask());
     guard.isAway = true;
@@ -117,7 +117,7 @@ describe('tasks of a turn', () => {
       await settled();
       expect(isRecorded).toBe(true);
       await settle(batch, 'ended');
-      // As kill -9: nothing of this worker is said any more.
+      // As with kill -9: this worker sends nothing any more.
       guarded.close();
       await clock.advance(2 * TTL_MS);
       guard.isAway = false;
@@ -128,7 +128,7 @@ describe('tasks of a turn', () => {
     },
   );
 
-  it('a task that was only cut leaves nothing written down when the guard is away: it is free after its time', async () => {
+  it('a task that was only cut writes no failure when the guard is away: it is free after its ttlMs', async () => {
     const { admit, settle, guard, clock } = worker();
     await admit(withTask());
     guard.isAway = true;
@@ -161,8 +161,8 @@ describe('tasks of a turn', () => {
   );
 });
 
-describe('an attempt that counts for nothing', () => {
-  it('G1 keeps its tasks until its handler has stopped, and then they are free', async () => {
+describe('an attempt whose result does not count', () => {
+  it('G1 keeps its tasks until its handler has stopped, and then frees them', async () => {
     const { admit, guarded, settle, guard, clock, kept } = worker();
     const handler = gate();
     const done = guarded.following('r', handler.promise);
@@ -176,7 +176,7 @@ describe('an attempt that counts for nothing', () => {
     expect([guard.of('release'), clock.waiting, kept()]).toEqual([[{ token: 1, status: 'interrupted' }], 0, []]);
   });
 
-  it('G1 does not lend them to the same run that runs again here, nor ends those that it gets', async () => {
+  it('G1 does not pass them to the same run that runs again here, nor ends the holdings of that run', async () => {
     const { admit, guarded, settle, guard } = worker();
     const zombie = gate();
     void guarded.following('r', zombie.promise);
@@ -205,7 +205,7 @@ describe('an attempt that counts for nothing', () => {
     expect(guard.of('release')).toEqual([{ token: 1, status: 'interrupted' }]);
   });
 
-  it('G3 gives back what it gets too late', async () => {
+  it('G3 gives back a task that is granted too late', async () => {
     const { admit, settle, guard, clock, kept } = worker();
     guard.slowMs = 300;
     const told = expect(admit(withTask())).rejects.toThrow('is over');
@@ -216,7 +216,7 @@ describe('an attempt that counts for nothing', () => {
     expect([await guard.stateOf(TASK), clock.waiting, kept()]).toEqual(['cancelled', 0, []]);
   });
 
-  it('whose handler never stops holds its task for no longer than its time (G3)', async () => {
+  it('whose handler never stops holds its task for at most its ttlMs (G3)', async () => {
     const { admit, guarded, settle, guard, clock } = worker();
     await admit(withTask());
     void guarded.following('r', new Promise(() => {}));

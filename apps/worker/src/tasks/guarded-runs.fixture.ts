@@ -23,7 +23,7 @@ export function worker(...options: Parameters<typeof guardedWorker>) {
     ...all,
     admit: (batch: Batch) => guarded.admit(work(batch)),
     keeper: (batch: Batch): TaskKeeper => guarded.keeperFor({ key: sessionKey, batch }, () => signal),
-    /** As the lanes do it: the record stands between the two. */
+    /** As the lanes do it: the record is stored between the two. */
     end: async (batch: Batch, how: Ending, end = HERE) => {
       await guarded.ending(sessionKey, batch, how, end);
       const inRecord = guard.asked.length;

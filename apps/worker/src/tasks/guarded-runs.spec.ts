@@ -7,7 +7,7 @@ import { HERE, OWN, withTask, ending, fails, worker } from './guarded-runs.fixtu
 const stopped = (signal: AbortSignal) => new Promise((resolve) => signal.addEventListener('abort', resolve));
 
 describe('the task of a message', () => {
-  it('is got before its turn begins, and free after the record of a good end', async () => {
+  it('is acquired before its turn begins, and freed after the record of a success', async () => {
     const { admit, end, guard, guarded, clock, kept } = worker();
     const batch = withTask({ task: { key: TASK, ttlMs: 5_000, stale: 'approve' } });
     expect(await admit(batch)).toMatchObject({ kind: 'go', holding: { key: TASK, token: 1 } });
@@ -38,7 +38,7 @@ describe('the task of a message', () => {
     expect([before.length, await guard.stateOf(TASK)]).toEqual([1, 'cancelled']);
   });
 
-  it('is refused to whoever comes second, and to whoever comes after a failure', async () => {
+  it('is refused to the second run, and to a run after a failure', async () => {
     const { admit, end, guarded } = worker();
     await admit(withTask());
     const second = withTask({ runId: 'second' });
@@ -51,13 +51,13 @@ describe('the task of a message', () => {
     expect(await guarded.lookAtTask(sessionKey, { key: TASK })).toMatchObject({ reason: 'approval_required' });
   });
 
-  it('a look that finds nobody to ask refuses nothing', async () => {
+  it('a check while no guard answers refuses nothing', async () => {
     const { guarded, guard } = worker();
     guard.isAway = true;
     expect(await guarded.lookAtTask(sessionKey, { key: TASK })).toBeUndefined();
   });
 
-  it('a trigger right after the end in this worker waits for its release', async () => {
+  it('a message right after the end in this worker waits for the release', async () => {
     const { admit, end, guard, guarded, clock } = worker();
     await admit(withTask());
     guard.slowMs = 50;
@@ -70,12 +70,12 @@ describe('the task of a message', () => {
     expect([await looked, (await next).kind]).toEqual([undefined, 'go']);
   });
 
-  it('a look whose answer waits for the record that ends its run waits for the release behind that', async () => {
+  it('a check during the record that ends the run waits for the release after it', async () => {
     const { admit, guard, guarded, clock } = worker();
     await admit(withTask());
     guard.slowMs = 50;
     await guarded.ending(sessionKey, withTask(), ending('succeeded'), HERE);
-    // In this order: a lane asks when the record stands, before its runner hears what became of the attempt.
+    // In this order: the lane asks when the record is stored, before its runner hears how the attempt ended.
     const looked = guarded.lookAtTask(sessionKey, { key: TASK });
     await settled();
     expect(guard.looks).toEqual([]);
@@ -87,7 +87,7 @@ describe('the task of a message', () => {
     expect(guard.looks).toEqual([OWN, TASK]);
   });
 
-  it('a look hears of the end also of a turn whose first record could not be made', async () => {
+  it('a check sees the end also of a turn whose first record could not be made', async () => {
     const { admit, end, guard, guarded } = worker();
     await admit(withTask());
     await guarded.ending(sessionKey, withTask(), ending('succeeded'), HERE);
@@ -97,7 +97,7 @@ describe('the task of a message', () => {
     expect([(await looked)?.reason, guard.looks]).toEqual(['approval_required', [TASK]]);
   });
 
-  it('work of its own turn under its name is no second holding, and does not end it', async () => {
+  it('work of its own turn with the same name is not a second holding, and does not end it', async () => {
     const { admit, keeper, end, guard } = worker();
     const batch = withTask();
     await admit(batch);
@@ -108,7 +108,7 @@ describe('the task of a message', () => {
     expect(await guard.stateOf(TASK)).toBe('succeeded');
   });
 
-  it('that was lost while its turn worked under its name is still told of how that ended', async () => {
+  it('that was lost while its turn worked under its name still gets the result of that work', async () => {
     const { admit, keeper, end, guard, clock } = worker();
     const batch = withTask();
     await admit(batch);
@@ -121,7 +121,7 @@ describe('the task of a message', () => {
     expect((await end(batch, ending('failed'))).before.at(-1)).toMatchObject({ operation: 'release' });
   });
 
-  it('runs again unguarded when it is done by its own run, and without a guard when that is wanted', async () => {
+  it('runs again unguarded when its own run has done it, and without a guard when the settings say so', async () => {
     const { admit, end } = worker();
     await admit(withTask());
     await end(withTask(), ending('succeeded'));
@@ -133,7 +133,7 @@ describe('the task of a message', () => {
     expect(await told).toEqual({ kind: 'go' });
   });
 
-  it('G2 of a condemned run is failed by its run, since nobody has its token', async () => {
+  it('G2 of a condemned run is failed by run id, because this worker does not have its token', async () => {
     const { admit, guard, end, clock } = worker();
     await admit(withTask());
     const other = worker({ beside: { guard, clock } });
@@ -200,13 +200,13 @@ describe('the task of a message', () => {
     ['was refused', { crashes: 1 }, 'rejected'],
     ['was cancelled', { crashes: 1 }, 'cancelled'],
     ['never had it', {}, 'failed'],
-  ])('is nothing to tell the guard of when its run %s', async (_title, more, status) => {
+  ])('is not reported to the guard when its run %s', async (_title, more, status) => {
     const { end, guard } = worker();
     await end(withTask(more), ending(status));
     expect(guard.asked).toEqual([]);
   });
 
-  it('G2 of a run that had a crash and got it again is released once, by its token', async () => {
+  it('G2 of a run that acquired it again after a crash is released once, by its token', async () => {
     const { admit, end, guard } = worker();
     const again = withTask({ attempt: 2, crashes: 1 });
     await admit(again);
@@ -215,7 +215,7 @@ describe('the task of a message', () => {
   });
 });
 
-it('close() leaves no timers, and says nothing any more: neither of what is held nor of what is to be told', async () => {
+it('close() leaves no timers and sends no renewal or release any more', async () => {
   const { admit, guarded, guard, clock } = worker();
   await admit(withTask());
   guard.isAway = true;
@@ -230,7 +230,7 @@ it('close() leaves no timers, and says nothing any more: neither of what is held
 });
 
 describe('a turn without tasks', () => {
-  it('asks nobody, waits for nobody, and leaves nothing behind', async () => {
+  it('sends no request, waits for no answer, and leaves no state behind', async () => {
     const { admit, guarded, guard, settle, clock } = worker();
     expect(await admit(batchOf())).toEqual({ kind: 'go' });
     expect(guarded.ending(sessionKey, batchOf(), ending('failed'), HERE)).toBeUndefined();

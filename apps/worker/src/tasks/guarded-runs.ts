@@ -37,13 +37,19 @@ interface Attempt {
 
 const GO: Admission = { kind: 'go' };
 
-/** What the guard has to do with the runs of a worker: from the look at a message's task to the release of all that a run held. */
+/**
+ * Connects the runs of a worker with the guard: from checking the task of a new message to releasing everything that a
+ * run held.
+ */
 export class GuardedRuns implements TaskPorts {
-  /** Handlers that were called and have not come back, by their runs. */
+  /** Handlers that still run, by `runId`. */
   private readonly atWork = new Map<string, Promise<unknown>>();
-  /** Runs whose record is on its way; `settled` resolves when it stands and what is left to release is being released. */
+  /**
+   * Runs whose record is being written. `settled` resolves when the record is stored and the release of the remaining
+   * tasks has begun.
+   */
   private readonly ends = new Map<string, { readonly end: RunEnd; readonly settled: PromiseWithResolvers<void> }>();
-  /** Attempts that have asked for tasks, until they are over. */
+  /** Running attempts that asked for tasks. */
   private readonly attempts = new Map<string, Attempt>();
 
   constructor(private readonly options: GuardedRunsOptions) {}
@@ -60,13 +66,13 @@ export class GuardedRuns implements TaskPorts {
       const found = await lookup.conflictOn(key);
       return found && refusalOf(key, found.conflict);
     } catch (error) {
-      // Whoever begins asks again.
-      log.debug({ error: String(error) }, 'nobody could look at a task');
+      // The turn asks the guard again before it begins.
+      log.debug({ error: String(error) }, 'checking a task failed; its turn asks again');
       return undefined;
     }
   }
 
-  /** Gets the task of a run's message, if it has one. Rejects with `RetryLaterError` when nobody can say now. */
+  /** Acquires the task of a run's message, if it has one. Rejects with `RetryLaterError` when no guard answers. */
   async admit({ key, batch }: TurnWork): Promise<Admission> {
     const { task, tasks: held } = batch;
     if (task === undefined && held === undefined) return GO;
@@ -79,7 +85,7 @@ export class GuardedRuns implements TaskPorts {
     switch (taken.kind) {
       case 'held':
         return { kind: 'go', holding: taken.held.holding };
-      // Of its own run, or with nobody to ask.
+      // The same run has done the task already, or it runs unguarded.
       case 'done':
       case 'unguarded':
         return GO;
@@ -96,7 +102,7 @@ export class GuardedRuns implements TaskPorts {
     };
   }
 
-  /** Follows a run whose message has a task, until its handler has come back. `work` never rejects. */
+  /** Remembers the handler of a run whose message has a task until it returns. `work` never rejects. */
   async following<T>(runId: string, work: Promise<T>): Promise<T> {
     this.atWork.set(runId, work);
     try {
@@ -136,12 +142,12 @@ export class GuardedRuns implements TaskPorts {
     const { end, settled: atLast } = this.ends.get(runId) ?? {};
     this.ends.delete(runId);
     atLast?.resolve();
-    // Who runs it again asks under the same run: what was asked for here must not be ended for that one.
+    // The next attempt asks with the same `runId`. Requests of this attempt must not end its holdings.
     if (how === 'ended') tasks.grants.giveUpUnclear(runId);
     else if (how !== 'again') tasks.grants.forgetUnclear(runId);
     const isHere = holdings.holdsAny(runId);
     if (isLeaked && isHere && how !== 'ended') {
-      // Whoever is still at work under them was told to stop and does not: nobody may go on with these.
+      // The handler was told to stop and still runs. No other run may continue with these tasks, so they fail.
       void holdings.beforeEnd(runId, { status: 'failed' }, true);
       return;
     }
@@ -155,20 +161,23 @@ export class GuardedRuns implements TaskPorts {
         if (end === undefined) elsewhere.release(run.tasks ?? []);
         return;
       case 'discarded':
-        // What stands in a record somebody else may go on with; where nobody does, it ends by its time.
+        // Another worker may continue with tasks that a record names. If none does, their `ttlMs` ends them.
         if (!('items' in run)) return holdings.letGo(runId);
-        // As long as the handler is at work nobody else may be: it was told to stop.
+        // Hold the tasks until the handler stops. It was told to.
         return holdings.interrupt(runId, this.atWork.get(runId));
     }
   }
 
-  /** What is held, and what is still to be told, ends by its time. */
+  /** Stops renewals and pending releases. The `ttlMs` of each holding ends it. */
   close(): void {
     this.options.tasks.close();
     this.options.elsewhere.close();
   }
 
-  /** A success is told behind its record: who hears of that record and looks at once must not find its run at work. */
+  /**
+   * A success is released after its record. A caller that sees the record and asks at once must not find the run still
+   * holding the task.
+   */
   private async whenSettled(key: string): Promise<void> {
     const { holdings } = this.options.tasks;
     for (const [runId, { settled }] of this.ends) if (holdings.find(runId, key) !== undefined) return settled.promise;
@@ -193,8 +202,9 @@ export class GuardedRuns implements TaskPorts {
   }
 
   /**
-   * Whether the task of a run that comes to a bad end may still be held by a worker that is gone: the run is not called again,
-   * or it could not wait for the end of that holding (`retryLaterMaxMs`). When it ended by its time, it would be free (G2).
+   * Whether a dead worker may still hold the task of a failed run. Either the run is not called again, or it could not
+   * wait for that holding to end (`retryLaterMaxMs`). If only `ttlMs` ended the holding, the task would be free after a
+   * failure (G2).
    */
   private mayBeForeign({ runId, isCondemned, crashes }: Batch, key: string, { status }: RunEnd): boolean {
     if (isCondemned) return true;

@@ -40,9 +40,14 @@ describe('how a task ends with its run', () => {
     ],
     ['one whose work threw, of a refused turn', own('failed'), { status: 'rejected' }, FAILED_OWN],
     ['one whose work threw, of a cancelled turn', own('failed'), { status: 'cancelled' }, { status: 'cancelled' }],
-    ['one that nobody waited for', own('working'), { status: 'succeeded' }, { status: 'failed', error: UNFINISHED }],
-    ['one that nobody works on', own('idle'), { status: 'succeeded' }, { status: 'succeeded' }],
-    ['one that nobody works on, of a turn without an error', own('idle'), { status: 'failed' }, { status: 'failed' }],
+    [
+      'one that the handler did not await',
+      own('working'),
+      { status: 'succeeded' },
+      { status: 'failed', error: UNFINISHED },
+    ],
+    ['an idle one', own('idle'), { status: 'succeeded' }, { status: 'succeeded' }],
+    ['an idle one, of a turn without an error', own('idle'), { status: 'failed' }, { status: 'failed' }],
   ])('%s', (_title, held, end, how) => {
     expect(releaseOf(held, end, false)).toEqual(how);
   });
@@ -52,12 +57,12 @@ describe('how a task ends with its run', () => {
     [message(), failed, { status: 'failed', error: ofTurn }],
     [own('idle'), { status: 'succeeded' }, { status: 'failed', error: UNFINISHED }],
     [own('failed'), { status: 'cancelled' }, FAILED_OWN],
-  ])('G2 %j of a handler that may still be at work is failed, however its turn ended', (held, end, how) => {
+  ])('G2 %j of a handler that may still run is failed, however its turn ended', (held, end, how) => {
     expect(releaseOf(held, end, true)).toEqual(how);
   });
 });
 
-describe('what is kept of what a task came to', () => {
+describe('the kept result of a task', () => {
   const cyclic: Record<string, unknown> = {};
   cyclic['self'] = cyclic;
   const nothing = { isTooLarge: false, kept: {} };
@@ -73,7 +78,7 @@ describe('what is kept of what a task came to', () => {
     [cyclic, nothing],
     [Number.NaN, kept(null)],
     [{ a: undefined, b: new Date(0) }, kept({ b: '1970-01-01T00:00:00.000Z' })],
-    // Whatever a text says, it is one.
+    // A text stays a text, whatever it contains.
     ['too large', kept('too large')],
     ['x'.repeat(TASK_LIMITS.resultBytes - 2), kept('x'.repeat(TASK_LIMITS.resultBytes - 2))],
     ['x'.repeat(TASK_LIMITS.resultBytes - 1), tooLarge],

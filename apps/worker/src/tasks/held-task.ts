@@ -6,31 +6,40 @@ export interface Held {
   readonly holding: TaskHolding;
   readonly startedAt: number;
   readonly ttlMs: number;
-  /** It is that of the run's message: it ends as the turn ends. */
+  /** The task of the run's message. It ends with the turn. */
   readonly isOfMessage: boolean;
   state: 'idle' | 'working' | 'failed';
   error?: TaskError;
-  /** What worked under it failed by itself, before anybody told it to stop: no cut and no cancel makes that undone (G2). */
+  /** The work failed before it was told to stop. A later cut or cancel does not change that (G2). */
   hasFailedItself?: boolean;
-  /** Of the function that works under it: by whose attempt it was called, and when it has stopped. Never rejects. */
+  /**
+   * The function that works under the holding: the attempt that called it, and a promise that resolves when it stops.
+   * Never rejects.
+   */
   work?: { readonly by: TaskRunner; readonly stopped: Promise<unknown> } | undefined;
-  /** The attempt (its `over`) for which it was got, or asked about last; absent = a former one had it elsewhere, and nobody could be asked yet. */
+  /**
+   * The attempt (its `over`) that acquired or last confirmed the holding. Absent: an earlier attempt acquired it
+   * elsewhere, and no guard has confirmed it yet.
+   */
   confirmedFor: AbortSignal | undefined;
-  /** The attempt (its `over`) that got its token; absent = a former one, elsewhere. The next one gets a greater token. */
+  /**
+   * The attempt (its `over`) that got the token. Absent: an earlier attempt, elsewhere. The next attempt gets a greater
+   * token.
+   */
   readonly gotFor: AbortSignal | undefined;
-  /** How many of its attempts failed. */
+  /** Number of failed attempts. */
   failures: number;
 }
 
-/** Whose holdings they are, one per attempt; `owner` is for people. */
+/** One attempt of a run, which owns holdings. `owner` is for people. */
 export interface TaskRunner {
   readonly runId: string;
   readonly owner: string;
-  /** Aborts when the attempt is over: it gets nothing any more, and what works for it has to stop. */
+  /** Aborts when the attempt is over. Then it acquires nothing more, and its work must stop. */
   readonly over: AbortSignal;
 }
 
-/** How a run ended, as far as its tasks are concerned. */
+/** How a run ended, for its tasks. */
 export interface RunEnd {
   readonly status: ReleaseRequest['status'];
   readonly error?: TaskError | undefined;
@@ -38,11 +47,11 @@ export interface RunEnd {
 
 export const FORMER_ATTEMPT: TaskError = {
   name: 'former_attempt_failed',
-  message: 'a former attempt of its turn failed',
+  message: 'an earlier attempt of its turn failed',
 };
-export const UNFINISHED: TaskError = { name: 'unfinished', message: 'its turn ended while it was still at work' };
+export const UNFINISHED: TaskError = { name: 'unfinished', message: 'its turn ended while the task was still running' };
 
-/** What its release is to say when its run has ended so. */
+/** The release for a holding whose run ended this way. */
 export function releaseOf(held: HeldTaskState, end: RunEnd, isLeaked: boolean): Omit<ReleaseRequest, 'token'> {
   const status = statusOf(held, end, isLeaked);
   if (status !== 'failed') return { status };
@@ -57,7 +66,7 @@ export function releaseOf(held: HeldTaskState, end: RunEnd, isLeaked: boolean): 
 
 export type HeldTaskState = Pick<Held, 'isOfMessage' | 'state' | 'error' | 'hasFailedItself'>;
 
-/** What its release is to say when its run was cut, and is run again elsewhere or later. */
+/** The release for a holding whose run was interrupted and runs again elsewhere or later. */
 export function releaseOfCut(held: HeldTaskState): Omit<ReleaseRequest, 'token'> {
   return releaseOf(held, { status: 'interrupted' }, false);
 }
@@ -73,7 +82,7 @@ function statusOf(
   return isOfMessage || state === 'idle' ? 'succeeded' : 'failed';
 }
 
-/** What of an answer goes along with the release: what JSON keeps of it, and nothing of what is too large. */
+/** The part of an answer that is sent with the release: its JSON, or nothing when it is too large. */
 export interface Keepable {
   readonly isTooLarge: boolean;
   readonly kept: Pick<ReleaseRequest, 'result'>;
@@ -86,7 +95,7 @@ export function keepable(answer: unknown): Keepable {
   return { isTooLarge, kept: { result } };
 }
 
-/** `undefined` for what JSON has no form of, or the guard would not take. */
+/** `undefined` when the value has no JSON form, or one that the guard does not accept. */
 function jsonOf(value: unknown): JsonText | undefined {
   try {
     const made = makeJson(value);

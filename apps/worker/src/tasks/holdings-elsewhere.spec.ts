@@ -5,7 +5,7 @@ import { guardedWorker, TASK, TTL_MS, WITHIN_MS } from './guard.fixture.js';
 
 const error = { name: 'worker_crashed', message: 'twice' };
 
-/** A worker beside one that is gone, which held the task of its run. */
+/** A worker beside a dead worker, which held the task of its run. */
 async function setUp() {
   const all = guardedWorker();
   await all.guard.acquire(TASK, { requestId: 'gone', runId: 'r', ttlMs: TTL_MS });
@@ -21,7 +21,7 @@ describe('the task of a run whose worker is gone', () => {
     expect([clock.waiting, kept()]).toEqual([0, []]);
   });
 
-  it('G2 is failed also when nobody hears it at first, and its time is over by then; its record waits within a bound', async () => {
+  it('G2 is failed also when no guard answers at first and its ttlMs is over by then; its record waits within a bound', async () => {
     const { elsewhere, guard, clock, kept } = await setUp();
     guard.isAway = true;
     let isTold = false;
@@ -38,7 +38,7 @@ describe('the task of a run whose worker is gone', () => {
     expect([clock.waiting, kept()]).toEqual([0, []]);
   });
 
-  it('is left alone when somebody else has it by then', async () => {
+  it('is left alone when another run holds it by then', async () => {
     const { elsewhere, guard, clock } = await setUp();
     guard.isAway = true;
     void elsewhere.fail('r', TASK, undefined);
@@ -52,19 +52,19 @@ describe('the task of a run whose worker is gone', () => {
     expect([await guard.stateOf(TASK), clock.waiting]).toEqual(['running', 0]);
   });
 
-  it('is failed without its reason when the guard does not take that', async () => {
+  it('is failed without its reason when the guard refuses the reason', async () => {
     const { elsewhere, guard } = await setUp();
     await elsewhere.fail('r', TASK, { name: 'x'.repeat(TASK_LIMITS.errorNameChars + 1), message: '' });
     expect(await guard.guard.get(TASK)).toMatchObject({ state: 'failed', error: { message: 'ended by w' } });
   });
 
-  it('is given up when the guard never will take it', async () => {
+  it('is given up when the guard will never accept it', async () => {
     const { elsewhere, guard, clock } = await setUp();
     await elsewhere.fail('r'.repeat(TASK_LIMITS.runIdChars + 1), TASK, error);
     expect([guard.of('end').length, await guard.stateOf(TASK), clock.waiting]).toEqual([2, 'running', 0]);
   });
 
-  it('is told of no more when the worker stops', async () => {
+  it('is not reported any more when the worker stops', async () => {
     const { elsewhere, guard, clock, kept } = await setUp();
     guard.isAway = true;
     void elsewhere.fail('r', TASK, error);
@@ -78,7 +78,7 @@ describe('the task of a run whose worker is gone', () => {
 });
 
 describe('the task of a run that was cancelled while it waited', () => {
-  it('is free, or ends by its time when nobody hears that', async () => {
+  it('is freed, or ends after its ttlMs when no guard answers', async () => {
     const { elsewhere, guard, clock } = await setUp();
     elsewhere.release([{ key: TASK, token: 1 }]);
     await settled();

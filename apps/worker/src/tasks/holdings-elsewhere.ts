@@ -7,16 +7,19 @@ export interface HoldingsElsewhereOptions {
   readonly client: Pick<GuardClient, 'release' | 'end'>;
   readonly failures: Pick<FailureReports, 'report'>;
   readonly clock: Clock;
-  /** How long an answer is waited for - ms. */
+  /** Timeout for an answer of the guard - ms. */
   readonly withinMs: number;
-  /** Whose word it is. */
+  /** This worker, named in the request. */
   readonly worker: string;
   readonly log: Logger;
 }
 
 const AGAIN_MS = 1_000;
 
-/** Holdings of this worker's runs that nothing here works under: a worker that is gone had them, or only a record knows of them. */
+/**
+ * Holdings of this worker's runs that have no work in this process: a dead worker acquired them, or only a record names
+ * them.
+ */
 export class HoldingsElsewhere {
   private readonly pauses = new Set<() => void>();
   private isClosed = false;
@@ -24,25 +27,26 @@ export class HoldingsElsewhere {
   constructor(private readonly options: HoldingsElsewhereOptions) {}
 
   /**
-   * Its run has come to a bad end, and nobody has its token: ended by its time, it would be free (G2). Resolves within a bound,
-   * and goes on beside everything else until somebody has heard it. Never rejects.
+   * Marks a task as failed when its run failed and this worker does not have its token. If only `ttlMs` ended the
+   * holding, the task would be free (G2). Resolves within a bound. Retries in the background until the guard has
+   * answered. Never rejects.
    */
   async fail(runId: string, key: string, error: TaskError | undefined): Promise<void> {
     const request = { by: this.options.worker, runId, status: 'failed' as const };
     const whole = error === undefined ? request : { ...request, error };
     if (await this.isHeard(key, whole)) return;
     void this.failAtLast(key, whole);
-    // This process may be killed before the guard is back, and no other one would tell it (G2).
+    // This process may be killed before the guard is back, and no other process would report the failure (G2).
     await this.options.failures.report(key, { runId, status: 'failed', error }).catch((problem: unknown) => {
-      this.options.log.error({ key, error: String(problem) }, 'the failure of a dead turn could not be written down');
+      this.options.log.error({ key, error: String(problem) }, 'writing down the task failure of a dead turn failed');
     });
   }
 
-  /** Its run was cancelled while it waited for its next attempt. */
+  /** The run was cancelled while it waited for its next attempt. */
   release(tasks: readonly HeldTask[]): void {
     for (const { key, token } of tasks) {
       this.options.client.release(key, { token, status: 'cancelled' }).catch((error: unknown) => {
-        this.options.log.warn({ key, error: String(error) }, 'a task could not be released: it ends by its time');
+        this.options.log.warn({ key, error: String(error) }, 'releasing a task failed; it ends after its ttlMs');
       });
     }
   }
@@ -64,9 +68,9 @@ export class HoldingsElsewhere {
       return true;
     } catch (problem) {
       const isRefused = problem instanceof GuardRefusedError;
-      log.error({ key, error: String(problem) }, 'the task of a dead turn could not be failed');
+      log.error({ key, error: String(problem) }, 'reporting the failed task of a dead turn to the guard failed');
       if (!isRefused || request.error === undefined) return isRefused;
-      // What the guard does not take of a reason it would never take.
+      // The guard refused the error text and would always refuse it. Send the status alone.
       const { error: _refused, ...status } = request;
       return this.isHeard(key, status);
     }

@@ -5,12 +5,12 @@ import { FORMER_ATTEMPT, releaseOf, releaseOfCut, type Held, type RunEnd } from 
 import { TaskReleases, type HowReleased } from './task-releases.js';
 
 /**
- * What runs of this worker hold, and how that ends:
+ * What runs of this worker hold, and how a holding ends:
  *
- *   idle, failed --the run ends--> released: failed before its record (a crash in between must not free it), else after it
+ *   idle, failed --the run ends--> released: a failure before the record (a crash in between must not free it), else after it
  *   working      --the run ends failed--> released as failed, at once
- *   any --cut, or its run is cancelled--> nobody's here; released when what works under it has stopped
- *   idle, failed --somebody else goes on--> let go
+ *   any          --the run is interrupted or cancelled--> detached from the run; released when its work has stopped
+ *   idle, failed --another worker continues the run--> forgotten here, not released
  */
 
 export interface RunHoldingsOptions {
@@ -21,7 +21,7 @@ export interface RunHoldingsOptions {
   readonly log: Logger;
 }
 
-/** A holding as it was got. */
+/** A holding as it was acquired. */
 export interface Grant {
   readonly key: string;
   readonly token: number;
@@ -42,7 +42,7 @@ export const FORMER_FAILED: HowReleased = { status: 'failed', error: FORMER_ATTE
 
 export class RunHoldings {
   private readonly runs = new Map<string, Map<string, Held>>();
-  /** Nobody's, while something is still at work under them; with the runs that had them. */
+  /** Detached holdings whose work still runs, with the runs that had them. */
   private readonly cut = new Map<Held, string>();
   private readonly releases: TaskReleases;
   private isClosed = false;
@@ -59,19 +59,19 @@ export class RunHoldings {
     return this.runs.get(runId)?.get(key);
   }
 
-  /** What the run holds now. */
+  /** Tasks that the run holds now. */
   heldBy(runId: string): HeldTask[] {
     return this.all(runId).flatMap(taskOf);
   }
 
-  /** What it holds on to for its next attempt, wherever that is: nothing that something here is still at work under. */
+  /** Tasks that the run keeps for its next attempt, on this worker or another. Tasks with running work are left out. */
   keptBy(runId: string): HeldTask[] {
     return this.all(runId)
       .filter(({ state }) => state !== 'working')
       .flatMap(taskOf);
   }
 
-  /** Whether a holding that this run had ends here soon: when the work under it stops, or when somebody hears that it is over. */
+  /** Whether a former holding of this run ends soon: its work is stopping, or its release is not confirmed yet. */
   isStopping(runId: string, key: string): boolean {
     if (this.releases.isUntold(key)) return true;
     return [...this.cut].some(([{ holding }, of]) => of === runId && holding.key === key);
@@ -84,13 +84,13 @@ export class RunHoldings {
     return held;
   }
 
-  /** As `hold`, of a former attempt. */
+  /** Like `hold`, for a holding of an earlier attempt. */
   holdFormer(runId: string, grant: Grant): Held {
     const former = { state: 'failed' as const, error: FORMER_ATTEMPT, hasFailedItself: true };
     return Object.assign(this.hold(runId, grant), former);
   }
 
-  /** It came too late for whoever asked: nobody has worked under it. */
+  /** The answer came after the attempt was over. No work ran under this holding. */
   giveBack(runId: string, grant: Grant, how: HowReleased): void {
     void this.releases.release(runId, this.make(grant).holding, how);
   }
@@ -100,7 +100,10 @@ export class RunHoldings {
     return this.releases.release(runId, held.holding, how);
   }
 
-  /** Before the record of a run's end: what failed is told first. Resolves within a bound, whether or not somebody answered. */
+  /**
+   * Called before the record of a run's end. Releases failed tasks first. Resolves within a bound, with or without an
+   * answer.
+   */
   async beforeEnd(runId: string, end: RunEnd, isLeaked: boolean): Promise<void> {
     await Promise.all(
       this.all(runId).map((held) => {
@@ -110,20 +113,20 @@ export class RunHoldings {
     );
   }
 
-  /** Its record stands: what is left is free. */
+  /** Called after the record is stored. Releases the remaining tasks. */
   afterEnd(runId: string, end: RunEnd): void {
     for (const held of this.all(runId)) this.releaseStopped(runId, held, releaseOf(held, end, false), undefined);
   }
 
   /**
-   * The work under them was cut, and from now on they are nobody's: when the run is run again here, it gets none of them.
-   * They are free as soon as that work has stopped. `handler`: resolves when the handler has.
+   * Detaches all holdings of the run, so that its next attempt here does not get them. Each is released when its work
+   * has stopped. `handler` resolves when the handler has stopped.
    */
   interrupt(runId: string, handler: Promise<unknown> | undefined): void {
     for (const held of this.all(runId)) this.releaseStopped(runId, held, releaseOfCut(held), handler);
   }
 
-  /** Somebody else goes on with them; not with what is still at work here. */
+  /** Another worker continues the run with these holdings. Holdings with running work are released when it stops. */
   letGo(runId: string): void {
     for (const held of this.all(runId)) {
       if (held.state === 'working') this.releaseStopped(runId, held, INTERRUPTED, undefined);
@@ -131,18 +134,18 @@ export class RunHoldings {
     }
   }
 
-  /** Says nothing: it is lost, or somebody else has it. */
+  /** Removes a holding without telling the guard: it is lost, or another run has it. */
   forget(runId: string, held: Held): void {
     held.holding.letGo();
     this.remove(runId, held);
   }
 
-  /** Resolves when nothing of this key is being released here. */
+  /** Resolves when no release of this key is running here. */
   whenReleased(key: string): Promise<void> {
     return this.releases.whenReleased(key);
   }
 
-  /** What is held ends by its time. */
+  /** Stops renewing. The `ttlMs` of each holding ends it. */
   close(): void {
     this.isClosed = true;
     this.releases.close();
@@ -163,7 +166,7 @@ export class RunHoldings {
     const { holding, work } = held;
     if (handler === undefined && work === undefined) return void this.releases.release(runId, holding, how);
     this.cut.set(held, runId);
-    // What never stops, though it was told to, is as good as gone: it ends by its time (G3).
+    // Work that never stops counts as gone: without renewals, `ttlMs` ends the holding (G3).
     holding.renewNoMore();
     void Promise.all([handler, work?.stopped]).then(() => {
       this.cut.delete(held);

@@ -7,8 +7,8 @@ const { signal } = new AbortController();
 const KEY = 'main/s::import';
 const fails = (message = 'no') => Promise.reject(new Error(message));
 
-describe('what a former attempt held', () => {
-  it('and gave back while nobody heard is not waited for until its time is over: it is told soon', async () => {
+describe('a task that an earlier attempt held', () => {
+  it('and gave back while no guard answered is not awaited for its whole ttlMs: the release is sent soon', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const first = tasks.run(attemptOf(), KEY, () => void (guard.isAway = true), { signal });
     await settled();
@@ -17,7 +17,7 @@ describe('what a former attempt held', () => {
     guard.isAway = false;
     const again = () => tasks.run(attemptOf(), KEY, () => fails('called twice'), { signal });
     await expect(again()).rejects.toMatchObject({ code: 'retry_later', retryAfterMs: 1_000 });
-    // The try that is under way, and the pause after it.
+    // The running try, and the pause after it.
     await clock.advance(UNBOUNDED_MS + 1_000);
     expect(await again()).toEqual({ kind: 'done', runId: 'r' });
   });
@@ -28,19 +28,19 @@ describe('what a former attempt held', () => {
     return [{ key: KEY, token: answer.token }];
   };
 
-  it('G4 goes on when it still stands, under a greater token', async () => {
+  it('G4 continues with a greater token when it is still held', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const run = attemptOf();
     await tasks.grants.adopt(run, await former(guard));
     expect(tasks.holdings.keptBy('r')).toEqual([{ key: KEY, token: 1 }]);
-    // For the time that is known here, whatever the clock of the guard shows.
+    // For the time that this worker knows, whatever the clock of the guard shows.
     expect(guard.of('renew')).toEqual([{ token: 1, ttlMs: TTL_MS }]);
     await clock.advance(2 * TTL_MS);
     expect(await tasks.run(run, KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 9 });
     expect(guard.of('acquire').map(({ formerToken }) => formerToken)).toEqual([undefined, 1]);
   });
 
-  it('is ignored when it does not', async () => {
+  it('is ignored when it is not held any more', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const held = await former(guard);
     await guard.release(KEY, { token: 1, status: 'cancelled' });
@@ -50,7 +50,7 @@ describe('what a former attempt held', () => {
     expect(await tasks.run(run, KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 3 });
   });
 
-  it('G2 is not forgotten while nobody can be asked about it', async () => {
+  it('G2 is not forgotten while no guard answers', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const held = await former(guard);
     guard.isAway = true;
@@ -65,7 +65,7 @@ describe('what a former attempt held', () => {
     expect(clock.waiting).toBe(0);
   });
 
-  it('is asked about until somebody has answered, and not again', async () => {
+  it('is asked about until a guard has answered, and not again', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const held = await former(guard);
     guard.isAway = true;
@@ -81,7 +81,7 @@ describe('what a former attempt held', () => {
     tasks.close();
   });
 
-  it('G2 is not forgotten either by a turn that goes on without a guard', async () => {
+  it('G2 is not forgotten by a turn that continues without a guard', async () => {
     const { tasks, guard, clock } = guardedWorker({ whenUnavailable: 'open' });
     const held = await former(guard);
     guard.isAway = true;
@@ -89,7 +89,7 @@ describe('what a former attempt held', () => {
     await clock.advance(WITHIN_MS);
     await adopted;
     expect(tasks.holdings.keptBy('r')).toEqual(held);
-    // Nobody answered a moment ago: it is not waited for once more.
+    // No guard answered a moment ago, so do not wait again.
     const told = await tasks.run(attemptOf(), KEY, ({ token }) => ((guard.isAway = false), token), { signal });
     expect(told).toEqual({ kind: 'ran', result: 1 });
     expect(guard.of('renew')).toHaveLength(1);
@@ -97,7 +97,7 @@ describe('what a former attempt held', () => {
   });
 
   it.each(['succeeded', 'failed', 'interrupted'] as const)(
-    'G2 and nobody did anew is failed when its turn %s, with the reason that it has: a former attempt failed',
+    'G2 and no later attempt repeated is failed when its turn %s, with the reason that an earlier attempt failed',
     async (status) => {
       const { tasks, guard, kept } = guardedWorker();
       await tasks.grants.adopt(attemptOf(), await former(guard));
@@ -110,7 +110,7 @@ describe('what a former attempt held', () => {
     },
   );
 
-  it('that was let go while it was asked about stays so', async () => {
+  it('that was released during the request stays released', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const held = await former(guard);
     guard.slowMs = 100;
@@ -122,14 +122,14 @@ describe('what a former attempt held', () => {
   });
 });
 
-describe('what a former attempt got here', () => {
+describe('a task that an earlier attempt acquired here', () => {
   async function failedOnce(...options: Parameters<typeof guardedWorker>) {
     const all = guardedWorker(...options);
     await expect(all.tasks.run(attemptOf(), KEY, () => fails(), { signal })).rejects.toThrow('no');
     return all;
   }
 
-  it('G1 is asked about before the next one works under it: an operator may have given it to somebody else', async () => {
+  it('G1 is confirmed before the next attempt works on it: an operator may have freed it for another run', async () => {
     const { tasks, guard } = await failedOnce();
     await guard.end(KEY, { by: 'ann' });
     await guard.acquire(KEY, { requestId: 'x', runId: 'another' });
@@ -138,14 +138,14 @@ describe('what a former attempt got here', () => {
     tasks.close();
   });
 
-  it('is got anew when an operator has freed it', async () => {
+  it('is acquired again when an operator has freed it', async () => {
     const { tasks, guard, clock, kept } = await failedOnce();
     await guard.end(KEY, { by: 'ann' });
     expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 3 });
     expect([clock.waiting, kept()]).toEqual([0, []]);
   });
 
-  it('G4 is put off when nobody can be asked: there is no greater token for it, and it is held on to', async () => {
+  it('G4 is delayed when no guard answers: there is no greater token for it, and it stays held', async () => {
     const { tasks, guard, clock } = await failedOnce();
     guard.isAway = true;
     const told = expect(tasks.run(attemptOf(), KEY, () => fails('called'), { signal })).rejects.toThrow(
@@ -158,7 +158,7 @@ describe('what a former attempt got here', () => {
     expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toMatchObject({ kind: 'ran' });
   });
 
-  it('goes on under its token when nobody can be asked, where that was chosen', async () => {
+  it('continues with its token when no guard answers, if the settings allow it', async () => {
     const { tasks, guard, clock } = await failedOnce({ whenUnavailable: 'open' });
     guard.isAway = true;
     const told = tasks.run(attemptOf(), KEY, ({ token }) => ((guard.isAway = false), token), { signal });
@@ -166,7 +166,7 @@ describe('what a former attempt got here', () => {
     expect(await told).toEqual({ kind: 'ran', result: 1 });
   });
 
-  it('G4 whose greater token was not heard of gets the same one when it asks again', async () => {
+  it('G4 whose greater token did not arrive gets the same token when it asks again', async () => {
     const { tasks, guard, clock, kept } = await failedOnce();
     guard.losesReplies = true;
     const lost = expect(tasks.run(attemptOf(), KEY, () => fails('called'), { signal })).rejects.toThrow(
@@ -175,13 +175,13 @@ describe('what a former attempt got here', () => {
     await clock.advance(WITHIN_MS);
     await lost;
     guard.losesReplies = false;
-    // The old one is worth nothing by then, and a renewal says so.
+    // The old token has no effect by then, and a renewal says so.
     await clock.advance(TTL_MS / 3);
     expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 2 });
     expect([clock.waiting, kept()]).toEqual([0, []]);
   });
 
-  it('G2 whose greater token was never heard of is failed when its run ends', async () => {
+  it('G2 whose greater token never arrived is failed when its run ends', async () => {
     const { tasks, guard, clock } = await failedOnce();
     guard.losesReplies = true;
     const lost = expect(tasks.run(attemptOf(), KEY, () => fails('called'), { signal })).rejects.toThrow(
@@ -205,14 +205,14 @@ describe('what a former attempt got here', () => {
     run.end();
     await clock.advance(100);
     await told;
-    // It is held on to for the attempt after that, under the token that it has now.
+    // It stays held for the attempt after that, with its current token.
     expect(tasks.holdings.keptBy('r')).toEqual([{ key: KEY, token: 2, failures: 1 }]);
     tasks.close();
   });
 });
 
 describe('the end of a run', () => {
-  it('G2 tells what failed first, and resolves when that was answered', async () => {
+  it('G2 reports failures first, and resolves when they were answered', async () => {
     const { tasks, guard, clock } = guardedWorker();
     await expect(tasks.run(attemptOf(), KEY, () => fails('broken'), { signal })).rejects.toThrow('broken');
     guard.slowMs = 300;
@@ -229,7 +229,7 @@ describe('the end of a run', () => {
     expect(guard.of('release')).toHaveLength(1);
   });
 
-  it('G2 without a guard it resolves within its bound, and is told later', async () => {
+  it('G2 resolves within its bound when no guard answers, and reports later', async () => {
     const { tasks, guard, clock } = guardedWorker();
     await expect(tasks.run(attemptOf(), KEY, () => fails(), { signal })).rejects.toThrow('no');
     guard.isAway = true;
@@ -260,7 +260,7 @@ describe('the end of a run', () => {
     elsewhere.close();
   });
 
-  it('what the guard does not take of a failure is left out, rather than held for ever', async () => {
+  it('details of a failure that the guard refuses are left out, so that the task is not held for ever', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const nameless = Object.assign(new Error('x'), { name: '' });
     await expect(tasks.run(attemptOf(), KEY, () => Promise.reject(nameless), { signal })).rejects.toBe(nameless);
@@ -269,7 +269,7 @@ describe('the end of a run', () => {
     expect([await guard.stateOf(KEY), clock.waiting]).toEqual(['failed', 0]);
   });
 
-  it('a trigger right after it waits for the release, rather than hear of a holder that is none', async () => {
+  it('a message right after it waits for the release, and does not see a holder that is gone', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const taken = await tasks.grants.take(attemptOf(), KEY, {}, true);
     expect(taken.kind).toBe('held');
@@ -281,7 +281,7 @@ describe('the end of a run', () => {
     expect(guard.asked.map(({ operation }) => operation)).toEqual(['acquire', 'release', 'acquire', 'release']);
   });
 
-  it('close() says nothing any more, also of what stops only then', async () => {
+  it('close() sends nothing any more, also for work that stops later', async () => {
     const { tasks, guard } = guardedWorker();
     const end = gate();
     void tasks.run(attemptOf(), KEY, () => end.promise, { signal });
@@ -293,7 +293,7 @@ describe('the end of a run', () => {
     expect(guard.of('release')).toEqual([]);
   });
 
-  it('close() leaves no timers, whatever is held, asked for or told', async () => {
+  it('close() leaves no timers, whatever is held, requested or being reported', async () => {
     const { tasks, guard, clock } = guardedWorker();
     void tasks.run(attemptOf(), 'working', () => gate().promise, { signal });
     await expect(tasks.run(attemptOf(), 'failed', () => fails(), { signal })).rejects.toThrow();
@@ -309,14 +309,14 @@ describe('the end of a run', () => {
     const late = expect(tasks.run(attemptOf(), 'late', () => fails('called'), { signal })).rejects.toThrow('is over');
     await settled();
     tasks.close();
-    // The pause of what is told again, and the answers that are on their way.
+    // The pause before the repeated release, and the answers that are on their way.
     await clock.advance(WITHIN_MS + 1_000);
     await late;
     expect([clock.waiting, tasks.holdings.heldBy('r')]).toEqual([0, []]);
   });
 });
 
-it('G2 an attempt that failed is counted, though the next one was granted without an answer and the first holding is lost', async () => {
+it('G2 a failed attempt counts, although the next one was granted without an answer and the first holding is lost', async () => {
   const { tasks, guard, clock } = guardedWorker({ maxAttempts: 2 });
   const attempt = () => tasks.run(attemptOf(), KEY, () => fails(), { signal });
   await expect(attempt()).rejects.toThrow('no');
@@ -325,7 +325,7 @@ it('G2 an attempt that failed is counted, though the next one was granted withou
   await clock.advance(WITHIN_MS);
   await unclear;
   guard.losesReplies = false;
-  // It is renewed, and is not the one that stands.
+  // It is renewed, and is not the current holding.
   await clock.advance(TTL_MS / 2);
   await expect(attempt()).rejects.toThrow('no');
   expect(await guard.stateOf(KEY)).toBe('failed');

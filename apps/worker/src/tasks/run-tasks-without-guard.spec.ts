@@ -8,7 +8,7 @@ const KEY = 'main/s::import';
 const fails = (message = 'no') => Promise.reject(new Error(message));
 const statuses = (guard: GuardDouble) => guard.of('release').map(({ status }) => status);
 
-/** A worker that was given the task of its run, and has not heard so. */
+/** A worker whose request was granted, and whose answer was lost. */
 async function grantedUnheard() {
   const all = guardedWorker();
   const { tasks, guard, clock } = all;
@@ -20,8 +20,8 @@ async function grantedUnheard() {
   return all;
 }
 
-describe('without a guard to ask', () => {
-  it('a turn is put off', async () => {
+describe('when no guard answers', () => {
+  it('a turn is delayed', async () => {
     const { tasks, guard, clock } = guardedWorker();
     guard.isAway = true;
     const told = expect(tasks.run(attemptOf(), KEY, () => fails(), { signal })).rejects.toThrow(RetryLaterError);
@@ -32,7 +32,7 @@ describe('without a guard to ask', () => {
   it.each([
     ['by the setting', { whenUnavailable: 'open' as const }, {}],
     ['by its own choice', {}, { whenUnavailable: 'open' as const }],
-  ])('it goes on unguarded %s', async (_title, setting, choice) => {
+  ])('it continues unguarded %s', async (_title, setting, choice) => {
     const { tasks, guard, clock } = guardedWorker(setting);
     guard.isAway = true;
     const told = tasks.run(attemptOf(), KEY, (held) => held, { signal, ...choice });
@@ -44,7 +44,7 @@ describe('without a guard to ask', () => {
     ['by the setting', { whenUnavailable: 'open' as const }, {}, false],
     ['by its own choice', {}, { whenUnavailable: 'open' as const }, false],
     ['not by its own choice', { whenUnavailable: 'open' as const }, { whenUnavailable: 'closed' as const }, true],
-  ])('one that is held goes on when nobody renews it, %s', async (_title, setting, choice, isStopped) => {
+  ])('a held task continues when no guard renews it, %s', async (_title, setting, choice, isStopped) => {
     const { tasks, guard, clock } = guardedWorker(setting);
     const seen: AbortSignal[] = [];
     void tasks.run(attemptOf(), KEY, (held) => (seen.push(held.signal), gate().promise), { signal, ...choice });
@@ -61,21 +61,21 @@ describe('without a guard to ask', () => {
     await expect(told).rejects.toMatchObject({ code: 'guard_refused' });
   });
 
-  it('one that may have been granted is asked for again as the same request: it is not waited for', async () => {
+  it('a task that may have been granted is requested again with the same request id, without a wait', async () => {
     const { tasks, guard } = await grantedUnheard();
     expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 1 });
     expect(new Set(guard.of('acquire').map(({ requestId }) => requestId)).size).toBe(1);
-    // Granted long before it was heard of: from here on it lasts its whole time.
+    // Granted long before the answer arrived: from now on it lasts its whole ttlMs.
     expect(guard.of('renew')).toEqual([{ token: 1 }]);
   });
 
-  it('one that may have been granted and is over by then is got anew, under another token', async () => {
+  it('a task that may have been granted and has ended by then is acquired again, with another token', async () => {
     const { tasks, clock } = await grantedUnheard();
     await clock.advance(TTL_MS);
     expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toEqual({ kind: 'ran', result: 2 });
   });
 
-  it('one that may have been granted to a run that has ended is given up; of one that runs elsewhere it is left alone', async () => {
+  it('a task that may have been granted to an ended run is given up; that of a run that continues elsewhere is left alone', async () => {
     const { tasks, guard, clock } = guardedWorker();
     guard.losesReplies = true;
     const lost = ['ended', 'elsewhere'].map((runId) =>
@@ -91,7 +91,7 @@ describe('without a guard to ask', () => {
     expect(await guard.stateOf('elsewhere')).toBe('running');
   });
 
-  it('what it came to is told later, and is held on to until then', async () => {
+  it('the result is reported later, and the task stays held until then', async () => {
     const { tasks, guard, clock, kept } = guardedWorker();
     const told = tasks.run(attemptOf(), KEY, () => ((guard.isAway = true), 5), { signal });
     await clock.advance(WITHIN_MS);
@@ -107,7 +107,7 @@ describe('without a guard to ask', () => {
 });
 
 describe('an answer that comes too late', () => {
-  it('G3 is given back when its attempt is over: nobody would ever release it', async () => {
+  it('G3 gives the task back when its attempt is over: no attempt would ever release it', async () => {
     const { tasks, guard, clock } = guardedWorker();
     guard.slowMs = 500;
     const run = attemptOf();
@@ -120,7 +120,7 @@ describe('an answer that comes too late', () => {
     expect([tasks.holdings.holdsAny('r'), clock.waiting]).toEqual([false, 0]);
   });
 
-  it('lets nobody ask who waited for it in an attempt that is over', async () => {
+  it('starts no request for callers that waited for it in an attempt that is over', async () => {
     const { tasks, guard, clock, kept } = guardedWorker();
     guard.slowMs = 100;
     const run = attemptOf();

@@ -11,7 +11,7 @@ const fails = (message = 'no') => Promise.reject(new Error(message));
 const statuses = (guard: GuardDouble) => guard.of('release').map(({ status }) => status);
 
 describe('a task of a turn', () => {
-  it('runs under a token, and is free at once with what it came to', async () => {
+  it('runs with a token, and is freed at once with its result', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const run = attemptOf();
     const told = await tasks.run(run, KEY, ({ key, token }) => ({ key, token }), { signal, meta: { why: 1 } });
@@ -23,14 +23,14 @@ describe('a task of a turn', () => {
     expect([tasks.holdings.holdsAny('r'), clock.waiting]).toEqual([false, 0]);
   });
 
-  it('a later attempt of its run gets what it came to, and does not do it twice', async () => {
+  it('a later attempt of its run gets the result, and does not do it twice', async () => {
     const { tasks } = guardedWorker();
     await tasks.run(attemptOf(), KEY, () => [1], { signal });
     await tasks.run(attemptOf(), 'main/s::nothing', () => {}, { signal });
     const again = () => fails('called twice');
     expect(await tasks.run(attemptOf(), KEY, again, { signal })).toEqual({ kind: 'done', runId: 'r', result: [1] });
     expect(await tasks.run(attemptOf(), 'main/s::nothing', again, { signal })).toEqual({ kind: 'done', runId: 'r' });
-    // Another run does it anew.
+    // Another run does it again.
     expect(await tasks.run(attemptOf('r2'), KEY, () => 2, { signal })).toEqual({ kind: 'ran', result: 2 });
   });
 
@@ -39,7 +39,7 @@ describe('a task of a turn', () => {
     ['a symbol', Symbol('x'), false],
     ['a function', () => {}, false],
     ['what JSON drops a part of', { a: 1, b: undefined }, true],
-  ])('its caller gets %s, which is not kept as it is', async (_title, value, isKept) => {
+  ])('its caller gets %s, which is not kept unchanged', async (_title, value, isKept) => {
     const warned: unknown[] = [];
     const log = { ...silentLogger, warn: (fields: object) => void warned.push(fields) };
     const { tasks, guard } = guardedWorker({ log });
@@ -50,7 +50,7 @@ describe('a task of a turn', () => {
     ]);
   });
 
-  it('G1 of two at once in one turn one runs, and the other hears of it, also when it was asked for in the same moment', async () => {
+  it('G1 of two parallel calls in one turn one runs, and the other is told so, also when both ask at the same moment', async () => {
     const { tasks, guard, clock } = guardedWorker();
     guard.slowMs = 10;
     const [run, end] = [attemptOf(), gate<string>()];
@@ -66,7 +66,7 @@ describe('a task of a turn', () => {
     expect(guard.of('acquire')).toHaveLength(1);
   });
 
-  it('hears who else has it, and that it waits for an approval', async () => {
+  it('learns which run has it, and that it waits for an approval', async () => {
     const { tasks, guard } = guardedWorker();
     const { kind } = await guard.acquire(KEY, { requestId: 'x', runId: 'other', ttlMs: 5_000 });
     expect(kind).toBe('acquired');
@@ -78,7 +78,7 @@ describe('a task of a turn', () => {
     expect(tasks.holdings.holdsAny('r')).toBe(false);
   });
 
-  it('G4 goes on over the attempts that it has, each under a token of its own that is greater than the last', async () => {
+  it('G4 continues over its attempts, each with its own, greater token', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const tokens: unknown[] = [];
     for (const attempt of [1, 2, 3]) {
@@ -88,7 +88,7 @@ describe('a task of a turn', () => {
       const kept = { key: KEY, token: tokens.at(-1), failures: attempt };
       if (attempt < 3) expect(tasks.holdings.keptBy('r')).toEqual([kept]);
       run.end();
-      // Backoffs that are longer than its time: it is renewed.
+      // Backoffs longer than its ttlMs: it is renewed.
       await clock.advance(3 * TTL_MS);
     }
     const asked = guard.of('acquire').map(({ formerToken }) => formerToken);
@@ -98,7 +98,7 @@ describe('a task of a turn', () => {
     expect([statuses(guard), clock.waiting]).toEqual([['succeeded'], 0]);
   });
 
-  it('G2 that fails for the last time is failed before its caller hears of it, also for the run that failed', async () => {
+  it('G2 that fails in its last attempt is failed before its caller hears of it, also for the same run', async () => {
     const { tasks, guard, clock, kept } = guardedWorker({ maxAttempts: 1 });
     const run = attemptOf();
     await expect(tasks.run(run, KEY, () => fails('broken'), { signal })).rejects.toThrow('broken');
@@ -107,7 +107,7 @@ describe('a task of a turn', () => {
     const again = await tasks.run(run, KEY, () => fails('called'), { signal });
     expect(again).toMatchObject({ kind: 'approval_required', failedRunId: 'r' });
     expect([clock.waiting, kept()]).toEqual([0, []]);
-    // And the one that was allowed has a greater token than the one that failed.
+    // The approved one has a greater token than the failed one.
     await guard.guard.approve(KEY, { by: 'ann' });
     expect(await tasks.run(attemptOf(), KEY, ({ token }) => token, { signal })).toMatchObject({ result: 4 });
   });
@@ -122,7 +122,7 @@ describe('a task of a turn', () => {
     expect(guard.of('acquire')[0]).not.toHaveProperty('maxAttempts');
   });
 
-  it('that wants to come later uses up no attempt, and comes under a greater token', async () => {
+  it('that asks to run later uses no attempt, and gets a greater token', async () => {
     const { tasks, guard } = guardedWorker({ maxAttempts: 1 });
     const later = () => Promise.reject(new RetryLaterError({ retryAfterMs: 5 }));
     for (const _attempt of [1, 2])
@@ -138,7 +138,7 @@ describe('a task of a turn', () => {
       undefined,
       new LanekeeperError('agent_no_answer', 'cut', { finding: { isUnclear: true } }),
     ],
-  ])('G2 %s is timed out, whatever attempts are left, and asks for an approval', async (_what, reason, thrown) => {
+  ])('G2 %s is timed out even with attempts left, and needs an approval', async (_what, reason, thrown) => {
     const { tasks, guard, kept } = guardedWorker({ maxAttempts: 3 });
     const controller = new AbortController();
     const stops = gate();
@@ -153,7 +153,7 @@ describe('a task of a turn', () => {
     expect([again.kind, kept()]).toEqual(['approval_required', []]);
   });
 
-  it('G4 stops when somebody else may have it, and what it came to then counts for nothing', async () => {
+  it('G4 stops when another run may hold it, and its result then does not count', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const end = gate();
     let isStopped = false;
@@ -174,7 +174,7 @@ describe('a task of a turn', () => {
     expect([statuses(guard), tasks.holdings.holdsAny('r'), clock.waiting]).toEqual([[], false, 0]);
   });
 
-  it('G1 is waited for only when it is that one which stops here: another one by its time', async () => {
+  it('G1 is awaited only when it is the one that stops here; another one ends after its ttlMs', async () => {
     const { tasks, guard } = guardedWorker();
     const [first, end] = [attemptOf(), gate()];
     void tasks.run(first, KEY, () => end.promise, { signal });
@@ -189,7 +189,7 @@ describe('a task of a turn', () => {
     await settled();
   });
 
-  it('is lost when the guard says so to its release', async () => {
+  it('is lost when the guard answers its release so', async () => {
     const { tasks, guard } = guardedWorker();
     const told = tasks.run(attemptOf(), KEY, () => guard.end(KEY, { by: 'operator' }), { signal });
     await expect(told).rejects.toThrow(TaskLostError);
@@ -212,7 +212,7 @@ describe('a task of a turn', () => {
     tasks.close();
   });
 
-  it('G1 waits while a former attempt of its turn is still at work here, and no other worker gets it', async () => {
+  it('G1 waits while an earlier attempt of its turn still works here, and no other worker gets it', async () => {
     const { tasks, guard, clock } = guardedWorker();
     const [first, end] = [attemptOf(), gate<number>()];
     const told = tasks.run(first, KEY, () => end.promise, { signal });

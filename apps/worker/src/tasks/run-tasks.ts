@@ -7,16 +7,16 @@ import { endOfAttempt } from './task-attempts.js';
 import { TaskGrants, type TaskGrantsOptions } from './task-grants.js';
 
 /**
- * How turns of this worker get tasks and work under them. A failed task does not run again before a person approves it (G2),
- * but for the attempts that it has; then it outlives the attempt of its turn, and no other run gets it in between.
+ * How turns of this worker run tasks. A failed task does not run again without approval (G2), except for its own
+ * remaining attempts. Between those the run keeps holding it, and no other run gets it.
  *
  *   (none) --take, adopt--> idle --fn--> working --answers--> released as succeeded
- *                                        working --throws, the last attempt--> released as failed
- *                                        working --cut by the end of the time, or without an answer--> released as timed out
- *                                        working --throws--> failed, held on to for the next attempt
- *   failed --take, under a greater token--> idle
+ *                                        working --throws, last attempt--> released as failed
+ *                                        working --turn timed out, or no clear answer--> released as timed out
+ *                                        working --throws, attempts left--> failed, held for the next attempt
+ *   failed --take, with a greater token--> idle
  *
- * How they get them, and what a guard says then, is a matter of `task-grants`.
+ * `task-grants` has the requests to the guard.
  */
 
 export interface RunTasksOptions extends TaskGrantsOptions {
@@ -53,16 +53,16 @@ export class RunTasks {
     const result = await this.attempt(run, held, () => work(run, held, fn, signal), { signal, ...options });
     const isHeld = this.holdings.find(run.runId, key) === held;
     const { lost } = held.holding;
-    // Somebody else may have run it too: whatever it came to counts for nothing.
+    // Another run may have done the task too, so this result does not count.
     if (lost.aborted) {
       if (isHeld && !held.isOfMessage) this.holdings.forget(run.runId, held);
       throw lost.reason;
     }
     if (held.isOfMessage || !isHeld) return { kind: 'ran', result };
     const { isTooLarge, kept } = keepable(result);
-    if (isTooLarge) this.options.log.warn({ key }, 'what a task answered is too large to be kept');
+    if (isTooLarge) this.options.log.warn({ key }, 'the result of a task is too large and is not kept');
     const answer = await this.holdings.release(run.runId, held, { status: 'succeeded', ...kept });
-    if (answer === 'lost') throw new TaskLostError(key, 'somebody else has it');
+    if (answer === 'lost') throw new TaskLostError(key, 'another run may hold it');
     return { kind: 'ran', result };
   }
 
@@ -71,7 +71,7 @@ export class RunTasks {
     this.holdings.close();
   }
 
-  /** One attempt of a task of a turn: when it was the last, its failure is told before the caller hears of it. */
+  /** One attempt of a task. After the last one the failure is sent to the guard before the caller hears of it. */
   private async attempt<Result>(
     { runId }: TaskRunner,
     held: Held,
@@ -84,7 +84,7 @@ export class RunTasks {
     try {
       return await call();
     } catch (error) {
-      // The turn fails the task of its message; what is lost needs no word.
+      // The turn itself releases the task of its message. A lost holding needs no release.
       if (held.isOfMessage || held.holding.lost.aborted || this.holdings.find(runId, held.holding.key) !== held)
         throw error;
       const how = endOfAttempt(error, signal, held.failures + 1 >= maxAttempts);
@@ -95,7 +95,7 @@ export class RunTasks {
   }
 }
 
-/** Calls `fn` under a holding, and keeps what became of it. */
+/** Calls `fn` under a holding and stores how it ended. */
 async function work<Result>(
   by: TaskRunner,
   held: Held,
@@ -122,7 +122,7 @@ async function work<Result>(
   }
 }
 
-/** It is another call of the same attempt, and waiting would be for oneself. */
+/** Another call of the same attempt holds the task. Waiting for it could be a deadlock. */
 function busyWith({ startedAt, holding }: Held, { runId, owner }: TaskRunner): TaskConflict {
   const { expiresAt } = holding;
   return { kind: 'already_running', runId, owner, startedAt, expiresAt, own: true };

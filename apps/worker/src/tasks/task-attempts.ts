@@ -2,15 +2,15 @@ import { describeThrown, LanekeeperError, RetryLaterError } from '#contracts';
 import type { HowReleased } from './task-releases.js';
 
 /**
- * What the throw of one attempt of a task means. `signal` aborts when its turn has to stop:
+ * What an error of one attempt of a task means. `signal` aborts when the turn must stop:
  *
- *   it stopped as the turn's time was over, or has no clear answer   timed out, whatever attempts are left
- *   it stopped for another reason                                    how its run ends says it
- *   it wants to come later                                           held on to, and no attempt is used up
- *   it failed, the last one                                          failed
- *   it failed                                                        held on to for the next one
+ *   stopped because the turn timed out, or no clear answer   timed out, even with attempts left
+ *   stopped for another reason                               the end of its run decides
+ *   asks to run later                                        still held; uses no attempt
+ *   failed, last attempt                                     failed
+ *   failed                                                   still held for the next attempt
  *
- * Undefined = the holding goes on.
+ * `undefined`: the holding continues.
  */
 export function endOfAttempt(
   error: unknown,
@@ -22,12 +22,12 @@ export function endOfAttempt(
   return { status: 'failed', error: describeThrown(error) };
 }
 
-/** What it did by then, and what it still does outside, is not known. */
+/** How much the work has done, and whether it still runs outside, is not known. */
 function isTimeout(reason: unknown): boolean {
   return reason instanceof Error && reason.name === 'TimeoutError';
 }
 
-/** The agent had the whole request and gave no whole answer. */
+/** The agent got the whole request and gave no complete answer. */
 export function isUnclear(error: unknown): boolean {
   return error instanceof LanekeeperError && error.finding?.isUnclear === true;
 }

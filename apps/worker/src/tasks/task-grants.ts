@@ -15,11 +15,11 @@ import { FORMER_FAILED, INTERRUPTED, type RunHoldings } from './run-holdings.js'
 import { UnclearRequests } from './unclear-requests.js';
 
 /**
- * How runs of this worker get tasks from the guard. The states of what they get stand in `run-tasks`.
+ * How runs of this worker acquire tasks from the guard. `run-tasks` has the states of a holding.
  *
- * G4  Each attempt has a token of its own: what the one before it still does can be told from it.
+ * G4: each attempt has its own token, so late writes of an earlier attempt can be told apart.
  *
- * Nothing is got for an attempt that is over: an answer that comes too late is given back.
+ * An attempt that is over acquires nothing. If the guard's answer comes too late, the task is given back.
  */
 
 export interface TaskGrantsOptions {
@@ -37,17 +37,19 @@ export interface TaskGrantsOptions {
 
 type Taken =
   | { readonly kind: 'held'; readonly held: Held }
-  /** Nobody could be asked, and that is what was chosen for this case. */
+  /** No guard answered, and the settings allow to continue without one. */
   | { readonly kind: 'unguarded' }
   | Exclude<AcquireAnswer, { readonly kind: 'acquired' }>;
 
-/** Behind the end of a holding of one's own run: clocks differ a little. */
+/** Extra wait after the end of a holding of the same run, because clocks differ a little. */
 const AFTER_EXPIRY_MS = 100;
-/** So often is looked after what was told to stop here, and after what should be over by our own clock. */
+/**
+ * Interval to look again for work that was told to stop, and for a holding that should be over by this host's clock.
+ */
 const LOOK_AGAIN_MS = 1_000;
 
 export class TaskGrants {
-  /** What runs ask for now: another call for the same task of the same run waits, and finds what came of it. */
+  /** Requests in progress. Another call for the same task of the same run waits for the result. */
   private readonly asking = new Map<string, Promise<unknown>>();
   private readonly unclear: UnclearRequests;
   private isClosed = false;
@@ -60,8 +62,8 @@ export class TaskGrants {
   }
 
   /**
-   * Goes on with what a former attempt held elsewhere. What it lost in between is not there any more; what nobody can be
-   * asked about is held on to unheard, so that the attempt after this one still knows of it.
+   * Continues with tasks that an earlier attempt held elsewhere. A holding that was lost meanwhile is dropped. A
+   * holding that no guard can confirm is kept as unconfirmed, so that the next attempt still knows of it.
    */
   async adopt(run: TaskRunner, tasks: readonly HeldTask[], ofMessage?: { key: string; ttlMs?: number }): Promise<void> {
     const { clock, guard } = this.options;
@@ -79,7 +81,7 @@ export class TaskGrants {
     for (const one of heard) if (one.status === 'rejected') throw one.reason;
   }
 
-  /** Gets a task for a run. Rejects with `RetryLaterError` when nobody can say now. */
+  /** Acquires a task for a run. Rejects with `RetryLaterError` when no guard answers. */
   async take(run: TaskRunner, key: string, options: TaskOptions, isOfMessage = false): Promise<Taken> {
     const id = `${run.runId}\0${key}`;
     for (let other = this.asking.get(id); other !== undefined; other = this.asking.get(id)) await other;
@@ -91,18 +93,20 @@ export class TaskGrants {
     return asked;
   }
 
-  /** The run has ended: what it may have been granted without knowing must not be held until its time is over. */
+  /**
+   * The run ended. Tasks that the guard may have granted without our knowing must not stay held until their `ttlMs`.
+   */
   giveUpUnclear(runId: string): void {
     const { client, log } = this.options;
     for (const { key, isNext } of this.unclear.forget(runId)) {
       const status = isNext ? ('failed' as const) : ('cancelled' as const);
       client.end(key, { by: 'worker', runId, status }).catch((error: unknown) => {
-        log.warn({ key, error: String(error) }, 'a task that may be held is not given up: it ends by its time');
+        log.warn({ key, error: String(error) }, 'giving up a task that may be held failed; it ends after its ttlMs');
       });
     }
   }
 
-  /** Somebody else runs it again. */
+  /** Another worker runs it again. */
   forgetUnclear(runId: string): void {
     this.unclear.forget(runId);
   }
@@ -124,10 +128,10 @@ export class TaskGrants {
     const answer = await this.unlessUnavailable(whenUnavailable, () =>
       this.acquire(run, key, { ...options, ttlMs }, mine),
     );
-    // No guard can give it a token of its own, and that it goes on all the same is what was chosen.
+    // No guard can give this attempt its own token, and the settings allow to continue without one.
     if (answer === 'unavailable' && mine !== undefined && this.standing(runId, key) === mine && !this.isOver(run))
       return { kind: 'held', held: mine };
-    // Its holding is over by now, or another one has taken its place.
+    // The former holding is over, or the new one replaced it.
     const isKept = mine !== undefined && this.holdings.find(runId, key) === mine;
     if (answer !== 'unavailable' && isKept) this.holdings.forget(runId, mine);
     if (answer !== 'unavailable' && answer.kind === 'acquired') {
@@ -135,7 +139,8 @@ export class TaskGrants {
       const ofAttempt = { isOfMessage: mine?.isOfMessage ?? isOfMessage, confirmedFor: run.over, gotFor: run.over };
       const grant = { key, token, ttlMs, since, startedAt, ...ofAttempt, failures, whenUnavailable };
       if (!this.isOver(run)) return { kind: 'held', held: this.holdings.hold(runId, grant) };
-      // No attempt would ever release it; what a former one left half done is not undone by that.
+      // The attempt is over and would never release the task. Work that an earlier attempt left half done still counts
+      // as failed.
       if (isKept && !this.isClosed) this.holdings.holdFormer(runId, { ...grant, gotFor: undefined });
       else this.holdings.giveBack(runId, grant, mine === undefined ? INTERRUPTED : FORMER_FAILED);
       throw new TurnOverError(runId);
@@ -144,7 +149,7 @@ export class TaskGrants {
     return answer === 'unavailable' ? { kind: 'unguarded' } : this.conflict(runId, key, answer, ttlMs);
   }
 
-  /** What the run holds, as far as is known here. */
+  /** What the run holds, as far as this worker knows. */
   private standing(runId: string, key: string): Held | undefined {
     const mine = this.holdings.find(runId, key);
     if (mine?.holding.lost.aborted !== true) return mine;
@@ -153,13 +158,13 @@ export class TaskGrants {
   }
 
   /**
-   * Whether its holder has to ask for a greater token before it goes on. That tells, too, whether the holding still stands: an
-   * operator may have ended it, and another run may have it by now.
+   * Whether the run must ask for a greater token before it continues. The answer also tells whether the holding is
+   * still valid: an operator may have ended it, and another run may have it by now.
    */
   private needsNext(mine: Held, run: TaskRunner, chosen: TaskOptions['whenUnavailable']): boolean {
     if (mine.work !== undefined && mine.work.by.over === run.over) return false;
     if (mine.work !== undefined) throw heldByFormer(mine.holding.key, LOOK_AGAIN_MS);
-    // No guard could be asked about it a moment ago, and it goes on without: it is not waited for once more.
+    // No guard answered a moment ago, and the run may continue without one. Do not wait again.
     if (mine.confirmedFor === undefined && (chosen ?? this.options.guard.whenUnavailable) === 'open') return false;
     return mine.gotFor !== run.over || (mine.state === 'failed' && !mine.isOfMessage);
   }
@@ -180,7 +185,7 @@ export class TaskGrants {
     if (about !== undefined) request.meta = about;
     const within = { withinMs: guard.answerWithinMs };
     const answer = await client.acquire(key, request, within);
-    // Granted some time ago, it may soon be over.
+    // The grant may be old and end soon, so renew it.
     const isOld = isRepeated && answer.kind === 'acquired';
     const isOurs = !isOld || (await client.renew(key, { token: answer.token }, within)).kind === 'renewed';
     this.unclear.answered(runId, key);
@@ -195,14 +200,14 @@ export class TaskGrants {
     if (this.isOver(run)) throw new TurnOverError(run.runId);
   }
 
-  /** Asks whether a holding of a former attempt still stands. */
+  /** Asks the guard whether a holding of an earlier attempt is still valid. */
   private async hear(run: TaskRunner, held: Held): Promise<void> {
     const { client, clock, guard } = this.options;
     const { runId } = run;
     const { startedAt, ttlMs, isOfMessage, holding } = held;
     const { key, token } = holding;
     const since = clock.monotonic();
-    // Its time is said anew: when it ends by the clock of the guard tells nothing here.
+    // Send `ttlMs` again. The guard's clock says when the holding ends, and this host cannot compare it with its own.
     const renewed = await this.unlessUnavailable(undefined, () =>
       client.renew(key, { token, ttlMs }, { withinMs: guard.answerWithinMs }),
     );
@@ -225,8 +230,9 @@ export class TaskGrants {
   }
 
   /**
-   * Its own run is at work under another request: of a former attempt, whose end has to be waited for. Its time is that of the
-   * guard's clock, and by ours it may be long over, or far away: no holding lasts longer than `ttlMs` unrenewed.
+   * An earlier attempt of the same run still holds the task under another request. This attempt must wait for its end.
+   * `expiresAt` is from the guard's clock, and by ours it may be long past or far away. Without a renewal no holding
+   * lasts longer than `ttlMs`.
    */
   private conflict<Answer extends Exclude<AcquireAnswer, { kind: 'acquired' }>>(
     runId: string,
@@ -248,15 +254,15 @@ export class TaskGrants {
     try {
       return await ask();
     } catch (error) {
-      // Only our own error says that nobody answered; anything else is a fault that has to be seen.
+      // Only `RetryLaterError` means that no guard answered. Any other error is a fault and must be visible.
       if (!(error instanceof RetryLaterError) || (chosen ?? guard.whenUnavailable) === 'closed') throw error;
-      log.warn({ error: error.message }, 'a turn goes on without a guard');
+      log.warn({ error: error.message }, 'no guard answers; the turn continues without one');
       return 'unavailable';
     }
   }
 }
 
 function heldByFormer(key: string, retryAfterMs: number): RetryLaterError {
-  const message = `task ${JSON.stringify(key)} is still held by a former attempt of this turn`;
+  const message = `task ${JSON.stringify(key)} is still held by an earlier attempt of this turn`;
   return new RetryLaterError({ retryAfterMs, message });
 }

@@ -7,7 +7,7 @@ const running = { kind: 'already_running', runId: 'r', startedAt, expiresAt: sta
 const failed = { kind: 'approval_required', failedRunId: 'r', failedAt: startedAt, error, attempts: 2 } as const;
 
 describe('why a message does not get its task', () => {
-  it('somebody runs it: who, and since when', () => {
+  it('another run holds it: which, and since when', () => {
     expect(refusalOf('k', { ...running, owner: 'main/s' })).toEqual({
       reason: 'already_running',
       text: 'This task is already running (since 2026-01-05T12:00:00.000Z).',
@@ -15,7 +15,7 @@ describe('why a message does not get its task', () => {
     });
   });
 
-  it('it failed: which run, when, how often; not why, which is for operators', () => {
+  it('it failed: which run, when, how often; the reason is for operators only', () => {
     const refusal = refusalOf('k', failed);
     expect(refusal).toEqual({
       reason: 'approval_required',

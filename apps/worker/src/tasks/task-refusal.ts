@@ -1,7 +1,7 @@
 import type { TaskConflict } from '#contracts';
 import type { TaskRefusal } from '#lanes';
 
-/** What the sender of a message is told that did not get its task: the same for the same reason, whoever asks. */
+/** Reply for a sender whose message did not get its task. The same reason always gives the same text. */
 export function refusalOf(key: string, conflict: TaskConflict): TaskRefusal {
   if (conflict.kind === 'already_running') {
     const { runId, startedAt } = conflict;
@@ -14,7 +14,7 @@ export function refusalOf(key: string, conflict: TaskConflict): TaskRefusal {
   const { failedRunId, failedAt, attempts, approvalExpired } = conflict;
   return {
     reason: conflict.kind,
-    text: `This task failed (at ${new Date(failedAt).toISOString()}) and does not run again before somebody approves it.`,
+    text: `This task failed (at ${new Date(failedAt).toISOString()}) and does not run again before an operator approves it.`,
     data: {
       ...{ task: key, result: conflict.kind, failedRunId, failedAt, attempts },
       ...(approvalExpired === true ? { approvalExpired } : {}),

@@ -2,19 +2,21 @@ import type { ReleaseRequest } from '#contracts';
 import { failureOf, GuardRefusedError, type FailureReports, type TaskHolding } from '#guards';
 import type { Logger } from '#telemetry';
 
-/** How a holding ended, as the guard is told. */
+/** How a holding ended, as sent to the guard. */
 export type HowReleased = Omit<ReleaseRequest, 'token'>;
 
-/** The record of a turn waits for this, and with it whatever else its session has to write. */
+/** Longest wait. The record of a turn, and with it the whole session, waits for the release. */
 export const LONGEST_WAIT_MS = 5_000;
 
 /**
- * Tells the guard how holdings ended. A caller waits for that within a bound; what the guard has not heard by then is told
- * beside everything else until it has, and is held on to in the meantime. A failure is written down first, where the guard
- * looks before it heals: this process may be killed before the guard is back (G2).
+ * Tells the guard how holdings ended. A caller waits within a bound. After that, the release is repeated in the
+ * background until the guard confirms it, and the task stays held meanwhile. A failure is also written down where the
+ * guard looks before it heals, because this process may be killed before the guard is back (G2).
  */
 export class TaskReleases {
-  /** Keys that are being released: whoever wants one waits for that, rather than hear of a holder that is none. */
+  /**
+   * Keys that are being released. A run that wants one waits, so that it does not meet a holder that is about to end.
+   */
   private readonly underWay = new Map<string, Promise<unknown>>();
   private readonly untold = new Set<TaskHolding>();
   private isClosed = false;
@@ -25,7 +27,7 @@ export class TaskReleases {
     private readonly log: Logger,
   ) {}
 
-  /** Never rejects. `lost`: somebody else may have had it in the meantime. */
+  /** Never rejects. `lost`: another run may have had the task meanwhile. */
   async release(runId: string, holding: TaskHolding, how: HowReleased): Promise<'released' | 'lost'> {
     const { key } = holding;
     this.untold.add(holding);
@@ -46,30 +48,30 @@ export class TaskReleases {
     }
   }
 
-  /** Resolves when nothing of this key is being released here. */
+  /** Resolves when no release of this key is running here. */
   async whenReleased(key: string): Promise<void> {
     await this.underWay.get(key);
   }
 
-  /** Whether one of this key is over here and nobody has heard so yet. */
+  /** Whether a holding of this key is over here and the guard has not confirmed it yet. */
   isUntold(key: string): boolean {
     for (const holding of this.untold) if (holding.key === key) return true;
     return false;
   }
 
-  /** What is untold by then ends by its time. */
+  /** Stops all retries. The `ttlMs` of each unconfirmed holding ends it. */
   close(): void {
     this.isClosed = true;
     for (const holding of this.untold) holding.letGo();
     this.untold.clear();
   }
 
-  /** What the guard does not take as it is it would never take, and the task would be held for ever. */
+  /** The guard refused this release and would always refuse it. Without its details the task can still be released. */
   private acceptable(how: HowReleased, error: unknown, key: string): HowReleased {
     if (!(error instanceof GuardRefusedError)) return how;
     this.log.error(
       { key, error: error.message },
-      'what is said of the end of a task is refused, only its status is told',
+      'the guard refused the details of a release; sending the status alone',
     );
     return { status: how.status };
   }
@@ -80,7 +82,7 @@ export class TaskReleases {
     await this.failures.report(key, failure).catch((problem: unknown) => {
       this.log.error(
         { key, error: String(problem) },
-        'a failed task could neither be told to the guard nor written down: should this process end now, it is free',
+        'a task failure could neither be sent to the guard nor written down; if this process ends now, the task may run again',
       );
     });
   }

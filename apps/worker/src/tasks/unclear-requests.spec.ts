@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { UnclearRequests } from './unclear-requests.js';
 
 describe('a request without an answer', () => {
-  it('is made again under the same id, until it is answered: by run and by key', () => {
+  it('is repeated with the same id until it is answered, per run and key', () => {
     let made = 0;
     const requests = new UnclearRequests(() => `id-${++made}`);
     expect(requests.ask('r', 'a')).toEqual({ requestId: 'id-1', isRepeated: false });

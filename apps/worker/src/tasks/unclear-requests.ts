@@ -1,14 +1,16 @@
 interface Unclear {
   readonly requestId: string;
-  /** It asked for the next attempt of a task: one before it may have left something half done. */
+  /** It asked for a further attempt of a task. An earlier attempt may have left work half done. */
   readonly isNext: boolean;
-  /** How many attempts of the task had failed: what was held for the one before is lost once the next one is granted. */
+  /**
+   * Number of failed attempts so far. The former holding, which had this number, is lost when the next one is granted.
+   */
   readonly failures: number;
 }
 
 /**
- * Requests of runs that came to no answer: what was asked for may have been done. The same run asks with the same `requestId`
- * again, or it would meet a holding of its own that it does not know of, and wait for the end of that.
+ * Requests without an answer: the guard may have granted them. The same run repeats the request with the same
+ * `requestId`. With a new one it would meet its own unknown holding and wait for its end.
  */
 export class UnclearRequests {
   /** By run and key. */
@@ -16,7 +18,7 @@ export class UnclearRequests {
 
   constructor(private readonly newRequestId: () => string) {}
 
-  /** The id to ask with; it counts as unclear until it is answered. */
+  /** The `requestId` to ask with. It counts as unclear until it is answered. */
   ask(
     runId: string,
     key: string,
@@ -31,7 +33,7 @@ export class UnclearRequests {
     return { requestId, isRepeated: asked !== undefined };
   }
 
-  /** How many attempts of the task had failed when it was asked for without an answer. */
+  /** Number of failed attempts when the task was asked for without an answer. */
   failuresOf(runId: string, key: string): number {
     return this.requests.get(runId)?.get(key)?.failures ?? 0;
   }
@@ -42,7 +44,7 @@ export class UnclearRequests {
     if (ofRun?.size === 0) this.requests.delete(runId);
   }
 
-  /** What a run may hold without knowing; from here on it is forgotten. */
+  /** Tasks that the run may hold without knowing. Forgets them. */
   forget(runId: string): { readonly key: string; readonly isNext: boolean }[] {
     const unclear = [...(this.requests.get(runId) ?? [])].map(([key, { isNext }]) => ({ key, isNext }));
     this.requests.delete(runId);

@@ -4,12 +4,17 @@ import { NotConnectedError } from './agent-failures.js';
 import { InterimResponses } from './interim-responses.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
-/** Shorter than the idle timeouts of common servers and proxies, so that a request seldom meets a closing connection. */
+/**
+ * Shorter than the idle timeouts of common servers and proxies, so that a request rarely meets a closing connection.
+ */
 const KEEP_ALIVE_MS = 4_000;
-/** All headers of an answer together. Cookies, security policies and traces of proxies reach 16 KiB, the usual limit. */
+/**
+ * Limit for all headers of an answer together. Cookies, security policies and proxy traces reach 16 KiB, the usual
+ * limit.
+ */
 export const MAX_HEADER_BYTES = 64 * 1024;
 
-/** The connections of one worker to its agents: as many as turns may run at once, kept alive between turns. */
+/** HTTP connections from one worker to its agents: one per turn that may run at once, kept alive between turns. */
 export class AgentConnections {
   readonly dispatcher: Agent;
 
@@ -20,7 +25,7 @@ export class AgentConnections {
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
       connect: connectWithin(CONNECT_TIMEOUT_MS),
-      // A turn has its own time limit; these would end a long silence of an agent that is only thinking.
+      // A turn has its own time limit. These timeouts would cut an agent that is only thinking.
       headersTimeout: 0,
       bodyTimeout: 0,
     });
@@ -35,14 +40,15 @@ function connectWithin(timeout: number): buildConnector.connector {
   const connect = buildConnector({ timeout });
   return (options, callback) =>
     connect(options, (error, socket) => {
-      // Told apart here: later the same codes may also mean that a request on its way was cut. (There is one argument then.)
+      // Mark connection errors here. Later, the same codes may also mean that a request was cut. (`callback` gets one
+      // argument then.)
       if (!socket) return callback(new NotConnectedError(error), null);
       passOverInterim(socket);
       callback(null, socket);
     });
 }
 
-/** undici writes a request whole, and takes what comes in with `read()`. */
+/** Filters interim responses out of the socket. undici writes a request whole and takes input with `read()`. */
 function passOverInterim(socket: Socket): void {
   const interim = new InterimResponses();
   const read = socket.read.bind(socket);

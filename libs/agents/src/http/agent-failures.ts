@@ -2,17 +2,17 @@ import { LanekeeperError, RetryLaterError, type AgentFinding } from '#contracts'
 import { AnswerError } from '../handler-answer.js';
 
 /**
- * What a call means that came to no whole answer.
+ * What a call without a complete answer means.
  *
- *   no connection, TLS included               later: the agent has got nothing
- *   the connection took no byte               later: the same
- *   cut behind that, before the answer        an attempt, and unclear: the agent may have begun, and may be at it still
+ *   no connection, TLS included               later: the agent got nothing
+ *   the connection accepted no byte           later: the same
+ *   cut after that, before the answer         an attempt, and unclear: the agent may have begun and may still run
  *   an answer that breaks off, or that is     an attempt, and unclear
  *   silent for too long
- *   headers beyond the limit                  dead: it is an answer, and will be the same again
+ *   headers beyond the limit                  dead: it is an answer, and would be the same again
  */
 
-/** There was no connection, so the agent has not got a byte of the request. */
+/** There was no connection, so the agent got no byte of the request. */
 export class NotConnectedError extends Error {
   override readonly name = 'NotConnectedError';
   readonly code: string;
@@ -23,12 +23,12 @@ export class NotConnectedError extends Error {
   }
 }
 
-/** A send buffer takes so much whole or not at all, so a write that failed has sent nothing. */
+/** A send buffer accepts this much as a whole or not at all. So a write of this size that failed sent nothing. */
 const WHOLE_WRITE_BYTES = 16 * 1024;
 
 const UNCLEAR: AgentFinding = { isUnclear: true };
 
-/** The call failed before the head of an answer came. */
+/** The call failed before the head of an answer arrived. */
 export function failureOfCall(cause: unknown, requestBytes: number, maxHeaderBytes: number): LanekeeperError {
   const code = codeOf(cause);
   if (cause instanceof NotConnectedError || wroteNothing(cause, requestBytes)) {
@@ -44,13 +44,16 @@ export function failureOfCall(cause: unknown, requestBytes: number, maxHeaderByt
   return new LanekeeperError('agent_no_answer', message, { cause, finding: UNCLEAR });
 }
 
-/** The answer had begun. */
+/** The answer had begun and broke off. */
 export function answerCut(status: number, cause?: unknown): LanekeeperError {
   const message = `the agent's answer broke off (${cause === undefined ? 'it ended too early' : codeOf(cause)})`;
   return new LanekeeperError('agent_answer_cut', message, { cause, finding: { status, ...UNCLEAR } });
 }
 
-/** Many servers end the body of a stream in good order when what writes it breaks down: no end can be trusted but `done`. */
+/**
+ * Many servers end the body of a stream cleanly when its writer crashes. Only `done` proves that the stream is
+ * complete.
+ */
 export function streamCut(): LanekeeperError {
   const message = "the agent's answer broke off: its event stream ended without the event `done`";
   return new LanekeeperError('agent_answer_cut', message, { finding: UNCLEAR });
@@ -67,7 +70,7 @@ function wroteNothing(cause: unknown, requestBytes: number): boolean {
   return (cause as { syscall?: unknown } | null)?.syscall === 'write' && requestBytes <= WHOLE_WRITE_BYTES;
 }
 
-/** Of several addresses that were tried, the error of the first. */
+/** The error code. When several addresses were tried, that of the first. */
 function codeOf(cause: unknown): string {
   const { code, errors } = (cause ?? {}) as { readonly code?: unknown; readonly errors?: readonly unknown[] };
   if (typeof code === 'string') return code;

@@ -25,7 +25,7 @@ function makeTurn(more: Partial<TurnStart> = {}): Turn {
 }
 
 describe('makeAgentRequest', () => {
-  it('tells the agent all of the turn', () => {
+  it('has all data of the turn', () => {
     const [first, second] = [
       { id: 'm7', seq: 7, text: 'grüße 🙂', author: { id: 'u' }, channel: 'c', thread: 't' },
       { id: 'm9', seq: 9, data: { a: [1] }, sentAt: '2026-01-05T12:00:00Z' },
@@ -55,7 +55,7 @@ describe('makeAgentRequest', () => {
     expect(JSON.parse(makeAgentRequest(makeTurn(), undefined).body)).not.toHaveProperty('summary');
   });
 
-  it('tells the agent the task that its message starts, with the token for what it writes to', () => {
+  it('has the task that the message starts, with its fencing token', () => {
     const task = { key: 'main/telegram:42::deploy', token: 7 };
     expect(JSON.parse(makeAgentRequest(makeTurn({ task }), undefined).body)).toMatchObject({ task });
     expect(JSON.parse(makeAgentRequest(makeTurn(), undefined).body)).not.toHaveProperty('task');
@@ -68,7 +68,7 @@ describe('makeAgentRequest', () => {
     );
   });
 
-  it('says what it sends and takes, and names the run the same for every attempt', () => {
+  it('has its content type and accepted types, and the same run id for every attempt', () => {
     const expected = {
       'content-type': 'application/json',
       accept: 'application/json, text/event-stream, text/plain',
@@ -82,7 +82,7 @@ describe('makeAgentRequest', () => {
   it('signs the bytes of its body with the secret', () => {
     const secret = 'sëcret of sixteen';
     const { body, headers } = makeAgentRequest(makeTurn(), secret);
-    // As an agent would check it: over the bytes that came, with the bytes of the secret.
+    // As an agent would check it: over the received bytes, with the bytes of the secret.
     const hmac = createHmac('sha256', Buffer.from(secret, 'utf8')).update(Buffer.from(body, 'utf8')).digest('hex');
     expect(headers['x-lanekeeper-signature']).toBe(`sha256=${hmac}`);
     expect(makeAgentRequest(makeTurn(), 'another secret').headers['x-lanekeeper-signature']).not.toBe(`sha256=${hmac}`);
@@ -95,7 +95,7 @@ describe('makeAgentRequest', () => {
     expect(makeAgentRequest(makeTurn(), undefined).headers).not.toHaveProperty('x-lanekeeper-signature');
   });
 
-  it('hands on the trace as it came', () => {
+  it('passes the trace on unchanged', () => {
     expect(makeAgentRequest(makeTurn({ trace: { traceparent, tracestate: 'a=1' } }), undefined).headers).toMatchObject({
       traceparent,
       tracestate: 'a=1',
@@ -103,7 +103,7 @@ describe('makeAgentRequest', () => {
     expect(makeAgentRequest(makeTurn({ trace: { traceparent } }), undefined).headers).not.toHaveProperty('tracestate');
   });
 
-  it('L6 leaves out a trace that no header can hold, rather than fail every attempt of its turn', () => {
+  it('L6 leaves out a trace that no header can hold, so that the turn does not fail', () => {
     const tracestate = 'a=1\r\nx-lanekeeper-signature: forged';
     expect(makeAgentRequest(makeTurn({ trace: { traceparent, tracestate } }), undefined).headers).not.toHaveProperty(
       'tracestate',

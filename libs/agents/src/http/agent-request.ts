@@ -9,8 +9,9 @@ export interface AgentRequest {
 }
 
 /**
- * What an agent gets over HTTP. `Idempotency-Key` is the runId: the same over all attempts, so the agent can tell a
- * repetition from new work. With a secret, `X-Lanekeeper-Signature` is `sha256=` and the hex HMAC-SHA256 of the body.
+ * The request that an agent gets over HTTP. `Idempotency-Key` is the `runId`, the same for all attempts, so the agent
+ * can tell a repetition from new work. With a secret, `X-Lanekeeper-Signature` is `sha256=` and the hex HMAC-SHA256 of
+ * the body.
  */
 export function makeAgentRequest(turn: Turn, secret: string | undefined): AgentRequest {
   const { summary } = turn;
@@ -33,7 +34,8 @@ export function makeAgentRequest(turn: Turn, secret: string | undefined): AgentR
       'content-type': 'application/json',
       accept: 'application/json, text/event-stream, text/plain',
       'idempotency-key': turn.runId,
-      // It came through the inbox, where anybody may publish: a malformed one is no reason to fail a turn.
+      // Check it again: any client of the broker may publish to the inbox, and a malformed trace must not fail the
+      // turn.
       ...readTraceContext((name) => turn.trace?.[name as keyof TraceContext]),
       ...(secret === undefined ? {} : { 'x-lanekeeper-signature': sign(body, secret) }),
     },

@@ -19,13 +19,13 @@ describe('errorOfStatus', () => {
     [403, '5', 5_000],
     // The unit of the header is the second.
     [429, '0.001', 1_000],
-  ])('%i with Retry-After %j asks for later, in %i ms', (status, retryAfter, retryAfterMs) => {
+  ])('%i with Retry-After %j means later, in %i ms', (status, retryAfter, retryAfterMs) => {
     const error = errorOfStatus({ status, retryAfter }, NOW);
     expect(error).toBeInstanceOf(RetryLaterError);
     expect(error).toMatchObject({ code: 'retry_later', retryAfterMs, message: `the agent answered ${status}` });
   });
 
-  it.each([409, 425, 429, 503, 521, 523, 525, 529])('%i asks for later, at no certain time', (status) => {
+  it.each([409, 425, 429, 503, 521, 523, 525, 529])('%i means later, without a certain time', (status) => {
     for (const retryAfter of [undefined, 'garbage', '0', '0.0', 'Sun, 04 Jan 2026 12:00:00 GMT', '-1']) {
       const error = errorOfStatus({ status, retryAfter }, NOW);
       expect(error).toBeInstanceOf(RetryLaterError);
@@ -49,7 +49,7 @@ describe('errorOfStatus', () => {
     }
   });
 
-  it.each([400, 413, 422])('%i may be for one message of several: they are split', (status) => {
+  it.each([400, 413, 422])('%i may be about one of several messages: they are split', (status) => {
     expect(errorOfStatus({ status }, NOW)).toBeInstanceOf(BatchRefusedError);
   });
 

@@ -1,7 +1,7 @@
 import { BatchRefusedError, LanekeeperError, RetryLaterError, TerminalError, type AgentFinding } from '#contracts';
 import { readRetryAfter } from './retry-after.js';
 
-/** What it says of a request with several messages may be true for one of them alone. */
+/** Statuses that may be about one of several messages. The batch is split. */
 const OF_THE_BATCH: ReadonlySet<number> = new Set([400, 413, 422]);
 
 export interface AnswerHead {
@@ -13,29 +13,32 @@ export interface AnswerHead {
 export type StatusMeaning = 'answer' | 'later' | 'again' | 'dead';
 
 /**
- * With these an agent, or what stands before it, says that it has not begun and will take the same request another time:
+ * With these statuses an agent, or a proxy in front of it, says that it has not begun and will accept the same request
+ * later:
  *
- *   409  the request of this `Idempotency-Key` is still at work (draft-ietf-httpapi-idempotency-key-header)
- *   425  it will not take the risk of a replay now (RFC 8470)
+ *   409  the request with this `Idempotency-Key` still runs (draft-ietf-httpapi-idempotency-key-header)
+ *   425  it will not risk a replay now (RFC 8470)
  *   429  too many requests (RFC 6585)
  *   503  overloaded, or in maintenance (RFC 9110)
- *   521  refused at the origin, 523 no way to it, 525 no TLS with it (Cloudflare)
+ *   521  origin refused the connection; 523 origin unreachable; 525 TLS handshake failed (Cloudflare)
  *   529  overloaded (Anthropic, Qualys)
  */
 const LATER = new Set([409, 425, 429, 503, 521, 523, 525, 529]);
-/** Said of requests that came too slowly, and by many gateways of those that took too long: it may have begun. */
+/**
+ * The request came too slowly. Many gateways also send it when the answer took too long, so the agent may have begun.
+ */
 const REQUEST_TIMEOUT = 408;
 
-/** `docs/agents-over-http.md` has the same list for people; a test holds them together. */
+/** `docs/agents-over-http.md` has the same list. A test compares both. */
 export function meaningOf(status: number, hasRetryAfter: boolean): StatusMeaning {
   if (status >= 200 && status < 300) return 'answer';
   if (LATER.has(status)) return 'later';
   if (status >= 500 || status === REQUEST_TIMEOUT) return 'again';
-  // An agent that refuses a request, and says when it may come again, has not begun with it (RFC 9110, 15.5.14 for 413).
+  // An agent that refuses a request and names a time for the next try has not begun (RFC 9110, 15.5.14 for 413).
   return status >= 400 && hasRetryAfter ? 'later' : 'dead';
 }
 
-/** The least that a `Retry-After` is taken for: its unit is the second. */
+/** Shortest wait for a `Retry-After`: its unit is the second. */
 const LEAST_ASKED_MS = 1_000;
 
 /** What a status other than 2xx means; `undefined` for 2xx. */
@@ -45,7 +48,7 @@ export function errorOfStatus(
   excerpt?: string,
 ): LanekeeperError | undefined {
   const askedMs = readRetryAfter(retryAfter, now) ?? 0;
-  // "At once", or a time that is over, says as much as nothing: then the waits grow.
+  // 0 or a time in the past counts as no value. Then the waits grow.
   const afterMs = askedMs > 0 ? Math.max(LEAST_ASKED_MS, askedMs) : 0;
   const finding: AgentFinding = excerpt === undefined ? { status } : { status, excerpt };
   switch (meaningOf(status, afterMs > 0)) {
@@ -60,7 +63,10 @@ export function errorOfStatus(
   }
 }
 
-/** It may have begun, so this was an attempt. The next one comes with backoff, and not before `notWithinMs`. */
+/**
+ * The agent may have begun, so this counts as an attempt. The next one comes after the backoff and not before
+ * `notWithinMs`.
+ */
 export class AgentFailedError extends LanekeeperError {
   constructor(
     status: number,
@@ -71,7 +77,7 @@ export class AgentFailedError extends LanekeeperError {
   }
 }
 
-/** A POST with a body is not carried to an address that no setting names. */
+/** A POST with a body is not repeated at an address that is not in the settings. */
 function redirected(status: number, location: string | undefined, finding: AgentFinding): TerminalError {
   const target = location === undefined ? '' : ' to another address';
   return new TerminalError(

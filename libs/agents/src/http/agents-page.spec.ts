@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { meaningOf } from './agent-status.js';
 
-/** docs/agents-over-http.md has one list of what each status means; it is the one that the code follows. */
+/** docs/agents-over-http.md lists the meaning of each status. It must match the code. */
 
 const PAGE = readFileSync(new URL('../../../../docs/agents-over-http.md', import.meta.url), 'utf8');
 const rows = [...PAGE.matchAll(/^\| ([^|]*?) +\| (answer|later|again|dead|) *\|/gm)]
@@ -31,7 +31,7 @@ function pageSays(status: number): string | undefined {
 }
 
 describe('docs/agents-over-http.md', () => {
-  it('names the statuses that are not like their neighbours', () => {
+  it('names the statuses that differ from their neighbours', () => {
     expect(rows.length).toBeGreaterThan(12);
     expect([...NAMED.keys()]).toEqual(expect.arrayContaining([408, 409, 425, 429, 503, 529]));
   });
@@ -42,7 +42,7 @@ describe('docs/agents-over-http.md', () => {
     }
   });
 
-  it('says what a Retry-After changes: of a refusal, and of nothing else', () => {
+  it('says that a Retry-After changes the meaning of a refusal only', () => {
     for (let status = 200; status <= 999; status++) {
       const expected = status >= 400 && status < 500 && pageSays(status) === 'dead' ? 'later' : pageSays(status);
       expect([status, meaningOf(status, true)]).toEqual([status, expected]);

@@ -5,15 +5,15 @@ import { AnswerError } from '../handler-answer.js';
 import { answerCut, streamIdle } from './agent-failures.js';
 import { decodeBody, readEncodings } from './decode-body.js';
 
-/** Reads the bytes of an agent's answer: how many, for how long, and as which text. What they mean is decided elsewhere. */
+/** Reads the bytes of an agent's answer: size limit, time limit, decoding to text. Other files interpret the text. */
 
-/** A record holds 768 KiB, so nothing larger could be kept anyhow. */
+/** A record holds 768 KiB, so a larger answer could not be stored. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
-/** So much of a refusal is read, and for so long: what its status says does not wait for more. */
+/** Limits for reading a refusal. Its status is clear without the rest. */
 const BEGINNING_BYTES = 16 * 1024;
 const BEGINNING_MS = 500;
 
-/** Decodes the body piece by piece, bounded; `take` answers true when it has all it wants. */
+/** Decodes the body in chunks, up to the size limit. `take` returns true when it needs no more. */
 export async function eachChunk(
   response: Dispatcher.ResponseData,
   take: (chunk: string) => boolean,
@@ -22,7 +22,7 @@ export async function eachChunk(
   const { statusCode: status, body } = response;
   const encodings = readEncodings(headerOf(response, 'content-encoding'));
   const decoder = new TextDecoder('utf-8', { fatal: true });
-  // Any byte is a sign of life, also of a comment.
+  // Any byte shows that the agent is alive, also one of a comment.
   const silence = idleMs === undefined ? undefined : setTimeout(() => body.destroy(streamIdle(status, idleMs)), idleMs);
   let bytes = 0;
   try {
@@ -44,7 +44,10 @@ export async function eachChunk(
   }
 }
 
-/** What is compressed may be much more than what it unfolds to, and silent at its other end. */
+/**
+ * Watches the compressed bytes: they may be larger than the decoded ones, and may arrive while no decoded chunk comes
+ * out.
+ */
 function watchEncoded(body: Readable, onSign: () => void): void {
   let bytes = 0;
   body.on('data', (chunk: Buffer) => {
@@ -58,7 +61,7 @@ function tooLarge(): AnswerError {
   return new AnswerError(`more than ${MAX_ANSWER_BYTES} bytes (keep large results elsewhere and refer to them)`);
 }
 
-/** Without a chunk the body is at its end, where half a character may also be what a cut has left. */
+/** Without `chunk` the body is at its end. Half a character there may also mean that the body was cut. */
 function decode(decoder: InstanceType<typeof TextDecoder>, response: Dispatcher.ResponseData, chunk?: Buffer): string {
   try {
     return chunk === undefined ? decoder.decode() : decoder.decode(chunk, { stream: true });
@@ -68,7 +71,7 @@ function decode(decoder: InstanceType<typeof TextDecoder>, response: Dispatcher.
   }
 }
 
-/** Reads a short body to its end, so that the connection can be used again, and answers its beginning. */
+/** Reads a short body to its end, so that the connection can be reused, and returns its beginning. */
 export async function readBeginning(response: Dispatcher.ResponseData): Promise<Buffer> {
   const { body } = response;
   const timer = setTimeout(() => body.destroy(), BEGINNING_MS);
@@ -82,7 +85,7 @@ export async function readBeginning(response: Dispatcher.ResponseData): Promise<
       if (bytes > BEGINNING_BYTES) break;
     }
   } catch {
-    // Whatever of it came.
+    // Return the part that arrived.
   } finally {
     clearTimeout(timer);
     body.destroy();
@@ -90,14 +93,14 @@ export async function readBeginning(response: Dispatcher.ResponseData): Promise<
   return Buffer.concat(pieces);
 }
 
-/** A body has come to its end and is not whole: an answer that breaks the contract, or one that was cut. */
+/** The body ended and is not complete: either the answer breaks the contract, or it was cut. */
 export function brokenOff(response: Dispatcher.ResponseData, found: string, cause?: unknown): LanekeeperError {
   return hasKnownEnd(response) ? new AnswerError(found) : answerCut(response.statusCode, cause);
 }
 
 /**
- * A body without a length ends with its connection: then the end of a whole one looks like that of one that was cut. So does
- * each end of a stream before its `done`.
+ * Whether the end of the body is marked. A body without a length ends with its connection, so a cut looks the same as
+ * an end. The same is true of a stream that ends before its `done`.
  */
 function hasKnownEnd(response: Dispatcher.ResponseData): boolean {
   if (isStream(response)) return false;
@@ -109,12 +112,12 @@ export function isStream(response: Dispatcher.ResponseData): boolean {
   return contentTypeOf(response) === 'text/event-stream';
 }
 
-/** Without its parameters. */
+/** Content type without its parameters. */
 export function contentTypeOf(response: Dispatcher.ResponseData): string {
   return (headerOf(response, 'content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
-/** Of a header that stands there twice the first counts. */
+/** The value of a header. The first one if it is repeated. */
 export function headerOf({ headers }: Dispatcher.ResponseData, name: string): string | undefined {
   const value = headers[name];
   return Array.isArray(value) ? value[0] : value;

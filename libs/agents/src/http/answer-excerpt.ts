@@ -1,9 +1,12 @@
 import { MAX_EXCERPT_CHARS } from '#contracts';
 import { hideSecrets } from './sent-secrets.js';
 
-/** The beginning of what an agent wrote, as one line for people. It is content: shown only where contents may be. */
+/**
+ * The beginning of an agent's answer as one line for people. It is content, so it is shown only where contents are
+ * allowed.
+ */
 export function excerptOf(bytes: Buffer, secrets: readonly string[]): string {
-  // Bytes that are no text show as what they are; half a character at the cut does not.
+  // Invalid bytes show as U+FFFD. Half a character at the cut is removed.
   const text = new TextDecoder().decode(bytes).replace(/\uFFFD$/, '');
   const line = hideSecrets(text, secrets)
     .replace(/[\p{C}\p{Z}]+/gu, ' ')

@@ -1,11 +1,11 @@
 import { readJson, type CarriedMembers } from '#contracts';
 import { AnswerError } from '../handler-answer.js';
 
-/** What an agent says and keeps is only carried: digit for digit, as the text that it came as. */
+/** `data` and `state` of an agent are kept as the text that they came as, digit for digit. */
 const OF_ANSWER: CarriedMembers = { state: true, replies: { '*': { data: true } } };
 const OF_REPLY: CarriedMembers = { data: true };
 
-/** Reads `{replies?, state?}`. `undefined` = it is no JSON; what is JSON and means no one thing throws an `AnswerError`. */
+/** Reads `{replies?, state?}`. `undefined`: not JSON. Ambiguous JSON (such as a repeated key) throws `AnswerError`. */
 export function readAnswerJson(text: string): unknown {
   return read(text, OF_ANSWER);
 }
@@ -15,7 +15,10 @@ export function readReplyJson(text: string): unknown {
   return read(text, OF_REPLY);
 }
 
-/** The same for the `{text}` of a delta. Two of them may share a character: half of one is looked for in their whole. */
+/**
+ * The same for the `{text}` of a delta. A surrogate pair may be split over two deltas, so half of one is checked for in
+ * the joined text.
+ */
 export function readDelta(text: string): unknown {
   const answer = readJson(text, {});
   if (answer.ok || answer.fault?.field !== 'text') return read(text, {});

@@ -24,7 +24,7 @@ function readSplit(text: string, cuts: readonly number[]): object {
   return asValues(stream.finish());
 }
 
-/** What is only carried is text in an answer. */
+/** Carried JSON is text in an answer. */
 function asValues(answer: object): object {
   return JSON.parse(JSON.stringify(answer)) as object;
 }
@@ -79,18 +79,18 @@ describe('AnswerStream', () => {
       { replies: [{ text: 'a' }] },
     ],
     [
-      "what comes behind done is nobody's business",
+      'data after done is ignored',
       `${done}${event('reply', { text: 'late' })}event: reply\ndata: {{{\n\n`,
       { replies: [] },
     ],
   ])('reads %s', (_title, text, expected) => {
     expect(read(text)).toEqual(expected);
     expect(read(text.replaceAll('\n', '\r\n'))).toEqual(expected);
-    // The byte order mark ends at the decoder, which stands before.
+    // The decoder removes the byte order mark earlier.
     expect(readSplit(BOM + text, [])).toEqual(expected);
   });
 
-  it('says when done has come, and not before', () => {
+  it('tells when done has arrived, and not before', () => {
     const stream = new AnswerStream();
     expect(stream.feed(event('reply', { text: 'a' }))).toBe(false);
     expect(stream.feed(done.slice(0, -1))).toBe(false);
@@ -133,19 +133,19 @@ describe('AnswerStream', () => {
     expect(() => read(event('reply', { text: 'fine' }) + text + done)).toThrow(wrong);
   });
 
-  it('joins a character that two deltas share, and refuses half of one: its handler would only do the work again', () => {
+  it('joins a character that two deltas share, and refuses half of one without a retry', () => {
     const [high, low] = ['\ud83d', '\ude00'].map((text) => event('delta', { text }));
     expect(read(`${high}${low}${done}`)).toEqual({ replies: ['\u{1F600}'] });
     expect(() => read(`${high}${done}`)).toThrow(expect.objectContaining({ code: 'bad_answer' }));
   });
 
-  it('refuses a delta that says a key twice, and names it', () => {
+  it('refuses a delta with a repeated key, and names the key', () => {
     expect(() => read(`event: delta\ndata: {"text":"a","te\\u0078t":"b"}\n\n${done}`)).toThrow(
       expect.objectContaining({ code: 'bad_answer', message: expect.stringContaining('text: this key twice') }),
     );
   });
 
-  it('refuses replies in done that are no list', () => {
+  it('refuses replies in done that are not a list', () => {
     for (const replies of ['x', {}, 5, null]) {
       expect(() => read(event('done', { replies }))).toThrow(expect.objectContaining({ code: 'bad_answer' }));
     }

@@ -11,8 +11,8 @@ const replyEvent = z.object({ text: z.string().optional(), data: z.instanceof(Js
 const doneEvent = z.record(z.string(), z.unknown());
 
 /**
- * Reads an agent's `text/event-stream`: `delta {text}`, `reply {text}`, `done {state?, replies?}`. The stream must end with
- * `done`: one that breaks off before is a reset. When there is no reply at all, the deltas together are the reply.
+ * Reads an agent's `text/event-stream`: `delta {text}`, `reply {text}`, `done {state?, replies?}`. The stream must end
+ * with `done`, or it counts as broken off. Without any reply, the joined deltas are the reply.
  */
 export class AnswerStream {
   private readonly replies: ReplyContent[] = [];
@@ -25,14 +25,14 @@ export class AnswerStream {
     },
   });
 
-  /** Takes the next piece of the body. True when `done` has come: what follows is nobody's business. */
+  /** Takes the next chunk of the body. True after `done`: the rest is ignored. */
   feed(chunk: string): boolean {
     this.parser.feed(chunk);
     if (this.problem !== undefined) throw this.problem;
     return this.done !== undefined;
   }
 
-  /** The whole answer, in the form of a JSON one. */
+  /** The complete answer, in the form of a JSON answer. */
   finish(): object {
     if (this.done === undefined) throw streamCut();
     const { replies: last = [], ...rest } = this.done;
@@ -52,7 +52,7 @@ export class AnswerStream {
       return this.read(data, replyEvent, event, readReplyJson, (reply) => this.replies.push(reply as ReplyContent));
     if (event === 'done')
       return this.read(data === '' ? '{}' : data, doneEvent, event, readAnswerJson, (done) => (this.done = done));
-    // Other events are the agent's own; the standard lets a reader pass over what it does not know.
+    // Ignore events that the agent defines itself, as the standard allows.
     return undefined;
   }
 
@@ -68,7 +68,7 @@ export class AnswerStream {
       if (parsed.success) return void use(parsed.data);
     } catch (error) {
       if (error instanceof AnswerError) return error;
-      // Said below.
+      // The error below says so.
     }
     return new AnswerError(`an event \`${event}\` whose data is not the JSON object it should be`);
   }

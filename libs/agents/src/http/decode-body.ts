@@ -4,17 +4,20 @@ import * as zlib from 'node:zlib';
 import { AnswerError } from '../handler-answer.js';
 
 /**
- * Why not undici's `interceptors.decompress` (7.30): it hides the `Content-Length` that tells a broken body from one that was cut,
- * counts no compressed bytes and shows none as a sign of life, passes encodings on that it does not know, cannot read raw
- * deflate, and stands in the way of every call. It is experimental, and says so on stderr at each start.
+ * Why not undici's `interceptors.decompress` (7.30)? It hides the `Content-Length`, which tells a broken body from a
+ * cut one. It does not count compressed bytes or report them as activity. It passes unknown encodings through, cannot
+ * read raw deflate, and runs for every call. It is experimental, and prints a warning at each start.
  */
 
-/** Agents are asked for plain bytes; some servers and proxies compress all the same. More than two in a row is no answer. */
+/**
+ * Requests ask for plain bytes, but some servers and proxies compress anyway. More than two encodings in a row are
+ * refused.
+ */
 const MOST_ENCODINGS = 2;
-/** The lower half of the first byte of a zlib stream; a raw deflate stream, which some servers send, never begins so. */
+/** The lower half of the first byte of a zlib stream. Some servers send raw deflate, which never begins with it. */
 const ZLIB_METHOD = 8;
 
-/** The encodings of a body, in the order in which they are taken off. Throws `AnswerError` for what cannot be read. */
+/** The encodings of a body, in the order of decoding. Throws `AnswerError` for an unknown one. */
 export function readEncodings(header: string | undefined): readonly string[] {
   const names = (header ?? '').split(',').map((name) => name.trim().toLowerCase());
   const encodings = names.filter((name) => name !== '' && name !== 'identity').toReversed();
@@ -23,7 +26,7 @@ export function readEncodings(header: string | undefined): readonly string[] {
   throw new AnswerError(`content encoding ${JSON.stringify(names.join(', ').slice(0, 64))}`);
 }
 
-/** The body without its encodings. To destroy it ends the body too, and an error of the body becomes one of it. */
+/** The decoded body. Destroying it destroys the original body too, and errors of the body reach it. */
 export async function decodeBody(body: Readable, encodings: readonly string[]): Promise<Readable> {
   let decoded = body;
   for (const name of encodings) {
@@ -41,7 +44,7 @@ const DECODERS: ReadonlyMap<string, MakeDecoder> = new Map<string, MakeDecoder>(
   ['x-gzip', () => zlib.createGunzip()],
   ['br', () => zlib.createBrotliDecompress()],
   ['deflate', inflate],
-  // Not in every Node.
+  // Some versions of Node lack it.
   ...('createZstdDecompress' in zlib ? [['zstd', () => zlib.createZstdDecompress()] as const] : []),
 ]);
 

@@ -16,11 +16,11 @@ const MIB = 1024 * 1024;
 
 afterEach(closeAgents);
 
-/** What the turn has when the answer was put into it, as the worker does it. */
+/** The turn's results after the answer was applied, as the worker does it. */
 async function finished(call: Promise<unknown>): Promise<unknown> {
   const turn = makeTurn();
   applyAnswer(turn, await call);
-  // As values: what is only carried is text in it.
+  // As values: carried JSON is text in an answer.
   return JSON.parse(JSON.stringify(turn.finish()));
 }
 
@@ -77,7 +77,7 @@ describe('an answer', () => {
       const next = (): void => {
         const byte = bytes.shift();
         if (byte === undefined) response.end();
-        // The reader has its turn between two bytes, or it would be given them joined.
+        // The reader runs between two bytes, or it would get them joined.
         else response.write(Uint8Array.of(byte), () => setImmediate(() => setImmediate(next)));
       };
       next();
@@ -145,7 +145,7 @@ describe('an answer', () => {
     const { call } = await agentOf(200, headers, body);
     const error = await finished(call()).catch((caught: unknown) => caught);
     expect(error).toMatchObject({ code: 'bad_answer', message: expect.stringMatching(message) });
-    // Its effects have happened, and it would be the same again.
+    // Its effects have happened, and a retry would have the same result.
     expect(error).toBeInstanceOf(TerminalError);
     expect((error as Error).message).not.toContain('SECRET');
   });
@@ -171,12 +171,12 @@ describe('an answer', () => {
     },
   );
 
-  it('L6 of 2 MiB is refused too, without a look at its rest', async () => {
+  it('L6 of 2 MiB is refused too, without reading the rest', async () => {
     const closed = Promise.withResolvers<boolean>();
     const { call } = await agent((response) => {
       response.on('close', () => closed.resolve(response.writableFinished));
       response.writeHead(200, { ...JSON_TYPE, 'content-length': String(2 * MIB) });
-      // Its second half never comes: who waits for it waits for ever.
+      // Its second half never arrives, so waiting for it would never end.
       response.write(Buffer.alloc(MIB + 1, 'x'));
     });
     await expect(call()).rejects.toThrow(expect.objectContaining({ code: 'bad_answer' }));

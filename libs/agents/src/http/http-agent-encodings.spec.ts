@@ -9,7 +9,7 @@ const MIB = 1024 * 1024;
 const bad = (message: RegExp) =>
   expect.objectContaining({ code: 'bad_answer', message: expect.stringMatching(message) });
 
-/** What servers and proxies send, though they are asked for plain bytes. */
+/** Encodings that servers and proxies send, although they are asked for plain bytes. */
 const ENCODINGS: [string, (text: string | Buffer) => Buffer][] = [
   ['gzip', zlib.gzipSync],
   ['x-gzip', zlib.gzipSync],
@@ -40,13 +40,13 @@ describe('an answer that is compressed', () => {
     expect(await call()).toEqual({ replies: ['hi'] });
   });
 
-  it('as a stream piece by piece is read as it is flushed', async () => {
+  it('as a stream in chunks is read as it is flushed', async () => {
     const { call } = await agent((response) => {
       const gzip = zlib.createGzip();
       response.writeHead(200, { ...STREAM_TYPE, 'content-encoding': 'gzip' });
       gzip.pipe(response);
       gzip.write('event: delta\ndata: {"text":"a"}\n\n');
-      // The rest is never written: only what was flushed comes.
+      // The rest is never written: only flushed bytes arrive.
       gzip.flush(() => {
         gzip.write('event: done\ndata: {}\n\n');
         gzip.flush();
@@ -89,7 +89,7 @@ describe('an answer that is compressed', () => {
     },
   );
 
-  it('L6 to much less than it is ends at the limit too', async () => {
+  it('L6 that is larger than its decoded form ends at the limit too', async () => {
     const { call } = await agent((response) => {
       response.writeHead(200, { ...TEXT_TYPE, 'content-encoding': 'gzip' });
       const empty = Buffer.concat(Array.from({ length: 1_000 }, () => zlib.gzipSync('')));

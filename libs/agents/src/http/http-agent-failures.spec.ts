@@ -15,7 +15,7 @@ import {
 
 afterEach(closeAgents);
 
-/** What a cut leaves of a text that has more than ASCII in it. */
+/** What a cut leaves of a text with more than ASCII. */
 const HALF_A_CHARACTER = Buffer.from('{"replies": ["gr\u00fc').subarray(0, -1);
 
 describe('a failure', () => {
@@ -32,7 +32,7 @@ describe('a failure', () => {
     }
   });
 
-  it('L6 at the end of a body that has no length is no broken answer, but one that was cut', async () => {
+  it('L6 at the end of a body without length counts as a cut, not as a broken answer', async () => {
     const gzip = 'content-encoding: gzip\r\n';
     for (const [encoding, body] of [
       ['', '{"replies": ["hel'],
@@ -56,7 +56,7 @@ describe('a failure', () => {
     await expect(call()).rejects.toEqual(cutAnswer);
   });
 
-  it('L6 before the headers is tried again, by the turn and not beneath it', async () => {
+  it('L6 before the headers is tried again, by the turn and not by the HTTP client', async () => {
     const { call, requests } = await agent((response) => response.socket?.resetAndDestroy());
     const error = await call().catch((caught: unknown) => caught);
     expect(error).toEqual(noAnswer);
@@ -64,7 +64,7 @@ describe('a failure', () => {
     expect(requests.length).toBe(1);
   });
 
-  it('L6 with an answer that is no HTTP is tried again, and says so', async () => {
+  it('L6 with an answer that is not HTTP is tried again, and says so', async () => {
     const { call } = await agent((response) => response.socket?.end('-ERR unknown command\r\n'));
     const error = await call().catch((caught: unknown) => caught);
     expect(error).toMatchObject({
@@ -88,7 +88,7 @@ describe('a failure', () => {
     expect(error).toMatchObject({ retryAfterMs, finding: { status, excerpt: 'busy' } });
   });
 
-  it('tells what the agent said, as one bounded line, decoded, beside the message', async () => {
+  it("has the agent's text as one bounded, decoded line, separate from the message", async () => {
     const body = gzipSync(`{"error": "no\n\n  model \u0000 grüße ${'x'.repeat(30_000)}`);
     const { call } = await agentOf(500, { ...JSON_TYPE, 'content-encoding': 'gzip' }, body);
     const error = (await call().catch((caught: unknown) => caught)) as LanekeeperError;
@@ -116,7 +116,7 @@ describe('a failure', () => {
     expect(elsewhere.requests).toEqual([]);
   });
 
-  it('L6 with a refusal that does not end is what its status says all the same', async () => {
+  it('L6 with a refusal that does not end still means what its status says', async () => {
     const closed = Promise.withResolvers<void>();
     const { call } = await agent((response) => {
       response.on('close', closed.resolve);

@@ -32,7 +32,7 @@ describe('a stream that is silent', () => {
     await closed.promise;
   });
 
-  it.each([false, true])('lives by its comments (compressed: %s)', async (isCompressed) => {
+  it.each([false, true])('stays alive through its comments (compressed: %s)', async (isCompressed) => {
     const { call } = await agent((response) => {
       response.writeHead(200, isCompressed ? { ...STREAM_TYPE, 'content-encoding': 'gzip' } : STREAM_TYPE);
       const gzip = createGzip();
@@ -50,7 +50,7 @@ describe('a stream that is silent', () => {
     expect(performance.now() - since).toBeGreaterThan(2 * LONG_IDLE_MS);
   });
 
-  it('only thinks before its headers, and as another body: that has the time of its turn', async () => {
+  it('may be silent before its headers, or with another content type, as long as its turn may last', async () => {
     const { call } = await agent((response, _request, body) => {
       const isLate = (JSON.parse(body) as { runId: string }).runId === 'r';
       const answer = (): void => void response.writeHead(200, JSON_TYPE).write('{"replies"');

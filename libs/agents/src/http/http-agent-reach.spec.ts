@@ -7,7 +7,7 @@ import { failureOfCall, NotConnectedError } from './agent-failures.js';
 import { callHttpAgent } from './http-agent.client.js';
 import { agent, closeAgents, JSON_TYPE, makeTurn, noAnswer, unreachable } from './http-agent.fixture.js';
 
-/** An agent that has got nothing of a request has not begun with it: it is asked again, and no attempt is spent. */
+/** An agent that got no byte of a request has not begun: it is asked again, and no attempt is used. */
 
 let connections = new AgentConnections(4);
 const servers: Server[] = [];
@@ -109,7 +109,7 @@ describe('what comes before an answer', () => {
     expect(sockets.size).toBeLessThanOrEqual(2);
   });
 
-  it('is read in whatever pieces it comes', async () => {
+  it('is read in any chunks', async () => {
     const { call } = await agent((response) => {
       const bytes = [...Buffer.from(`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n`)];
       const next = (): void => {
@@ -129,7 +129,7 @@ describe('what comes before an answer', () => {
     expect(await call()).toEqual({ replies: ['a'] });
   });
 
-  it('L6 of headers beyond the limit says what it is, and is dead', async () => {
+  it('L6 with headers beyond the limit names the limit, and is dead', async () => {
     const { call } = await agent((response) =>
       response.writeHead(200, { ...JSON_TYPE, 'x-policy': 'x'.repeat(70_000) }).end('{"replies":["a"]}'),
     );

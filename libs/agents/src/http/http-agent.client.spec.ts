@@ -34,7 +34,7 @@ describe('a request', () => {
     expect(requests[1]?.request.headers).not.toHaveProperty('x-lanekeeper-signature');
   });
 
-  it('asks for plain bytes, and carries the headers of the operator beside ours', async () => {
+  it('asks for plain bytes, and has the headers of the operator in addition to ours', async () => {
     const { call, requests } = await agentOf(204, {});
     await call(undefined, undefined, { headers: { authorization: 'Bearer t', 'x-team': 'a b' } });
     expect(requests[0]?.request.headers).toMatchObject({
@@ -43,7 +43,7 @@ describe('a request', () => {
     });
   });
 
-  it('of many turns one after another keeps its connection, whatever they are answered', async () => {
+  it('of many turns one after another keeps its connection, whatever the answers are', async () => {
     const answers: ((response: ServerResponse) => void)[] = [
       (response) => response.writeHead(200, JSON_TYPE).end('{"replies":["a"]}'),
       (response) => response.writeHead(204).end(),
@@ -55,18 +55,18 @@ describe('a request', () => {
     const { call, sockets } = await agent((response) => answers[calls++ % answers.length]?.(response));
     for (let i = 0; i < 50; i++) await call().catch(() => {});
     expect(calls).toBe(50);
-    // A second one is opened when the next call comes before the first has said that it is free.
+    // A second connection is opened when the next call comes before the first one is free.
     expect(sockets.size).toBeLessThanOrEqual(2);
   });
 
-  it('of hundreds of turns at once get each its own answer, over no more connections than are allowed', async () => {
+  it('of hundreds of parallel turns each gets its own answer, over no more connections than allowed', async () => {
     const held: (() => void)[] = [];
     let most = 0;
     const { call, sockets } = await agent((response, _request, body) => {
       const { runId } = JSON.parse(body) as { runId: string };
       held.push(() => response.writeHead(200, JSON_TYPE).end(JSON.stringify({ replies: [runId] })));
       most = Math.max(most, held.length);
-      // The first answer goes out when as many are asked as may be at once.
+      // The first answer is sent when the maximum number of requests has arrived.
       if (most === 300) for (const release of held.splice(0)) release();
     }, 300);
     const ids = Array.from({ length: 600 }, (_, i) => `run-${i}`);
@@ -131,7 +131,7 @@ describe('an abort', () => {
     expect(requests).toEqual([]);
   });
 
-  it('L6 closing the connections ends what is on its way', async () => {
+  it('L6 closing the connections ends open requests', async () => {
     const { call, close, asked, closed } = await slowAgent(() => {});
     const answer = call().catch((error: unknown) => error);
     await asked;

@@ -13,17 +13,20 @@ import { AnswerStream } from './answer-stream.js';
 import { sentSecrets } from './sent-secrets.js';
 
 export interface HttpAgentOptions {
-  /** Without credentials: those are among the headers. */
+  /** Without credentials: they are in `headers`. */
   readonly url: string;
   /** Signs the requests. */
   readonly secret?: string | undefined;
-  /** Beside our own; of the operator. */
+  /** Headers that the operator adds to ours. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** How long a stream may be silent - ms - default: as long as the turn may last. */
+  /** Longest silence of a stream - ms - default: as long as the turn may last. */
   readonly streamIdleMs?: number | undefined;
 }
 
-/** Calls an agent over HTTP. Answers what its handler would return; the request closes when the turn's signal aborts. */
+/**
+ * Calls an agent over HTTP and returns what a local handler would return. The request closes when the turn's signal
+ * aborts.
+ */
 export async function callHttpAgent(
   turn: Turn,
   { url, secret, headers: ownHeaders, streamIdleMs }: HttpAgentOptions,
@@ -85,7 +88,7 @@ async function readAnswer(response: Dispatcher.ResponseData, streamIdleMs: numbe
     if (type === 'application/json') return parseJson(text, response);
     throw new AnswerError(`content type ${type === '' ? 'none' : JSON.stringify(type)}`);
   } finally {
-    // Leaves early as well: the connection is closed rather than read to an end that may never come.
+    // On an early exit too, close the connection instead of reading to an end that may never come.
     response.body.destroy();
   }
 }
@@ -93,7 +96,7 @@ async function readAnswer(response: Dispatcher.ResponseData, streamIdleMs: numbe
 function parseJson(text: string, response: Dispatcher.ResponseData): unknown {
   const answer = readAnswerJson(text);
   if (answer === undefined) throw brokenOff(response, 'application/json that is no JSON');
-  // A bare string is an answer of a handler in this process, but not one of the HTTP contract.
+  // A handler in this process may return a bare string. The HTTP contract does not allow one.
   if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) {
     throw new AnswerError('application/json that is no object');
   }

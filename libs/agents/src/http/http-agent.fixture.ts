@@ -66,7 +66,7 @@ export async function agent(answer: Answer, maxConnections = 16) {
   started.add(close);
   return {
     url,
-    /** All connections that were ever made. */
+    /** All connections that were ever opened. */
     sockets,
     requests,
     call: (turn = makeTurn(), secret?: string, more: Partial<HttpAgentOptions> = {}) =>
@@ -79,7 +79,7 @@ export async function agent(answer: Answer, maxConnections = 16) {
 export const agentOf = (status: number, headers: Record<string, string>, body: string | Buffer = '') =>
   agent((response) => response.writeHead(status, headers).end(body));
 
-/** Writes without end, as fast as it is taken; `written` says how much went out. */
+/** Writes without end, as fast as the reader takes it. `written` counts the bytes. */
 export function pour(response: ServerResponse, chunk: Buffer): { written: number } {
   const count = { written: 0 };
   const write = (): void => {
@@ -93,7 +93,7 @@ export function pour(response: ServerResponse, chunk: Buffer): { written: number
   return count;
 }
 
-/** The agent had the request, and what it did with it is not known. */
+/** The agent had the request, and its work is not known. */
 export const noAnswer = expect.objectContaining({
   code: 'agent_no_answer',
   message: expect.stringMatching(/^the agent did not answer/),

@@ -47,7 +47,7 @@ describe('InterimResponses', () => {
     );
   });
 
-  it('touches nothing behind the head of the answer, until the next request goes out', () => {
+  it('changes nothing after the head of the answer, until the next request is sent', () => {
     const interim = new InterimResponses();
     const pass = (text: string) => interim.pass(Buffer.from(text))?.toString();
     expect(pass(CONTINUE)).toBe(CONTINUE);

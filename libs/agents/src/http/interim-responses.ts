@@ -1,42 +1,42 @@
 const PREFIX = 'HTTP/1.';
 const STATUS_AT = PREFIX.length + 2;
-/** As long as a status line has to be to tell its kind. */
+/** Bytes of a status line that are needed to tell its kind. */
 const KIND_BYTES = STATUS_AT + 3;
 const LF = 0x0a;
 const CR = 0x0d;
 const ONE = 0x31;
-/** `101`: it ends HTTP on this connection, so it is no interim response. */
+/** `101` ends HTTP on this connection, so it is not an interim response. */
 const SWITCHING = '101';
 
 type Place =
-  /** Nothing of the next response has come. */
+  /** No byte of the next response has arrived. */
   | 'before'
   /** Inside the head of an interim response. */
   | 'interim'
-  /** In the response that counts, or behind it. */
+  /** In the final response, or after it. */
   | 'within';
 
 /**
- * Takes interim responses (100 Continue, 103 Early Hints …) out of what comes in on a connection. A client has to read past
- * any number of them, also of those that it did not ask for (RFC 9110, 15.2); undici ends the connection at a 100, and its
- * turn with it.
+ * Removes interim responses (100 Continue, 103 Early Hints …) from the input of a connection. A client must skip any
+ * number of them, also unrequested ones (RFC 9110, 15.2). undici closes the connection at a 100, which would end the
+ * turn.
  *
  *   within --a request goes out--> before --1xx--> interim --empty line--> before
  *                                  before --anything else--> within
  */
 export class InterimResponses {
   private place: Place = 'within';
-  /** The beginning of a status line that is too short to tell anything. */
+  /** The beginning of a status line, too short to tell its kind. */
   private held: Buffer = Buffer.alloc(0);
-  /** Bytes of the current line of an interim head, without its end. */
+  /** Length of the current line of an interim head, without its line end. */
   private lineBytes = 0;
 
-  /** A request goes out: the next that comes in is a response to it. */
+  /** A request was sent. The next input is its response. */
   expect(): void {
     this.place = 'before';
   }
 
-  /** What is left of a piece; `undefined` = nothing. */
+  /** The rest of a chunk without interim responses. `undefined`: nothing is left. */
   pass(piece: Buffer): Buffer | undefined {
     if (this.place === 'within') return piece;
     let rest = this.held.length === 0 ? piece : Buffer.concat([this.held, piece]);

@@ -3,7 +3,7 @@ import { agent, closeAgents } from './http-agent.fixture.js';
 
 afterEach(closeAgents);
 
-it('a refusal that repeats what the request was sent with tells none of its secrets', async () => {
+it('a refusal that repeats the request reveals none of its secrets', async () => {
   const pair = 'me:p@ss-0815';
   const headers = {
     authorization: `Basic ${Buffer.from(pair).toString('base64')}`,

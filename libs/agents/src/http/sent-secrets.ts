@@ -1,11 +1,11 @@
 /** What stands in for a secret. */
 const HIDDEN = '***';
-/** What is shorter is no secret, and stands in many a word. */
+/** A shorter text is not a secret, and occurs in many words. */
 const LEAST_CHARS = 4;
 
 /**
- * The texts by which a request shows that it is ours, and the parts of them that tell as much: some servers and proxies repeat a
- * request in their refusal, which goes on into records, dead letters and routes.
+ * Secrets in a request, and parts of them that reveal as much. Some servers and proxies repeat the request in their
+ * refusal, which is stored in records and dead letters and shown by routes.
  */
 export function sentSecrets(headers: Readonly<Record<string, string>>, secret: string | undefined): readonly string[] {
   const texts = new Set(secret === undefined ? [] : [secret]);
@@ -19,11 +19,11 @@ export function sentSecrets(headers: Readonly<Record<string, string>>, secret: s
     const pair = Buffer.from(token, 'base64').toString();
     texts.add(pair).add(pair.slice(pair.indexOf(':') + 1));
   }
-  // The longest first: what is left of one that has another in it would tell the rest.
+  // The longest first. Otherwise a replaced part could leave the rest of a longer secret visible.
   return [...texts].filter((text) => text.length >= LEAST_CHARS).toSorted((a, b) => b.length - a.length);
 }
 
-/** A text without them. */
+/** The text with its secrets replaced. */
 export function hideSecrets(text: string, secrets: readonly string[]): string {
   return secrets.reduce((hidden, secret) => hidden.replaceAll(secret, HIDDEN), text);
 }
