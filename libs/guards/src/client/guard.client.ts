@@ -16,7 +16,7 @@ import {
   type TaskAnswers,
   type TaskOperation,
 } from '#contracts';
-import { BrokerAwayError, isNobodyThere, type BrokerConnection } from '#jetstream';
+import { BrokerAwayError, hasNoResponders, type BrokerConnection } from '#jetstream';
 
 export interface GuardCallOptions {
   /** How long an answer is waited for in all - ms - default 2000. */
@@ -118,7 +118,7 @@ const CARRIED = { answer: { result: true } } as const;
 
 /** Whether nobody can have got a request. */
 function isUnheard(cause: unknown): boolean {
-  return cause instanceof BrokerAwayError || isNobodyThere(cause);
+  return cause instanceof BrokerAwayError || hasNoResponders(cause);
 }
 
 /** The guard does not take such a request, however often it is made. */

@@ -95,7 +95,7 @@ export function inShortTries<T>(ask: () => Promise<T>, withinMs: number): Promis
 }
 
 /** The broker's answer to a request on a subject without subscribers: it comes at once, and no service got the request. */
-export function isNobodyThere(error: unknown): boolean {
+export function hasNoResponders(error: unknown): boolean {
   return error instanceof RequestError && error.isNoResponders();
 }
 
