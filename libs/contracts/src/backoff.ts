@@ -9,7 +9,7 @@ export interface Backoff {
   readonly longestMs: number;
 }
 
-/** 2 ** 30 ms are twelve days: more is never asked for, and a wait of 0 stays one. */
+/** 2 ** 30 ms are twelve days: no caller needs more. And a first wait of 0 stays 0. */
 const MOST_DOUBLINGS = 30;
 
 /** `doublings`: how many waits came before; 0 = this is the first. */

@@ -6,8 +6,8 @@ import type { SessionTokens } from '../naming/names.js';
 import { recordedError } from './record.js';
 
 /**
- * A message that no further attempt will be made of, with its content, for operators to look at, retry or drop. LK_DEAD is
- * a view: the truth is the decision `dead` in the session's record.
+ * A message that will not be retried, with its content, for operators to look at, retry or drop. LK_DEAD is a view: the truth
+ * is the decision `dead` in the session's record.
  */
 const deadLetter = z.object({
   v: z.literal(1),
@@ -15,7 +15,7 @@ const deadLetter = z.object({
   /** Sequence of the message in the inbox. */
   seq: z.int().positive(),
   runId: z.string(),
-  /** 0 = it never began. */
+  /** 0 = no attempt ever began. */
   attempts: z.int().nonnegative(),
   status: z.enum(OUTCOMES),
   error: recordedError,
@@ -25,10 +25,10 @@ const deadLetter = z.object({
 });
 export type DeadLetter = z.infer<typeof deadLetter>;
 
-/** What of an entry is only carried. */
+/** Parts of an entry that are passed on without being read. */
 const CARRIED = { message: { data: true } } as const;
 
-/** Reads an entry; `undefined` for what is none. */
+/** Reads an entry; `undefined` for an invalid one. */
 export function parseDeadLetter(text: string): DeadLetter | undefined {
   try {
     return deadLetter.safeParse(parseCarried(text, CARRIED)).data;
@@ -37,7 +37,7 @@ export function parseDeadLetter(text: string): DeadLetter | undefined {
   }
 }
 
-/** Names an entry in routes and commands: `<agent>.<session>.<seq>`, both as subject tokens. */
+/** The id of an entry in routes and commands: `<agent>.<session>.<seq>`, the first two as subject tokens. */
 export function makeDeadId({ agentToken, sessionToken }: SessionTokens, seq: number): string {
   return `${agentToken}.${sessionToken}.${seq}`;
 }

@@ -1,4 +1,4 @@
-/** What the owner of a shard knows of one session: question and answer on `<ns>.rpc.shard.<n>`. */
+/** What the owner of a shard knows about one session: question and answer on `<ns>.rpc.shard.<n>`. */
 export interface SessionQuestion {
   readonly agentToken: string;
   readonly sessionToken: string;
@@ -7,7 +7,7 @@ export interface SessionQuestion {
 export interface SessionAnswer {
   /** `waiting-for-agent`: the owner of its shard does not have its agent. */
   readonly state: 'idle' | 'queued' | 'running' | 'held' | 'retrying' | 'waiting-for-agent';
-  /** Undecided messages that wait; those of the running turn are not among them. */
+  /** Undecided messages that wait, without those of the running turn. */
   readonly depth: number;
   /** Age of the oldest waiting message in ms; null when none waits. */
   readonly oldestMs: number | null;
@@ -24,7 +24,7 @@ export interface SessionAnswer {
     readonly seqs: readonly number[];
     readonly notBefore: number;
   };
-  /** Turns of `concurrent` messages: those that run, and those that come again (`notBefore`, ms since the epoch). */
+  /** Turns of `concurrent` messages: running ones, and ones that are retried (`notBefore`, ms since the epoch). */
   readonly concurrent?: readonly {
     readonly runId: string;
     readonly attempt: number;
@@ -32,9 +32,9 @@ export interface SessionAnswer {
     readonly startedAt?: number;
     readonly notBefore?: number;
   }[];
-  /** Numbered messages that came before the numbers in front of them; they wait until `endsAt` at the latest, ms since the epoch. */
+  /** Numbered messages that came before lower numbers; they wait until `endsAt` at the latest, ms since the epoch. */
   readonly early?: { readonly seqs: readonly number[]; readonly endsAt: number };
-  /** A quiet or fixed time in which nothing begins; over at `endsAt`, ms since the epoch. */
+  /** A quiet or fixed time in which no turn begins; it ends at `endsAt`, ms since the epoch. */
   readonly window?: { readonly seqs: readonly number[]; readonly endsAt: number };
   /** Keys of tasks that its runs hold; absent = none. */
   readonly tasks?: readonly string[];
