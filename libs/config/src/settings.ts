@@ -18,8 +18,8 @@ import { placeOf } from './loading/setting-places.js';
 import { guard, taskFrom } from './agents/task-fields.js';
 
 /**
- * Every setting of this version. The text given to a field's check is what a problem report says was wanted.
- * All fields may be left out, so any single source (file, environment, options) can be checked on its own.
+ * Every setting of this version. A problem report uses the text of a field's check as what was wanted.
+ * All fields are optional, so that each source (file, environment, options) can be checked on its own.
  */
 
 const LONGEST_KEEP_MS = 365 * 24 * 60 * 60 * 1000;
@@ -153,7 +153,7 @@ export const settingsSchema = z.strictObject(
   'a group of settings',
 );
 
-/** What a file or the options of a command may say. */
+/** What a file or the options of a command may contain. */
 export type SettingsInput = z.input<typeof settingsSchema>;
 /** Settings as they were written, checked field by field. */
 export type CheckedSettings = z.output<typeof settingsSchema>;
@@ -184,17 +184,17 @@ const GROUPS: Readonly<Record<string, { readonly shape: object }>> = {
   'messages.queue': openclawQueue,
 };
 
-/** The names of groups at the top, for readers that meet an empty one. */
+/** The names of the top-level groups, for readers that find an empty one. */
 export const GROUP_NAMES: readonly string[] = Object.keys(settingsSchema.shape).filter(
   (key) => key in GROUPS || `${key}.*` in GROUPS,
 );
 
-/** The keys that may stand at a path. */
+/** The allowed keys at a path. */
 export function knownKeys(path: readonly PropertyKey[]): string[] {
   return Object.keys(GROUPS[placeOf(path)]?.shape ?? {});
 }
 
-/** The name of this host, as a worker's name may have it. */
+/** The name of this host in the form of a worker's name. */
 export function hostWorkerId(suffix = ''): string {
   return (
     hostname()

@@ -5,7 +5,7 @@ import { duration, group, integer, text } from '../field-checks.js';
 import { onLockConflict, queueingFields } from '../queueing/queue-fields.js';
 import { taskFrom, type TaskFromSettings } from './task-fields.js';
 
-/** Every setting of an agent, and what services see of it. */
+/** Every setting of an agent, and the settings as services see them. */
 
 /** How its turns run. */
 export const turnFields = {
@@ -78,9 +78,9 @@ export interface ChannelSettings {
 
 /** An agent as services see it. */
 export interface AgentSettings extends TurnSettings, ChannelSettings {
-  /** The secret that the installation has for this agent and this process does not: it must not call the agent without it. */
+  /** A secret that the installation has for this agent and this process lacks: it must not call the agent without it. */
   readonly lacks?: string | undefined;
-  /** Configured platforms by name, over what the agent has. Has no prototype: platforms are named from outside. */
+  /** Configured platforms by name, merged over the agent's settings. Has no prototype: platform names come from outside. */
   readonly channels: Readonly<Record<string, ChannelSettings>>;
 }
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { stalePolicy, TASK_DEFAULTS, taskMaxAttempts, taskNamespace, taskTtlMs, type StalePolicy } from '#contracts';
 import { LONGEST_DURATION_MS, duration, group, integer } from '../field-checks.js';
 
-/** What may be said about tasks: how the guard keeps them, and which messages of an agent start one. */
+/** Settings for tasks: how the guard keeps them, and which messages of an agent start one. */
 
 const KEEP_MAX_MS = 365 * LONGEST_DURATION_MS;
 const KEEP_FAILED_MIN_MS = 60 * 60 * 1000;
@@ -12,14 +12,14 @@ const KEEP_FAILED_WANTED = `whole milliseconds from ${KEEP_FAILED_MIN_MS} to ${K
 export const guard = group({
   /** How long a task lasts whose holder is gone, of tasks that say nothing - ms - default 300000 (5 min). Turns renew theirs. */
   ttlMs: taskTtlMs.default(TASK_DEFAULTS.ttlMs),
-  /** What becomes of such a task: heal = the next one may run it, approve = somebody has to say so - default heal. */
+  /** What becomes of such a task: heal = the next one may run it, approve = it needs an approval - default heal. */
   stale: stalePolicy.default(TASK_DEFAULTS.stale),
   /**
    * How many attempts a task has that says nothing - attempts - default 1. What ends without a clear answer (a timeout, a cut
    * connection) asks for an approval whatever is left of them.
    */
   maxAttempts: taskMaxAttempts.default(TASK_DEFAULTS.maxAttempts),
-  /** Turns whose task nobody can guard: closed = they wait, open = they run unguarded - default closed. */
+  /** Turns with a task while no guard answers: closed = they wait, open = they run unguarded - default closed. */
   whenUnavailable: z.enum(['closed', 'open'], 'closed or open').default('closed'),
   /** How long turns wait for an answer of the guard - ms - default 2000. */
   answerWithinMs: integer(100, 60_000, 'whole milliseconds from 100 to 60000').default(2_000),
@@ -42,7 +42,7 @@ export const guard = group({
 const NAME_WANTED = 'a name of 1 to 64 characters without spaces, @, < and >; @ before it may stand';
 const COMMAND_WANTED = 'a word of a-z A-Z 0-9 _ -, which may begin with / or !';
 
-/** Which messages start a task that name none themselves. */
+/** Which messages start a task without naming one. */
 export const taskFrom = group({
   /** Texts that begin with one of these words start the task of this name (`/deploy` starts `deploy`) - default none. */
   commands: z

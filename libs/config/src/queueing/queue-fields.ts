@@ -2,19 +2,19 @@ import { z } from 'zod';
 import { FULL_QUEUE_POLICIES, LOCK_SCOPES, OVERFLOW_ACTIONS, STRATEGY_WORDS, wantedStrategy } from '#contracts';
 import { duration, group, integer } from '../field-checks.js';
 
-/** What may be said about messages that overlap: by an agent, by a channel, and for all agents in the words of others. */
+/** Settings for messages that overlap: per agent, per channel, and for all agents under the names of other systems. */
 
 const strategy = z.enum(STRATEGY_WORDS, { error: wantedStrategy });
 
 const QUEUE_SIZE_WANTED = 'a whole number of messages from 1 to 100000, or "unlimited"';
 const queueSize = z.union([integer(1, 100_000, QUEUE_SIZE_WANTED), z.literal('unlimited')], QUEUE_SIZE_WANTED);
 
-/** As many as a lane runs beside each other; "unlimited" is no more. */
+/** As many turns as a lane runs at the same time; "unlimited" means this number too. */
 export const MAX_CONCURRENT = 256;
 const CONCURRENT_WANTED = `a whole number of turns from 1 to ${MAX_CONCURRENT}, or "unlimited" (which is ${MAX_CONCURRENT})`;
 const concurrent = z.union([integer(1, MAX_CONCURRENT, CONCURRENT_WANTED), z.literal('unlimited')], CONCURRENT_WANTED);
 
-/** A lane keeps no more of its messages at hand. */
+/** A lane keeps no more bytes of its messages in memory. */
 const MAX_TURN_BYTES = 1024 * 1024;
 
 const BUSY_MESSAGE_WANTED = 'a text of 1 to 4000 characters';
@@ -55,13 +55,13 @@ const queueFields = {
 /** The Chat SDK's `concurrency` in its long form. */
 export const concurrency = group(queueFields);
 
-/** The Chat SDK's `concurrency`: a strategy, or the fields in a group of their own. */
+/** The Chat SDK's `concurrency`: a strategy, or the fields as a group. */
 export const concurrencyOrStrategy = z.union([strategy, concurrency], { error: wantedStrategy }).optional();
 
 /** What shares a session, for messages that name none - default: unset = thread or channel, by the platform. */
 export const lockScope = z.enum(LOCK_SCOPES, `one of ${LOCK_SCOPES.join(', ')}`).optional();
 
-/** The Chat SDK's old word. `force` is taken here only so that a rule can say why it is refused. */
+/** The Chat SDK's old name. `force` is accepted here only so that a rule can say why it is refused. */
 export const onLockConflict = z.enum(['drop', 'force'], 'drop').optional();
 
 export const queueingFields = {
@@ -74,8 +74,8 @@ export const queueingFields = {
   lockScope,
 };
 
-/** What messages of one platform have instead of their agent's. */
+/** Settings for messages of one platform that override their agent's. */
 export const channel = group(queueingFields);
 
-/** What stands before the first colon of a message's `channel`. */
+/** The part of a message's `channel` before the first colon. */
 export const PLATFORM_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;

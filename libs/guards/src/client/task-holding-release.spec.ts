@@ -18,7 +18,7 @@ describe('a release', () => {
   it('waits as long as its caller says, and may be repeated', async () => {
     const { client, holding } = setUp();
     client.releasing = () => AWAY;
-    await expect(holding.release({ status: 'succeeded' }, 300)).rejects.toThrow('nobody answers');
+    await expect(holding.release({ status: 'succeeded' }, 300)).rejects.toThrow('no answer');
     expect(client.releases).toMatchObject([{ within: 300 }]);
     client.releasing = () => RELEASED;
     expect(await holding.release({ status: 'succeeded' })).toEqual(RELEASED);

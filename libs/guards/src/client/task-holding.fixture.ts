@@ -7,7 +7,7 @@ import { TaskHolding, type TaskHoldingOptions } from './task-holding.js';
 export const TTL_MS = 30_000;
 export const THIRD_MS = 10_000;
 export const RELEASED = { kind: 'released', state: 'failed' } as const;
-export const AWAY = new Error('nobody answers');
+export const AWAY = new Error('no answer');
 
 export type Answer<T> = T | Error | Promise<T>;
 
