@@ -262,7 +262,7 @@ export class ShardKeeper {
         step = nextStep(this.situationOf(duty, owners, judged));
         if (step !== 'acquire') isWaiting = true;
       }
-      if (step === 'acquire') this.handler.acquire(duty, this.leases.of(duty.shard), situation.owner !== 'nobody');
+      if (step === 'acquire') this.handler.acquire(duty, this.leases.of(duty.shard), situation.owner !== 'none');
       if (step === 'release') this.handler.release(duty);
       if (step === 'nothing' && situation.state === 'owned' && !situation.isAssignedToUs) isWaiting = true;
       // Its owner is still there, or has just given it away: a missed notification must not leave it without an owner for long.
@@ -307,7 +307,7 @@ export class ShardKeeper {
   }
 
   private judge(owner: string | null, judged: ReadonlyMap<string, boolean>): ShardSituation['owner'] {
-    if (owner === null || owner === this.options.incarnation) return 'nobody';
+    if (owner === null || owner === this.options.incarnation) return 'none';
     const isDead = judged.get(owner);
     if (isDead !== undefined) return isDead ? 'dead' : 'alive';
     return this.view.seems(owner) ? 'alive' : 'unsure';

@@ -6,7 +6,7 @@ const free: ShardSituation = {
   state: 'away',
   isAssignedToUs: true,
   hasAssignee: true,
-  owner: 'nobody',
+  owner: 'none',
   isDraining: false,
   mayAcquire: true,
   running: 0,
@@ -70,7 +70,7 @@ describe('a shard that is on its way', () => {
   it.each(onItsWay)('%s: is left alone until the move is over, whatever changed meanwhile', (state) => {
     for (const isAssignedToUs of [true, false])
       for (const isDraining of [true, false])
-        for (const owner of ['nobody', 'dead', 'alive', 'unsure'] as const)
+        for (const owner of ['none', 'dead', 'alive', 'unsure'] as const)
           for (const mayAcquire of [true, false])
             for (const running of [0, 3])
               for (const unwantedMs of [0, BUSY_PATIENCE_MS])

@@ -27,8 +27,8 @@ export interface ShardSituation {
   readonly isAssignedToUs: boolean;
   /** There is a member that the shard is assigned to. */
   readonly hasAssignee: boolean;
-  /** `nobody`: it has no owner, or we are its owner. `unknown`: this version cannot read what is stored under its key. */
-  readonly owner: 'nobody' | 'dead' | 'alive' | 'unsure' | 'unknown';
+  /** `none`: it has no owner, or we are its owner. `unknown`: this version cannot read what is stored under its key. */
+  readonly owner: 'none' | 'dead' | 'alive' | 'unsure' | 'unknown';
   readonly isDraining: boolean;
   /** Our own membership stands, and the source was not rewound. */
   readonly mayAcquire: boolean;
