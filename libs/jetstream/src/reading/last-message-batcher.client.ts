@@ -1,3 +1,4 @@
+import { retryWhile } from '#contracts';
 import type { Logger } from '#telemetry';
 import { FreshnessWitness } from './freshness-witness.client.js';
 import type { BrokerConnection } from '../connection/nats-connection.client.js';
@@ -133,16 +134,15 @@ export class LastMessageBatcher {
 
   private async answer(batch: readonly Waiting[]): Promise<void> {
     const subjects = [...new Set(batch.map(({ subject }) => subject))];
-    for (let failures = 0; !this.connection.nc.isClosed(); failures++) {
+    const attempt = async (): Promise<void> => {
       await this.connection.whenUp();
-      try {
-        const found = await this.read(subjects);
-        for (const { subject, resolve } of batch) resolve(found.get(subject));
-        return;
-      } catch (error) {
-        await this.rest(error, failures);
-      }
-    }
+      const found = await this.read(subjects);
+      for (const { subject, resolve } of batch) resolve(found.get(subject));
+    };
+    await retryWhile(attempt, {
+      mayTry: () => !this.connection.nc.isClosed(),
+      wait: (error, failures) => this.rest(error, failures),
+    });
   }
 
   private async rest(error: unknown, failures: number): Promise<void> {
