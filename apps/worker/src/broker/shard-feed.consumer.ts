@@ -1,6 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Names, keyOfLane } from '#contracts';
-import { ShardReader, type BrokerConnection, type ShardEnd, type ShardMessage } from '#jetstream';
+import { retryWhenUp, ShardReader, type BrokerConnection, type ShardEnd, type ShardMessage } from '#jetstream';
 import type { LaneRunner } from '#lanes';
 import type { ShardStart } from '#shards';
 import type { Logger } from '#telemetry';
@@ -17,7 +16,6 @@ export interface ShardFeedOptions {
 }
 
 const FETCHES_AT_ONCE = 8;
-const RETRY_MS = 250;
 
 /**
  * Reads one shard into the lanes: from behind its `read` on with one ordered consumer, and what its open sessions have
@@ -89,20 +87,17 @@ export class ShardFeed {
     const { lanes, connection, log } = this.options;
     const key = keyOfLane(session, this.shard);
     let seq = from;
-    while (!this.isClosed && !connection.nc.isClosed()) {
-      try {
-        for await (const stored of this.options.lookup.messagesOf(key, seq)) {
-          if (this.isClosed || stored.seq > this.start.read) break;
-          lanes.receive(key, stored);
-          seq = stored.seq + 1;
-        }
-        break;
-      } catch (error) {
-        log.debug({ shard: this.shard, error: String(error) }, 'an open session is fetched again');
-        await connection.whenUp();
-        await delay(RETRY_MS);
+    const attempt = async (): Promise<void> => {
+      for await (const stored of this.options.lookup.messagesOf(key, seq)) {
+        if (this.isClosed || stored.seq > this.start.read) break;
+        lanes.receive(key, stored);
+        seq = stored.seq + 1;
       }
-    }
+    };
+    await retryWhenUp(connection, attempt, {
+      onFailure: (error) => log.debug({ shard: this.shard, error: String(error) }, 'an open session is fetched again'),
+      isStopped: () => this.isClosed,
+    });
     if (this.isClosed) return;
     lanes.receivedOpen(key);
     const behind = this.fetching.get(session) ?? [];
