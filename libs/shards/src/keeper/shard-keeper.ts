@@ -37,7 +37,7 @@ export interface ShardKeeperOptions {
   readonly log: Logger;
 }
 
-/** What is heard in one burst is looked at once. */
+/** Changes that are heard of within this time start one round. */
 const GATHER_MS = 5;
 /** How soon to look again while we wait for an event that is not announced: a key that expires, a turn that ends. */
 const LOOK_MS = 200;
