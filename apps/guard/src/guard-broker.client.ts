@@ -72,7 +72,7 @@ export async function openGuardBroker(options: GuardBrokerOptions): Promise<Guar
 
 type TaskBucket = Pick<KeyBucket, 'read' | 'write'>;
 
-/** A read would lie in the send buffer until the broker is back; callers who have an answer at once can go elsewhere. */
+/** During an outage a read would wait in the send buffer; callers that get an answer at once can ask another replica. */
 function unlessAway(connection: Pick<BrokerConnection, 'isUp'>, bucket: TaskBucket): TaskBucket {
   return {
     read: async (key) => {

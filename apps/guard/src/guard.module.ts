@@ -16,7 +16,7 @@ export class GuardMessagesModule {
   }
 }
 
-/** Its routes; they may stand beside another role's, on the same port. */
+/** Its routes; another role may serve them too, on its own port. */
 @Module({})
 export class GuardRoutesModule {
   static register(calls: TaskCalls, parts: TaskServiceParts): DynamicModule {

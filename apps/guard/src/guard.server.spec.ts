@@ -25,7 +25,7 @@ afterAll(async () => {
   await expectNothingLeft();
 });
 
-/** A replica that says its name in what it answers. */
+/** A replica that puts its name into its answers. */
 async function replica(owner: string, of = names, more: Partial<TaskGuardPort> = {}) {
   const asked: unknown[] = [];
   const answer = { kind: 'already_running' as const, runId: 'x', startedAt: 1, expiresAt: 2, own: false, owner };
@@ -48,7 +48,7 @@ async function request(body: string, subject = 'lk.guard.tasks.acquire'): Promis
 const call = (key: string) => JSON.stringify({ key, request: acquire, validUntil: Date.now() + 1_000 });
 
 describe('the guard over NATS', () => {
-  it('takes and answers plain JSON, as a program of any language sends it', async () => {
+  it('accepts and answers plain JSON, as a program in any language sends it', async () => {
     const { asked } = await replica('a');
     expect(await request(call('k'))).toMatchObject({ ok: true, answer: { kind: 'already_running', owner: 'a' } });
     expect(asked).toEqual([['k', acquire, expect.any(Number)]]);
@@ -57,7 +57,7 @@ describe('the guard over NATS', () => {
   });
 
   it.each(['', '{', 'null', '[]', '"x"', '{"pattern": "acquire", "data": {}, "id": "1"}'])(
-    'answers what is no request with what it lacks: %j',
+    'answers an invalid request with the missing fields: %j',
     async (body) => {
       await replica('a');
       const told = { ok: false, code: 'refused', message: expect.stringContaining('body: found nothing') };
@@ -65,14 +65,14 @@ describe('the guard over NATS', () => {
     },
   );
 
-  it('answers what fails, too', async () => {
+  it('answers a request that fails, too', async () => {
     await replica('a', names, { renew: () => Promise.reject(new Error('the bucket is away')) });
     const body = JSON.stringify({ key: 'k', request: { token: 1 } });
     const told = { ok: false, code: 'unavailable', message: 'the bucket is away' };
     expect(await request(body, 'lk.guard.tasks.renew')).toEqual(told);
   });
 
-  it('hears each request once, whatever the number of replicas', async () => {
+  it('handles each request once, whatever the number of replicas', async () => {
     const replicas = [await replica('a'), await replica('b'), await replica('c')];
     const answers = await Promise.all(Array.from({ length: 60 }, (_, i) => request(call(`k${i}`))));
     expect(answers.every(({ ok }) => ok)).toBe(true);
@@ -81,21 +81,21 @@ describe('the guard over NATS', () => {
     expect(heard.filter((n) => n > 0).length).toBeGreaterThan(1);
   });
 
-  it('does what it is asked for by who wants no answer', async () => {
+  it('executes a request without a reply subject', async () => {
     const { asked } = await replica('a');
     on.connection.nc.publish('lk.guard.tasks.acquire', call('quiet'));
     await until('it is done', () => asked.length === 1);
     expect(asked).toEqual([['quiet', acquire, expect.any(Number)]]);
   });
 
-  it('of two installations on one broker each hears its own', async () => {
+  it('each of two installations on one broker gets its own requests', async () => {
     const [here, there] = [await replica('here'), await replica('there', new Names('other', 64))];
     expect(await request(call('k'))).toMatchObject({ answer: { owner: 'here' } });
     expect(await request(call('k'), 'other.guard.tasks.acquire')).toMatchObject({ answer: { owner: 'there' } });
     expect([here.asked.length, there.asked.length]).toEqual([1, 1]);
   });
 
-  it('hears nothing after its close, answers what it has heard, and leaves the connection open', async () => {
+  it('accepts nothing after its close, answers earlier requests, and leaves the connection open', async () => {
     const gate = Promise.withResolvers<object>();
     const begun = Promise.withResolvers<void>();
     const { app } = await replica('a', names, {
@@ -108,7 +108,7 @@ describe('the guard over NATS', () => {
     gate.resolve({ kind: 'renewed', expiresAt: 5 });
     expect(await answer).toEqual({ ok: true, answer: { kind: 'renewed', expiresAt: 5 } });
     expect(on.connection.nc.isClosed()).toBe(false);
-    // Another one on the same connection is heard.
+    // Another server on the same connection still gets requests.
     await replica('b');
     expect(await request(call('k'))).toMatchObject({ answer: { owner: 'b' } });
   });

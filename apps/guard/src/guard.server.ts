@@ -10,8 +10,8 @@ type Deserializer = NonNullable<NonNullable<NatsOptions['options']>['deserialize
 type Serializer = NonNullable<NonNullable<NatsOptions['options']>['serializer']>;
 
 /**
- * Nest's NATS transport on the connection that the service has already, with subjects of this installation, and with plain
- * JSON both ways: what programs of any language send, without Nest's envelope.
+ * Nest's NATS transport on the existing connection of the service, with subjects of this installation, and with plain
+ * JSON both ways: what programs in any language send, without Nest's envelope.
  */
 export class GuardServer extends ServerNats {
   constructor(
@@ -33,8 +33,8 @@ export class GuardServer extends ServerNats {
 type Connection = BrokerConnection['nc'];
 
 /**
- * One connection for all: whether it is up says whether requests are heard and whether they can be answered. It is closed by
- * who opened it, when what was asked is answered; Nest's close only hears no more.
+ * One connection for everything: its state says whether requests arrive and whether they can be answered. Its opener closes
+ * it when all requests are answered; Nest's close only unsubscribes.
  */
 function shared(connection: Connection): Pick<Connection, 'subscribe' | 'status' | 'close'> {
   const subscriptions: ReturnType<Connection['subscribe']>[] = [];
@@ -54,7 +54,7 @@ function shared(connection: Connection): Pick<Connection, 'subscribe' | 'status'
 const plainRequests: Deserializer = {
   deserialize: (message: { readonly reply?: string; readonly data: Uint8Array }) => {
     const call = { pattern: '', data: readCallBody(message.data) };
-    // With an id it is a request, and is answered; who gives no reply subject wants no answer.
+    // With an id it is a request, and is answered; a message without a reply subject gets no answer.
     return message.reply === undefined ? call : { ...call, id: message.reply };
   },
 };

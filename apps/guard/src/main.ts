@@ -1,7 +1,7 @@
 import '#check-node';
 import 'reflect-metadata';
 
-// Behind the check, which an `import` at the top would not be.
+// After the check; an `import` at the top would run before it.
 const { runRole } = await import('#roles');
 const { startGuard } = await import('./start-guard.js');
 

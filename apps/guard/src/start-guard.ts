@@ -20,13 +20,13 @@ export interface StartGuardOptions {
 export interface RunningGuard {
   /** Where it listens, e.g. `http://127.0.0.1:7071`. */
   readonly url: string;
-  /** Resolves when it cannot go on by itself. */
+  /** Resolves when it cannot continue. */
   readonly failed: Promise<Error>;
-  /** Takes no further requests, answers those under way, then closes the connection. */
+  /** Accepts no further requests, answers those in progress, then closes the connection. */
   stop(): Promise<void>;
 }
 
-/** As `RunningGuard`, without a port of its own. */
+/** Like `RunningGuard`, without a port of its own. */
 export interface GuardWithoutPort extends Omit<RunningGuard, 'url'> {
   /** Its routes, for the application of another role. */
   readonly routes: DynamicModule;
@@ -34,7 +34,7 @@ export interface GuardWithoutPort extends Omit<RunningGuard, 'url'> {
 
 const DEFAULT_PORT = 7071;
 
-/** Starts the guard role: over NATS and over HTTP. Resolves when it can be asked both ways. */
+/** Starts the guard role, over NATS and over HTTP. Resolves when it answers both ways. */
 export async function startGuard(options: StartGuardOptions): Promise<RunningGuard> {
   const { settings, log } = options;
   const { guard, broker } = await startAnswering(options);
@@ -61,7 +61,7 @@ export async function startGuard(options: StartGuardOptions): Promise<RunningGua
   };
 }
 
-/** Starts the guard over NATS alone; its routes are for whoever has a port. */
+/** Starts the guard over NATS alone; the caller serves its routes on a port of its own. */
 export async function startGuardWithoutPort(options: StartGuardOptions): Promise<GuardWithoutPort> {
   return (await startAnswering(options)).guard;
 }
@@ -79,7 +79,7 @@ async function startAnswering(options: StartGuardOptions): Promise<{ guard: Guar
       abortOnError: false,
     });
     await app.listen();
-    // Until the broker has the subscriptions, a request finds nobody.
+    // Until the broker has the subscriptions, a request finds no responder.
     await broker.connection.nc.flush();
   } catch (error) {
     await app?.close().catch(() => {});

@@ -32,7 +32,7 @@ describe('a request to the guard', () => {
     ['release', { token: 3, status: 'succeeded' }, 'release'],
     ['approve-retry', { by: 'ann' }, 'approve'],
     ['end', { by: 'ann', status: 'failed', runId: 'r' }, 'end'],
-  ])('%s does what it says, once', async (operation, request, method) => {
+  ])('%s is executed once', async (operation, request, method) => {
     const { asked, calls } = callsTo();
     expect(await calls.reply(operation, { key: KEY, request })).toMatchObject({ ok: true });
     expect(asked).toEqual([[method, KEY, request]]);
@@ -56,10 +56,10 @@ describe('a request to the guard', () => {
     ['a bound that is a text', { key: KEY, request: {}, validUntil: 'soon' }, ['validUntil: found a text']],
     ['a bound that is null', { key: KEY, request: {}, validUntil: null }, ['validUntil: found null']],
     ['no key', { request: { requestId: 'q', runId: 'r' } }, ['key']],
-    ['a key that is none', { key: 'a\n', request: { requestId: 'q', runId: 'r' } }, ['key']],
-    ['a field that nobody knows', { key: KEY, request: { requestId: 'q', runId: 'r', ttl: 1 } }, ['ttl']],
+    ['an invalid key', { key: 'a\n', request: { requestId: 'q', runId: 'r' } }, ['key']],
+    ['an unknown field', { key: KEY, request: { requestId: 'q', runId: 'r', ttl: 1 } }, ['ttl']],
     ['a time that is too short', { key: KEY, request: { requestId: 'q', runId: 'r', ttlMs: 5 } }, ['ttlMs']],
-  ])('with %s is refused, and says what it lacks', async (_title, call, fields) => {
+  ])('with %s is refused, and the error names the fields', async (_title, call, fields) => {
     const { asked, calls } = callsTo();
     const told = await calls.reply('acquire', call);
     expect(told).toMatchObject({ ok: false, code: 'refused' });
@@ -67,7 +67,7 @@ describe('a request to the guard', () => {
     expect(asked).toEqual([]);
   });
 
-  it('tells all that is wrong at once', async () => {
+  it('reports all problems at once', async () => {
     const { calls } = callsTo();
     const called = await calls.call('acquire', '', { requestId: '', extra: 1 });
     expect(called).toMatchObject({ ok: false });
@@ -76,14 +76,14 @@ describe('a request to the guard', () => {
     );
   });
 
-  it('that its caller gave up long ago is not done: the task would be nobody’s', async () => {
+  it('whose caller gave up long ago is not executed: no worker would work on the task', async () => {
     const { asked, calls } = callsTo();
     const request = { requestId: 'q', runId: 'r' };
     const late = await calls.reply('acquire', { key: KEY, request, validUntil: Date.now() - 6_000 });
-    // Not refused for good: the same may be asked in time.
+    // Not refused for good: the caller may send the same request in time.
     expect(late).toMatchObject({ ok: false, code: 'unavailable', message: expect.stringContaining('clocks') });
     expect(asked).toEqual([]);
-    // Clocks differ a little; and who says no time waits for ever.
+    // Clocks differ a little; and a caller without a time limit waits for ever.
     for (const validUntil of [Date.now() - 1_000, undefined]) {
       expect(await calls.reply('acquire', { key: KEY, request, validUntil })).toEqual({ ok: true, answer: acquired });
     }
@@ -97,14 +97,14 @@ describe('a request to the guard', () => {
     expect(asked).toEqual([[operation, KEY, expect.anything(), validUntil + 2_000]]);
   });
 
-  it('that failed is answered as one that may be made again', async () => {
+  it('that failed gets an answer that allows a repeat', async () => {
     const { calls } = callsTo({ renew: () => Promise.reject(new Error('the broker is away')) });
     const told = await calls.reply('renew', { key: KEY, request: { token: 3 } });
     expect(told).toEqual({ ok: false, code: 'unavailable', message: 'the broker is away' });
     await expect(calls.call('renew', KEY, { token: 3 })).rejects.toThrow('the broker is away');
   });
 
-  it('is waited for before the service goes, and so is what comes meanwhile', async () => {
+  it('is awaited before the service stops, and so are requests that come meanwhile', async () => {
     const gates = [Promise.withResolvers<AcquireAnswer>(), Promise.withResolvers<AcquireAnswer>()];
     let at = 0;
     const { calls } = callsTo({ acquire: () => gates[at++]!.promise });

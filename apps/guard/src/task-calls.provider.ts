@@ -21,12 +21,12 @@ export type CheckedCall<Operation extends TaskOperation> =
   | { readonly ok: false; readonly problems: readonly InputProblem[] };
 
 /**
- * Clocks of two machines may differ so much. A guard that was stopped for longer finds requests whose callers have given up:
- * a task that it gave one of them would be nobody's until its time is over.
+ * The clocks of two machines may differ by this much. A guard that was paused for longer finds requests whose callers have
+ * given up: a task that it gave to one of them would block until its time is over, and no worker would work on it.
  */
 const LATE_MS = 2_000;
 
-/** Requests to the guard, whichever way they came: checked, then done. */
+/** Requests to the guard, over NATS or HTTP: checked, then executed. */
 @Injectable()
 export class TaskCalls {
   private readonly underWay = new Set<Promise<unknown>>();
@@ -36,7 +36,7 @@ export class TaskCalls {
     private readonly log: Logger,
   ) {}
 
-  /** `validUntil`: when its caller has given up - ms since the epoch; absent = it says so by hanging up. */
+  /** `validUntil`: when its caller gives up - ms since the epoch; absent = it says so by hanging up. */
   async call<Operation extends TaskOperation>(
     operation: Operation,
     key: unknown,
@@ -44,7 +44,7 @@ export class TaskCalls {
     validUntil?: number,
   ): Promise<CheckedCall<Operation>> {
     const keyProblem = taskKeyProblem(key);
-    // What is no group of fields lacks all of them, and the check names each.
+    // A body that is not an object lacks all fields, and the check names each of them.
     const checked = checkTaskRequest(operation, body);
     const problems = [...(keyProblem === undefined ? [] : [keyProblem]), ...(checked.ok ? [] : checked.problems)];
     if (!checked.ok || problems.length > 0) return { ok: false, problems };
@@ -58,20 +58,20 @@ export class TaskCalls {
     return { ok: true, answer };
   }
 
-  /** For callers over NATS, who get a value whatever happens. */
+  /** For callers over NATS, which always get a value. */
   async reply<Operation extends TaskOperation>(
     operation: Operation,
     call: unknown,
   ): Promise<GuardReply<TaskAnswers[Operation]>> {
     if (call instanceof UnreadableCall) return { ok: false, code: 'refused', message: describeProblem(call.problem) };
     const { key, request, validUntil } = (isGroup(call) ? call : {}) as Record<string, unknown>;
-    // Taken for no time at all, one that is wrong would give tasks to callers who have given up.
+    // If an invalid time counted as no time limit, tasks would go to callers that have given up.
     if (validUntil !== undefined && !Number.isFinite(validUntil)) {
       const problem = { field: 'validUntil', found: describeValue(validUntil), wanted: 'ms since the epoch' };
       return { ok: false, code: 'refused', message: describeProblem(problem) };
     }
     if (Date.now() > Number(validUntil) + LATE_MS) {
-      const message = 'it came after its caller had given up; if it did not, compare the clocks of the two machines';
+      const message = 'it arrived after its caller had given up; if it did not, compare the clocks of the two machines';
       return { ok: false, code: 'unavailable', message };
     }
     try {
@@ -86,7 +86,7 @@ export class TaskCalls {
     }
   }
 
-  /** Resolves when nothing that was asked is under way any more. */
+  /** Resolves when no request is in progress any more. */
   async whenIdle(): Promise<void> {
     while (this.underWay.size > 0) await Promise.allSettled(this.underWay);
   }

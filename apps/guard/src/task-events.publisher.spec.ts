@@ -19,8 +19,8 @@ function events(isUp = true) {
   return { published, lines, tell: (more: Partial<TaskEvent> = {}) => told.tell({ ...event, ...more }) };
 }
 
-describe('what happens to tasks', () => {
-  it('is told under the scope and the name of the task', () => {
+describe('events of tasks', () => {
+  it('are published under the scope and the name of the task', () => {
     const { tell, published } = events();
     tell({ status: 'failed' });
     tell({ key: 'bare' });
@@ -30,7 +30,7 @@ describe('what happens to tasks', () => {
     ]);
   });
 
-  it('is for operators where somebody or something intervened, without the token', () => {
+  it('go to operators when a person or a time limit intervened, without the token', () => {
     const { tell, lines } = events();
     tell();
     tell({ type: 'task-healed' });
@@ -43,7 +43,7 @@ describe('what happens to tasks', () => {
     expect(lines[2]?.[1]).toEqual({ key: event.key, runId: 'r', status: undefined, by: 'ann' });
   });
 
-  it('is told nobody while the broker is away, and delays nothing', () => {
+  it('are dropped while the broker is away, and delay nothing', () => {
     const { tell, published, lines } = events(false);
     tell();
     expect([published, lines.length]).toEqual([[], 1]);

@@ -3,7 +3,7 @@ import type { TaskEvent } from '#guards';
 import type { BrokerConnection } from '#jetstream';
 import type { Logger } from '#telemetry';
 
-/** What an operator wants to see without asking. */
+/** Events that an operator wants to see without asking. */
 const NOTEWORTHY: ReadonlySet<TaskEvent['type']> = new Set([
   'task-stale',
   'task-healed',
@@ -12,7 +12,7 @@ const NOTEWORTHY: ReadonlySet<TaskEvent['type']> = new Set([
   'task-ended',
 ]);
 
-/** Tells what happens to tasks to whoever reads events, unawaited: the entries are the truth. */
+/** Publishes events of tasks for readers, without waiting: the entries are the truth. */
 export class TaskEvents {
   constructor(
     private readonly connection: Pick<BrokerConnection, 'nc' | 'isUp'>,

@@ -13,7 +13,7 @@ function problemOf(read: () => unknown) {
 }
 
 describe('the path and the query of tasks', () => {
-  it('may leave the filters out, and takes what is a filter', () => {
+  it('may omit the filters, and accept valid ones', () => {
     expect([readState(undefined), readScope(undefined)]).toEqual([undefined, undefined]);
     expect([readState('failed'), readScope('main/s'), readKey('main/s::a')]).toEqual(['failed', 'main/s', 'main/s::a']);
   });
@@ -28,7 +28,7 @@ describe('the path and the query of tasks', () => {
     expect(problemOf(() => readScope(scope))).toMatchObject({ status: 400, errors: [{ field: 'scope' }] });
   });
 
-  it('refuses a key that is none', () => {
+  it('refuses an invalid key', () => {
     expect(problemOf(() => readKey('a\0'))).toMatchObject({ status: 422, errors: [{ field: 'key' }] });
   });
 });

@@ -1,7 +1,7 @@
 import { TASK_STATES, showValue, taskKeyProblem, type TaskState } from '#contracts';
 import { inputProblem, oneText } from '#http';
 
-/** Reads of the path and the query. Each throws a problem that names the field, or answers the clean value. */
+/** Reads of the path and the query. Each throws a problem that names the field, or returns the clean value. */
 
 export function readKey(key: string): string {
   const problem = taskKeyProblem(key);

@@ -31,12 +31,12 @@ async function problemOf(told: Promise<unknown>): Promise<object> {
 }
 
 describe('what the routes of the guard answer', () => {
-  it('a list with its next page and what there is in all', async () => {
+  it('a list with its next page and the total counts', async () => {
     const told = await serviceOf({}).list({ limit: 5, after: 0 });
     expect(told).toEqual({ tasks: [view], next: 5, counts: { running: 2 } });
   });
 
-  it('a task, or that nothing stands there', async () => {
+  it('a task, or that there is none', async () => {
     expect(await serviceOf({}, view).show(KEY)).toEqual(view);
     expect(await problemOf(serviceOf({}).show(KEY))).toMatchObject({ status: 404, code: 'not-found' });
   });
@@ -47,12 +47,12 @@ describe('what the routes of the guard answer', () => {
     expect(await serviceOf({ acquire }).acquire(KEY, { requestId: 'q', runId: 'r' })).toEqual(busy);
   });
 
-  it('422 for what is wrong, naming all of it', async () => {
+  it('422 for an invalid request, naming all problems', async () => {
     const problem = await problemOf(serviceOf({}).acquire(KEY, { requestId: 'q', ttlMs: 1 }));
     expect(problem).toMatchObject({ status: 422, errors: [{ field: 'runId' }, { field: 'ttlMs' }] });
   });
 
-  it('G4 409 for a token that holds nothing, with what became of the task', async () => {
+  it('G4 409 for a token that holds nothing, with the state of the task', async () => {
     const gone = answering({ kind: 'not_held', state: 'running', runId: 'other' });
     const service = serviceOf({ renew: gone, release: gone });
     const problem = { status: 409, code: 'not-held', extra: { state: 'running', runId: 'other' } };
@@ -74,7 +74,7 @@ describe('what the routes of the guard answer', () => {
     expect(problem).toMatchObject({ status: 409, extra: { state: 'failed', runId: 'x' } });
   });
 
-  it('a release with both is one of neither', async () => {
+  it('a release with both is refused', async () => {
     const service = serviceOf({ end: answering({}), release: answering({}) });
     const problem = await problemOf(service.release(KEY, { by: 'ann', token: 3, status: 'failed' }));
     expect(problem).toMatchObject({ status: 422, errors: [{ field: 'by' }] });
@@ -102,7 +102,7 @@ function serviceThatFails(failure: Error): TaskService {
   return new TaskService(calls, {} as TaskServiceParts);
 }
 
-it('a task that too many ask for at once is 503 with Retry-After, not an error of the guard', async () => {
+it('a task with too many simultaneous requests is 503 with Retry-After, not an error of the guard', async () => {
   const service = serviceThatFails(new LanekeeperError('task_contended', 'too many at once'));
   const failure: unknown = await service.acquire('key', {}).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(ProblemException);
@@ -111,7 +111,7 @@ it('a task that too many ask for at once is 503 with Retry-After, not an error o
   });
 });
 
-it('what nobody foresaw stays what it is', async () => {
+it('an unexpected error stays as it is', async () => {
   const cause = new Error('what is this');
   await expect(serviceThatFails(cause).approve('key', { by: 'ana' })).rejects.toBe(cause);
 });

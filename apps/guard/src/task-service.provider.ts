@@ -103,13 +103,13 @@ function isWithoutToken(body: unknown): boolean {
 const RETRY_AFTER_S = 1;
 const UNDECIDED: ReadonlySet<string> = new Set(['task_contended', 'task_unclear']);
 
-/** What is nobody's mistake in the request, in words for people: without them it would only be an error in the log. */
+/** Errors that are not a mistake in the request, in words for people: otherwise they would only be an error in the log. */
 async function orProblem<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
     if (error instanceof UnreadableTaskError) {
-      const title = 'Something else than a task stands under this key';
+      const title = 'The value under this key is not a task';
       throw new ProblemException({ status: 500, code: 'task-unreadable', title, detail: error.message });
     }
     if (error instanceof LanekeeperError && UNDECIDED.has(error.code)) {
@@ -126,7 +126,7 @@ function held<Answer extends RenewAnswer | ReleaseAnswer>(answer: Answer): Exclu
   throw notHeld(
     'This token holds nothing',
     answer,
-    `${found}; the task is ${answer.state}: stop working on it, and acquire it anew if it is still to be done`,
+    `${found}; the task is ${answer.state}: stop working on it, and acquire it again if it still has to be done`,
   );
 }
 
@@ -145,11 +145,11 @@ function notHeld(title: string, { state, runId }: NotHeld, detail: string): Prob
 function unknownTask(): ProblemException {
   return notFound(
     'task',
-    'key: nothing stands under it; it never ran, or it ended well long ago. GET /v1/tasks lists others',
+    'key: no task is stored under it; it never ran, or it ended well long ago. GET /v1/tasks lists others',
   );
 }
 
-/** Nobody hears it. */
+/** Answers a caller that has hung up: it never receives this. */
 export function callerGone(): ProblemException {
   return new ProblemException({
     status: 408,

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
-/** Checks that several groups of settings share. The text given to a check is what a problem report says was wanted. */
+/** Checks that several groups of settings share. A problem report uses the text of a check as what was wanted. */
 
-/** Node fires a timer at once when its delay does not fit in 31 bits, so no duration may come near that. */
+/** Node fires a timer at once when its delay does not fit into 31 bits, so durations stay far below that. */
 export const LONGEST_DURATION_MS = 24 * 60 * 60 * 1000;
 
 export const integer = (min: number, max: number, wanted: string) => z.int(wanted).min(min, wanted).max(max, wanted);

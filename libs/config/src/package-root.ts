@@ -3,8 +3,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * The folder of the `lanekeeper` package. Found by walking up, since this file runs both from `libs/config/src` and from
- * `dist/libs/config/src`: a fixed number of `..` would be wrong in one of the two.
+ * The folder of the `lanekeeper` package. It is found by walking up, since this file runs both from `libs/config/src` and from
+ * `dist/libs/config/src`: a fixed number of `..` would be wrong in one of them.
  */
 export function packageRoot(): string {
   const start = dirname(fileURLToPath(import.meta.url));

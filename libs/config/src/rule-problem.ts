@@ -1,4 +1,4 @@
-/** A problem that no single field's check can see; its path tells which setting to name. */
+/** A problem that the check of a single field cannot see; its path is the setting to name. */
 export interface RuleProblem {
   readonly path: readonly [string, ...string[]];
   readonly found: string;

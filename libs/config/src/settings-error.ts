@@ -1,6 +1,6 @@
 import { LanekeeperError, describeProblem, type InputProblem } from '#contracts';
 
-/** Everything that is wrong with the settings at once, so that a file need not be mended one start at a time. */
+/** All problems of the settings at once, so that a file need not be fixed one start at a time. */
 export class SettingsError extends LanekeeperError {
   /** `heading` says whose settings they are - default: those of this process. */
   constructor(

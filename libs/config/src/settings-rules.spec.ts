@@ -27,7 +27,7 @@ describe('a worker pool', () => {
   const problems = (workerPool: object, shards = 64) =>
     checkRules(settingsSchema.parse({ shards, gateway: { workerPool } })).map(({ found }) => found);
 
-  it('has room for the workers that are always there', () => {
+  it('has room for its minimum of workers', () => {
     expect(problems({})).toEqual([]);
     expect(problems({ minWorkers: 3, maxWorkers: 3 })).toEqual([]);
     expect(problems({ minWorkers: 3, maxWorkers: 2 })).toEqual(['2 with minWorkers 3']);

@@ -9,7 +9,7 @@ const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
-/** Rules over settled settings: pure, and all of them are asked. */
+/** Rules over the resolved settings: pure, and all of them are checked. */
 export function checkRules(settings: CheckedSettings): RuleProblem[] {
   const rules = [
     ...[hostIsLoopback, agentHasOneRunner, handlerHasNoRequest, agentHasOneTimeout, renewsInTime, keepsThroughWindow],
@@ -19,7 +19,7 @@ export function checkRules(settings: CheckedSettings): RuleProblem[] {
   return rules.flatMap((rule) => rule(settings) ?? []);
 }
 
-/** Without tokens whoever reaches the port may send to every agent and read every session. */
+/** Without tokens, everyone who can reach the port can send to every agent and read every session. */
 function hostIsLoopback({ http: { host } }: CheckedSettings): RuleProblem | undefined {
   if (isLoopback(host)) return undefined;
   return {
@@ -32,7 +32,7 @@ function hostIsLoopback({ http: { host } }: CheckedSettings): RuleProblem | unde
   };
 }
 
-/** With both, it would be chance which of them answers. */
+/** With both, it would be undefined which of them answers. */
 function agentHasOneRunner({ agents }: CheckedSettings): RuleProblem[] {
   return Object.entries(agents)
     .filter(([, { handler, url }]) => handler !== undefined && url !== undefined)
@@ -44,7 +44,7 @@ function agentHasOneRunner({ agents }: CheckedSettings): RuleProblem[] {
     }));
 }
 
-/** There is no request that they could go with. */
+/** A handler gets no HTTP request that these settings could apply to. */
 function handlerHasNoRequest({ agents }: CheckedSettings): RuleProblem[] {
   const fields = ['secret', 'headers', 'streamIdleMs'] as const;
   return Object.entries(agents).flatMap(([name, agent]) =>
@@ -81,7 +81,7 @@ function renewsInTime({ membership: { ttlMs, renewMs } }: CheckedSettings): Rule
   };
 }
 
-/** The broker forgets the ids of trimmed messages at any restart: a repetition would then be stored and run again. */
+/** The broker forgets the ids of trimmed messages at any restart: a repeated message would then be stored and run again. */
 function keepsThroughWindow({ inbox, dedup }: CheckedSettings): RuleProblem | undefined {
   if (inbox.keepMs >= dedup.windowMs) return undefined;
   return {
@@ -114,7 +114,7 @@ function poolHasWorkForAll({ gateway: { workerPool }, shards }: CheckedSettings)
   };
 }
 
-/** A group without a source protects nothing, and looks as if it did. */
+/** A group without a source protects nothing, but looks as if it did. */
 function tasksComeFromSomewhere({ agents }: CheckedSettings): RuleProblem[] {
   return Object.entries(agents)
     .filter(([, { taskFrom }]) => taskFrom !== undefined)
@@ -127,7 +127,7 @@ function tasksComeFromSomewhere({ agents }: CheckedSettings): RuleProblem[] {
     }));
 }
 
-/** They say whom a command is for. */
+/** The names say which bot a command is for. */
 function namesGoWithCommands({ agents }: CheckedSettings): RuleProblem[] {
   return Object.entries(agents)
     .filter(([, { taskFrom }]) => taskFrom?.names !== undefined && (taskFrom.commands ?? []).length === 0)

@@ -18,8 +18,8 @@ import { placeOf } from './loading/setting-places.js';
 import { guard, taskFrom } from './agents/task-fields.js';
 
 /**
- * Every setting of this version. The text given to a field's check is what a problem report says was wanted.
- * All fields may be left out, so any single source (file, environment, options) can be checked on its own.
+ * Every setting of this version. A problem report uses the text of a field's check as what was wanted.
+ * All fields are optional, so that each source (file, environment, options) can be checked on its own.
  */
 
 const LONGEST_KEEP_MS = 365 * 24 * 60 * 60 * 1000;
@@ -32,7 +32,7 @@ const http = group({
 });
 
 const nats = group({
-  /** Broker, `nats://` or `tls://` (TLS is then demanded), may hold `user:password@` - default: unset = embedded server. */
+  /** Broker, `nats://` or `tls://` (then TLS is required), may contain `user:password@` - default: unset = embedded server. */
   url: z
     .string('a URL like nats://host:4222')
     .max(2048, 'a URL of at most 2048 characters')
@@ -45,32 +45,32 @@ const nats = group({
 const worker = group({
   /**
    * Name of this worker in the cluster, one live process per name - default: host name and process id; the host name alone
-   * in `up` with its own broker. A worker that comes back under its name takes over at once what its former life had.
+   * in `up` with its own broker. A worker that restarts under its name takes over at once what its former process had.
    */
   id: text(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 of the characters A-Z a-z 0-9 _ -').optional(),
   /** Turns that may run at once in this worker - turns - default 1000 (turns mostly wait on I/O). */
   capacity: integer(1, 100_000, 'a whole number of turns from 1 to 100000').default(1000),
   /**
-   * What this worker remembers of sessions that it has not in memory any more, 16 for each, so that their next message needs
-   * no look at the broker - bytes - default 16777216 (16 MiB, about a million sessions) - 0 = nothing.
+   * Memory for sessions that are no longer loaded, 16 bytes each, so that their next message needs no read from the broker -
+   * bytes - default 16777216 (16 MiB, about a million sessions) - 0 = nothing.
    */
   headTableBytes: integer(0, 1_073_741_824, 'a whole number of bytes from 0 to 1073741824').default(16_777_216),
 });
 
 const membership = group({
-  /** How long a worker that says nothing any more counts as alive - ms - default 10000. Its sessions wait that long. */
+  /** How long a silent worker still counts as alive - ms - default 10000. Its sessions wait that long. */
   ttlMs: integer(2_000, 600_000, 'whole milliseconds from 2000 to 600000').default(10_000),
-  /** How often a worker says that it is alive - ms - default 2000; at most a third of `ttlMs`. */
+  /** How often a worker reports that it is alive - ms - default 2000; at most a third of `ttlMs`. */
   renewMs: integer(100, 60_000, 'whole milliseconds from 100 to 60000').default(2_000),
 });
 
 const processes = 'a whole number of processes from 1 to 64';
 const workerPool = group({
-  /** Worker processes that are always there - processes - default 1. */
+  /** The minimum of worker processes, which always run - processes - default 1. */
   minWorkers: integer(1, 64, processes).default(1),
-  /** Worker processes at most, those that end their last turns included - processes - default 5. */
+  /** The maximum of worker processes, including those that finish their last turns - processes - default 5. */
   maxWorkers: integer(1, 64, processes).default(5),
-  /** How long fewer workers must have been enough until one of them is ended - seconds - default 60. */
+  /** How long fewer workers must have been enough before one of them is stopped - seconds - default 60. */
   idleTimeout: z
     .number('seconds from 0.1 to 86400')
     .min(0.1, 'seconds from 0.1 to 86400')
@@ -79,7 +79,7 @@ const workerPool = group({
 });
 
 const gateway = group({
-  /** `up` runs its turns in processes of their own, as many as there is work for - default: unset = in its own process. */
+  /** `up` runs its turns in separate processes, as many as the work needs - default: unset = in its own process. */
   workerPool: workerPool.optional(),
 });
 
@@ -87,7 +87,7 @@ const inbox = group({
   /** How long messages are kept after they are decided - ms - default 86400000 (1 d); at least `dedup.windowMs`. */
   keepMs: integer(1_000, LONGEST_KEEP_MS, 'whole milliseconds from 1000 to 31536000000').default(86_400_000),
   /**
-   * How long messages wait for an agent that no worker of their shard has - ms - default 604800000 (7 d). Then they end as dead
+   * How long messages wait for an agent that no worker of their shard has - ms - default 604800000 (7 d). Then they become dead
    * letters.
    */
   agentMissingMs: integer(1_000, LONGEST_KEEP_MS, 'whole milliseconds from 1000 to 31536000000').default(604_800_000),
@@ -104,8 +104,8 @@ const log = group({
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'one of trace, debug, info, warn, error, silent')
     .default('info'),
   /**
-   * Whether lines may show what agents and handlers said when they failed, which may repeat what people wrote - true or
-   * false - default false: their errors' names and statuses alone.
+   * Whether log lines may show what agents and handlers said when they failed, which may repeat what people wrote - true or
+   * false - default false: only names of errors and statuses.
    */
   contents: z.boolean('true or false').default(false),
 });
@@ -116,29 +116,29 @@ const SHARDS_WANTED = 'a power of two from 16 to 512';
 export const settingsSchema = z.strictObject(
   {
     http: http.prefault({}),
-    /** Folder for everything that this host keeps - path, relative to the working folder - default .lanekeeper. */
+    /** Folder for everything that this host stores - path, relative to the working folder - default .lanekeeper. */
     dataDir: text(/^[^\0]{1,4096}$/, 'a path of 1 to 4096 characters').default('.lanekeeper'),
     nats: nats.prefault({}),
     /** Prefix of every subject and stream; two installations share a broker by two namespaces - default lk. */
     namespace: text(NAMESPACE_PATTERN, 'a-z and 0-9, a letter first, at most 16 characters').default('lk'),
-    /** Parts that all sessions are divided into - shards - default 64. Fixed once the streams exist. */
+    /** Number of parts that the sessions are divided into - shards - default 64. Fixed once the streams exist. */
     shards: integer(16, 512, SHARDS_WANTED).refine(isPowerOfTwo, SHARDS_WANTED).default(DEFAULT_SHARDS),
-    /** Agents by name; `defaults` is no agent but fills what the others leave out - default: main and echo, both echo. */
+    /** Agents by name; `defaults` is not an agent but completes the others - default: main and echo, both echo. */
     agents: z
       .record(z.string().regex(AGENT_NAME_PATTERN), agent, 'a group of agents, each name with its settings')
       .prefault({}),
-    /** What messages of a platform have instead of their agent's, by what stands before the first colon of `channel`. */
+    /** Settings for messages of a platform that override their agent's, by the part of `channel` before the first colon. */
     channels: z
       .record(z.string().regex(PLATFORM_PATTERN), channel, 'a group of platforms, each name with its settings')
       .prefault({}),
-    /** For all agents, in the words of the Chat SDK. */
+    /** For all agents, under the names of the Chat SDK. */
     concurrency: concurrencyOrStrategy,
     lockScope,
     onLockConflict,
-    /** For all agents, in the words of the concurrency guide. */
+    /** For all agents, under the names of the concurrency guide. */
     agent: guideAgent.optional(),
     sessions: guideSessions.optional(),
-    /** For all agents, in the words of OpenClaw. */
+    /** For all agents, under the names of OpenClaw. */
     messages: openclawMessages.optional(),
     worker: worker.prefault({}),
     membership: membership.prefault({}),
@@ -153,7 +153,7 @@ export const settingsSchema = z.strictObject(
   'a group of settings',
 );
 
-/** What a file or the options of a command may say. */
+/** What a file or the options of a command may contain. */
 export type SettingsInput = z.input<typeof settingsSchema>;
 /** Settings as they were written, checked field by field. */
 export type CheckedSettings = z.output<typeof settingsSchema>;
@@ -184,17 +184,17 @@ const GROUPS: Readonly<Record<string, { readonly shape: object }>> = {
   'messages.queue': openclawQueue,
 };
 
-/** The names of groups at the top, for readers that meet an empty one. */
+/** The names of the top-level groups, for readers that find an empty one. */
 export const GROUP_NAMES: readonly string[] = Object.keys(settingsSchema.shape).filter(
   (key) => key in GROUPS || `${key}.*` in GROUPS,
 );
 
-/** The keys that may stand at a path. */
+/** The allowed keys at a path. */
 export function knownKeys(path: readonly PropertyKey[]): string[] {
   return Object.keys(GROUPS[placeOf(path)]?.shape ?? {});
 }
 
-/** The name of this host, as a worker's name may have it. */
+/** The name of this host in the form of a worker's name. */
 export function hostWorkerId(suffix = ''): string {
   return (
     hostname()

@@ -2,12 +2,12 @@ import type { AgentSettings } from './agents/agent-settings.js';
 import type { CheckedSettings } from './settings.js';
 import type { SharedSettings } from './stored/shared-settings.js';
 
-/** What decides how agents' messages wait; `agents` says it for each once it is settled. */
+/** Spellings that decide how agents' messages wait; in resolved settings each agent has the result. */
 type Spellings =
   'agents' | 'channels' | 'concurrency' | 'lockScope' | 'onLockConflict' | 'agent' | 'sessions' | 'messages';
-/** Settled settings: `dataDir` is absolute, `agents` holds real agents only, each with its defaults. */
+/** Resolved settings: `dataDir` is absolute, `agents` contains only real agents, each with its defaults. */
 export type Settings = Omit<CheckedSettings, Spellings> & {
   readonly agents: Readonly<Record<string, AgentSettings>>;
-  /** What this process was told of what the whole installation acts on, as it was written. */
+  /** The part that the whole installation shares, as it was written in this process' sources. */
   readonly shared: SharedSettings;
 };

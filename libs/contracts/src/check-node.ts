@@ -1,9 +1,9 @@
 import { nodeProblem } from './node-version.js';
 
 /**
- * Ends the process on a Node that is too old. Each program imports this, and all else behind it by `await import(…)`: such a
- * Node fails while it loads what it does not know, with a message that names a module which only a newer one has. So this
- * imports one small file, and not the library around it.
+ * Ends the process on a Node that is too old. Each program imports this file first, and everything else by `await import(…)`:
+ * an old Node fails while it loads code that it does not know, with an error about a module that only a newer Node has. So this
+ * file imports one small file, and not the whole library.
  */
 const problem = nodeProblem(process.versions.node);
 if (problem !== undefined) {

@@ -1,10 +1,10 @@
-/** Time as domain code may use it: handed in, so that specs step it by hand. */
+/** Time for domain code: passed in, so that specs control it. */
 export interface Clock {
   /** Wall clock, ms since the epoch. */
   now(): number;
-  /** Ms since some fixed moment; never set back or forward, but may stand still while the machine sleeps. */
+  /** Ms since some fixed moment; never set back or forward, but it may stand still while the machine sleeps. */
   monotonic(): number;
-  /** Runs `fn` once after `delayMs`; the answer cancels it. */
+  /** Runs `fn` once after `delayMs`; the returned function cancels it. */
   after(delayMs: number, fn: () => void): () => void;
 }
 

@@ -25,7 +25,7 @@ export {
   type LoadedHead,
 } from './record/head.js';
 export { keyOfLane, laneId } from './naming/lane-id.js';
-export { doublingWaitMs } from './backoff.js';
+export { doublingWaitMs, retryWhile } from './backoff.js';
 export {
   hasQuietWindow,
   hasWindow,

@@ -12,7 +12,8 @@ export { KeyBucket, type KeyEntry, type KeyWrite } from './key-bucket.client.js'
 export { LastMessageBatcher } from './reading/last-message-batcher.client.js';
 export { BrokerConnection } from './connection/nats-connection.client.js';
 export { PatientPublisher } from './writing/patient-publisher.publisher.js';
-export { isNobodyThere, untilJetStreamAnswers } from './connection/patience.client.js';
+export { hasNoResponders, untilJetStreamAnswers } from './connection/patience.client.js';
+export { retryWhenUp } from './connection/retry-when-up.client.js';
 export { PublishChannel, type PublishOutcome } from './writing/publish-channel.publisher.js';
 export { RecordCommitter, type CommitOutcome, type RecordWrite } from './writing/record-commit.publisher.js';
 export { SERVER_ERROR } from './connection/server-errors.js';

@@ -16,7 +16,7 @@ import { BrokerAwayError } from './connection/broker-away-error.js';
 import { SERVER_ERROR } from './connection/server-errors.js';
 import { StreamReader } from './reading/stream-reader.client.js';
 
-/** What the server does with keys is in test/e2e/lease-facts; here is what a bucket makes of its answers. */
+/** test/e2e/lease-facts shows what the server does with keys; this spec shows what a bucket makes of its answers. */
 
 interface Sent {
   readonly subject: string;
@@ -24,7 +24,7 @@ interface Sent {
   readonly headers: Record<string, string>;
 }
 
-/** A bucket `b` whose writes get the outcomes one after another, the last one for ever. */
+/** A bucket `b` whose writes get these outcomes one after another, and then the last one for ever. */
 function bucketOf(...outcomes: PublishOutcome[]) {
   const sent: Sent[] = [];
   const warned: string[] = [];
@@ -43,14 +43,14 @@ const stored: PublishOutcome = { kind: 'stored', seq: 12, duplicate: false };
 const refused = (code: number): PublishOutcome => ({ kind: 'refused', code, description: 'no' });
 
 describe('a write', () => {
-  it('is a compare-and-set of one key; what was stored is its revision', async () => {
+  it('is a compare-and-set of one key; the stored sequence is its revision', async () => {
     const { bucket, sent } = bucketOf(stored);
     expect(await bucket.write('k', 'v', { expected: 7 })).toEqual({ kind: 'written', revision: 12 });
     const headers = { 'Nats-Expected-Last-Subject-Sequence': '7' };
     expect(sent).toEqual([{ subject: '$KV.b.k', body: 'v', headers }]);
   });
 
-  it('of a key that is not there yet expects exactly that', async () => {
+  it('of a new key expects that the key does not exist', async () => {
     const { bucket, sent } = bucketOf(stored);
     await bucket.write('k', 'v', { expected: 0 });
     expect(sent[0]?.headers).toEqual({ 'Nats-Expected-Last-Subject-Sequence': '0' });
@@ -62,26 +62,26 @@ describe('a write', () => {
     [1_000, '1s'],
     [1_001, '2s'],
     [10_000, '10s'],
-  ])('says its time to live every time, in whole seconds and never less: %i ms is %s', async (ttlMs, header) => {
+  ])('sets its time to live every time, in whole seconds rounded up: %i ms is %s', async (ttlMs, header) => {
     const { bucket, sent } = bucketOf(stored);
     await bucket.write('k', 'v', { expected: 7, ttlMs });
     expect(sent[0]?.headers).toEqual({ 'Nats-Expected-Last-Subject-Sequence': '7', 'Nats-TTL': header });
   });
 
-  it('that removes a key is one as well, and leaves a mark for a minute', async () => {
+  it('that removes a key is a compare-and-set too, and leaves a mark for a minute', async () => {
     const { bucket, sent } = bucketOf(stored);
     expect(await bucket.remove('k', 7)).toEqual({ kind: 'written', revision: 12 });
     const headers = { 'Nats-Expected-Last-Subject-Sequence': '7', 'Nats-TTL': '60s', 'KV-Operation': 'DEL' };
     expect(sent).toEqual([{ subject: '$KV.b.k', body: '', headers }]);
   });
 
-  it('is a conflict only when the server says that another revision stands', async () => {
+  it('is a conflict only when the server says that the revision is another one', async () => {
     const { bucket, sent, warned } = bucketOf(refused(SERVER_ERROR.wrongLastSequence));
     expect(await bucket.write('k', 'v', { expected: 7 })).toEqual({ kind: 'conflict' });
     expect([sent.length, warned]).toEqual([1, []]);
   });
 
-  it('that meets another one in flight is tried again: that is neither won nor lost', async () => {
+  it('that meets another write in flight is tried again: it is neither won nor lost', async () => {
     const inFlight = refused(SERVER_ERROR.writeInFlight);
     const won = bucketOf(inFlight, inFlight, stored);
     expect(await won.bucket.write('k', 'v', { expected: 7, ttlMs: 1_000 })).toMatchObject({ kind: 'written' });
@@ -90,7 +90,7 @@ describe('a write', () => {
     expect(await lost.bucket.write('k', 'v', { expected: 7 })).toEqual({ kind: 'conflict' });
   });
 
-  it('that meets one for ever is unclear', async () => {
+  it('is unclear when another write stays in flight for ever', async () => {
     const { bucket, sent, warned } = bucketOf(refused(SERVER_ERROR.writeInFlight));
     expect(await bucket.write('k', 'v', { expected: 7 })).toEqual({ kind: 'unclear' });
     expect([sent.length, warned.length]).toEqual([5, 1]);
@@ -100,7 +100,7 @@ describe('a write', () => {
     ['no answer came', { kind: 'unknown', why: 'timeout' }],
     ['the connection was lost', { kind: 'unknown', why: 'disconnected' }],
     ['nothing was sent', { kind: 'unsent', why: 'disconnected' }],
-    ['nobody listens', { kind: 'unsent', why: 'no-responders' }],
+    ['no stream listens', { kind: 'unsent', why: 'no-responders' }],
     ['it cannot be sent', { kind: 'unsendable', description: 'too large' }],
   ])('is unclear, and not tried again, when %s', async (_why, outcome) => {
     const { bucket, sent } = bucketOf(outcome, stored);
@@ -109,7 +109,7 @@ describe('a write', () => {
     expect(sent).toHaveLength(1);
   });
 
-  it('that is refused for any other reason is unclear, and people are told', async () => {
+  it('that is refused for any other reason is unclear, and is logged', async () => {
     const { bucket, sent, warned } = bucketOf(refused(10_077));
     expect(await bucket.write('k', 'v', { expected: 7 })).toEqual({ kind: 'unclear' });
     expect([sent.length, warned]).toEqual([1, ['the broker refuses a key']]);
@@ -135,7 +135,7 @@ describe('a bucket of a real broker', () => {
     await expectNothingLeft();
   });
 
-  it('finds all keys that are named, also when they do not fit into one answer', async () => {
+  it('finds all named keys, even when they do not fit into one answer', async () => {
     const keys = Array.from({ length: names.shards }, (_, i) => `large.${i}`);
     const value = 'x'.repeat(20 * 1024);
     await Promise.all(keys.map((key) => bucket.write(key, value, { expected: 0 })));
@@ -145,7 +145,7 @@ describe('a bucket of a real broker', () => {
     expect(new Set(found.map(({ revision }) => revision)).size).toBe(keys.length);
   });
 
-  it('finds all keys of a pattern, also where one answer would be refused as too many', async () => {
+  it('finds all keys of a pattern, even when there are too many for one answer', async () => {
     const keys = Array.from({ length: 1_100 }, (_, i) => `many.${i}`);
     await Promise.all(keys.map((key) => bucket.write(key, 'v', { expected: 0 })));
     const gone = await bucket.read('many.7');
@@ -157,7 +157,7 @@ describe('a bucket of a real broker', () => {
     expect(found.toSorted()).toEqual(left.toSorted());
   });
 
-  it('keeps apart from others: the same key of another bucket is another key', async () => {
+  it('is separate from other buckets: the same key in another bucket is another key', async () => {
     const other = connected.bucket(names.membersBucket);
     await bucket.write('same', 'a', { expected: 0 });
     expect(await other.read('same')).toBeUndefined();
@@ -166,14 +166,14 @@ describe('a bucket of a real broker', () => {
     expect(await other.readMany(['*'])).toMatchObject([{ key: 'same', value: 'b' }]);
   });
 
-  it('that is not there is unclear to write and an error to read: nobody may take that for an empty one', async () => {
+  it('that does not exist is unclear to write and an error to read: no caller may take it for an empty one', async () => {
     const none = connected.bucket('lk_none');
     expect(await none.write('k', 'v', { expected: 0 })).toEqual({ kind: 'unclear' });
     await expect(none.read('k')).rejects.toThrow();
     await expect(none.readMany(['*'])).rejects.toThrow();
   });
 
-  it('tells listeners of the keys of their pattern, also of a write that is refused, until they end', async () => {
+  it('tells listeners of writes to keys of their pattern, also of refused writes, until they end', async () => {
     const told: string[] = [];
     const end = bucket.onWrite('told-*', () => told.push('never: a star is a whole token'));
     const endOne = bucket.onWrite('told.*', (key, value) => told.push(`${key}=${value}`));
@@ -189,7 +189,7 @@ describe('a bucket of a real broker', () => {
     end();
   });
 
-  it('that stored a write whose answer was lost says so to who reads the key: the write itself is unclear', async () => {
+  it('shows a write whose answer was lost to a reader of the key: the write itself is unclear', async () => {
     await using proxy = await startFaultProxy(broker.port);
     const through = await BrokerConnection.open({ url: proxy.url, name: 'lossy', log: silentLogger });
     const lossy = new PublishChannel(through, { timeoutMs: 300 });
@@ -203,7 +203,7 @@ describe('a bucket of a real broker', () => {
     await through.close();
   });
 
-  it('that is away is unclear to write and an error to look at, and works when it is back', async () => {
+  it('that is away is unclear to write and an error to read, and works when it is back', async () => {
     await bucket.write('kept', 'a', { expected: 0 });
     const revision = (await bucket.read('kept'))?.revision ?? 0;
     await broker.stop();

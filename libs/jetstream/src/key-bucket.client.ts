@@ -6,10 +6,10 @@ import type { PublishChannel } from './writing/publish-channel.publisher.js';
 import { SERVER_ERROR } from './connection/server-errors.js';
 import type { StoredMessage, StreamReader } from './reading/stream-reader.client.js';
 
-/** The last that was written under a key. */
+/** The last write of a key. */
 export interface KeyEntry {
   readonly key: string;
-  /** Grows with every write of the bucket; what the next write of this key has to expect. */
+  /** Grows with every write in the bucket; the next write of this key has to expect it. */
   readonly revision: number;
   /** `undefined` when the last write removed the key. */
   readonly value: string | undefined;
@@ -17,22 +17,22 @@ export interface KeyEntry {
 
 export type KeyWrite =
   | { readonly kind: 'written'; readonly revision: number }
-  /** Somebody else wrote in between. */
+  /** Another process wrote in between. */
   | { readonly kind: 'conflict' }
-  /** Nobody knows: the broker is away, or did not answer. Read the key by its leader and compare. */
+  /** The outcome is unknown: the broker is away, or did not answer. Read the key from the leader and compare. */
   | { readonly kind: 'unclear' };
 
-/** A removed key is told to readers for so long; then nothing of it is left in the bucket. */
+/** A removed key is announced to readers for so long; then the bucket keeps nothing of it. */
 const REMOVAL_KEPT_S = 60;
-/** A write of the key is in flight: neither won nor lost. */
+/** How often we try while another write of the key is in flight: that answer means neither success nor failure. */
 const TRIES_IN_FLIGHT = 5;
 const PAUSE_MS = 20;
 
 /**
- * A key-value bucket, as far as decisions may rest on it: every write is a compare-and-set with an explicit time to live.
+ * A key-value bucket that decisions may rest on: every write is a compare-and-set with an explicit time to live.
  *
- * The client's own KV is no base for a lease: its `update` and `put` drop the time to live, so that a renewed lease never
- * ends, its `keys` lists what has expired, and its `get` may be answered by a replica that is behind.
+ * The client's own KV does not fit for leases: its `update` and `put` drop the time to live, so that a renewed lease never
+ * ends, its `keys` lists expired keys, and a replica that is behind may answer its `get`.
  */
 export class KeyBucket {
   private readonly stream: string;
@@ -48,15 +48,15 @@ export class KeyBucket {
     ({ stream: this.stream, prefix: this.prefix } = bucketStream(bucket));
   }
 
-  /** By the leader: what decisions may rest on. `undefined` when there is nothing under the key. Rejects in an outage. */
+  /** Asks the leader: decisions may rest on this. `undefined` when there is nothing under the key. Rejects in an outage. */
   async read(key: string): Promise<KeyEntry | undefined> {
     const stored = await this.reader.leaderLast(this.stream, this.prefix + key);
     return stored === undefined ? undefined : this.entryOf(stored);
   }
 
   /**
-   * The keys that have a value, of those that are asked for; `*` stands for any name, and finds no more than fits into one
-   * answer (512 KiB, 1,024 keys). May be a moment behind. Rejects in an outage.
+   * The keys that have a value, of those asked for; `*` stands for any name, and finds no more than fits into one answer
+   * (512 KiB, 1,024 keys). May be a moment behind. Rejects in an outage.
    */
   async readMany(keys: readonly string[]): Promise<KeyEntry[]> {
     const subjects = keys.map((key) => this.prefix + key);
@@ -72,7 +72,7 @@ export class KeyBucket {
     }
   }
 
-  /** `expected`: the revision that the key has now, 0 = none. The server keeps whole seconds of `ttlMs`, rounded up. */
+  /** `expected`: the revision that the key has now, 0 = none. The server rounds `ttlMs` up to whole seconds. */
   async write(
     key: string,
     value: string,
@@ -93,8 +93,8 @@ export class KeyBucket {
   }
 
   /**
-   * Hears of writes as they are published: at no cost to the broker, but a hint only, since the write may be refused.
-   * Keys that expire are not told. `value` is empty for a removal.
+   * Reports writes as they are published: without cost for the broker, but only as a hint, since the broker may refuse the
+   * write. Expired keys are not reported. `value` is empty for a removal.
    */
   onWrite(pattern: string, listener: (key: string, value: string) => void): () => void {
     const subscription = this.connection.nc.subscribe(this.prefix + pattern, {
@@ -120,7 +120,7 @@ export class KeyBucket {
   }
 
   private entryOf(stored: StoredMessage): KeyEntry {
-    // Also what the server itself puts in place of an expired value has no bytes.
+    // The server's own mark in place of an expired value has no bytes either.
     const isRemoved = stored.data.length === 0;
     return {
       key: stored.subject.slice(this.prefix.length),
@@ -130,7 +130,7 @@ export class KeyBucket {
   }
 }
 
-/** Bytes that are no text become one that no reader takes for a value; taken for no value, what stands there would be free. */
+/** Bytes that are not text become a text that is no valid value. As "no value" the key would look free. */
 function textOf(data: Uint8Array): string {
   return decodeUtf8(data) ?? '\ufffd';
 }

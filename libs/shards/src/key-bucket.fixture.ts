@@ -1,10 +1,10 @@
 import type { BrokerConnection, KeyBucket, KeyEntry, KeyWrite } from '#jetstream';
 
-/** For specs: a key-value bucket in memory, whose answers go missing as the spec says. */
+/** For specs: a key-value bucket in memory that loses requests and answers as the spec says. */
 export class MemoryBucket {
   readonly entries = new Map<string, KeyEntry>();
   readonly writes: { readonly key: string; readonly expected: number; readonly ttlMs: number | undefined }[] = [];
-  /** What becomes of the next writes: `lost` before they arrive, or `unheard` after they were stored. */
+  /** The fate of the next writes: `lost` before they arrive, or `unheard` after they were stored. */
   readonly faults: ('lost' | 'unheard' | 'none')[] = [];
   /** So many of the next reads fail. */
   readFaults = 0;

@@ -3,7 +3,7 @@ import type { Lease, ShardProgress, StoredLease } from './leases/lease.js';
 import type { Member, MemberValue } from './members/member.js';
 import type { LeaseStore, LeaseWrite, MemberStore, MemberWrite, ShardStart, ShardWork } from './shard-ports.js';
 
-/** For specs: a broker and the work of shards that do nothing by themselves, so that every order can be tried. */
+/** For specs: a broker and shard work that do nothing on their own, so that every order of events can be tried. */
 
 /** A promise that the spec settles. */
 export class Gate<T = void> {
@@ -19,7 +19,7 @@ export class Gate<T = void> {
   }
 }
 
-/** Keeps the lines of the levels that people look at. */
+/** Keeps the lines of the levels that people read. */
 export class ListLogger implements Logger {
   readonly lines: { readonly level: string; readonly message: string; readonly fields: object }[] = [];
   readonly debug = silentLogger.debug.bind(silentLogger);
@@ -106,7 +106,7 @@ export interface SentLease {
   readonly shard: number;
   readonly lease: Lease;
   readonly expected: number;
-  /** It stands; the answer is the revision. */
+  /** The write is stored; the answer is its revision. */
   stand(): number;
   conflict(found?: StoredLease): void;
   abandon(): void;
@@ -147,7 +147,7 @@ export class ManualLeases implements LeaseStore {
   }
 }
 
-/** The work of shards as a list of what was asked of it. Its gates, where the spec set one, hold the answers up. */
+/** The work of shards as a list of the calls it got. A gate that the spec sets delays the answers. */
 export class ManualWork implements ShardWork {
   /** `open 3`, `resume 3`, `drop 3`, `release 3`, `recheckHandoffs`. */
   readonly calls: string[] = [];

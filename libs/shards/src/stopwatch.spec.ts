@@ -10,7 +10,7 @@ describe('what passed since a moment', () => {
     expect([atMostElapsedMs(since, clock), certainlyElapsedMs(since, clock)]).toEqual([700, 700]);
   });
 
-  it('at most is by the clock that went further: the machine slept, or the wall clock was set forward (L4)', async () => {
+  it('at most: by the clock that went further, when the machine slept or the wall clock was set forward (L4)', async () => {
     const clock = new ManualClock();
     const since = momentOf(clock);
     await clock.advance(100);
@@ -20,7 +20,7 @@ describe('what passed since a moment', () => {
     expect(atMostElapsedMs(since, clock)).toBe(6_100);
   });
 
-  it('at most does not shrink when the wall clock is set back (L4)', async () => {
+  it('at most: does not shrink when the wall clock is set back (L4)', async () => {
     const clock = new ManualClock();
     const since = momentOf(clock);
     clock.setWall(-3_600_000);
@@ -28,7 +28,7 @@ describe('what passed since a moment', () => {
     expect(atMostElapsedMs(since, clock)).toBe(900);
   });
 
-  it('certainly does not grow because the wall clock was set forward, or the machine slept', async () => {
+  it('certainly: does not grow when the wall clock was set forward, or the machine slept', async () => {
     const clock = new ManualClock();
     const since = momentOf(clock);
     await clock.advance(100);

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Names, SessionAnswer, SessionTokens } from '#contracts';
-import { isNobodyThere, type BrokerConnection } from '#jetstream';
+import { hasNoResponders, type BrokerConnection } from '#jetstream';
 
 const ANSWER_WITHIN_MS = 1_000;
 /** While a shard changes hands nobody answers for some ms; longer than this it has no owner. */
@@ -24,7 +24,7 @@ export class SessionQuestions {
         return message.json<SessionAnswer>();
       } catch (error) {
         // That answer comes at once, so asking again costs little.
-        if (!isNobodyThere(error) || performance.now() + ASK_AGAIN_MS > giveUpAt) return undefined;
+        if (!hasNoResponders(error) || performance.now() + ASK_AGAIN_MS > giveUpAt) return undefined;
       }
       await delay(ASK_AGAIN_MS);
     }

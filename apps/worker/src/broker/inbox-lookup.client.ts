@@ -1,6 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Names, SessionTokens } from '#contracts';
-import type { BrokerConnection, StoredMessage, StreamReader } from '#jetstream';
+import { retryWhenUp, type BrokerConnection, type StoredMessage, type StreamReader } from '#jetstream';
 import type { AheadSource, InboxPart, InboxSource } from '#lanes';
 import type { Logger } from '#telemetry';
 
@@ -13,7 +12,6 @@ export interface InboxLookupOptions {
   readonly log: Logger;
 }
 
-const RETRY_MS = 250;
 /** Messages may be large, and all of one answer are in memory at once. */
 const SUBJECTS_AT_ONCE = 128;
 
@@ -31,20 +29,16 @@ export class InboxLookup implements InboxSource, AheadSource {
   async read(key: SessionTokens, seqs: readonly number[], maxBytes: number): Promise<InboxPart | undefined> {
     const { connection, reader, names, log } = this.options;
     const first = seqs[0] ?? 1;
-    while (!connection.nc.isClosed()) {
-      try {
-        const quick = reader.messagesOf(names.inboxStream, names.inboxSubject(key), first);
-        const part = await collect(quick, seqs, maxBytes);
-        if (part.messages.length === seqs.filter((seq) => seq <= part.readTo).length) return part;
-        // Messages are missing. Only the leader can say whether they are gone or the replica lags.
-        return await collect(this.byLeader(key, first), seqs, maxBytes);
-      } catch (error) {
-        log.debug({ ...key, error: String(error) }, 'reading messages of a session failed; trying again');
-        await connection.whenUp();
-        await delay(RETRY_MS);
-      }
-    }
-    return undefined;
+    const attempt = async (): Promise<InboxPart> => {
+      const quick = reader.messagesOf(names.inboxStream, names.inboxSubject(key), first);
+      const part = await collect(quick, seqs, maxBytes);
+      if (part.messages.length === seqs.filter((seq) => seq <= part.readTo).length) return part;
+      // Messages are missing. Only the leader can say whether they are gone or the replica lags.
+      return collect(this.byLeader(key, first), seqs, maxBytes);
+    };
+    return retryWhenUp(connection, attempt, {
+      onFailure: (error) => log.debug({ ...key, error: String(error) }, 'messages of a session are read again'),
+    });
   }
 
   /** All messages of a session from a sequence on. Rejects while the broker is away. */

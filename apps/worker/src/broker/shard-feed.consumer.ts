@@ -1,6 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Names, keyOfLane } from '#contracts';
-import { ShardReader, type BrokerConnection, type ShardEnd, type ShardMessage } from '#jetstream';
+import { retryWhenUp, ShardReader, type BrokerConnection, type ShardEnd, type ShardMessage } from '#jetstream';
 import type { LaneRunner } from '#lanes';
 import type { ShardStart } from '#shards';
 import type { Logger } from '#telemetry';
@@ -20,7 +19,6 @@ export interface ShardFeedOptions {
 }
 
 const FETCHES_AT_ONCE = 8;
-const RETRY_MS = 250;
 
 /**
  * Reads one shard into the lanes. One ordered consumer reads everything after `read`. Older messages of open sessions
@@ -92,20 +90,17 @@ export class ShardFeed {
     const { lanes, connection, log } = this.options;
     const key = keyOfLane(session, this.shard);
     let seq = from;
-    while (!this.isClosed && !connection.nc.isClosed()) {
-      try {
-        for await (const stored of this.options.lookup.messagesOf(key, seq)) {
-          if (this.isClosed || stored.seq > this.start.read) break;
-          lanes.receive(key, stored);
-          seq = stored.seq + 1;
-        }
-        break;
-      } catch (error) {
-        log.debug({ shard: this.shard, error: String(error) }, 'fetching an open session failed; trying again');
-        await connection.whenUp();
-        await delay(RETRY_MS);
+    const attempt = async (): Promise<void> => {
+      for await (const stored of this.options.lookup.messagesOf(key, seq)) {
+        if (this.isClosed || stored.seq > this.start.read) break;
+        lanes.receive(key, stored);
+        seq = stored.seq + 1;
       }
-    }
+    };
+    await retryWhenUp(connection, attempt, {
+      onFailure: (error) => log.debug({ shard: this.shard, error: String(error) }, 'an open session is fetched again'),
+      isStopped: () => this.isClosed,
+    });
     if (this.isClosed) return;
     lanes.receivedOpen(key);
     const behind = this.fetching.get(session) ?? [];

@@ -1,6 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Names, SessionAnswer, SessionQuestion } from '#contracts';
-import type { BrokerConnection, ShardEnd, StreamReader } from '#jetstream';
+import { BrokerAwayError, retryWhenUp, type BrokerConnection, type ShardEnd, type StreamReader } from '#jetstream';
 import type { LaneRunner } from '#lanes';
 import type { ShardProgress, ShardStart, ShardWork } from '#shards';
 import type { Logger } from '#telemetry';
@@ -19,8 +18,6 @@ export interface ShardLanesOptions {
   readonly describe: (question: SessionQuestion, shard: number) => Promise<SessionAnswer>;
   readonly log: Logger;
 }
-
-const RETRY_MS = 250;
 
 interface OpenShard {
   readonly feed: ShardFeed;
@@ -158,17 +155,15 @@ export class ShardLanesWork implements ShardWork {
     return asking;
   }
 
+  /** Asks through an outage. Rejects only when the connection is closed for good. */
   private async surely(ask: () => Promise<number>): Promise<number> {
     const { connection } = this.options;
-    for (;;) {
-      try {
-        return await ask();
-      } catch (error) {
-        if (connection.nc.isClosed()) throw error;
-        await connection.whenUp();
-        await delay(RETRY_MS);
-      }
-    }
+    const onFailure = (error: unknown): void => {
+      if (connection.nc.isClosed()) throw error;
+    };
+    const answer = await retryWhenUp(connection, ask, { onFailure });
+    if (answer === undefined) throw new BrokerAwayError();
+    return answer;
   }
 }
 

@@ -15,7 +15,7 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 const connection = { natsUrl: 'nats://u:sec-ret@127.0.0.1:4222', httpUrl: 'http://127.0.0.1:7070', pid: 42 };
 
 describe('connection file', () => {
-  it('is read as written, the owner’s alone, without leftovers', () => {
+  it('is read as written, is readable by its owner only, and leaves no other files', () => {
     expect(readConnection(dataDir)).toBeUndefined();
     writeConnection(dataDir, connection);
     expect(readConnection(dataDir)).toEqual(connection);
@@ -23,7 +23,7 @@ describe('connection file', () => {
     expect(readdirSync(dataDir)).toEqual(['connection.json']);
   });
 
-  it('replaces another one, also one that others could read', () => {
+  it('replaces another one, even one that other users could read', () => {
     mkdirSync(dataDir, { recursive: true });
     writeFileSync(join(dataDir, 'connection.json'), 'old', { mode: 0o644 });
     writeConnection(dataDir, { natsUrl: 'nats://b', pid: 1 });
@@ -31,7 +31,7 @@ describe('connection file', () => {
     expect(statSync(join(dataDir, 'connection.json')).mode & 0o777).toBe(0o600);
   });
 
-  it('leaves no draft behind when it cannot be written', () => {
+  it('leaves no temporary file behind when it cannot be written', () => {
     mkdirSync(join(dataDir, 'connection.json', 'in-the-way'), { recursive: true });
     expect(() => writeConnection(dataDir, connection)).toThrow();
     expect(readdirSync(dataDir)).toEqual(['connection.json']);
@@ -44,7 +44,7 @@ describe('connection file', () => {
     ['null', 'is no JSON object'],
     ['{"pid": 1}', 'has no valid natsUrl'],
     ['{"natsUrl": "nats://u:sec-ret@h", "pid": "1"}', 'has no valid pid'],
-  ])('%j is a clear error that quotes nothing', (text, what) => {
+  ])('%j is a clear error that does not quote the file', (text, what) => {
     mkdirSync(dataDir, { recursive: true });
     writeFileSync(join(dataDir, 'connection.json'), text);
     let error: unknown;
@@ -66,7 +66,7 @@ describe('connection file', () => {
     expect(readConnection(dataDir)).toEqual(connection);
   });
 
-  it('is removed, with a pid only when that process wrote it', () => {
+  it('is removed; with a pid only when that process wrote it', () => {
     writeConnection(dataDir, connection);
     removeConnection(dataDir, 41);
     expect(readConnection(dataDir)).toEqual(connection);

@@ -5,15 +5,15 @@ import { z } from 'zod';
 import { LanekeeperError } from '#contracts';
 
 /**
- * `connection.json` in the data folder: `lanekeeper up` writes where it can be reached, other roles and the CLI in the
- * same folder read it. It may hold the broker's password, so it is the owner's alone (mode 0600) and no error quotes it.
- * Synchronous, since it is used at start and stop only and the removal must not be cut off by an exit.
+ * `connection.json` in the data folder: `lanekeeper up` writes its addresses there; other roles and the CLI in the same folder
+ * read it. It may contain the broker's password, so only its owner can read it (mode 0600) and no error quotes it.
+ * Synchronous, since it is used only at start and stop, and an exit must not interrupt the removal.
  */
 
 const connection = z.object({
   natsUrl: z.string().min(1),
   httpUrl: z.string().min(1).optional(),
-  /** Process that wrote it: after a kill the file stays, and this tells whether its writer still lives. */
+  /** Process that wrote it: after a kill the file stays, and this tells whether that process is still alive. */
   pid: z.int().positive(),
 });
 export type Connection = z.infer<typeof connection>;
@@ -26,11 +26,11 @@ export function writeConnection(dataDir: string, { natsUrl, httpUrl, pid }: Conn
   const path = pathIn(dataDir);
   const draft = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    // A new file each time: the mode of an existing one would stay as it was.
+    // A new file each time: an existing one would keep its mode.
     const fd = openSync(draft, 'wx', 0o600);
     try {
       writeFileSync(fd, `${JSON.stringify({ natsUrl, httpUrl, pid }, null, 2)}\n`);
-      // Else a power cut may leave the new name with no content.
+      // Otherwise a power cut may leave the new name without content.
       fsyncSync(fd);
     } finally {
       closeSync(fd);
@@ -42,7 +42,7 @@ export function writeConnection(dataDir: string, { natsUrl, httpUrl, pid }: Conn
   }
 }
 
-/** What `up` wrote, or `undefined` when there is no file. Whether its writer still lives is the caller's question. */
+/** What `up` wrote, or `undefined` without a file. The caller has to check whether the process that wrote it is alive. */
 export function readConnection(dataDir: string): Connection | undefined {
   const path = pathIn(dataDir);
   let text: string;
@@ -66,7 +66,7 @@ export function readConnection(dataDir: string): Connection | undefined {
   throw broken(path, field ? `has no valid ${field}` : 'is no JSON object');
 }
 
-/** Removes the file; with `pid` only that process's own, so that one that stops late leaves its successor's alone. */
+/** Removes the file; with `pid` only if that process wrote it, so that a process that stops late keeps its successor's file. */
 export function removeConnection(dataDir: string, pid?: number): void {
   if (pid !== undefined && readConnection(dataDir)?.pid !== pid) return;
   rmSync(pathIn(dataDir), { force: true });

@@ -11,7 +11,7 @@ describe('nats-url', () => {
     ['nats://me:1234@broker:4222', { servers: 'broker:4222', user: 'me', pass: '1234' }],
     ['nats://me:p%40ss@broker', { servers: 'broker', user: 'me', pass: 'p@ss' }],
     ['nats://s3cret@broker', { servers: 'broker', token: 's3cret' }],
-  ])('takes %s apart', (url, options) => expect(natsConnectOptions(url)).toEqual(options));
+  ])('splits %s', (url, options) => expect(natsConnectOptions(url)).toEqual(options));
 
   it.each([
     'broker:4222',
@@ -23,7 +23,7 @@ describe('nats-url', () => {
     'nats://a:1,nats://b:1',
     'nats://u:%zz@h',
     '',
-  ])('%j is none', (url) => {
+  ])('%j is not a NATS URL', (url) => {
     expect(isNatsUrl(url)).toBe(false);
     expect(() => natsConnectOptions(url)).toThrow(TypeError);
   });

@@ -1,4 +1,4 @@
-/** The parts of a broker URL, under the names that the NATS client's `connect()` takes. */
+/** The parts of a broker URL, under the names that the NATS client's `connect()` accepts. */
 export interface NatsConnectOptions {
   readonly servers: string;
   readonly user?: string;
@@ -13,8 +13,8 @@ export function isNatsUrl(url: string): boolean {
 }
 
 /**
- * The NATS client does not know credentials in a URL (it takes `user:password@host:4222` for an IPv6 address and throws)
- * and it ignores the scheme. So both are taken apart here: else nobody could log in, and `tls://` might run in the clear.
+ * The NATS client does not support credentials in a URL (it takes `user:password@host:4222` for an IPv6 address and throws)
+ * and it ignores the scheme. So both are split off here: otherwise no login would work, and `tls://` might run unencrypted.
  */
 export function natsConnectOptions(url: string): NatsConnectOptions {
   const parsed = parse(url);
@@ -22,13 +22,13 @@ export function natsConnectOptions(url: string): NatsConnectOptions {
   const { user, pass } = parsed;
   return {
     servers: parsed.server,
-    // As for every NATS client: a name alone before the @ is a token.
+    // As in every NATS client: a name without a password before the @ is a token.
     ...(pass !== undefined ? { user, pass } : user === '' ? {} : { token: user }),
     ...(parsed.tls ? { tls: {} } : {}),
   };
 }
 
-/** The URL without credentials, for logs. Hides rather too much than too little, also of what is no URL at all. */
+/** The URL without credentials, for logs. It rather hides too much than too little, even in text that is not a URL. */
 export function redactUrl(url: string): string {
   return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1***@');
 }

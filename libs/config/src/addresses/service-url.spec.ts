@@ -18,12 +18,12 @@ it('LANEKEEPER_URL wins, without its last slash', () => {
   expect(serviceUrl(env)).toBe('http://127.0.0.1:2');
 });
 
-it.each(['here', 'ftp://127.0.0.1/', '127.0.0.1:7070'])('%s is no address', (url) => {
+it.each(['here', 'ftp://127.0.0.1/', '127.0.0.1:7070'])('%s is not an address', (url) => {
   expect(() => serviceUrl({ LANEKEEPER_DATA_DIR: dir, LANEKEEPER_URL: url })).toThrow(
     /LANEKEEPER_URL: found no web address/,
   );
 });
 
-it('without either it says what to set', () => {
+it('without either the error says what to set', () => {
   expect(() => serviceUrl({ LANEKEEPER_DATA_DIR: dir })).toThrow(/set LANEKEEPER_URL to its address/);
 });

@@ -3,7 +3,7 @@ import { readConnection } from './connection-file.js';
 import type { Environment } from '../loading/environment.js';
 import { loadSettings } from '../loading/load-settings.js';
 
-/** Where operators' commands find Lanekeeper: `LANEKEEPER_URL`, else the `lanekeeper up` of this folder. */
+/** Where operators' commands find Lanekeeper: `LANEKEEPER_URL`, or else the `lanekeeper up` of this folder. */
 export function serviceUrl(env: Environment = process.env): string {
   const named = env['LANEKEEPER_URL'];
   if (named !== undefined && named !== '') return checkedUrl(named);

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * Headers that an operator adds to the requests to an agent's `url`, most of them credentials. A value stands in the text, or
- * only where it is: settings are passed on and shown, and what is in them goes with them.
+ * Headers that an operator adds to the requests to an agent's `url`, most of them credentials. The setting contains the value,
+ * or only says where the value is: settings are stored and shown, and a value in them is stored and shown too.
  */
 
 export type HeaderValue = string | { readonly env: string } | { readonly file: string };
@@ -12,12 +12,12 @@ const MAX_HEADERS = 50;
 const WANTED_VALUE = `a text of 1 to ${MAX_HEADER_VALUE_CHARS} visible ASCII characters, {env: NAME} (none that begins with LANEKEEPER_) or {file: path}`;
 const WANTED_NAMES = `a group of at most ${MAX_HEADERS} headers, each name with its value`;
 
-/** What a header may hold, without what would be lost on the way: space at its ends. */
+/** Text that a header can carry unchanged: spaces at its ends would be lost. */
 export function isHeaderText(value: string): boolean {
   return value.length <= MAX_HEADER_VALUE_CHARS && /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/.test(value);
 }
 
-/** Variables with our prefix are settings, and refused where they are none. */
+/** Variables with our prefix are settings, and unknown ones are refused. */
 const ENV_NAME = /^(?!LANEKEEPER_)[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 const FILE_PATH = /^[^\0]{1,4096}$/;
 

@@ -2,11 +2,11 @@ import type { RuleProblem } from '../rule-problem.js';
 import type { CheckedSettings } from '../settings.js';
 import { credentialsOf, userAndPassword } from './agent-url.js';
 
-/** Rules over what agents are called with: the credentials in their `url`, and the headers beside it. */
+/** Rules for the requests to agents: the credentials in `url`, and the additional headers. */
 
 type Finding = Omit<RuleProblem, 'path'>;
 
-/** Rule: what is decoded is what the agent gets. */
+/** Rule: the agent gets the decoded credentials. */
 export function credentialsAreReadable({ agents }: CheckedSettings): RuleProblem[] {
   return Object.entries(agents).flatMap(([name, { url }]) => {
     const credentials = credentialsOf(url);
@@ -40,12 +40,12 @@ function decoded(text: string): string | undefined {
   }
 }
 
-/** A connection and the framing of a message on it are no business of an operator (RFC 9110, 7.6.1). */
+/** An operator must not set headers of the connection or of the message framing (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = [
   ...['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection'],
   ...['te', 'trailer', 'transfer-encoding', 'upgrade', 'expect', 'content-length', 'host'],
 ];
-/** What Lanekeeper says itself; with two values chance would decide which one holds. */
+/** Headers that Lanekeeper sets itself; with two values it would be undefined which one counts. */
 const OURS = [
   ...['accept', 'accept-encoding', 'content-encoding', 'content-type'],
   ...['idempotency-key', 'traceparent', 'tracestate'],
@@ -53,7 +53,7 @@ const OURS = [
 const OUR_PREFIX = 'x-lanekeeper-';
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/;
 
-/** Rule: each header has one value, and means what people expect of it. */
+/** Rule: each header has one value, and means what people expect. */
 export function headersAreTheirs({ agents }: CheckedSettings): RuleProblem[] {
   return Object.entries(agents).flatMap(([agent, { headers = {}, url }]) => {
     const seen = new Set<string>(credentialsOf(url) === undefined ? [] : ['authorization']);

@@ -43,7 +43,7 @@ describe('credentials of a url', () => {
     expect(target({ url })).toEqual({ url: rest, headers: { authorization: basic(pair) } });
   });
 
-  it('survive whatever they are, percent-encoded', () => {
+  it('are sent unchanged when they are percent-encoded', () => {
     const texts = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }).filter((text) => !/\p{Cc}/u.test(text));
     fc.assert(
       fc.property(texts, texts, (user, password) => {
@@ -55,7 +55,7 @@ describe('credentials of a url', () => {
     );
   });
 
-  it('without any are none', () => {
+  it('are absent when the URL has none', () => {
     expect(target({})).toEqual({ url: URL_OF_MAIN, headers: {} });
   });
 
@@ -64,7 +64,7 @@ describe('credentials of a url', () => {
     ['bytes that are no character', 'https://me:%FFSECRET@a/', /percent escape/],
     ['a line break', 'https://me:%0ASECRET@a/', /percent escape/],
     ['a colon in the name', 'https://m%3Ae:SECRET@a/', /headers/],
-  ])('that cannot be sent are refused, and not told: %s', (_title, url, remedy) => {
+  ])('that cannot be sent are refused, and not shown: %s', (_title, url, remedy) => {
     const found = problems(() => load({ url }));
     expect(found).toMatchObject([{ field: 'agents.main.url', remedy: expect.stringMatching(remedy) }]);
     expect(JSON.stringify(found)).not.toContain('SECRET');
@@ -80,7 +80,7 @@ describe('headers of an agent', () => {
     });
   });
 
-  it('whose values cannot be had are told together, without any value', () => {
+  it('whose values cannot be read are reported together, without any value', () => {
     writeFileSync(join(cwd, 'long'), 'SECRET'.repeat(2_000));
     writeFileSync(join(cwd, 'lines'), 'SECRET\nSECRET');
     const headers = {
@@ -111,7 +111,7 @@ describe('headers of an agent', () => {
     ]);
   });
 
-  it('and credentials in the url are refused beside each other', () => {
+  it('and credentials in the url are refused together', () => {
     const found = problems(() => load({ url: 'http://me:SECRET@a/', headers: { Authorization: 'Bearer SECRET' } }));
     expect(found).toMatchObject([{ field: 'agents.main.headers.Authorization' }]);
     expect(JSON.stringify(found)).not.toContain('SECRET');
@@ -126,11 +126,11 @@ describe('headers of an agent', () => {
     ['too much', 'x'.repeat(8_193)],
     ['an unknown place', { vault: 'x' }],
     ['two places', { env: 'A', file: 'b' }],
-    ['a variable that is none', { env: 'A B' }],
+    ['an invalid variable name', { env: 'A B' }],
     ['a variable that is a setting', { env: 'LANEKEEPER_TOKEN' }],
     ['null', null],
     ['a list', ['x']],
-  ])('are refused with %s, and its text is not told', (_title, value) => {
+  ])('are refused with %s, and the value is not shown', (_title, value) => {
     const found = problems(() => load({ url: URL_OF_MAIN, headers: { 'x-key': value } }));
     expect(found).toMatchObject([
       { field: 'agents.main.headers.x-key', wanted: expect.stringContaining('{env: NAME}') },
@@ -138,14 +138,14 @@ describe('headers of an agent', () => {
     expect(JSON.stringify(found)).not.toContain('12345');
   });
 
-  it('are refused under the one name that would be lost in silence', () => {
+  it('are refused with the one name that would be lost silently', () => {
     writeFileSync(join(cwd, 'lanekeeper.json'), '{"agents": {"main": {"headers": {"__proto__": "x"}}}}');
     expect(problems(() => loadSettings({ cwd, env: { LANEKEEPER_CONFIG: 'lanekeeper.json' } }))).toMatchObject([
       { field: 'agents.main.headers.__proto__' },
     ]);
   });
 
-  it.each(['secret', 'headers', 'streamIdleMs'])('%s with a handler would do nothing, and is refused', (field) => {
+  it.each(['secret', 'headers', 'streamIdleMs'])('%s with a handler would have no effect, and is refused', (field) => {
     const value = { secret: 'x'.repeat(16), headers: { a: 'b' }, streamIdleMs: 1_000 }[field];
     expect(problems(() => load({ handler: 'mine', [field]: value }))).toMatchObject([
       { field: `agents.main.${field}` },

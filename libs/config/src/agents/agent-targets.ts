@@ -7,7 +7,7 @@ import { splitCredentials } from './agent-url.js';
 import type { Environment } from '../loading/environment.js';
 import { SettingsError } from '../settings-error.js';
 
-/** Where an agent is called, and with what beside our own headers. Holds secrets: it is made where agents are called, and shown nowhere. */
+/** Where to call an agent, and the headers to add to our own. Contains secrets: made where agents are called, never shown. */
 export interface AgentTarget {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -57,7 +57,7 @@ function readValue(value: HeaderValue, env: Environment, cwd: string): string | 
 /** Without the line break that editors and `echo` leave at the end. */
 function readFile(path: string): [string, string | undefined] {
   try {
-    // Asked before it is opened: to open a pipe would wait for a writer.
+    // Checked before it is opened: opening a pipe would wait for a writer.
     const stats = statSync(path);
     if (!stats.isFile() || stats.size > MAX_HEADER_VALUE_CHARS + 2) return [`file ${path} (no short file)`, undefined];
     return [`file ${path}`, readFileSync(path, 'latin1').replace(/\r?\n$/, '')];

@@ -1,13 +1,13 @@
-/** An agent's `url` may hold credentials, as curl and browsers have them: `https://user:password@host/turn`. */
+/** An agent's `url` may contain credentials, as in curl and browsers: `https://user:password@host/turn`. */
 
-/** `user:password`, each as it stands in the URL, percent-encoded; `undefined` when there are none. */
+/** `user:password` as written in the URL, percent-encoded; `undefined` when there are none. */
 export function credentialsOf(url: string | undefined): string | undefined {
   if (url === undefined || !URL.canParse(url)) return undefined;
   const { username, password } = new URL(url);
   return username === '' && password === '' ? undefined : `${username}:${password}`;
 }
 
-/** The URL with these in place of its own; with '' it has none. */
+/** The URL with these credentials instead of its own; '' removes them. */
 export function withCredentials(url: string, credentials: string): string {
   const changed = new URL(url);
   [changed.username, changed.password] = userAndPassword(credentials);
@@ -17,11 +17,11 @@ export function withCredentials(url: string, credentials: string): string {
 interface SplitUrl {
   /** Without credentials. */
   readonly url: string;
-  /** The header that they become (RFC 7617); absent = there are none. */
+  /** The header made from them (RFC 7617); absent = there are none. */
   readonly authorization?: string;
 }
 
-/** `url` has passed `credentialsAreReadable`. */
+/** `url` has passed the rule `credentialsAreReadable`. */
 export function splitCredentials(url: string): SplitUrl {
   const credentials = credentialsOf(url);
   if (credentials === undefined) return { url };

@@ -11,8 +11,8 @@ import type { CheckedSettings } from '../settings.js';
 import type { Settings } from '../settled-settings.js';
 
 /**
- * Configured agents, each filled up from `agents.defaults`, and the built-in ones where their name is not configured.
- * The answer has no prototype: `constructor` is a valid agent name, and a lookup must not find it by accident.
+ * Configured agents, each completed from `agents.defaults`, and the built-in ones unless their name is configured.
+ * The result has no prototype: `constructor` is a valid agent name, and a lookup must not find an inherited property.
  */
 export function resolveAgents(settings: CheckedSettings): Settings['agents'] {
   const { defaults = {}, ...named } = settings.agents;
@@ -37,12 +37,12 @@ function defaultsFor(own: AgentInput, defaults: AgentInput): AgentInput {
   if (own.handler === undefined && own.url === undefined) return defaults;
   const { url, handler: _handler, ...shared } = defaults;
   if (own.url !== undefined && url === undefined) return shared;
-  // What is for one address is not sent to another.
+  // Secrets for one address are not sent to another.
   const { secret: _secret, headers: _headers, ...rest } = shared;
   return rest;
 }
 
-/** Without what stands for `queueing`, and `sessionTimeout` under its other name, so that either overrides the defaults' other. */
+/** Without the `queueing` fields, and with `sessionTimeout` under its other name, so that either name overrides the defaults. */
 function turnsOf({ sessionTimeout, ...input }: AgentInput): Partial<TurnSettings> {
   const turns = Object.fromEntries(Object.entries(input).filter(([key]) => Object.hasOwn(turnFields, key)));
   return sessionTimeout === undefined ? turns : { turnTimeoutMs: Math.round(sessionTimeout * 1_000), ...turns };

@@ -9,7 +9,7 @@ export const CONFIG_VARIABLE = 'LANEKEEPER_CONFIG';
 
 const PREFIX = 'LANEKEEPER_';
 
-/** Each variable, the setting it sets, and whether that is a number. */
+/** Each variable, the setting that it sets, and whether that is a number. */
 const VARIABLES: Readonly<Record<string, { path: readonly string[]; number?: true }>> = {
   LANEKEEPER_HTTP_HOST: { path: ['http', 'host'] },
   LANEKEEPER_HTTP_PORT: { path: ['http', 'port'], number: true },
@@ -25,14 +25,14 @@ const VARIABLES: Readonly<Record<string, { path: readonly string[]; number?: tru
   LANEKEEPER_LOG_LEVEL: { path: ['log', 'level'] },
 };
 
-/** Read by the CLI and the client: no business of a service's settings. */
+/** The CLI and the client read these: they are not settings of a service. */
 const CLIENT_VARIABLES = ['LANEKEEPER_URL', 'LANEKEEPER_TOKEN'];
 
 const KNOWN = [...Object.keys(VARIABLES), CONFIG_VARIABLE];
 
 /**
- * Kubernetes puts variables like these into every pod for a Service called `lanekeeper` or `lanekeeper-…`. They are
- * nobody's typing mistake, and a refusal would keep the pod from starting.
+ * Kubernetes puts variables like these into every pod for a Service called `lanekeeper` or `lanekeeper-…`. They are not
+ * typing mistakes, and refusing them would keep the pod from starting.
  */
 const SERVICE_LINK_NAME = /_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/;
 const SERVICE_LINK_VALUE = /^(tcp|udp|sctp):\/\//;
@@ -41,7 +41,7 @@ export interface EnvironmentLayer extends SettingsLayer {
   readonly problems: InputProblem[];
 }
 
-/** Our variables as a layer of settings. An empty variable counts as unset: compose files cannot express another unset. */
+/** Our variables as a layer of settings. An empty variable counts as unset: compose files have no other way to unset one. */
 export function readEnvironment(env: Environment): EnvironmentLayer {
   const values: Record<string, unknown> = {};
   const names = new Map<string, string>();
@@ -80,7 +80,7 @@ function unknownVariable(name: string): InputProblem {
       remedy: 'unset it',
     };
   }
-  // Without the prefix, which would make any two names look near.
+  // Without the prefix, which would make any two names look similar.
   const bare = (known: string): string => known.slice(PREFIX.length).toLowerCase();
   const close = closestName(bare(name), KNOWN.map(bare));
   const remedy = close === undefined ? 'unset it' : `did you mean ${PREFIX}${close.toUpperCase()}?`;

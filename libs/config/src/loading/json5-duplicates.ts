@@ -1,14 +1,14 @@
 import json5 from 'json5';
 
-/** Comments, strings, punctuation and words. Strings are matched without alternation inside, for long ones. */
+/** Comments, strings, punctuation and words. The string patterns use no alternation inside, so that long strings work. */
 const TOKEN = /\/\/.*|\/\*[^]*?\*\/|"[^"\\]*(?:\\[^][^"\\]*)*"|'[^'\\]*(?:\\[^][^'\\]*)*'|[{}[\]:,]|[^\s{}[\]:,"'/]+/g;
 
 /**
- * Finds a key that stands twice in one object: json5 keeps the last one and says nothing, so half of a configuration
- * could go missing. Takes only text that json5 has parsed without an error.
+ * Finds a duplicate key in an object: json5 silently keeps the last one, so half of a configuration could be lost.
+ * Accepts only text that json5 has parsed without an error.
  */
 export function findDuplicateKey(text: string): { readonly key: string; readonly line: number } | undefined {
-  /** Keys of the open objects, innermost last; an array has none. */
+  /** Keys of the open objects, innermost last; the set of an array stays empty. */
   const open: Set<string>[] = [];
   let previous = '';
   for (const match of text.matchAll(TOKEN)) {
@@ -16,7 +16,7 @@ export function findDuplicateKey(text: string): { readonly key: string; readonly
     if (token.startsWith('//') || token.startsWith('/*')) continue;
     if (token === '{' || token === '[') open.push(new Set());
     else if (token === '}' || token === ']') open.pop();
-    // In valid text a colon outside strings and comments follows nothing but a key.
+    // In valid text a colon outside strings and comments always follows a key.
     else if (token === ':') {
       const key = decodeKey(previous);
       const keys = open.at(-1);

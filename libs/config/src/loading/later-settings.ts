@@ -1,8 +1,8 @@
 import { placeOf } from './setting-places.js';
 
 /**
- * Settings that are planned and have no effect yet. They are refused by name: taken in silence, one would make a
- * configuration look as if it limited or protected something.
+ * Settings that are planned and have no effect yet. They are refused by name: if they were silently accepted, a
+ * configuration would look as if it limited or protected something.
  */
 
 /** By the place of their group. */
@@ -33,13 +33,13 @@ const LATER_KEYS: Readonly<Record<string, readonly string[]>> = {
   dedup: ['fallback'],
 };
 
-/** Words of other systems that have another name here, and would have no effect under their own. */
+/** Names from other systems that have another name here, and would have no effect under their own. */
 const PEER_WORDS: Readonly<Record<string, string>> = {
   dedupeTtlMs: 'dedup.windowMs',
   maxLockLifetimeMs: 'agents.defaults.turnTimeoutMs',
 };
 
-/** What `key` is called here. */
+/** Our name for `key`. */
 export function ownWordFor(key: string): string | undefined {
   return Object.hasOwn(PEER_WORDS, key) ? PEER_WORDS[key] : undefined;
 }

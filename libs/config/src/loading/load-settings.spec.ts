@@ -127,7 +127,7 @@ describe('precedence', () => {
     ['LANEKEEPER_PORT', 'tcp://10.0.0.1:80'],
     ['LANEKEEPER_INGRESS_PORT_80_TCP_ADDR', '10.0.0.1'],
     ['OTEL_SERVICE_NAME', 'x'],
-  ])('%s=%s is none of our business', (name, value) => {
+  ])('%s=%s is ignored', (name, value) => {
     expect(problemsOf(() => loadSettings({ cwd, env: { [name]: value } }))).toEqual([]);
   });
 });
@@ -137,7 +137,7 @@ describe('agents', () => {
     ['main of one’s own', 'agents: {main: {handler: mine}}', { main: { ...LIMITS, handler: 'mine' }, echo: LIMITS }],
     ['an agent without settings', 'agents:\n  research:\n', { main: LIMITS, echo: LIMITS, research: LIMITS }],
     [
-      'defaults fill all others and are no agent',
+      'defaults complete all agents and are not an agent',
       'agents: {defaults: {handler: d}, a: {}, b: {handler: b}}',
       {
         main: { ...LIMITS, handler: 'd' },
@@ -147,7 +147,7 @@ describe('agents', () => {
       },
     ],
     [
-      'sessionTimeout is turnTimeoutMs in seconds, and the nearer of the two wins',
+      'sessionTimeout is turnTimeoutMs in seconds, and the more specific of the two wins',
       'agents: {defaults: {turnTimeoutMs: 1000}, main: {sessionTimeout: 2.5}, echo: {maxAttempts: 1}}',
       {
         main: { ...LIMITS, turnTimeoutMs: 2500 },
@@ -163,7 +163,7 @@ describe('agents', () => {
       },
     ],
     [
-      'an agent with a url of its own takes secret and headers of the defaults, unless those are for another url',
+      'an agent with its own url takes secret and headers from the defaults, unless these are for another url',
       'agents: {defaults: {secret: 0123456789abcdef, headers: {x-team: a}}, main: {url: "http://127.0.0.1:1/"}}',
       {
         main: { ...LIMITS, url: 'http://127.0.0.1:1/', secret: '0123456789abcdef', headers: { 'x-team': 'a' } },
@@ -171,7 +171,7 @@ describe('agents', () => {
       },
     ],
     [
-      'what is for the url of the defaults is sent to no other',
+      'secrets for the url of the defaults are not sent to another url',
       'agents: {defaults: {url: "http://a:1/", secret: 0123456789abcdef, headers: {x-team: a}}, main: {url: "http://b:1/"}}',
       {
         main: { ...LIMITS, url: 'http://b:1/' },
@@ -187,7 +187,7 @@ describe('agents', () => {
     expect({ ...load(yaml).agents }).toEqual(agents);
   });
 
-  it('a name that nobody configured is not found', () => {
+  it('an unconfigured name is not found', () => {
     expect(loadSettings({ cwd, env: {} }).agents['constructor']).toBeUndefined();
   });
 });
@@ -196,13 +196,13 @@ describe('the worker pool', () => {
   it.each<[string, string, Settings['gateway']]>([
     ['is off without its group', 'gateway:\n', {}],
     [
-      'loads as OpenClaw’s users asked for it',
+      'loads in the form that users of OpenClaw asked for',
       'gateway: {workerPool: {minWorkers: 1, maxWorkers: 5, idleTimeout: 60}}',
       { workerPool: POOL },
     ],
     ['has these numbers by default', 'gateway: {workerPool: {}}', { workerPool: POOL }],
     [
-      'may end workers soon',
+      'may stop workers soon',
       'gateway: {workerPool: {idleTimeout: 0.5}}',
       { workerPool: { ...POOL, idleTimeout: 0.5 } },
     ],
@@ -224,7 +224,7 @@ describe('problems', () => {
     ['beyond a timer', 'drainMs: 86400001', {}, [{ field: 'drainMs' }]],
     ['null', 'shards:', {}, [{ field: 'shards', found: 'null' }]],
     [
-      'no power of two',
+      'not a power of two',
       'shards: 48',
       {},
       [{ field: 'shards', found: 'the number 48', wanted: expect.stringContaining('power') }],
@@ -261,19 +261,19 @@ describe('problems', () => {
       ],
     ],
     [
-      'tasks from nowhere',
+      'tasks without a source',
       'agents: {main: {taskFrom: {namespace: ops}}}',
       {},
       [{ field: 'agents.main.taskFrom', found: 'neither commands nor data' }],
     ],
     [
-      'tasks from what is no word',
+      'tasks from an invalid word',
       'agents: {main: {taskFrom: {commands: ["two words"], data: a}}}',
       {},
       [{ field: 'agents.main.taskFrom.commands.0' }],
     ],
     [
-      'tasks from what is no path',
+      'tasks from an invalid path',
       'agents: {main: {taskFrom: {commands: [/deploy], data: "a..b"}}}',
       {},
       [{ field: 'agents.main.taskFrom.data' }],
@@ -296,7 +296,7 @@ describe('problems', () => {
       [{ field: 'gateway.workerPool.maxWorker', remedy: 'did you mean gateway.workerPool.maxWorkers?' }],
     ],
     [
-      'a pool smaller than its least size',
+      'a pool smaller than its minimum',
       'gateway: {workerPool: {minWorkers: 4, maxWorkers: 2}}',
       {},
       [
@@ -308,7 +308,7 @@ describe('problems', () => {
       ],
     ],
     [
-      'a pool that is no group',
+      'a pool that is not a group',
       'gateway: {workerPool: 3}',
       {},
       [{ field: 'gateway.workerPool', found: 'the number 3' }],
@@ -329,7 +329,12 @@ describe('problems', () => {
       [{ field: 'log.level', found: '"loud"', wanted: expect.stringContaining('silent') }],
     ],
     ['variable', '', { LANEKEEPER_HTTP_PORT: '70700' }, [{ field: 'LANEKEEPER_HTTP_PORT', found: 'the number 70700' }]],
-    ['variable no number', '', { LANEKEEPER_DRAIN_MS: '30s' }, [{ field: 'LANEKEEPER_DRAIN_MS', found: '"30s"' }]],
+    [
+      'variable that is not a number',
+      '',
+      { LANEKEEPER_DRAIN_MS: '30s' },
+      [{ field: 'LANEKEEPER_DRAIN_MS', found: '"30s"' }],
+    ],
     [
       'unknown variable',
       '',
@@ -337,7 +342,7 @@ describe('problems', () => {
       [{ field: 'LANEKEEPER_HTTP_PROT', remedy: 'did you mean LANEKEEPER_HTTP_PORT?' }],
     ],
     ['later variable', '', { LANEKEEPER_REDIS_URL: 'redis://x' }, [{ field: 'LANEKEEPER_REDIS_URL', ...later }]],
-    ['a bad value below a good one', 'drainMs: x', { LANEKEEPER_DRAIN_MS: '1' }, [{ field: 'drainMs' }]],
+    ['a bad value that a good one overrides', 'drainMs: x', { LANEKEEPER_DRAIN_MS: '1' }, [{ field: 'drainMs' }]],
     [
       'host in the file',
       'http: {host: 0.0.0.0}',
@@ -384,7 +389,7 @@ describe('problems', () => {
     ['a later variable', '', { LANEKEEPER_REDIS_URL: 'redis://:hunter@h' }],
     ['a syntax error', 'password: "hunter\n', {}],
     ['an unset alias', 'password: *hunter', {}],
-  ])('no secret is told: %s', (_title, yaml, env) => {
+  ])('no secret is shown: %s', (_title, yaml, env) => {
     const problems = problemsOf(() => load(yaml, env));
     expect(problems).toHaveLength(1);
     expect(JSON.stringify(problems)).not.toContain('hunter');

@@ -15,13 +15,13 @@ export interface LoadSettingsOptions {
   readonly env?: Environment;
   /** Folder of `lanekeeper.yaml`, and what relative paths start from - default: the working folder. */
   readonly cwd?: string;
-  /** A settings file, in the place of the one that the variable or the folder has. */
+  /** A settings file to use instead of the one from the variable or the folder. */
   readonly file?: string | undefined;
-  /** What the command line says; wins over everything. `undefined` inside counts as unset. */
+  /** Options of the command line; they override everything. `undefined` inside counts as unset. */
   readonly overrides?: SettingsInput;
 }
 
-/** Settings from option > environment > file > default. Throws one `SettingsError` with every problem of all of them. */
+/** Settings from option > environment > file > default. Throws one `SettingsError` with all problems of all sources. */
 export function loadSettings(options: LoadSettingsOptions = {}): Settings {
   const { env = process.env, cwd = process.cwd(), overrides = {} } = options;
   const file = readSettingsFile(env, cwd, options.file);
@@ -42,10 +42,10 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
   return { ...settle(settings, cwd), shared: sharedPart(written) };
 }
 
-/** Where the installation is. A file of another name, such as `lanekeeper settings show` prints, seldom says it. */
+/** Where the installation is. A file with another name, such as `lanekeeper settings show` prints, rarely says it. */
 const PLACE: readonly string[] = ['namespace', 'nats', 'dataDir'];
 
-/** What the own file says of the place, where the other one says nothing: its settings would else go to another installation. */
+/** The place from the folder's own file, where the other file names none: else its settings would go to another installation. */
 function placeFrom(own: FileLayer, other: FileLayer): FileLayer {
   const said = (other.values ?? {}) as Record<string, unknown>;
   const mine = Object.entries((own.values ?? {}) as Record<string, unknown>);
@@ -55,14 +55,14 @@ function placeFrom(own: FileLayer, other: FileLayer): FileLayer {
   };
 }
 
-/** Only what services need is left: spellings that agents' settings already answer for would be a second truth. */
+/** Only what services need is kept: the agents' settings already include these spellings, and must be the only source. */
 function settle(settings: CheckedSettings, cwd: string): Omit<Settings, 'shared'> {
   const { channels: _channels, concurrency: _concurrency, lockScope: _lockScope, ...others } = settings;
   const { onLockConflict: _onLockConflict, agent: _agent, sessions: _sessions, messages: _messages, ...rest } = others;
   return { ...rest, dataDir: resolve(cwd, settings.dataDir), agents: resolveAgents(settings) };
 }
 
-/** Names a setting after the layer that decided it, so that people mend the right place. */
+/** Names a setting after the layer that decided it, so that people correct it in the right place. */
 function nameOfSource(layers: readonly SettingsLayer[], path: SettingPath): string {
   const source = layers.findLast((layer) => valueAt(layer.values, path) !== undefined);
   return source?.nameOf(path) ?? dotted(path);

@@ -3,7 +3,7 @@ export type SettingPath = readonly PropertyKey[];
 /** Groups whose keys people choose: names of agents, and of platforms. */
 export const NAMED_GROUPS: readonly string[] = ['agents', 'channels'];
 
-/** Where a path leads, whatever the agent or platform on it is called: `agents.*.concurrency`; the root is ''. */
+/** The pattern of a path, independent of the agent's or platform's name: `agents.*.concurrency`; the root is ''. */
 export function placeOf(path: SettingPath): string {
   const [first = '', second, ...rest] = path;
   const keys = second !== undefined && NAMED_GROUPS.includes(String(first)) ? [first, '*', ...rest] : path;
@@ -14,7 +14,7 @@ export function isGroup(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A path as people write it. Keys come from a file: a line break or a screenful of text has no place in a report. */
+/** A path as people write it. Keys come from a file, so line breaks and long texts in them are cut. */
 export function dotted(path: SettingPath): string {
   const keys = path.map((key) => {
     const clean = String(key).replace(/\p{C}/gu, '?');

@@ -11,10 +11,10 @@ const VALUES: readonly unknown[] = [
   ...[[], ['a b'], [5], {}, { a: 1 }],
 ];
 
-/** Of these a text, or anything, may be a secret. */
+/** Settings in which a text, or any value, may be a secret. */
 const SECRETS = /^nats\b|\bsecret$|\bheaders\b/;
 
-/** Every setting there is, by its path. */
+/** Every existing setting, by its path. */
 function pathsBelow(path: readonly string[]): string[][] {
   const own = path.length === 1 && (path[0] === 'agents' || path[0] === 'channels') ? ['main'] : knownKeys(path);
   return own.flatMap((key) => [[...path, key], ...pathsBelow([...path, key])]);
@@ -25,10 +25,10 @@ function problemsOf(path: readonly string[], value: unknown) {
   return checkLayer({ values, nameOf: dotted, remedy: 'set it' }).problems;
 }
 
-describe('what is wrong with a setting', () => {
+describe('the problem of a setting', () => {
   const paths = pathsBelow([]);
 
-  it('is told in our words and shows what was found, of each of them and whatever JSON stands there', () => {
+  it('uses our words and shows the found value, for each setting and any JSON value', () => {
     expect(paths.length).toBeGreaterThan(120);
     for (const path of paths) {
       const field = dotted(path);
@@ -41,7 +41,7 @@ describe('what is wrong with a setting', () => {
     }
   });
 
-  it('shows nothing of what may be a secret, also of a number, a list or a URL with a user', () => {
+  it('shows nothing of a possible secret, even of a number, a list or a URL with a user', () => {
     for (const path of [
       ['nats', 'url'],
       ['agents', 'main', 'secret'],

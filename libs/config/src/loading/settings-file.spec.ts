@@ -75,14 +75,14 @@ describe('readSettingsFile', () => {
     ]);
   });
 
-  it('a named file must exist, the default one need not', () => {
+  it('a named file must exist; the default one need not', () => {
     expect(readSettingsFile({ LANEKEEPER_CONFIG: 'none.yaml' }, cwd).problems).toMatchObject([
       { found: 'no such file' },
     ]);
     expect(readSettingsFile({ LANEKEEPER_CONFIG: '' }, cwd).problems).toEqual([]);
   });
 
-  it('a folder in its place is no file', () => {
+  it('a folder in its place is not accepted as a file', () => {
     mkdirSync(join(cwd, 'lanekeeper.yaml'));
     expect(readSettingsFile({}, cwd).problems).toMatchObject([
       { field: join(cwd, 'lanekeeper.yaml'), found: 'something that is no file' },

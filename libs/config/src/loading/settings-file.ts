@@ -16,7 +16,7 @@ export interface FileLayer extends SettingsLayer {
   readonly problems: InputProblem[];
 }
 
-/** What is wrong with a file, without any of its text: a line of it may hold a password. */
+/** What is wrong with a file, without any of its text, since a line may contain a password. */
 class FileFault extends Error {
   constructor(
     readonly found: string,
@@ -27,7 +27,7 @@ class FileFault extends Error {
   }
 }
 
-/** The settings file as a layer: the one that is given, else `LANEKEEPER_CONFIG`, else `./lanekeeper.yaml`, else nothing. */
+/** The settings file as a layer: the given one, or else `LANEKEEPER_CONFIG`, or else `./lanekeeper.yaml`, or else none. */
 export function readSettingsFile(env: Environment, cwd: string, given?: string): FileLayer {
   const named = given ?? (env[CONFIG_VARIABLE] || undefined);
   const path = resolve(cwd, named ?? DEFAULT_FILE);
@@ -46,7 +46,7 @@ function parseFile(path: string, isNamed: boolean): unknown {
   const text = readText(path, isNamed);
   if (text === undefined) return {};
   const values = parserFor(path)(text);
-  // An empty file, or one of comments alone, is a file without settings.
+  // An empty file, or one with only comments, is a file without settings.
   if (values === null) return {};
   if (isGroup(values)) return withoutEmptyGroups(values);
   throw new FileFault(
@@ -62,7 +62,7 @@ function readText(path: string, isNamed: boolean): string | undefined {
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats === undefined && !isNamed) return undefined;
     if (stats === undefined) throw new FileFault('no such file', 'an existing file', 'correct the path, or name none');
-    // Asked before it is opened: to open a pipe would wait for a writer.
+    // Checked before it is opened: opening a pipe would wait for a writer.
     if (!stats.isFile()) throw new FileFault('something that is no file', 'a file', 'name a YAML or JSON5 file');
     if (stats.size > MAX_FILE_BYTES) throw new FileFault(`${stats.size} bytes`, 'at most 1 MiB', 'shorten the file');
     bytes = readFileSync(path);
@@ -88,7 +88,7 @@ function parserFor(path: string): (text: string) => unknown {
 
 function parseYaml(text: string): unknown {
   const lines = new LineCounter();
-  // Pretty messages quote the file, and warnings would be printed with parts of it. (Silent would hide a second document.)
+  // Pretty messages quote the file, and warnings would print parts of it. (The level silent would hide a second document.)
   const document = parseDocument(text, { prettyErrors: false, lineCounter: lines, logLevel: 'error' });
   const fault = document.errors[0] ?? document.warnings[0];
   if (fault !== undefined) {
@@ -104,7 +104,7 @@ function parseYaml(text: string): unknown {
 }
 
 function parseJson5(text: string): unknown {
-  // json5 wants a value; for us a file without one has no settings, as in YAML.
+  // json5 requires a value; for us a file without one has no settings, as in YAML.
   if (text.trim() === '') return null;
   let values: unknown;
   try {
@@ -129,7 +129,7 @@ function duplicateKey(line: number): FileFault {
   return new FileFault(`a key in line ${line} that its group already has`, 'each key once', 'remove one of the two');
 }
 
-/** A heading whose lines are all commented out reads as null; it means a group without settings. */
+/** A heading whose lines are all commented out is read as null; it means a group without settings. */
 function withoutEmptyGroups(values: Record<string, unknown>): Record<string, unknown> {
   const filled = { ...values };
   for (const name of GROUP_NAMES) if (filled[name] === null) filled[name] = {};

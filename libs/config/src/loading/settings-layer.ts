@@ -9,21 +9,21 @@ import { knownKeys, settingsSchema } from '../settings.js';
 /** One source of settings: the file, the environment or the options of a command. */
 export interface SettingsLayer {
   readonly values: unknown;
-  /** How a problem calls the setting at a path, e.g. by its variable. */
+  /** How a problem names the setting at a path, e.g. by its variable. */
   readonly nameOf: (path: SettingPath) => string;
-  /** Where the reader of a problem mends it. */
+  /** How the reader of a problem can fix it. */
   readonly remedy: string;
 }
 
 export interface CheckedLayer {
   readonly problems: InputProblem[];
-  /** What is left without everything that was refused; always fits the schema. */
+  /** The values without everything that was refused; always valid by the schema. */
   readonly values: Record<string, unknown>;
 }
 
 const UNKNOWN_KEYS = 'unrecognized_keys';
 
-/** A layer is checked on its own, so that a bad value is reported also when a higher layer overrides it. */
+/** A layer is checked on its own, so that a bad value is reported even when a higher layer overrides it. */
 export function checkLayer(layer: SettingsLayer): CheckedLayer {
   const values: unknown = structuredClone(layer.values);
   const issues = (
@@ -41,7 +41,7 @@ export function checkLayer(layer: SettingsLayer): CheckedLayer {
     else remove(values, issue.path);
   }
   for (const path of namedGroups(values)) {
-    // zod passes over this one key of a record in silence.
+    // zod silently skips this one key of a record.
     const named = path.reduce<unknown>((value, key) => (isGroup(value) ? value[String(key)] : undefined), values);
     if (isGroup(named) && Object.hasOwn(named, '__proto__')) {
       const problem = nameProblem([...path, '__proto__'], layer);
@@ -64,7 +64,7 @@ export function mergeLayers(layers: readonly Record<string, unknown>[]): Record<
   return merged;
 }
 
-/** Of a setting that is a word or a group: what is wrong inside the group, when it is one. */
+/** For a setting that is a word or a group: the problems inside the group, when it is one. */
 function inGroup(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
   if (issue.code !== 'invalid_union' || !isGroup(issue.input)) return [issue];
   const inside = issue.errors.find((issues) =>
@@ -105,7 +105,7 @@ function meant(path: SettingPath, key: string, known: readonly string[]): string
   const ownWord = ownWordFor(key);
   if (ownWord !== undefined) return `did you mean ${ownWord}?`;
   const isForAll = path.length === 0 || path[0] === 'agent';
-  // One that only agents have, above them: near names would only lead away from it.
+  // A setting that only agents have, written at the top: similar top-level names would be misleading.
   if (isForAll && knownKeys(['agents', 'defaults']).includes(key)) return `did you mean agents.defaults.${key}?`;
   const close = closestName(key, known);
   return close === undefined ? undefined : `did you mean ${dotted([...path, close])}?`;
@@ -138,6 +138,6 @@ function remove(values: Record<string, unknown>, path: SettingPath): void {
   if (key === undefined || !Object.hasOwn(values, key)) return;
   const value = values[key];
   if (rest.length > 0 && isGroup(value)) remove(value, rest);
-  // Of a list nothing is left when one of its entries is refused.
+  // A list is removed as a whole when one of its entries is refused.
   else if (rest.length === 0 || Array.isArray(value)) delete values[key];
 }

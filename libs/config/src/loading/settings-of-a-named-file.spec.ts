@@ -17,7 +17,7 @@ const load = (named: string) => {
   return loadSettings({ env: {}, cwd, file: 'shown.yaml' });
 };
 
-it('a file that is named on the command line goes to the installation of the folder, and says alone what it acts on', () => {
+it('a file named on the command line applies to the folder’s installation, and replaces the folder’s file', () => {
   const { namespace, nats, agents, shared } = load('agents: {main: {maxAttempts: 2}}\n');
   expect([namespace, nats.url]).toEqual(['prod', 'nats://own:4222']);
   expect(agents['main']?.maxAttempts).toBe(2);
@@ -25,12 +25,12 @@ it('a file that is named on the command line goes to the installation of the fol
   expect(load('agents: {support: {}}\n').shared.agents).toEqual({ support: {} });
 });
 
-it('where it names a place itself, it goes there', () => {
+it('a file that names a place applies to that place', () => {
   const { namespace, nats } = load('namespace: other\nnats: {url: "nats://theirs:4222"}\n');
   expect([namespace, nats.url]).toEqual(['other', 'nats://theirs:4222']);
 });
 
-it('one that is not there is named by its path: no variable said it', () => {
+it('a missing file is reported by its path, not by a variable', () => {
   expect(() => loadSettings({ env: {}, cwd, file: 'none.yaml' })).toThrow(
     `${join(cwd, 'none.yaml')}: found no such file`,
   );

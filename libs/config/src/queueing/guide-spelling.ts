@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { duration, group, integer } from '../field-checks.js';
 import { MAX_CONCURRENT } from './queue-fields.js';
 
-/** The groups `agent` and `sessions` in the words of the concurrency guide for agents; they hold for all agents. */
+/** The groups `agent` and `sessions` under the names of the concurrency guide for agents; they apply to all agents. */
 
 export const guideConcurrency = group({
   /** `maxConcurrent`; more than 1 also means `strategy: concurrent`. */
@@ -18,7 +18,7 @@ export const guideConcurrency = group({
 export const guideAgent = group({ concurrency: guideConcurrency.optional() });
 
 export const guideSessions = group({
-  /** Sessions never share state here, and each has a state of its own. */
+  /** Sessions never share state here: each has its own. */
   isolation: z.literal('strict', 'strict: sessions never share their state').optional(),
   storage: z.literal('per_session', 'per_session: each session has a state of its own').optional(),
   /** `lockScope: user`. */

@@ -11,13 +11,13 @@ import {
 import type { RuleProblem } from '../rule-problem.js';
 
 /**
- * Finds choices that decide nothing, because another one leaves them without a meaning: whoever wrote one expects
- * something else than what would happen. One that is idle for some agents only may stand, as what agents have in common.
+ * Finds choices without effect, because another choice makes them meaningless: their author expects something other than what
+ * would happen. A choice without effect for only some agents is allowed, as a common setting of several agents.
  */
 export function findIdleChoices({ levels, cases }: QueueingPlan): RuleProblem[] {
   return levels.flatMap((level) =>
     level.flatMap((choice) => {
-      // The guide's 1 is what all other strategies do anyway.
+      // The guide's value 1 is what all other strategies do anyway.
       const isTrue = choice.path.at(-1) === GUIDE_WORD && choice.value === 1;
       const reason = isTrue ? undefined : (idleBeside(choice, level) ?? idleEverywhere(choice, cases));
       if (reason === undefined) return [];
@@ -28,11 +28,11 @@ export function findIdleChoices({ levels, cases }: QueueingPlan): RuleProblem[] 
 }
 
 interface IdleReason extends Omit<RuleProblem, 'path'> {
-  /** The choice that makes the other one idle. */
+  /** The choice that makes the other one ineffective. */
   readonly because: ChoiceName;
 }
 
-/** Both stand in the same place, so no other agent can be meant. */
+/** Both are in the same place, so they are meant for the same agents. */
 function idleBeside({ name }: WrittenChoice, level: QueueingLevel): IdleReason | undefined {
   const reason = whyIdle(name, settleLevels([level]).choices);
   return level.some((other) => other.name === reason?.because) ? reason : undefined;
@@ -85,7 +85,7 @@ const TAKING_SEVERAL = strategiesWith(({ take }) => take !== 'one');
 const QUEUEING = strategiesWith(({ busy }) => busy !== 'drop');
 const CONCURRENT = strategiesWith(({ busy }) => busy === 'concurrent');
 
-/** British English has no comma before the last of them. */
+/** British English has no comma before the last one. */
 const EITHER = new Intl.ListFormat('en-GB', { type: 'disjunction' });
 
 function idleByStrategy(found: string, strategies: readonly StrategyName[]): IdleReason {
@@ -98,7 +98,7 @@ function idleByStrategy(found: string, strategies: readonly StrategyName[]): Idl
   };
 }
 
-/** But for a full queue that becomes a summary. */
+/** Except for a full queue that becomes a summary. */
 function whyOneIsTaken({ strategy, onQueueFull }: QueueChoices): IdleReason | undefined {
   const { take, busy } = STRATEGY_TABLE[strategy];
   if (take !== 'one' || (busy !== 'drop' && onQueueFull === 'summarize')) return undefined;
@@ -108,7 +108,7 @@ function whyOneIsTaken({ strategy, onQueueFull }: QueueChoices): IdleReason | un
   );
 }
 
-/** Who writes it mostly means all sessions together; a parallel strategy would give up what they have without it. */
+/** People mostly mean a limit over all sessions; a parallel strategy would take away the order that they have without it. */
 function whySerial(strategy: StrategyName): IdleReason {
   return {
     because: 'strategy',

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 
-/** docs/migrating.md as data, so that specs can hold what it promises. */
+/** docs/migrating.md as data, so that specs can check its promises. */
 
 export interface PageRow {
   readonly section: string;
-  /** The first cell, as it is written. */
+  /** The first cell, as written. */
   readonly there: string;
   readonly here: string;
   readonly differs: string;
@@ -28,7 +28,7 @@ export function readRows(page: string): PageRow[] {
   return rows;
 }
 
-/** What stands in code type. */
+/** The words in code type. */
 export function wordsIn(text: string): string[] {
   return [...text.matchAll(/`([^`]+)`/g)].map(([, word = '']) => word);
 }

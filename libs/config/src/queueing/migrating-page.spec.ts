@@ -14,17 +14,17 @@ import { SettingsError } from '../settings-error.js';
 import type { Settings } from '../settled-settings.js';
 
 /**
- * Every word of docs/migrating.md: what the page says may stay is loaded and means what it says, and what it says is refused
- * is refused with a remedy. A row or a word that nothing here proves fails, and so does a proof whose row is gone.
+ * Every word of docs/migrating.md: what the page calls accepted must load and have the described meaning, and what it calls
+ * refused must be refused with a remedy. A row or a word without a proof here fails, and so does a proof without its row.
  */
 
 type Written = Record<string, unknown>;
 const load = (overrides: Written): Settings => loadSettings({ cwd: '/', env: {}, overrides: overrides as object });
 
-/** What a proof tried, as one text: the words of its row have to be in it. */
+/** What a proof tried, as one text: it must contain the words of its row. */
 type Proof = () => Written;
 
-/** Means for agent `main`, or for its platform `telegram`, what stands in `expected`. */
+/** For agent `main`, or for its platform `telegram`, the settings mean what `expected` says. */
 function means(written: Written, expected: Written, platform?: string): Proof {
   return () => {
     const { main } = load(written).agents;
@@ -37,7 +37,7 @@ function means(written: Written, expected: Written, platform?: string): Proof {
   };
 }
 
-/** Is refused, under this name, with what to do instead. */
+/** The settings are refused under this name, with a remedy. */
 function refused(written: Written, field: string, says = /./): Proof {
   return () => {
     let problems: SettingsError['problems'] = [];
@@ -53,7 +53,7 @@ function refused(written: Written, field: string, says = /./): Proof {
   };
 }
 
-/** Words that are no settings, and the specs that hold them. */
+/** Words that are not settings, and the specs that check them. */
 const elsewhere =
   (words: string): Proof =>
   () => ({ words });
@@ -292,32 +292,32 @@ const PROOFS: Record<string, Record<string, Proof[]>> = {
 
 const rows = readRows(MIGRATING_PAGE).filter(({ section }) => section !== 'What is known to go wrong elsewhere');
 
-it('docs/migrating.md has a proof for each of its rows, and no proof is without its row', () => {
+it('docs/migrating.md has a proof for each row, and each proof has its row', () => {
   const proven = Object.entries(PROOFS).flatMap(([section, proofs]) =>
     Object.keys(proofs).map((there) => [section, there]),
   );
   expect(proven.toSorted()).toEqual(rows.map(({ section, there }) => [section, there]).toSorted());
 });
 
-describe('docs/migrating.md holds', () => {
+describe('docs/migrating.md is correct', () => {
   it.each(rows.map((row): [string, PageRow] => [`${row.section}: ${row.there}`, row]))('%s', (_title, row) => {
     const proofs = PROOFS[row.section]?.[row.there] ?? [];
     const tried = proofs.map((proof) => JSON.stringify(proof())).join(' ');
-    // In the form in which a settings file has it: `strategy: drop`, `concurrency: 'queue'`.
+    // In the form of a settings file: `strategy: drop`, `concurrency: 'queue'`.
     const text = tried.replaceAll(/["'\\]/g, '').replaceAll(/:(?=\S)/g, ': ');
     for (const word of wordsIn(`${row.there} ${row.here}`)) expect(text).toContain(word.replaceAll(/["']/g, ''));
     if (row.here.startsWith('refused')) expect(tried).toContain('"says"');
     if (row.here.startsWith('the same')) expect(tried).toMatch(/"expected"|gateway/);
   });
 
-  it('the default that stands behind a word of ours', () => {
+  it('for the default after each of our words', () => {
     const defaults: Record<string, unknown> = {
       ...QUEUE_DEFAULTS,
       ...TURN_DEFAULTS,
       'dedup.windowMs': load({}).dedup.windowMs,
     };
     const units: Record<string, number> = { s: 1_000, min: 60_000 };
-    // Numbers in the first column are those of the others.
+    // Numbers in the first column belong to the other systems.
     const texts = rows.flatMap(({ here, differs }) => [here, differs]).join('\n');
     const told = [...texts.matchAll(/`([\w.]+)` \((\d+)(?: (s|min))?\)/g)];
     expect(told.map(([, word]) => word)).toEqual(
@@ -331,21 +331,21 @@ describe('docs/migrating.md holds', () => {
     expect(QUEUE_DEFAULTS).toMatchObject({ onQueueFull: 'drop-oldest', debounceMs: 1_500 });
   });
 
-  it.each(rows.map((row): [string, PageRow] => [row.there, row]))('of %s only what there is', (_title, row) => {
+  it.each(rows.map((row): [string, PageRow] => [row.there, row]))('for %s: only existing words', (_title, row) => {
     const proofs = PROOFS[row.section]?.[row.there] ?? [];
     const tried = proofs.map((proof) => JSON.stringify(proof())).join(' ');
     for (const word of wordsIn(row.differs).filter((word) => !KNOWN_WORDS.has(word))) expect(tried).toContain(word);
   });
 });
 
-/** What the column "what differs" speaks of. */
+/** The words that the column "what differs" may use. */
 const KNOWN_WORDS = new Set<string>([
   ...[...STRATEGY_WORDS, ...FULL_QUEUE_POLICIES, ...OVERFLOW_ACTIONS, ...LOCK_SCOPES, ...DECISIONS],
   ...Object.keys(QUEUE_DEFAULTS),
   ...Object.keys(TURN_DEFAULTS),
   ...['queueTimeoutMs', 'busyMessage', 'lockScope', 'worker.capacity', '"unlimited"', '"2s"', 'messages.queue'],
-  // Of other systems, which ours are compared with.
+  // Names of other systems, compared with ours.
   ...['steer', 'strategy: queue', 'taskKey', '<sessionKey>::<taskName>'],
-  // Of turns, messages and the guard: the specs of those hold them.
+  // Words for turns, messages and the guard: their own specs check them.
   ...['turn.messages', 'turn.message', 'turn.skipped', 'skipped', '{session}', 'approvalForMs'],
 ]);

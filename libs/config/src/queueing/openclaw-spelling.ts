@@ -2,11 +2,11 @@ import { z } from 'zod';
 import { group } from '../field-checks.js';
 import { PLATFORM_PATTERN, queueingFields } from './queue-fields.js';
 
-/** The group `messages.queue` in the words of OpenClaw; it holds for all agents. */
+/** The group `messages.queue` under the names of OpenClaw; it applies to all agents. */
 
 const MODES = ['followup', 'collect', 'steer-backlog', 'steer+backlog'] as const;
 
-/** There `steer-backlog` and `steer+backlog` are old names of `followup`. */
+/** In OpenClaw `steer-backlog` and `steer+backlog` are old names of `followup`. */
 export const MODE_ALIASES: Readonly<Record<string, string>> = { 'steer-backlog': 'fifo', 'steer+backlog': 'fifo' };
 
 const OTHERS: Readonly<Record<string, string>> = {

@@ -7,7 +7,7 @@ import { QUEUE_DEFAULTS } from '#contracts';
 import { loadSettings } from '../loading/load-settings.js';
 import { SettingsError } from '../settings-error.js';
 
-/** What users of other systems wrote in their proposals and guides, word for word, is what they may bring along. */
+/** What users of other systems wrote in their proposals and guides, word for word, must load here. */
 const FOLDER = fileURLToPath(new URL('peer-snippets', import.meta.url));
 
 const load = (name: string) => loadSettings({ cwd: FOLDER, env: { LANEKEEPER_CONFIG: name } });
@@ -75,7 +75,7 @@ describe('loads', () => {
   });
 });
 
-describe('is refused for its settings of a later version only', () => {
+describe('is refused only for its settings of a later version', () => {
   it.each(Object.entries(REFUSED))('%s', (name, expected) => {
     expect(refusedIn(name)).toEqual(expected);
   });
@@ -94,7 +94,7 @@ describe('is refused for its settings of a later version only', () => {
       },
       { turnTimeoutMs: 300_000, queueing: QUEUE_DEFAULTS },
     ],
-  ])('%s without them means what it says', (name, leaveOut, expected) => {
+  ])('%s without them has the described meaning', (name, leaveOut, expected) => {
     const text = readFileSync(`${FOLDER}/${name}`, 'utf8');
     const snippet = (name.endsWith('.yaml') ? parse(text) : json5.parse(text)) as Snippet;
     leaveOut(snippet);

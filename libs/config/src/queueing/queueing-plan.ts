@@ -3,9 +3,9 @@ import { MODE_ALIASES } from './openclaw-spelling.js';
 import type { CheckedSettings } from '../settings.js';
 
 /**
- * Who decides how messages wait: what is said for all agents, over it what an agent says, over it what the channel says.
- * Each of them may use words of several systems. Here they become one form, and remember where they stand, so that rules
- * can name what people wrote.
+ * Which settings decide how messages wait: the ones for all agents, overridden by an agent's, overridden by the channel's.
+ * Each level may use the names of several systems. Here they get one form, and remember where they were written, so that
+ * rules can name what people wrote.
  */
 
 export interface QueueChoices extends QueueSettings {
@@ -14,22 +14,22 @@ export interface QueueChoices extends QueueSettings {
 export type ChoiceName = keyof QueueChoices;
 export type WrittenPath = readonly [string, ...string[]];
 
-/** One setting as somebody wrote it. */
+/** One setting as it was written. */
 export interface WrittenChoice {
   readonly path: WrittenPath;
   readonly name: ChoiceName;
   readonly value: unknown;
 }
 
-/** All that is said in one place of the settings. */
+/** All choices in one place of the settings. */
 export type QueueingLevel = readonly WrittenChoice[];
 
-/** What holds for an agent, on one platform or on those without settings of their own. */
+/** The effective choices for an agent, on one platform or on the platforms without settings of their own. */
 export interface QueueingCase {
   readonly agent: string;
   readonly platform?: string | undefined;
   readonly choices: QueueChoices;
-  /** What decided each choice that is no default, and how near to the agent's messages it stands. */
+  /** Which written choice decided each non-default value, and how specific its place is. */
   readonly decidedBy: ReadonlyMap<ChoiceName, { readonly written: WrittenChoice; readonly nearness: number }>;
 }
 
@@ -38,7 +38,7 @@ export interface QueueingPlan {
   readonly cases: readonly QueueingCase[];
 }
 
-/** Always there. What runs them: a handler of their own name, and for `main` without one the built-in echo. */
+/** They always exist. A handler of the same name runs them; `main` without a handler uses the built-in echo. */
 const BUILT_IN_AGENTS: readonly string[] = ['main', 'echo'];
 
 export function agentNames({ agents }: CheckedSettings): string[] {
@@ -99,7 +99,7 @@ const CHOICE_NAMES: readonly ChoiceName[] = [
   'lockScope',
 ];
 
-/** The words under which a choice stands in the settings. */
+/** The setting names of each choice. */
 const CHOICE_OF_WORD: ReadonlyMap<string, ChoiceName> = new Map<string, ChoiceName>([
   ...CHOICE_NAMES.map((name): [string, ChoiceName] => [name, name]),
   ['cap', 'maxQueueSize'],
@@ -128,7 +128,7 @@ function choicesOf(values: object | undefined, path: readonly string[]): Written
     }
     if (word === GUIDE_WORD && value !== undefined) return ofGuide(value as number, here);
     const name = CHOICE_OF_WORD.get(word);
-    // A rule refuses this one; it is no strategy.
+    // A rule refuses `force`; it is not a strategy.
     const isForce = word === 'onLockConflict' && value === 'force';
     return name === undefined || value === undefined || isForce ? [] : [written(name, value, here)];
   });
@@ -140,7 +140,7 @@ function modeOf(mode: string | undefined, here: WrittenPath): WrittenChoice[] {
 
 export const GUIDE_WORD = 'max_concurrent_per_session';
 
-/** There it is no strategy of its own: who wants several turns of a session at once says no more than how many. */
+/** The guide has no strategy of its own: a number of turns above 1 is all that it says. */
 function ofGuide(turns: number, here: WrittenPath): WrittenChoice[] {
   const limit = written('maxConcurrent', turns, here);
   return turns === 1 ? [limit] : [limit, written('strategy', 'concurrent', here)];

@@ -85,7 +85,7 @@ describe('a message does not expire in its own window', () => {
     expect(Object.keys(found(input))).toEqual(paths);
   });
 
-  it('says for whom, once for all of them', () => {
+  it('names the agent, and reports the problem once for all agents', () => {
     const problems = problemsOf({
       agents: { defaults: { strategy: 'debounce', queueEntryTtlMs: 9_000 }, other: {} },
       channels: { slack: { maxQueueSize: 4 } },
@@ -158,13 +158,17 @@ describe('two words for one setting', () => {
       { lockScope: 'thread', sessions: { id_source: 'user_id' } },
       { 'sessions.id_source': 'lockScope beside it' },
     ],
-    ['in two places is no contradiction', { concurrency: 'fifo', agents: { main: { strategy: 'queue', cap: 4 } } }, {}],
+    [
+      'in two places is not a contradiction',
+      { concurrency: 'fifo', agents: { main: { strategy: 'queue', cap: 4 } } },
+      {},
+    ],
   ])('%s', (_title, input, expected) => {
     expect(found(input)).toEqual(expected);
   });
 });
 
-describe('a setting that would do nothing', () => {
+describe('a setting without effect', () => {
   const agent = (main: NonNullable<SettingsInput['agents']>[string]): SettingsInput => ({ agents: { main } });
   const guide = (turns: number): SettingsInput => ({ agent: { concurrency: { max_concurrent_per_session: turns } } });
   it.each<[string, SettingsInput, string[]]>([
@@ -188,11 +192,11 @@ describe('a setting that would do nothing', () => {
     ['no limit of turns at once of queue', agent({ maxConcurrent: 'unlimited' }), ['agents.main.maxConcurrent']],
     ['a limit of turns at once of concurrent', agent({ strategy: 'concurrent', maxConcurrent: 1 }), []],
     [
-      'a limit of turns at once is something when a channel uses it',
+      'a limit of turns at once has an effect when a channel uses it',
       { agents: { defaults: { maxConcurrent: 5 } }, channels: { slack: { strategy: 'concurrent' } } },
       [],
     ],
-    ['the guide’s one turn at once, which is so anyway', guide(1), []],
+    ['the guide’s one turn at once, which is always so', guide(1), []],
     [
       'more turns of the guide, which every agent overrides',
       { ...guide(2), agents: { main: { strategy: 'queue' }, echo: { strategy: 'fifo' } } },
@@ -223,17 +227,17 @@ describe('a setting that would do nothing', () => {
       ['channels.slack.debounceMs'],
     ],
     [
-      'on a channel is something when one agent uses it',
+      'on a channel has an effect when one agent uses it',
       { agents: { main: { strategy: 'burst' } }, channels: { slack: { debounceMs: 5 } } },
       [],
     ],
     [
-      'for all is something when one agent uses it',
+      'for all has an effect when one agent uses it',
       { agents: { defaults: { debounceMs: 5 }, main: { strategy: 'burst' } } },
       [],
     ],
     [
-      'for an agent is something when a channel uses it',
+      'for an agent has an effect when a channel uses it',
       { agents: { main: { debounceMs: 5 } }, channels: { slack: { strategy: 'burst' } } },
       [],
     ],
@@ -257,7 +261,7 @@ describe('a setting that would do nothing', () => {
   });
 });
 
-describe('words that cannot be kept', () => {
+describe('words that are refused', () => {
   it.each<[string, SettingsInput, Record<string, string>]>([
     ['force', { onLockConflict: 'force' }, { onLockConflict: expect.stringContaining('two turns of a session') }],
     [

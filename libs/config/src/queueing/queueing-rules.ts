@@ -6,8 +6,8 @@ import type { RuleProblem } from '../rule-problem.js';
 import type { CheckedSettings } from '../settings.js';
 
 /**
- * Rules over what is said about messages that overlap. Asked of each agent on each platform, so that it does not matter
- * in which places the parts of a contradiction stand; told once, at the place nearest to the messages.
+ * Rules over the settings for messages that overlap. They are checked for each agent on each platform, so that the parts of a
+ * contradiction may be in any places; a problem is reported once, at the most specific place.
  */
 export function checkQueueing(settings: CheckedSettings): RuleProblem[] {
   const plan = planQueueing(settings);
@@ -43,7 +43,7 @@ function noForcedLocks({ onLockConflict, agents }: CheckedSettings): RuleProblem
     }));
 }
 
-/** By analogy with agents it looks like settings for all platforms; it would be one that no message comes from. */
+/** By analogy with agents it looks like settings for all platforms; but no message comes from a platform of that name. */
 function noDefaultsOfChannels({ channels }: CheckedSettings): RuleProblem[] {
   if (!Object.hasOwn(channels, 'defaults')) return [];
   return [
@@ -56,7 +56,7 @@ function noDefaultsOfChannels({ channels }: CheckedSettings): RuleProblem[] {
   ];
 }
 
-/** Of two words for one choice chance would decide which holds. */
+/** With two words for one choice it would be undefined which one counts. */
 function eachOnce(level: QueueingLevel): RuleProblem[] {
   return level.flatMap((choice, index) => {
     const first = level.slice(0, index).find(({ name }) => name === choice.name);
@@ -72,7 +72,7 @@ function eachOnce(level: QueueingLevel): RuleProblem[] {
   });
 }
 
-/** A cap shorter than the window would make of every quiet window a fixed one. */
+/** A cap shorter than the window would turn every quiet window into a fixed one. */
 function quietFitsCap(one: QueueingCase): RuleProblem | undefined {
   const { strategy, debounceMs, maxDebounceMs } = one.choices;
   if (!hasQuietWindow(strategy) || debounceMs <= maxDebounceMs) return undefined;
@@ -104,7 +104,7 @@ function windowSetting(strategy: StrategyName): 'debounceMs' | 'maxDebounceMs' {
   return hasQuietWindow(strategy) ? 'maxDebounceMs' : 'debounceMs';
 }
 
-/** Where the nearest of these choices was written; where `otherwise` was, when all of them are defaults. */
+/** The place of the most specific of these choices; when all are defaults, the place of `otherwise`. */
 function nearest(
   { decidedBy, agent }: QueueingCase,
   names: readonly ChoiceName[],

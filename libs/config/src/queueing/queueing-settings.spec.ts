@@ -38,7 +38,7 @@ describe('how messages of main wait', () => {
       'agents: {defaults: {strategy: fifo, maxQueueSize: 2}, main: {strategy: queue}}',
       { maxQueueSize: 2 },
     ],
-    ['not as others say', 'agents: {other: {handler: echo, strategy: drop}}', {}],
+    ['not as other agents say', 'agents: {other: {handler: echo, strategy: drop}}', {}],
     ['followup', 'agents: {main: {strategy: followup}}', { strategy: 'fifo' }],
     ['cap', 'agents: {main: {cap: 20}}', { maxQueueSize: 20 }],
     ['unlimited', 'agents: {main: {maxQueueSize: unlimited}}', { maxQueueSize: Number.POSITIVE_INFINITY }],
@@ -71,7 +71,7 @@ describe('how messages of main wait', () => {
       { strategy: 'concurrent', maxConcurrent: 3 },
     ],
     [
-      'concurrent without a limit over one of the defaults',
+      'concurrent without a limit over a limit of the defaults',
       'agents: {defaults: {strategy: concurrent, maxConcurrent: 3}, main: {maxConcurrent: unlimited}}',
       { strategy: 'concurrent' },
     ],
@@ -101,19 +101,19 @@ describe('how messages of main wait', () => {
       'agents: {main: {busyMessage: unlimited, queueTimeoutMs: 1}}',
       { busyMessage: 'unlimited', queueTimeoutMs: 1 },
     ],
-    ['said by its own words', 'agents: {main: {overflowAction: silent}}', { overflowAction: 'silent' }],
+    ['in our own words', 'agents: {main: {overflowAction: silent}}', { overflowAction: 'silent' }],
   ])('%s', (_title, yaml, expected) => {
     expect(load(yaml)['main']?.queueing).toEqual({ ...QUEUE_DEFAULTS, ...expected });
   });
 
-  it('the settings of an agent hold nothing but settled ones', () => {
+  it('the settings of an agent contain only resolved ones', () => {
     const { main } = load('agents: {main: {cap: 1, drop: new, concurrency: fifo, lockScope: thread}}');
     expect(Object.keys(main ?? {})).not.toEqual(
       expect.arrayContaining([expect.stringMatching(/^(cap|drop|concurrency)$/)]),
     );
   });
 
-  it('no spelling is left beside the agents', () => {
+  it('no other spelling is left next to the agents', () => {
     writeFileSync(join(cwd, 'lanekeeper.yaml'), 'concurrency: fifo\nlockScope: user\nchannels: {slack: {cap: 1}}\n');
     const settings = loadSettings({ cwd, env: {} });
     for (const key of ['channels', 'concurrency', 'lockScope', 'sessions', 'agent'])
@@ -122,7 +122,7 @@ describe('how messages of main wait', () => {
 });
 
 describe('channels', () => {
-  it('have what they say over what their agent says', () => {
+  it('override the settings of their agent', () => {
     const { main, echo } = load(
       'agents: {main: {maxQueueSize: 3, lockScope: channel}}\nchannels: {slack: {strategy: fifo, lockScope: thread}, x: {cap: 1}}',
     );
@@ -134,7 +134,7 @@ describe('channels', () => {
     expect(echo?.channels['x']).toEqual({ queueing: { ...QUEUE_DEFAULTS, maxQueueSize: 1 } });
   });
 
-  it('that nobody configured are not found', () => {
+  it('that are not configured are not found', () => {
     expect(load('channels: {slack:}')['main']?.channels['constructor']).toBeUndefined();
   });
 

@@ -9,7 +9,7 @@ import type { SharedSettings } from './shared-settings.js';
 const SECRET = '0123456789abcdefgh';
 const OTHER = 'another secret of more';
 
-/** A process that was told this in an installation that has that. */
+/** A process with the settings `told`, in an installation with the settings `installed`. */
 async function acting(own: SettingsInput, shared: SharedSettings, env: Record<string, string> = {}) {
   const document = await makeDocument(shared, { by: 'spec', at: 'now' });
   return installedSettings(loadSettings({ env, cwd: '/', overrides: own }), document, 3);
@@ -22,8 +22,8 @@ async function told(own: SettingsInput, shared: SharedSettings): Promise<string[
 
 const main = ({ agents }: Settings) => agents['main'];
 
-describe('a process of an installation that has settings', () => {
-  it('acts on its agents, its queueing and its guard, and on everything else of its own', async () => {
+describe('a process of an installation with stored settings', () => {
+  it('uses the installation’s agents, queueing and guard, and its own other settings', async () => {
     const shared: SharedSettings = {
       agents: { main: { url: 'http://a/' }, support: { strategy: 'collect' } },
       channels: { sms: { strategy: 'debounce' } },
@@ -40,11 +40,11 @@ describe('a process of an installation that has settings', () => {
     expect(settings).toMatchObject({ drainMs: 5, worker: { id: 'w', capacity: 7 } });
   });
 
-  it('that was told nothing is told of no difference', async () => {
+  it('without settings of its own has no differences', async () => {
     expect(await told({}, { agents: { main: { url: 'http://a/' } }, guard: { ttlMs: 60_000 } })).toEqual([]);
   });
 
-  it('that was told otherwise names each field with both values, and acts on the installation’s', async () => {
+  it('with other settings reports each field with both values, and uses the installation’s', async () => {
     const own: SettingsInput = { agents: { main: { url: 'http://old/' } }, guard: { ttlMs: 70_000 } };
     const shared: SharedSettings = {
       agents: { main: { url: 'http://new/', maxAttempts: 5 }, support: {} },
@@ -59,14 +59,14 @@ describe('a process of an installation that has settings', () => {
     expect(main(settings)).toMatchObject({ url: 'http://new/', maxAttempts: 5 });
   });
 
-  it('that was told of an agent that the installation does not have does not have it either', async () => {
+  it('does not have an agent that only its own settings name', async () => {
     const own: SettingsInput = { agents: { suport: { url: 'http://a/' } } };
     const { settings } = await acting(own, { agents: { support: { url: 'http://a/' } } });
     expect(Object.keys(settings.agents)).toEqual(['main', 'echo', 'support']);
     expect(await told(own, { agents: { support: {} } })).toEqual(['agents.suport.url: "http://a/" -> unset']);
   });
 
-  it('that was told the same in other words was not told otherwise', async () => {
+  it('with the same settings in other words has no differences', async () => {
     const own: SettingsInput = {
       agents: { main: { sessionTimeout: 5, strategy: 'followup' } },
       guard: { sweepMs: 5_000 },
@@ -94,7 +94,7 @@ describe('a secret of the installation', () => {
     }
   });
 
-  it('that a process lacks makes the agent one that it cannot run, and no other', async () => {
+  it('that a process lacks stops it from running that agent, and no other', async () => {
     const { settings } = await acting({}, { agents: { ...shared.agents, free: { url: 'http://b/' } } });
     expect(main(settings)).toMatchObject({ lacks: 'agents.main.secret' });
     expect(main(settings)?.secret).toBeUndefined();
@@ -102,7 +102,7 @@ describe('a secret of the installation', () => {
     expect(settings.agents['echo']).not.toHaveProperty('lacks');
   });
 
-  it('of the defaults is lacked by each agent that has it from there', async () => {
+  it('of the defaults is missing for each agent that inherits it', async () => {
     const { settings } = await acting(
       {},
       { agents: { defaults: { url: 'http://a/', secret: SECRET }, own: { url: 'http://b/' } } },
@@ -111,7 +111,7 @@ describe('a secret of the installation', () => {
     expect(settings.agents['own']).not.toHaveProperty('lacks');
   });
 
-  it('that is another one in a process is named by hashes, and used: a signature tells nothing of it', async () => {
+  it('that differs in a process is reported by hashes, and used: a signature reveals nothing of it', async () => {
     const own: SettingsInput = { agents: { main: { secret: OTHER } } };
     expect(main((await acting(own, shared)).settings)).toMatchObject({ secret: OTHER });
     expect(await told(own, shared)).toEqual([
@@ -119,7 +119,7 @@ describe('a secret of the installation', () => {
     ]);
   });
 
-  it('that only a process knows signs its requests all the same', async () => {
+  it('that only a process knows still signs its requests', async () => {
     const own: SettingsInput = { agents: { main: { secret: OTHER } } };
     const open: SharedSettings = { agents: { main: { url: 'http://a/' } } };
     expect(main((await acting(own, open)).settings)).toMatchObject({ url: 'http://a/', secret: OTHER });
@@ -144,7 +144,7 @@ describe('credentials in the url of an agent', () => {
     ['none', {}],
     ['a url without them', { agents: { main: { url: 'http://a/turn' } } }],
     ['others, which are for another host', { agents: { main: { url: 'http://u:theirs@old/turn' } } }],
-  ])('make an agent that a process cannot run which has %s', async (_title, own) => {
+  ])('stop a process from running the agent when it has %s', async (_title, own) => {
     const { settings } = await acting(own, shared);
     expect(main(settings)).toMatchObject({ lacks: 'agents.main.url' });
     expect(JSON.stringify(settings.agents)).not.toContain('theirs');
@@ -171,7 +171,7 @@ describe('the text of a header of an agent', () => {
     ['none', {}],
     ['another one, which is for another host', withKey('http://old/', 'theirs')],
     ['another one, and no url that it is for', { agents: { main: { headers: { 'X-Key': 'theirs' } } } }],
-  ])('makes an agent that a process cannot run which has %s', async (_title, own) => {
+  ])('stops a process from running the agent when it has %s', async (_title, own) => {
     const { settings } = await acting(own, shared);
     expect(main(settings)).toMatchObject({ lacks: 'agents.main.headers.X-Key' });
     expect(JSON.stringify(settings.agents)).not.toContain('theirs');

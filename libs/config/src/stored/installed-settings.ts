@@ -8,26 +8,26 @@ import { settingsSchema, type CheckedSettings } from '../settings.js';
 import type { Settings } from '../settled-settings.js';
 import { unitsOf } from './shared-settings.js';
 
-/** What a process acts on when its installation has settings: theirs, with its own secrets in them. */
+/** The settings that a process uses when its installation has stored settings: these, with the process' own secrets. */
 export interface InstalledSettings {
   readonly settings: Settings;
-  /** Where this process was told otherwise: `before` is what it was told, `after` what it acts on. */
+  /** Differences to the process' own settings: `before` is its own value, `after` the one that it uses. */
   readonly otherwise: readonly SettingDifference[];
 }
 
-/** Stands in the place of a secret that this process does not have. */
+/** Placeholder for a secret that this process does not have. */
 const LACKING = `lacking-in-this-process-${randomUUID()}`;
 
 /**
  * The settings of the installation for one process: agents, queueing and guard from the document, everything else its own.
- * Throws a `SettingsError` when this version of the program cannot act on them.
+ * Throws a `SettingsError` when this version of the program cannot use them.
  */
 export async function installedSettings(
   own: Settings,
   installed: SettingsDocument,
   version: number,
 ): Promise<InstalledSettings> {
-  // First without secrets: nothing of them comes into a report then.
+  // Checked without secrets first, so that no report contains one.
   const theirs = checkShared(installed.settings, version);
   const { by, at, salt } = installed;
   const told = await makeDocument(own.shared, { by, at, salt });
@@ -56,7 +56,7 @@ function secretsFor(own: Settings, told: SettingsDocument, installed: SettingsDo
   return secrets;
 }
 
-/** A signature tells nothing of its secret. All else is sent as it is: only where the person who set it wanted. */
+/** A signature reveals nothing of its secret. Everything else is sent in clear: only to the address that it was set for. */
 function mayBeSent(field: string, told: SettingsDocument, installed: SettingsDocument): boolean {
   const { agent, setting } = secretPlace(field);
   if (setting === 'secret') return true;
@@ -69,7 +69,7 @@ function originOf(url: string | undefined): string | undefined {
   return url === undefined ? undefined : new URL(url).origin;
 }
 
-/** The field whose secret this agent would need. What runs an agent may come from the defaults. */
+/** The field whose secret this agent lacks. What runs an agent may come from the defaults. */
 function lackOf(
   name: string,
   agent: Settings['agents'][string],
@@ -82,8 +82,8 @@ function lackOf(
 }
 
 /**
- * Where a process was told otherwise. Of what it was told nothing of, it is not asked: a worker's file need not name an agent.
- * What is written in other words and means the same is no difference.
+ * Differences to the process' own settings. Only settings that the process has are compared: a worker's file need not name
+ * every agent. The same meaning in other words is not a difference.
  */
 function otherwise(
   told: SettingsDocument,
@@ -96,7 +96,7 @@ function otherwise(
   );
 }
 
-/** Whether a unit of both comes to the same: an agent by itself, what is said for many of them by all that both have. */
+/** Whether a unit means the same in both: an agent is compared alone, a shared unit by all agents that both have. */
 function comparison(here: CheckedSettings, there: CheckedSettings): (unit: string) => boolean {
   const [mine, theirs] = [resolveAgents(here), resolveAgents(there)];
   const isSame = (name: string): boolean => isDeepStrictEqual(mine[name], theirs[name]);

@@ -6,13 +6,13 @@ import { SettingsError } from '../settings-error.js';
 import type { SettingsInput } from '../settings.js';
 import type { Settings } from '../settled-settings.js';
 
-/** Stands in each value here; what a person or the broker gets to see must not have it. */
+/** Each value here contains it; nothing that a person or the broker can see may contain it. */
 const SECRET = 'S3CRETof16orMore';
 
 const agent = (name: string, fields: object): SettingsInput => ({ agents: { [name]: fields } }) as SettingsInput;
 const load = (overrides: SettingsInput): Settings => loadSettings({ cwd: '/', env: {}, overrides });
 
-/** Each setting that holds a secret: where it is right, and where its check refuses it. */
+/** Each setting that may contain a secret: valid values, and values that its check refuses. */
 const HOLDERS: readonly [string, SettingsInput, readonly SettingsInput[]][] = [
   [
     'nats.url',
@@ -50,7 +50,7 @@ const HOLDERS: readonly [string, SettingsInput, readonly SettingsInput[]][] = [
 ];
 
 describe.each(HOLDERS)('a secret in %s', (_path, right, wrong) => {
-  it.each(wrong)('is not told in the problem report that refuses %j', (settings) => {
+  it.each(wrong)('does not appear in the problem report that refuses %j', (settings) => {
     expect.assertions(2);
     try {
       load(settings);
@@ -61,7 +61,7 @@ describe.each(HOLDERS)('a secret in %s', (_path, right, wrong) => {
     }
   });
 
-  it('stands neither in the document that goes to the broker nor in a list of differences', async () => {
+  it('appears neither in the document on the broker nor in a list of differences', async () => {
     const { shared } = load(right);
     const made = await makeDocument(shared, { by: 'spec', at: 'now' });
     expect(writeDocument(made)).not.toContain(SECRET);
@@ -71,7 +71,7 @@ describe.each(HOLDERS)('a secret in %s', (_path, right, wrong) => {
   });
 });
 
-it('what is no secret is shown as it is, also of an agent that is called secret', async () => {
+it('other values are shown as they are, even for an agent that is called secret', async () => {
   expect(() => load(agent('secret', { maxAttempts: 0 }))).toThrow('agents.secret.maxAttempts: found the number 0');
   expect(() => load({ nats: { replicas: 7 } } as never)).toThrow('nats.replicas: found the number 7');
   const told = agent('secret', { url: 'https://me:pw@a/turn', maxAttempts: 3 });

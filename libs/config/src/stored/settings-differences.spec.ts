@@ -12,7 +12,7 @@ async function between(before: SharedSettings, after: SharedSettings): Promise<s
   return found.map(({ field, before, after }) => `${field}: ${before} -> ${after}`);
 }
 
-it('each field that is other is named with both values, in order', async () => {
+it('each differing field is listed with both values, in order', async () => {
   const before = { agents: { main: { url: 'http://a/', maxAttempts: 2 } }, guard: { ttlMs: 60_000 } };
   const after = { agents: { main: { url: 'http://b/', turnTimeoutMs: 10 } }, concurrency: 'fifo' as const };
   expect(await between(before, after)).toEqual([
@@ -24,13 +24,13 @@ it('each field that is other is named with both values, in order', async () => {
   ]);
 });
 
-it('what is the same has none, in whatever order it was written', async () => {
+it('the same settings have none, in any order', async () => {
   const one = { agents: { a: { maxAttempts: 1, laneBuffer: 9 }, b: {} }, guard: { ttlMs: 60_000 } };
   const other = { guard: { ttlMs: 60_000 }, agents: { b: {}, a: { laneBuffer: 9, maxAttempts: 1 } } };
   expect(await between(one, other)).toEqual([]);
 });
 
-it('an agent that is only named is one field, until more is said of it', async () => {
+it('an agent with only a name is one field, until it has settings', async () => {
   expect(await between({}, { agents: { support: {} } })).toEqual(['agents.support: unset -> {}']);
   expect(await between({ agents: { support: {} } }, { agents: { support: { maxAttempts: 2 } } })).toEqual([
     'agents.support.maxAttempts: unset -> 2',

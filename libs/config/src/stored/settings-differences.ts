@@ -3,14 +3,14 @@ import type { SettingsDocument } from './settings-document.js';
 import { secretPlace } from './stored-secrets.js';
 import { unitOf } from './shared-settings.js';
 
-/** A field that two documents have differently, as people read it: of a secret a few digits of its hash, and nothing of it. */
+/** A field that differs between two documents, as people read it; a secret appears as a few digits of its hash. */
 export interface SettingDifference {
   /** Path of the field, e.g. `agents.main.url`. */
   readonly field: string;
   /** The agent, platform or group that it belongs to. */
   readonly unit: string;
   readonly isSecret: boolean;
-  /** `unset` where one has no such field. */
+  /** `unset` when that document has no such field. */
   readonly before: string;
   readonly after: string;
 }
@@ -19,19 +19,19 @@ const UNSET = 'unset';
 const LONGEST_SHOWN = 120;
 const HASH_DIGITS = 8;
 
-/** What is compared of a document. */
+/** The compared part of a document. */
 type Compared = Pick<SettingsDocument, 'settings' | 'secrets'>;
 
 const NOTHING: Compared = { settings: {}, secrets: {} };
 
-/** Every field that is not the same in both, in the order of their paths. Hashes compare only under one salt. */
+/** Every field that differs, in the order of the paths. Hashes can be compared only with the same salt. */
 export function settingDifferences(before: Compared = NOTHING, after: Compared = NOTHING): SettingDifference[] {
   const [old, now] = [fieldsOf(before), fieldsOf(after)];
   const fields = [...new Set([...old.keys(), ...now.keys()])].toSorted();
   return fields.flatMap((field) => {
     const [one, other] = [old.get(field), now.get(field)];
     if (one?.text === other?.text) return [];
-    // An agent that one only names, and of which more is said: that is listed field by field.
+    // One document only names an agent, the other has settings for it: these are listed field by field.
     const isName = one?.isName === true || other?.isName === true;
     if (isName && (hasMore(now, field) || hasMore(old, field))) return [];
     const { unit = '', isSecret = false } = one ?? other ?? {};
@@ -42,9 +42,9 @@ export function settingDifferences(before: Compared = NOTHING, after: Compared =
 interface Field {
   readonly unit: string;
   readonly isSecret: boolean;
-  /** It stands for a group without settings: its name is all that is said. */
+  /** It stands for a group without settings, of which only the name is known. */
   readonly isName?: boolean;
-  /** To compare by. */
+  /** For the comparison. */
   readonly text: string;
   readonly shown: string;
 }

@@ -7,7 +7,7 @@ const SECRET = '0123456789abcdefgh';
 const shared: SharedSettings = { agents: { main: { url: 'http://u:pw@h/turn', secret: SECRET } }, concurrency: 'fifo' };
 
 describe('the document of an installation', () => {
-  it('has what people wrote and who put it there, and hashes in the place of secrets', async () => {
+  it('has what people wrote, its author, and hashes instead of secrets', async () => {
     const made = await makeDocument(shared, AUTHOR);
     const text = writeDocument(made);
     expect(documentOf(text, 1)).toEqual(made);
@@ -19,14 +19,14 @@ describe('the document of an installation', () => {
     for (const secret of [SECRET, 'u:pw', 'pw@']) expect(text).not.toContain(secret);
   });
 
-  it('has a salt of its own, or that of the one before, whose hashes it compares with', async () => {
+  it('has a new salt, or the salt of the document before, so that hashes can be compared', async () => {
     const [one, other] = await Promise.all([makeDocument(shared, AUTHOR), makeDocument(shared, AUTHOR)]);
     expect(other.salt).not.toBe(one.salt);
     expect(other.secrets).not.toEqual(one.secrets);
     expect((await makeDocument(shared, { ...AUTHOR, salt: one.salt })).secrets).toEqual(one.secrets);
   });
 
-  it('has a bound, and whoever goes beyond it is told by how much', async () => {
+  it('has a size limit, and the error says by how much it is exceeded', async () => {
     const many = Object.fromEntries(
       Array.from({ length: 6_000 }, (_, i) => [`agent-${i}`, { busyMessage: 'x'.repeat(80) }]),
     );
@@ -45,14 +45,14 @@ describe('the document of an installation', () => {
     expect(() => documentOf(text, 7)).toThrow(new RegExp(`version 7: .*${message}`));
   });
 
-  it('may have more than this version knows around the settings', async () => {
+  it('may have unknown fields around the settings', async () => {
     const made = await makeDocument(shared, AUTHOR);
     expect(readDocument(JSON.stringify({ ...made, note: 'later' }))).toMatchObject({ kind: 'readable' });
   });
 });
 
-describe('settings of an installation that this version cannot act on', () => {
-  it('are refused with every field, as those of a file are', () => {
+describe('settings of an installation that this version cannot use', () => {
+  it('are refused with every field, like those of a file', () => {
     const wrong = { agents: { main: { maxAttempts: 0, maxAtempts: 3, handler: 'a', url: 'http://h/' } } };
     expect(() => checkShared(wrong as SharedSettings, 4)).toThrow(
       /installation's settings, version 4; .*\n {2}- agents\.main\.maxAttempts: found the number 0, wanted .*\n.*maxAtempts.*did you mean.*\n.*a url and a handler/s,

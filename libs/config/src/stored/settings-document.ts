@@ -10,18 +10,18 @@ import { settingsSchema, type CheckedSettings } from '../settings.js';
 import type { SharedSettings } from './shared-settings.js';
 
 /**
- * What an installation's bucket holds: its shared settings as people wrote them, without secrets. Defaults are not in it: each
- * version of the program has its own, and a field that nobody wrote is not pinned to those of a day.
+ * What an installation's bucket contains: its shared settings as people wrote them, without secrets. Defaults are left out: each
+ * version of the program has its own, so a field that was not written follows the defaults of the program.
  *
- * `v` is the shape of the document, not a version of its content; that one is the revision of the bucket's key.
+ * `v` is the format of the document, not a version of its content; that is the revision of the bucket's key.
  */
 const document = z.looseObject({
   v: z.literal(1),
   settings: z.record(z.string(), z.unknown()),
-  /** Hashes by the field that has the secret. */
+  /** Hashes, by the field that has the secret. */
   secrets: z.record(z.string(), z.string().regex(/^[0-9a-f]{32}$/)),
   salt: z.string().min(16).max(128),
-  /** Who put it there, and when; for people. */
+  /** The person or program that stored it, and when; for people. */
   by: z.string().max(256),
   at: z.string().max(64),
 });
@@ -35,13 +35,13 @@ export interface SettingsDocument {
   readonly at: string;
 }
 
-/** Below the broker's 1 MiB for a message, with room for what stands around it. */
+/** Below the broker's 1 MiB for a message, with room for the rest of the message. */
 const MAX_DOCUMENT_BYTES = 512 * 1024;
 
 export interface Authorship {
   readonly by: string;
   readonly at: string;
-  /** That of the document before: hashes of two documents can be compared then. */
+  /** Salt of the former document: then hashes of the two documents can be compared. */
   readonly salt?: string | undefined;
 }
 
@@ -66,7 +66,7 @@ export function writeDocument(made: SettingsDocument): string {
   );
 }
 
-/** What stands there, and of which shape it is; a program must not write over what a later one has written. */
+/** The stored document and its format; a program must not overwrite the document of a later version. */
 export type ReadDocument =
   | { readonly kind: 'readable'; readonly document: SettingsDocument }
   | { readonly kind: 'newer' }
@@ -85,7 +85,7 @@ export function readDocument(text: string): ReadDocument {
   return { kind: typeof shape === 'number' && shape > 1 ? 'newer' : 'damaged' };
 }
 
-/** The document of a version, or an error that says what to do about it. */
+/** The document of a version, or an error that says what to do. */
 export function documentOf(text: string, version: number): SettingsDocument {
   const read = readDocument(text);
   if (read.kind === 'readable') return read.document;
@@ -99,7 +99,7 @@ export function documentOf(text: string, version: number): SettingsDocument {
   );
 }
 
-/** The same checks that a settings file goes through. Throws a `SettingsError` with every problem. */
+/** The same checks as for a settings file. Throws a `SettingsError` with every problem. */
 export function checkShared(shared: SharedSettings, version: number): CheckedSettings {
   const remedy = `correct it, and put it there with \`lanekeeper settings push\` (it stands in version ${version})`;
   const { problems, values } = checkLayer({ values: shared, nameOf: dotted, remedy });
@@ -107,7 +107,7 @@ export function checkShared(shared: SharedSettings, version: number): CheckedSet
   const broken = checkRules(settings).map(({ path, ...rest }): InputProblem => ({ field: dotted(path), ...rest }));
   const all = [...problems, ...broken];
   if (all.length === 0) return settings;
-  // They were right for the program that put them there: it is older than this one, or newer.
+  // They were valid for the program that stored them, which is older or newer than this one.
   throw new SettingsError(
     all,
     `this version of lanekeeper cannot act on the installation's settings, version ${version}; run the one that put them ` +

@@ -14,7 +14,7 @@ describe('secrets of agents', () => {
     guard: { ttlMs: 60_000 },
   };
 
-  it('are taken out, also the credentials of a url, and nothing else is changed', () => {
+  it('are removed, including the credentials of a url, and nothing else is changed', () => {
     const { open, secrets } = withoutSecrets(written);
     expect(open).toEqual({
       agents: {
@@ -31,12 +31,12 @@ describe('secrets of agents', () => {
     ]);
   });
 
-  it('come back to where they were', () => {
+  it('are put back where they were', () => {
     const { open, secrets } = withoutSecrets(written);
     expect(withSecrets(open, secrets)).toEqual(written);
   });
 
-  it('in headers are texts; where a value stands elsewhere is none', () => {
+  it('in headers are texts; a reference to a value is not a secret', () => {
     const headers = {
       Authorization: 'Bearer abc',
       'x.key': '7',
@@ -57,7 +57,7 @@ describe('secrets of agents', () => {
     expect(withSecrets(open, secrets)).toEqual(both);
   });
 
-  it('of an agent that is not there have no place', () => {
+  it('of an unknown agent have no place', () => {
     const secrets = new Map([
       ['agents.gone.secret', SECRET],
       ['agents.constructor.secret', SECRET],
@@ -65,7 +65,7 @@ describe('secrets of agents', () => {
     expect(withSecrets({ agents: { main: {} } }, secrets)).toEqual({ agents: { main: {} } });
   });
 
-  it.each(['http://user@h/', 'http://:pw@h/', 'http://a%3Ab:c@h/'])('of %s are whole', (url) => {
+  it.each(['http://user@h/', 'http://:pw@h/', 'http://a%3Ab:c@h/'])('of %s are complete', (url) => {
     const { open, secrets } = withoutSecrets({ agents: { main: { url } } });
     expect(open.agents).toEqual({ main: { url: 'http://h/' } });
     const back = withSecrets(open, secrets).agents?.['main']?.url ?? '';
@@ -73,7 +73,7 @@ describe('secrets of agents', () => {
     expect([one.username, one.password]).toEqual([other.username, other.password]);
   });
 
-  it('have one hash for each salt and field, which tells nothing of them', async () => {
+  it('have one hash for each salt and field, which reveals nothing of them', async () => {
     const hash = await fingerprintOf(SECRET, 'agents.main.secret', 'salt');
     expect(hash).toMatch(/^[0-9a-f]{32}$/);
     expect(await fingerprintOf(SECRET, 'agents.main.secret', 'salt')).toBe(hash);

@@ -5,10 +5,11 @@ import { isGroup } from '../loading/setting-places.js';
 import { unitsOf, type SharedSettings } from './shared-settings.js';
 
 /**
- * Of an agent's settings, what must not lie readable at the broker: its `secret`, the credentials in its `url`, and the texts of
- * its `headers`. Everyone who may read the broker's buckets could call the agent in our name. The bucket holds a slow, salted
- * hash of each, enough to notice that two processes have different ones; the value stays in the file or the environment of each
- * process that calls the agent. A header that only says where its value stands is no secret: each process looks there.
+ * The parts of an agent's settings that must not be readable on the broker: its `secret`, the credentials in its `url`, and the
+ * texts of its `headers`. Otherwise everyone who may read the broker's buckets could call the agent in our name. The bucket has
+ * a slow, salted hash of each, enough to notice that two processes have different ones; the value stays in the file or the
+ * environment of each process that calls the agent. A header that only says where its value is contains no secret: each process
+ * reads the value there.
  */
 export interface OpenSettings {
   /** Without secrets; a `url` without its credentials. */
@@ -20,12 +21,12 @@ export interface OpenSettings {
 const KEY_BYTES = 16;
 const derive = promisify<string, string, number, Buffer>(scrypt);
 
-/** A hash that takes some 40 ms to make: short passwords are not found by trying them all. */
+/** A hash that takes about 40 ms: so short passwords are not found by trying them all. */
 export async function fingerprintOf(value: string, field: string, salt: string): Promise<string> {
   return (await derive(value, `${salt} ${field}`, KEY_BYTES)).toString('hex');
 }
 
-/** The agent and the setting of it that a secret belongs to. The name of a header may have dots. */
+/** The agent and the setting that a secret belongs to. The name of a header may contain dots. */
 export function secretPlace(field: string): { readonly agent: string; readonly setting: string; readonly key: string } {
   const [, agent = '', setting = '', ...rest] = field.split('.');
   return { agent, setting, key: rest.join('.') };
@@ -57,7 +58,7 @@ export function withoutSecrets(shared: SharedSettings): OpenSettings {
   return { open, secrets };
 }
 
-/** Puts each value where its field says, of agents that are there. */
+/** Puts each value where its field says, for agents that exist. */
 export function withSecrets(open: SharedSettings, secrets: ReadonlyMap<string, string>): SharedSettings {
   const whole = structuredClone(open);
   const agents: Record<string, unknown> = whole.agents ?? {};
@@ -72,7 +73,7 @@ export function withSecrets(open: SharedSettings, secrets: ReadonlyMap<string, s
   return whole;
 }
 
-/** Whether anything is said that concerns more than the process that it is said to. */
+/** Whether any setting concerns more than the process that has it. */
 export function saysSomething(shared: SharedSettings): boolean {
   const { open, secrets } = withoutSecrets(shared);
   return unitsOf(open, secrets.keys()).size > 0;

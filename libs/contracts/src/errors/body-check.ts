@@ -4,9 +4,9 @@ import { describeValue } from './describe-value.js';
 import type { InputProblem } from './errors.js';
 import { inOurWords } from './wanted.js';
 
-/** Checks bodies that came from outside, and says of each fault which field it is, what was found and what was wanted. */
+/** Checks bodies from outside, and reports for each fault the field, what was found and what was wanted. */
 
-/** JSON can be nested deeper than a recursive check can follow: `undefined` then, never a throw. */
+/** JSON can be nested too deeply for a recursive check: then the result is `undefined`, never an exception. */
 export function parseShallow<T>(parse: () => T): T | undefined {
   try {
     return parse();
@@ -25,11 +25,11 @@ export interface BodyProblems {
 export type CheckedBody<Body> = { ok: true; body: Body } | ({ ok: false } & BodyProblems);
 
 export interface FieldNames {
-  /** At the top, and in the groups below it by their names. */
+  /** Known fields of the body, and of its groups by their names. */
   readonly known: readonly [top: readonly string[], below: Readonly<Record<string, readonly string[]>>];
-  /** Fields that hold any JSON: only these can be nested deeper than a check can follow. */
+  /** Fields with any JSON: only these can be nested too deeply for a check. */
   readonly json: readonly string[];
-  /** Fields of later versions at the top: refused by name, since ignoring one would change what was asked for. */
+  /** Top-level fields of later versions: refused by name, since ignoring one would change what was asked for. */
   readonly later?: readonly string[];
 }
 
@@ -77,14 +77,14 @@ function toProblems(issue: z.core.$ZodIssue, body: unknown, fields: FieldNames):
   return [{ field, found: describeValue(valueAt(body, issue.path)), wanted: issue.message }];
 }
 
-/** Of a value that may have several forms, the problems of the one that it has; of none, or of two, those of no form say more. */
+/** For a union: the problems of the one form that the value has. When no form or two forms fit, the general problem says more. */
 function meantOption({ errors }: z.core.$ZodIssueInvalidUnion): z.core.$ZodIssue[] | undefined {
   const isOther = (issue: z.core.$ZodIssue): boolean => issue.code === 'invalid_type' && issue.path.length === 0;
   const meant = errors.filter((issues) => !issues.some(isOther));
   return meant.length === 1 ? meant[0] : undefined;
 }
 
-/** What stands at a path; an issue about the whole body may point at one field of it. */
+/** The value at a path; an issue about the whole body may point at one of its fields. */
 function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], body);
 }

@@ -16,5 +16,5 @@ describe('closestName', () => {
     ['somethingElse', undefined],
   ])('%s means %s', (name, meant) => expect(closestName(name, known)).toBe(meant));
 
-  it('finds nothing among nothing', () => expect(closestName('text', [])).toBeUndefined());
+  it('finds nothing in an empty list', () => expect(closestName('text', [])).toBeUndefined());
 });

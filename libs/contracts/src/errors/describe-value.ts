@@ -1,6 +1,6 @@
 import { JsonText } from '../json/json-text.js';
 
-/** Names a value by its type and size, never by its content: problems end up in logs. */
+/** Describes a value by its type and size, never by its content: problems end up in logs. */
 export function describeValue(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';

@@ -1,21 +1,21 @@
-/** What is known of the answer of an agent over HTTP that failed its turn. */
+/** What is known about the HTTP answer of an agent that failed its turn. */
 export interface AgentFinding {
-  /** Absent = no answer came that has one. */
+  /** Absent = there was no answer with a status. */
   readonly status?: number;
-  /** The beginning of the body, bounded, as one line. It is the content of an answer: shown only where contents may be. */
+  /** The beginning of the body, bounded, on one line. It is content of an answer: shown only where contents may be shown. */
   readonly excerpt?: string;
-  /** The agent had the whole request and gave no whole answer: what it did, and whether it still does, is not known. */
+  /** The agent had the whole request and gave no complete answer: it is unknown what it did, and whether it still runs. */
   readonly isUnclear?: true;
 }
 
-/** What an error may say beside its message. */
+/** Optional details of an error. */
 interface ErrorDetails {
   readonly code?: string;
   readonly cause?: unknown;
   readonly finding?: AgentFinding | undefined;
 }
 
-/** Base of our errors: `code` for programs, `message` for people, always with the remedy in it. */
+/** Base of our errors: `code` for programs; `message` for people, always with the remedy. */
 export class LanekeeperError extends Error {
   declare readonly finding: AgentFinding | undefined;
 
@@ -26,12 +26,12 @@ export class LanekeeperError extends Error {
   ) {
     super(message, options);
     this.name = new.target.name;
-    // Not to be listed: a log of the error as a whole must not hold what an agent said.
+    // Not enumerable: a log of the whole error must not contain what an agent said.
     Object.defineProperty(this, 'finding', { value: options?.finding, enumerable: false });
   }
 }
 
-/** One thing that is wrong with an input: which field, what was found, what was wanted, how to mend it. */
+/** One problem of an input: which field, what was found, what was wanted, how to fix it. */
 export interface InputProblem {
   /** Path of the field, e.g. `agents.main.url` or `text`. */
   readonly field: string;
@@ -45,7 +45,7 @@ export function describeProblem(problem: InputProblem): string {
   return `${problem.field}: found ${problem.found}, wanted ${problem.wanted}${remedy}`;
 }
 
-/** Thrown by a handler: trying again cannot help. The turn ends at once, its messages are decided `dead`. */
+/** Thrown by a handler: a retry cannot help. The turn ends at once, its messages are decided `dead`. */
 export class TerminalError extends LanekeeperError {
   constructor(message: string, options?: ErrorDetails) {
     super(options?.code ?? 'terminal', message, options);
@@ -53,8 +53,8 @@ export class TerminalError extends LanekeeperError {
 }
 
 /**
- * Thrown by a handler: not these messages together, for one of them or for their number. Several run again in parts, each a
- * turn of its own in their order, until the one that is refused alone ends `dead`; the others are handled.
+ * Thrown by a handler that refuses the batch because of one message or because of their number. Several messages run again in
+ * parts, each a turn of its own, in order. A message that is refused alone ends `dead`; the others are handled.
  */
 export class BatchRefusedError extends TerminalError {
   constructor(message: string, options?: ErrorDetails) {
@@ -68,16 +68,16 @@ interface RetryLaterOptions extends ErrorDetails {
 }
 
 /**
- * Thrown by a handler: not now. The turn runs again after `retryAfterMs`; it costs no attempt, and is bounded by the
- * agent's `retryLaterMaxMs` in all.
+ * Thrown by a handler that cannot do it now. The turn runs again after `retryAfterMs`; this costs no attempt, and the total
+ * time is limited by the agent's `retryLaterMaxMs`.
  */
 export class RetryLaterError extends LanekeeperError {
-  /** At least how long to wait, in ms; 0 = no certain time: then the waits grow. */
+  /** Wait at least this long, in ms; 0 = no certain time: then the waits grow. */
   readonly retryAfterMs: number;
 
   constructor({ retryAfterMs, message, code, ...options }: RetryLaterOptions) {
     super(code ?? 'retry_later', message ?? `not now, again in ${retryAfterMs} ms`, options);
-    // Infinity stays: longer than any bound, so the turn is dead at once rather than called again at once.
+    // Infinity is kept: it exceeds every limit, so the turn is dead at once instead of being called again at once.
     this.retryAfterMs = Number.isNaN(retryAfterMs) ? 0 : Math.max(0, retryAfterMs);
   }
 }

@@ -1,12 +1,12 @@
 import { describeValue } from './describe-value.js';
 
 const MAX_SHOWN_CHARS = 40;
-/** What would break a line, hide itself, or turn the text around it. */
+/** Characters that would break a line, be invisible, or change the direction of the text around them. */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
 /**
- * Shows a value to its writer: short texts as they stand, of long ones the beginning. It is for settings and for query
- * fields. What a body holds people may have written, and problems end up in logs: `describeValue` names its kind and size.
+ * Shows a value to the person who wrote it: short texts in full, long ones cut. Use it for settings and for query fields. A
+ * body contains what other people wrote, and problems end up in logs: for bodies use `describeValue`, which shows kind and size.
  */
 export function showValue(value: unknown): string {
   if (typeof value !== 'string' || value === '') return describeValue(value);
@@ -16,7 +16,7 @@ export function showValue(value: unknown): string {
     : `${JSON.stringify(`${start}…`)}, ${describeValue(value)}`;
 }
 
-/** Names a value that may be a secret: by its kind, of a text also by its size. */
+/** Describes a value that may be a secret: by its kind, for a text also by its size. */
 export function nameKind(value: unknown): string {
   return typeof value === 'number' || typeof value === 'bigint' ? 'a number' : describeValue(value);
 }

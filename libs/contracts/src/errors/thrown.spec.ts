@@ -4,7 +4,7 @@ import { LanekeeperError, RetryLaterError, TerminalError } from './errors.js';
 import { describeThrown } from './thrown.js';
 
 describe('what was thrown', () => {
-  it('has the code of our own errors, and what an outside agent said', () => {
+  it('has the code of our own errors, and what an outside agent answered', () => {
     const finding = { status: 500, excerpt: 'out of memory' };
     for (const [error, name] of [
       [new LanekeeperError('agent_failed', 'm', { finding }), 'agent_failed'],
@@ -23,7 +23,7 @@ describe('what was thrown', () => {
     expect([status, excerpt.length <= 500, excerpt.isWellFormed()]).toEqual([undefined, true, true]);
   });
 
-  it('does not show what an agent said when the error is logged as a whole', () => {
+  it('does not show what an agent answered when the whole error is logged', () => {
     const error = new TerminalError('m', { finding: { status: 400, excerpt: 'SECRET' } });
     expect(inspect(error) + JSON.stringify(error) + JSON.stringify({ ...error })).not.toContain('SECRET');
     expect(error.finding?.excerpt).toBe('SECRET');

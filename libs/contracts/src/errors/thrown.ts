@@ -2,7 +2,7 @@ import { LanekeeperError, type AgentFinding } from './errors.js';
 
 const MAX_NAME_CHARS = 100;
 const MAX_MESSAGE_CHARS = 2_000;
-/** Of what an outside agent said. */
+/** Limit for what an outside agent answered. */
 export const MAX_EXCERPT_CHARS = 500;
 
 /** What went wrong, as records keep it; bounded. */
@@ -12,8 +12,8 @@ export interface DescribedError extends Pick<AgentFinding, 'status' | 'excerpt'>
 }
 
 /**
- * What was thrown, as bounded texts that a record can keep: our own errors by their code, and with what an outside agent said.
- * Anything may be thrown, also what has no text or throws when asked for it.
+ * A thrown value as bounded texts for a record: our own errors with their code, and with what an outside agent answered.
+ * A handler may throw anything, even a value without a text or one that throws when it is read.
  */
 export function describeThrown(thrown: unknown): DescribedError {
   try {
@@ -27,7 +27,7 @@ export function describeThrown(thrown: unknown): DescribedError {
   }
 }
 
-/** A name and a message as bounded as records keep them. */
+/** A name and a message, bounded as in records. */
 export function boundedError(name: unknown, message: unknown): { readonly name: string; readonly message: string } {
   return { name: bounded(name, MAX_NAME_CHARS, 'Error'), message: bounded(message, MAX_MESSAGE_CHARS, '') };
 }

@@ -12,7 +12,7 @@ import { showValue } from './show-value.js';
 import { checkTaskRequest, TASK_REQUESTS, type TaskOperation } from '../message/task-guard.js';
 import { inOurWords } from './wanted.js';
 
-/** zod's own words, in which no problem is told. */
+/** zod's own words, which no problem may contain. */
 const NOT_OURS = /invalid|expected|too (big|small)|unrecognized|must |zod|undefined/i;
 
 const VALUES: readonly unknown[] = [
@@ -34,8 +34,8 @@ const CHECKS: readonly (readonly [string, Check, readonly string[]])[] = [
   ),
 ];
 
-describe('what is wrong with a body is told in our words, and by the kind of what was found', () => {
-  it.each(CHECKS)('of each field of %s, whatever JSON stands there', (_what, check, fields) => {
+describe('problems of a body use our words, and name the kind of value that was found', () => {
+  it.each(CHECKS)('for each field of %s, with any JSON as its value', (_what, check, fields) => {
     let refused = 0;
     for (const field of fields) {
       for (const value of VALUES) {
@@ -51,7 +51,7 @@ describe('what is wrong with a body is told in our words, and by the kind of wha
     expect(refused).toBeGreaterThan(fields.length * 3);
   });
 
-  it('of a body that is none', () => {
+  it('for a body that is not an object', () => {
     for (const value of VALUES) {
       for (const [, check] of CHECKS) {
         const checked = check(value as object);
@@ -60,7 +60,7 @@ describe('what is wrong with a body is told in our words, and by the kind of wha
     }
   });
 
-  it('of an author that is no object, as of a time that is none', () => {
+  it('for an author that is not an object, and for an invalid time', () => {
     expect(checkSendMessageBody({ text: 'x', author: 'ann' })).toMatchObject({
       problems: [{ field: 'author', found: 'a text of 3 bytes', wanted: 'an object {id, name?}' }],
     });
@@ -72,7 +72,7 @@ describe('what is wrong with a body is told in our words, and by the kind of wha
     });
   });
 
-  it('of an entry of the inbox, without what was found: it stands in a record and in the log', () => {
+  it('for an entry of the inbox, without the found value: records and logs contain the problem', () => {
     const entry = { v: 1, kind: 'message', id: 'm', text: 'x' };
     for (const field of Object.keys(channelMessageBody.shape)) {
       for (const value of VALUES) {
@@ -117,7 +117,7 @@ it('has words for each kind of check', () => {
 });
 
 describe('a value as it is shown', () => {
-  it('is as it stands when it is short, and begun when it is long', () => {
+  it('is shown in full when it is short, and cut when it is long', () => {
     expect(showValue('3 seconds')).toBe('"3 seconds"');
     expect(showValue('x'.repeat(41))).toBe(`"${'x'.repeat(40)}…", a text of 41 bytes`);
     expect([showValue(''), showValue(5), showValue(null), showValue(['a']), showValue({})]).toEqual([

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 
 /**
- * What a check wanted, where the check itself does not say it: in place of zod's own English, which talks to programmers.
- * It is passed to each parse whose problems people read; what a field's check says of itself goes before it.
+ * What a check wanted, where the check itself does not say it: replaces zod's own texts, which are for programmers.
+ * Pass it to each parse whose problems people read; the text of a field's own check comes first.
  */
 export const inOurWords: z.core.$ZodErrorMap = (issue) => {
   switch (issue.code) {
@@ -42,7 +42,7 @@ const TYPES: Readonly<Record<string, string>> = {
   undefined: 'nothing',
 };
 
-/** What is counted when its size is wrong. */
+/** Kinds whose size can be wrong. */
 const SIZED: Readonly<Record<string, string>> = { string: 'a text', array: 'a list', object: 'an object' };
 const UNITS: Readonly<Record<string, string>> = { string: 'characters', array: 'entries', object: 'fields' };
 

@@ -9,9 +9,9 @@ export type MadeJson =
 
 const NO_JSON: JsonFault = { field: '', found: 'a value that JSON cannot hold', wanted: 'any JSON' };
 
-/** The text of a value that was made in this process: under the rules of one that came from outside. */
+/** The text of a value that was made in this process, under the same rules as for a value from outside. */
 export function makeJson(value: unknown): MadeJson {
-  // Checked when it was read.
+  // It was checked when it was read.
   if (value instanceof JsonText) return { ok: true, json: value };
   const json = JsonText.of(value);
   if (json === undefined) return { ok: false, fault: NO_JSON };
@@ -19,7 +19,7 @@ export function makeJson(value: unknown): MadeJson {
   return read.ok ? { ok: true, json } : { ok: false, fault: read.fault ?? NO_JSON };
 }
 
-/** A field whose value is only carried: what `readJson` has found in a text, or a value that was made in this process. */
+/** A field whose value is passed on without being read: from a text by `readJson`, or made in this process. */
 export const carriedJson = (maxBytes = Number.POSITIVE_INFINITY) =>
   z.unknown().transform((value, context): JsonText => {
     const made = makeJson(value);
@@ -30,7 +30,7 @@ export const carriedJson = (maxBytes = Number.POSITIVE_INFINITY) =>
     return z.NEVER;
   });
 
-/** Whether a value that was made in this process is JSON as it stands: nothing in it would be left out or become another. */
+/** Whether a value that was made in this process is JSON as it is: `JSON.stringify` would drop or change nothing. */
 export function isJsonValue(value: unknown): boolean {
   return isJsonWithin(value, MAX_JSON_DEPTH);
 }
@@ -38,7 +38,7 @@ export function isJsonValue(value: unknown): boolean {
 function isJsonWithin(value: unknown, levels: number): boolean {
   if (typeof value !== 'object') return isScalar(value);
   if (value === null || value instanceof JsonText || isRawNumber(value)) return true;
-  // Deeper ones are refused by their depth.
+  // Deeper values are refused by their depth.
   if (levels === 0) return true;
   if (Array.isArray(value)) return value.every((item) => isJsonWithin(item, levels - 1));
   const prototype: unknown = Object.getPrototypeOf(value);

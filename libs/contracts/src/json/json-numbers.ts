@@ -1,9 +1,9 @@
 /**
- * Numbers of JSON have any number of digits, those of this language about 16. What would lose some is told apart: a whole
- * number becomes a `bigint`, another one what `JSON.rawJSON` makes, which is written as it was read.
+ * JSON numbers have any number of digits, JavaScript numbers about 16. A number that would lose digits is kept exactly: a whole
+ * number becomes a `bigint`, another one a value of `JSON.rawJSON`, which is written as it was read.
  */
 
-/** What the platform has and the types of the language do not know yet. */
+/** Functions of the platform that TypeScript's types do not know yet. */
 interface ExactJson {
   rawJSON(text: string): object;
   isRawJSON(value: unknown): boolean;
@@ -19,17 +19,17 @@ export const rawNumber = (text: string): object => exactJson.rawJSON(text);
 
 export const isRawNumber = (value: unknown): boolean => exactJson.isRawJSON(value);
 
-/** 16 digits, or an exponent of three: fewer lose nothing. Strings may look the same; they only take the longer way. */
+/** 16 digits, or an exponent of three: fewer lose nothing. Strings may match too; they only take the slower path. */
 const MAY_LOSE = /[\d.]{16}|\d[eE][+-]?0*\d{3}/;
 
-/** Reads a JSON text; no number in it loses a digit. */
+/** Parses a JSON text; no number in it loses a digit. */
 export function parseExact(text: string): unknown {
   return MAY_LOSE.test(text)
     ? exactJson.parse(text, (_key, value, context) => exact(value, context, toExact))
     : JSON.parse(text);
 }
 
-/** As `parseExact`, but for what is written again by `JSON.stringify`, which takes no `bigint`. */
+/** Like `parseExact`, but for values that `JSON.stringify` writes again, since it does not accept a `bigint`. */
 export function parseToWrite(text: string): unknown {
   return MAY_LOSE.test(text)
     ? exactJson.parse(text, (_key, value, context) => exact(value, context, rawNumber))
@@ -45,12 +45,12 @@ function toExact(source: string): unknown {
   return /^-?\d+$/.test(source) ? BigInt(source) : rawNumber(source);
 }
 
-/** Whether a number is written with the same digits as its source, however either is spelled: `1.0` and `1e0` are 1. */
+/** Whether a number is written with the same digits as its source, however it is spelled: `1.0` and `1e0` are 1. */
 function keepsDigits(source: string, value: number): boolean {
   return Number.isFinite(value) && spelling(source) === spelling(String(value));
 }
 
-/** The digits without zeros around them, and the power of ten of the last one. */
+/** The digits without zeros around them, and the power of ten of the last digit. */
 function spelling(source: string): string {
   const [, sign = '', whole = '', part = '', power = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(source) ?? [];

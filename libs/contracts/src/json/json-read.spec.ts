@@ -6,8 +6,8 @@ import { anyJsonText, withoutSpaces } from './json.fixture.js';
 
 const DATA = { data: true } as const;
 
-describe('a value that is carried', () => {
-  it('keeps its text but for the spaces, wherever it stands', () => {
+describe('a carried value', () => {
+  it('keeps its text except for spaces, at any place', () => {
     fc.assert(
       fc.property(anyJsonText(), anyJsonText(), anyJsonText(), fc.string(), (data, before, behind, name) => {
         const other = JSON.stringify(`x${name}`);
@@ -32,7 +32,7 @@ describe('a value that is carried', () => {
     });
   });
 
-  it('is found behind all others as it is found elsewhere, without a walk', () => {
+  it('is found as the last member with the same result as elsewhere, without a walk', () => {
     const carried = { data: true, sends: { '*': { data: true } } } as const;
     const member = fc.oneof(
       anyJsonText().map((value) => `"a":${withoutSpaces(value)}`),
@@ -49,12 +49,12 @@ describe('a value that is carried', () => {
     expect(() => parseCarried('{"v":1,"data":{]}', carried, 'data')).toThrow(SyntaxError);
   });
 
-  it('of a key that our own writers never write twice, the last one counts, as for the platform', () => {
+  it('of a duplicate key, which our own writers never write, is the last one, as in JSON.parse', () => {
     expect(parseCarried('{"data":1,"data":2.0}', DATA)).toEqual({ data: new JsonText('2.0') });
   });
 });
 
-describe('what two readers may read differently is refused with its place', () => {
+describe('JSON that two readers may read differently is refused with its place', () => {
   const nested = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;
 
   it.each<[string, string, RegExp]>([
@@ -109,9 +109,9 @@ describe('what two readers may read differently is refused with its place', () =
     '\ufeff{}',
     '{"a":"\n"}',
     'NaN',
-  ])('no JSON is no JSON: %j', (text) => expect(readJson(text, DATA)).toEqual({ ok: false }));
+  ])('is not JSON: %j', (text) => expect(readJson(text, DATA)).toEqual({ ok: false }));
 
-  it('the short way for objects of texts lets nothing pass that the walk refuses', () => {
+  it('the fast path for objects of texts accepts nothing that the walk refuses', () => {
     const names = fc.constantFrom('"id"', '"\\u0069d"', '"text"', '"a\\"b"', '"__proto__"', '"a\\\\"', '"\\ud800"');
     const value = fc.constantFrom(
       '"x"',
@@ -131,7 +131,7 @@ describe('what two readers may read differently is refused with its place', () =
     fc.assert(
       fc.property(members, (list) => {
         const text = `{${list.join(',')}}`;
-        // With an array in it, the walk is taken.
+        // An array in it forces the walk.
         const walked = readJson(`{"w":[]${list.length === 0 ? '' : ','}${list.join(',')}}`, DATA);
         expect(readJson(text, DATA).ok).toBe(walked.ok);
       }),
@@ -141,7 +141,7 @@ describe('what two readers may read differently is refused with its place', () =
 });
 
 describe('writeJson', () => {
-  it('puts texts in as they are, whatever stands in the texts around them', () => {
+  it('inserts texts unchanged, whatever the texts around them contain', () => {
     fc.assert(
       fc.property(anyJsonText(), fc.string(), fc.string(), (text, key, value) => {
         const carried = new JsonText(withoutSpaces(text));
@@ -153,8 +153,8 @@ describe('writeJson', () => {
     );
   });
 
-  it('passes over what looks like the place of a text', () => {
-    // What stands for a text while the rest is written is seen by a value that is written along.
+  it('ignores a string that looks like a placeholder of a text', () => {
+    // A value that is written along can see the placeholder that stands for a text during the writing.
     let mark = '';
     const carried = new JsonText('1.0');
     writeJson({ carried, spy: { toJSON: () => (mark = (carried.toJSON() as { rawJSON: string }).rawJSON) } });
@@ -165,7 +165,7 @@ describe('writeJson', () => {
     );
   });
 
-  it('writes a bigint as its digits, and says no to what JSON cannot hold', () => {
+  it('writes a bigint as its digits, and refuses what JSON cannot hold', () => {
     expect(writeJson({ id: 12345678901234567890n, data: new JsonText('1.50') })).toBe(
       '{"id":12345678901234567890,"data":1.50}',
     );
@@ -176,7 +176,7 @@ describe('writeJson', () => {
     expect(() => writeJson(round)).toThrow(TypeError);
   });
 
-  it('elsewhere than in writeJson a text is still written with all of its digits', () => {
+  it('outside of writeJson a text is still written with all of its digits', () => {
     const data = new JsonText('{"10":1,"2":12345678901234567890,"x":0.10000000000000000001}');
     expect(JSON.stringify({ data })).toBe('{"data":{"2":12345678901234567890,"10":1,"x":0.10000000000000000001}}');
   });
@@ -196,7 +196,7 @@ describe('a parsed text', () => {
   ])('%s is %s', (text, value) => expect(new JsonText(text).value).toEqual(value));
 
   it.each(['0.12345678901234567890', '1e400', '-1E+0999', '1e-400', '4503599627370497.25', '9007199254740993.0'])(
-    '%s is told apart, and is written as it was',
+    '%s is kept exactly, and is written as it was',
     (text) => {
       const { value } = new JsonText(`[${text}]`) as { value: unknown[] };
       expect((value[0] as { rawJSON: string }).rawJSON).toBe(text);
@@ -204,7 +204,7 @@ describe('a parsed text', () => {
     },
   );
 
-  it('written again has every digit', () => {
+  it('has every digit when it is written again', () => {
     const digits = fc.tuple(fc.bigInt(), fc.bigInt({ min: 0n }), fc.integer({ min: -400, max: 400 }));
     fc.assert(
       fc.property(digits, ([whole, part, power]) => {
@@ -218,7 +218,7 @@ describe('a parsed text', () => {
   });
 });
 
-/** The number as digits and a power of ten, by whole-number arithmetic alone. */
+/** The number as digits and a power of ten, computed with integers only. */
 function canonical(text: string): string {
   const [mantissa = '', power = '0'] = text.toLowerCase().split('e');
   const [whole = '', part = ''] = mantissa.split('.');

@@ -1,16 +1,16 @@
 import { JsonText } from './json-text.js';
 import { JsonWalk, type CarriedMembers, type JsonFault } from './json-walk.js';
 
-/** Members that our own writers put behind all others. */
+/** Members that our own writers put last. */
 const LAST_KEY = { data: ',"data":', state: ',"state":' } as const;
 type LastMember = keyof typeof LAST_KEY;
 
 export type ReadJson =
   | { readonly ok: true; readonly value: unknown }
-  /** Without a fault it is no JSON at all. */
+  /** Without a fault it is not JSON at all. */
   | { readonly ok: false; readonly fault?: JsonFault };
 
-/** Reads what came from outside: each carried member as `JsonText`, and nothing that two readers may read differently. */
+/** Parses text from outside: each carried member becomes a `JsonText`, and what two readers may read differently is a fault. */
 export function readJson(text: string, carried: CarriedMembers): ReadJson {
   let value: unknown;
   try {
@@ -24,8 +24,8 @@ export function readJson(text: string, carried: CarriedMembers): ReadJson {
 }
 
 /**
- * Reads what was checked when it came: each carried member as `JsonText`. Throws for what is no JSON. `last`: the member that
- * our own writers put behind all others; found there, it need not be walked along.
+ * Parses text that was checked on arrival: each carried member becomes a `JsonText`. Throws for text that is not JSON. `last`:
+ * the member that our own writers put last; if it is found there, no walk is needed.
  */
 export function parseCarried(text: string, carried: CarriedMembers, last?: LastMember): unknown {
   const split = last === undefined ? undefined : parseSplit(text, last, carried);
@@ -36,8 +36,8 @@ export function parseCarried(text: string, carried: CarriedMembers, last?: LastM
 }
 
 /**
- * By two parses of what stands before the member and behind its key: if both are JSON, the member is one of the whole and its
- * last. `undefined` when it is not so, or something else is carried too.
+ * Parses the text before the member and the text after its key separately: if both are JSON, the member belongs to the whole and
+ * is its last one. `undefined` when this fails, or when another member is carried too.
  */
 function parseSplit(text: string, last: LastMember, carried: CarriedMembers): unknown {
   const at = text.indexOf(LAST_KEY[last]);
@@ -69,12 +69,12 @@ function hasCarried(value: unknown, carried: CarriedMembers): boolean {
   return false;
 }
 
-/** Deeper values are seldom, and walked along. */
+/** Deeper values are rare, and take the walk. */
 const PLAIN_LEVELS = 8;
 
 /**
- * Whether nothing in it is carried, and nothing for the walk to find: each name and each text has two quotes, so a member that
- * stands there twice leaves some over. What this lets pass the walk lets pass too, and it is many times faster.
+ * Whether nothing in it is carried and the walk would find no fault: each name and each text has two quotes, so a duplicate
+ * member leaves some over. Everything that this accepts the walk accepts too, and this is many times faster.
  */
 function isPlain(text: string, value: unknown, carried: CarriedMembers): boolean {
   for (const name in carried) if (Object.hasOwn(Object(value), name)) return false;
@@ -82,7 +82,7 @@ function isPlain(text: string, value: unknown, carried: CarriedMembers): boolean
   return strings !== -1 && quotesOf(text) === 2 * strings;
 }
 
-/** Names and texts of a value; -1 for one that has to be walked along. */
+/** The number of names and texts in a value; -1 for a value that needs the walk. */
 function stringsIn(value: unknown, levels: number): number {
   if (typeof value === 'string') return 1;
   if (typeof value !== 'object' || value === null) return 0;
@@ -98,7 +98,7 @@ function stringsIn(value: unknown, levels: number): number {
   return strings;
 }
 
-/** Quotes that begin or end a string; -1 when a string may hold half a surrogate pair. */
+/** The number of quotes that begin or end a string; -1 when a string may contain half a surrogate pair. */
 function quotesOf(text: string): number {
   let quotes = 0;
   for (let at = text.indexOf('"'); at !== -1; at = text.indexOf('"', at + 1)) quotes++;

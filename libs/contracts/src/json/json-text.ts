@@ -3,13 +3,13 @@ import { parseExact, parseToWrite, rawNumber } from './json-numbers.js';
 import { endOfString } from './json-strings.js';
 
 /**
- * A JSON value that is only carried: the text that it came as, without spaces between its parts. Parsed and written again it
- * would be another text: numbers lose digits, `1.0` becomes 1, escapes go, and keys like "10" change their place.
+ * A JSON value that is passed on without being read: its original text, without spaces between its parts. If it were parsed and
+ * written again, the text would change: numbers lose digits, `1.0` becomes 1, escapes go, and keys like "10" change their place.
  */
 export class JsonText {
   constructor(readonly text: string) {}
 
-  /** Of a value that was made here: `undefined` for what JSON cannot hold. A `bigint` in it is written as its digits. */
+  /** For a value that was made here: `undefined` for what JSON cannot hold. A `bigint` in it is written as its digits. */
   static of(value: unknown): JsonText | undefined {
     if (value instanceof JsonText) return value;
     const text = writeJson(value);
@@ -20,12 +20,12 @@ export class JsonText {
     return Buffer.byteLength(this.text);
   }
 
-  /** Parsed anew each time: what one reader does to it reaches no other. Numbers keep their digits, see `parseExact`. */
+  /** Parsed again at each access, so that a change by one reader does not affect another. Numbers keep their digits, see `parseExact`. */
   get value(): unknown {
     return parseExact(this.text);
   }
 
-  /** In `writeJson` its text goes in as it is. Elsewhere all of its digits do, but it is spelled anew. */
+  /** `writeJson` inserts its text unchanged. Elsewhere all digits are kept, but the spelling may change. */
   toJSON(): unknown {
     if (!isWriting) return parseToWrite(this.text);
     texts.push(this.text);
@@ -34,17 +34,17 @@ export class JsonText {
 }
 
 /**
- * Stands for a text while the rest is written: a number, since that is the only thing which the platform writes as it is told
- * to. No number is spelled like it, and in a string it is none.
+ * The placeholder for a text while the rest is written: a number, since that is the only value that the platform writes as
+ * given. No real number is spelled like it, and inside a string it does not count.
  */
 const SPELLED_MARK = `-0E${randomInt(2 ** 40, 2 ** 47)}`;
 const MARK = rawNumber(SPELLED_MARK);
 let isWriting = false;
-/** Of the document that is written now. */
+/** The texts of the document that is being written. */
 let texts: string[] = [];
 
 /**
- * `JSON.stringify` for values with `JsonText` in them, whose texts go in as they are. A `bigint` is written as its digits.
+ * `JSON.stringify` for values with `JsonText` in them, whose texts are inserted unchanged. A `bigint` is written as its digits.
  * `undefined` for what JSON cannot hold at all.
  */
 export function writeJson(value: unknown): string | undefined {
@@ -70,12 +70,12 @@ export function jsonText(value: unknown): JsonText {
   return text;
 }
 
-/** As `writeJson`, of an object. */
+/** Like `writeJson`, for an object. */
 export function writeJsonObject(value: object): string {
   return writeJson(value) ?? 'null';
 }
 
-/** An object's text with one member more, behind the others. */
+/** An object's text with one more member at its end. */
 export function withMember(object: string, name: string, { text }: JsonText): string {
   const before = object.slice(0, -1);
   return `${before}${before === '{' ? '' : ','}"${name}":${text}}`;
@@ -85,7 +85,7 @@ function stringify(value: unknown): string | undefined {
   try {
     return JSON.stringify(value) as string | undefined;
   } catch (error) {
-    // A `bigint`, or what cannot be written either way.
+    // A `bigint`, or a value that cannot be written either way.
     if (!(error instanceof TypeError)) throw error;
     texts = [];
     return JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? rawNumber(String(part)) : part));
@@ -99,7 +99,7 @@ function withTexts(body: string, parts: readonly string[]): string {
   let quote = body.indexOf('"');
   let mark = body.indexOf(SPELLED_MARK);
   while (mark !== -1) {
-    // One within a string is a part of it.
+    // A placeholder inside a string is a part of the string.
     while (quote !== -1 && quote < mark) {
       const end = endOfString(body, quote);
       if (mark < end) mark = body.indexOf(SPELLED_MARK, end);

@@ -2,8 +2,8 @@ import { endOfString } from './json-strings.js';
 import { JsonText } from './json-text.js';
 
 /**
- * A walk along a JSON text that `JSON.parse` has taken. It finds the values that are only carried, and what is JSON and yet
- * means different things to different readers (RFC 8259, sections 4 and 8.2; RFC 7493): there the sender is told.
+ * A walk along a JSON text that `JSON.parse` has accepted. It finds the carried values, and text that is JSON but means
+ * different things to different readers (RFC 8259, sections 4 and 8.2; RFC 7493): the sender is told of these.
  */
 
 /** Which members are carried as text; `*` is each item of an array. */
@@ -12,13 +12,13 @@ export interface CarriedMembers {
 }
 
 export interface JsonFault {
-  /** Where it stands: `data.user.0.id`. */
+  /** The place of the fault: `data.user.0.id`. */
   readonly field: string;
   readonly found: string;
   readonly wanted: string;
 }
 
-/** Levels of arrays and objects in one value: far more than a sender writes, far fewer than a program's stack takes. */
+/** Levels of arrays and objects in one value: far more than a sender writes, far fewer than fit on a program's stack. */
 export const MAX_JSON_DEPTH = 64;
 
 const QUOTE = 0x22;
@@ -36,9 +36,9 @@ interface Level {
   /** Parsed, as long as something in it may be carried. */
   readonly parsed: Record<string | number, unknown> | undefined;
   readonly carried: CarriedMembers | undefined;
-  /** Of an object that is checked: those so far. */
+  /** The keys so far, of an object that is checked. */
   readonly keys: Set<string> | undefined;
-  /** The member or item that the walk is at. */
+  /** The current member or item. */
   at: string | number;
   isAtKey: boolean;
 }
@@ -47,9 +47,9 @@ export class JsonWalk {
   private readonly levels: Level[] = [];
   private level: Level | undefined;
   private at = 0;
-  /** The next backslash from here on: before it no string has an escape. */
+  /** The next backslash from here on: no string before it has an escape. */
   private escapeAt = -1;
-  /** Of the carried value that the walk is in: where what is not copied yet begins; -1 = it is in none. */
+  /** Inside a carried value: the start of its text that is not copied yet; -1 = not inside one. */
   private from = -1;
   private copied = '';
   private carriedDepth = 0;
@@ -59,12 +59,12 @@ export class JsonWalk {
     private readonly isChecked: boolean,
   ) {}
 
-  /** Puts the texts of carried members into the value that the text was parsed to, in place of theirs. */
+  /** Replaces the carried members of the parsed value by their texts. */
   static carry(text: string, value: unknown, carried: CarriedMembers): void {
     new JsonWalk(text, false).run(value, carried);
   }
 
-  /** As `carry`; answers the first fault, after which the value is worth nothing. */
+  /** Like `carry`; returns the first fault, after which the value must not be used. */
   static check(text: string, value: unknown, carried: CarriedMembers): JsonFault | undefined {
     if (!text.isWellFormed()) return { field: '', ...LONE_SURROGATE };
     return new JsonWalk(text, true).run(value, carried);
@@ -152,14 +152,14 @@ export class JsonWalk {
     if (keys === undefined) return undefined;
     if (hasLone) return this.fault({ ...LONE_SURROGATE, found: 'half a surrogate pair in a key' });
     if (keys.has(key)) return this.fault(TWICE);
-    // The other way to the prototype of all objects, for a program that merges what came. Alone both are words like others.
+    // The other way to the prototype of all objects, in a program that merges objects. Each word alone is harmless.
     const isDangerous = key === '__proto__' || (key === 'prototype' && parent?.at === 'constructor');
     if (isDangerous) return this.fault(DANGEROUS);
     keys.add(key);
     return undefined;
   }
 
-  /** Whether half a surrogate pair is in it; looked at only where that is asked for. */
+  /** Whether it contains half a surrogate pair; checked only where that is asked for. */
   private passString(): boolean {
     const { text, at: start } = this;
     const end = endOfString(text, start);
@@ -189,7 +189,7 @@ export class JsonWalk {
   private beginValue(): void {
     const { level } = this;
     if (this.from !== -1 || level?.carried === undefined) return;
-    // What every object has by its own is not `true`.
+    // An inherited property is never `true`.
     if (level.carried[level.isArray ? '*' : level.at] !== true) return;
     this.from = this.at;
     this.copied = '';
@@ -205,7 +205,7 @@ export class JsonWalk {
   }
 
   private fault(what: Omit<JsonFault, 'field'>): JsonFault {
-    // It stands in our own answers, whose readers may take no half of a pair either.
+    // The path goes into our own answers, whose readers may refuse half a pair too.
     const path = this.levels
       .map(({ at }) => at)
       .join('.')
@@ -217,7 +217,7 @@ export class JsonWalk {
   }
 }
 
-/** It stands in answers and logs, and its keys are of the sender's choice. */
+/** The path appears in answers and logs, and the sender chooses its keys. */
 const MAX_FIELD_CHARS = 200;
 const ESCAPED_SURROGATE = /\\u[dD]/;
 const LONE_SURROGATE = { found: 'half a surrogate pair', wanted: 'well-formed Unicode, without lone surrogates' };

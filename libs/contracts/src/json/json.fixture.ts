@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-/** JSON texts of every kind that a reader may lose something of: numbers, escapes, orders of keys, spaces. */
+/** JSON texts of every kind that a reader may change: numbers, escapes, orders of keys, spaces. */
 export function anyJsonText(): fc.Arbitrary<string> {
   const space = fc.constantFrom('', '', '', ' ', '\n', '\t', '\r\n  ');
   const spaced = (token: fc.Arbitrary<string>): fc.Arbitrary<string> =>
@@ -47,11 +47,11 @@ export function anyJsonText(): fc.Arbitrary<string> {
       ),
     ),
   }));
-  // Strings made at random have a liking for these, which are refused as keys.
+  // Random strings often are these words, which are refused as keys.
   return value.filter((text) => !/"(__proto__|prototype)"/.test(text));
 }
 
-/** Canonical spacing: a JSON text without what stands between its parts. */
+/** Canonical spacing: a JSON text without spaces between its parts. */
 export function withoutSpaces(text: string): string {
   return text.replaceAll(/("(?:[^"\\]|\\.)*")|\s+/g, (_match, string: string | undefined) => string ?? '');
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { decodeUtf8 } from './utf8.js';
 
-it('decodes what is UTF-8 to what was encoded, and nothing else', () => {
+it('decodes UTF-8 to what was encoded, and refuses everything else', () => {
   const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   const bytes = fc.oneof(
     fc.uint8Array(),
@@ -15,7 +15,7 @@ it('decodes what is UTF-8 to what was encoded, and nothing else', () => {
       try {
         wanted = strict.decode(given);
       } catch {
-        // No UTF-8.
+        // Not UTF-8.
       }
       expect(decodeUtf8(given)).toBe(wanted);
     }),

@@ -1,12 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 
-/** What stands for bytes that are no UTF-8 once they are decoded. */
+/** The replacement for bytes that are not UTF-8 once they are decoded. */
 const REPLACEMENT = '\ufffd';
 
-/** The text of bytes that came from outside; `undefined` when they are no UTF-8, which would be another text once decoded. */
+/** The text of bytes from outside; `undefined` when they are not UTF-8, since decoding would give another text. */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {
   const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const text = buffer.toString('utf8');
-  // It may also have been sent.
+  // The sender may also have sent this character.
   return text.includes(REPLACEMENT) && !isUtf8(buffer) ? undefined : text;
 }

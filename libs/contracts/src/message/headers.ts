@@ -1,10 +1,10 @@
-/** Header names on the wire. NATS headers are case-sensitive: they are spelled only here. */
+/** Header names on the wire. NATS headers are case-sensitive, so they are spelled only here. */
 export const HEADER = {
   messageId: 'Nats-Msg-Id',
   expectedLastSubjectSequence: 'Nats-Expected-Last-Subject-Sequence',
   /** How long the message is kept; `10s`. */
   ttl: 'Nats-TTL',
-  /** What a key-value client reads as a removal: `DEL`. */
+  /** The value `DEL` marks a removal for key-value clients. */
   keyOperation: 'KV-Operation',
   traceparent: 'traceparent',
   tracestate: 'tracestate',

@@ -31,7 +31,7 @@ const full = {
   sentAt: '2026-01-02T03:04:05.678+02:00',
 };
 
-/** As it goes on: with its data as text. */
+/** As it is passed on: with its data as text. */
 function carried<Body extends object>(body: Body): Body {
   return 'data' in body ? { ...body, data: jsonText(body.data) } : body;
 }
@@ -99,7 +99,7 @@ describe('checkSendMessageBody', () => {
     ['a channel that is a number', { text: 'x', channel: 7 }, 'channel', 'the number 7'],
     ['a long channel', { text: 'x', channel: 'x'.repeat(513) }, 'channel', 'a text of 513 bytes'],
     ['half a character in a channel', { text: 'x', channel: 'a:\ud800' }, 'channel', 'a text of 5 bytes'],
-    ['a strategy that is none', { text: 'x', strategy: 'SECRET' }, 'strategy', 'a text of 6 bytes'],
+    ['an unknown strategy', { text: 'x', strategy: 'SECRET' }, 'strategy', 'a text of 6 bytes'],
     ['a strategy of a later version', { text: 'x', strategy: 'steer' }, 'strategy', 'a text of 5 bytes'],
     ['a strategy that is an object', { text: 'x', strategy: { toString: 1 } }, 'strategy', 'an object'],
     ['a negative number', { text: 'x', sequence: -1 }, 'sequence', 'the number -1'],
@@ -120,7 +120,7 @@ describe('checkSendMessageBody', () => {
     ['a sentAt without zone', { text: 'x', sentAt: '2026-01-02T03:04:05' }, 'sentAt', 'a text of 19 bytes'],
     ['a sentAt that is a number', { text: 'x', sentAt: 0 }, 'sentAt', 'the number 0'],
     ['data nested beyond reading', { data: deep }, 'data', 'a value nested too deeply'],
-  ])('refuses %s by its field, without its content', (_title, body, field, found) => {
+  ])('refuses %s with its field, without its content', (_title, body, field, found) => {
     const { problems, tooLarge } = problemsOf(body);
     expect(problems).toEqual([expect.objectContaining({ field, found, wanted: expect.stringMatching(/./) })]);
     expect(tooLarge).toBe(false);
@@ -131,13 +131,13 @@ describe('checkSendMessageBody', () => {
     ['the nearest name', { text: 'x', replayTo: 'SECRET' }, 'replayTo', 'did you mean replyTo?'],
     ['no name when none is near', { text: 'x', attachments: 'SECRET' }, 'attachments', 'leave attachments out'],
     [
-      'the nearest name inside of author',
+      'the nearest name inside author',
       { text: 'x', author: { id: 'u', nam: 'SECRET' } },
       'author.nam',
       'did you mean name?',
     ],
     [
-      'no top field inside of author',
+      'no top-level field inside author',
       { text: 'x', author: { id: 'u', thread: 'SECRET' } },
       'author.thread',
       'leave thread out',
@@ -156,7 +156,7 @@ describe('checkSendMessageBody', () => {
     ['a group with all', { name: 'report', namespace: 'shared::a', ttlMs: 1_000, stale: 'approve' }],
     ['the longest time to live', { name: 'report', ttlMs: 86_400_000, stale: 'heal' }],
     ['the longest namespace', { name: 'report', namespace: 'n'.repeat(512) }],
-  ])('takes a task that is %s, unchanged', (_title, task) => {
+  ])('accepts a task that is %s, unchanged', (_title, task) => {
     const body = { text: 'x', task };
     expect(checkSendMessageBody(body)).toEqual({ ok: true, body });
     const message = { v: 1, kind: 'message', id: 'a', ...body };
@@ -183,14 +183,14 @@ describe('checkSendMessageBody', () => {
     [{ name: 'a', ttlMs: 999 }, 'task.ttlMs', 'the number 999', 'whole milliseconds from 1000 to 86400000'],
     [{ name: 'a', ttlMs: 86_400_001 }, 'task.ttlMs', 'the number 86400001', 'whole milliseconds from 1000'],
     [{ name: 'a', stale: 'SECRET' }, 'task.stale', 'a text of 6 bytes', 'one of heal, approve'],
-  ])('refuses the task %j by its field, without its content', (task, field, found, wanted) => {
+  ])('refuses the task %j with its field, without its content', (task, field, found, wanted) => {
     const { problems, tooLarge } = problemsOf({ text: 'x', task });
     expect(problems).toEqual([{ field, found, wanted: expect.stringContaining(wanted) }]);
     expect(tooLarge).toBe(false);
     expect(JSON.stringify(problems)).not.toContain('SECRET');
   });
 
-  it('tells which fields a task has', () => {
+  it('lists the fields of a task', () => {
     const { problems } = problemsOf({ text: 'x', task: { name: 'a', ttl: 'SECRET', namspace: 'SECRET' } });
     const unknown = { found: 'an unknown field', wanted: 'one of name, namespace, ttlMs, stale, maxAttempts' };
     expect(problems).toEqual([
@@ -199,30 +199,30 @@ describe('checkSendMessageBody', () => {
     ]);
   });
 
-  it('tells what an author is', () => {
+  it('says what an author is', () => {
     const { problems } = problemsOf({ text: 'x', author: 'SECRET' });
     expect(problems[0]?.wanted).toMatch(/^an object \{id, name\?\}/);
   });
 
-  it('tells which fields author has', () => {
+  it('lists the fields of author', () => {
     const { problems } = problemsOf({ text: 'x', author: { id: 'u', task: 'SECRET' } });
     expect(problems).toMatchObject([{ found: 'an unknown field', wanted: 'one of id, name' }]);
   });
 
-  it.each(['steer', 'interrupt'])('says of strategy %s that it comes in a later version', (strategy) => {
+  it.each(['steer', 'interrupt'])('says that strategy %s comes in a later version', (strategy) => {
     const { problems } = problemsOf({ text: 'x', strategy });
     expect(problems[0]?.wanted).toMatch(/^one of queue, fifo.* followup: \w+ comes in a later version$/);
     expect(problems[0]?.wanted).toContain(strategy);
   });
 
-  it('reads the words of others for a strategy as ours, so that either is the same message', () => {
+  it('reads strategy names of other systems as ours, so that either makes the same message', () => {
     const body = { text: 'x', strategy: 'fifo' };
     expect(checkSendMessageBody({ text: 'x', strategy: 'followup' })).toEqual({ ok: true, body });
     const place = { ...body, channel: 'slack:C1' };
     expect(checkChannelMessageBody({ ...place, strategy: 'followup' })).toEqual({ ok: true, body: place });
   });
 
-  it('says which numbers there are', () => {
+  it('says which numbers are valid', () => {
     const { problems } = problemsOf({ text: 'x', sequence: -1 });
     expect(problems[0]?.wanted).toBe('a whole number from 0 to 9007199254740991');
   });
@@ -253,7 +253,7 @@ describe('checkSendMessageBody', () => {
 });
 
 describe('checkChannelMessageBody', () => {
-  it('takes what the other check takes, with a channel', () => {
+  it('accepts what the other check accepts, with a channel', () => {
     expect(checkChannelMessageBody(full)).toEqual({ ok: true, body: carried(full) });
     const { channel: _channel, ...without } = full;
     expect(checkSendMessageBody(without)).toMatchObject({ ok: true });
@@ -274,7 +274,7 @@ describe('checkChannelMessageBody', () => {
     expect(checked.ok ? [] : checked.problems.map(({ remedy }) => remedy)).toContain('did you mean channel?');
   });
 
-  it('lists what is wrong beside it, and is too large only for size', () => {
+  it('lists all other problems, and is too large only for size', () => {
     const checked = checkChannelMessageBody({ id: '', txt: 'x' });
     const fields = checked.ok ? [] : checked.problems.map(({ field }) => field);
     expect(fields.toSorted()).toEqual(['channel', 'id', 'txt']);
@@ -294,7 +294,7 @@ describe('parseInboxEntry', () => {
   it.each<[string, unknown, string]>([
     ['another version', { ...stored, v: 2 }, "the body's v"],
     ['another kind', { ...stored, kind: 'event' }, "the body's kind"],
-    ['an order that nobody knows', { v: 1, kind: 'control', id: 'c', op: 'SECRET' }, "the body's op"],
+    ['an unknown order', { v: 1, kind: 'control', id: 'c', op: 'SECRET' }, "the body's op"],
     ['no id', { ...stored, id: undefined }, "the body's id"],
     ['a control character in the id', { ...stored, id: 'SECRET\r\n' }, "the body's id"],
     ['a wrong text', { ...stored, text: ['SECRET'] }, "the body's text"],
@@ -307,7 +307,7 @@ describe('parseInboxEntry', () => {
     expect(JSON.stringify(parsed)).not.toContain('SECRET');
   });
 
-  it('carries data of any depth, which ingress would not store: it is a text that nobody parses', () => {
+  it('carries data of any depth, though ingress would not store it: it stays a text', () => {
     const data = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
     const parsed = parseInboxEntry(`{"v":1,"kind":"message","id":"a","data":${data}}`);
     expect(parsed).toEqual({ ok: true, message: { v: 1, kind: 'message', id: 'a', data: new JsonText(data) } });

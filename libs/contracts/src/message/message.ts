@@ -10,19 +10,19 @@ import { isTaskName, TASK_WANTED } from '../naming/task-key.js';
 import { inOurWords } from '../errors/wanted.js';
 
 /**
- * The body that a sender gives, and what is stored of it. Stored messages carry `v` and `kind` on top; agent and session
- * stand in the subject, the id's hash in `Nats-Msg-Id`.
+ * The body that a sender gives, and what is stored of it. Stored messages also have `v` and `kind`; agent and session are in
+ * the subject, the hash of the id is in `Nats-Msg-Id`.
  */
 
 export const AGENT_NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 export const MAX_TEXT_BYTES = 256 * 1024;
-/** Largest message as it is stored: with its headers, and as a dead letter, it stays below the broker's payload limit. */
+/** Largest stored message: with its headers, and as a dead letter, it stays below the broker's payload limit. */
 export const MAX_STORED_BYTES = 768 * 1024;
 export const MAX_MESSAGE_ID_CHARS = 256;
 
 const utf8Length = (text: string): number => Buffer.byteLength(text);
 
-/** Unpaired surrogates have no UTF-8 form: they would be stored as another text than was sent. */
+/** Unpaired surrogates have no UTF-8 form: a different text would be stored than was sent. */
 const wellFormed = (text: string): boolean => text.isWellFormed();
 
 const text = (maxChars: number, wanted?: string) =>
@@ -32,26 +32,26 @@ const text = (maxChars: number, wanted?: string) =>
     .max(maxChars)
     .refine(wellFormed, { message: 'well-formed Unicode, without lone surrogates' });
 
-// Printable only: the id also stands in logs, URLs and headers, where a line break would forge a second line.
+// Printable only: logs, URLs and headers contain the id, and a line break would forge a second line there.
 const messageId = text(MAX_MESSAGE_ID_CHARS).refine((id) => !/\p{Cc}/u.test(id), {
   message: 'a text without control characters',
 });
 
 const author = z.strictObject({ id: text(256), name: text(256).optional() }, 'an object {id, name?}');
 
-/** What an entry of the inbox is called whose own id cannot be read. */
+/** The name of an inbox entry whose own id cannot be read. */
 export function unreadableId(seq: number): string {
   return `seq:${seq}`;
 }
 
-/** Whether a text may be a message's id, wherever it came from. */
+/** Whether a text may be a message id, whichever way it came. */
 export function isMessageId(id: string): boolean {
   return messageId.safeParse(id).success;
 }
 
 const taskName = z.string(TASK_WANTED.name).refine(isTaskName, TASK_WANTED.name);
 
-/** The task that a message starts: a name of its session, or one that sessions share by its namespace. */
+/** The task that a message starts: a name within its session, or one that sessions share by its namespace. */
 const taskGroup = z.strictObject({
   name: taskName,
   namespace: taskNamespace.optional(),
@@ -71,11 +71,11 @@ const messageFields = {
   data: carriedJson().optional(),
   author: author.optional(),
   thread: text(512).optional(),
-  /** Where the thread is, as its platform names it: `telegram:-100`. What stands before the first colon is the platform. */
+  /** Where the thread is, as its platform names it: `telegram:-100`. The platform is the part before the first colon. */
   channel: text(512).optional(),
-  /** What becomes of this message when others overlap with it; its agent's strategy when absent. */
+  /** What happens to this message when it overlaps with others; default: its agent's strategy. */
   strategy: z.enum(STRATEGIES, `one of ${STRATEGIES.join(', ')}`).optional(),
-  /** Its place among the numbered messages of its session, without holes from 0 or 1 on; the lane keeps that order. */
+  /** Its place among the numbered messages of its session, without gaps from 0 or 1 on; the lane keeps that order. */
   sequence: z
     .int(SEQUENCE_WANTED)
     .nonnegative(SEQUENCE_WANTED)
@@ -84,7 +84,7 @@ const messageFields = {
         'gapTimeoutMs for those before it. A number belongs to one id: give an id with it',
     )
     .optional(),
-  /** Its turn begins only when it gets the task; while another one runs it, or it waits for approval, it is refused. */
+  /** Its turn begins only when it gets the task; the message is refused while another run has it or it waits for approval. */
   task: messageTask
     .describe(`The task that it starts, by name or as ${TASK_FORM}: refused while that runs or waits for approval`)
     .optional(),
@@ -99,7 +99,7 @@ const messageFields = {
   sentAt: z.iso.datetime({ offset: true }).optional(),
 };
 
-/** Stored is our own name of it: who sends a message again may use the other word for the same. */
+// Our own name is stored: a sender that repeats a message may use the other word for the same strategy.
 const strategyWord = z.enum(STRATEGY_WORDS, { error: wantedStrategy }).transform(strategyOf);
 
 export const sendMessageBody = z
@@ -115,7 +115,7 @@ export const sendMessageBody = z
   });
 export type SendMessageBody = z.infer<typeof sendMessageBody>;
 
-/** Without a session in the path, the channel is what the session is found by. */
+/** Without a session in the path, the channel determines the session. */
 export const channelMessageBody = sendMessageBody.safeExtend({
   channel: text(512, 'where it was said, such as telegram:-100; only the session route needs none'),
 });
@@ -149,9 +149,9 @@ const controlMessage = z.object({
   id: messageId,
   op: z.literal('cancel'),
   target: z.discriminatedUnion('what', [
-    /** Everything that waits, and the turn that runs. */
+    /** Everything that waits, and the running turn. */
     z.object({ what: z.literal('session') }),
-    /** One message, by its inbox sequence; the turn that runs it is aborted. */
+    /** One message, by its inbox sequence; if a turn runs it, that turn is aborted. */
     z.object({ what: z.literal('message'), seq: z.int().positive() }),
     /** The turn of this run, whether it runs or waits for its next attempt. */
     z.object({ what: z.literal('run'), runId: z.string().max(4_096) }),
@@ -160,14 +160,14 @@ const controlMessage = z.object({
 export type ControlMessage = z.infer<typeof controlMessage>;
 export type CancelTarget = ControlMessage['target'];
 
-/** What lies in the inbox of a session. */
+/** What the inbox of a session contains. */
 const inboxEntry = z.discriminatedUnion('kind', [inboxMessage, controlMessage]);
 export type InboxEntry = z.infer<typeof inboxEntry>;
 
-/** What of an entry is only carried. */
+/** Parts of an entry that are passed on without being read. */
 const CARRIED = { data: true } as const;
 
-/** What is stored of an entry. `data` is its last member: it is longest, and found there at once. */
+/** The stored form of an entry. `data` is the last member: it is the longest, and is found at once there. */
 export function writeInboxEntry(entry: InboxEntry): string {
   if (entry.kind === 'control' || entry.data === undefined) return JSON.stringify(entry);
   const { data, ...rest } = entry;
@@ -176,7 +176,7 @@ export function writeInboxEntry(entry: InboxEntry): string {
 
 export type ParsedInboxEntry = { ok: true; message: InboxEntry } | { ok: false; problem: string };
 
-/** Reads a stored body. What does not parse is decided `rejected` with this problem and never stops a reader. */
+/** Reads a stored body. A body that does not parse is decided `rejected` with this problem and never stops a reader. */
 export function parseInboxEntry(text: string): ParsedInboxEntry {
   let json: unknown;
   try {
@@ -187,27 +187,27 @@ export function parseInboxEntry(text: string): ParsedInboxEntry {
   return checkInboxEntry(json);
 }
 
-/** The same for one that was read already, with its `data` as text. */
+/** The same for a parsed body, with its `data` as text. */
 export function checkInboxEntry(json: unknown): ParsedInboxEntry {
   if (isPlainMessage(json)) return { ok: true, message: json };
   const parsed = parseShallow(() => inboxEntry.safeParse(json, { error: inOurWords }));
   if (parsed === undefined) return { ok: false, problem: 'the body is nested too deeply' };
   if (parsed.success) return { ok: true, message: parsed.data };
   const issue = parsed.error.issues[0];
-  // The names of unknown keys are in it, and any sender may have chosen them.
+  // It contains names of unknown keys, which any sender may have chosen.
   const problem = `the body's ${issue?.path.join('.') || 'shape'}: ${issue?.message}`.slice(0, MAX_PROBLEM_CHARS);
   return { ok: false, problem };
 }
 
 /**
- * Whether it is a message with nothing but texts in it, as nearly all are: what this lets pass the schema lets pass too, and
- * makes the same of it. For all else, and to say what is wrong, there is the schema; it takes ten times as long.
+ * Whether it is a message with only texts in it, as nearly all are: everything that this accepts the schema accepts too, with
+ * the same result. The schema handles all else and says what is wrong; it takes ten times as long.
  */
 function isPlainMessage(value: unknown): value is InboxMessage {
   return hasPlainFields(value, SENT_TEXTS, 2) && value['v'] === 1 && value['kind'] === 'message' && 'id' in value;
 }
 
-/** The same for a body as a sender gives it, which has to say something. */
+/** The same for a body as a sender gives it, which must have a text. */
 function isPlainBody(value: unknown): value is SendMessageBody {
   if (!hasPlainFields(value, SENT_TEXTS, 0)) return false;
   const { text } = value;
@@ -215,7 +215,7 @@ function isPlainBody(value: unknown): value is SendMessageBody {
   return typeof text === 'string' && (text.length * 3 <= MAX_TEXT_BYTES || utf8Length(text) <= MAX_TEXT_BYTES);
 }
 
-/** The longest of each; text has a bound of its own. */
+/** The longest of each; text has a limit of its own. */
 const SENT_TEXTS: Readonly<Record<string, number>> = {
   id: MAX_MESSAGE_ID_CHARS,
   text: Number.POSITIVE_INFINITY,
@@ -223,7 +223,7 @@ const SENT_TEXTS: Readonly<Record<string, number>> = {
   channel: 512,
 };
 
-/** Every field is one of these texts and fits, but for `others` fields that the caller looks at. */
+/** Whether every field is one of these texts and fits, except for `others` fields that the caller checks. */
 function hasPlainFields(
   value: unknown,
   texts: Readonly<Record<string, number>>,
@@ -242,7 +242,7 @@ function hasPlainFields(
   return rest === 0;
 }
 
-/** As `messageId` wants it: not empty, and without control characters. */
+/** As `messageId` requires: not empty, and without control characters. */
 function isPrintable(id: string): boolean {
   for (let i = 0; i < id.length; i++) {
     const unit = id.charCodeAt(i);
@@ -251,7 +251,7 @@ function isPrintable(id: string): boolean {
   return id !== '';
 }
 
-/** The problem stands in a record, once per message. */
+/** A record contains the problem, once per message. */
 const MAX_PROBLEM_CHARS = 200;
 
 /** Fields of later versions: refused by name today, since ignoring one would change what the sender asked for. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { checkSendMessageBody, MAX_TEXT_BYTES, parseInboxEntry, sendMessageBody } from './message.js';
 
-/** Texts at the edges: empty, as long as may be and longer, control characters, halves of characters, names of what all objects have. */
+/** Texts at the limits: empty, at the longest length and longer, control characters, half characters, names that objects inherit. */
 const odd = fc.oneof(
   fc.constantFrom<unknown>(
     null,
@@ -54,7 +54,7 @@ const texts = {
   channel: mostly(short),
 };
 
-/** As text, with the fields in any order: a name may stand there twice, or be `__proto__`, which no literal can have. */
+/** As text, with the fields in any order: a name may occur twice, or be `__proto__`, which a literal cannot have. */
 function written(fields: object, others: readonly (readonly [string, unknown])[]): fc.Arbitrary<string> {
   const all = [...Object.entries(fields), ...others];
   return fc
@@ -73,7 +73,7 @@ const entries = fc
 
 const keysOf = (value: object): string[] => Object.keys(value).toSorted();
 
-it('takes of a body what the schema takes, and makes the same of it', () => {
+it('accepts only bodies that the schema accepts, with the same result', () => {
   let taken = 0;
   fc.assert(
     fc.property(bodies, (text) => {
@@ -90,12 +90,12 @@ it('takes of a body what the schema takes, and makes the same of it', () => {
   expect(taken).toBeGreaterThan(500);
 });
 
-it('reads of a stored message what the schema reads, and makes the same of it', () => {
+it('accepts only stored messages that the schema accepts, with the same result', () => {
   let taken = 0;
   fc.assert(
     fc.property(entries, (text) => {
       const parsed = parseInboxEntry(text);
-      // With a time it is not plain any more, and the schema looks at it.
+      // With a time it is not plain any more, and the schema checks it.
       const withTime = parseInboxEntry(`{"sentAt":"2026-01-02T03:04:05Z",${text.slice(1)}`);
       expect(parsed.ok).toBe(withTime.ok);
       if (!parsed.ok || !withTime.ok) return;

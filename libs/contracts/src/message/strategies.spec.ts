@@ -10,16 +10,16 @@ import {
 import { STRATEGIES, type StrategyName } from './strategy-table.js';
 
 describe('the names', () => {
-  it('of other systems lead to strategies that there are', () => {
+  it('of other systems lead to existing strategies', () => {
     expect(STRATEGIES).toEqual(expect.arrayContaining(Object.values(STRATEGY_ALIASES)));
   });
 
-  it('of our own are what they mean, and followup is fifo', () => {
+  it('of our own stay as they are, and followup is fifo', () => {
     expect(STRATEGIES.map(strategyOf)).toEqual(STRATEGIES);
     expect(strategyOf('followup')).toBe('fifo');
   });
 
-  it('are all told to who names none, and of a later one that it is to come', () => {
+  it('are all listed for an unknown name, and a later strategy is announced', () => {
     const all = `one of ${STRATEGIES.join(', ')}, followup`;
     const others = ['latest', 'queue', 7, null, undefined, { toString: 1 }];
     for (const input of others) expect(wantedStrategy({ input })).toBe(all);
@@ -55,12 +55,12 @@ describe('a message with a strategy of its own', () => {
   it.each([
     ['queueEntryTtlMs', { queueEntryTtlMs: 1_000 }],
     ['queueTimeoutMs', { queueTimeoutMs: 1_000 }],
-  ])('does not expire by %s in a window that nobody chose for it', (_limit, limits) => {
+  ])('does not expire by %s in a default window', (_limit, limits) => {
     const { debounceMs, maxDebounceMs } = withStrategy({ ...QUEUE_DEFAULTS, ...limits }, 'debounce');
     expect([debounceMs, maxDebounceMs]).toEqual([999, 999]);
   });
 
-  it('is not started before the window that its agent has for bursts is over', () => {
+  it('is not started before its agent’s window for bursts is over', () => {
     const settings = { ...QUEUE_DEFAULTS, strategy: 'burst', debounceMs: 20_000 } as const;
     expect(withStrategy(settings, 'collect')).toMatchObject({ debounceMs: 20_000, maxDebounceMs: 20_000 });
   });

@@ -1,27 +1,27 @@
 import { STRATEGIES, STRATEGY_TABLE, type StrategyName } from './strategy-table.js';
 
 /**
- * The words for strategies and the settings beside them. Words and numbers follow the Chat SDK and OpenClaw, so that their
- * users recognise them; what each strategy does stands in `strategy-table`.
+ * The names of strategies and the settings that go with them. Names and numbers follow the Chat SDK and OpenClaw, so that
+ * their users recognise them; `strategy-table` says what each strategy does.
  */
 
-/** Names of other systems. */
+/** Names from other systems. */
 export const STRATEGY_ALIASES: Readonly<Record<string, StrategyName>> = { followup: 'fifo' };
 
-/** What people may write for a strategy. */
+/** The names that people may write for a strategy. */
 export const STRATEGY_WORDS: readonly string[] = [...STRATEGIES, ...Object.keys(STRATEGY_ALIASES)];
 
 /** Strategies of a later version, so that they can be refused by name. */
 const LATER_STRATEGIES: readonly string[] = ['interrupt', 'steer'];
 
-/** What is wanted instead of a word that is no strategy. */
+/** The wanted text for a name that is not a strategy. */
 export function wantedStrategy({ input }: { readonly input?: unknown }): string {
   const wanted = `one of ${STRATEGY_WORDS.join(', ')}`;
   const isLater = typeof input === 'string' && LATER_STRATEGIES.includes(input);
   return isLater ? `${wanted}: ${input} comes in a later version` : wanted;
 }
 
-/** Our own name of one of the words. */
+/** Our own name for one of these names. */
 export function strategyOf(word: string): StrategyName {
   return STRATEGY_ALIASES[word] ?? (word as StrategyName);
 }
@@ -35,27 +35,27 @@ export type OverflowAction = (typeof OVERFLOW_ACTIONS)[number];
 /** How messages of an agent wait and are taken; all times in ms. */
 export interface QueueSettings {
   readonly strategy: StrategyName;
-  /** How many messages may wait beside the running turn; Infinity = unlimited. */
+  /** How many messages may wait besides the running turn; Infinity = unlimited. */
   readonly maxQueueSize: number;
   readonly onQueueFull: FullQueuePolicy;
   /** How long a message may wait while its lane could have started it. */
   readonly queueEntryTtlMs: number;
-  /** How long a message may wait by the clock on the wall, whatever the reason; undefined = for ever. */
+  /** How long a message may wait in total, whatever the reason; undefined = for ever. */
   readonly queueTimeoutMs?: number | undefined;
-  /** What a sender hears whose message is dropped or expires. */
+  /** What the sender of a dropped or expired message is told. */
   readonly overflowAction: OverflowAction;
-  /** The text of that. */
+  /** The text for that. */
   readonly busyMessage: string;
   readonly debounceMs: number;
   /** The longest that a quiet window may last, however many messages come. */
   readonly maxDebounceMs: number;
-  /** How many turns of a session may run beside each other with `concurrent`; Infinity = as many as the lane can tell apart. */
+  /** How many turns of a session may run at the same time with `concurrent`; Infinity = as many as the lane can distinguish. */
   readonly maxConcurrent: number;
   /** How long a numbered message waits for the numbers before it. */
   readonly gapTimeoutMs: number;
   /** How many messages a turn takes at most. */
   readonly maxTurnMessages: number;
-  /** How many bytes of messages, as they are stored, a turn takes at most; the oldest alone always. */
+  /** How many bytes of messages, as stored, a turn takes at most; the oldest message is always taken. */
   readonly maxTurnBytes: number;
 }
 
@@ -71,7 +71,7 @@ export const QUEUE_DEFAULTS: QueueSettings = {
   maxConcurrent: Number.POSITIVE_INFINITY,
   gapTimeoutMs: 2_000,
   maxTurnMessages: 500,
-  // Most messages stand twice in a request: with the largest state it has less than the 1 MiB that servers take by default.
+  // Most messages occur twice in a request: with the largest state it stays below the 1 MiB that servers accept by default.
   maxTurnBytes: 256 * 1024,
 };
 
@@ -81,8 +81,8 @@ export function longestWindowMs({ strategy, debounceMs, maxDebounceMs }: QueueSe
 }
 
 /**
- * The settings for a message that names a strategy of its own. Windows were checked against the limits for the strategies
- * that are configured, and for another one they may not fit: they give way, else its messages would expire while they wait.
+ * The settings for a message that names its own strategy. Windows were checked against the limits for the configured
+ * strategies, and may not fit for another one: they are shortened, otherwise its messages would expire while they wait.
  */
 export function withStrategy(settings: QueueSettings, strategy: StrategyName): QueueSettings {
   if (strategy === settings.strategy) return settings;

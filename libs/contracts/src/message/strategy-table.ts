@@ -2,11 +2,11 @@
  * The strategies as rows of one machine. What a lane does with overlapping messages is three choices:
  *
  *   window  when a batch may begin: at once, after a quiet time, or a fixed time after its first message
- *   take    what a turn gets: the oldest message, all of the oldest one's route, or the same with the latest as its message
- *   busy    what becomes of a message that comes while another one runs or is about to
+ *   take    what a turn gets: the oldest message, all messages of the oldest one's route, or the same with the latest as its message
+ *   busy    what happens to a message that comes while another one runs or is about to run
  *
- * A new strategy is a new row, or a new value of one choice. Its name, the settings that mean something with it and the
- * checks of them follow from the row.
+ * A new strategy is a new row, or a new value of one choice. Its name, the settings that apply to it and the checks of these
+ * settings follow from the row.
  */
 export interface StrategyRow {
   readonly window: 'none' | 'quiet' | 'fixed';
@@ -14,7 +14,7 @@ export interface StrategyRow {
   readonly busy: 'wait' | 'drop' | 'concurrent';
 }
 
-/** In the order in which people are told of them. */
+/** In the order in which people see them. */
 const ROWS = {
   queue: { window: 'none', take: 'route', busy: 'wait' },
   fifo: { window: 'none', take: 'one', busy: 'wait' },
@@ -25,7 +25,7 @@ const ROWS = {
   concurrent: { window: 'none', take: 'one', busy: 'concurrent' },
 } as const satisfies Readonly<Record<string, StrategyRow>>;
 
-/** Words follow the Chat SDK and OpenClaw, so that their users recognise them. */
+/** Names follow the Chat SDK and OpenClaw, so that their users recognise them. */
 export type StrategyName = keyof typeof ROWS;
 
 export const STRATEGY_TABLE: Readonly<Record<StrategyName, StrategyRow>> = ROWS;
@@ -36,12 +36,12 @@ export function strategiesWith(isLikeThis: (row: StrategyRow) => boolean): reado
   return STRATEGIES.filter((strategy) => isLikeThis(STRATEGY_TABLE[strategy]));
 }
 
-/** Its messages run beside each other, and beside those that wait for their turn. */
+/** Its messages run at the same time as each other, and as messages that wait for their turn. */
 export function isConcurrent(strategy: StrategyName): boolean {
   return STRATEGY_TABLE[strategy].busy === 'concurrent';
 }
 
-/** Its messages wait for others that come after them, also while nothing runs. */
+/** Its messages wait for later ones, even while nothing runs. */
 export function hasWindow(strategy: StrategyName): boolean {
   return STRATEGY_TABLE[strategy].window !== 'none';
 }

@@ -6,7 +6,7 @@ import { checkTaskRequest, TASK_LIMITS, type TaskOperation } from './task-guard.
 
 const DAY_MS = 86_400_000;
 
-/** The least that each request takes. */
+/** The smallest valid request of each operation. */
 const LEAST = {
   acquire: { requestId: 'q', runId: 'r' },
   renew: { token: 1 },
@@ -24,11 +24,11 @@ function problemsOf(operation: TaskOperation, body: unknown) {
 }
 
 const nested = (levels: number): unknown => JSON.parse('['.repeat(levels) + ']'.repeat(levels));
-/** As JSON it has so many bytes. */
+/** A value that has so many bytes as JSON. */
 const jsonOf = (bytes: number): string => 'x'.repeat(bytes - 2);
 
 describe('a request', () => {
-  it.each(OPERATIONS)('%s takes the least, unchanged', (operation) => {
+  it.each(OPERATIONS)('%s accepts the smallest request, unchanged', (operation) => {
     expect(checkTaskRequest(operation, LEAST[operation])).toEqual({ ok: true, body: LEAST[operation] });
   });
 
@@ -63,7 +63,7 @@ describe('a request', () => {
     ['end', 'status', 'failed'],
     ['end', 'runId', 'r'.repeat(TASK_LIMITS.runIdChars)],
     ['end', 'error', { name: 'Error', message: 'why' }],
-  ])('%s takes at the bound of %s: %j', (operation, field, value) => {
+  ])('%s accepts %s at its limit: %j', (operation, field, value) => {
     const body = { ...LEAST[operation], [field]: value };
     const isCarried = field === 'meta' || field === 'result';
     const taken = isCarried ? { ...body, [field]: jsonText(value) } : body;
@@ -74,7 +74,7 @@ describe('a request', () => {
     ['release', 'first line\nsecond line'],
     ['release', 'm'.repeat(TASK_LIMITS.errorMessageChars)],
     ['end', ''],
-  ])('%s takes a text as an error, whose name is Error', (operation, message) => {
+  ])('%s accepts a text as an error, with the name Error', (operation, message) => {
     const body = { ...LEAST[operation], error: { name: 'Error', message } };
     expect(checkTaskRequest(operation, { ...LEAST[operation], error: message })).toEqual({ ok: true, body });
   });
@@ -151,7 +151,7 @@ describe('a request', () => {
     ['end', 'runId', 'r'.repeat(2_049), 'a text of 2049 bytes', 'a text of 1 to 2048 characters'],
     ['end', 'runId', '', 'an empty text', line],
     ['end', 'error', 'm'.repeat(2_001), 'a text of 2001 bytes', 'a text of at most 2000 characters'],
-  ])('%s refuses %s by its field, without its content: %j', (operation, field, value, found, wanted) => {
+  ])('%s refuses %s with its field, without its content: %j', (operation, field, value, found, wanted) => {
     const problems = problemsOf(operation, { ...LEAST[operation], [field]: value });
     expect(problems).toEqual([{ field, found, wanted: expect.stringContaining(wanted) }]);
     expect(problems.map(describeProblem).join()).not.toContain('SECRET');
@@ -164,13 +164,13 @@ describe('a request', () => {
     [{ name: 'n', message: 'm'.repeat(2_001) }, 'error.message', 'a text of 2001 bytes', 'at most 2000 characters'],
     [{ name: 'n' }, 'error.message', 'nothing', 'at most 2000 characters'],
     [{ name: 'n', message: ['SECRET'] }, 'error.message', 'an array of 1', 'at most 2000 characters'],
-  ])('says what is wrong inside of an error: %j', (error, field, found, wanted) => {
+  ])('says what is wrong inside an error: %j', (error, field, found, wanted) => {
     const problems = problemsOf('release', { ...LEAST.release, error });
     expect(problems).toEqual([{ field, found, wanted: expect.stringContaining(wanted) }]);
     expect(problems.map(describeProblem).join()).not.toContain('SECRET');
   });
 
-  it.each(OPERATIONS)('%s refuses what is no object', (operation) => {
+  it.each(OPERATIONS)('%s refuses a value that is not an object', (operation) => {
     for (const [body, found] of [
       ['SECRET', 'a text of 6 bytes'],
       [['SECRET'], 'an array of 1'],
@@ -221,12 +221,12 @@ describe('a request', () => {
   it.each<[TaskOperation, string]>([
     ['acquire', 'meta'],
     ['release', 'result'],
-  ])('%s refuses a %s that is nested beyond reading', (operation, field) => {
+  ])('%s refuses a %s that is nested too deeply', (operation, field) => {
     const problem = { field, found: 'a value nested too deeply', wanted: 'fewer levels of arrays and objects' };
     expect(problemsOf(operation, { ...LEAST[operation], [field]: nested(100_000) })).toEqual([problem]);
   });
 
-  it('lists a misspelt field beside the one that it leaves out', () => {
+  it('lists a misspelt field together with the missing one', () => {
     const problems = problemsOf('acquire', { requestId: 'q', runid: 'SECRET' });
     expect(problems.map(describeProblem).join()).toContain('did you mean runId?');
     expect(problemsOf('acquire', {}).map(({ field }) => field)).toEqual(['requestId', 'runId']);

@@ -6,9 +6,9 @@ import type { JsonText } from '../json/json-text.js';
 import { isTaskNamespace, TASK_WANTED } from '../naming/task-key.js';
 
 /**
- * The contract of the task guard, the same over NATS and HTTP: at most one running task per key (G1), and a failed one does
- * not run again without approval (G2). What another caller may well cause (somebody else runs it, it waits for approval) is
- * an answer, not an error.
+ * The contract of the task guard, the same over NATS and HTTP: at most one running task per key (G1), and a failed task does
+ * not run again without approval (G2). A conflict that another caller may cause (another run has the task, it waits for
+ * approval) is an answer, not an error.
  */
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -19,7 +19,7 @@ export const TASK_LIMITS = {
   maxTtlMs: DAY_MS,
   maxAttempts: 1_000,
   requestIdChars: 128,
-  /** Our own run ids hold the session's token. */
+  /** Our own run ids contain the session's token. */
   runIdChars: 2_048,
   ownerChars: 2_048,
   byChars: 256,
@@ -44,7 +44,7 @@ const duration = (min: number, max: number) => {
   return z.int(wanted).min(min, wanted).max(max, wanted);
 };
 
-// What a program says of its own failure may have several lines.
+// A program's error message may have several lines.
 const ERROR_MESSAGE_WANTED = `a text of at most ${TASK_LIMITS.errorMessageChars} characters`;
 const errorMessage = z.string(ERROR_MESSAGE_WANTED).max(TASK_LIMITS.errorMessageChars, ERROR_MESSAGE_WANTED);
 const errorGroup = z.strictObject({ name: text(TASK_LIMITS.errorNameChars), message: errorMessage });
@@ -56,7 +56,7 @@ const error = z.union(
 export const STALE_POLICIES = ['heal', 'approve'] as const;
 export type StalePolicy = (typeof STALE_POLICIES)[number];
 
-// What messages and settings say of tasks as well.
+// Messages and settings use these for tasks as well.
 const ATTEMPTS_WANTED = `a whole number of attempts from 1 to ${TASK_LIMITS.maxAttempts}`;
 export const taskMaxAttempts = z
   .int(ATTEMPTS_WANTED)
@@ -66,32 +66,32 @@ export const taskTtlMs = duration(TASK_LIMITS.minTtlMs, TASK_LIMITS.maxTtlMs);
 export const taskNamespace = z.string(TASK_WANTED.namespace).refine(isTaskNamespace, TASK_WANTED.namespace);
 export const stalePolicy = z.enum(STALE_POLICIES, `one of ${STALE_POLICIES.join(', ')}`);
 
-/** What a request is as a whole; its fields have words of their own. */
+/** The wanted text for a request as a whole; its fields have texts of their own. */
 const BODY_WANTED = 'a JSON object';
 
 const token = z.int('the token that acquire answered').positive('the token that acquire answered');
 
 export const acquireRequest = z.strictObject(
   {
-    /** Fresh for each call and the same over its repetitions: the same one gets the same answer again. */
+    /** New for each call, the same for its repetitions: a repeated id gets the same answer again. */
     requestId: text(TASK_LIMITS.requestIdChars),
-    /** Whose holding it is. */
+    /** The run that gets the holding. */
     runId: text(TASK_LIMITS.runIdChars),
-    /** For people: who holds it. */
+    /** For people: which process or program holds it. */
     owner: text(TASK_LIMITS.ownerChars).optional(),
     /** How long the holding lasts without a renewal - ms - default 300000. */
     ttlMs: taskTtlMs.optional(),
-    /** What becomes of it when its holder is gone: `heal` lets the next one in, `approve` asks for approval - default heal. */
+    /** What happens when its holder is gone: `heal` lets the next acquire through, `approve` needs an approval - default heal. */
     stale: stalePolicy.optional(),
     /** Any JSON for people and for other callers. */
     meta: carriedJson(TASK_LIMITS.metaBytes).optional(),
-    /** For so long after a success another run is told `done` - ms - default 0: only the run that succeeded is. */
+    /** For so long after a success other runs are told `done` - ms - default 0: only the run that succeeded is told. */
     doneForMs: duration(0, DAY_MS).optional(),
     /** For so long after a failure it can be approved - ms - default: for ever. */
     approvalForMs: duration(1_000, TASK_LIMITS.maxApprovalMs).optional(),
     /**
      * The token of the same run's holding, for its next attempt: the task stays held, and the answer has a greater token, so
-     * that whatever the attempt before still does can be told from it.
+     * that requests of the earlier attempt are recognized.
      */
     formerToken: token.optional(),
   },
@@ -102,7 +102,7 @@ export type AcquireRequest = z.infer<typeof acquireRequest>;
 export const renewRequest = z.strictObject(
   {
     token,
-    /** How long it lasts from now on, also after the renewals to come - ms - default: as before. */
+    /** How long it lasts from now on, and after later renewals - ms - default: as before. */
     ttlMs: taskTtlMs.optional(),
   },
   BODY_WANTED,
@@ -114,7 +114,7 @@ export const releaseRequest = z.strictObject(
     token,
     status: z.enum(OUTCOMES, `one of ${OUTCOMES.join(', ')}`),
     error: error.optional(),
-    /** Told to the same run, and to others for `doneForMs`. */
+    /** Reported to the same run, and to others for `doneForMs`. */
     result: carriedJson(TASK_LIMITS.resultBytes).optional(),
   },
   BODY_WANTED,
@@ -124,18 +124,18 @@ export type ReleaseRequest = z.input<typeof releaseRequest>;
 export const approveRequest = z.strictObject(
   {
     by: text(TASK_LIMITS.byChars),
-    /** Only after the failure of this run: so it may be repeated without approving the next one too. */
+    /** Only after the failure of this run: so a repeated request does not approve the next failure too. */
     runId: text(TASK_LIMITS.runIdChars).optional(),
   },
   BODY_WANTED,
 );
 export type ApproveRequest = z.infer<typeof approveRequest>;
 
-/** Ends whatever stands under a key without its token: for operators, and for whoever ended a run that cannot say so itself. */
+/** Ends the holding of a key without its token: for operators, and for a process that ended a run which cannot release its task itself. */
 export const endRequest = z.strictObject(
   {
     by: text(TASK_LIMITS.byChars),
-    /** `failed` asks for approval from then on - default cancelled. */
+    /** `failed` means that an approval is needed from then on - default cancelled. */
     status: z.enum(['cancelled', 'failed'], 'cancelled or failed').optional(),
     /** Only the holding of this run. */
     runId: text(TASK_LIMITS.runIdChars).optional(),
@@ -151,7 +151,7 @@ export type TaskError = { readonly name: string; readonly message: string };
 export type AcquireAnswer =
   | {
       readonly kind: 'acquired';
-      /** Grows with every holding of any key; an old one can do nothing (G4). */
+      /** Grows with every holding of any key; an old token can do nothing (G4). */
       readonly token: number;
       readonly startedAt: number;
       readonly expiresAt: number;
@@ -159,7 +159,7 @@ export type AcquireAnswer =
   | TaskConflict
   | { readonly kind: 'done'; readonly runId: string; readonly endedAt: number; readonly result?: JsonText };
 
-/** Why somebody does not get a task now. */
+/** Why a run does not get a task now. */
 export type TaskConflict =
   | {
       readonly kind: 'already_running';
@@ -167,7 +167,7 @@ export type TaskConflict =
       readonly startedAt: number;
       readonly expiresAt: number;
       readonly owner?: string;
-      /** It is a holding of the same run: of a former attempt that may still be at work. */
+      /** It is a holding of the same run: of an earlier attempt that may still be at work. */
       readonly own: boolean;
     }
   | {
@@ -183,7 +183,7 @@ export type TaskConflict =
       readonly approvalExpired?: true;
     };
 
-/** The caller does not hold it (any more): another holding, or none. */
+/** The caller does not hold the task (any more): another holding exists, or none. */
 export interface NotHeld {
   readonly kind: 'not_held';
   readonly state: TaskState | 'none';
@@ -194,7 +194,7 @@ export type RenewAnswer = { readonly kind: 'renewed'; readonly expiresAt: number
 export type ReleaseAnswer = { readonly kind: 'released'; readonly state: TaskState } | NotHeld;
 export type ApproveAnswer =
   | { readonly kind: 'approved'; readonly by: string; readonly at: number }
-  /** Nothing waits for approval, or the time for it is over. */
+  /** The task does not wait for approval, or the time for it is over. */
   | { readonly kind: 'not_waiting'; readonly state: TaskState | 'none'; readonly runId?: string };
 export type EndAnswer = { readonly kind: 'ended'; readonly state: TaskState } | NotHeld;
 
@@ -227,7 +227,7 @@ export interface TaskAnswers {
   readonly end: EndAnswer;
 }
 
-/** Checks a request that came from outside. */
+/** Checks a request from outside. */
 export function checkTaskRequest<Operation extends TaskOperation>(
   operation: Operation,
   body: unknown,
@@ -238,16 +238,16 @@ export function checkTaskRequest<Operation extends TaskOperation>(
   return checked as CheckedBody<z.output<(typeof TASK_REQUESTS)[Operation]>>;
 }
 
-/** A request as it goes to the guard over NATS. */
+/** A request to the guard over NATS. */
 export interface GuardCall {
   readonly key: string;
   readonly request: unknown;
-  /** Nobody waits for the answer any more after this: ms since the epoch, by the caller's clock. */
+  /** After this the caller no longer waits for the answer: ms since the epoch, by the caller's clock. */
   readonly validUntil: number;
 }
 
-/** Its reply. */
+/** The reply to it. */
 export type GuardReply<Answer> =
   | { readonly ok: true; readonly answer: Answer }
-  /** `unavailable`: nobody knows what became of it, the same request may be sent again. `refused`: it never will be taken. */
+  /** `unavailable`: the outcome is unknown, the same request may be sent again. `refused`: it will never be accepted. */
   | { readonly ok: false; readonly code: 'unavailable' | 'refused'; readonly message: string };

@@ -1,6 +1,6 @@
 import type { SessionTokens } from './names.js';
 
-/** The name of a session within its shard: what its subjects end with, `<agentToken>.<sessionToken>`. */
+/** The name of a session within its shard: the end of its subjects, `<agentToken>.<sessionToken>`. */
 export function laneId(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>): string {
   return `${key.agentToken}.${key.sessionToken}`;
 }

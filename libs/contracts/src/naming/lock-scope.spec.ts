@@ -26,11 +26,11 @@ describe('sessionKeyFor', () => {
     ['user', { channel: 'web', author: { id: 'a:b' } }, 'web:user:a:b'],
   ])('%s of %j is %s', (scope, place, session) => expect(keyOf(scope, place)).toBe(session));
 
-  it('a thread under its short name is the one under its full name', () => {
+  it('a thread has the same session by its short and by its full name', () => {
     expect(keyOf('thread', { channel: 'telegram:-100', thread: '42' })).toBe('telegram:-100:42');
   });
 
-  it('threads that two channels number alike stay two', () => {
+  it('threads with the same number in two channels have two sessions', () => {
     const keys = ['slack:C1', 'slack:C2'].map((channel) => keyOf('thread', { channel, thread: '1718.99' }));
     expect(keys).toEqual(['slack:C1:1718.99', 'slack:C2:1718.99']);
   });
@@ -39,7 +39,7 @@ describe('sessionKeyFor', () => {
     expect(keyOf('thread', { channel: 'slack:C1', thread: 'telegram:5' })).toBe('slack:C1:telegram%3A5');
   });
 
-  it('a colon in a short name stays in the thread: it meets no thread of a channel that reads alike', () => {
+  it('a colon in a short name stays in the thread: it cannot collide with a thread of another channel', () => {
     expect(keyOf('thread', { channel: 'discord:G:C', thread: 'T' })).toBe('discord:G:C:T');
     expect(keyOf('thread', { channel: 'discord:G', thread: 'C:T' })).toBe('discord:G:C%3AT');
     expect(keyOf('thread', { channel: 'discord:G', thread: 'C%3AT' })).toBe('discord:G:C%253AT');
@@ -47,13 +47,13 @@ describe('sessionKeyFor', () => {
     expect(keyOf('channel', { channel: 'web:100%' })).toBe('web:100%');
   });
 
-  it('a user has the same session in every channel of a platform, and another one on the next platform', () => {
+  it('a user has one session in all channels of a platform, and another one on another platform', () => {
     const of = (channel: string): string => keyOf('user', { channel, author: { id: 'u7' } });
     expect(of('slack:C1')).toBe(of('slack:C2'));
     expect(of('slack:C1')).not.toBe(of('telegram:C1'));
   });
 
-  it('what a platform names like the session of a user is still a place', () => {
+  it('a channel that is named like the session of a user is still a place', () => {
     expect(keyOf('channel', { channel: 'web:user:42' })).toBe('web::user:42');
     expect(keyOf('channel', { channel: 'web::user:42' })).toBe('web:::user:42');
     expect(keyOf('thread', { channel: 'web:user', thread: '42' })).toBe('web::user:42');
@@ -63,7 +63,7 @@ describe('sessionKeyFor', () => {
   it.each<[string, Place]>([
     ['no author', { channel: 'slack:C1' }],
     ['an author without a name', { channel: 'slack:C1', author: { id: '' } }],
-  ])('a user scope needs a user: %s', (_title, place) => {
+  ])('the scope user needs an author: %s', (_title, place) => {
     expect(problemOf('user', place)).toEqual({
       field: 'author.id',
       found: 'nothing',
@@ -84,7 +84,7 @@ describe('sessionKeyFor', () => {
     ['thread', { channel: `a:${'é'.repeat(256)}` }, 'channel'],
     ['thread', { channel: 'slack:C1', thread: 'x'.repeat(504) }, 'thread'],
     ['user', { channel: 'slack:C1', author: { id: '🙂'.repeat(126) } }, 'author.id'],
-  ])('%s: a key that would be too long is refused by its field', (scope, place, field) => {
+  ])('%s: a key that would be too long is refused with its field', (scope, place, field) => {
     const problem = problemOf(scope, place);
     expect(problem).toMatchObject({ field, wanted: expect.stringContaining('512 bytes') });
     expect(problem.found).toMatch(/^a session key of 51[3-9] bytes$/);
@@ -95,8 +95,8 @@ describe('sessionKeyFor', () => {
   });
 });
 
-describe('no two sessions meet by accident', () => {
-  // Few letters, so that names meet as often as they can.
+describe('no two sessions share a key by accident', () => {
+  // Few letters, so that names collide as often as possible.
   const part = fc
     .array(fc.constantFrom('user', ':', 'a', '1', '%3A', '%', '25'), { maxLength: 4 })
     .map((parts) => parts.join(''));
@@ -113,7 +113,7 @@ describe('no two sessions meet by accident', () => {
     author: part.filter((id) => id !== '').map((id) => ({ id })),
   });
   const scope = fc.constantFrom(...LOCK_SCOPES);
-  /** What the session is of, in words that cannot be mistaken. */
+  /** The expected owner of the session, in an unambiguous form. */
   const subjectOf = (of: LockScope, { channel, thread, author }: Place): string => {
     if (of === 'user') return JSON.stringify(['user', platformOf(channel), author?.id]);
     if (of === 'channel' || thread === undefined) return JSON.stringify(['place', channel]);
@@ -121,7 +121,7 @@ describe('no two sessions meet by accident', () => {
     return JSON.stringify(thread.includes(':') ? ['in', channel, thread] : ['place', `${channel}:${thread}`]);
   };
 
-  it('the same key means the same user, or the same place under its full name', () => {
+  it('the same key means the same user, or the same place by its full name', () => {
     fc.assert(
       fc.property(scope, place, scope, place, (scopeA, a, scopeB, b) => {
         const isSameKey = keyOf(scopeA, a) === keyOf(scopeB, b);
@@ -139,6 +139,6 @@ it.each([
   ['whatsapp', 'channel'],
   ['web', 'channel'],
   ['constructor', 'channel'],
-])('on %s a session is a %s unless somebody says otherwise', (platform, scope) => {
+])('on %s a session is a %s by default', (platform, scope) => {
   expect(defaultLockScope(platform)).toBe(scope);
 });

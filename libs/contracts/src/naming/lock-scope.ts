@@ -1,15 +1,15 @@
 import type { InputProblem } from '../errors/errors.js';
 import { MAX_SESSION_KEY_BYTES } from './tokens.js';
 
-/** What is serial together: one thread, all threads of a channel, or everything that one user says on a platform. */
+/** What is processed serially together: one thread, all threads of a channel, or all messages of one user on a platform. */
 export const LOCK_SCOPES = ['thread', 'channel', 'user'] as const;
 export type LockScope = (typeof LOCK_SCOPES)[number];
 
-/** Where and by whom something was said. */
+/** Where and by whom a message was written. */
 export interface Place {
   /** As its platform names it: `telegram:-100`. */
   readonly channel: string;
-  /** The full name, `telegram:-100:42`, or only what its channel numbers it with, `42`. */
+  /** The full name, `telegram:-100:42`, or only its number within the channel, `42`. */
   readonly thread?: string | undefined;
   readonly author?: { readonly id: string } | undefined;
 }
@@ -17,12 +17,12 @@ export interface Place {
 export type SessionKeyResult =
   { readonly ok: true; readonly session: string } | { readonly ok: false; readonly problem: InputProblem };
 
-/** What stands before the first colon of a channel. */
+/** The part of a channel before the first colon. */
 export function platformOf(channel: string): string {
   return channel.split(':', 1)[0] ?? '';
 }
 
-/** Where a channel holds conversations that have nothing to do with each other. */
+/** Platforms whose channels contain independent conversations. */
 const PLATFORMS_WITH_THREADS = new Set(['slack', 'discord', 'telegram']);
 
 export function defaultLockScope(platform: string): LockScope {
@@ -55,16 +55,17 @@ export function sessionKeyFor(scope: LockScope, place: Place): SessionKeyResult 
 }
 
 /**
- * A platform may name a channel like the session of a user (`web:user:42`). One colon more tells them apart, and what has it
- * already gets another, so that no two names meet.
+ * A platform may name a channel like the session of a user (`web:user:42`). An additional colon distinguishes them, and a name
+ * that already has it gets another one, so that no two names collide.
  */
 function besideUsers(name: string): string {
   return name.replace(/^([^:]+)(?=:+user:)/, '$1:');
 }
 
 /**
- * A colon in a thread's short name would read as one between names: thread `C:T` of `discord:G` as thread `T` of `discord:G:C`. It
- * is written `%3A`, and what looks like that, or like its own escape, is told apart. Nearly all names have neither.
+ * A colon in a thread's short name would look like one between names: thread `C:T` of `discord:G` like thread `T` of
+ * `discord:G:C`. It is written as `%3A`, and names that look like that, or like its own escape, are escaped too. Nearly all
+ * names have neither.
  */
 function escaped(name: string): string {
   return name.replace(/%(?=3A|25)/g, '%25');

@@ -27,7 +27,7 @@ describe('Names', () => {
     expect(names.numberKey(key, 7)).toBe('main.telegram=3A-100=3A42.7');
   });
 
-  it('spells what belongs to a task, with a scope and without one', () => {
+  it('spells the names of a task, with and without a scope', () => {
     expect(names.taskKey('main/a:1::report')).toBe('main=2Fa=3A1.report');
     expect(names.taskKey('report')).toBe('report');
     expect(names.taskKeysOfScope('main/a:1')).toBe('main=2Fa=3A1.*');
@@ -38,7 +38,7 @@ describe('Names', () => {
     expect(names.taskFailuresBucket).toBe('lk_task_failures');
   });
 
-  it('reads a session back from the subjects of both streams, also a token that is none', () => {
+  it('parses the session from the subjects of both streams, even with an invalid token', () => {
     expect(names.parseSessionSubject(names.inboxSubject(key))).toEqual(key);
     expect(names.parseSessionSubject(names.turnsSubject(key))).toEqual(key);
     const forged = { agentToken: 'MAIN', sessionToken: '=3a', shard: 3 };

@@ -8,7 +8,7 @@ export const NAMESPACE_PATTERN = /^[a-z][a-z0-9]{0,15}$/;
 /** Fixed when the streams are created (it is written into their subject transform). */
 export const DEFAULT_SHARDS = 64;
 
-/** A session as it stands in subjects: both tokens are raw, so an invalid one can still be decided `rejected`. */
+/** A session as in subjects: both tokens are raw, so a message with an invalid one can still be decided `rejected`. */
 export interface SessionTokens {
   readonly shard: number;
   readonly agentToken: string;
@@ -16,8 +16,8 @@ export interface SessionTokens {
 }
 
 /**
- * Every name of an installation, from one place: two installations share a broker by having two namespaces.
- * Readers and writers build subjects only here, so a subject cannot be spelled in two ways.
+ * All names of an installation, from one place: two installations share a broker by having two namespaces.
+ * Readers and writers build subjects only here, so that a subject cannot be spelled in two ways.
  */
 export class Names {
   readonly inboxStream: string;
@@ -28,13 +28,13 @@ export class Names {
   readonly membersBucket: string;
   /** Key-value bucket of leases: `<shard>`. */
   readonly shardsBucket: string;
-  /** Key-value bucket of the numbers that messages have used: `numberKey`, and of ids that were stored again: `reusedIdKey`. */
+  /** Key-value bucket of the numbers that messages have used: `numberKey`, and of ids that were used again: `reusedIdKey`. */
   readonly numbersBucket: string;
   /** Key-value bucket of tasks: `taskKey`. Only the guard writes it. */
   readonly tasksBucket: string;
-  /** Key-value bucket of failures that the guard could not be told: below `taskKey` a run each. Workers write it. */
+  /** Key-value bucket of failures that could not be reported to the guard: one per run below `taskKey`. Workers write it. */
   readonly taskFailuresBucket: string;
-  /** Key-value bucket of what the whole installation acts on: agents, queueing, guard. */
+  /** Key-value bucket of the settings that the whole installation shares: agents, queueing, guard. */
   readonly settingsBucket: string;
 
   constructor(
@@ -60,7 +60,7 @@ export class Names {
     return { agentToken, sessionToken, shard: shardOf(agentToken, sessionToken, this.shards) };
   }
 
-  /** Where ingress publishes; the server stores it as `inboxSubject`. */
+  /** The subject on which ingress publishes; the server stores the message as `inboxSubject`. */
   ingestSubject(key: SessionTokens): string {
     return `${this.namespace}.in.${key.agentToken}.${key.sessionToken}`;
   }
@@ -81,7 +81,7 @@ export class Names {
     return `${this.namespace}.events.${key.shard}.${key.agentToken}.${key.sessionToken}.turn`;
   }
 
-  /** What happens to messages, apart from `turnEventsSubject`: its last event is the last word about a turn. */
+  /** Events of messages. Separate from `turnEventsSubject`, so that the last event there is the latest one of a turn. */
   messageEventsSubject(key: SessionTokens): string {
     return `${this.namespace}.events.${key.shard}.${key.agentToken}.${key.sessionToken}.out`;
   }
@@ -90,17 +90,17 @@ export class Names {
     return `${this.namespace}.dead.${key.shard}.${key.agentToken}.${key.sessionToken}.${seq}`;
   }
 
-  /** Under it the bucket of numbers keeps the id of the message that has used `sequence`. */
+  /** Key in the bucket of numbers, with the id of the message that has used `sequence`. */
   numberKey(key: SessionTokens, sequence: number): string {
     return `${key.agentToken}.${key.sessionToken}.${sequence}`;
   }
 
-  /** Under it the same bucket keeps behind which dead message an id was stored again; of two tokens, as no number's is. */
+  /** Key in the same bucket, with the dead message after which an id was used again. It has two tokens, unlike a number's key. */
   reusedIdKey(dedupId: string): string {
     return `behind-dead.${dedupId}`;
   }
 
-  /** Under it the bucket of tasks keeps a task. */
+  /** Key of a task in the bucket of tasks. */
   taskKey(key: string): string {
     return taskKeyTokens(key).join('.');
   }
@@ -110,7 +110,7 @@ export class Names {
     return `${encodeToken(scope)}.*`;
   }
 
-  /** What happens to a task. Beside the sessions' events; a task without a scope has the scope `=`, which no text is written as. */
+  /** Events of a task, next to the sessions' events; a task without a scope has the scope `=`, which no text is encoded as. */
   taskEventsSubject(key: string): string {
     const tokens = taskKeyTokens(key);
     const [scope, name] = tokens.length === 1 ? ['=', tokens[0]] : tokens;
@@ -127,12 +127,12 @@ export class Names {
     return `${this.namespace}.rpc.shard.${shard}`;
   }
 
-  /** Answered by one life of a worker; `incarnation` is `<workerId>/<startId>`. */
+  /** Answered by one process of a worker; `incarnation` is `<workerId>/<startId>`. */
   controlSubject(incarnation: string): string {
     return `${this.namespace}.ctl.${incarnation.replace('/', '.')}`;
   }
 
-  /** Reads the session out of a stored subject of LK_INBOX or LK_TURNS (`<ns>.<kind>.<shard>.<agent>.<session>`). */
+  /** The session of a stored subject of LK_INBOX or LK_TURNS (`<ns>.<kind>.<shard>.<agent>.<session>`). */
   parseSessionSubject(subject: string): SessionTokens {
     const [, , shard, agentToken, sessionToken] = subject.split('.');
     if (shard === undefined || agentToken === undefined || sessionToken === undefined) {

@@ -7,7 +7,7 @@ import { encodeToken } from './tokens.js';
 const key = { shard: 3, agentToken: 'main', sessionToken: 'telegram=3A42' };
 
 describe('makeRunId', () => {
-  it('names the session and the first sequence, in characters for subjects, headers and URLs', () => {
+  it('contains the session and the first sequence, in characters for subjects, headers and URLs', () => {
     expect(makeRunId(key, [17, 19])).toMatch(/^main\.telegram=3A42\.17\.[0-9a-f]{10}$/);
   });
 
@@ -25,20 +25,20 @@ describe('makeRunId', () => {
     ['order', [1, 2, 3], [1, 3, 2]],
     ['a further message', [1, 2], [1, 2, 3]],
     ['another message', [1, 2, 4], [1, 2, 3]],
-    ['where one number ends', [1, 23], [1, 2, 3]],
+    ['the same digits in other numbers', [1, 23], [1, 2, 3]],
   ])('L7 tells batches apart by %s', (_title, a, b) => {
     expect(makeRunId(key, a)).not.toBe(makeRunId(key, b));
     expect(makeRunId(key, [...a])).toBe(makeRunId(key, a));
   });
 
-  it('tells sessions and agents apart', () => {
+  it('differs between sessions and between agents', () => {
     const ids = [key, { ...key, sessionToken: 'x' }, { ...key, agentToken: 'x' }].map((each) => makeRunId(each, [1]));
     expect(new Set(ids).size).toBe(3);
   });
 });
 
 describe('parseRunId', () => {
-  it('reads back what makeRunId made, whatever the session key is', () => {
+  it('parses what makeRunId made, for any session key', () => {
     const sessions = fc
       .string({ minLength: 1, maxLength: 120, unit: 'grapheme' })
       .filter((text) => text.isWellFormed());
@@ -94,7 +94,7 @@ describe('dedupId', () => {
     expect(dedupId({ ...key, shard: 9 }, 'm1')).toBe(dedupId(key, 'm1'));
   });
 
-  it('L1 agents, sessions and ids never run into one another', () => {
+  it('L1 no two combinations of agent, session and id collide', () => {
     const triples = [
       ['a', 'b', 'c'],
       ['ab', 'c', ''],
@@ -107,7 +107,7 @@ describe('dedupId', () => {
     expect(new Set(ids).size).toBe(triples.length);
   });
 
-  it('of an id that ended dead is a new one, and one alone', () => {
+  it('of an id that ended dead is a new one, and only one', () => {
     expect(dedupId(key, 'm1', 7)).toBe(dedupId(key, 'm1', 7));
     expect(new Set([dedupId(key, 'm1'), dedupId(key, 'm1', 7), dedupId(key, 'm1', 8)]).size).toBe(3);
     expect(dedupId(key, 'm1', 0)).toBe(dedupId(key, 'm1'));

@@ -16,8 +16,8 @@ export function makeRunId(key: SessionTokens, seqs: readonly number[]): string {
 const FORM = new RegExp(`^([^.]+)\\.([^.]+)\\.([1-9]\\d{0,15})\\.[0-9a-f]{${HASH_CHARS}}$`);
 
 /**
- * The session of a run and the first sequence of its batch, or `undefined` for what `makeRunId` did not make. Names and
- * not tokens come back, so that the session's subjects are made in the one place that makes them.
+ * The session of a run and the first sequence of its batch, or `undefined` for anything that `makeRunId` did not make. It
+ * returns names, not tokens, so that only one place makes the session's subjects.
  */
 export function parseRunId(runId: string): { agent: string; session: string; firstSeq: number } | undefined {
   const [, agentToken = '', sessionToken = '', digits] = FORM.exec(runId) ?? [];

@@ -1,7 +1,7 @@
 import type { SessionTokens } from './names.js';
 import { decodeToken } from './tokens.js';
 
-/** A session as people name it. A token that names nothing is told as it is. */
+/** A session as people name it. An invalid token is shown as it is. */
 export function sessionNames({ agentToken, sessionToken }: Pick<SessionTokens, 'agentToken' | 'sessionToken'>): {
   readonly agent: string;
   readonly session: string;
@@ -9,7 +9,7 @@ export function sessionNames({ agentToken, sessionToken }: Pick<SessionTokens, '
   return { agent: agentName(agentToken), session: decodeToken(sessionToken) ?? sessionToken };
 }
 
-/** The agent alone: a session's name takes far longer, and of most messages nobody wants to know it. */
+/** Only the agent: decoding the session's name takes far longer, and for most messages it is not needed. */
 export function agentName(agentToken: string): string {
   return decodeToken(agentToken) ?? agentToken;
 }

@@ -1,7 +1,7 @@
 /**
  * The shard of a session: FNV-1a (32 bit) over the agent token and the session token, joined without a separator,
- * modulo the number of shards. This is what the server's `partition(n,1,2)` subject transform computes; the e2e test
- * `broker-facts` holds the two together, since a reader that guesses another shard than the server would find nothing.
+ * modulo the number of shards. The server's `partition(n,1,2)` subject transform computes the same; the e2e test
+ * `broker-facts` compares the two, since a reader that computes another shard than the server would find no messages.
  */
 export function shardOf(agentToken: string, sessionToken: string, shards: number): number {
   let hash = 0x811c9dc5;

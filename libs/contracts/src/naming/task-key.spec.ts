@@ -13,7 +13,7 @@ import {
 } from './task-key.js';
 import { encodeToken } from './tokens.js';
 
-/** Texts in which separators, their halves, and what tokens are made of come often. */
+/** Texts with many separators, halves of separators, and characters of tokens. */
 const nasty = fc.oneof(
   fc.string({ unit: fc.constantFrom(':', '::', '/', 'a', '=', '3', 'A', '.', 'é', '\u{1F600}', ' '), minLength: 1 }),
   fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }),
@@ -40,7 +40,7 @@ describe('tokens of a key', () => {
     expect(parseTaskKeyTokens(tokens)).toBe(text);
   });
 
-  it('lead back to the key, in characters that subjects and keys of a bucket take', () => {
+  it('parse to the key, and use characters that subjects and bucket keys accept', () => {
     fc.assert(
       fc.property(key, (text) => {
         const tokens = taskKeyTokens(text);
@@ -51,7 +51,7 @@ describe('tokens of a key', () => {
     );
   });
 
-  it('are never those of another key', () => {
+  it('are never the tokens of another key', () => {
     fc.assert(
       fc.property(key, key, (a, b) => {
         expect(taskKeyTokens(a).join('.') === taskKeyTokens(b).join('.')).toBe(a === b);
@@ -60,7 +60,7 @@ describe('tokens of a key', () => {
     );
   });
 
-  it('that lead to a key are the tokens of that key', () => {
+  it('that parse to a key are the tokens of that key', () => {
     const token = fc.string({ unit: fc.constantFrom('a', '=3A', '=', '3', 'b', '=2F', '=2f', '=41'), maxLength: 4 });
     let accepted = 0;
     fc.assert(
@@ -81,14 +81,14 @@ describe('tokens of a key', () => {
     ['an empty name', ['a', '']],
     ['three tokens', ['a', 'b', 'c']],
     ['an encoding that is not canonical', ['a=2f', 'b']],
-    ['one token for what has two', ['a=3A=3Ab']],
+    ['one token for a key that has two', ['a=3A=3Ab']],
     ['a name that holds the separator', ['a', 'b=3A=3Ac']],
     ['a name that takes a colon from the scope', ['a', '=3Ab']],
-  ])('%s lead to no key', (_title, tokens) => expect(parseTaskKeyTokens(tokens)).toBeUndefined());
+  ])('%s parse to no key', (_title, tokens) => expect(parseTaskKeyTokens(tokens)).toBeUndefined());
 });
 
 describe('the key of a scope and a name', () => {
-  it('has exactly these as its tokens, so that a scope can be listed', () => {
+  it('has exactly these two tokens, so that a scope can be listed', () => {
     fc.assert(
       fc.property(key, name, (scope, task) => {
         const tokens = taskKeyTokens(makeTaskKey(scope, task));
@@ -162,7 +162,7 @@ describe('a key from outside', () => {
     [['SECRET'], 'an array of 1'],
     [undefined, 'nothing'],
     [null, 'null'],
-  ])('%j has a problem, which does not tell it', (found, described) => {
+  ])('%j has a problem that does not contain it', (found, described) => {
     const problem = taskKeyProblem(found);
     expect(problem).toEqual({ field: 'key', found: described, wanted: expect.stringContaining('1 to 768 bytes') });
     expect(describeProblem(problem!)).not.toContain('SECRET');

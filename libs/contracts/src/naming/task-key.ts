@@ -4,7 +4,7 @@ import { decodeToken, encodeToken } from './tokens.js';
 
 /**
  * Keys of tasks: `<scope>::<name>`. The scope is a session, `<agent>/<session>`, or a namespace that sessions and channels
- * share. From outside a key is taken as it is given, also without a scope.
+ * share. A key from outside is used as given, even without a scope.
  */
 
 export const MAX_TASK_KEY_BYTES = 768;
@@ -16,7 +16,7 @@ const NAME_WANTED = `1 to ${MAX_TASK_NAME_BYTES} bytes without control character
 const NAMESPACE_WANTED = `1 to ${MAX_NAMESPACE_BYTES} bytes without control characters`;
 const KEY_WANTED = `1 to ${MAX_TASK_KEY_BYTES} bytes of well-formed text without control characters, such as <session>::<task>`;
 
-/** Whether a text may be the name of a task: with any other one, two tasks could meet in one key. */
+/** Whether a text may be the name of a task: with other texts, two tasks could get the same key. */
 export function isTaskName(name: string): boolean {
   return isText(name, MAX_TASK_NAME_BYTES) && !name.includes(SEPARATOR) && !name.startsWith(':');
 }
@@ -27,7 +27,7 @@ export function isTaskNamespace(namespace: string): boolean {
 
 export const TASK_WANTED = { name: NAME_WANTED, namespace: NAMESPACE_WANTED } as const;
 
-/** What is wrong with a key that came from outside. */
+/** The problem of a key from outside. */
 export function taskKeyProblem(key: unknown): InputProblem | undefined {
   if (typeof key === 'string' && isText(key, MAX_TASK_KEY_BYTES)) return undefined;
   return { field: 'key', found: describeValue(key), wanted: KEY_WANTED };
@@ -42,7 +42,7 @@ export function makeTaskKey(scope: string, name: string): string {
   return `${scope}${SEPARATOR}${name}`;
 }
 
-/** The key of a task as it is named in a session, by a message or by a turn. */
+/** The key of a task that a message or a turn names within a session. */
 export function sessionTaskKey(
   task: string | { readonly name: string; readonly namespace?: string | undefined },
   { agent, session }: { readonly agent: string; readonly session: string },
@@ -51,14 +51,14 @@ export function sessionTaskKey(
   return makeTaskKey(namespace ?? sessionTaskScope(agent, session), name);
 }
 
-/** The tokens of a key in the bucket and in subjects: two, scope and name, or one for a key that has no scope. */
+/** The tokens of a key in the bucket and in subjects: two, scope and name, or one for a key without a scope. */
 export function taskKeyTokens(key: string): readonly [string] | readonly [scope: string, name: string] {
   const at = key.lastIndexOf(SEPARATOR);
   const name = key.slice(at + SEPARATOR.length);
   return at <= 0 || name === '' ? [encodeToken(key)] : [encodeToken(key.slice(0, at)), encodeToken(name)];
 }
 
-/** The key that has these tokens; `undefined` for what `taskKeyTokens` did not make. */
+/** The key with these tokens; `undefined` for anything that `taskKeyTokens` did not make. */
 export function parseTaskKeyTokens(tokens: readonly string[]): string | undefined {
   const texts = tokens.map(decodeToken);
   if (texts.length === 0 || texts.length > 2 || texts.some((text) => text === undefined)) return undefined;

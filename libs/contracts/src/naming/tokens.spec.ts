@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeToken, encodeToken } from './tokens.js';
 
-/** Any text that has a UTF-8 form: no lone surrogates. Some of them look like tokens. */
+/** Any text with a UTF-8 form: no lone surrogates. Some of them look like tokens. */
 const text = fc.oneof(
   fc.string({ unit: 'binary', minLength: 1 }),
   fc.string({
@@ -11,11 +11,11 @@ const text = fc.oneof(
   }),
 );
 
-/** Texts over the alphabet of tokens, so that the wrong ones are nearly right. */
+/** Texts over the alphabet of tokens, so that the invalid ones are nearly valid. */
 const tokenLike = fc.string({ unit: fc.constantFrom('=', '2', 'E', 'C', '3', 'A', '9', 'e', 'F', '0', '8', '.', '-') });
 
 describe('tokens', () => {
-  it('any text comes back, from characters that subjects and KV keys take', () => {
+  it('any text is decoded again, from characters that subjects and KV keys accept', () => {
     fc.assert(
       fc.property(text, (value) => {
         const token = encodeToken(value);
@@ -26,7 +26,7 @@ describe('tokens', () => {
     );
   });
 
-  it('two texts never meet in one token', () => {
+  it('two texts never have the same token', () => {
     fc.assert(
       fc.property(text, text, (a, b) => {
         expect(encodeToken(a) === encodeToken(b)).toBe(a === b);
@@ -41,7 +41,7 @@ describe('tokens', () => {
       fc.property(tokenLike, (token) => {
         const decoded = decodeToken(token);
         if (decoded === undefined) {
-          // Whatever a lenient reader would make of it, its canonical encoding is another token.
+          // Whatever a lenient reader would make of it, its canonical encoding is a different token.
           const lenient = Buffer.from(
             token.replaceAll(/=([0-9A-Fa-f]{2})/g, (_all, hex: string) =>
               String.fromCharCode(Number.parseInt(hex, 16)),

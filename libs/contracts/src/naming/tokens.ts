@@ -2,8 +2,8 @@
  * The wire form of agent names and session keys: one NATS subject token for any UTF-8 text.
  *
  * `[A-Za-z0-9_-]` stand for themselves, every other byte is `=XX` (upper-case hex). The encoding is valid in subjects
- * and KV keys, readable for the common case, reversible, and has exactly one form per text: two keys never meet in one
- * token, and a token that does not survive decode and encode was not made by us.
+ * and KV keys, readable in the common case, reversible, and has exactly one form per text: two keys never have the same
+ * token, and a token that changes by decoding and encoding was not made by us.
  */
 
 const PLAIN = /^[A-Za-z0-9_-]+$/;
@@ -36,8 +36,8 @@ export function encodeToken(text: string): string {
 }
 
 /**
- * Decodes a token to its text, or answers `undefined` when the token is not the canonical encoding of any text
- * (lower-case hex, an escaped plain byte, invalid UTF-8, a character outside the alphabet, nothing at all).
+ * Decodes a token to its text, or returns `undefined` when the token is not the canonical encoding of any text
+ * (lower-case hex, an escaped plain byte, invalid UTF-8, a character outside the alphabet, an empty token).
  */
 export function decodeToken(token: string): string | undefined {
   if (PLAIN.test(token)) return token;

@@ -32,13 +32,13 @@ describe('parseDeadLetter', () => {
       message: { v: 1, kind: 'message' },
     }).map(([field, wrong]): [string, unknown] => [`a wrong ${field}`, { ...letter, [field]: wrong }]),
     ['no message', { ...letter, message: undefined }],
-  ])('%s is none', (_title, value) => expect(parseDeadLetter(JSON.stringify(value))).toBeUndefined());
+  ])('%s is not a dead letter', (_title, value) => expect(parseDeadLetter(JSON.stringify(value))).toBeUndefined());
 
-  it.each(['', '{', 'x'])('nor is what is no JSON: %j', (text) => expect(parseDeadLetter(text)).toBeUndefined());
+  it.each(['', '{', 'x'])('nor is text that is not JSON: %j', (text) => expect(parseDeadLetter(text)).toBeUndefined());
 });
 
 describe('a dead id', () => {
-  it('is read back as it was made', () => {
+  it('is parsed as it was made', () => {
     const tokens = { agentToken: 'main', sessionToken: 'telegram=3A-100=2E5' };
     expect(parseDeadId(makeDeadId({ ...tokens, shard: 3 }, 42))).toEqual({ ...tokens, seq: 42 });
   });

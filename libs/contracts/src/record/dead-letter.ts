@@ -22,10 +22,10 @@ export const deadLetter = z.object({
 });
 export type DeadLetter = z.infer<typeof deadLetter>;
 
-/** What of an entry is only carried. */
+/** Parts of an entry that are passed on without being read. */
 const CARRIED = { message: { data: true } } as const;
 
-/** Reads an entry; `undefined` for what is none. */
+/** Reads an entry; `undefined` for an invalid one. */
 export function parseDeadLetter(text: string): DeadLetter | undefined {
   try {
     return deadLetter.safeParse(parseCarried(text, CARRIED)).data;
@@ -34,7 +34,7 @@ export function parseDeadLetter(text: string): DeadLetter | undefined {
   }
 }
 
-/** Names an entry in routes and commands: `<agent>.<session>.<seq>`, both as subject tokens. */
+/** The id of an entry in routes and commands: `<agent>.<session>.<seq>`, the first two as subject tokens. */
 export function makeDeadId({ agentToken, sessionToken }: SessionTokens, seq: number): string {
   return `${agentToken}.${sessionToken}.${seq}`;
 }

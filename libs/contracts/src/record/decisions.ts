@@ -1,4 +1,4 @@
-/** What became of a message. Exactly one record decides each message (L1). */
+/** The decision about a message. Exactly one record decides each message (L1). */
 export const DECISIONS = [
   'handled',
   'steered',
@@ -15,6 +15,6 @@ export const DECISIONS = [
 ] as const;
 export type Decision = (typeof DECISIONS)[number];
 
-/** How a turn ended. The same words serve children, the guard, events and metrics. */
+/** How a turn ended. Child runs, the guard, events and metrics use the same words. */
 export const OUTCOMES = ['succeeded', 'failed', 'cancelled', 'timed_out', 'interrupted', 'rejected'] as const;
 export type Outcome = (typeof OUTCOMES)[number];

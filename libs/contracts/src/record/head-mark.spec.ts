@@ -3,7 +3,7 @@ import { highestOfHead } from './head-mark.js';
 
 const run = { runId: 'r', seqs: [8, 12], attempt: 1, crashes: 0 };
 
-it('the highest sequence of a head is where it has come to, a hole above it, or what it works on', () => {
+it('the highest sequence of a head is its cursor, a decided range above it, or a run in work', () => {
   expect(highestOfHead({ upto: 0, done: [], run: null })).toBe(0);
   expect(highestOfHead({ upto: 7, done: [], run: null })).toBe(7);
   const done: [number, number][] = [

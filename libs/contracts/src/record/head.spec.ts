@@ -5,7 +5,7 @@ import { decide, emptyHead, isDecided } from './head.js';
 
 type Cursor = Pick<Head, 'upto' | 'done'>;
 
-/** The sequences of one session, ascending; what lies between belongs to others. */
+/** The sequences of one session, ascending; the ones in between belong to other sessions. */
 const sessionSeqs = fc
   .uniqueArray(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 25 })
   .map((seqs) => seqs.toSorted((a, b) => a - b));
@@ -20,7 +20,7 @@ const steps = fc.array(
         picks: fc.array(fc.nat({ max: 24 }), { minLength: 1, maxLength: 4 }),
       }),
     },
-    // A new process: the head as it was written, and the inbox again from its start.
+    // A new process: the head as it was written, and the inbox read again from its start.
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
   ),
   { minLength: 20, maxLength: 60 },
@@ -36,7 +36,7 @@ function expectWellFormed({ upto, done }: Cursor): void {
 }
 
 describe('head algebra', () => {
-  it('L1 L3 what is pending by the head is what nobody decided, after every step, over all that is stored', () => {
+  it('L1 L3 after every step the head’s pending messages are exactly the undecided ones of all stored messages', () => {
     const seen = { holes: 0, behind: 0 };
     fc.assert(
       fc.property(sessionSeqs, steps, (stored, plan) => {
@@ -66,7 +66,7 @@ describe('head algebra', () => {
           }
           if (head.done.length > 1) seen.holes++;
           expectWellFormed(head);
-          // Also what is stored and not read yet: a cursor that passes over it would lose it.
+          // Including what is stored and not read yet: a cursor that skips it would lose it.
           const pending = (cursor: Cursor) => stored.filter((seq) => !isDecided(cursor, seq));
           expect(pending(head)).toEqual(stored.filter((seq) => !decided.has(seq)));
           expect(pending(JSON.parse(JSON.stringify(head)) as Cursor)).toEqual(pending(head));
@@ -74,12 +74,12 @@ describe('head algebra', () => {
       }),
       { numRuns: 2_000 },
     );
-    // The property is about holes, and about a reader that is behind them: both must have come up.
+    // The property is about holes, and about a reader that is behind them: both must have occurred.
     expect(seen.holes).toBeGreaterThan(20);
     expect(seen.behind).toBeGreaterThan(20);
   }, 60_000);
 
-  it('when all that was read is decided, there are no holes', () => {
+  it('there are no holes when everything that was read is decided', () => {
     fc.assert(
       fc.property(sessionSeqs, fc.func(fc.nat()), (stored, order) => {
         let head: Cursor = emptyHead();
@@ -94,7 +94,7 @@ describe('head algebra', () => {
     );
   });
 
-  it('L3 a range beyond the reader moves no cursor over what is not read', () => {
+  it('L3 a range beyond the reader does not move the cursor over unread messages', () => {
     const former = { upto: 3, done: [[10, 10]] as [number, number][] };
     const head = decide(former, [5], [5], 5);
     expect(head).toEqual({ upto: 5, done: [[10, 10]] });
@@ -102,7 +102,7 @@ describe('head algebra', () => {
     expect(decide(head, [7], [7], 12)).toEqual({ upto: 10, done: [] });
   });
 
-  it('L1 deciding twice throws, by the cursor and by a range', () => {
+  it('L1 a second decision throws, both below the cursor and in a range', () => {
     const head = { upto: 3, done: [[6, 8]] as [number, number][] };
     for (const seq of [1, 3, 6, 7, 8]) expect(() => decide(head, [seq], [4, 5], 9)).toThrow(`message ${seq} would`);
     expect(decide(head, [4], [4, 5], 9)).toEqual({ upto: 4, done: [[6, 8]] });

@@ -4,23 +4,23 @@ import { addToRanges, rangesContain } from './sequence-ranges.js';
 /**
  * The head algebra. A head says which inbox messages of its session are decided; everything else is pending:
  *
- *   pending = sequences above `upto` that lie in no range of `done`
+ *   pending = sequences above `upto` that are in no range of `done`
  *
  * Invariants: a sequence is decided at most once (L1); `done` is sorted, disjoint and wholly above `upto`; a head that was
- * written and read back gives the same pending set. `undecided` in these functions is everything of the session that was
- * read and is not decided, ascending, and `readTo` the highest sequence that was read: the reader goes in stream order,
- * so nothing at or below it is unknown, and nothing above it is known. A head from a former life may have ranges above
- * it; what lies before them is still to be read, so they are no ground to move `upto` (L3).
+ * written and read back gives the same pending set. In these functions `undecided` is everything of the session that was read
+ * and is not decided, ascending, and `readTo` is the highest sequence that was read: the reader reads in stream order, so
+ * everything at or below it is known, and nothing above it. A head that an earlier process wrote may have ranges above
+ * `readTo`; the messages before these ranges are still to be read, so the ranges must not move `upto` (L3).
  */
 
-/** A head as it was read: the state is in it, wherever the record had it from. */
+/** A head as it was read, including the state, whichever record holds that. */
 export interface LoadedHead {
   readonly head: Head;
-  /** Sequence of the record that carries the head; 0 = the session has no record. */
+  /** Sequence of the record that contains the head; 0 = the session has no record. */
   readonly seq: number;
-  /** Sequence of the record that holds the state; 0 = there is no state. */
+  /** Sequence of the record that contains the state; 0 = there is no state. */
   readonly stateSeq: number;
-  /** About what it takes in memory; absent = next to nothing. */
+  /** Its approximate size in memory; absent = next to nothing. */
   readonly bytes?: number;
 }
 
@@ -28,12 +28,12 @@ export interface LoadedHead {
 export const MAX_DONE_RANGES = 1_024;
 
 /**
- * A record decides at most this many messages. Their ids alone may have 768 bytes each: without a bound, the backlog of an
- * outage would make a batch whose record, even that of its failure, is too large to be written.
+ * A record decides at most this many messages. Each of their ids may have 768 bytes: without a limit, the backlog of an
+ * outage would make a batch whose record, even the record of its failure, is too large to be written.
  */
 export const MAX_RECORD_MESSAGES = 500;
 
-/** Heads are many, and of most these are empty: one of each serves all. */
+/** There are many heads, and in most these lists are empty: all share one. */
 const NO_RANGES: SequenceRange[] = [];
 Object.freeze(NO_RANGES);
 const NO_ENTRIES = Object.freeze({});
@@ -42,7 +42,7 @@ export function emptyHead(): Head {
   return { upto: 0, done: NO_RANGES, run: null, nextSequence: null, children: NO_ENTRIES, relayed: NO_ENTRIES };
 }
 
-/** The same head, with what is empty in it shared with all others. */
+/** The same head, with its empty parts shared with all other heads. */
 export function withSharedEmpties(head: Head): Head {
   const { done, children, relayed } = head;
   return {
@@ -62,7 +62,7 @@ export function isDecided(head: Pick<Head, 'upto' | 'done'>, seq: number): boole
   return seq <= head.upto || rangesContain(head.done, seq);
 }
 
-/** The cursor part of the head after `seqs` are decided too. Throws when one of them is decided already (L1). */
+/** The cursor part of the head after `seqs` are decided too. Throws when one of them is already decided (L1). */
 export function decide(
   head: Pick<Head, 'upto' | 'done'>,
   seqs: readonly number[],

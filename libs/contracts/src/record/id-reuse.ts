@@ -1,6 +1,6 @@
 import type { MessageDecision, SessionRecord } from './record.js';
 
-/** Reason of a cancel that a note decides: an attempt of the message's run had been made, and the next one was to come. */
+/** Reason of a cancel that a note decides: one attempt of the message's run was over, and the next one had not begun. */
 export const CANCELLED_BETWEEN_ATTEMPTS = 'between-attempts';
 
 /**
@@ -17,7 +17,7 @@ export function isIdFree({ kind }: Pick<SessionRecord, 'kind'>, { decision, reas
     case 'rejected':
       return true;
     case 'cancelled':
-      // The record of a turn cancels what that turn had begun with.
+      // The record of a turn cancels only messages that the turn had.
       return kind === 'note' && reason !== CANCELLED_BETWEEN_ATTEMPTS;
     default:
       return false;

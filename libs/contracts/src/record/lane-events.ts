@@ -3,19 +3,19 @@ import type { MessageDecision } from './record.js';
 import type { DescribedError } from '../errors/thrown.js';
 
 /**
- * What happens to messages and turns of a session, as it happens: for logs, for readers of a session, for metrics. Names and
- * fields of the Chat SDK where it has them. A record is the truth; an event tells of it once, and may be lost with its
+ * Events of messages and turns of a session: for logs, for readers of a session, for metrics. Names and fields are those of
+ * the Chat SDK where it has them. The record is the truth; an event reports a change once, and may be lost with its
  * process.
  */
 export type LaneEvent =
-  /** It has to wait: another turn runs, or others wait before it. `queueDepth` counts it. */
+  /** It has to wait: another turn runs, or others wait before it. `queueDepth` includes it. */
   | {
       readonly type: 'message-queued';
       readonly messageId: string;
       readonly threadId?: string;
       readonly queueDepth: number;
     }
-  /** What waited is taken by a turn; `messageId` is the latest of it. */
+  /** A turn takes waiting messages; `messageId` is the latest of them. */
   | {
       readonly type: 'message-dequeued';
       readonly messageId: string;
@@ -30,7 +30,7 @@ export type LaneEvent =
       readonly threadId?: string;
       readonly debounceMs: number;
     }
-  /** The quiet time begins anew with this message. */
+  /** The quiet time starts again with this message. */
   | { readonly type: 'message-debounce-reset'; readonly messageId: string; readonly threadId?: string }
   /** Decided without a turn. `queueDepth`: how many wait now. */
   | {
@@ -54,7 +54,7 @@ export type LaneEvent =
       readonly runId: string;
       readonly queueDepth: number;
     }
-  /** The numbers from `expected` on did not come in time: the lane goes on with `sequence`. */
+  /** The numbers from `expected` on did not come in time: the lane continues with `sequence`. */
   | {
       readonly type: 'message-gap';
       readonly messageId: string;
@@ -67,14 +67,14 @@ export type LaneEvent =
       readonly type: 'turn-retrying';
       readonly runId: string;
       readonly attempt: number;
-      /** ms since the epoch; absent = at once, its worker was gone. */
+      /** ms since the epoch; absent = at once, since its worker was gone. */
       readonly notBefore?: number;
       /** Why its last attempt failed. For the log of this process: it is not published. */
       readonly cause?: DescribedError;
       /** Other turns of the session run beside it. */
       readonly concurrent?: true;
     }
-  /** Its batch was refused for one of its messages, or for their number: it runs again in parts, each a run of its own. */
+  /** Its batch was refused because of one message or because of their number: it runs again in parts, each a run of its own. */
   | {
       readonly type: 'turn-split';
       readonly runId: string;
@@ -82,7 +82,7 @@ export type LaneEvent =
       /** Other turns of the session run beside it. */
       readonly concurrent?: true;
     }
-  /** Its record stands. */
+  /** Its record is stored. */
   | {
       readonly type: 'turn-ended';
       readonly runId: string;
@@ -92,9 +92,9 @@ export type LaneEvent =
       /** How many wait now. */
       readonly queueDepth: number;
       readonly error?: string;
-      /** The same in full. For the log of this process: it is not published. */
+      /** The full error. For the log of this process: it is not published. */
       readonly cause?: DescribedError;
-      /** Messages that the agent ended dead though the turn came to a good end. For the log of this process, too. */
+      /** Messages that the agent ended dead in a turn that succeeded. For the log of this process, too. */
       readonly failed?: readonly { readonly seq: number; readonly error: DescribedError }[];
       /** Other turns of the session run beside it. */
       readonly concurrent?: true;

@@ -4,11 +4,11 @@ import { DECISIONS, OUTCOMES } from './decisions.js';
 import { isPlainTurn } from './plain-record.js';
 import { sessionRecord } from './record.js';
 
-/** Nearly right: each field is as it should be, or one of these. */
+/** Nearly right: each field is correct, or one of these values. */
 const odd = fc.constantFrom<unknown>(null, -1, 0, 1.5, 2 ** 53, '', 'x', 1, true, [], {}, [[1, 2]], { a: 1 }, [null]);
 const mostly = (arbitrary: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
   fc.oneof({ weight: 60, arbitrary }, { weight: 1, arbitrary: odd });
-/** With a field more, at times. */
+/** Sometimes with an additional field. */
 const alone = (fields: Record<string, fc.Arbitrary<unknown>>, more: Record<string, fc.Arbitrary<unknown>>) =>
   fc.oneof(
     { weight: 20, arbitrary: fc.record(fields, { noNullPrototype: true }) },
@@ -48,7 +48,7 @@ const record = fc
   )
   .map(([fields, state]) => JSON.stringify({ ...fields, state }));
 
-it('lets pass only what the schema lets pass, and the schema makes the same of it', () => {
+it('accepts only what the schema accepts, with the same result', () => {
   let passed = 0;
   fc.assert(
     fc.property(record, (text) => {
@@ -68,7 +68,7 @@ const plain =
   '{"v":1,"kind":"turn","commitId":"c","worker":"w","runId":"r","upto":1,"attempt":1,"nextSequence":null,"startedAt":1,' +
   '"endedAt":2,"run":null,"done":[],"children":{},"relayed":{},"status":"succeeded","messages":[],"sends":[]}';
 
-it('lets the common one pass, and none with a time beyond all numbers, a field more, less, or of another name', () => {
+it('accepts the common record, and none with an infinite time or an additional, missing or renamed field', () => {
   expect(isPlainTurn(JSON.parse(plain))).toBe(true);
   expect(isPlainTurn(JSON.parse(plain.replace('"endedAt":2', '"endedAt":1e999')))).toBe(false);
   expect(isPlainTurn(JSON.parse(plain.replace('"v":1,', '"v":1,"__proto__":1,')))).toBe(false);
@@ -76,6 +76,6 @@ it('lets the common one pass, and none with a time beyond all numbers, a field m
   expect(isPlainTurn(JSON.parse(plain.replace('"relayed"', '"relayd"')))).toBe(false);
 });
 
-it.each(['null', '5', '"x"', '[]', '{}', '{"__proto__":{"v":1}}'])('lets %s not pass', (text) =>
+it.each(['null', '5', '"x"', '[]', '{}', '{"__proto__":{"v":1}}'])('refuses %s', (text) =>
   expect(isPlainTurn(JSON.parse(text))).toBe(false),
 );

@@ -1,8 +1,8 @@
 import { DECISIONS, OUTCOMES } from './decisions.js';
 
 /**
- * Whether it is the record of a turn that left nothing open, as nearly all heads are: what this lets pass the schema lets pass
- * too, and makes the same of it. For all else, and to say what is wrong, there is the schema; it is slower.
+ * Whether it is the record of a turn that left nothing open, as nearly all heads are: everything that this accepts the schema
+ * accepts too, with the same result. The schema handles all else and says what is wrong; it is slower.
  */
 export function isPlainTurn(value: unknown): boolean {
   if (!isPlainObject(value)) return false;
@@ -14,7 +14,7 @@ export function isPlainTurn(value: unknown): boolean {
   return fields === FIELDS;
 }
 
-/** Those of every turn; a state is there or not. Each is told apart by its name, so that this many are all of them. */
+/** The fields of every turn, plus an optional state. Each name is checked, so this count means that all are there. */
 const FIELDS = 17;
 
 function isPlainField(name: string, field: unknown): boolean {

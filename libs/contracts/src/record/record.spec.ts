@@ -67,11 +67,11 @@ describe('parseRecord', () => {
   ])('reads back %s', (_title, record) => {
     const parsed = parseRecord(writeJsonObject(record));
     expect(parsed).toEqual({ ok: true, record });
-    // `undefined` and absent are the same to toEqual, not to who tells "no state" from "state elsewhere".
+    // `undefined` and absent are the same to toEqual, but they distinguish "no state" from "state elsewhere".
     if (parsed.ok) expect(Object.keys(parsed.record).toSorted()).toEqual(Object.keys(record).toSorted());
   });
 
-  it('reads back a state as it was, whatever its keys and depth', () => {
+  it('reads back a state unchanged, with any keys and depth', () => {
     const deep = '['.repeat(2_500) + ']'.repeat(2_500);
     const text = JSON.stringify(turn).replace('"deep":{}', `"__proto__":{"a":1},"deep":${deep}`);
     const parsed = parseRecord(text);

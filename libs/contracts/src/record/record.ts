@@ -5,22 +5,22 @@ import type { JsonText } from '../json/json-text.js';
 import { isPlainTurn } from './plain-record.js';
 
 /**
- * The record: a durable write about a session, and the only thing a crash has to leave behind.
+ * The record: a durable write about a session, and all that must survive a crash.
  *
- * Kind `turn` ends a turn; kind `note` makes a decision durable before a turn ends. Both carry the session's whole head,
- * so the last record of the subject is always enough to go on. The body is written once and never changed.
+ * Kind `turn` ends a turn; kind `note` makes a decision durable before a turn ends. Both contain the session's whole head,
+ * so the last record of the subject is always enough to continue. The body is written once and never changed.
  */
 
 const sequence = z.int().nonnegative();
 
-/** What an agent gave: found as text when the record is parsed, and not looked into again. */
+/** What an agent gave: kept as text when the record is parsed, and not read again. */
 const json = z.unknown() as z.ZodType<JsonText>;
 
-/** `[from, to]`, both included. A range says that every message of this session inside it is decided. */
+/** `[from, to]`, both included: every message of this session in the range is decided. */
 const sequenceRange = z.tuple([sequence, sequence]);
 export type SequenceRange = z.infer<typeof sequenceRange>;
 
-/** A holding of the task guard that goes over to the next attempt of the same run. */
+/** A holding of the task guard that passes to the next attempt of the same run. */
 const heldTask = z.object({
   key: z.string(),
   token: z.int().positive(),
@@ -29,70 +29,70 @@ const heldTask = z.object({
 });
 export type HeldTask = z.infer<typeof heldTask>;
 
-/** What went wrong with an attempt, and what an outside agent said of it; bounded by who writes it. */
+/** What went wrong in an attempt, and what an outside agent answered; its writer bounds it. */
 export const recordedError = z.object({
   name: z.string(),
   message: z.string(),
-  /** Of the agent's HTTP answer. */
+  /** Status of the agent's HTTP answer. */
   status: z.int().optional(),
   /** The beginning of the agent's answer. */
   excerpt: z.string().optional(),
 });
 
-/** The undecided batch in work or waiting for a retry. The same `runId` always has the same `seqs` (L7). */
+/** The undecided batch that runs or waits for a retry. The same `runId` always has the same `seqs` (L7). */
 const runInWork = z.object({
   runId: z.string(),
   seqs: z.array(sequence).min(1),
   /** The number of the attempt that runs next (1 = the first). */
   attempt: z.int().positive(),
-  /** How many of its attempts took their worker down. Counted by notes alone, never by hints. */
+  /** How many of its attempts crashed their worker. Only notes count these, never hints. */
   crashes: z.int().nonnegative(),
-  /** How many of its attempts failed; crashes and stops of a worker are not among them. Absent = 0. */
+  /** How many of its attempts failed, without crashes and stops of a worker. Absent = 0. */
   failures: z.int().nonnegative().optional(),
-  /** It runs alone, as it took two workers down: should this one end too, it is the one to blame. */
+  /** It runs alone, since two workers crashed with it: if this one crashes too, the run is the cause. */
   quarantined: z.literal(true).optional(),
-  /** Not before this time (ms since the epoch, by the clock of the worker that wrote it) may the next attempt start. */
+  /** The next attempt may not start before this time (ms since the epoch, by the clock of the worker that wrote it). */
   notBefore: z.number().optional(),
-  /** How long that was when it was written - ms: by no other clock is it more. Absent = it was not said. */
+  /** The length of that wait when it was written - ms: by another clock the wait is never longer. Absent = unknown. */
   waitMs: z.number().nonnegative().optional(),
-  /** Since when (ms since the epoch) the run is put off by "later" without an attempt in between. */
+  /** Since when (ms since the epoch) "later" has postponed the run without an attempt in between. */
   laterSince: z.number().optional(),
   /**
-   * The parts of a split batch that come behind it, in order, each a run of its own: present from its first attempt on, and
-   * empty for the last part. Absent = it is no part.
+   * The following parts of a split batch, in order, each a run of its own: present from its first attempt on, and empty for
+   * the last part. Absent = it is not a part.
    */
   rest: z.array(z.array(sequence).min(1)).optional(),
-  /** Why its last attempt failed, shortened. Absent = none has, or there is no room for it. */
+  /** Why its last attempt failed, shortened. Absent = no attempt failed, or there is no room for it. */
   error: recordedError.optional(),
-  /** Tasks that it holds on to between its attempts; who ended without a word holds on to none. Absent = none. */
+  /** Tasks that it keeps between its attempts; a run whose worker crashed keeps none. Absent = none. */
   tasks: z.array(heldTask).optional(),
 });
 export type RunInWork = z.infer<typeof runInWork>;
 
 const head = z.object({
-  /** Every inbox message of the session at or below is decided. */
+  /** Every inbox message of the session at or below this is decided. */
   upto: sequence,
   /** Decided sequences above `upto`, ascending, apart from each other. */
   done: z.array(sequenceRange),
   run: runInWork.nullable(),
-  /** Runs of `concurrent` messages that failed, were cut or put off, and come again; first attempts are not told. Absent = none. */
+  /** Runs of `concurrent` messages that failed, were cut or postponed, and are retried; first attempts are not listed. Absent = none. */
   runs: z.array(runInWork).optional(),
   /** Incarnation that still runs other turns of the session, though its shard has another owner; it writes until they end. */
   holder: z.string().optional(),
-  /** What the agent keeps between turns; any JSON. Absent = nothing kept, or `stateSeq` says where it stands. */
+  /** What the agent keeps between turns; any JSON. Absent = nothing, or `stateSeq` says which record has it. */
   state: json.optional(),
-  /** LK_TURNS sequence of the record that holds the state, when it is too large to repeat in a note. */
+  /** LK_TURNS sequence of the record with the state, when the state is too large to repeat in a note. */
   stateSeq: sequence.optional(),
-  /** The next dense `sequence` number of the reorder buffer; null until a message starts the count. */
+  /** The next `sequence` number that the reorder buffer expects; null until a message starts the count. */
   nextSequence: sequence.nullable(),
   /**
-   * The lane went on to this number without some before it, when it had read the inbox to this sequence: who comes behind that
-   * with a lower one is late. Absent = nothing below `nextSequence` tells more.
+   * The lane continued with number `to` without some numbers before it, when it had read the inbox up to `readTo`: a message that
+   * comes after that with a lower number is late. Absent = `nextSequence` says it all.
    */
   wentOn: z.object({ to: sequence, readTo: sequence }).optional(),
-  /** Runs that this session spawned and whose completion is still to come, by their id. */
+  /** Runs that this session spawned and that have not completed yet, by their id. */
   children: z.record(z.string(), z.json()),
-  /** Highest relay handled per origin session, so that a relay is decided once also after the dedup window. */
+  /** Highest relay handled per origin session, so that a relay is decided only once, even after the dedup window. */
   relayed: z.record(z.string(), z.int()),
 });
 export type Head = z.infer<typeof head>;
@@ -110,18 +110,18 @@ export type Reply = z.infer<typeof reply>;
 
 const recordBase = head.extend({
   v: z.literal(1),
-  /** Random per record: tells one's own stored commit from another's when its ack was lost. */
+  /** Random per record: identifies our own commit when its ack was lost. */
   commitId: z.string(),
   /** Incarnation that wrote it. */
   worker: z.string(),
   messages: z.array(messageDecision),
 });
 
-/** What a sender is told whose message is decided without a turn. */
+/** What the sender of a message that is decided without a turn is told. */
 const noteReply = reply.extend({
   /** The message that it answers. */
   seq: sequence,
-  /** Where that came from. */
+  /** The thread that the message came from. */
   thread: z.string().optional(),
   replyTo: z.string().optional(),
 });
@@ -129,7 +129,7 @@ export type NoteReply = z.infer<typeof noteReply>;
 
 const noteRecord = recordBase.extend({
   kind: z.literal('note'),
-  /** Absent = nothing is said. */
+  /** Absent = no reply is sent. */
   sends: z.array(noteReply).optional(),
 });
 
@@ -146,13 +146,13 @@ const turnRecord = recordBase.extend({
   endedAt: z.number(),
 });
 
-/** Exported for the spec of what is read without it. */
+/** Exported for the spec of the fast path. */
 export const sessionRecord = z.discriminatedUnion('kind', [turnRecord, noteRecord]);
 export type NoteRecord = z.infer<typeof noteRecord>;
 export type TurnRecord = z.infer<typeof turnRecord>;
 export type SessionRecord = z.infer<typeof sessionRecord>;
 
-/** The head that a record carries. Its state may be elsewhere (`stateSeq`), and is not in it. */
+/** The head that a record contains. The state is left out; it may be in another record (`stateSeq`). */
 export function headOf(record: SessionRecord): Head {
   const { upto, done, run, runs, holder, nextSequence, wentOn, children, relayed } = record;
   return {
@@ -170,12 +170,12 @@ export const MAX_STATE_BYTES = 256 * 1024;
 /** Above this a note refers to the state by `stateSeq` instead of repeating it. */
 export const MAX_NOTE_STATE_BYTES = 32 * 1024;
 
-/** What of a record is only carried. */
+/** Parts of a record that are passed on without being read. */
 const CARRIED = { state: true, sends: { '*': { data: true } } } as const;
 
 export type ParsedRecord = { ok: true; record: SessionRecord } | { ok: false; problem: string };
 
-/** `undefined`: its bytes are no text. */
+/** `undefined`: its bytes are not text. */
 export function parseRecord(text: string | undefined): ParsedRecord {
   if (text === undefined) return { ok: false, problem: 'it is no UTF-8' };
   let value: unknown;

@@ -81,7 +81,7 @@ describe('addToRanges', () => {
 });
 
 describe('rangesContain', () => {
-  it('finds what a walk over the ranges finds', () => {
+  it('finds what a linear search over the ranges finds', () => {
     const ranges = fc
       .uniqueArray(fc.nat({ max: 60 }), { maxLength: 20 })
       .map((bounds) => bounds.toSorted((a, b) => a - b))

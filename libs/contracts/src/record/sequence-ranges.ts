@@ -1,6 +1,6 @@
 import type { SequenceRange } from './record.js';
 
-/** Sorted, disjoint `[from, to]` ranges of sequences; the form in which a head keeps what is decided out of order. */
+/** Sorted, disjoint `[from, to]` ranges of sequences; heads use them for messages that are decided out of order. */
 
 export function rangesContain(ranges: readonly SequenceRange[], seq: number): boolean {
   let low = 0;
@@ -16,8 +16,8 @@ export function rangesContain(ranges: readonly SequenceRange[], seq: number): bo
 }
 
 /**
- * Adds sequences and joins neighbours. Two ranges are neighbours when no sequence of `undecided` lies between them: what
- * is not there at all cannot be decided wrongly, so a hole of other sessions' sequences costs nothing. What lies above
+ * Adds sequences and joins neighbours. Two ranges are neighbours when no sequence of `undecided` is between them: sequences
+ * that do not belong to the session cannot be decided wrongly, so gaps from other sessions cost nothing. What is above
  * `readTo` is not known yet: a gap that reaches beyond it stays a gap.
  */
 export function addToRanges(

@@ -14,7 +14,7 @@ const event: TurnStartedEvent = {
 describe('parseTurnStarted', () => {
   it('reads what was written', () => expect(parseTurnStarted(JSON.stringify(event))).toEqual(event));
 
-  it('passes over fields of later versions', () => {
+  it('ignores fields of later versions', () => {
     expect(parseTurnStarted(JSON.stringify({ ...event, more: 1 }))).toEqual(event);
   });
 
@@ -36,5 +36,5 @@ describe('parseTurnStarted', () => {
     ['half a sequence', JSON.stringify({ ...event, seqs: [1.5] })],
     ['no headSeq', JSON.stringify({ ...event, headSeq: undefined })],
     ['no seqs', JSON.stringify({ ...event, seqs: undefined })],
-  ])('a broken hint is no hint: %s', (_title, text) => expect(parseTurnStarted(text)).toBeUndefined());
+  ])('a broken hint is ignored: %s', (_title, text) => expect(parseTurnStarted(text)).toBeUndefined());
 });

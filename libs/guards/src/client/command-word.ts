@@ -1,11 +1,11 @@
-/** A mention as platforms write it: `@name`, `<@id>`, `<@!id>`, and what people put behind it. */
+/** A mention as platforms write it: `@name`, `<@id>`, `<@!id>`, and the punctuation that people put after it. */
 const MENTION = /^\s*(?:<@!?([^\s@<>]{1,64})>|@([^\s@<>,:]{1,64}))[,:]?(?=\s)/;
-/** Telegram's commands in groups name the bot that they are for. A word that is longer than any command is none. */
+/** Telegram's commands in groups name the bot that they are for. A word longer than any command does not match. */
 const WORD = /^\s*([^\s@]{1,66})(?:@(\S{0,65}))?/;
 
 /**
- * The first word of a text, in small letters, as far as it may be a command for us. `names`: of our bot; a mention of it may come
- * first, and what is for another bot is none. Absent = the names are not known, and any command counts.
+ * The first word of a text, in lower case, if it may be a command for our bot. `names`: the names of our bot; a mention of it
+ * may come first, and a command for another bot is undefined. Absent = the names are not known, and any command counts.
  */
 export function commandWord(text: string, names: readonly string[] | undefined): string | undefined {
   const ours = names?.map((name) => name.replace(/^@/, '').toLowerCase()) ?? [];

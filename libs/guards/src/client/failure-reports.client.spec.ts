@@ -27,8 +27,8 @@ afterAll(async () => {
   await expectNothingLeft();
 });
 
-describe('a failure that is written down', () => {
-  it('is found for the holding that failed, and for no other one', async () => {
+describe('a recorded failure', () => {
+  it('is found for the holding that failed, and for no other', async () => {
     await reports.report(KEY, FAILED);
     expect(await reports.find(KEY, { runId: 'r1', token: 7 })).toMatchObject(FAILED);
     expect(await reports.find(KEY, { runId: 'r1', token: 8 })).toBeUndefined();
@@ -36,18 +36,18 @@ describe('a failure that is written down', () => {
     expect(await reports.find('main/telegram:1::other', { runId: 'r1', token: 7 })).toBeUndefined();
   });
 
-  it('without a token is found for whichever holding its run has', async () => {
+  it('without a token is found for any holding of its run', async () => {
     await reports.report(KEY, { runId: 'r1', status: 'failed' });
     expect(await reports.find(KEY, { runId: 'r1', token: 12 })).toMatchObject({ status: 'failed' });
   });
 
-  it('may be written again, and gives way to that of the next holding of its run', async () => {
+  it('may be written again, and is replaced by the failure of the next holding of its run', async () => {
     for (const token of [7, 7, 9]) await reports.report(KEY, { ...FAILED, token });
     expect(await reports.find(KEY, { runId: 'r1', token: 7 })).toBeUndefined();
     expect(await reports.find(KEY, { runId: 'r1', token: 9 })).toMatchObject({ token: 9 });
   });
 
-  it('G2 stands when a worker that was cut off tells of a former holding of the run later on', async () => {
+  it('G2 is kept when a worker that was cut off later reports a former holding of the run', async () => {
     await reports.report(KEY, { ...FAILED, token: 9 });
     await reports.report(KEY, { ...FAILED, token: 7 });
     expect(await reports.find(KEY, { runId: 'r1', token: 9 })).toMatchObject({ token: 9 });
@@ -56,7 +56,7 @@ describe('a failure that is written down', () => {
     expect(await reports.find(KEY, { runId: 'r1', token: 12 })).toMatchObject({ status: 'failed' });
   });
 
-  it('finds a place for any key and any run, however long their names are', async () => {
+  it('has a key for any task and any run, however long their names are', async () => {
     const key = `${'ö '.repeat(120)}::${'*.> '.repeat(30)}`;
     const runId = '文/.*>'.repeat(400);
     await reports.report(key, { ...FAILED, runId });
@@ -70,7 +70,7 @@ describe('a failure that is written down', () => {
     expect(stored?.header('Nats-TTL')).toBe('3600s');
   });
 
-  it('that no worker has written says nothing', async () => {
+  it('that no worker has written is ignored', async () => {
     await reports.report(KEY, FAILED);
     const { stream, prefix } = bucketStream(names.taskFailuresBucket);
     const { subject = '', seq = 0 } = (await connected.reader.leaderLast(stream, `${prefix}>`)) ?? {};
@@ -85,19 +85,21 @@ describe('a failure that is written down', () => {
     }
   });
 
-  it('rejects when the broker does not say that it is stored: its caller has to say so', async () => {
+  it('rejects when the broker does not confirm that it is stored: the caller has to report that', async () => {
     const silent = { read: async () => undefined, write: async () => ({ kind: 'unclear' as const }) };
-    await expect(new FailureReports(silent, names, 'unlimited').report(KEY, FAILED)).rejects.toThrow('does not say');
+    await expect(new FailureReports(silent, names, 'unlimited').report(KEY, FAILED)).rejects.toThrow(
+      'does not confirm',
+    );
   });
 });
 
 describe('a release', () => {
-  it.each(['succeeded', 'cancelled', 'interrupted'] as const)('%s is no failure', (status) =>
+  it.each(['succeeded', 'cancelled', 'interrupted'] as const)('%s is not a failure', (status) =>
     expect(failureOf({ runId: 'r1' }, { status })).toBeUndefined(),
   );
 
   it.each(['failed', 'timed_out', 'rejected'] as const)(
-    '%s is one, and is kept within what the guard takes',
+    '%s is a failure, and is cut to what the guard accepts',
     async (status) => {
       const error = { name: 'n'.repeat(500), message: 'm'.repeat(5_000) };
       const failure = failureOf({ runId: 'r1', token: 3 }, { status, error });
@@ -109,7 +111,7 @@ describe('a release', () => {
     },
   );
 
-  it('takes a text for the message of an error', () =>
+  it('takes a text as the message of an error', () =>
     expect(failureOf({ runId: 'r1' }, { status: 'failed', error: 'no' })?.error).toEqual({
       name: 'Error',
       message: 'no',

@@ -4,19 +4,19 @@ import { TASK_LIMITS, type Names, type ReleaseRequest, type TaskError } from '#c
 import type { KeyBucket } from '#jetstream';
 
 /**
- * Failures that the guard could not be told of in time. The worker writes one down before the record that ends its turn; the
- * guard looks for it before it treats a holding as one whose holder is gone. Without it a worker that dies after that record,
+ * Failures that a worker could not report to the guard in time. The worker stores one before the record that ends its turn; the
+ * guard looks for it before it treats the holder of a holding as gone. Without it a worker that dies after that record,
  * while the guard is away, leaves a failure that no process knows of, and `heal` would run the task again (G2).
  */
 export interface TaskFailure {
   readonly runId: string;
-  /** The holding that failed; absent = whichever this run has: it is never run again. */
+  /** The holding that failed; absent = any holding of this run: the run is never repeated. */
   readonly token?: number | undefined;
   readonly status: 'failed' | 'timed_out' | 'rejected';
   readonly error?: TaskError | undefined;
 }
 
-/** What a release says, if that is a failure. */
+/** The failure that a release reports; undefined when it reports none. */
 export function failureOf(
   { runId, token }: { readonly runId: string; readonly token?: number },
   { status, error }: Pick<ReleaseRequest, 'status' | 'error'>,
@@ -25,7 +25,7 @@ export function failureOf(
   return { runId, token, status, error: typeof error === 'string' ? { name: 'Error', message: error } : error };
 }
 
-/** Where failures are looked for. Rejects when the broker is away: an answer without it could be wrong. */
+/** Where failures are looked up. Rejects when the broker is away: an answer without it could be wrong. */
 export interface FailureSource {
   find(key: string, holding: { readonly runId: string; readonly token: number }): Promise<TaskFailure | undefined>;
 }
@@ -59,7 +59,7 @@ export class FailureReports implements FailureSource {
       const { kind } = await this.bucket.write(place, value, { expected: found?.revision ?? 0, ...ttl });
       if (kind === 'written') return;
     }
-    throw new Error('the broker does not say that it is stored');
+    throw new Error('the broker does not confirm that it is stored');
   }
 
   async find(
@@ -72,20 +72,20 @@ export class FailureReports implements FailureSource {
     return isOfThisHolding ? failure : undefined;
   }
 
-  /** One per run and task: a run of an approved task holds it anew, and its later failure replaces the former one. */
+  /** One per run and task: a run of an approved task gets a new holding, and its later failure replaces the former one. */
   private placeOf(key: string, runId: string): string {
-    // An outside program's run may have a name longer than a subject may be.
+    // The run of an outside program may have a name that is too long for a subject.
     return `${this.names.taskKey(key)}.${hash('sha256', runId, 'base64url')}`;
   }
 }
 
-/** Whether what stands there holds for the same holding too, or for a later one: tokens grow (G4). */
+/** Whether the stored failure also covers this holding: it is of the same holding or of a later one, since tokens grow (G4). */
 function saysMore(known: TaskFailure | undefined, { runId, token }: TaskFailure): boolean {
   if (known?.runId !== runId) return false;
   return known.token === undefined || (token !== undefined && token <= known.token);
 }
 
-/** Within what the guard takes: it never saw this one, and could not say that it is too long. */
+/** Cut to what the guard accepts: the guard never saw this error, so it could not refuse it as too long. */
 function shortened(error: TaskError | undefined): TaskError | undefined {
   if (error === undefined) return undefined;
   const { name, message } = error;
@@ -95,7 +95,7 @@ function shortened(error: TaskError | undefined): TaskError | undefined {
   };
 }
 
-/** `undefined` for what no worker has written: it says nothing. */
+/** `undefined` for a value that no worker has written: it is ignored. */
 function parseFailure(text: string): TaskFailure | undefined {
   try {
     return taskFailure.safeParse(JSON.parse(text)).data;

@@ -12,7 +12,7 @@ const UNAVAILABLE = { ok: false, code: 'unavailable', message: 'the broker does 
 describe('a client of the guard', () => {
   const names = new Names('lk', 16);
   let connected: ConnectedBroker;
-  /** Of the replicas; the callers have the other one. */
+  /** The connection of the replicas; the callers have the other one. */
   let replicas: BrokerConnection;
   let client: GuardClient;
   const closing: (() => void)[] = [];
@@ -34,7 +34,7 @@ describe('a client of the guard', () => {
     await expectNothingLeft();
   });
 
-  /** A replica by hand; what it does not reply to, nobody hears of again. */
+  /** A replica that the spec controls; when it does not reply, its request is never answered. */
   async function replica(reply: (call: GuardCall, nth: number) => GuardReply<unknown> | string | undefined) {
     const got: { readonly subject: string; readonly body: string }[] = [];
     const subscription = replicas.nc.subscribe(names.guardSubject('*'), {
@@ -50,7 +50,7 @@ describe('a client of the guard', () => {
     return got;
   }
 
-  /** A client, and when it has asked in vain. */
+  /** A client whose guard does not answer yet, and a promise of its second try. */
   function counted() {
     const { nc } = connected.connection;
     let asked = 0;
@@ -65,7 +65,7 @@ describe('a client of the guard', () => {
     return { outcome, ms: performance.now() - began };
   }
 
-  it('asks for each operation under its own subject, and answers what the guard answers', async () => {
+  it('sends each operation to its own subject, and returns what the guard answers', async () => {
     const got = await replica(({ request }) => ({ ok: true, answer: request }));
     const before = Date.now();
     const asked: [string, object, Promise<unknown>][] = [
@@ -86,7 +86,7 @@ describe('a client of the guard', () => {
     }
   });
 
-  it('says within its bound that nobody is there, and that one may try again', async () => {
+  it('says within its time limit that no guard is there, and that the caller may try again', async () => {
     const { outcome, ms } = await timed(() => client.acquire('k', request('r1'), { withinMs: 300 }));
     expect(outcome).toBeInstanceOf(GuardUnavailableError);
     expect(outcome).toBeInstanceOf(RetryLaterError);
@@ -95,7 +95,7 @@ describe('a client of the guard', () => {
     expect(ms).toBeLessThan(1_500);
   });
 
-  it('says so too when one is there that never answers', async () => {
+  it('says the same when a replica is there that never answers', async () => {
     const got = await replica(() => undefined);
     const { outcome, ms } = await timed(() => client.acquire('k', request('r1'), { withinMs: 300 }));
     expect(outcome).toBeInstanceOf(GuardUnavailableError);
@@ -104,7 +104,7 @@ describe('a client of the guard', () => {
     expect(got).toHaveLength(1);
   });
 
-  it('finds one that comes in the meantime', async () => {
+  it('finds a replica that starts in the meantime', async () => {
     const { asking, inVain } = counted();
     const answer = asking.acquire('k', request('r1'));
     await inVain();
@@ -122,7 +122,7 @@ describe('a client of the guard', () => {
     expect(JSON.parse(got[0]?.body ?? '')).toMatchObject({ request: { requestId: 'r1-request' } });
   });
 
-  it('repeats what nobody knows the end of, and what cannot be read', async () => {
+  it('repeats a request whose outcome is unclear or whose answer cannot be read', async () => {
     const said: (GuardReply<unknown> | string)[] = [UNAVAILABLE, 'no JSON', UNAVAILABLE, { ok: true, answer: RUNNING }];
     const got = await replica((_call, nth) => said[nth - 1]);
     expect(await client.acquire('k', request('r1'))).toEqual(RUNNING);
@@ -132,8 +132,8 @@ describe('a client of the guard', () => {
 
   it.each<[string, (within: { withinMs: number }) => Promise<unknown>]>([
     ['an approval', (within) => client.approve('k', { by: 'ann' }, within)],
-    ['the end of whatever stands there', (within) => client.end('k', { by: 'ann' }, within)],
-  ])('does not repeat %s once somebody may have got it: it might meet the next one (G2)', async (_title, ask) => {
+    ['an end without a run', (within) => client.end('k', { by: 'ann' }, within)],
+  ])('does not repeat %s once a replica may have got it: it might hit the next holding (G2)', async (_title, ask) => {
     for (const said of [undefined, UNAVAILABLE]) {
       const got = await replica(() => said);
       const { outcome } = await timed(() => ask({ withinMs: 700 }));
@@ -149,13 +149,13 @@ describe('a client of the guard', () => {
     expect(await answer).toEqual(RUNNING);
   });
 
-  it('repeats the end of one run', async () => {
+  it('repeats an end that names its run', async () => {
     const got = await replica((_call, nth) => (nth === 1 ? UNAVAILABLE : { ok: true, answer: RUNNING }));
     expect(await client.end('k', { by: 'ann', runId: 'r1' })).toEqual(RUNNING);
     expect(got).toHaveLength(2);
   });
 
-  it('gives up within its bound when that does not end, and keeps why', async () => {
+  it('gives up within its time limit, and keeps the reason', async () => {
     const got = await replica(() => UNAVAILABLE);
     const { outcome, ms } = await timed(() => client.renew('k', { token: 7 }, { withinMs: 300 }));
     expect(outcome).toBeInstanceOf(GuardUnavailableError);
@@ -165,7 +165,7 @@ describe('a client of the guard', () => {
     expect(got.length).toBeLessThan(10);
   });
 
-  it('does not repeat what is refused', async () => {
+  it('does not repeat a refused request', async () => {
     const got = await replica(() => ({ ok: false, code: 'refused', message: 'key: found nothing' }));
     const { outcome } = await timed(() => client.acquire('', request('r1')));
     expect(outcome).toBeInstanceOf(GuardRefusedError);
@@ -173,7 +173,7 @@ describe('a client of the guard', () => {
     expect(got).toHaveLength(1);
   });
 
-  it('leaves nothing in a buffer while the broker is away, and is answered when it is back', async () => {
+  it('leaves nothing in the send buffer while the broker is away, and gets an answer when it is back', async () => {
     const { broker, connection } = connected;
     await broker.kill9();
     await until('the connection is lost', () => !connection.isUp);

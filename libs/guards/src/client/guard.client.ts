@@ -16,37 +16,37 @@ import {
   type TaskAnswers,
   type TaskOperation,
 } from '#contracts';
-import { BrokerAwayError, isNobodyThere, type BrokerConnection } from '#jetstream';
+import { BrokerAwayError, hasNoResponders, type BrokerConnection } from '#jetstream';
 
 export interface GuardCallOptions {
-  /** How long an answer is waited for in all - ms - default 2000. */
+  /** How long to wait for an answer in total - ms - default 2000. */
   readonly withinMs?: number;
 }
 
-/** No answer came in time: what was asked for may have been done. Not now; the same request may be made again. */
+/** No answer came in time: the request may have been executed. Try later; the same request may be sent again. */
 export class GuardUnavailableError extends RetryLaterError {
   constructor(withinMs: number, cause?: unknown) {
     super({
       retryAfterMs: RETRY_AFTER_MS,
-      message: `the task guard gave no answer within ${withinMs} ms: is one running (\`lanekeeper guard\`, or \`up\`)?`,
+      message: `the task guard did not answer within ${withinMs} ms: is one running (\`lanekeeper guard\`, or \`up\`)?`,
       cause,
     });
   }
 }
 
 const WITHIN_MS = 2_000;
-/** A replica that was killed answers never; another one is asked long before the bound. */
+/** A replica that was killed never answers; another one is asked long before the time limit. */
 const ANSWER_WITHIN_MS = 500;
 const PAUSE_MS = 50;
 const LEAST_MS = 50;
 const RETRY_AFTER_MS = 2_000;
-/** What people ask for is about what they have seen: done a second time, it might meet the next failure or holding (G2). */
+/** People decide on what they have seen: repeated, their request might hit the next failure or the next holding (G2). */
 const ONCE = { once: true };
 
 /**
- * The guard, for services on the broker. A request is repeated until its bound with the same content, so with the same
- * `requestId`: whatever an earlier try came to, the answer is that of one request. An approval and an end
- * that name no run are repeated only as long as nobody can have got them.
+ * The guard, for services on the broker. A request is repeated until its time limit with the same content, so with the same
+ * `requestId`: whatever an earlier try did, the answer is that of one request. An approval and an end that name no run are
+ * repeated only while certainly no guard has received them.
  */
 export class GuardClient {
   constructor(
@@ -88,7 +88,7 @@ export class GuardClient {
     let cause: unknown;
     for (;;) {
       const left = giveUpAt - performance.now();
-      // A last try that cannot be answered in time would get a task that nobody works on, and hide why the others failed.
+      // A last try that cannot be answered in time could get a task for a caller that is gone, and hide why the others failed.
       if (left < (cause === undefined ? 1 : LEAST_MS)) throw new GuardUnavailableError(withinMs, cause);
       try {
         const within = once ? left : Math.min(left, ANSWER_WITHIN_MS);
@@ -106,22 +106,22 @@ export class GuardClient {
   }
 
   private async ask<Answer>(subject: string, body: string, timeout: number): Promise<GuardReply<Answer>> {
-    // It would lie in the send buffer until the broker is back, long after its caller has given up.
+    // Otherwise it would wait in the send buffer until the broker is back, long after its caller has given up.
     if (!this.connection.isUp) throw new BrokerAwayError();
     const message = await this.connection.nc.request(subject, body, { timeout });
     return parseCarried(decodeUtf8(message.data) ?? '', CARRIED) as GuardReply<Answer>;
   }
 }
 
-/** What of an answer is only carried: what a task that is done came to. */
+/** Parts of an answer that are passed on without being read: the result of a finished task. */
 const CARRIED = { answer: { result: true } } as const;
 
-/** Whether nobody can have got a request. */
+/** Whether certainly no guard has received the request. */
 function isUnheard(cause: unknown): boolean {
-  return cause instanceof BrokerAwayError || isNobodyThere(cause);
+  return cause instanceof BrokerAwayError || hasNoResponders(cause);
 }
 
-/** The guard does not take such a request, however often it is made. */
+/** The guard never accepts this request, however often it is sent. */
 export class GuardRefusedError extends LanekeeperError {
   constructor(message: string) {
     super('guard_refused', `the task guard refused: ${message}`);

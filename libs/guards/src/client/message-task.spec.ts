@@ -23,24 +23,24 @@ const taskOf = (message: Said, taskFrom?: TaskFrom, of = tokens) =>
 const keyOf = (message: Said, taskFrom?: TaskFrom) => taskOf(message, taskFrom)?.key;
 
 describe('the task that a message names', () => {
-  it('is one of its session by a name alone, and lasts as the settings say', () => {
+  it('belongs to its session when it has only a name, and lasts as the settings say', () => {
     const key = 'main/telegram:42::deploy';
     expect(taskOf({ task: 'deploy' })).toEqual({ key, ttlMs: 300_000, stale: 'heal', maxAttempts: 1 });
     expect(taskOf({ task: { name: 'deploy' } })).toEqual({ key, ttlMs: 300_000, stale: 'heal', maxAttempts: 1 });
   });
 
-  it('is shared under a namespace, and lasts as it says itself', () => {
+  it('is shared under a namespace, and lasts as the message says', () => {
     const task = { name: 'deploy', namespace: 'shop', ttlMs: 5_000, stale: 'approve' as const };
     expect(taskOf({ task })).toEqual({ key: 'shop::deploy', ttlMs: 5_000, stale: 'approve', maxAttempts: 1 });
   });
 
-  it('goes before what its agent finds in it, and takes nothing from there', () => {
+  it('takes precedence over what its agent finds in it, and takes nothing from there', () => {
     const taskFrom: TaskFrom = { commands: ['/build'], namespace: 'shop', ttlMs: 7_000, stale: 'approve' };
     const task = { key: 'main/telegram:42::deploy', ttlMs: 300_000, stale: 'heal', maxAttempts: 1 };
     expect(taskOf({ task: 'deploy', text: '/build' }, taskFrom)).toEqual(task);
   });
 
-  it('is none where nobody names one, nor for an agent that nobody has set up', () => {
+  it('is none when the message names none, and for an agent without settings', () => {
     expect(taskOf({ text: '/deploy', data: jsonText({ task: 'x' }) })).toBeUndefined();
     for (const agentToken of ['constructor', '__proto__', 'nobody']) {
       expect(taskOf({ text: '/deploy' }, { commands: ['/deploy'] }, { ...tokens, agentToken })).toBeUndefined();
@@ -65,7 +65,7 @@ describe('the task of a command', () => {
   });
 
   it.each(['', ' ', '@report', '/deployed', 'deploy', '!deploy', 'please /deploy', '/deploy, now', '/report'])(
-    '%j starts none',
+    '%j starts no task',
     (text) => {
       expect(keyOf({ text }, taskFrom)).toBeUndefined();
     },
@@ -100,22 +100,22 @@ describe('the task of a command', () => {
       '@my_bot/deploy',
       '<@U999> /deploy',
       '<@U012AB/deploy',
-    ])('%j starts none', (text) => {
+    ])('%j starts no task', (text) => {
       expect(keyOf({ text }, named)).toBeUndefined();
     });
 
-    it('a mention starts none where nobody has said whose name it is', () => {
+    it('a mention starts no task when the names of the bot are not known', () => {
       expect(keyOf({ text: '@my_bot /deploy' }, taskFrom)).toBeUndefined();
     });
   });
 
-  it('is that of the whole word, however long it is', () => {
+  it('is named by the whole word, however long it is', () => {
     const longest = `/${'x'.repeat(64)}`;
     expect(keyOf({ text: longest }, { commands: [longest] })).toBe(own('x'.repeat(64)));
     expect(keyOf({ text: `${longest}y` }, { commands: [longest] })).toBeUndefined();
   });
 
-  it('goes before what stands in the data', () => {
+  it('takes precedence over the data', () => {
     const both = { commands: ['/deploy'], data: 'task' };
     expect(keyOf({ text: '/deploy', data: jsonText({ task: 'other' }) }, both)).toBe(own('deploy'));
     expect(keyOf({ text: 'hello', data: jsonText({ task: 'other' }) }, both)).toBe(own('other'));
@@ -135,22 +135,22 @@ describe('the task in the data of a message', () => {
   it.each<[string, unknown]>([
     ['nothing', undefined],
     ['null', null],
-    ['a text on the way', { job: 'name' }],
-    ['no text', { job: { name: 5 } }],
+    ['a text within the path', { job: 'name' }],
+    ['a number', { job: { name: 5 } }],
     ['an empty text', { job: { name: '' } }],
     ['an object', { job: { name: {} } }],
-  ])('is none where there is %s', (_title, data) => {
+  ])('is none for %s', (_title, data) => {
     expect(at(data)).toBeUndefined();
   });
 
-  it('reads what the message says alone, never what every object has', () => {
+  it('reads only fields of the message, never inherited ones', () => {
     for (const path of ['__proto__.name', 'constructor.name', 'job.constructor.name', 'toString.name']) {
       expect(at({ job: {} }, path)).toBeUndefined();
     }
     expect(at(JSON.parse('{"__proto__": {"name": "own"}}'), '__proto__.name')).toBe('jobs::own');
   });
 
-  it('guards any text: the same one, that is no name, is the same task', () => {
+  it('guards any text: the same text is the same task, even when it is not a valid name', () => {
     const key = (name: string) => at({ job: { name } });
     for (const text of ['a::b', ':a', 'two\nlines', 'x'.repeat(129)]) {
       expect(key(text)).toMatch(/^jobs::sha256-[0-9a-f]{32}$/);

@@ -11,7 +11,7 @@ import {
 } from '#contracts';
 import { commandWord } from './command-word.js';
 
-/** The task of a message as the guard is asked for it. */
+/** The task of a message, as it is requested from the guard. */
 export interface GuardedTask {
   readonly key: string;
   readonly ttlMs: number;
@@ -19,12 +19,12 @@ export interface GuardedTask {
   readonly maxAttempts: number;
 }
 
-/** What of the settings says which tasks messages start. */
+/** The settings that say which tasks messages start. */
 export type TaskSettings = Pick<Settings, 'guard'> & {
   readonly agents: Readonly<Record<string, Pick<Settings['agents'][string], 'taskFrom'>>>;
 };
 
-/** The task that a message starts: the one that it names, else what `taskFrom` of its agent finds in it. */
+/** The task that a message starts: the one that it names, or else what `taskFrom` of its agent finds in it. */
 export function taskOfMessage(
   { guard, agents }: TaskSettings,
   tokens: Pick<SessionTokens, 'agentToken' | 'sessionToken'>,
@@ -54,7 +54,7 @@ function findName(
   if (command !== undefined) return command.replace(/^[/!]/, '');
   const value = data === undefined ? undefined : valueAt(message.data?.value, data.split('.'));
   if (typeof value !== 'string' || value === '') return undefined;
-  // Any text guards its task, also one that is no name: the same text is the same task.
+  // Any text guards its task, even when it is not a valid name: the same text is the same task.
   return isTaskName(value) ? value : `sha256-${hash('sha256', value, 'hex').slice(0, HASH_CHARS)}`;
 }
 

@@ -5,7 +5,7 @@ import { GuardRefusedError } from './guard.client.js';
 import { AWAY, RELEASED, setUp, THIRD_MS, TTL_MS, type Answer } from './task-holding.fixture.js';
 
 describe('a release', () => {
-  it('tells how it ended, answers what the guard answers, and leaves no timer', async () => {
+  it('reports how it ended, returns what the guard answers, and leaves no timer', async () => {
     const { clock, client, holding } = setUp();
     const error = { name: 'Oops', message: 'no' };
     expect(await holding.release({ status: 'failed', error })).toEqual(RELEASED);
@@ -15,16 +15,16 @@ describe('a release', () => {
     expect([client.renewals.length, holding.lost.aborted]).toEqual([0, false]);
   });
 
-  it('waits for as long as it is told to, and may be made again', async () => {
+  it('waits as long as its caller says, and may be repeated', async () => {
     const { client, holding } = setUp();
     client.releasing = () => AWAY;
-    await expect(holding.release({ status: 'succeeded' }, 300)).rejects.toThrow('nobody answers');
+    await expect(holding.release({ status: 'succeeded' }, 300)).rejects.toThrow('no answer');
     expect(client.releases).toMatchObject([{ within: 300 }]);
     client.releasing = () => RELEASED;
     expect(await holding.release({ status: 'succeeded' })).toEqual(RELEASED);
   });
 
-  it('is told also of a holding that was lost: it may be that nobody has come', async () => {
+  it('is also sent for a holding that was lost: perhaps no other run has acquired the task', async () => {
     const { clock, client, holding } = setUp();
     clock.standStill(TTL_MS);
     await clock.advance(0);
@@ -32,7 +32,7 @@ describe('a release', () => {
     expect(client.releases).toHaveLength(1);
   });
 
-  it('that its own renewal meets is no loss', async () => {
+  it('that its own renewal races with is not a loss', async () => {
     const { clock, client, holding, warned } = setUp();
     let answer: (answer: ReleaseAnswer) => void = () => {};
     client.releasing = () => new Promise((resolve) => (answer = resolve));
@@ -44,7 +44,7 @@ describe('a release', () => {
     expect([client.renewals.length, holding.lost.aborted, warned, clock.waiting]).toEqual([1, false, [], 0]);
   });
 
-  it('at last is tried until there is an answer; meanwhile it is renewed (G2)', async () => {
+  it('at last is repeated until there is an answer; meanwhile the holding is renewed (G2)', async () => {
     const { clock, client, holding, warned } = setUp();
     client.releasing = () => AWAY;
     let isOver = false;
@@ -58,21 +58,21 @@ describe('a release', () => {
     expect([client.releases.length, isOver, clock.waiting]).toEqual([62, true, 0]);
   });
 
-  it('at last ends also by the answer that somebody else has it', async () => {
+  it('at last also ends when the answer says that another run has the task', async () => {
     const { client, holding } = setUp();
     client.releasing = () => ({ kind: 'not_held', state: 'running', runId: 'r2' });
     await holding.releaseAtLast({ status: 'failed' });
     expect(client.releases).toHaveLength(1);
   });
 
-  it('at last is given up when the guard never will take it', async () => {
+  it('at last is given up when the guard will never accept it', async () => {
     const { clock, client, holding, warned } = setUp();
     client.releasing = () => new GuardRefusedError('no such field');
     await holding.releaseAtLast({ status: 'failed' });
     expect([client.releases.length, clock.waiting, warned]).toEqual([1, 0, ['a task cannot be released']]);
   });
 
-  it('at last ends when it is let go, at once and without a timer', async () => {
+  it('at last ends when the holding is let go, at once and without a timer', async () => {
     const { clock, client, holding } = setUp();
     client.releasing = () => AWAY;
     const releasing = holding.releaseAtLast({ status: 'failed' });
@@ -84,7 +84,7 @@ describe('a release', () => {
     expect(client.releases).toHaveLength(3);
   });
 
-  it('at last ends when it is let go while the guard is asked', async () => {
+  it('at last ends when the holding is let go while the guard is asked', async () => {
     const { clock, client, holding } = setUp();
     client.releasing = () => (holding.letGo(), AWAY);
     await holding.releaseAtLast({ status: 'failed' });
@@ -93,7 +93,7 @@ describe('a release', () => {
 });
 
 describe('a holding that is let go', () => {
-  it('leaves no timer and says nothing', async () => {
+  it('leaves no timer and reports nothing', async () => {
     const { clock, client, holding } = setUp();
     holding.letGo();
     expect(clock.waiting).toBe(0);
@@ -105,7 +105,7 @@ describe('a holding that is let go', () => {
     ['renewed', { kind: 'renewed', expiresAt: 0 }],
     ['not held', { kind: 'not_held', state: 'none' }],
     ['nothing', AWAY],
-  ])('takes no notice of an answer that comes then: %s', async (_title, late) => {
+  ])('ignores an answer that comes afterwards: %s', async (_title, late) => {
     const { clock, client, holding } = setUp();
     let answer: (answer: RenewAnswer) => void = () => {};
     client.renewal = () => new Promise<Answer<RenewAnswer>>((resolve) => (answer = resolve)) as Promise<RenewAnswer>;

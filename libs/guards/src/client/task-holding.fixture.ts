@@ -7,18 +7,18 @@ import { TaskHolding, type TaskHoldingOptions } from './task-holding.js';
 export const TTL_MS = 30_000;
 export const THIRD_MS = 10_000;
 export const RELEASED = { kind: 'released', state: 'failed' } as const;
-export const AWAY = new Error('nobody answers');
+export const AWAY = new Error('no answer');
 
 export type Answer<T> = T | Error | Promise<T>;
 
-/** A guard that answers as the spec says; without a word it renews, and releases. */
+/** A guard that answers as the spec says; by default it renews and releases. */
 class ManualGuard {
   readonly renewals: RenewRequest[] = [];
   readonly releases: { readonly key: string; readonly request: ReleaseRequest; readonly within?: number }[] = [];
   renewal: () => Answer<RenewAnswer> = () => ({ kind: 'renewed', expiresAt: 0 });
   releasing: () => Answer<ReleaseAnswer> = () => RELEASED;
 
-  /** The renewals from now on get their answer from what comes back: the latest of them. */
+  /** From now on renewals wait; the returned function answers the latest of them. */
   holdRenewal(): (answer: RenewAnswer) => void {
     let answer: (answer: RenewAnswer) => void = () => {};
     this.renewal = () => new Promise((resolve) => (answer = resolve));

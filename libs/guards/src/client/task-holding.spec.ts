@@ -4,7 +4,7 @@ import { TaskLostError } from './task-holding.js';
 import { AWAY, RELEASED, setUp, THIRD_MS, TTL_MS } from './task-holding.fixture.js';
 
 describe('a holding', () => {
-  it('that is renewed no more runs out, and may be released until then', async () => {
+  it('that is no longer renewed expires, and may be released until then', async () => {
     const { clock, client, holding } = setUp();
     holding.renewNoMore();
     await clock.advance(2 * TTL_MS);
@@ -25,7 +25,7 @@ describe('a holding', () => {
     expect(holding.lost.aborted).toBe(false);
   });
 
-  it('counts its time from when it was asked for: a late answer has used some of it', async () => {
+  it('counts its time from when it was requested: a late answer has used some of it', async () => {
     const { clock, client } = setUp({ ageMs: 9_000 });
     await clock.advance(1_000);
     expect(client.renewals).toHaveLength(1);
@@ -56,7 +56,7 @@ describe('a holding', () => {
     expect(client.renewals).toHaveLength(2);
   });
 
-  it('is renewed no more also when the answer to a renewal comes after that was said', async () => {
+  it('is no longer renewed, even when the answer to a renewal comes after `renewNoMore`', async () => {
     const { clock, client, holding } = setUp();
     const answer = client.holdRenewal();
     await clock.advance(THIRD_MS);
@@ -66,7 +66,7 @@ describe('a holding', () => {
     expect(clock.waiting).toBe(0);
   });
 
-  it('survives renewals that are lost, and tries each second then', async () => {
+  it('survives lost renewals, and then tries every second', async () => {
     const { clock, client, holding, warned } = setUp();
     client.renewal = () => AWAY;
     await clock.advance(THIRD_MS);
@@ -108,19 +108,19 @@ describe('a holding is lost', () => {
     expect(client.renewals).toHaveLength(1);
   });
 
-  it('by its own clock when nobody renewed it in time, not before and not after', async () => {
+  it('by its own clock when it was not renewed in time, not before and not after', async () => {
     const { clock, client, holding } = setUp();
     client.renewal = () => AWAY;
     await clock.advance(TTL_MS - 1);
     expect(holding.lost.aborted).toBe(false);
     await clock.advance(1);
     expect(holding.lost.aborted).toBe(true);
-    expect(String(holding.lost.reason)).toContain('nobody renewed it in time');
+    expect(String(holding.lost.reason)).toContain('it was not renewed in time');
     await settled();
     expect(clock.waiting).toBe(0);
   });
 
-  it('in time also while a renewal waits for its answer, which comes too late', async () => {
+  it('in time even while a renewal waits for its answer, which comes too late', async () => {
     const { clock, client, holding } = setUp();
     const answer = client.holdRenewal();
     await clock.advance(TTL_MS);
@@ -130,7 +130,7 @@ describe('a holding is lost', () => {
     expect([client.renewals.length, clock.waiting]).toEqual([1, 0]);
   });
 
-  it('in time also when that is no whole second', async () => {
+  it('in time even when its time is not in whole seconds', async () => {
     const { clock, client, holding } = setUp({ ttlMs: 1_500 });
     client.renewal = () => new Promise(() => {});
     await clock.advance(1_499);
@@ -139,7 +139,7 @@ describe('a holding is lost', () => {
     expect(holding.lost.aborted).toBe(true);
   });
 
-  it('from when the last renewal was sent that was answered', async () => {
+  it('counted from the sending of the last answered renewal', async () => {
     const { clock, client, holding } = setUp();
     const answer = client.holdRenewal();
     await clock.advance(THIRD_MS + 5_000);
@@ -154,7 +154,7 @@ describe('a holding is lost', () => {
   it.each<[string, (clock: ManualClock) => void]>([
     ['the wall clock was set', (clock) => clock.setWall(TTL_MS)],
     ['the machine slept', (clock) => clock.sleep(TTL_MS)],
-  ])('within a second when %s: timers do not know', async (_title, happen) => {
+  ])('within a second when %s: timers do not notice', async (_title, happen) => {
     const { clock, client, holding } = setUp();
     await clock.advance(500);
     happen(clock);
@@ -162,14 +162,14 @@ describe('a holding is lost', () => {
     expect([holding.lost.aborted, client.renewals.length]).toEqual([true, 0]);
   });
 
-  it('at once when the process goes on after it was stopped', async () => {
+  it('at once when the process resumes after it was paused', async () => {
     const { clock, client, holding } = setUp();
     clock.standStill(TTL_MS);
     await clock.advance(0);
     expect([holding.lost.aborted, client.renewals.length]).toEqual([true, 0]);
   });
 
-  it('not when the process was stopped for less than its time', async () => {
+  it('not when the process was paused for less than its time', async () => {
     const { clock, client, holding } = setUp();
     clock.standStill(TTL_MS - 1_000);
     await clock.advance(0);
@@ -179,7 +179,7 @@ describe('a holding is lost', () => {
     expect(holding.lost.aborted).toBe(false);
   });
 
-  it('not by a wall clock that was set back, though that goes on for longer', async () => {
+  it('not because the wall clock was set back, though `expiresAt` is later then', async () => {
     const { clock, client, holding } = setUp();
     clock.setWall(-3_600_000);
     client.renewal = () => AWAY;
@@ -190,8 +190,8 @@ describe('a holding is lost', () => {
   });
 });
 
-describe('a holding that stays open without a guard', () => {
-  it('goes on, and is renewed when somebody answers', async () => {
+describe('a holding that continues without a guard', () => {
+  it('continues, and is renewed when a guard answers', async () => {
     const { clock, client, holding } = setUp({ whenUnavailable: 'open' });
     client.renewal = () => AWAY;
     await clock.advance(3 * TTL_MS);
@@ -205,7 +205,7 @@ describe('a holding that stays open without a guard', () => {
     expect(client.renewals).toHaveLength(1);
   });
 
-  it('is lost when somebody answers that it is', async () => {
+  it('is lost when a guard answers that it is', async () => {
     const { clock, client, holding } = setUp({ whenUnavailable: 'open' });
     client.renewal = () => AWAY;
     await clock.advance(2 * TTL_MS);

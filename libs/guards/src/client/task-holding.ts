@@ -7,37 +7,37 @@ export interface TaskHoldingOptions {
   readonly key: string;
   readonly token: number;
   readonly ttlMs: number;
-  /** By `clock.monotonic()`: when the request was sent that its time counts from. */
+  /** By `clock.monotonic()`: the sending of the request from which its time counts. */
   readonly since: number;
   readonly clock: Clock;
   readonly log: Logger;
-  /** `open`: it goes on when nobody can be asked, though somebody else may get the task then - default closed. */
+  /** `open`: the work continues while no guard answers, though another run may then get the task - default closed. */
   readonly whenUnavailable?: 'closed' | 'open';
 }
 
-/** The work has to stop: somebody else may have the task now. */
+/** The work has to stop: another run may have the task now. */
 export class TaskLostError extends LanekeeperError {
   constructor(key: string, why: string) {
-    super('task_lost', `task ${JSON.stringify(key)} is not held any more (${why}): stop, somebody else may run it`);
+    super('task_lost', `task ${JSON.stringify(key)} is not held any more (${why}): stop, another run may have it`);
   }
 }
 
-/** Renewals in one time to live: two may be lost. */
+/** Renewals per time to live: two may be lost. */
 const RENEWALS = 3;
 const AGAIN_MS = 1_000;
-/** Timers stand still while the machine sleeps, and nobody tells them when the wall clock goes on: so it is looked at. */
+/** Timers stand still while the machine sleeps, and do not notice a change of the wall clock: so we check. */
 const CHECK_MS = 1_000;
 
 /**
- * A task that is held here:
+ * A task that this process holds:
  *
  *   held --renewed in time--> held
- *   held --refused, or its time is over by our own clock--> lost     (`lost` aborts; whoever works under it has to stop)
- *   held, lost --release--> releasing --answered--> over             (its work is done: nothing is lost from here on)
- *   held, lost, releasing --letGo--> over                            somebody else goes on with its token
+ *   held --refused, or its time is over by our own clock--> lost     (`lost` aborts; the work under it has to stop)
+ *   held, lost --release--> releasing --answered--> over             (its work is done: nothing can be lost any more)
+ *   held, lost, releasing --letGo--> over                            another process continues with its token
  *
- * Time counts from before a request was sent and by the clock that went further, so that nobody works on under a holding that
- * the guard has given to another one (G1): a process that was stopped learns it when it goes on.
+ * Time counts from before a request was sent and by the clock that advanced more, so that no work continues under a holding
+ * that the guard has given to another run (G1): a process that was paused notices the loss when it resumes.
  */
 export class TaskHolding {
   private readonly controller = new AbortController();
@@ -70,12 +70,12 @@ export class TaskHolding {
     return this.validUntil.wall;
   }
 
-  /** Aborts with `TaskLostError` when it is not held any more. */
+  /** Aborts with `TaskLostError` when the task is not held any more. */
   get lost(): AbortSignal {
     return this.controller.signal;
   }
 
-  /** Tells the guard how it ended. Rejects when the guard gave no answer; may be called again then. */
+  /** Tells the guard how it ended. Rejects when the guard did not answer; it may then be called again. */
   async release(how: Omit<ReleaseRequest, 'token'>, withinMs?: number): Promise<ReleaseAnswer> {
     const { client, key, token } = this.options;
     this.isReleasing = true;
@@ -84,7 +84,7 @@ export class TaskHolding {
     return answer;
   }
 
-  /** As `release`, until there is an answer, however long that takes: what failed must not run again only because nobody was there. */
+  /** Like `release`, repeated until there is an answer, however long that takes: a failed task must not run again only because the guard was away. */
   async releaseAtLast(how: Omit<ReleaseRequest, 'token'>): Promise<void> {
     while (!this.isOver) {
       try {
@@ -100,13 +100,13 @@ export class TaskHolding {
     }
   }
 
-  /** Lets its time run out; it may still be released until then. */
+  /** Lets its time expire; it may still be released until then. */
   renewNoMore(): void {
     this.cancelTimers();
     this.isRenewed = false;
   }
 
-  /** Renews it no more, and says nothing: somebody else goes on with it, or it ends by its time. */
+  /** Stops renewing, and reports nothing: another process continues with it, or its time expires. */
   letGo(): void {
     this.isOver = true;
     this.cancelTimers();
@@ -121,7 +121,7 @@ export class TaskHolding {
 
   private async renew(): Promise<void> {
     const { client, key, token, ttlMs, clock } = this.options;
-    if (this.isTimeOver() && this.options.whenUnavailable !== 'open') return this.lose('nobody renewed it in time');
+    if (this.isTimeOver() && this.options.whenUnavailable !== 'open') return this.lose('it was not renewed in time');
     const sentAt = { monotonic: clock.monotonic(), wall: clock.now() };
     try {
       const answer = await client.renew(key, { token });
@@ -135,12 +135,12 @@ export class TaskHolding {
     }
   }
 
-  /** Apart from renewals, one of which may be waiting for its answer when the time is over. */
+  /** Separate from renewals, one of which may be waiting for its answer when the time is over. */
   private checkLater(): void {
     const { clock } = this.options;
     const left = Math.max(0, this.validUntil.monotonic - clock.monotonic());
     this.cancelCheck = clock.after(Math.min(left, CHECK_MS), () => {
-      if (this.isTimeOver()) this.lose('nobody renewed it in time');
+      if (this.isTimeOver()) this.lose('it was not renewed in time');
       else this.checkLater();
     });
   }

@@ -55,7 +55,7 @@ describe('the tasks on the broker', () => {
     expect(later.tasks.at(-1)).toMatchObject({ key: 's::running', state: 'stale', staleCount: 1 });
   });
 
-  it('that run or wait for somebody are found behind any number of those that ended well', async () => {
+  it('that run or wait are found after any number of tasks that succeeded or were cancelled', async () => {
     for (const name of ['a', 'b', 'c']) await put(`s::${name}`, entryIn('succeeded'));
     for (const state of TASK_STATES) await put(`s::${state}`, entryIn(state));
     const open = TASK_STATES.filter((state) => state !== 'succeeded' && state !== 'cancelled');
@@ -63,20 +63,20 @@ describe('the tasks on the broker', () => {
     expect(keysOf(await list({ isOpen: true }))).toEqual(open.map((state) => `s::${state}`));
   });
 
-  it('have the token of their write when that began the holding', async () => {
+  it('have the revision of their write as token when that write began the holding', async () => {
     await put('s::a', entryIn('failed'));
     await put('s::b', { ...entryIn('running'), token: 0 });
     expect((await list()).tasks.map(({ token }) => token)).toEqual([7, 2]);
   });
 
-  it('are found by their state of now', async () => {
+  it('are found by their current state', async () => {
     for (const state of TASK_STATES) await put(`s::${state}`, entryIn(state));
     for (const state of TASK_STATES) expect(keysOf(await list({ state }))).toEqual([`s::${state}`]);
     expect(keysOf(await list({ state: 'stale' }, START + TTL_MS))).toEqual(['s::running', 's::stale']);
     expect(keysOf(await list({ state: 'running' }, START + TTL_MS))).toEqual([]);
   });
 
-  it('are found by their scope, and only by all of it', async () => {
+  it('are found by their whole scope, and not by a part of it', async () => {
     const keys = ['main/telegram:-1::a', 'main/telegram:-1::b', 'main/telegram:-12::a', 'nightly::a', 'main', 'a'];
     for (const key of keys) await put(key, entryIn('failed'));
     expect(keysOf(await list({ scope: 'main/telegram:-1' }))).toEqual(keys.slice(0, 2));
@@ -108,7 +108,7 @@ describe('the tasks on the broker', () => {
     expect(keysOf(await list({ limit: 1_000 }))).toHaveLength(300);
   });
 
-  it('are not what no guard has written, nor what was removed', async () => {
+  it('leave out values that no guard has written, and removed keys', async () => {
     await put('s::a', entryIn('failed'));
     await bucket.write(names.taskKey('s::text'), 'hello', { expected: 0 });
     await bucket.write(names.taskKey('s::version'), JSON.stringify({ ...entryIn('failed'), v: 2 }), { expected: 0 });

@@ -6,7 +6,7 @@ import { readTaskMessage } from './task-message.js';
 
 export interface TaskQuery {
   readonly state?: TaskState | undefined;
-  /** Only those that run or wait for somebody: what ended well is not counted, however much of it there is. */
+  /** Only tasks that run or wait: succeeded and cancelled ones are not counted, however many there are. */
   readonly isOpen?: true;
   /** Only of this scope: `<agent>/<session>`, or a namespace. */
   readonly scope?: string | undefined;
@@ -15,7 +15,7 @@ export interface TaskQuery {
   readonly after: number;
 }
 
-/** Tasks, for people: read from the broker as they stand there, so they may be a moment old. */
+/** Tasks, for people: as stored on the broker, so they may be a moment old. */
 export class TaskDirectory {
   private readonly bucket: BucketStream;
 

@@ -7,7 +7,7 @@ import { APPROVAL_MS, entryIn, START, TTL_MS } from '../tasks/tasks.fixture.js';
 const OVER = START + TTL_MS;
 
 describe('an index of tasks', () => {
-  it('counts those that run or wait for somebody', () => {
+  it('counts tasks that run or wait', () => {
     const index = new TaskIndex();
     for (const state of TASK_STATES) index.take(state, entryIn(state));
     index.take('another', entryIn('failed'));
@@ -17,7 +17,7 @@ describe('an index of tasks', () => {
     expect(index.counts(OVER)).toEqual({ ...others, stale: 2 });
   });
 
-  it('forgets what ended well, and what is gone', () => {
+  it('forgets tasks that ended well, and removed ones', () => {
     const index = new TaskIndex();
     for (const gone of [entryIn('succeeded'), entryIn('cancelled'), undefined]) {
       index.take('k', entryIn('running'));
@@ -27,7 +27,7 @@ describe('an index of tasks', () => {
     }
   });
 
-  it('drops what the broker has removed by now, and nothing else', () => {
+  it('drops the tasks that the broker has removed by now, and nothing else', () => {
     const index = new TaskIndex();
     index.take('removed', { ...entryIn('failed'), keptUntil: START + 5 });
     index.take('kept', { ...entryIn('failed'), keptUntil: START + 6 });
@@ -36,7 +36,7 @@ describe('an index of tasks', () => {
     expect(index.counts(START)).toEqual({ failed: 2 });
   });
 
-  it('finds a holding whose time is over, until it hears of something else', () => {
+  it('finds a holding whose time is over, until it learns of another state', () => {
     const index = new TaskIndex();
     index.take('k', entryIn('running'));
     expect(index.overdue(OVER - 1)).toEqual([]);
@@ -48,7 +48,7 @@ describe('an index of tasks', () => {
     expect(index.overdue(OVER + 86_400_000)).toEqual([]);
   });
 
-  it('finds what can be approved no more, of failures and of stale holdings to approve', () => {
+  it('finds failures and stale holdings that can no longer be approved', () => {
     const index = new TaskIndex();
     const failed = entryIn('failed');
     index.take('for ever', failed);
@@ -60,7 +60,7 @@ describe('an index of tasks', () => {
     expect(index.overdue(OVER + APPROVAL_MS)).toEqual(['failed', 'stale']);
   });
 
-  it('says of each what it has become by time as the guard would', () => {
+  it('reports the same change by time as the guard would', () => {
     for (const state of TASK_STATES) {
       for (const more of [{}, { stale: 'approve' as const, approvalForMs: APPROVAL_MS }]) {
         const entry = entryIn(state, more);
@@ -75,7 +75,7 @@ describe('an index of tasks', () => {
     }
   });
 
-  it('keeps little of a task, however much is said of it', () => {
+  it('keeps only a small part of a task, however large its entry is', () => {
     const index = new TaskIndex();
     const entry = { ...entryIn('failed', { meta: jsonText('SECRET') }), error: { name: 'Oops', message: 'SECRET' } };
     index.take('k', { ...entry, history: [{ at: 1, what: 'acquired', runId: 'SECRET' }] } as typeof entry);

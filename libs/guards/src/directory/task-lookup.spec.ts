@@ -5,18 +5,18 @@ import type { TaskEntry } from '../tasks/task-entry.js';
 import { TaskLookup } from './task-lookup.js';
 import { APPROVAL_MS, entryIn, KEY, request, START, TOKEN, TTL_MS } from '../tasks/tasks.fixture.js';
 
-/** A look at what stands there, some time after the first holding of it began. */
+/** A lookup of a stored entry, some time after its first holding began. */
 function lookAt(entry: TaskEntry | 'unreadable' | undefined, afterMs: number): TaskLookup {
   return new TaskLookup({ read: async () => ({ entry, revision: TOKEN }) }, { now: () => START + afterMs });
 }
 
-describe('a look at a task', () => {
-  it.each([undefined, 'unreadable'] as const)('finds nothing in its way where %s stands', async (entry) => {
+describe('a lookup of a task', () => {
+  it.each([undefined, 'unreadable'] as const)('finds no conflict with an entry that is %s', async (entry) => {
     const lookup = lookAt(entry, 0);
     expect([await lookup.get(KEY), await lookup.conflictOn(KEY)]).toEqual([undefined, undefined]);
   });
 
-  it('says of each, at each time, the same as whoever asks for it would hear', async () => {
+  it('reports for each state, at each time, what an acquire would answer', async () => {
     const seen = new Set<string>();
     for (const state of TASK_STATES) {
       for (const more of [

@@ -4,8 +4,8 @@ import { viewOf, type TaskEntry } from '../tasks/task-entry.js';
 import type { TaskStore } from '../tasks/task-store.js';
 
 /**
- * Looks at one task without asking the guard, for whoever only wants to know: nothing is decided by it. What nobody can read
- * is looked at as if nothing stood there. Every method rejects when the broker is away.
+ * Reads one task without asking the guard, for callers that only want to know: nothing is decided here. An unreadable entry
+ * counts as none. Every method rejects when the broker is away.
  */
 export class TaskLookup {
   constructor(
@@ -13,13 +13,13 @@ export class TaskLookup {
     private readonly clock: Pick<Clock, 'now'>,
   ) {}
 
-  /** `undefined` when nothing is known of it. */
+  /** `undefined` for an unknown task. */
   async get(key: string): Promise<TaskView | undefined> {
     const entry = await this.read(key);
     return entry && viewOf(entry);
   }
 
-  /** Why a run that has never had it would not get it now, and what it is; `undefined` = nothing is in its way. */
+  /** Why a new run would not get the task now, and its state; `undefined` = it would get the task. */
   async conflictOn(key: string): Promise<{ readonly state: TaskState; readonly conflict: TaskConflict } | undefined> {
     const entry = await this.read(key);
     const conflict = entry && conflictWith(entry);

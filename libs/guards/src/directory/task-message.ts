@@ -1,13 +1,13 @@
 import { decodeUtf8, parseTaskKeyTokens } from '#contracts';
 import { atRevision, parseTaskEntry, type TaskEntry } from '../tasks/task-entry.js';
 
-/** A message of the tasks' bucket. `entry`: what stands under the key since; `undefined` = no task. */
+/** A message of the tasks' bucket. `entry`: the value of the key since then; `undefined` = no task. */
 export interface TaskMessage {
   readonly key: string;
   readonly entry: TaskEntry | undefined;
 }
 
-/** `undefined` for a subject that is no task's. `prefix`: what stands before the key in subjects of the bucket. */
+/** `undefined` for a subject that belongs to no task. `prefix`: the part before the key in subjects of the bucket. */
 export function readTaskMessage(
   prefix: string,
   { subject, seq, data }: { readonly subject: string; readonly seq: number; readonly data: Uint8Array },
@@ -15,6 +15,6 @@ export function readTaskMessage(
   const key = parseTaskKeyTokens(subject.slice(prefix.length).split('.'));
   if (key === undefined) return undefined;
   const entry = parseTaskEntry(decodeUtf8(data) ?? '');
-  // What no guard has written, or was copied here from another key, is no task; who asks for it by its key is told so.
+  // A value that no guard has written, or that was copied from another key, is not a task; a request for this key reports it.
   return { key, entry: entry?.key === key ? atRevision(entry, seq) : undefined };
 }

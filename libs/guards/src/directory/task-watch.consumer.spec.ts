@@ -8,7 +8,7 @@ import { TaskWatch } from './task-watch.consumer.js';
 import { guardOver, KEY, request, START, TTL_MS } from '../tasks/tasks.fixture.js';
 
 const SWEEP_MS = 1_000;
-/** With the spread of a sweep. */
+/** Including the random spread of a sweep. */
 const LATEST_MS = 1_250;
 
 describe('a watch over tasks on the broker', () => {
@@ -63,7 +63,7 @@ describe('a watch over tasks on the broker', () => {
     return { store, guard, events, index, swept, faults, watch, counted, types: () => events.map(({ type }) => type) };
   }
 
-  it('hears of what stood there before, and of what is written', async () => {
+  it('learns of earlier entries, and of new writes', async () => {
     const former = replica();
     await former.guard.acquire(KEY, request('r1'));
     const { guard, index, counted } = replica();
@@ -77,7 +77,7 @@ describe('a watch over tasks on the broker', () => {
     expect(index.counts(clock.now())).toEqual({ running: 1 });
   });
 
-  it('has a holder that is gone written down, and told once by all that watch', async () => {
+  it('records that a holder is gone, and all watches together report it once', async () => {
     const [a, b] = [replica(0.5), replica(0.5)];
     await a.guard.acquire(KEY, request('r1'));
     await Promise.all([a.counted('running'), b.counted('running')]);
@@ -96,7 +96,7 @@ describe('a watch over tasks on the broker', () => {
     expect(await a.guard.get(KEY)).toMatchObject({ state: 'stale', staleCount: 1 });
   });
 
-  it('has an approval that nobody gave written down', async () => {
+  it('records that an approval was not given in time', async () => {
     const { guard, counted, store, types } = replica();
     await guard.acquire(KEY, request('r1', { stale: 'approve', approvalForMs: 5_000 }));
     await counted('running');
@@ -122,7 +122,7 @@ describe('a watch over tasks on the broker', () => {
     expect(swept).toEqual([]);
   });
 
-  it('goes on with the others when one cannot be written down', async () => {
+  it('continues with the others when one cannot be recorded', async () => {
     const { guard, index, swept, faults, store } = replica();
     faults.push('s::first');
     for (const key of ['s::first', 's::second']) await guard.acquire(key, request('r1'));
@@ -139,7 +139,7 @@ describe('a watch over tasks on the broker', () => {
     expect(swept.slice(0, 2)).toEqual(['s::first', 's::second']);
   });
 
-  it('takes no notice of what no guard has written, and forgets what it stands in place of', async () => {
+  it('ignores a value that no guard has written, and forgets the task that it replaced', async () => {
     const { guard, index, store, counted } = replica();
     const bucket = connected.bucket(names.tasksBucket);
     await bucket.write('=3a', 'hello', { expected: 0 });
@@ -157,7 +157,7 @@ describe('a watch over tasks on the broker', () => {
     await until('what is removed is forgotten', () => index.counts(clock.now()).running === undefined);
   });
 
-  it('has nothing written down of a task that was copied from another key', async () => {
+  it('records nothing about a task that was copied from another key', async () => {
     const { guard, store, counted, swept } = replica();
     await guard.acquire(KEY, request('r1'));
     const { entry } = await store.read(KEY);
@@ -172,7 +172,7 @@ describe('a watch over tasks on the broker', () => {
     expect(swept).not.toContain('s::copy');
   });
 
-  it('goes on after the broker was away', async () => {
+  it('continues after the broker was away', async () => {
     const { guard, counted, store, swept } = replica();
     await guard.acquire(KEY, request('r1'));
     await counted('running');
@@ -191,7 +191,7 @@ describe('a watch over tasks on the broker', () => {
     await counted('running');
   });
 
-  it('stops while a sweep is under way, and leaves no timer', async () => {
+  it('stops during a sweep, and leaves no timer', async () => {
     const { guard, counted, watch, swept } = replica();
     await guard.acquire(KEY, request('r1'));
     await counted('running');

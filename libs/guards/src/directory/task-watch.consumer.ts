@@ -13,14 +13,14 @@ export interface TaskWatchOptions {
   readonly clock: Clock;
   /** How often it looks for holders that are gone - ms. */
   readonly sweepMs: number;
-  /** In [0, 1): replicas that look at the same moment would all write, and all but one in vain. */
+  /** In [0, 1): replicas that sweep at the same moment would all write, and all but one in vain. */
   readonly random: () => number;
   readonly log: Logger;
 }
 
 /**
- * Finds what time alone has changed (a holder that is gone, an approval that nobody gave) and has it written down, so that it
- * is seen, counted and told without anybody asking for the task. Every replica does; the first write wins.
+ * Finds tasks whose state has changed by time alone (a holder is gone, an approval was not given in time) and records that, so
+ * that it is visible, counted and reported without a request for the task. Every replica does this; the first write wins.
  */
 export class TaskWatch {
   private readonly reader: ShardReader;
@@ -72,8 +72,8 @@ export class TaskWatch {
       try {
         await guard.settleOverdue(key);
       } catch (error) {
-        // The next sweep finds it again; one that cannot be written must not hold up those behind it.
-        log.warn({ key, error: String(error) }, 'a task whose time is over could not be written down');
+        // The next sweep finds it again; a task that cannot be recorded must not block the ones after it.
+        log.warn({ key, error: String(error) }, 'the new state of a task whose time is over could not be recorded');
       }
     }
   }

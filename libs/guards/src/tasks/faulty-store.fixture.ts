@@ -2,14 +2,14 @@ import type { KeyWrite } from '#jetstream';
 import type { TaskEntry } from './task-entry.js';
 import type { StoredTask, TaskStore, WriteOptions } from './task-store.js';
 
-/** What becomes of a write: its answer is lost after it was stored, or it never arrives; or of a read: nobody can say. */
+/** The fault of a write: `unheard` = stored, but its answer is lost; `lost` = never stored. Of a read: `away` = no answer. */
 export type StoreFault = 'unheard' | 'lost' | 'away';
 
 export const AWAY = new Error('away');
 
-/** For specs: the same store, as one sees it whose answers go missing. */
+/** For specs: the same store with lost requests and answers. */
 export class FaultyStore implements TaskStore {
-  /** What becomes of the next write, and of the next read. */
+  /** The fault of the next write, and of the next read. */
   nextFault: (of: 'read' | 'write') => StoreFault | undefined = () => undefined;
   /** Called between a write whose answer is lost and what comes after it. */
   afterUnclear = (): Promise<void> => Promise.resolve();

@@ -3,7 +3,7 @@ import type { KeyBucket, KeyWrite } from '#jetstream';
 import { atRevision, parseTaskEntry, type TaskEntry } from './task-entry.js';
 import type { StoredTask, TaskStore, WriteOptions } from './task-store.js';
 
-/** Tasks in the broker's key-value bucket; reads are the leader's, since each decision rests on one. */
+/** Tasks in the broker's key-value bucket; every read asks the leader, since a decision rests on it. */
 export class KvTaskStore implements TaskStore {
   constructor(
     private readonly bucket: Pick<KeyBucket, 'read' | 'write'>,
@@ -16,7 +16,7 @@ export class KvTaskStore implements TaskStore {
     const { value, revision } = found;
     if (value === undefined) return { entry: undefined, revision };
     const entry = parseTaskEntry(value);
-    // Of another key, it was copied here: its token and its history are not this task's.
+    // An entry of another key was copied here: its token and its history do not belong to this task.
     return { entry: entry?.key === key ? atRevision(entry, revision) : 'unreadable', revision };
   }
 

@@ -9,7 +9,7 @@ interface Kept {
   readonly until: number;
 }
 
-/** Tasks in this process alone, by the same rules as in the broker: for specs and for models of many replicas. */
+/** Tasks in this process alone, with the same rules as on the broker: for specs and for models of many replicas. */
 export class MemoryTaskStore implements TaskStore {
   private readonly kept = new Map<string, Kept>();
   private revision = 0;

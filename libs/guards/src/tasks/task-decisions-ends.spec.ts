@@ -10,12 +10,12 @@ describe('a success', () => {
   const ended = release(entryIn('running'), { token: TOKEN, status: 'succeeded', result: jsonText(42) }, NOW).next;
   const done = { answer: { kind: 'done', runId: 'r1', endedAt: NOW, result: jsonText(42) } };
 
-  it('is told to the run that had it, at any time', () => {
+  it('is reported to the run that had it, at any time', () => {
     expect(acquire(KEY, ended, request('r1'), NOW + 1)).toEqual(done);
     expect(acquire(KEY, ended, request('r1', { requestId: 'x' }), NOW + 86_400_000)).toEqual(done);
   });
 
-  it('is told to others for as long as they ask for', () => {
+  it('is reported to other runs for as long as they ask for', () => {
     const asked = (now: number) => acquire(KEY, ended, request('r2', { doneForMs: 1_000 }), now);
     expect(asked(NOW + 999)).toEqual(done);
     expect(asked(NOW + 1_000).answer.kind).toBe('acquired');
@@ -23,12 +23,12 @@ describe('a success', () => {
     expect(acquire(KEY, ended, request('r2'), NOW).answer.kind).toBe('acquired');
   });
 
-  it('is told to no other run that does not ask for it, also by a guard whose clock is behind that of the one that wrote it (G1)', () => {
+  it('is not reported to other runs that do not ask for it, even by a guard whose clock is behind the writer’s (G1)', () => {
     expect(acquire(KEY, ended, request('r2', { doneForMs: 0 }), NOW - 300).answer.kind).toBe('acquired');
     expect(acquire(KEY, ended, request('r2'), NOW - 300).answer.kind).toBe('acquired');
   });
 
-  it('begins the count of attempts anew; an interruption does not', () => {
+  it('resets the count of attempts; an interruption does not', () => {
     expect(acquire(KEY, ended, request('r2'), NOW).next).toMatchObject({ attempts: 1 });
     expect(acquire(KEY, entryIn('cancelled'), request('r2'), NOW).next).toMatchObject({ attempts: 2 });
   });
@@ -39,7 +39,7 @@ describe('a failure (G2)', () => {
   const failedAt = START + 1_000;
   const required = { kind: 'approval_required', failedRunId: 'r1', failedAt, error, attempts: 1 };
 
-  it('lets nobody through, the run that failed and its request included', () => {
+  it('lets no run through, including the run that failed and its request', () => {
     for (const asked of [request('r1'), request('r1', { requestId: 'x' }), request('r2')]) {
       expect(acquire(KEY, entryIn('failed'), asked, NOW)).toEqual({ answer: required });
     }
@@ -52,7 +52,7 @@ describe('a failure (G2)', () => {
     expect(answer).toMatchObject({ kind: 'already_running', runId: 'r1', own: false });
   });
 
-  it('is approved only after the failure of the run that was meant, when one was', () => {
+  it('is approved only for the named run, when the approval names one', () => {
     const failed = entryIn('failed');
     const other = approve(failed, { by: 'ann', runId: 'another' }, NOW);
     expect(other).toEqual({ answer: { kind: 'not_waiting', state: 'failed', runId: failed.runId } });
@@ -62,7 +62,7 @@ describe('a failure (G2)', () => {
     expect(approve(failed, { by: 'ann', runId: failed.runId }, NOW).next).toMatchObject({ state: 'approved' });
   });
 
-  it('lets one through when it is approved, and asks again when that one fails', () => {
+  it('lets one run through after an approval, and needs another approval when that run fails', () => {
     const { answer, next } = approve(entryIn('failed'), { by: 'ann' }, NOW);
     expect(answer).toEqual({ kind: 'approved', by: 'ann', at: NOW });
     expect(approve(next, { by: 'bob' }, NOW + 1)).toEqual({ answer });
@@ -78,7 +78,7 @@ describe('a failure (G2)', () => {
     ]);
   });
 
-  it('can be approved until its time for that is over, and then be ended only', () => {
+  it('can be approved until the time for that is over, and then only be ended', () => {
     const failed = release(entryIn('running', { approvalForMs: 1_000 }), { token: TOKEN, status: 'failed' }, NOW).next;
     expect(failed).toMatchObject({ approvableUntil: NOW + 1_000 });
     const { answer } = acquire(KEY, failed, request('r2'), NOW + 999);
@@ -93,7 +93,7 @@ describe('a failure (G2)', () => {
     expect(acquire(KEY, freed, request('r2'), NOW + 1_001).answer.kind).toBe('acquired');
   });
 
-  it('that was approved in time does not lapse', () => {
+  it('that was approved in time does not expire', () => {
     const failed = release(entryIn('running', { approvalForMs: 1_000 }), { token: TOKEN, status: 'failed' }, NOW).next;
     const approved = approve(failed, { by: 'ann' }, NOW + 999).next!;
     expect(asOf(approved, NOW + 86_400_000)).toBe(approved);
@@ -115,7 +115,7 @@ describe('a holder that is gone', () => {
     ]);
   });
 
-  it('is asked about when its holding said so, until people approve', () => {
+  it('needs an approval when its holding says so', () => {
     const entry = entryIn('running', { stale: 'approve' });
     const { answer, next } = acquire(KEY, entry, request('r2'), OVER);
     const error = { name: 'holder_gone', message: 'its holder neither renewed nor released it in time' };
@@ -126,7 +126,7 @@ describe('a holder that is gone', () => {
     expect(acquire(KEY, approved, request('r2'), OVER).answer.kind).toBe('acquired');
   });
 
-  it('that says so late is believed while nobody has come, whether it was written down or not', () => {
+  it('that reports late is believed while no other run has acquired, whether the end was recorded or not', () => {
     for (const entry of [entryIn('running'), entryIn('stale'), entryIn('stale', { stale: 'approve' })]) {
       const failed = release(entry, { token: TOKEN, status: 'failed' }, OVER + 5);
       expect(failed.answer).toEqual({ kind: 'released', state: 'failed' });
@@ -134,7 +134,7 @@ describe('a holder that is gone', () => {
     }
   });
 
-  it('of a holding to approve has time for that from when its own was over', () => {
+  it(': the time for an approval counts from the end of the holding', () => {
     const entry = entryIn('running', { stale: 'approve', approvalForMs: 1_000 });
     expect(asOf(entry, OVER + 999)).toMatchObject({ state: 'stale', approvableUntil: OVER + 1_000 });
     const lapsed = asOf(entry, OVER + 5_000);
@@ -145,7 +145,7 @@ describe('a holder that is gone', () => {
     ]);
   });
 
-  it('is the same whoever notices it, and whenever', () => {
+  it('gives the same entry whichever request notices it, and whenever', () => {
     const entry = entryIn('running', { stale: 'approve' });
     expect(asOf(entry, OVER + 1)).toEqual(asOf(entry, OVER + 70_000));
     for (const state of TASK_STATES) {
@@ -165,14 +165,14 @@ describe('an operator', () => {
     expect(bare).toMatchObject({ error: { name: 'failed', message: 'ended by ann' } });
   });
 
-  it('who fails it again gives it another time to be approved', () => {
+  it('that fails it again restarts the time for an approval', () => {
     const entry = entryIn('approval_expired');
     const { next } = end(entry, { by: 'ann', status: 'failed' }, NOW + APPROVAL_MS);
     expect(next).toMatchObject({ state: 'failed', approvableUntil: NOW + 2 * APPROVAL_MS });
     expect(approve(next, { by: 'ann' }, NOW + APPROVAL_MS).answer.kind).toBe('approved');
   });
 
-  it('takes the holding from its holder, who is told with the next word', () => {
+  it('takes the holding from its holder, which is told at its next request', () => {
     const { next } = end(entryIn('running'), { by: 'ann' }, NOW);
     expect(renew(next, { token: TOKEN }, NOW).answer).toEqual({ kind: 'not_held', state: 'cancelled', runId: 'r1' });
     expect(release(next, { token: TOKEN, status: 'succeeded' }, NOW).answer.kind).toBe('not_held');

@@ -10,10 +10,10 @@ const EVERY = ['none', ...TASK_STATES] as const;
 type From = (typeof EVERY)[number];
 
 const found = (state: From, more = {}): TaskEntry | undefined => (state === 'none' ? undefined : entryIn(state, more));
-/** `stale` is one only when the time is over. */
+/** `stale` only when the time is over. */
 const timeOf = (state: From): number => (state === 'stale' || state === 'approval_expired' ? OVER + APPROVAL_MS : NOW);
 
-/** An answer's kind, and the state that is written; `-` = nothing is. */
+/** The kind of an answer, and the state that is written; `-` = none is written. */
 function short({ answer, next }: Decided<{ readonly kind: string }>): string {
   if (next !== undefined) expect(parseTaskEntry(writeJsonObject(next))).toEqual(next);
   return `${answer.kind} ${next?.state ?? '-'}`;
@@ -56,7 +56,7 @@ describe('every request in every state', () => {
     }).toEqual(wanted);
   });
 
-  it.each(EVERY)('%s can be done nothing to with another token (G4)', (state) => {
+  it.each(EVERY)('%s cannot be changed with another token (G4)', (state) => {
     const entry = found(state);
     for (const token of [TOKEN - 1, TOKEN + 1, TOKEN + 2]) {
       for (const now of [timeOf(state), OVER + APPROVAL_MS]) {
@@ -86,29 +86,29 @@ describe('every request in every state', () => {
 describe('the next attempt of its holder (G4)', () => {
   const next = (runId: string, formerToken: number, requestId = 'next') => request(runId, { requestId, formerToken });
 
-  it('gets a token of its own: the write of it is that, and the one before is worth nothing', () => {
+  it('gets a new token, the revision of its write, and the former token is invalid', () => {
     const { answer, next: after } = acquire(KEY, found('running'), next('r1', TOKEN), NOW);
     expect(answer).toMatchObject({ kind: 'acquired', token: 0, startedAt: NOW });
     expect(after).toMatchObject({ state: 'running', token: 0, requestId: 'next', runId: 'r1', attempts: 2 });
     expect(after?.history.map(({ what }) => what)).toEqual(['acquired', 'acquired']);
     const standing = { ...(after as TaskEntry), token: TOKEN + 5 };
     expect(short(renew(standing, { token: TOKEN }, NOW))).toBe('not_held -');
-    // Said again, it is answered again.
+    // Repeated, it gets the same answer.
     const again = acquire(KEY, standing, next('r1', TOKEN), NOW);
     expect([again.answer, again.next]).toMatchObject([{ kind: 'acquired', token: TOKEN + 5 }, undefined]);
-    // Under another id it is of an attempt that is over.
+    // With another request id it belongs to an attempt that is over.
     expect(acquire(KEY, standing, next('r1', TOKEN, 'other'), NOW).answer).toMatchObject({
       kind: 'already_running',
       own: true,
     });
   });
 
-  it('is its own alone: neither another run nor another token gets it', () => {
+  it('is only for its holder: neither another run nor another token gets it', () => {
     for (const asked of [next('r2', TOKEN), next('r1', TOKEN - 1), next('r1', TOKEN + 1)])
       expect(short(acquire(KEY, found('running'), asked, NOW))).toBe('already_running -');
   });
 
-  it('also late, while nobody has noticed; then as everybody else', () => {
+  it('is also granted late, while no request has noticed; afterwards it is treated like any other acquire', () => {
     const late = found('running', { stale: 'approve' });
     expect(short(acquire(KEY, late, next('r1', TOKEN), OVER + 1))).toBe('acquired running');
     for (const state of ['failed', 'approval_expired'] as const)
@@ -117,7 +117,7 @@ describe('the next attempt of its holder (G4)', () => {
 });
 
 describe('a holding', () => {
-  it('begins with all that was asked for, and its write is its token', () => {
+  it('begins with all that was asked for, and the revision of its write is its token', () => {
     const asked = request('r1', { owner: 'w/1', meta: jsonText({ a: 1 }), stale: 'approve', approvalForMs: 5_000 });
     const { answer, next } = acquire(KEY, undefined, asked, START);
     expect(answer).toEqual({ kind: 'acquired', token: 0, startedAt: START, expiresAt: OVER });
@@ -129,7 +129,7 @@ describe('a holding', () => {
     });
   });
 
-  it('lasts five minutes and is healed when nobody says otherwise', () => {
+  it('lasts five minutes and is healed by default', () => {
     const { next } = acquire(KEY, undefined, { requestId: 'q', runId: 'r' }, START);
     expect(next).toMatchObject({ ttlMs: 300_000, expiresAt: START + 300_000, stale: 'heal' });
   });
@@ -142,7 +142,7 @@ describe('a holding', () => {
     expect(acquire(KEY, entry, again, OVER - 1)).toEqual({ answer: { ...running, own: true } });
   });
 
-  it('is answered again to the same request, also after it was renewed', () => {
+  it('gives the same answer to the same request, even after it was renewed', () => {
     const entry = entryIn('running');
     const renewed = written(renew(entry, { token: TOKEN, ttlMs: 90_000 }, NOW).next, TOKEN + 1);
     const same = { answer: { kind: 'acquired', token: TOKEN, startedAt: START, expiresAt: OVER } };
@@ -150,20 +150,20 @@ describe('a holding', () => {
     expect(acquire(KEY, renewed, request('r1', { ttlMs: 1_000 }), OVER + 1)).toEqual(same);
   });
 
-  it('that is over is begun anew also by the request that began it: its old token is of no use', () => {
+  it('that is over starts again even for the request that began it: its old token is invalid', () => {
     const { answer, next } = acquire(KEY, entryIn('running'), request('r1'), OVER);
     expect(answer).toMatchObject({ kind: 'acquired', token: 0, startedAt: OVER });
     expect(next).toMatchObject({ attempts: 2, staleCount: 1, startedAt: OVER });
   });
 
-  it('is known by its owner and what was said of it also when it is over', () => {
+  it('keeps its owner and its meta when it is over', () => {
     const told = { owner: 'w/1', meta: jsonText({ a: 1 }) };
     const entry = entryIn('running', told);
     for (const status of OUTCOMES) expect(release(entry, { token: TOKEN, status }, NOW).next).toMatchObject(told);
     expect(asOf(entry, OVER)).toMatchObject({ state: 'stale', ...told });
   });
 
-  it('is renewed from now on, and in the same way the next time', () => {
+  it('is renewed for its time from now, and the next renewal does the same', () => {
     const entry = entryIn('running');
     expect(renew(entry, { token: TOKEN }, NOW).answer).toEqual({ kind: 'renewed', expiresAt: NOW + TTL_MS });
     const { answer, next } = renew(entry, { token: TOKEN, ttlMs: 5_000 }, NOW);
@@ -171,13 +171,13 @@ describe('a holding', () => {
     expect(renew(next, { token: TOKEN }, NOW + 1).answer).toEqual({ kind: 'renewed', expiresAt: NOW + 5_001 });
   });
 
-  it('is renewed also late, while nobody else has come', () => {
+  it('is also renewed late, while no other run has acquired', () => {
     expect(renew(entryIn('running'), { token: TOKEN }, OVER + 9).answer).toMatchObject({ kind: 'renewed' });
     const { answer } = renew(entryIn('stale'), { token: TOKEN }, OVER + 9);
     expect(answer).toEqual({ kind: 'not_held', state: 'stale', runId: 'r1' });
   });
 
-  it('that another one has followed is neither renewed nor released with the old token (G4)', () => {
+  it('that was replaced by another is neither renewed nor released with the old token (G4)', () => {
     const next = written(acquire(KEY, entryIn('running'), request('r2'), OVER).next, TOKEN + 5);
     expect(next.token).toBe(TOKEN + 5);
     const notHeld = { answer: { kind: 'not_held', state: 'running', runId: 'r2' } };
@@ -195,7 +195,7 @@ describe('a release', () => {
     ['failed', 'failed'],
     ['timed_out', 'failed'],
     ['rejected', 'failed'],
-  ])('%s leads to %s, and is answered again', (status, state) => {
+  ])('%s leads to %s, and gets the same answer again', (status, state) => {
     for (const before of ['running', 'stale'] as const) {
       const { answer, next } = release(entryIn(before), { token: TOKEN, status }, OVER + 1);
       expect(answer).toEqual({ kind: 'released', state });
@@ -205,14 +205,14 @@ describe('a release', () => {
     }
   });
 
-  it('that says something else the second time changes nothing', () => {
+  it('with another status the second time changes nothing', () => {
     const notHeld = (state: TaskState) => ({ answer: { kind: 'not_held', state, runId: 'r1' } });
     expect(release(entryIn('failed'), { token: TOKEN, status: 'succeeded' }, NOW)).toEqual(notHeld('failed'));
     expect(release(entryIn('failed'), { token: TOKEN, status: 'timed_out' }, NOW)).toEqual(notHeld('failed'));
     expect(release(entryIn('cancelled'), { token: TOKEN, status: 'interrupted' }, NOW)).toEqual(notHeld('cancelled'));
   });
 
-  it('of a failure is answered again also when people were faster to approve it, or let it pass', () => {
+  it('of a failure gets the same answer even when it was approved or its approval expired in between', () => {
     const repeated = { token: TOKEN, status: 'failed' } as const;
     expect(release(entryIn('approved'), repeated, NOW)).toEqual({ answer: { kind: 'released', state: 'approved' } });
     const answer = { kind: 'released', state: 'approval_expired' };
@@ -227,7 +227,7 @@ describe('a release', () => {
     }
   });
 
-  it('keeps why it failed, and what it made', () => {
+  it('keeps its error and its result', () => {
     const error = { name: 'Oops', message: 'no' };
     const failed = release(entryIn('running'), { token: TOKEN, status: 'failed', error }, NOW).next;
     expect(failed).toMatchObject({ error });

@@ -17,8 +17,7 @@ import {
 import { addStep, type EndedTask, type RunningTask, type TaskEntry, type UnfinishedTask } from './task-entry.js';
 
 /**
- * The life of a task, as pure code: what stands under its key, a request and the time go in; the answer and what is to stand
- * there instead come out.
+ * The life of a task, as pure code: the stored entry, a request and the time go in; the answer and the entry to store come out.
  *
  *   (none) --acquire--> running
  *   running --renew--> running, for longer
@@ -27,30 +26,30 @@ import { addStep, type EndedTask, type RunningTask, type TaskEntry, type Unfinis
  *                        cancelled             (cancelled, interrupted)
  *                        failed                (failed, timed_out, rejected)
  *   running --its time is over--> stale        its holder is gone
- *   stale --acquire, policy heal--> running    policy approve: as failed
- *   stale --release by its holder--> as above  nobody came in between
+ *   stale --acquire, policy heal--> running    with policy approve: like failed
+ *   stale --release by its holder--> as above  no other run has acquired in between
  *   failed, stale --approve-retry--> approved  exactly one acquire passes
- *   failed --approvableUntil--> approval_expired   it can be approved no more
+ *   failed --approvableUntil--> approval_expired   it cannot be approved any more
  *   approved --acquire--> running
  *   any --end (an operator's release)--> cancelled, or failed
  *
  * G1  `running` is left by its holder, by an operator, or by the end of its time; acquire replaces it for its holder alone.
- * G2  From `failed` no acquire passes without an approval, the run that failed included; an approval lets one through.
+ * G2  From `failed` no acquire passes without an approval, including the run that failed; an approval lets one through.
  * G3  A holder that is gone blocks until `expiresAt` at the latest.
- * G4  The token is the revision of the write that began the holding: it grows. With another one nothing can be done.
+ * G4  The token is the revision of the write that began the holding, so it grows. Another token can do nothing.
  *
- * Every request may be repeated after an unclear answer: what it has done already is found and answered again.
+ * Every request may be repeated after an unclear answer: its earlier effect is recognized and gets the same answer.
  */
 
 export interface Decided<Answer> {
   readonly answer: Answer;
-  /** What is to stand under the key; absent = nothing is written. */
+  /** The entry to store; absent = nothing is written. */
   readonly next?: TaskEntry;
 }
 
 type Entry = TaskEntry | undefined;
 
-/** What an entry has become by time alone, without anybody's doing; the very same entry when it is what it was. */
+/** The entry after changes that time alone causes, without a request; the same object when nothing has changed. */
 export function asOf(entry: TaskEntry, now: number): TaskEntry {
   if (entry.state === 'running' && entry.expiresAt <= now) return asOf(withoutHolder(entry), now);
   if (!isApprovable(entry) || (entry.approvableUntil ?? Number.POSITIVE_INFINITY) > now) return entry;
@@ -72,7 +71,7 @@ export function acquire(key: string, found: Entry, request: AcquireRequest, now:
   return begin(key, entry, request, now);
 }
 
-/** Why this run would not get it, also for who only looks. `entry`: as of now. */
+/** Why this run would not get the task, also for lookups. `entry`: as of now. */
 export function conflictWith(entry: TaskEntry, runId?: string): TaskConflict | undefined {
   switch (entry.state) {
     case 'running':
@@ -90,7 +89,7 @@ export function conflictWith(entry: TaskEntry, runId?: string): TaskConflict | u
 }
 
 export function renew(found: Entry, { token, ttlMs }: RenewRequest, now: number): Decided<RenewAnswer> {
-  // Also late, while nobody has noticed: it still stands for the only holder there is.
+  // Also late, while no request has noticed: it is still the only holder there is.
   if (found?.state !== 'running' || found.token !== token) return { answer: notHeld(found, now) };
   const expiresAt = now + (ttlMs ?? found.ttlMs);
   return { answer: { kind: 'renewed', expiresAt }, next: { ...found, ttlMs: ttlMs ?? found.ttlMs, expiresAt } };
@@ -116,7 +115,7 @@ export function approve(found: Entry, { by, runId }: ApproveRequest, now: number
   if (entry !== undefined && runId !== undefined && entry.runId !== runId) {
     return { answer: { kind: 'not_waiting', state: entry.state, runId: entry.runId } };
   }
-  // Said again, or by a second person: one approval lets one through, not two.
+  // Repeated, or from a second person: an approval lets one acquire through, not two.
   if (entry?.state === 'approved') return { answer: { kind: 'approved', by: entry.approvedBy, at: entry.approvedAt } };
   if (entry === undefined || !isApprovable(entry))
     return { answer: { kind: 'not_waiting', state: entry?.state ?? 'none' } };
@@ -139,7 +138,7 @@ export function end(found: Entry, { by, status = 'cancelled', runId, error }: En
   const entry = found && asOf(found, now);
   if (entry === undefined || (runId !== undefined && entry.runId !== runId)) return { answer: notHeld(entry, now) };
   const isOver = entry.state !== 'running' && entry.state !== 'stale';
-  // What a run left is ended once; what people end, they end again if they want to.
+  // The end of a named run is recorded once; an operator may end the same task again.
   if (isOver && (runId !== undefined || entry.state === status)) {
     return { answer: entry.state === status ? { kind: 'ended', state: status } : notHeld(entry, now) };
   }
@@ -147,14 +146,14 @@ export function end(found: Entry, { by, status = 'cancelled', runId, error }: En
   return { answer: { kind: 'ended', state: next.state }, next };
 }
 
-/** What the end of a holding may have become before its release is repeated. */
+/** The states that may follow the end of a holding before its release is repeated. */
 const ENDED_BY_HOLDER: Record<ReturnType<typeof stateAfter>, readonly TaskEntry['state'][]> = {
   succeeded: ['succeeded'],
   cancelled: ['cancelled'],
   failed: ['failed', 'approved', 'approval_expired'],
 };
 
-/** What a task becomes by how its holding ended: what may have been left half-done needs an approval. */
+/** The state after a holding ended with this status: work that may be half-done needs an approval. */
 export function stateAfter(status: string): 'succeeded' | 'cancelled' | 'failed' {
   if (status === 'succeeded') return 'succeeded';
   return status === 'cancelled' || status === 'interrupted' ? 'cancelled' : 'failed';
@@ -198,7 +197,7 @@ function endOf(entry: TaskEntry, { what, status, error, result, by }: Ending, no
   };
 }
 
-/** Its holder is gone: nobody released it in time. */
+/** Its holder is gone: it was not released in time. */
 function withoutHolder(entry: RunningTask): TaskEntry {
   const { expiresAt, stale, approvalForMs, runId } = entry;
   const approvableUntil = approvalForMs === undefined ? undefined : expiresAt + approvalForMs;
@@ -222,23 +221,23 @@ function failureOf(entry: UnfinishedTask) {
   return { ...identityOf(entry), status, endedAt, error, ...defined({ approvalForMs, approvableUntil }) };
 }
 
-/** Whether an approval is what it waits for. */
+/** Whether it waits for an approval. */
 function isApprovable(entry: TaskEntry): entry is Extract<TaskEntry, { readonly state: 'failed' | 'stale' }> {
   return entry.state === 'failed' || (entry.state === 'stale' && entry.stale === 'approve');
 }
 
 function isDoneFor(entry: EndedTask, { runId, doneForMs = 0 }: AcquireRequest, now: number): boolean {
   if (entry.runId === runId) return true;
-  // Who asks for no such time gets none, though the guard that wrote the end may have a clock that is ahead of ours.
+  // A caller that asks for no such time gets none, even when the guard that wrote the end has a clock ahead of ours.
   return doneForMs > 0 && entry.endedAt + doneForMs > now;
 }
 
-/** Ids of requests that somebody else chose alike must not share a token (G1). */
+/** Other runs may have chosen the same request id: they must not get the same token (G1). */
 function isRepeated({ requestId, runId }: RunningTask, request: AcquireRequest): boolean {
   return requestId === request.requestId && runId === request.runId;
 }
 
-/** Its holder asks for its own next attempt; also late, while its entry still says that it runs. */
+/** Its holder asks for its next attempt; also late, while its entry still says that it runs. */
 function isNextAttempt({ runId, token }: RunningTask, { runId: byRun, formerToken }: AcquireRequest): boolean {
   return runId === byRun && token === formerToken;
 }
@@ -272,7 +271,7 @@ function notHeld(entry: Entry, now: number): NotHeld {
 
 type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
 
-/** Without the fields that have no value: they would be written as such nowhere, and read back as missing. */
+/** Without fields that have no value: JSON does not write them, and they would be missing when read back. */
 function defined<T extends object>(fields: T): Defined<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<T>;
 }

@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { parseCarried, STALE_POLICIES, type JsonText, type TaskStep, type TaskView } from '#contracts';
 
 /**
- * What stands under a task's key. The value is written whole by compare-and-set, so that each decision rests on exactly the
+ * The value under a task's key. It is written whole by compare-and-set, so that each decision rests on exactly the
  * value that it replaces. Times are ms since the epoch.
  */
 
 const time = z.number();
 const error = z.object({ name: z.string(), message: z.string() });
-/** Found as text when the entry is parsed. */
+/** Kept as text when the entry is parsed. */
 const json = z.unknown() as z.ZodType<JsonText>;
 
 const step = z.object({
@@ -34,7 +34,7 @@ const ofEvery = {
   /** Holdings since it last succeeded. */
   attempts: z.int().nonnegative(),
   staleCount: z.int().nonnegative(),
-  /** By the guard that wrote it; the broker removes it by its own clock. Absent = it runs, or is kept for ever. */
+  /** By the clock of the guard that wrote it; the broker removes it by its own clock. Absent = it runs, or is kept for ever. */
   keptUntil: time.optional(),
   history: z.array(step),
 };
@@ -44,11 +44,11 @@ const running = z.object({
   state: z.literal('running'),
   requestId: z.string(),
   ttlMs: z.number(),
-  /** What acquire answered, however often it was renewed since. */
+  /** The end of time that acquire answered, however often it was renewed since. */
   grantedUntil: time,
   expiresAt: time,
   stale: z.enum(STALE_POLICIES),
-  /** For so long after a failure it can be approved; absent = for ever. */
+  /** For how long a failure can be approved; absent = for ever. */
   approvalForMs: z.number().optional(),
 });
 
@@ -89,18 +89,18 @@ const taskEntry = z.discriminatedUnion('state', [running, stale, ended, failed, 
 export type TaskEntry = z.infer<typeof taskEntry>;
 export type RunningTask = z.infer<typeof running>;
 export type EndedTask = z.infer<typeof ended>;
-/** It did not come to a good end: the ones that an acquire does not simply replace are among them. */
+/** It did not end well; an acquire may not replace all of these. */
 export type UnfinishedTask = Extract<TaskEntry, { readonly error: unknown }>;
 
-/** Whether it runs or waits for somebody; what ended well does neither, and is forgotten after a while. */
+/** Whether it runs or waits; a task that ended well does neither, and is forgotten after a while. */
 export function isOpenTask({ state }: Pick<TaskView, 'state'>): boolean {
   return state !== 'succeeded' && state !== 'cancelled';
 }
 
-/** What of an entry is only carried. */
+/** Parts of an entry that are passed on without being read. */
 const CARRIED = { meta: true, result: true } as const;
 
-/** `undefined` for what no guard has written. */
+/** `undefined` for a value that no guard has written. */
 export function parseTaskEntry(text: string): TaskEntry | undefined {
   try {
     return taskEntry.safeParse(parseCarried(text, CARRIED)).data;
@@ -109,19 +109,19 @@ export function parseTaskEntry(text: string): TaskEntry | undefined {
   }
 }
 
-/** What is kept of the past of a task; a long past must not fill the broker. */
+/** How many steps of its history are kept; long histories must not fill the broker. */
 const MAX_STEPS = 50;
 
 export function addStep(history: readonly TaskStep[], next: TaskStep): TaskStep[] {
   return [...history, next].slice(-MAX_STEPS);
 }
 
-/** An entry as it stands at a revision: its token is known. */
+/** An entry as stored at a revision: its token is known. */
 export function atRevision(entry: TaskEntry, revision: number): TaskEntry {
   return entry.token === 0 ? { ...entry, token: revision } : entry;
 }
 
-/** For people, without what only the guard needs. */
+/** For people, without the fields that only the guard needs. */
 export function viewOf(entry: TaskEntry): TaskView {
   const hidden = ['v', 'requestId', 'ttlMs', 'grantedUntil', 'approvalForMs'];
   return Object.fromEntries(Object.entries(entry).filter(([field]) => !hidden.includes(field))) as unknown as TaskView;

@@ -8,17 +8,17 @@ const OVER = START + TTL_MS;
 const ofFirst = { key: KEY, runId: 'r1', token: TOKEN };
 
 describe('the events of a write', () => {
-  it('are none for a renewal', () => {
+  it('a renewal has none', () => {
     const entry = entryIn('running');
     expect(eventsOf(entry, renew(entry, { token: TOKEN }, START + 1).next!, TOKEN + 1)).toEqual([]);
   });
 
-  it('tell of a new holding with the token that its write has got', () => {
+  it('report a new holding with the revision of its write as token', () => {
     const { next } = acquire(KEY, undefined, request('r1', { owner: 'w/1' }), START);
     expect(eventsOf(undefined, next!, TOKEN)).toEqual([{ type: 'task-acquired', ...ofFirst, owner: 'w/1', at: START }]);
   });
 
-  it('tell how it ended, and the name of its error alone', () => {
+  it('report how it ended, and only the name of its error', () => {
     const entry = entryIn('running', { owner: 'w/1' });
     const error = { name: 'Oops', message: 'SECRET' };
     const failed = release(entry, { token: TOKEN, status: 'failed', error }, START + 1).next!;
@@ -28,7 +28,7 @@ describe('the events of a write', () => {
     expect(eventsOf(entry, done, 8)).toEqual([{ type: 'task-released', ...event, status: 'succeeded' }]);
   });
 
-  it('tell who approved and who ended it', () => {
+  it('report who approved and who ended it', () => {
     const failed = entryIn('failed');
     const approved = approve(failed, { by: 'ann' }, START + 2).next!;
     expect(eventsOf(failed, approved, 9)).toEqual([{ type: 'task-approved', ...ofFirst, at: START + 2, by: 'ann' }]);
@@ -38,7 +38,7 @@ describe('the events of a write', () => {
     ]);
   });
 
-  it('tell of all that time has done on the way, each with its own time', () => {
+  it('report all changes by time in between, each with its own time', () => {
     const entry = entryIn('running', { stale: 'approve', approvalForMs: APPROVAL_MS });
     expect(eventsOf(entry, asOf(entry, OVER + APPROVAL_MS), 8)).toEqual([
       { type: 'task-stale', ...ofFirst, at: OVER },
@@ -46,7 +46,7 @@ describe('the events of a write', () => {
     ]);
   });
 
-  it('tell of a healing with what the former holder left as its own', () => {
+  it('report a healing, and the end of the former holder as its own', () => {
     const entry = entryIn('running', { owner: 'w/1' });
     const { next } = acquire(KEY, entry, request('r2', { owner: 'w/2' }), OVER + 5);
     const second = { key: KEY, runId: 'r2', token: 9, owner: 'w/2', at: OVER + 5 };
@@ -57,7 +57,7 @@ describe('the events of a write', () => {
     ]);
   });
 
-  it('tell of a healing also when the sweep was there before, and not of one that people approved', () => {
+  it('report a healing even after a sweep has recorded the end, but not after an approval', () => {
     const types = (former: ReturnType<typeof entryIn>) =>
       eventsOf(former, acquire(KEY, former, request('r2'), OVER + 5).next!, 9).map(({ type }) => type);
     expect(types(entryIn('stale'))).toEqual(['task-acquired', 'task-healed']);
@@ -65,14 +65,14 @@ describe('the events of a write', () => {
     expect(types(entryIn('cancelled'))).toEqual(['task-acquired']);
   });
 
-  it('are told also of what looks like a former step, in the same millisecond', () => {
+  it('report a step that equals a former step of the same millisecond', () => {
     const first = acquire(KEY, undefined, request('r1'), START).next!;
     const ended = release({ ...first, token: 1 }, { token: 1, status: 'cancelled' }, START).next!;
     const second = acquire(KEY, ended, request('r1', { requestId: 'x' }), START).next!;
     expect(eventsOf(ended, second, 3).map(({ type, token }) => [type, token])).toEqual([['task-acquired', 3]]);
   });
 
-  it('are the same when a long past has been cut', () => {
+  it('are the same when a long history was cut', () => {
     const step = { at: 1, what: 'acquired' as const, runId: 'r0' };
     const entry = { ...entryIn('running'), history: Array.from({ length: 50 }, () => ({ ...step })) };
     const { next } = release(entry, { token: TOKEN, status: 'cancelled' }, START + 1);

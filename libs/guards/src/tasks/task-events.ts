@@ -1,7 +1,7 @@
 import type { TaskStep } from '#contracts';
 import type { TaskEntry } from './task-entry.js';
 
-/** What happened to a task: for logs, for readers of events, for counters. The entry is the truth; an event tells of it once. */
+/** An event of a task: for logs, for readers of events, for counters. The entry is the truth; an event reports a change once. */
 export interface TaskEvent {
   readonly type: `task-${TaskStep['what'] | 'healed'}`;
   readonly key: string;
@@ -16,17 +16,17 @@ export interface TaskEvent {
   readonly error?: string;
 }
 
-/** The steps that a decision has added to what it found; only they are other objects than before. */
+/** The steps that a decision has added; only these are new objects. */
 export function addedSteps(former: TaskEntry | undefined, next: TaskEntry): TaskStep[] {
   const known = new Set(former?.history);
   return next.history.filter((step) => !known.has(step));
 }
 
-/** The steps that a write has added, each as an event; a holding that follows one whose holder is gone is a healing too. */
+/** The steps that a write has added, each as an event; a holding that follows one whose holder is gone is also a healing. */
 export function eventsOf(former: TaskEntry | undefined, next: TaskEntry, revision: number): TaskEvent[] {
   const steps = addedSteps(former, next);
   return steps.flatMap(({ what, at, runId = next.runId, status, by }): TaskEvent[] => {
-    // What a new holding found on its way, the former one has left.
+    // Steps before a new holding belong to the former one.
     const { key, owner, token } = what === 'acquired' || former === undefined ? { ...next, token: revision } : former;
     const event: TaskEvent = {
       ...{ type: `task-${what}`, key, runId, token, at },

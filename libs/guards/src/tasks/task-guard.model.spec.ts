@@ -17,8 +17,8 @@ import { TaskGuard } from './task-guard.js';
 import type { StoredTask, TaskStore, WriteOptions } from './task-store.js';
 
 /**
- * Callers that ask for one task through replicas whose answers from the store go missing, and what both sides saw: every
- * write, in the order of the store, with the request that made it; and what each caller may believe.
+ * Callers that request one task through replicas whose answers from the store get lost, and what both sides saw: every
+ * write, in the order of the store, with the request that made it; and what each caller may assume.
  */
 
 const KEY = 'main/s::task';
@@ -29,9 +29,9 @@ type Act =
   | {
       readonly do: 'acquire';
       readonly by: number;
-      /** With the request that it made last. */
+      /** With the request of its last acquire. */
       readonly again: boolean;
-      /** For its own next attempt, when it believes to hold it. */
+      /** For its own next attempt, when it assumes that it holds the task. */
       readonly isNext: boolean;
       readonly ttlMs: number;
       readonly stale: StalePolicy;
@@ -46,7 +46,7 @@ type Act =
   /** As the sweep does. */
   | { readonly do: 'settle' }
   | { readonly do: 'end'; readonly status: 'cancelled' | 'failed'; readonly of: number | undefined }
-  /** A caller that is gone, and one that comes in its place. `reports`: it failed first, and could tell no guard. */
+  /** A caller dies, and another one takes its place. `reports`: it failed first, and could reach no guard. */
   | { readonly do: 'crash'; readonly by: number; readonly reports: boolean };
 
 type AcquireAct = Extract<Act, { readonly do: 'acquire' }>;
@@ -91,12 +91,12 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('crash' as const), by, reports: fc.boolean() }) },
 );
-/** What is asked for at once, and how much time passes before. */
+/** The requests of one moment, and how much time passes before. */
 const step = fc.record({
   passMs: fc.constantFrom(0, 0, 1, 500, 1_000, 5_000, 30_000),
   acts: fc.array(act, { minLength: 1, maxLength: 4 }),
 });
-/** What becomes of one access after another, over and over: `slow` lets others go first. */
+/** The fate of one store access after another, repeated: `slow` lets other requests go first. */
 const luck = fc.array(fc.constantFrom('ok', 'ok', 'ok', 'slow', 'slow', 'unheard', 'lost', 'away'), {
   minLength: 1,
   maxLength: 12,
@@ -115,11 +115,11 @@ interface Written {
 interface Caller {
   runId: string;
   last: AcquireRequest | undefined;
-  /** What it believes to hold. */
+  /** The holding that it assumes to have. */
   holds: { readonly token: number; readonly until: number } | undefined;
 }
 
-/** Nobody knows what became of it: its caller believes nothing. */
+/** The outcome is unknown: its caller assumes nothing. */
 function unlessUnavailable(error: unknown): void {
   if (error !== AWAY && !(error instanceof LanekeeperError)) throw error;
 }
@@ -131,10 +131,10 @@ class Model {
   private readonly store = new MemoryTaskStore(this.clock);
   private readonly answers = new Map<string, string>();
   private readonly callers: Caller[] = Array.from({ length: CALLERS }, (_, i) => this.caller(`c${i}`));
-  /** Released, whatever the answer was, or ended by an operator: nobody works under them any more. */
+  /** Released, whatever the answer was, or ended by an operator: no caller works under them any more. */
   private readonly over = new Set<number>();
   private readonly failures = new Map<string, TaskFailure>();
-  /** Tokens whose failure was written down, and in which step. */
+  /** Tokens whose failure was stored by the worker, and in which step. */
   private readonly reported = new Map<number, number>();
   private steps = 0;
   private turns = 0;
@@ -150,7 +150,7 @@ class Model {
     this.expectOneHolder();
   }
 
-  /** Whatever has happened: it can be had again, with what each state asks for (G3). */
+  /** Whatever has happened: the task can be acquired again, by the means that each state needs (G3). */
   async expectItCanBeHad(): Promise<void> {
     this.isSound = true;
     const { entry } = await this.store.read(KEY);
@@ -217,7 +217,7 @@ class Model {
     if (answer.kind !== 'acquired') return;
     const begun = this.written.find(({ next, revision }) => next.token === 0 && revision === answer.token);
     expect(begun?.next).toMatchObject({ requestId: asked.requestId, startedAt: answer.startedAt });
-    // The same holding is answered in the same way, however often it is asked for.
+    // The same holding gets the same answer, however often it is requested.
     const said = JSON.stringify(answer);
     expect(this.answers.get(`${asked.requestId} ${answer.token}`) ?? said).toBe(said);
     this.answers.set(`${asked.requestId} ${answer.token}`, said);
@@ -226,7 +226,7 @@ class Model {
     caller.holds = { token: answer.token, until: answer.expiresAt };
   }
 
-  /** A replica of its own for each request, and so for each write the request that made it. */
+  /** A replica of its own per request, so that each write can be matched with the request that made it. */
   private guard(what: string, token?: number): TaskGuard {
     const { clock } = this;
     const store = new FaultyStore(this.witnessed(what, token));
@@ -246,7 +246,7 @@ class Model {
     return failure?.token === token ? failure : undefined;
   }
 
-  /** Whether it was written down that its holding failed, before the step in which `one` was written. */
+  /** Whether a failure of its holding was stored before the step in which `one` was written. */
   wasReportedBefore({ former, step }: Written): boolean {
     return former !== undefined && (this.reported.get(former.token) ?? step) < step;
   }
@@ -296,7 +296,7 @@ class Model {
     return { runId, last: undefined, holds: undefined };
   }
 
-  /** G1: of all that believe to hold it, and whom no operator has ended. */
+  /** G1: among the callers that assume to hold it, without those whom an operator has ended. */
   private expectOneHolder(): void {
     for (const { act, former } of this.written) if (act === 'end' && former !== undefined) this.over.add(former.token);
     const held = this.callers.flatMap(({ holds }) => (holds === undefined ? [] : [holds]));
@@ -305,7 +305,7 @@ class Model {
   }
 }
 
-/** Whether a new holding may begin in place of what stood there. */
+/** Whether a new holding may replace this entry. */
 function mayBegin(former: TaskEntry | undefined, now: number): boolean {
   switch (former?.state) {
     case 'running':
@@ -323,8 +323,8 @@ function mayBegin(former: TaskEntry | undefined, now: number): boolean {
   }
 }
 
-describe('guards whose answers go missing', () => {
-  it('hold G1 to G4, whoever asks for what in whatever order', async () => {
+describe('guards whose answers get lost', () => {
+  it('keep G1 to G4, for any requests in any order', async () => {
     const seen = new Map<string, number>();
     await fc.assert(
       fc.asyncProperty(luck, fc.array(step, { minLength: 1, maxLength: 12 }), async (luck, steps) => {
@@ -341,7 +341,7 @@ describe('guards whose answers go missing', () => {
             const isNext = former?.state === 'running' && used === former.token && next.runId === former.runId;
             if (isNext) seen.set('next attempt', (seen.get('next attempt') ?? 0) + 1);
             expect([way, act, isNext || mayBegin(former, at)]).toEqual([way, 'acquire', true]);
-            // What failed where no guard could hear it is as failed as any other (G2).
+            // A failure that no guard could be told of counts like any other failure (G2).
             if (former?.state === 'running' || former?.state === 'stale')
               expect(model.wasReportedBefore(one)).toBe(false);
             expect(revision).toBeGreaterThan(token);
@@ -349,7 +349,7 @@ describe('guards whose answers go missing', () => {
             continue;
           }
           expect(next.token).toBe(former?.token);
-          // The guard writes it down at the next request, also at one with a token of a former holding.
+          // The guard records it at the next request, even at one with the token of a former holding.
           if (next.state === 'failed' && model.wasReportedBefore({ ...one, step: one.step + 1 })) {
             seen.set('reported', (seen.get('reported') ?? 0) + 1);
             continue;
@@ -363,7 +363,7 @@ describe('guards whose answers go missing', () => {
       }),
       { numRuns: 2_000 },
     );
-    // What is never tried holds always.
+    // An invariant that is never tested always holds: these transitions must have occurred.
     for (const way of [
       ...['none acquire running', 'running acquire running', 'stale acquire running', 'approved acquire running'],
       ...['running renew running', 'running release failed', 'stale release failed', 'running settle stale'],

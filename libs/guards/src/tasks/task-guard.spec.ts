@@ -6,7 +6,7 @@ import { MemoryTaskStore } from './memory-task-store.js';
 import type { TaskGuard } from './task-guard.js';
 import { guardOver, KEY, memoryGuard, request, TTL_MS } from './tasks.fixture.js';
 
-/** A guard whose answers from the store go missing, and another one over the same store whose do not. */
+/** A guard that loses answers of the store, and another one over the same store that does not. */
 function setUp() {
   const sound = memoryGuard();
   const store = new FaultyStore(sound.store);
@@ -25,7 +25,7 @@ async function tokenOf(guard: TaskGuard, runId: string): Promise<number> {
 
 describe('a request whose caller has given up meanwhile', () => {
   it.each(['acquire', 'renew'] as const)(
-    '%s is refused when the read waited for the broker (G3)',
+    '%s is refused when its read waited for the broker (G3)',
     async (operation) => {
       const { guard, store, clock } = setUp();
       const token = await tokenOf(guard, 'r1');
@@ -44,7 +44,7 @@ describe('a request whose caller has given up meanwhile', () => {
     },
   );
 
-  it('is done when it is decided in time', async () => {
+  it('is executed when it is decided in time', async () => {
     const { guard, clock } = setUp();
     const token = await tokenOf(guard, 'r1');
     expect(await guard.renew(KEY, { token }, clock.now())).toMatchObject({ kind: 'renewed' });
@@ -52,7 +52,7 @@ describe('a request whose caller has given up meanwhile', () => {
 });
 
 describe('a write whose answer was lost', () => {
-  it('is found to have begun the holding, which is told once', async () => {
+  it('is recognized as the start of the holding, which is reported once', async () => {
     const { guard, faults, events, store } = setUp();
     faults.push('unheard');
     const token = await tokenOf(guard, 'r1');
@@ -61,14 +61,14 @@ describe('a write whose answer was lost', () => {
     expect(store.writes).toBe(1);
   });
 
-  it('is made again when it did not arrive, and told once', async () => {
+  it('is repeated when it did not arrive, and reported once', async () => {
     const { guard, faults, told, store } = setUp();
     faults.push('lost', 'lost');
     await tokenOf(guard, 'r1');
     expect([told(), store.writes]).toEqual([['task-acquired'], 3]);
   });
 
-  it('and that arrived never, while another run was faster, is no holding (G1)', async () => {
+  it('and that never arrived, while another run was faster, gives no holding (G1)', async () => {
     const { guard, faults, told, store, sound } = setUp();
     faults.push('lost');
     store.afterUnclear = async () => void (await sound.acquire(KEY, request('r2')));
@@ -76,7 +76,7 @@ describe('a write whose answer was lost', () => {
     expect(told()).toEqual([]);
   });
 
-  it('and that a renewal followed is still its holding', async () => {
+  it('and that was followed by a renewal is still its holding', async () => {
     const { guard, faults, store, sound, clock, told } = setUp();
     faults.push('unheard');
     store.afterUnclear = async () => {
@@ -89,7 +89,7 @@ describe('a write whose answer was lost', () => {
     expect(told()).toEqual(['task-acquired']);
   });
 
-  it('and whose holding an operator ended at once is none any more: its caller gets one of its own', async () => {
+  it('and whose holding an operator ended at once gives a new holding to its caller', async () => {
     const { guard, faults, store, sound } = setUp();
     faults.push('unheard');
     store.afterUnclear = async () => void (await sound.end(KEY, { by: 'ann' }));
@@ -97,7 +97,7 @@ describe('a write whose answer was lost', () => {
     expect((await guard.renew(KEY, { token })).kind).toBe('renewed');
   });
 
-  it('released, is released, whatever has come of it since', async () => {
+  it('of a release is recognized, whatever happened to the task since', async () => {
     const { guard, faults, store, sound, told } = setUp();
     const token = await tokenOf(guard, 'r1');
     faults.push('unheard');
@@ -110,7 +110,7 @@ describe('a write whose answer was lost', () => {
     expect(told()).toEqual(['task-acquired', 'task-released']);
   });
 
-  it('is an approval that was given, though it is used up already (G2)', async () => {
+  it('of an approval is recognized, though the approval is used up already (G2)', async () => {
     const { guard, faults, store, sound, told } = setUp();
     const token = await tokenOf(guard, 'r1');
     await guard.release(KEY, { token, status: 'failed' });
@@ -121,7 +121,7 @@ describe('a write whose answer was lost', () => {
     expect(told()).toEqual(['task-acquired', 'task-released', 'task-approved']);
   });
 
-  it('of a renewal that did not arrive is made again: nothing else than the time tells of it', async () => {
+  it('of a renewal that did not arrive is repeated: only its time identifies it', async () => {
     const { guard, faults, clock, store } = setUp();
     const token = await tokenOf(guard, 'r1');
     await clock.advance(1_000);
@@ -131,7 +131,7 @@ describe('a write whose answer was lost', () => {
     expect(store.writes).toBe(3);
   });
 
-  it('of an approval that did not arrive is made again, though somebody else wrote a part of the same', async () => {
+  it('of an approval that did not arrive is repeated, though another approval by the same person is stored', async () => {
     const { guard, faults, clock, store, sound } = setUp();
     await guard.acquire(KEY, request('r1', { stale: 'approve' }));
     await clock.advance(TTL_MS);
@@ -141,7 +141,7 @@ describe('a write whose answer was lost', () => {
     expect(await guard.get(KEY)).toMatchObject({ state: 'approved', approvedBy: 'ann' });
   });
 
-  it('of an operator does not end the holding that came next', async () => {
+  it('of an operator’s end does not end the next holding', async () => {
     const { guard, faults, store, sound, told } = setUp();
     await tokenOf(guard, 'r1');
     faults.push('unheard');
@@ -151,7 +151,7 @@ describe('a write whose answer was lost', () => {
     expect(told()).toEqual(['task-acquired', 'task-ended']);
   });
 
-  it('is made again a few times, and not for ever', async () => {
+  it('is repeated a few times, and not for ever', async () => {
     const { guard, store, told } = setUp();
     store.nextFault = (of) => (of === 'write' ? 'lost' : undefined);
     await expect(guard.acquire(KEY, request('r1'))).rejects.toThrow('try again');
@@ -160,7 +160,7 @@ describe('a write whose answer was lost', () => {
 });
 
 describe('a guard', () => {
-  it('answers the same request with the same token also after renewals, and tells no other one any', async () => {
+  it('answers the same request with the same token even after renewals, and tells no other run a token', async () => {
     const { guard, clock } = setUp();
     const token = await tokenOf(guard, 'r1');
     const startedAt = clock.now();
@@ -171,7 +171,7 @@ describe('a guard', () => {
     expect(await guard.acquire(KEY, request('r2'))).toEqual(running);
   });
 
-  it('does not guess when nobody can say what stands there', async () => {
+  it('does not guess when the store does not answer', async () => {
     const { guard, store } = setUp();
     store.nextFault = () => 'away';
     await expect(guard.acquire(KEY, request('r1'))).rejects.toThrow('away');
@@ -179,13 +179,13 @@ describe('a guard', () => {
     expect(store.writes).toBe(0);
   });
 
-  it('gives up when others are faster for ever', async () => {
+  it('gives up when other requests are always faster', async () => {
     const { guard, store } = setUp();
     store.write = async () => ({ kind: 'conflict' });
     await expect(guard.acquire(KEY, request('r1'))).rejects.toThrow('too many ask for this task at once');
   });
 
-  it('remembers for a while what ended well, and for ever what did not (G2)', async () => {
+  it('remembers tasks that ended well for a while, and others for ever (G2)', async () => {
     const { guard, sound, clock } = setUp();
     const kept: (number | undefined)[] = [];
     const keeping = new FaultyStore({
@@ -204,7 +204,7 @@ describe('a guard', () => {
     }
   });
 
-  it('keeps what failed or lost its holder for a time of its own, from its last change, and says until when', async () => {
+  it('keeps tasks that failed or lost their holder for a separate time from their last change, and says until when', async () => {
     const clock = new ManualClock();
     const { guard } = guardOver(new MemoryTaskStore(clock), clock, { keepMs: 1_000, keepFailedMs: 50_000 });
     const token = await tokenOf(guard, 'r1');
@@ -216,14 +216,14 @@ describe('a guard', () => {
     expect(await guard.get(KEY)).toMatchObject({ state: 'approved', keptUntil: clock.now() + 10_000 });
     await clock.advance(10_000);
     expect(await guard.get(KEY)).toBeUndefined();
-    // What runs stands there as long as it runs, and what it leaves has a time of its own again.
+    // A running task is stored as long as it runs; what it leaves has a time of its own again.
     await tokenOf(guard, 'r2');
     await clock.advance(90_000);
     await guard.settleOverdue(KEY);
     expect(await guard.get(KEY)).toMatchObject({ state: 'stale', keptUntil: clock.now() + 50_000 });
   });
 
-  it('shows people a task as it is now, without what only the guard needs', async () => {
+  it('shows people a task as it is now, without the fields that only the guard needs', async () => {
     const { guard, clock } = setUp();
     const startedAt = clock.now();
     await guard.acquire(KEY, request('r1', { owner: 'w/1', meta: jsonText({ a: 1 }), approvalForMs: 5_000 }));

@@ -21,31 +21,31 @@ import type { TaskStore } from './task-store.js';
 
 export interface TaskGuardOptions {
   readonly store: TaskStore;
-  /** What workers could tell no guard. */
+  /** Failures that workers could not report to a guard. */
   readonly failures: FailureSource;
   readonly clock: Pick<Clock, 'now'>;
   /** How long a task that ended well is remembered - ms. */
   readonly keepMs: number;
-  /** How long one that waits for people or for its next holder is kept, from its last change - ms. */
+  /** How long a task that waits for people or for its next holder is kept, from its last change - ms. */
   readonly keepFailedMs: number | 'unlimited';
-  /** Of holdings that say nothing - default: `TASK_DEFAULTS`. */
+  /** For holdings that say nothing - default: `TASK_DEFAULTS`. */
   readonly defaults?: Pick<AcquireRequest, 'ttlMs' | 'stale'>;
   readonly onEvent: (event: TaskEvent) => void;
 }
 
-/** Each time somebody else has made progress, so only very many who ask at once for one key ever come near it. */
+/** At each conflict another request has made progress, so only very many requests for one key at once come near this limit. */
 const MAX_TRIES = 200;
-/** A broker that does not say what became of a write is not asked for ever: whoever waits may ask again. */
+/** A broker that does not confirm a write is not asked for ever: the caller may ask again. */
 const MAX_UNCLEAR = 5;
 
 /**
- * The guard of tasks: each request is read, decided, written by compare-and-set. Any number of them may work side by side on
- * one store; what a lost race or an unclear write has come to is found by reading again, since every request may be repeated.
+ * The guard of tasks: each request is read, decided, and written by compare-and-set. Any number of guards may work on one
+ * store; after a lost race or an unclear write the guard reads again, since every request may be repeated.
  */
 export class TaskGuard {
   constructor(private readonly options: TaskGuardOptions) {}
 
-  /** `validUntil`: when its caller has given up - ms since the epoch. What would be decided later is refused (`task_late`). */
+  /** `validUntil`: when its caller gives up - ms since the epoch. A request that would be decided later is refused (`task_late`). */
   async acquire(key: string, request: AcquireRequest, validUntil?: number): Promise<AcquireAnswer> {
     const { answer, revision } = await this.apply(
       key,
@@ -56,7 +56,7 @@ export class TaskGuard {
     return answer.kind === 'acquired' && answer.token === 0 ? { ...answer, token: revision } : answer;
   }
 
-  /** As for `acquire`: renewed late, a holding would block its task for longer than its holder is there (G3). */
+  /** As for `acquire`: a late renewal would block the task for longer than its holder is there (G3). */
   async renew(key: string, request: RenewRequest, validUntil?: number): Promise<RenewAnswer> {
     return (await this.apply(key, (found, now) => renew(found, request, now), validUntil)).answer;
   }
@@ -69,7 +69,7 @@ export class TaskGuard {
     return (await this.apply(key, (found, now) => approve(found, request, now))).answer;
   }
 
-  /** Without a token: for people, and for whoever ended a run that cannot say so itself. */
+  /** Without a token: for people, and for a process that ended a run which cannot release its task itself. */
   async end(key: string, request: End): Promise<EndAnswer> {
     return (await this.apply(key, (found, now) => end(found, request, now))).answer;
   }
@@ -79,7 +79,7 @@ export class TaskGuard {
     return entry === undefined ? undefined : viewOf(asOf(entry, this.options.clock.now()));
   }
 
-  /** Writes down what an entry has become by time alone: a holder that is gone, an approval that nobody gave. */
+  /** Records what an entry has become by time alone: its holder is gone, or its approval was not given in time. */
   async settleOverdue(key: string): Promise<void> {
     await this.apply(key, (found, now) => {
       const next = found && asOf(found, now);
@@ -106,7 +106,7 @@ export class TaskGuard {
         continue;
       }
       const now = this.options.clock.now();
-      // The read may have waited for the broker, or this guard may have been stopped in it.
+      // The read may have waited for the broker, or this process may have been paused during it.
       if (now > validUntil) throw lateError();
       const { answer, next } = decide(entry, now);
       if (next === undefined) return { answer, revision };
@@ -123,8 +123,8 @@ export class TaskGuard {
   }
 
   /**
-   * The end of a holding whose time is over, if its worker has written down that it failed: it is to stand there before
-   * anything is decided about it. Taken for one whose holder is gone, the next acquire would run a failed task again (G2).
+   * The end of a holding whose time is over, if its worker has stored that it failed: this end is recorded before anything
+   * else is decided about the task. If its holder only counted as gone, the next acquire would run a failed task again (G2).
    */
   private async reportedEnd(key: string, entry: TaskEntry | undefined): Promise<TaskEntry | undefined> {
     const now = this.options.clock.now();
@@ -139,7 +139,7 @@ export class TaskGuard {
   private async writeReported(key: string, former: TaskEntry | undefined, next: TaskEntry, revision: number) {
     const written = await this.write(key, next, revision);
     if (written.kind === 'written') this.tell(former, next, written.revision);
-    // Asked for in a loop, a broker that says nothing would be asked for ever: the caller asks again.
+    // In a loop, a broker that does not confirm anything would be asked for ever: the caller asks again.
     if (written.kind === 'unclear') throw unclearError();
   }
 
@@ -155,14 +155,14 @@ export class TaskGuard {
 
   private async read(key: string): Promise<{ entry: TaskEntry | undefined; revision: number }> {
     const { entry, revision } = await this.options.store.read(key);
-    // Taken for free, a task might run twice; taken for running, it would never end.
+    // If it counted as free, a task might run twice; if it counted as running, it would never end.
     if (entry === 'unreadable') throw new UnreadableTaskError(key);
     return { entry, revision };
   }
 
   private ttlOf(entry: TaskEntry): number | undefined {
     const { keepMs, keepFailedMs } = this.options;
-    // One that runs ends by its holder or its time, and what stands there then is written anew.
+    // A running task ends by its holder or its time, and its entry is then written again.
     if (entry.state === 'running') return undefined;
     const ms = isOpenTask(entry) ? keepFailedMs : keepMs;
     return ms === 'unlimited' ? undefined : ms;
@@ -179,8 +179,8 @@ function unclearError(): LanekeeperError {
 }
 
 /**
- * Whether a write whose answer was lost has led to what stands there now: done again, it might meet the next holding.
- * (Two sweeps write the very same; each may take the other's for its own then, and it is told twice.)
+ * Whether a write whose answer was lost has led to the current entry: if it were repeated, it might hit the next holding.
+ * (Two sweeps write the same entry; each may then take the other's write for its own, and the change is reported twice.)
  */
 function hasBecome(found: TaskEntry, former: TaskEntry | undefined, next: TaskEntry): boolean {
   const steps = addedSteps(former, next);
@@ -189,12 +189,12 @@ function hasBecome(found: TaskEntry, former: TaskEntry | undefined, next: TaskEn
   return steps.every((step) => found.history.some((other) => isDeepStrictEqual(other, step)));
 }
 
-/** Something stands under the key that no guard has written. */
+/** The key has a value that no guard has written. */
 export class UnreadableTaskError extends LanekeeperError {
   constructor(key: string) {
     super(
       'task_unreadable',
-      `task ${JSON.stringify(key)}: found a value that no guard has written, so nobody gets it; look at who writes the ` +
+      `task ${JSON.stringify(key)}: found a value that no guard has written, so it is given to no run; find out which program writes to the ` +
         'bucket of tasks, then remove the key there',
     );
   }

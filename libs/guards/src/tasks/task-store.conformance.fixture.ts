@@ -7,7 +7,7 @@ import type { TaskStore } from './task-store.js';
 import { entryIn, guardOver, KEY, request, START, TTL_MS } from './tasks.fixture.js';
 
 export interface StoreUnderTest {
-  /** Of a fresh place where nothing stands; the clock is the guards', and the store's if it has none of its own. */
+  /** New and empty. The guards use `clock`, and so does the store if it has none of its own. */
   readonly store: TaskStore;
   readonly clock: ManualClock;
   /** Resolves when a key that is kept for a second is gone. */
@@ -17,15 +17,15 @@ export interface StoreUnderTest {
 const KEPT_MS = 1_000;
 const RUNNING = entryIn('running');
 
-/** What guards rest on, of every place where tasks may stand. Title of a spec: what the place is. */
+/** What guards expect of every store of tasks. Title of a spec: the kind of store. */
 export function describeTaskStore(title: string, make: () => Promise<StoreUnderTest>): void {
   describe(`${title}: a store of tasks`, () => {
-    it('has nothing, at revision 0, before something is written', async () => {
+    it('has nothing, at revision 0, before the first write', async () => {
       const { store } = await make();
       expect(await store.read(KEY)).toEqual({ entry: undefined, revision: 0 });
     });
 
-    it('gives back what was written, with its revision', async () => {
+    it('returns what was written, with its revision', async () => {
       const { store } = await make();
       const written = await store.write(KEY, RUNNING, { expected: 0 });
       expect(written).toEqual({ kind: 'written', revision: expect.any(Number) });
@@ -42,7 +42,7 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
       expect(await store.read(KEY)).toEqual({ entry: { ...RUNNING, token: revision }, revision });
     });
 
-    it('takes a write over exactly the revision that stands there', async () => {
+    it('accepts a write only over the current revision', async () => {
       const { store } = await make();
       const { revision } = (await store.write(KEY, RUNNING, { expected: 0 })) as { revision: number };
       const other = entryIn('failed');
@@ -55,7 +55,7 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
       expect(await store.write(KEY, other, { expected: revision })).toEqual({ kind: 'conflict' });
     });
 
-    it('lets one of many through that write at once', async () => {
+    it('lets one of many simultaneous writes through', async () => {
       const { store } = await make();
       const all = Array.from({ length: 50 }, () => store.write(KEY, RUNNING, { expected: 0 }));
       const kinds = (await Promise.all(all)).map(({ kind }) => kind);
@@ -63,7 +63,7 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
       expect(kinds.filter((kind) => kind === 'conflict')).toHaveLength(49);
     });
 
-    it('never uses a revision again: they grow over all keys, also over what is gone', async () => {
+    it('never reuses a revision: they grow over all keys, including removed ones', async () => {
       const { store, untilGone } = await make();
       const revisions: number[] = [];
       const write = async (key: string, expected: number, ttlMs?: number) => {
@@ -82,14 +82,14 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
       expect(revisions).toEqual([...new Set(revisions)].toSorted((a, b) => a - b));
     });
 
-    it('refuses a write over what went between its reading and its writing', async () => {
+    it('refuses a write over an entry that was removed between the read and the write', async () => {
       const { store, untilGone } = await make();
       const { revision } = (await store.write(KEY, RUNNING, { expected: 0, ttlMs: KEPT_MS })) as { revision: number };
       await untilGone(KEY);
       expect(await store.write(KEY, RUNNING, { expected: revision })).toEqual({ kind: 'conflict' });
     });
 
-    it('keeps for ever what is written over an entry that had an end', async () => {
+    it('keeps an entry for ever that replaces one with a time to live', async () => {
       const { store, untilGone } = await make();
       const { revision } = (await store.write(KEY, RUNNING, { expected: 0, ttlMs: KEPT_MS })) as { revision: number };
       await store.write(KEY, RUNNING, { expected: revision });
@@ -103,7 +103,7 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
       ['another state', { ...RUNNING, state: 'paused' }],
       ['a field that is missing', { ...RUNNING, history: undefined }],
       ['no object', 'hello'],
-    ])('says of %s that no guard has written it', async (_title, value) => {
+    ])('reports %s as unreadable', async (_title, value) => {
       const { store } = await make();
       const { revision } = (await store.write(KEY, value as TaskEntry, { expected: 0 })) as { revision: number };
       expect(await store.read(KEY)).toEqual({ entry: 'unreadable', revision });
@@ -120,7 +120,7 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
       return { ...made, guard: all[0]!.guard, guards: all.map(({ guard }) => guard), all };
     }
 
-    it('let one of 200 through that ask at once, and tell all others of it (G1)', async () => {
+    it('let one of 200 simultaneous requests through, and tell all others about its run (G1)', async () => {
       const { guards: replicas, all } = await guards(4);
       const asked = Array.from({ length: 200 }, (_, i) => replicas[i % 4]!.acquire(KEY, request(`run-${i}`)));
       const answers = await Promise.all(asked);
@@ -133,7 +133,7 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
       expect(events.map(({ type, runId }) => [type, runId])).toEqual([['task-acquired', `run-${won[0]}`]]);
     });
 
-    it('answer the same request in the same way, whoever is asked, at once, and after renewals', async () => {
+    it('answer the same request in the same way: by any replica, at once, and after renewals', async () => {
       const { guards: replicas, clock } = await guards(3);
       const asked = Array.from({ length: 30 }, (_, i) => replicas[i % 3]!.acquire(KEY, request('r1')));
       const answers = await Promise.all(asked);
@@ -149,7 +149,7 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
       }
     });
 
-    it('let nobody through after a failure, and one of 50 after its approval (G2)', async () => {
+    it('let no run through after a failure, and one of 50 after its approval (G2)', async () => {
       const { guard, guards: replicas } = await guards(2);
       const first = await guard.acquire(KEY, request('r1'));
       if (first.kind !== 'acquired') throw new Error(first.kind);
@@ -165,7 +165,7 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
       expect(kinds.filter((kind) => kind === 'already_running')).toHaveLength(49);
     });
 
-    it('begin anew what nobody renewed, with a higher token; the old one can do nothing (G3, G4)', async () => {
+    it('give a task that was not renewed a new holding with a higher token; the old token can do nothing (G3, G4)', async () => {
       const { guard, clock, all } = await guards();
       const first = await guard.acquire(KEY, request('r1'));
       await guard.acquire('another', request('r1'));
@@ -184,7 +184,7 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
       ]);
     });
 
-    it('forget what ended well after a while, and then give higher tokens', async () => {
+    it('forget tasks that ended well after a while, and then give higher tokens', async () => {
       const { guard, store, untilGone } = await guards(1, KEPT_MS);
       const first = await guard.acquire(KEY, request('r1'));
       if (first.kind !== 'acquired') throw new Error(first.kind);
@@ -202,7 +202,7 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
       expect(await guard.get(KEY)).toMatchObject({ state: 'failed', attempts: 1 });
     });
 
-    it('give nobody what they cannot read, whatever is asked, and leave it as it is', async () => {
+    it('give an unreadable task to no run, whatever is asked, and leave the entry as it is', async () => {
       const { guard, store } = await guards();
       await store.write(KEY, { v: 9 } as unknown as TaskEntry, { expected: 0 });
       const before = await store.read(KEY);
@@ -220,7 +220,7 @@ export function describeTaskStore(title: string, make: () => Promise<StoreUnderT
       expect(await store.read(KEY)).toEqual(before);
     });
 
-    it('write down once what time alone has changed, and tell it once', async () => {
+    it('record once what time alone has changed, and report it once', async () => {
       const { guards: replicas, clock, all, store } = await guards(3);
       await replicas[0]!.acquire(KEY, request('r1'));
       await Promise.all(replicas.map((guard) => guard.settleOverdue(KEY)));

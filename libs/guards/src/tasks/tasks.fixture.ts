@@ -22,13 +22,13 @@ export const request = (runId: string, more: Partial<AcquireRequest> = {}): Acqu
   ...more,
 });
 
-/** What stands there after a decision: as it is read back. */
+/** The entry after a decision, as it is read back. */
 export function written(next: TaskEntry | undefined, revision: number): TaskEntry {
   if (next === undefined) throw new Error('expected a write');
   return atRevision(parseTaskEntry(writeJsonObject(next)) as TaskEntry, revision);
 }
 
-/** The holding of run `r1` with token 7, as far as it got one second after its beginning (`stale`: when its time was over). */
+/** The holding of run `r1` with token 7, one second after its beginning (`stale`: when its time was over). */
 export function entryIn(state: TaskState, more: Partial<AcquireRequest> = {}): TaskEntry {
   const running = written(acquire(KEY, undefined, request('r1', more), START).next, TOKEN);
   const at = START + 1_000;

@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest';
 import { AnswerPatience } from './answer-patience.js';
 
-it('stays short over what is never answered: the next leader is to be found soon', () => {
+it('stays short for requests that are never answered, so that the next leader is found soon', () => {
   const patience = new AnswerPatience(750, 2_500);
   for (let serial = 1; serial < 100; serial++) patience.gaveUp(serial, serial * 1_000, serial * 1_000 + 750);
   expect(patience.ms).toBe(750);
 });
 
-it('grows by a late answer to twice its time, within its bound, and by no answer that it does not know', () => {
+it('grows to twice the time of a late answer, within its bound, and ignores unknown answers', () => {
   const patience = new AnswerPatience(750, 2_500);
   patience.gaveUp(1, 0, 750);
   patience.heardLate(9, 800);
@@ -21,7 +21,7 @@ it('grows by a late answer to twice its time, within its bound, and by no answer
   expect(patience.ms).toBe(2_500);
 });
 
-it('stays long while answers are slow, and is short again some time after the last of them', () => {
+it('stays long while answers are slow, and is short again some time after the last slow one', () => {
   const patience = new AnswerPatience(750, 2_500);
   for (let now = 1_000; now < 60_000; now += 1_000) patience.heard(1_000, now);
   patience.heard(5, 60_000);
@@ -31,7 +31,7 @@ it('stays long while answers are slow, and is short again some time after the la
   expect(patience.ms).toBe(750);
 });
 
-it('keeps nothing of what was given up long ago', () => {
+it('forgets requests that were given up long ago', () => {
   const patience = new AnswerPatience(750, 2_500);
   for (let serial = 1; serial < 100; serial++) patience.gaveUp(serial, serial * 1_000, serial * 1_000 + 750);
   expect((patience as unknown as { givenUp: Map<number, number> }).givenUp.size).toBeLessThan(8);

@@ -2,15 +2,15 @@
 const CALM_MS = 10_000;
 
 /**
- * How long an answer is awaited, as learned from answers that came late. What a dead leader was asked is never answered, so
- * short tries find the next one soon. But a broker that is slow, or far away, answers each try, too late: short tries alone
- * would never hear it. All times by one clock.
+ * How long to wait for an answer, learned from answers that came late. A dead leader never answers, so short tries find the
+ * next leader soon. But a slow or distant broker answers each try, only too late: with short tries alone we would never get
+ * its answer. All times are by one clock.
  *
- *   short --an answer came late, or nearly--> long: twice what it took, up to `longestMs`
+ *   short --an answer came late, or nearly late--> long: twice what it took, up to `longestMs`
  *   long  --a fast answer, `CALM_MS` after the last slow one--> short
  */
 export class AnswerPatience {
-  /** When what was given up was sent, by its number. */
+  /** When each request that we gave up was sent, by its number. */
   private readonly givenUp = new Map<number, number>();
   private slowAt = Number.NEGATIVE_INFINITY;
   private nowMs: number;
@@ -27,12 +27,12 @@ export class AnswerPatience {
   }
 
   gaveUp(serial: number, sentAt: number, now: number): void {
-    // Most are lost, and never answered.
+    // Most of these requests were lost and are never answered.
     for (const [other, since] of this.givenUp) if (now - since > 2 * this.longestMs) this.givenUp.delete(other);
     this.givenUp.set(serial, sentAt);
   }
 
-  /** An answer to what was given up, perhaps. */
+  /** An answer, perhaps to a request that we gave up. */
   heardLate(serial: number, now: number): void {
     const sentAt = this.givenUp.get(serial);
     if (sentAt === undefined) return;

@@ -21,7 +21,7 @@ const connect = (namespace: string) =>
   });
 const sockets = (): number => process.getActiveResourcesInfo().filter((what) => what === 'TCPSocketWrap').length;
 
-it('answers when the streams stand, whoever made them', async () => {
+it('resolves when the streams exist, whichever process created them', async () => {
   const connections = await Promise.all([connect('one'), connect('one')]);
   for (const { jsm } of connections) {
     expect((await jsm.streams.info(new Names('one', 64).inboxStream)).config.duplicate_window).toBe(60_000_000_000);
@@ -29,7 +29,7 @@ it('answers when the streams stand, whoever made them', async () => {
   for (const connection of connections) await connection.close();
 });
 
-it('leaves no connection behind when a stream cannot be as it is to be', async () => {
+it('leaves no connection behind when a stream cannot be made as declared', async () => {
   const name = new Names('two', 64).inboxStream;
   await broker.connection.jsm.streams.add({ name, subjects: ['foreign.>'] });
   const before = sockets();

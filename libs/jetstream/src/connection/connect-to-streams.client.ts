@@ -10,8 +10,8 @@ export interface StreamsConnectionOptions extends BrokerConnectionOptions {
 }
 
 /**
- * A connection to a broker whose streams stand as these settings declare them; waits for the broker, and for its leader,
- * until `signal` aborts. Leaves no connection behind when it rejects.
+ * A connection to a broker whose streams are as these settings declare them. Waits for the broker, and for its leader, until
+ * `signal` aborts. Leaves no connection behind when it rejects.
  */
 export async function connectToStreams(options: StreamsConnectionOptions): Promise<BrokerConnection> {
   const { names, settings, log, signal } = options;

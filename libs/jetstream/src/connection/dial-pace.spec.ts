@@ -5,7 +5,7 @@ import { DialPace } from './dial-pace.js';
 const WAIT_MS = 250;
 const JITTER_MS = 250;
 
-/** A client as nats.js is: it dials when that long has passed since the last time, by its wall clock, and else waits. */
+/** A client like nats.js: it dials when the wait has passed since the last dial by its wall clock, and otherwise waits. */
 function dialsOf(servers: number, jumps: readonly number[], random: () => number): number[] {
   let monotonic = 0;
   let ahead = 1_000_000_000;
@@ -42,7 +42,7 @@ describe('dial pace', () => {
           for (let i = servers; i < dials.length; i++) {
             const since = (dials[i] as number) - (dials[i - servers] as number);
             expect(since).toBeGreaterThanOrEqual(0);
-            // One wait more where the clock was set back while it waited.
+            // One wait more when the clock was set back during a wait.
             expect(since).toBeLessThanOrEqual(2 * (WAIT_MS + JITTER_MS) * servers);
           }
           expect(dials.length).toBeGreaterThanOrEqual(jumps.length / (2 * servers + 2));
@@ -51,7 +51,7 @@ describe('dial pace', () => {
     );
   });
 
-  it('gives each server its turn at once, and then waits', () => {
+  it('dials each server once without a wait, and then waits', () => {
     const dials = dialsOf(
       3,
       Array.from({ length: 12 }, () => 0),

@@ -1,7 +1,7 @@
 /**
- * When the client of the broker may dial a server again. The client itself asks the wall clock: when that is set back during an
- * outage, it waits until the clock is where it was before it dials again, and the process is away for all that time.
- * This asks the monotonic clock, and tells the client by the wait that it answers.
+ * When the client of the broker may dial a server again. The client itself uses the wall clock: when that is set back during
+ * an outage, the client does not dial until the clock has caught up, and the process stays disconnected for all that time.
+ * This class uses the monotonic clock, and controls the client through the wait that it returns.
  */
 export class DialPace {
   /** When the last dials began, by the monotonic clock; as many as there are servers. */
@@ -16,8 +16,8 @@ export class DialPace {
   ) {}
 
   /**
-   * How long the client is to wait since it last dialled the server that it means to dial now - ms. Any time ago is enough
-   * (`-Infinity`) when every server has had its turn and the wait is over.
+   * How long the client has to wait, counted from its last dial of the server that it wants to dial now - ms. `-Infinity` lets it
+   * dial at once: when every server has had its turn and the wait is over.
    */
   nextWaitMs(): number {
     const wait = this.waitMs + this.jitterMs * this.random();

@@ -17,11 +17,11 @@ afterAll(async () => {
 const open = (): Promise<BrokerConnection> =>
   BrokerConnection.open({ url: broker.url, name: 'waits', log: silentLogger });
 
-/** What each wait that is not over keeps. */
+/** Memory that each unfinished wait keeps. */
 const kept = (connection: BrokerConnection): number =>
   (connection as unknown as { waiting: ReadonlySet<unknown> }).waiting.size;
 
-it('waits for the connection keep nothing of one another, however many an outage sees', async () => {
+it('waits for the connection keep no references to each other, however many there are in an outage', async () => {
   const connection = await open();
   await broker.kill9();
   await until('the connection is down', () => !connection.isUp);
@@ -36,7 +36,7 @@ it('waits for the connection keep nothing of one another, however many an outage
   await connection.close();
 }, 30_000);
 
-it('a wait for a connection that is closed for good ends too', async () => {
+it('a wait also ends when the connection is closed for good', async () => {
   const connection = await open();
   await broker.kill9();
   await until('the connection is down', () => !connection.isUp);
@@ -53,7 +53,7 @@ it('finds the broker again while the wall clock is set back by hours', async () 
   await broker.kill9();
   await until('the connection is down', () => !connection.isUp);
   const { now } = Date;
-  // It has been tried since the loss: by the clock as it is then, that lies hours ahead.
+  // It was tried since the loss: by the wall clock of now, that lies hours in the future.
   await connection.whenUp(1_000);
   const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() - 36_000_000);
   try {

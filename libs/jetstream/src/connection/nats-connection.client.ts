@@ -7,7 +7,7 @@ import type { Logger } from '#telemetry';
 import { DialPace } from './dial-pace.js';
 import { patiently } from './patience.client.js';
 
-/** Oldest server whose behaviour the protocol was measured on (batched direct get, per-message TTL, strict mode). */
+/** Oldest server on which the behaviour that we rely on was measured (batched direct get, per-message TTL, strict mode). */
 const OLDEST_SERVER: readonly [number, number] = [2, 12];
 
 const HEADER_ROOM_BYTES = 16 * 1024;
@@ -21,21 +21,21 @@ export interface BrokerConnectionOptions {
   /** Shown in the broker's connection list. */
   readonly name: string;
   readonly log: Logger;
-  /** Ends the wait for a broker that is not there yet. */
+  /** Ends the wait for a broker that does not answer yet. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * One connection to the broker that never gives up: it waits for the first connect, reconnects for ever, and says
- * whether it is up, so that callers can refuse work at once instead of filling the client's send buffer (what lies in
- * that buffer is sent after the reconnect, long after its caller was told 503).
+ * whether it is up, so that callers can refuse work at once instead of filling the client's send buffer (the client sends
+ * that buffer after the reconnect, long after the caller of the work was told 503).
  */
 export class BrokerConnection {
-  /** Under which JetStream listens: another one for a client that was made for a domain. */
+  /** Prefix of the JetStream API: a different one for a client with a domain. */
   readonly apiPrefix: string;
   private up = true;
   private isClosing = false;
-  /** Ends each wait for the connection. */
+  /** Each function ends one wait for the connection. */
   private readonly waiting = new Set<() => void>();
   private back: Promise<void> | undefined;
   private readonly changes = new EventEmitter<{ up: []; down: [] }>().setMaxListeners(0);
@@ -66,7 +66,7 @@ export class BrokerConnection {
     return this.up && !this.nc.isClosed();
   }
 
-  /** So many ms there and back. Rejects when the broker does not answer. */
+  /** Duration of a round trip - ms. Rejects when the broker does not answer. */
   roundTrip(): Promise<number> {
     return this.nc.rtt();
   }
@@ -82,8 +82,8 @@ export class BrokerConnection {
   }
 
   /**
-   * Resolves when the connection is up or closed for good, or when that time is over. During an outage callers come again and
-   * again, for as long as it lasts: those without a time share one promise, and one whose time is over leaves nothing behind.
+   * Resolves when the connection is up or closed for good, or after `withinMs`. During an outage callers wait again and again,
+   * for as long as it lasts: those without `withinMs` share one promise, and one whose time is over leaves nothing behind.
    */
   whenUp(withinMs?: number): Promise<void> {
     if (this.isUp || this.nc.isClosed()) return Promise.resolve();
@@ -99,7 +99,7 @@ export class BrokerConnection {
     });
   }
 
-  /** Resolves when the client has given up for good (e.g. credentials that were taken back); never for our own close. */
+  /** Resolves when the client has given up for good (e.g. its credentials were revoked); never for our own close. */
   async lost(): Promise<Error> {
     const cause = await this.nc.closed();
     if (this.isClosing) return new Promise(() => {});
@@ -113,7 +113,7 @@ export class BrokerConnection {
   async close(): Promise<void> {
     this.isClosing = true;
     if (this.nc.isClosed()) return;
-    // A drain flushes what is written; without a broker there is nothing to flush to and it would wait for ever.
+    // A drain flushes what is written. Without a broker it could not flush, and would wait for ever.
     await (this.up ? this.nc.drain().catch(() => this.nc.close()) : this.nc.close());
   }
 
@@ -150,7 +150,7 @@ async function connectPatiently({ url, name, log, signal }: BrokerConnectionOpti
     pingInterval: PING_INTERVAL_MS,
   };
   return patiently(() => connect({ ...options, ...atPace() }), {
-    // Wrong credentials do not heal by waiting.
+    // Waiting does not fix wrong credentials.
     mayPass: (error) => !(error instanceof Error && error.name === 'AuthorizationError'),
     says: 'no broker yet, trying again until it answers',
     log,
@@ -158,20 +158,20 @@ async function connectPatiently({ url, name, log, signal }: BrokerConnectionOpti
   });
 }
 
-/** Options of one connection, by which it dials again in time whatever becomes of the wall clock. */
+/** Options of one connection, so that it dials again in time even when the wall clock is changed. */
 function atPace(): Pick<ConnectionOptions, 'reconnectDelayHandler' | 'reconnectToServer'> {
   const pace = new DialPace(RECONNECT_WAIT_MS, RECONNECT_WAIT_MS, () => performance.now(), Math.random);
   return {
     reconnectDelayHandler: () => pace.nextWaitMs(),
     reconnectToServer: (servers) => {
       pace.dials(servers.length);
-      // The one that the client has picked.
+      // Null: the server that the client has picked.
       return null;
     },
   };
 }
 
-/** Why this broker cannot carry an installation. Better a refused start than a record that never fits. */
+/** Why this broker cannot run an installation. A refused start is better than a record that never fits. */
 function unfitness(version: string, maxPayload: number): LanekeeperError | undefined {
   if (!isSupported(version)) {
     return new LanekeeperError(

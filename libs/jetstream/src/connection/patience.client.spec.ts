@@ -8,7 +8,7 @@ import { inShortTries, untilJetStreamAnswers } from './patience.client.js';
 const apiError = (code: number, description: string): Error =>
   new JetStreamApiError({ code: 503, err_code: code, description });
 
-/** Fails with these, one after another, then answers. */
+/** Fails with these errors, one after another, then answers. */
 function failing(...errors: Error[]): () => Promise<string> {
   return () => {
     const error = errors.shift();
@@ -21,7 +21,7 @@ function warnings(): { log: Logger; told: [object, string][] } {
   return { told, log: { ...silentLogger, warn: (fields, message) => void told.push([fields, message]) } };
 }
 
-it('waits while nobody is there to answer, and says once for each reason what it waits for', async () => {
+it('waits while no leader answers, and logs once per reason what it waits for', async () => {
   const { log, told } = warnings();
   const attempt = failing(
     new TimeoutError(),
@@ -34,14 +34,14 @@ it('waits while nobody is there to answer, and says once for each reason what it
   expect(told[0]?.[0]).toEqual({ error: 'TimeoutError: timeout' });
 });
 
-it('a mistake does not heal by waiting', async () => {
+it('rejects at once with an error that waiting does not fix', async () => {
   const { log, told } = warnings();
   const mistake = apiError(10_074, 'replicas > 1 not supported in non-clustered mode');
   await expect(untilJetStreamAnswers(failing(mistake), { log })).rejects.toBe(mistake);
   expect(told).toEqual([]);
 });
 
-it('a stop ends the wait, also between two tries', async () => {
+it('a stop ends the wait, even between two tries', async () => {
   const stopping = new AbortController();
   const { log } = warnings();
   const waiting = untilJetStreamAnswers(() => Promise.reject(new TimeoutError()), {
@@ -52,7 +52,7 @@ it('a stop ends the wait, also between two tries', async () => {
   await expect(untilJetStreamAnswers(failing(), { log, signal: stopping.signal })).rejects.toThrow(/abort/i);
 });
 
-describe('asked in short tries', () => {
+describe('in short tries', () => {
   afterEach(() => void vi.useRealTimers());
 
   const asked = (answers: ((number: number) => Promise<string>)[]) => {
@@ -68,7 +68,7 @@ describe('asked in short tries', () => {
     new Promise<string>((resolve) => setTimeout(() => resolve(`answer to ${number}`), ms));
   const never = () => new Promise<string>(() => {});
 
-  it('a broker that is slow and healthy answers: a late answer to an earlier try counts', async () => {
+  it('a slow but healthy broker answers: a late answer to an earlier try counts', async () => {
     const { ask, count } = asked([after(1_000)]);
     const answer = inShortTries(ask, 5_000);
     await vi.advanceTimersByTimeAsync(1_000);
@@ -77,7 +77,7 @@ describe('asked in short tries', () => {
     expect([count(), vi.getTimerCount()]).toEqual([2, 0]);
   });
 
-  it('one that answers at the last moment is heard, and asked no more for that', async () => {
+  it('an answer at the last moment counts, and no further try is sent', async () => {
     const { ask, count } = asked([after(4_990)]);
     const answer = inShortTries(ask, 5_000);
     await vi.advanceTimersByTimeAsync(4_990);
@@ -85,14 +85,14 @@ describe('asked in short tries', () => {
     expect(count()).toBeLessThan(8);
   });
 
-  it('what was lost is asked again soon', async () => {
+  it('a lost request is sent again soon', async () => {
     const { ask, count } = asked([never, after(5)]);
     const answer = inShortTries(ask, 5_000);
     await vi.advanceTimersByTimeAsync(755);
     expect([await answer, count()]).toEqual(['answer to 2', 2]);
   });
 
-  it('a broker that is silent is away when the time over all is over', async () => {
+  it('a silent broker counts as away when the total time is over', async () => {
     const { ask } = asked([never]);
     const isAway = expect(inShortTries(ask, 5_000)).rejects.toBeInstanceOf(BrokerAwayError);
     await vi.advanceTimersByTimeAsync(5_000);
@@ -100,7 +100,7 @@ describe('asked in short tries', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('a mistake ends it, also one that an earlier try is told of', async () => {
+  it('an error that waiting does not fix ends it, even as the answer to an earlier try', async () => {
     const late = () => new Promise<string>((_, reject) => setTimeout(() => reject(new Error('a mistake')), 800));
     const { ask } = asked([late, never]);
     const fails = expect(inShortTries(ask, 5_000)).rejects.toThrow('a mistake');
@@ -109,7 +109,7 @@ describe('asked in short tries', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('an earlier try that comes to nothing does not hurry the one behind it', async () => {
+  it('a failure of an earlier try does not shorten the try after it', async () => {
     const late = () => new Promise<string>((_, reject) => setTimeout(() => reject(new TimeoutError()), 800));
     const { ask, count } = asked([late, after(600)]);
     const answer = inShortTries(ask, 5_000);

@@ -6,9 +6,9 @@ import { BrokerAwayError } from './broker-away-error.js';
 import { SERVER_ERROR } from './server-errors.js';
 
 export interface Patience {
-  /** Whether an error ends by itself; every other one is thrown. */
+  /** Whether an error may pass with time; every other error is thrown. */
   readonly mayPass: (error: unknown) => boolean;
-  /** What is waited for, for whoever reads the log: said once for each reason. */
+  /** Log line that says what we wait for; written once per reason. */
   readonly says: string;
   readonly log: Logger;
   /** Ends the wait. */
@@ -20,7 +20,7 @@ const PAUSE_MS = 500;
 const SHORT_TRY_MS = 750;
 const SHORT_PAUSE_MS = 100;
 
-/** Repeats what a start needs until it can be had, however long that takes. */
+/** Repeats an attempt that a start needs until it succeeds, however long that takes. */
 export async function patiently<T>(attempt: () => Promise<T>, { mayPass, says, log, signal }: Patience): Promise<T> {
   let told: string | undefined;
   for (;;) {
@@ -37,7 +37,7 @@ export async function patiently<T>(attempt: () => Promise<T>, { mayPass, says, l
   }
 }
 
-/** Repeats requests to JetStream while it has no leader: in an election, or with too few nodes there. */
+/** Repeats requests to JetStream while it has no leader: during an election, or with too few nodes. */
 export async function untilJetStreamAnswers<T>(
   attempt: () => Promise<T>,
   { log, signal }: Pick<Patience, 'log' | 'signal'>,
@@ -48,10 +48,10 @@ export async function untilJetStreamAnswers<T>(
 }
 
 /**
- * Asks in short tries what may be asked more than once: what was sent while a stream had no leader is lost, and one long try
- * would wait on for its answer when the next leader has long been there. The first answer counts, to whichever try: a broker
- * that is slow, or far away, answers each of them later than the next one is sent. Rejects with `BrokerAwayError` when none
- * comes in that time.
+ * Sends a repeatable request in short tries: a request that was sent while a stream had no leader is lost, and one long try
+ * would still wait for its answer when the next leader has long been there. The first answer to any try counts: a slow or
+ * distant broker answers each try after the next one was sent. Rejects with `BrokerAwayError` when no answer comes within
+ * `withinMs`.
  */
 export function inShortTries<T>(ask: () => Promise<T>, withinMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -83,7 +83,7 @@ export function inShortTries<T>(ask: () => Promise<T>, withinMs: number): Promis
           if (isOver) return;
           if (!isUnanswered(error)) return end(() => reject(error));
           why = error;
-          // An earlier one: the last one has its own time.
+          // An earlier try failed: the last one keeps its own time.
           if (number !== tries) return;
           clearTimeout(timer);
           timer = setTimeout(next, SHORT_PAUSE_MS);
@@ -94,12 +94,12 @@ export function inShortTries<T>(ask: () => Promise<T>, withinMs: number): Promis
   });
 }
 
-/** The broker's answer to a request on a subject that nobody listens to: it comes at once, and nobody has got the request. */
-export function isNobodyThere(error: unknown): boolean {
+/** The broker's answer to a request on a subject without subscribers: it comes at once, and no service got the request. */
+export function hasNoResponders(error: unknown): boolean {
   return error instanceof RequestError && error.isNoResponders();
 }
 
-/** Nobody was there to answer a request: that says nothing about what was asked. */
+/** The request was not answered: that says nothing about its outcome. */
 export function isUnanswered(error: unknown): boolean {
   if (error instanceof TimeoutError || error instanceof BrokerAwayError) return true;
   return error instanceof JetStreamApiError && error.code === SERVER_ERROR.noLeader;

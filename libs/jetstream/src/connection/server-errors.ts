@@ -1,6 +1,6 @@
-/** Error codes of JetStream that our protocol answers to; each was met on a real server (test/e2e/broker-facts). */
+/** Error codes of JetStream that our protocol reacts to; each was seen on a real server (test/e2e/broker-facts). */
 export const SERVER_ERROR = {
-  /** The expected last sequence of the subject is another one. Does not mean "lost": it may be one's own write. */
+  /** The last sequence of the subject is not the expected one. Does not mean "lost": our own write may be the last one. */
   wrongLastSequence: 10071,
   /** Another write on the subject is in flight: neither success nor failure, try again. */
   writeInFlight: 10164,

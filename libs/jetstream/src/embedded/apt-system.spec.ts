@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { tempDir } from '#testing';
 import { aptSystem, archiveUri } from './apt-system.js';
 
-test('knows Debian, what derives from it, and nothing else', async () => {
+test('recognizes Debian and its derivatives, and nothing else', async () => {
   await using dir = await tempDir('apt');
   const system = async (release: string, arch = 'x64') => {
     await writeFile(join(dir.path, 'os-release'), release);
@@ -19,7 +19,7 @@ test('knows Debian, what derives from it, and nothing else', async () => {
   expect(await aptSystem('darwin', 'arm64', dir.path)).toBeUndefined();
 });
 
-test('takes the mirror of the own release, in both forms of source files', async () => {
+test('takes the mirror of the machine’s own release, in both forms of source files', async () => {
   await using dir = await tempDir('apt');
   const parts = join(dir.path, 'sources.list.d');
   await mkdir(parts);

@@ -1,13 +1,13 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** A Debian machine, from whose package archive a nats-server can be had. */
+/** A Debian machine, whose package archive has a nats-server. */
 export interface AptSystem {
   /** e.g. `bookworm`. */
   readonly codename: string;
 }
 
-/** `undefined` on every system that is not one (Ubuntu's mirrors have no Debian suites), or whose processor Debian has no nats-server for that we know. */
+/** `undefined` on every other system (Ubuntu's mirrors have no Debian suites), or when Debian has no nats-server that we know for its processor. */
 export async function aptSystem(
   platform: NodeJS.Platform,
   arch: string = process.arch,
@@ -22,8 +22,8 @@ export async function aptSystem(
 }
 
 /**
- * Where this machine gets its own packages from: a mirror in its own network, often the only one that it reaches.
- * The entry of its own release counts first; others are vendors' archives that have no Debian suites.
+ * Where this machine gets its own packages from: a mirror in its own network, often the only one that it can reach.
+ * The entry of its own release comes first; other entries are vendors' archives without Debian suites.
  */
 export async function archiveUri(codename: string, apt = '/etc/apt'): Promise<string | undefined> {
   const entries: { uri: string; suites: string[] }[] = [];
@@ -40,7 +40,7 @@ async function sourceFiles(apt: string): Promise<string[]> {
   return [join(apt, 'sources.list'), ...parts.map((name) => join(apt, 'sources.list.d', name))];
 }
 
-/** The newer form: stanzas of `Field: values`, with comment lines even inside of them. */
+/** The newer form: stanzas of `Field: values`, with comment lines even inside them. */
 function fromStanzas(text: string): { uri: string; suites: string[] }[] {
   return text
     .replace(/^#.*\n?/gm, '')

@@ -5,14 +5,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { LanekeeperError } from '#contracts';
 import { formerBroker } from './former-broker.js';
 
-/** How long a process that was just killed, and its broker, may take to be gone. */
+/** How long a process that was just killed, and its broker, may take to end. */
 const FORMER_LIFE_MS = 10_000;
 const LOOK_AGAIN_MS = 50;
 const SQLITE_BUSY = 5;
 
 /**
- * `<dataDir>/nats`: the store, pid, ports and log of one embedded broker. Whoever has it opened is the only one that may
- * start a broker in it; the system gives it free when that process ends in whatever way.
+ * `<dataDir>/nats`: the store, pid, ports and log of one embedded broker. Only the process that has it opened may start a
+ * broker in it; the operating system releases it when that process ends, in whatever way.
  */
 export class BrokerFolder {
   readonly pidFile: string;
@@ -31,7 +31,7 @@ export class BrokerFolder {
   static async open(dataDir: string, waitMs = FORMER_LIFE_MS): Promise<BrokerFolder> {
     const deadline = performance.now() + waitMs;
     await mkdir(join(dataDir, 'nats', 'ports'), { recursive: true });
-    // One spelling: by its path a broker of a former life is known again.
+    // One spelling of the path: it identifies a broker of a former process.
     const path = await realpath(join(dataDir, 'nats'));
     const lock = new DatabaseSync(join(path, 'lock'));
     const ownerFile = join(path, 'owner.pid');
@@ -55,7 +55,7 @@ export class BrokerFolder {
     return folder;
   }
 
-  /** Waits until no former broker works here. It ends by itself when its parent is gone; we never end it. */
+  /** Waits until no former broker runs here. A former broker ends by itself when its parent is gone; we never end it. */
   async whenFree(waitMs = FORMER_LIFE_MS): Promise<void> {
     const deadline = performance.now() + waitMs;
     for (;;) {
@@ -71,7 +71,7 @@ export class BrokerFolder {
   }
 }
 
-/** A file lock of the operating system, by way of SQLite: Node itself has none. The data base stays empty. */
+/** A file lock of the operating system, through SQLite, since Node has none. The database stays empty. */
 function tryLock(lock: DatabaseSync): boolean {
   try {
     lock.exec('BEGIN EXCLUSIVE');

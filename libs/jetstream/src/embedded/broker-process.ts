@@ -8,12 +8,12 @@ import { LanekeeperError } from '#contracts';
 import type { BrokerFolder } from './broker-folder.js';
 
 /**
- * One life of the embedded nats-server. It runs under a shell that holds a pipe from us and sends it SIGTERM when the
- * pipe closes: so it does not outlive us, however we end. Both are in a process group of their own: a Ctrl-C in the
- * terminal would otherwise end the broker while our turns still drain into it.
+ * One run of the embedded nats-server. It runs under a shell that has a pipe from us and sends it SIGTERM when the pipe
+ * closes: so it does not outlive us, however we end. Both are in a process group of their own: otherwise a Ctrl-C in the
+ * terminal would end the broker while our turns still drain into it.
  *
- * The shell's parts: fd 3 is the pipe, since a background job's standard input is /dev/null; the reader is the shell's own
- * `read`, for a `cat` would survive the kill of its subshell.
+ * The shell's parts: fd 3 is the pipe, since a background job's standard input is /dev/null; the shell's own `read` reads it,
+ * since a `cat` would survive the kill of its subshell.
  */
 const SHELL = `
 exec 3<&0 </dev/null
@@ -30,7 +30,7 @@ kill -KILL "$reader"
 exit "$code"
 `;
 
-/** A store of many million messages takes a while to be read before the port opens. */
+/** The server reads a store of many million messages before it opens the port. */
 const READY_WITHIN_MS = 120_000;
 const STOP_WITHIN_MS = 30_000;
 const LOOK_AGAIN_MS = 10;
@@ -45,7 +45,7 @@ export interface BrokerProcessOptions {
 }
 
 export class BrokerProcess {
-  /** Fulfilled with a short reason when it has ended. */
+  /** Fulfilled with a short reason when the server has ended. */
   readonly exited: Promise<string>;
 
   private constructor(
@@ -60,7 +60,7 @@ export class BrokerProcess {
   /** Resolves when clients can connect. */
   static async start(options: BrokerProcessOptions): Promise<BrokerProcess> {
     const { binary, configFile, folder, port } = options;
-    // The name of a ports file holds a pid, and pids come again.
+    // A ports file is named by its pid, and pids are reused.
     for (const name of await readdir(folder.portsDir)) await rm(join(folder.portsDir, name), { force: true });
     const logStart = await fileSize(folder.logFile);
     const flags = ['-c', configFile, '-p', String(port ?? -1), '-sd', folder.path, '-P', folder.pidFile];
@@ -69,7 +69,7 @@ export class BrokerProcess {
       stdio: ['pipe', 'pipe', 'ignore'],
       detached: true,
     });
-    // A broken pipe means that the shell has ended, which `exit` tells.
+    // A broken pipe means that the shell has ended, which `exit` reports.
     shell.stdin.on('error', () => {});
     const exited = new Promise<string>((resolve) => {
       shell.once('error', (error) => resolve(error.message));
@@ -92,12 +92,12 @@ export class BrokerProcess {
       'broker_start_failed',
       `embedded nats-server: ${end.reason ?? `not ready within ${READY_WITHIN_MS} ms`}; ` +
         `the end of ${folder.logFile}:\n${await tail(folder.logFile, logStart)}\n` +
-        `Mend what the last line says${port === undefined ? '' : ` (port ${port} must be free)`}, then start again; ` +
+        `Fix what the last line says${port === undefined ? '' : ` (port ${port} must be free)`}, then start again; ` +
         'or set LANEKEEPER_NATS_URL to a broker that runs already.',
     );
   }
 
-  /** Ends it gracefully and waits. */
+  /** Stops it gracefully and waits for its end. */
   async stop(): Promise<void> {
     this.shell.stdin.end();
     const deadline = new AbortController();
@@ -111,11 +111,11 @@ export class BrokerProcess {
 }
 
 function describeEnd(code: number | null, signal: NodeJS.Signals | null): string {
-  if (code === null) return `its guard was ended by ${signal}`;
+  if (code === null) return `its shell was ended by ${signal}`;
   return code > 128 ? `ended by signal ${code - 128}` : `ended with exit code ${code}`;
 }
 
-/** `undefined` while the file is not there or only half of it. */
+/** `undefined` while the file is missing or only half written. */
 async function readPort(portsFile: string): Promise<number | undefined> {
   try {
     const { nats } = JSON.parse(await readFile(portsFile, 'utf8')) as { nats?: string[] };

@@ -8,7 +8,7 @@ const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const COMMAND_TIMEOUT_MS = 180_000;
 
 export interface DebianPackages {
-  /** An empty folder of the caller's; everything happens in it. */
+  /** An empty folder of the caller; everything happens in it. */
   readonly folder: string;
   readonly system: AptSystem;
   /** The Debian release they are taken from, e.g. `bookworm`. */
@@ -18,9 +18,9 @@ export interface DebianPackages {
 }
 
 /**
- * Gets Debian's packages with the machine's own apt, without root, and without touching its sources, its lists or its
- * packages: apt works on folders of ours, and nothing is installed. Answers the folder in which they are unpacked; what
- * goes wrong is an error with a short reason.
+ * Downloads Debian packages with the machine's own apt, without root, and without touching its sources, its lists or its
+ * installed packages: apt works in folders of ours, and nothing is installed. Returns the folder with the unpacked packages;
+ * a failure is an error with a short reason.
  */
 export async function unpackDebianPackages(options: DebianPackages): Promise<string> {
   const { folder, system, suite, packages, env } = options;
@@ -32,7 +32,7 @@ export async function unpackDebianPackages(options: DebianPackages): Promise<str
     throw new Error(`found no ${KEYRING}, wanted it; run \`apt-get install debian-archive-keyring\` and start again`);
   });
   const sources = join(folder, 'debian.sources');
-  // Readable by us only: a mirror's address can hold a password.
+  // Readable by us only: a mirror's address can contain a password.
   await writeFile(sources, `Types: deb\nURIs: ${uri}\nSuites: ${suite}\nComponents: main\nSigned-By: ${KEYRING}\n`, {
     mode: 0o600,
   });
@@ -42,9 +42,9 @@ export async function unpackDebianPackages(options: DebianPackages): Promise<str
     'Dir::Etc::sourceparts=/dev/null',
     `Dir::State::lists=${join(folder, 'lists')}`,
     `Dir::Cache=${join(folder, 'cache')}`,
-    // As root, apt would do its downloads as `_apt`, who may not write here. Of no effect for other users.
+    // As root, apt would download as the user `_apt`, which may not write here. Without effect for other users.
     'APT::Sandbox::User=root',
-    // Otherwise a mirror that cannot be reached is a mere warning, and the error is about a package that "does not exist".
+    // Otherwise an unreachable mirror is a mere warning, and the error is about a package that "does not exist".
     'APT::Update::Error-Mode=any',
     'Acquire::Languages=none',
     'Acquire::Retries=2',

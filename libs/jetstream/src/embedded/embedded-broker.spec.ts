@@ -25,7 +25,7 @@ afterEach(expectNothingLeft);
 const start = (dataDir: string, port?: number) =>
   EmbeddedBroker.start({ binary, dataDir, configFile, log, ...(port === undefined ? {} : { port }) });
 
-test('starts, stores, stops gracefully, and has everything after the next start', async () => {
+test('starts, stores, stops gracefully, and still has everything after the next start', async () => {
   await using dir = await tempDir('embedded');
   const first = await start(dir.path);
   const connection = await connect({ servers: first.url });
@@ -44,7 +44,7 @@ test('starts, stores, stops gracefully, and has everything after the next start'
   await second.stop();
 });
 
-test('is in a process group of its own, out of reach of a Ctrl-C', async () => {
+test('is in its own process group, out of reach of a Ctrl-C', async () => {
   await using dir = await tempDir('embedded');
   const broker = await start(dir.path);
   const group = (pid: number) => execFileSync('ps', ['-o', 'pgid=', '-p', String(pid)], { encoding: 'utf8' }).trim();
@@ -68,7 +68,7 @@ test('after a kill -9 of nats-server it is back on the same port, and clients re
   await broker.stop();
 });
 
-test('after a kill of its guard alone it is restarted too, and never twice on one store', async () => {
+test('after a kill of its shell alone it is restarted too, and never twice on one store', async () => {
   await using dir = await tempDir('embedded');
   const broker = await start(dir.path);
   const { pid } = broker;
@@ -79,7 +79,7 @@ test('after a kill of its guard alone it is restarted too, and never twice on on
   await broker.stop();
 });
 
-test('does not outlive its parent that is killed with -9, and the next start waits for its end', async () => {
+test('does not outlive a parent that is killed with -9, and the next start waits for its end', async () => {
   await using dir = await tempDir('embedded');
   const options = JSON.stringify({ binary, dataDir: dir.path, configFile });
   const parent = await spawnSourceProgram(`
@@ -95,7 +95,7 @@ test('does not outlive its parent that is killed with -9, and the next start wai
   await next.stop();
 });
 
-test('a second one on the same data directory is refused by name of the process', async () => {
+test('a second one on the same data directory is refused; the error names the first process', async () => {
   await using dir = await tempDir('embedded');
   const broker = await start(dir.path);
   await expect(BrokerFolder.open(dir.path, 200)).rejects.toThrow(
@@ -105,7 +105,7 @@ test('a second one on the same data directory is refused by name of the process'
   (await BrokerFolder.open(dir.path, 0)).close();
 });
 
-test('waits for the broker of a former life, and names it when it does not end', async () => {
+test('waits for the broker of a former process, and names it when it does not end', async () => {
   await using dir = await tempDir('embedded');
   const store = join(dir.path, 'nats');
   await mkdir(store);
@@ -133,7 +133,7 @@ test('waits for the broker of a former life, and names it when it does not end',
   await broker.stop();
 });
 
-test('a stale pid file with the number of another program does not confuse it', async () => {
+test('ignores a stale pid file with the pid of another program', async () => {
   await using dir = await tempDir('embedded');
   await mkdir(join(dir.path, 'nats'));
   await writeFile(join(dir.path, 'nats/nats-server.pid'), `${process.pid}\n`);
@@ -141,7 +141,7 @@ test('a stale pid file with the number of another program does not confuse it', 
   await broker.stop();
 });
 
-test('a start that fails says the end of the log and what to do, and leaves the directory free', async () => {
+test('a failed start shows the end of the log and what to do, and leaves the directory free', async () => {
   await using dir = await tempDir('embedded');
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
@@ -156,7 +156,7 @@ test('a start that fails says the end of the log and what to do, and leaves the 
   await broker.stop();
 });
 
-test('a config file that is wrong is told in the words of nats-server', async () => {
+test('a wrong config file is reported with the message of nats-server', async () => {
   await using dir = await tempDir('embedded');
   const wrong = join(dir.path, 'wrong.conf');
   await writeFile(wrong, 'no_such_thing: 1\n');

@@ -4,9 +4,9 @@ import { BrokerFolder } from './broker-folder.js';
 import { BrokerProcess } from './broker-process.js';
 
 const BACKOFF = { firstMs: 50, longestMs: 2_000 };
-/** With these backoffs about ten seconds: longer than a port stays taken, shorter than anybody's patience. */
+/** With these backoffs about ten seconds: longer than a port stays taken, short enough for a person who waits. */
 const FAILURES_IN_A_ROW = 10;
-/** After a life as long as this the waiting starts small again. */
+/** After a run as long as this the backoff starts again. */
 const GOOD_LIFE_MS = 10_000;
 
 export interface EmbeddedBrokerOptions {
@@ -17,7 +17,7 @@ export interface EmbeddedBrokerOptions {
   /** Unset = any free one. */
   readonly port?: number;
   readonly log: (line: string) => void;
-  /** Called when it ended and could not be brought back: nothing works from now on. */
+  /** Called when the broker ended and could not be restarted: nothing works from now on. */
   readonly onExit?: (error: Error) => void;
 }
 
@@ -26,7 +26,7 @@ export interface EmbeddedBrokerOptions {
  *
  * starting → running → (died: restarting → running)* → stopped
  *
- * It comes back on the same port, for its clients know no other and reconnect by themselves.
+ * It restarts on the same port, since its clients know no other and reconnect by themselves.
  */
 export class EmbeddedBroker {
   private readonly stopping = new AbortController();
@@ -42,7 +42,7 @@ export class EmbeddedBroker {
     this.watch = this.keepAlive(first.port);
   }
 
-  /** Resolves when clients can connect. Fails when another broker works on the data directory. */
+  /** Resolves when clients can connect. Fails when another broker uses the data directory. */
   static async start(options: EmbeddedBrokerOptions): Promise<EmbeddedBroker> {
     const folder = await BrokerFolder.open(options.dataDir);
     try {
@@ -59,12 +59,12 @@ export class EmbeddedBroker {
     return `nats://127.0.0.1:${this.current.port}`;
   }
 
-  /** Of the nats-server that runs now; another one after a restart. */
+  /** Pid of the current nats-server; it changes with a restart. */
   get pid(): number {
     return this.current.pid;
   }
 
-  /** Ends it gracefully; resolves when it has ended and its data directory is free. */
+  /** Stops it gracefully; resolves when it has ended and its data directory is free. */
   async stop(): Promise<void> {
     this.stopping.abort();
     await this.current.stop();
@@ -91,14 +91,14 @@ export class EmbeddedBroker {
           this.options.log(`embedded nats-server: restart ${failures} failed: ${(error as Error).message}`);
         }
       }
-      // `stop()` may have come while it started: it ended the life before, this one is ours to end.
+      // `stop()` may have come while this process was starting: it stopped the former one, so we stop this one.
       if (this.stopping.signal.aborted) return this.current.stop();
     }
   }
 
   private async restart(port: number): Promise<void> {
     const { binary, configFile } = this.options;
-    // When only its guard died, the broker itself needs a moment to follow.
+    // When only its shell died, the broker itself needs a moment to end too.
     await this.folder.whenFree();
     this.current = await BrokerProcess.start({ binary, configFile, folder: this.folder, port });
     this.options.log(`embedded nats-server: runs again as ${this.current.pid}`);

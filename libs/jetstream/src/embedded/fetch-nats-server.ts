@@ -5,10 +5,10 @@ import { unpackDebianPackages } from './debian-package.js';
 import { NatsServerError, installByHand } from './nats-server-error.js';
 import { MIN_NATS_SERVER_VERSION, isNewEnough, natsServerVersion } from './nats-server-version.js';
 
-// The first Debian release whose nats-server is new enough. Only its package is unpacked; nothing of it is installed, so
-// the machine's own libraries stay as they are.
+// The first Debian release whose nats-server is new enough. Only its package is unpacked; nothing is installed, so the
+// machine's own libraries stay as they are.
 const SUITE = 'forky';
-/** No fetch lasts that long: a folder this old was left by a process that was killed in the middle. */
+/** No fetch takes that long: a folder this old was left by a process that was killed during a fetch. */
 const ABANDONED_AFTER_MS = 3_600_000;
 
 export interface FetchNatsServerOptions {
@@ -19,15 +19,15 @@ export interface FetchNatsServerOptions {
 }
 
 /**
- * Gets nats-server out of Debian's package. Two processes may do it at once: each has its own folder, and the finished
- * binary moves into the cache in one step, so nobody ever sees half of it.
+ * Takes nats-server out of Debian's package. Two processes may do this at once: each has its own folder, and the finished
+ * binary moves into the cache in one step, so no process sees half of it.
  */
 export async function fetchNatsServer(options: FetchNatsServerOptions): Promise<string> {
   const { cacheFolder, env, log, system } = options;
   log('nats-server: none found on this machine, fetching it from the Debian archive with apt (once, about 20 MB)');
   await mkdir(cacheFolder, { recursive: true });
   await removeAbandoned(cacheFolder);
-  // Inside the cache: a rename is one step only within a file system.
+  // Inside the cache: a rename is atomic only within one file system.
   const folder = await mkdtemp(join(cacheFolder, '.fetch-'));
   try {
     const unpacked = await unpackDebianPackages({ folder, system, suite: SUITE, packages: ['nats-server'], env }).catch(

@@ -15,7 +15,7 @@ async function fakeServer(folder: string, version: string): Promise<string> {
 const log = () => {};
 const noFetch = () => Promise.reject(new Error('must not fetch'));
 
-test('NATS_SERVER_BIN goes before everything else', async () => {
+test('NATS_SERVER_BIN comes before everything else', async () => {
   await using dir = await tempDir('find');
   const named = await fakeServer(join(dir.path, 'named'), '2.14.0');
   await fakeServer(join(dir.path, 'path'), '2.15.1');
@@ -23,7 +23,7 @@ test('NATS_SERVER_BIN goes before everything else', async () => {
   expect(await findNatsServer({ env, packageRoot: dir.path, log, fetch: noFetch })).toBe(named);
 });
 
-test('a NATS_SERVER_BIN that is missing, too old or something else is an error that says so', async () => {
+test('a NATS_SERVER_BIN that is missing, too old or another program is an error that says so', async () => {
   await using dir = await tempDir('find');
   const find = (NATS_SERVER_BIN: string) =>
     findNatsServer({ env: { NATS_SERVER_BIN, PATH: '' }, packageRoot: dir.path, log, fetch: noFetch });
@@ -37,7 +37,7 @@ test('a NATS_SERVER_BIN that is missing, too old or something else is an error t
   await expect(find('/bin/false')).rejects.toThrow('it does not run');
 });
 
-test('the first on the PATH that is new enough, then the newest of the cache', async () => {
+test('the first on the PATH that is new enough comes next, then the newest in the cache', async () => {
   await using dir = await tempDir('find');
   await fakeServer(join(dir.path, 'old'), '2.9.99');
   const good = await fakeServer(join(dir.path, 'good'), '2.14.2');
@@ -53,7 +53,7 @@ test('the first on the PATH that is new enough, then the newest of the cache', a
   expect(await find('old')).toBe(newest);
 });
 
-test('elsewhere one message says what was found and what to do', async () => {
+test('on other systems one message says what was found and what to do', async () => {
   await using dir = await tempDir('find');
   const old = await fakeServer(join(dir.path, 'old'), '2.9.99');
   const find = (platform: NodeJS.Platform, PATH = '') =>
@@ -65,7 +65,7 @@ test('elsewhere one message says what was found and what to do', async () => {
   await expect(find('freebsd')).rejects.toThrow('set NATS_SERVER_BIN to the binary');
 });
 
-test.runIf(process.platform === 'linux')('on Debian it is fetched only when there is none', async () => {
+test.runIf(process.platform === 'linux')('on Debian it is fetched only when none is found', async () => {
   await using dir = await tempDir('find');
   const fetch = vi.fn(async () => '/fetched');
   const options = { packageRoot: dir.path, log, fetch };

@@ -8,18 +8,18 @@ import { MIN_NATS_SERVER_VERSION, compareVersions, isNewEnough, natsServerVersio
 
 export interface FindNatsServerOptions {
   readonly env: NodeJS.ProcessEnv;
-  /** The cache is its folder `.cache/nats-server`. */
+  /** The cache is the folder `.cache/nats-server` in it. */
   readonly packageRoot: string;
   readonly log: (line: string) => void;
-  /** What to do when the machine has none; specs put something else in its place. */
+  /** What to do when the machine has none; specs replace it. */
   readonly fetch?: typeof fetchNatsServer;
   readonly platform?: NodeJS.Platform;
 }
 
 /**
- * The path of a nats-server that is new enough: the one that is named, one that is installed, one that was fetched
- * before, or one that is fetched now. A named one that does not do is an error and never passed over in silence: its
- * user would run another broker than the one asked for.
+ * The path of a nats-server that is new enough: the one that NATS_SERVER_BIN names, an installed one, one that was fetched
+ * before, or one that is fetched now. A named one that cannot be used is an error and is never skipped: otherwise the user
+ * would run another broker than the one asked for.
  */
 export async function findNatsServer(options: FindNatsServerOptions): Promise<string> {
   const { env, packageRoot, log, platform = process.platform } = options;
@@ -60,7 +60,7 @@ async function named(path: string): Promise<string> {
 
 async function onPath(path: string): Promise<string[]> {
   const binaries: string[] = [];
-  // A relative entry would make the binary depend on the folder one happens to stand in.
+  // With a relative entry the binary would depend on the current folder.
   for (const folder of path.split(delimiter).filter((entry) => entry.startsWith('/'))) {
     const binary = join(folder, 'nats-server');
     if (await isExecutableFile(binary)) binaries.push(binary);

@@ -3,14 +3,14 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 /**
- * The pid of a nats-server that still works on this store, from a life of ours that was killed a moment ago; `undefined`
+ * The pid of a nats-server that still runs on this store, from a former process of ours that was just killed; `undefined`
  * when there is none. nats-server itself does not lock its store: a second one would start, and both would write.
  */
 export async function formerBroker(pidFile: string, storeDir: string): Promise<number | undefined> {
   const pid = Number((await readFile(pidFile, 'utf8').catch(() => '')).trim());
   if (!Number.isSafeInteger(pid) || pid <= 1 || !exists(pid)) return undefined;
   const command = await commandLine(pid);
-  // The number may belong to anything by now. Only where no command line can be read it is taken for the broker.
+  // Another program may have this pid by now. Only when no command line can be read, we assume that it is the broker.
   return command === undefined || command.includes(storeDir) ? pid : undefined;
 }
 
@@ -22,7 +22,7 @@ function exists(pid: number): boolean {
   }
 }
 
-/** Empty for a process that has ended and only waits to be collected by its parent. */
+/** Empty for a process that has ended and that its parent has not collected yet. */
 async function commandLine(pid: number): Promise<string | undefined> {
   try {
     return (await readFile(`/proc/${pid}/cmdline`, 'utf8')).replaceAll('\0', ' ');

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
-/** Below it a per-message TTL, a scheduled message or an atomic batch is missing, and streams would be refused at start. */
+/** Older versions lack a per-message TTL, scheduled messages or atomic batches, and would refuse our streams at start. */
 export const MIN_NATS_SERVER_VERSION = '2.14.0';
 
 const ANSWER_TIMEOUT_MS = 10_000;
 
-/** The version a binary calls itself, e.g. `2.15.1`. Throws with a short reason when it is no nats-server that runs here. */
+/** The version that a binary reports, e.g. `2.15.1`. Throws with a short reason when it is not a nats-server that runs here. */
 export async function natsServerVersion(binary: string): Promise<string> {
   let output: string;
   try {
@@ -25,7 +25,7 @@ export function isNewEnough(version: string): boolean {
   return compareVersions(version, MIN_NATS_SERVER_VERSION) >= 0;
 }
 
-/** By number, not by letter: 2.9 is older than 2.14. */
+/** Compares numbers, not letters: 2.9 is older than 2.14. */
 export function compareVersions(a: string, b: string): number {
   const left = a.split('.').map(Number);
   const right = b.split('.').map(Number);

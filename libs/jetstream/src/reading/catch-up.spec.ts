@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { silentLogger } from '#telemetry';
 import { CatchUp, type ShardEnd } from './catch-up.js';
 
-/** What the leader has of the shard, and of all others. */
+/** What the leader has of this shard, and of all others. */
 class FakeLeader implements ShardEnd {
   last = 0;
   ofShard: number[] = [];
@@ -44,7 +44,7 @@ function setUp(last: number, ofShard: number[]) {
   return { leader, catchUp, told, warned };
 }
 
-it('a consumer that has nothing more is not believed while the leader has (L1, L7)', async () => {
+it('a consumer that says it has nothing more is not believed while the leader has more (L1, L7)', async () => {
   const { leader, catchUp, told } = setUp(9, [3, 5, 8]);
   catchUp.open(2);
   catchUp.passed(2, true);
@@ -54,7 +54,7 @@ it('a consumer that has nothing more is not believed while the leader has (L1, L
   catchUp.passed(5, true);
   await settle();
   expect(told).toEqual([]);
-  // However long it took, now nothing is waited for.
+  // However long it took, nothing more is waited for now.
   catchUp.passed(8, true);
   await settle();
   expect(told).toEqual(['caught up']);
@@ -62,7 +62,7 @@ it('a consumer that has nothing more is not believed while the leader has (L1, L
   catchUp.stop();
 });
 
-it('an opening costs a look at the end and one behind what was read, and nothing more is asked then', async () => {
+it('an opening costs one question for the end and one for the next message, and no more', async () => {
   const { leader, catchUp, told } = setUp(9, [3]);
   catchUp.open(3);
   catchUp.passed(3, true);
@@ -73,7 +73,7 @@ it('an opening costs a look at the end and one behind what was read, and nothing
   expect([told, leader.asked]).toEqual([['caught up'], ['end', 'next 4']]);
 });
 
-it('the end is that of the opening: of a shard that runs away there is always more', async () => {
+it('the end is fixed at the opening: a busy shard always gets more', async () => {
   const { leader, catchUp, told } = setUp(5, [4, 5]);
   catchUp.open(3);
   catchUp.passed(3, false);
@@ -86,7 +86,7 @@ it('the end is that of the opening: of a shard that runs away there is always mo
   expect(leader.asked).toEqual(['end']);
 });
 
-it('what the consumer has nothing of may be stored after the opening: that is not waited for', async () => {
+it('does not wait for messages that are stored after the opening', async () => {
   const { leader, catchUp, told } = setUp(5, []);
   catchUp.open(3);
   await settle();
@@ -96,7 +96,7 @@ it('what the consumer has nothing of may be stored after the opening: that is no
   expect(told).toEqual(['caught up']);
 });
 
-it('what is removed before it comes is not waited for', async () => {
+it('does not wait for a message that is removed before it is delivered', async () => {
   const { leader, catchUp, told } = setUp(9, [8]);
   catchUp.open(2);
   catchUp.passed(2, true);
@@ -107,7 +107,7 @@ it('what is removed before it comes is not waited for', async () => {
   expect(told).toEqual(['caught up']);
 });
 
-it('a consumer that counts what it has delivered among what is to come is found out: it brings nothing, and the leader has nothing', async () => {
+it('ignores a consumer that counts delivered messages as pending: it delivers nothing, and the leader has nothing more', async () => {
   const { leader, catchUp, told } = setUp(9, [3, 5]);
   catchUp.open(2);
   catchUp.passed(3, false);
@@ -117,7 +117,7 @@ it('a consumer that counts what it has delivered among what is to come is found 
   expect(leader.asked).toEqual(['end', 'next 6']);
 });
 
-it('the leader is asked for the end of a long backlog, and not behind each of its messages', async () => {
+it('the leader is asked at the end of a long backlog, not after each of its messages', async () => {
   const { leader, catchUp, told } = setUp(1_000, [1_000]);
   catchUp.open(0);
   for (let seq = 1; seq < 900; seq++) {
@@ -129,7 +129,7 @@ it('the leader is asked for the end of a long backlog, and not behind each of it
   expect(told).toEqual(['caught up']);
 });
 
-it('nothing is said before there is a consumer: until then nothing that is stored comes', async () => {
+it('reports nothing before there is a consumer: until then no stored message is delivered', async () => {
   const { catchUp, told } = setUp(3, [3]);
   catchUp.open(3);
   await settle(1_000);
@@ -138,7 +138,7 @@ it('nothing is said before there is a consumer: until then nothing that is store
   expect(told).toEqual(['caught up']);
 });
 
-it('a leader that does not answer is asked again, ever more seldom, and said so once', async () => {
+it('a leader that does not answer is asked again, more and more rarely, and is logged once', async () => {
   const { leader, catchUp, told, warned } = setUp(3, [3]);
   leader.isAway = true;
   catchUp.open(2);
@@ -153,7 +153,7 @@ it('a leader that does not answer is asked again, ever more seldom, and said so 
   expect(told).toEqual(['caught up']);
 });
 
-it('an opening voids what was asked before it: another consumer has its own way to go', async () => {
+it('an opening discards earlier questions: the new consumer starts at another position', async () => {
   const { leader, catchUp, told } = setUp(5, []);
   catchUp.open(3);
   catchUp.passed(3, true);
@@ -168,7 +168,7 @@ it('an opening voids what was asked before it: another consumer has its own way 
   catchUp.stop();
 });
 
-it('is behind from a pause on, until the leader has nothing more, also when nothing more comes', async () => {
+it('is behind from a pause on until the leader has nothing more, even when no message comes', async () => {
   const { leader, catchUp, told } = setUp(5, [5]);
   catchUp.open(4);
   catchUp.passed(5, true);
@@ -187,7 +187,7 @@ it('is behind from a pause on, until the leader has nothing more, also when noth
   expect(told).toEqual(['caught up', 'behind', 'caught up', 'behind', 'caught up']);
 });
 
-it('with one replica the consumer is right, and after a pause its next word', async () => {
+it('with one replica the consumer is right, and after a pause its next report counts', async () => {
   const told: string[] = [];
   const catchUp = new CatchUp({
     ...{ end: undefined, log: silentLogger },

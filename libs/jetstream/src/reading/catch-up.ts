@@ -1,7 +1,7 @@
 import { doublingWaitMs } from '#contracts';
 import type { Logger } from '#telemetry';
 
-/** What the leader of the stream tells. Both reject in an outage. */
+/** Answers of the stream's leader. Both reject in an outage. */
 export interface ShardEnd {
   /** The last sequence of the whole stream. */
   lastSeq(): Promise<number>;
@@ -13,38 +13,38 @@ export interface CatchUpOptions {
   /** Absent: with one replica the consumer knows the end. */
   readonly end: ShardEnd | undefined;
   readonly onCaughtUp: () => void;
-  /** It had caught up, and from now on may miss something. */
+  /** It had caught up, and from now on may miss messages. */
   readonly onBehind: () => void;
   readonly log: Logger;
 }
 
-/** While nothing comes, the leader is asked so often, then ever more seldom. */
+/** While nothing is delivered, the leader is asked this often, then more and more rarely. */
 const LOOK_AGAIN = { firstMs: 250, longestMs: 5_000 };
 
 /**
- * Knows when a reader has handed over everything that was stored when it began to read.
+ * Knows when a reader has delivered everything that was stored when it began to read.
  *
- *   behind --the position is at the end, or the leader has nothing of the shard up to it--> caught up
+ *   behind --the position is at the end, or the leader has no message of the shard up to the end--> caught up
  *   caught up --opened again, paused, disconnected--> behind
  *
- * A consumer says with each message how many lie behind it. But it may be on a replica that is behind itself, and then says
- * "none" while the leader has hundreds: a frozen batch that was cut by that word would forget its failures. And when that
- * replica has caught up it may count some that it has delivered (measured: its last message of all does not say "none"). So the
- * end comes from the leader. That the consumer has nothing more, or brings nothing for a moment, is only the sign to ask what
- * lies before it. The end is that of the opening: one that runs away is never reached.
+ * A consumer says with each message how many more are pending. But the consumer may be on a replica that is itself behind, and
+ * then says "none" while the leader has hundreds: a frozen batch that was cut there would forget its failures. And when
+ * that replica has caught up, it may count messages as pending that it has delivered (measured: its very last message does not
+ * say "none"). So the leader says where the end is. When the consumer has nothing more, or delivers nothing for a moment, we
+ * ask the leader what comes before the end. The end is the one of the opening: an end that moves is never reached.
  *
- * What the leader still has is on its way, or is removed before it comes: so it is asked again, as when no leader answers.
- * Until then nothing waits but what rests on this word.
+ * A message that the leader still has is on its way, or is removed before it is delivered: so we ask again, as we do when no
+ * leader answers. Until then only what depends on this answer waits.
  */
 export class CatchUp {
   private hasCaughtUp = false;
   private end: number | undefined;
-  /** Nothing more comes, as the consumer says or as it seems. */
+  /** No more messages come, as the consumer says or as it seems. */
   private isQuiet = false;
   private position = 0;
-  /** There is a consumer: until then what is stored is on no way to us. */
+  /** There is a consumer: until then no stored message is delivered to us. */
   private isReading = false;
-  /** Answers to what was asked before the last opening or pause say nothing any more. */
+  /** Answers to questions from before the last opening or pause no longer count. */
   private round = 0;
   private isAsking = false;
   private timer: NodeJS.Timeout | undefined;
@@ -56,7 +56,7 @@ export class CatchUp {
     return this.hasCaughtUp;
   }
 
-  /** A consumer is about to be made that reads behind this sequence. */
+  /** The reader is about to make a consumer that starts after this sequence. */
   open(position: number): void {
     this.lapse();
     this.isReading = false;
@@ -65,11 +65,11 @@ export class CatchUp {
     if (this.options.end !== undefined) this.look();
   }
 
-  /** From now on something may be stored that is not read: the end is asked for anew, when nothing more comes. */
+  /** From now on messages may be stored that are not read: ask for the end again when no more messages come. */
   lapse(): void {
     const { hasCaughtUp } = this;
     this.stop();
-    // What it said is of before, and there is no leader to be asked: its next word counts.
+    // The consumer's last report is outdated, and there is no leader to ask: its next report counts.
     if (this.options.end === undefined) this.isQuiet = false;
     if (hasCaughtUp) this.options.onBehind();
   }
@@ -82,7 +82,7 @@ export class CatchUp {
     this.waitNoMore();
   }
 
-  /** Everything up to here was handed over. `isLast`: the consumer has nothing more. */
+  /** Everything up to here was delivered. `isLast`: the consumer has nothing more. */
   passed(position: number, isLast: boolean): void {
     this.position = position;
     this.isReading = true;
@@ -90,7 +90,7 @@ export class CatchUp {
     if (this.hasCaughtUp) return;
     if (this.end !== undefined && position >= this.end) return this.reach();
     if (!isLast) return this.lookLater();
-    // It waited for this message, perhaps, and not for the leader.
+    // Perhaps it waited for this message and not for the leader.
     if (this.end !== undefined) this.waitNoMore();
     this.look();
   }

@@ -7,7 +7,7 @@ const stored = (seq: number): StoredMessage => ({
   header: () => '',
 });
 
-/** The leader has messages 1 to 9; replicas answer in turn, each with what it has up to its own last. */
+/** The leader has messages 1 to 9; the replicas answer in turn, each up to its own last message. */
 function readerOf(...replicas: readonly number[]) {
   let turn = 0;
   const asked: string[] = [];
@@ -43,26 +43,26 @@ it.each<[string, number[]]>([
   ['has nothing yet', [0]],
   ['is behind, and the next one is not', [4, 9]],
   ['is whole, and the next one is behind', [9, 0]],
-])('messages of a subject are all found when the replica that answers %s', async (_title, replicas) => {
+])('all messages of a subject are found when the replica that answers %s', async (_title, replicas) => {
   const { reader } = readerOf(...replicas);
   expect(await seqsOf(reader.messagesOf('S', 'odd', 3))).toEqual([3, 5, 7, 9]);
   expect(await seqsOf(reader.messagesOf('S', 'none', 1))).toEqual([]);
 });
 
-it('the leader is asked once for the end of a subject, and not for what a replica has', async () => {
+it('the leader is asked once for the end of a subject, and not for messages that a replica has', async () => {
   const { reader, asked } = readerOf(9);
   await seqsOf(reader.messagesOf('S', 'odd', 3));
   await reader.message('S', 4);
   expect(asked).toEqual(['next from 10']);
 });
 
-it('a message that a replica does not have is the leader’s, or nobody’s', async () => {
+it('a message that a replica does not have comes from the leader, or does not exist', async () => {
   const { reader } = readerOf(3);
   expect(await reader.message('S', 5)).toMatchObject({ seq: 5 });
   expect(await reader.message('S', 10)).toBeUndefined();
 });
 
-it('the last of a subject is the leader’s', async () => {
+it('the last message of a subject comes from the leader', async () => {
   const { reader } = readerOf(3);
   expect(await reader.last('S', 'even')).toMatchObject({ seq: 8 });
   expect(await reader.last('S', 'none')).toBeUndefined();

@@ -1,12 +1,12 @@
 import type { StoredMessage, StreamReader } from './stream-reader.client.js';
 
-/** Looks for single messages of a stream. */
+/** Looks up single messages of a stream. */
 export type StreamLookup = Pick<StreamReader, 'last' | 'message' | 'messagesOf'>;
 
 /**
- * Looks for messages on behalf of whoever draws conclusions from finding none. What a replica has is true, but what it has
- * not it may not have yet: so that is asked again of the stream's leader. With one replica a `StreamReader` says the same
- * for less.
+ * Looks up messages for callers that draw conclusions from a missing one. What a replica has is true, but what it lacks it may
+ * just not have yet: so the stream's leader is asked again for that. With one replica a `StreamReader` gives the same answers at
+ * less cost.
  */
 export class ConfirmedReader implements StreamLookup {
   constructor(
@@ -16,7 +16,7 @@ export class ConfirmedReader implements StreamLookup {
     >,
   ) {}
 
-  /** The one that a replica has may have a successor. */
+  /** A replica may have an older last message, so the leader is asked. */
   async last(stream: string, subject: string): Promise<StoredMessage | undefined> {
     return this.reader.leaderLast(stream, subject);
   }

@@ -2,7 +2,7 @@ import type { Msg } from '@nats-io/transport-node';
 import { RawHeaders } from './raw-headers.client.js';
 
 const DELIVERY = '$JS.ACK.';
-/** Without the server's domain and the account. */
+/** Without the server's domain and account. */
 const SHORT_FORM = 9;
 
 /** A message as a consumer delivers it. */
@@ -12,11 +12,11 @@ export class DeliveredMessage {
   constructor(
     private readonly message: Msg,
     readonly seq: number,
-    /** The consumer counts what it delivers: a number that is left out is a message that is lost. */
+    /** The consumer numbers its deliveries: a gap in the numbers is a lost message. */
     readonly deliverySeq: number,
     /** The broker's clock, ms since the epoch. */
     readonly storedAtMs: number,
-    /** How many there are behind it. */
+    /** How many messages come after it. */
     readonly pending: number,
   ) {}
 
@@ -34,14 +34,14 @@ export class DeliveredMessage {
   }
 }
 
-/** Undefined: it is no delivery, but a word of the server about a request. */
+/** Undefined: not a delivery, but a status of the server about a request. */
 export function readDelivery(message: Msg): DeliveredMessage | undefined {
   const { reply } = message;
   if (reply?.startsWith(DELIVERY) !== true) return undefined;
   // $JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<times>.<seq>.<delivery>.<nanoseconds>.<pending>[.<random>]
   const tokens = reply.split('.');
   const at = tokens.length === SHORT_FORM ? 5 : 7;
-  // As text: a number of so many nanoseconds is rounded, at times into another millisecond.
+  // As text: a number of that many nanoseconds is rounded, sometimes into another millisecond.
   const storedAtMs = Number(tokens[at + 2]?.slice(0, -6));
   return new DeliveredMessage(message, Number(tokens[at]), Number(tokens[at + 1]), storedAtMs, Number(tokens[at + 3]));
 }

@@ -15,7 +15,7 @@ interface FakeConsumer {
   requests: OpenRequest[];
 }
 
-/** A stream and its consumers as a reader sees them, each event by order of the spec: also what a network may lose. */
+/** A stream and its consumers as a reader sees them. The spec triggers each event, including losses on the network. */
 export class FakeShard {
   /** How many messages it has, with the sequences 1, 2, … */
   stored = 0;
@@ -50,13 +50,13 @@ export class FakeShard {
     js: { consumers: { get: (_stream: string, from: { opt_start_seq: number }) => this.make(from.opt_start_seq) } },
   } as unknown as BrokerConnection;
 
-  /** A consumer without the way in which a reader makes one. */
+  /** A consumer, without the requests by which a reader makes one. */
   makeNow(fromSeq: number): FakeConsumer {
     this.consumer = { name: `c${++this.made}`, nextSeq: fromSeq, deliverySeq: 0, requests: [] };
     return this.consumer;
   }
 
-  /** What the server has been asked for and has not met. */
+  /** How many messages were requested and not delivered yet. */
   get asked(): number {
     return (this.consumer?.requests ?? []).reduce((sum, { left }) => sum + left, 0);
   }
@@ -72,7 +72,7 @@ export class FakeShard {
     if (!isLost) this.send(request.reply, reply, undefined);
   }
 
-  /** Only who has a request under way hears one. */
+  /** Only a client with a pending request gets a heartbeat. */
   heartbeat(): void {
     const request = this.consumer?.requests[0];
     if (request !== undefined) {
@@ -80,7 +80,7 @@ export class FakeShard {
     }
   }
 
-  /** The oldest request has run out. */
+  /** The oldest request expires. */
   expire(): void {
     const request = this.consumer?.requests.shift();
     if (request === undefined) return;
@@ -96,7 +96,7 @@ export class FakeShard {
     if (request !== undefined) this.send(request.reply, undefined, statusOf(code, description, headers));
   }
 
-  /** It is gone with its node: nothing is said of it or by it any more. */
+  /** The consumer is gone with its node: no further message or status comes from it. */
   lose(): void {
     this.consumer = undefined;
   }

@@ -1,12 +1,12 @@
 import type { StoredMessage, StreamReader } from './stream-reader.client.js';
 
-/** It comes with every answer. */
+/** It comes with every answer, so it must be small. */
 const MAX_BYTES = 16 * 1024;
 
 /**
- * A subject that is known to have a message. Of subjects of which none has one, a replica says only that it found nothing, and
- * not how far it has read: that comes at the end of an answer that has something. Asked for beside them, the witness makes it
- * one. So a thousand new sessions cost one request, and not a thousand to the leader.
+ * A subject that is known to have a message. When none of the requested subjects has one, a replica only says that it found
+ * nothing, not how far it has read: it says that at the end of an answer with at least one message. The witness, requested with
+ * the others, makes sure of that. So a thousand new sessions cost one request, and not a thousand requests to the leader.
  */
 export class FreshnessWitness {
   private known: string | undefined;
@@ -16,7 +16,7 @@ export class FreshnessWitness {
     private readonly stream: string,
   ) {}
 
-  /** Of an answer that is not stale. */
+  /** Takes the witness from an answer that is not stale. */
   see(found: ReadonlyMap<string, StoredMessage>): void {
     if (this.known !== undefined && isSmall(found.get(this.known))) return;
     this.known = undefined;
@@ -27,17 +27,17 @@ export class FreshnessWitness {
     }
   }
 
-  /** It has no message any more, or the replica that was asked is behind. */
+  /** It has no message any more, or the replica that answered is behind. */
   forget(): void {
     this.known = undefined;
   }
 
-  /** These subjects, and the witness if there is one. */
+  /** These subjects, plus the witness if there is one. */
   with(subjects: readonly string[]): readonly string[] {
     return this.known === undefined || subjects.includes(this.known) ? subjects : [...subjects, this.known];
   }
 
-  /** Whether there is one now: that of the message with this sequence. Rejects in an outage. */
+  /** Whether there is a witness now: the subject of the message with this sequence. Rejects in an outage. */
   async find(seq: number): Promise<boolean> {
     const message = await this.reader.leaderMessage(this.stream, seq);
     if (message === undefined || !isSmall(message)) return false;

@@ -29,8 +29,8 @@ function batcherOf(connection: BrokerConnection, options: Partial<BatcherOptions
   return new LastMessageBatcher(connection, (reader as StreamReader | undefined) ?? new StreamReader(connection), all);
 }
 
-describe('of a broker with one replica', () => {
-  it('finds the last message of each subject, and none where there is none, however many are asked for at once', async () => {
+describe('with one replica', () => {
+  it('finds the last message of each subject, or none, however many are asked for at once', async () => {
     const sessions = Array.from({ length: 300 }, (_, i) => `telegram:-100:${i}`);
     await Promise.all(sessions.map((session) => store(session, 'former')));
     const seqs = await Promise.all(sessions.map((session) => store(session, `last of ${session}`)));
@@ -54,7 +54,7 @@ describe('of a broker with one replica', () => {
     expect(found[0]?.storedAtMs).toBe(leaders?.storedAtMs);
   });
 
-  it('asks for no more of the largest records at once than the broker bears: a cut makes every publish unknown', async () => {
+  it('asks for no more of the largest records at once than the broker accepts: a cut connection makes every publish unclear', async () => {
     await using made = await connectedBroker();
     await made.makeStreams(names);
     const body = new Uint8Array(MAX_RECORD_BYTES);
@@ -70,13 +70,13 @@ describe('of a broker with one replica', () => {
     expect(downs).toBe(0);
   });
 
-  it('finds that of the longest session key there may be', async () => {
+  it('finds the last message of the longest possible session key', async () => {
     const session = '\u{1F600}'.repeat(128);
     const seq = await store(session, 'long');
     expect((await batcherOf(broker.connection).last(subjectOf(session)))?.seq).toBe(seq);
   });
 
-  it('waits through an outage, in which it asks for nothing again and again, and answers all', async () => {
+  it('waits through an outage without asking over and over, and answers all', async () => {
     await using proxy = await startFaultProxy(broker.broker.port);
     const connection = await BrokerConnection.open({ url: proxy.url, name: 'spec', log: silentLogger });
     const seq = await store('outage', 'there');
@@ -94,10 +94,10 @@ describe('of a broker with one replica', () => {
   });
 });
 
-describe('of a broker with replicas', () => {
+describe('with several replicas', () => {
   const message = (seq: number) => ({ subject: 's', seq, data: new Uint8Array() }) as unknown as StoredMessage;
 
-  /** Replicas that answer one after another, the last of them for ever. */
+  /** Replicas that answer one after another, and then the last of them for ever. */
   function replicated(answers: readonly LastPerSubject[]) {
     const asked: string[] = [];
     let at = 0;
@@ -122,14 +122,14 @@ describe('of a broker with replicas', () => {
   }
   const upTo = (upToSeq: number, seq: number): LastPerSubject => ({ found: new Map([['s', message(seq)]]), upToSeq });
 
-  it('takes what a replica says that has read as far as we know, and asks it once for all that came together (L1)', async () => {
+  it('accepts the answer of a replica that has read as far as we know, and asks once for all subjects of one moment (L1)', async () => {
     const { batcher, asked } = replicated([upTo(7, 5)]);
     const found = await Promise.all(['s', 't', 's'].map((subject) => batcher.last(subject)));
     expect(found.map((message) => message?.seq)).toEqual([5, undefined, 5]);
     expect(asked).toEqual(['batch of 2']);
   });
 
-  it('asks again where a replica is behind, and in the end the leader: never takes a stale head (L1, L8)', async () => {
+  it('asks again when a replica is behind, and in the end the leader: never accepts a stale head (L1, L8)', async () => {
     const again = replicated([upTo(6, 5), upTo(8, 8)]);
     expect((await again.batcher.last('s'))?.seq).toBe(8);
     const behind = replicated([upTo(6, 5)]);
@@ -137,14 +137,14 @@ describe('of a broker with replicas', () => {
     expect(behind.asked).toEqual(['batch of 1', 'batch of 1', 'batch of 1', 'leader']);
   });
 
-  it('asks the leader at once for what a replica does not find: then it does not say how far it has read (L1)', async () => {
+  it('asks the leader at once for what a replica does not find, since such an answer does not say how far it has read (L1)', async () => {
     const { batcher, asked } = replicated([{ found: new Map(), upToSeq: undefined }]);
     const found = await Promise.all(['s', 't'].map((subject) => batcher.last(subject)));
     expect(found.map((message) => message?.seq)).toEqual([9, undefined]);
     expect(asked).toEqual(['batch of 2', 'leader', 'leader']);
   });
 
-  it('asks the leader for no more at once than for what is asked for by itself, however many batches ask', async () => {
+  it('limits its requests to the leader to those of single requests, however many batches ask', async () => {
     const { batcher } = replicated([{ found: new Map(), upToSeq: undefined }]);
     const reader = (batcher as unknown as { reader: { leaderLast: unknown } }).reader;
     let inFlight = 0;
@@ -159,7 +159,7 @@ describe('of a broker with replicas', () => {
     expect(most).toBe(32);
   });
 
-  it('asks the leader for a thousand new sessions once: for one that has a record, beside which a replica answers for all', async () => {
+  it('asks the leader only once for a thousand new sessions: for a session with a record, with which a replica answers for all', async () => {
     const nothing = { found: new Map(), upToSeq: undefined };
     const { batcher, asked } = replicated([nothing, upTo(7, 7), upTo(7, 7)]);
     const reader = (batcher as unknown as { reader: { leaderMessage: unknown } }).reader;
@@ -177,7 +177,7 @@ describe('of a broker with replicas', () => {
     expect(asked.slice(4)).toEqual(['batch of 2']);
   });
 
-  it('asks the leader for all of them when what it asked for beside them is there no more', async () => {
+  it('asks the leader for all of them when the witness is gone', async () => {
     const { batcher, asked } = replicated([upTo(7, 7), { found: new Map(), upToSeq: undefined }]);
     expect((await batcher.last('s'))?.seq).toBe(7);
     const found = await Promise.all(Array.from({ length: 20 }, (_value, i) => batcher.last(`new ${i}`)));
@@ -186,7 +186,7 @@ describe('of a broker with replicas', () => {
     expect(asked.slice(3)).toEqual(Array.from({ length: 20 }, () => 'leader'));
   });
 
-  it('asks for one by itself only while nothing is known to be stored', async () => {
+  it('sends a single request only while nothing is known to be stored', async () => {
     const { batcher, asked, know } = replicated([upTo(7, 5)]);
     know(0);
     expect((await batcher.last('s'))?.seq).toBe(1);
@@ -195,7 +195,7 @@ describe('of a broker with replicas', () => {
     expect(asked).toEqual(['one', 'batch of 1']);
   });
 
-  it('goes on asking what fails, by itself or in a batch', async () => {
+  it('keeps asking for what fails, in single requests or in a batch', async () => {
     const { batcher, know } = replicated([upTo(7, 5)]);
     const reader = (batcher as unknown as { reader: Record<string, () => Promise<never>> }).reader;
     const { last, lastPerSubject } = reader;
@@ -209,7 +209,7 @@ describe('of a broker with replicas', () => {
 });
 
 describe('a read of one message', () => {
-  it('is an outage when there is no stream to answer, and a refusal when it cannot be asked for', async () => {
+  it('is an outage when no stream answers, and a refusal when the request is invalid', async () => {
     const { reader } = broker;
     await expect(reader.last('NONE', 'x')).rejects.toBeInstanceOf(BrokerAwayError);
     await expect(reader.last(names.turnsStream, 'a b')).rejects.toMatchObject({ code: 'read_refused' });

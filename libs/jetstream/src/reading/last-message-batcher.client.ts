@@ -1,18 +1,19 @@
+import { retryWhile } from '#contracts';
 import type { Logger } from '#telemetry';
 import { FreshnessWitness } from './freshness-witness.client.js';
 import type { BrokerConnection } from '../connection/nats-connection.client.js';
 import type { LastPerSubject, StoredMessage, StreamReader } from './stream-reader.client.js';
 
-/** With the witness: the server answers 413 above 1,024 subjects, and a request must stay well below the payload limit. */
+/** Plus the witness: the server answers 413 above 1,024 subjects, and a request must stay well below the payload limit. */
 const MAX_SUBJECTS = 1_023;
 const MAX_REQUEST_BYTES = 512 * 1024;
 const MAX_BATCHES_IN_FLIGHT = 4;
 /**
- * Of the largest record that is 24 MiB. The server cuts a reader off for which more than 64 wait, and counts what it is writing
- * until all of it is written: as much again may have been asked for by then. Twice as many save a seventh of the time.
+ * With the largest records that is 24 MiB. The server cuts off a reader for which more than 64 MiB wait, and counts what it is
+ * writing until all of it is written: by then we may have asked for as much again. Twice as many would save a seventh of the time.
  */
 const MAX_SINGLES_IN_FLIGHT = 32;
-/** Of each batch: with the four batches under way no more than those that are asked for by themselves. */
+/** Per batch: with the four batches in flight no more than the single requests in flight. */
 const MAX_LEADER_READS_IN_FLIGHT = MAX_SINGLES_IN_FLIGHT / MAX_BATCHES_IN_FLIGHT;
 const STALE_TRIES = 3;
 const RETRY_MS = 100;
@@ -21,10 +22,10 @@ export interface BatcherOptions {
   readonly stream: string;
   /**
    * Highest sequence that this process knows to be stored. An answer of a replica that has not read so far is stale and
-   * would make a decided message run again (L1), so it is asked for anew, in the end from the leader.
+   * would make a decided message run again (L1), so it is asked for again, in the end from the leader.
    */
   readonly knownSeq: () => number;
-  /** False with one replica: then the one that answers is the leader. */
+  /** False with one replica: then the leader answers. */
   readonly isReplicated: boolean;
   readonly log: Logger;
 }
@@ -37,17 +38,17 @@ interface Waiting {
 /**
  * Looks up the last message of subjects. Waits through an outage of the broker; never answers from a replica that is behind.
  *
- * Of one replica each is asked for by itself: that is one answer, in half the time of a batch of one, and for many at once it
- * is less work for us (bare requests for 100,000 records: 3.4 us of ours each against 10.5 in batches). Of several replicas only the end of a
- * batch says how far the one who answers has read: what is asked for while a request is under way goes together in the next.
+ * With one replica each subject gets a request of its own: one answer, in half the time of a batch of one, and for many at once
+ * less work for us (bare requests for 100,000 records: 3.4 us of our time each, 10.5 us in batches). With several replicas only
+ * the end of a batch says how far the replica has read: subjects that come while a request is in flight go together in the next.
  */
 export class LastMessageBatcher {
   private queue: Waiting[] = [];
-  /** Up to here the queue is done with. */
+  /** Entries of the queue before this index are done. */
   private next = 0;
   private inFlight = 0;
   private scheduled = false;
-  /** Asked for by themselves, in vain: never more than may be in flight. */
+  /** Single requests that failed: never more than may be in flight. */
   private failed: Waiting[] = [];
   private retrying: Promise<void> | undefined;
   private readonly witness: FreshnessWitness;
@@ -66,7 +67,7 @@ export class LastMessageBatcher {
       if (!this.needsProof) return this.flush();
       if (this.scheduled) return;
       this.scheduled = true;
-      // After the current chunk of the socket was handed over, so that all its sessions share one request.
+      // After the current chunk of the socket was processed, so that all its sessions share one request.
       setImmediate(() => {
         this.scheduled = false;
         this.flush();
@@ -74,7 +75,7 @@ export class LastMessageBatcher {
     });
   }
 
-  /** Of how far the one who answers has read. */
+  /** Proof of how far the answering replica has read. */
   private get needsProof(): boolean {
     return this.options.isReplicated && this.options.knownSeq() > 0;
   }
@@ -90,7 +91,7 @@ export class LastMessageBatcher {
       };
       void (needsProof ? this.answer(this.takeBatch()) : this.answerOne(this.takeOne())).then(done);
     }
-    // Not one by one: each would move all that stand behind it.
+    // Not after each entry: each removal would move all entries after it.
     if (this.next < this.queue.length / 2) return;
     this.queue = this.queue.slice(this.next);
     this.next = 0;
@@ -116,7 +117,7 @@ export class LastMessageBatcher {
     return found.then(waiting.resolve, (error: unknown) => this.answerAfter(error, waiting));
   }
 
-  /** What fails together rests together, and is asked for again in one batch. */
+  /** Requests that fail together wait together, and are asked for again in one batch. */
   private async answerAfter(error: unknown, waiting: Waiting): Promise<void> {
     this.failed.push(waiting);
     this.retrying ??= this.retry(error);
@@ -133,16 +134,15 @@ export class LastMessageBatcher {
 
   private async answer(batch: readonly Waiting[]): Promise<void> {
     const subjects = [...new Set(batch.map(({ subject }) => subject))];
-    for (let failures = 0; !this.connection.nc.isClosed(); failures++) {
+    const attempt = async (): Promise<void> => {
       await this.connection.whenUp();
-      try {
-        const found = await this.read(subjects);
-        for (const { subject, resolve } of batch) resolve(found.get(subject));
-        return;
-      } catch (error) {
-        await this.rest(error, failures);
-      }
-    }
+      const found = await this.read(subjects);
+      for (const { subject, resolve } of batch) resolve(found.get(subject));
+    };
+    await retryWhile(attempt, {
+      mayTry: () => !this.connection.nc.isClosed(),
+      wait: (error, failures) => this.rest(error, failures),
+    });
   }
 
   private async rest(error: unknown, failures: number): Promise<void> {
@@ -162,7 +162,7 @@ export class LastMessageBatcher {
         return last.found;
       }
       if (last.found.size === 0) {
-        // Then a replica does not say how far it has read, however often it is asked.
+        // Such an answer of a replica does not say how far it has read, however often we ask.
         this.witness.forget();
         if (subjects.length <= MAX_LEADER_READS_IN_FLIGHT) break;
         if (asked === subjects) {

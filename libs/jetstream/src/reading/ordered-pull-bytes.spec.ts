@@ -10,11 +10,11 @@ afterAll(expectNothingLeft);
 
 const KIB = 1_024;
 
-it('reads each message once, also those that do not fit into what is left of a request, or into none (L2, L3)', async () => {
+it('reads each message once, also messages that do not fit into the rest of a request, or into any request (L2, L3)', async () => {
   await using made = await connectedBroker();
   const { connection } = made;
   await connection.jsm.streams.add({ name: 'S', subjects: ['s.>'] });
-  // Small, middling, and larger than what a request may bring: first, several in a row, and last.
+  // Small, medium, and larger than what a request may bring: first, several in a row, and last.
   const sizes = [600, 600, 1, 1, 200, 200, 200, 1, 600, 400, 400, 50, 50, 700, 1, 300, 300, 1, 1, 600].map(
     (kib) => kib * KIB,
   );
@@ -35,18 +35,18 @@ it('reads each message once, also those that do not fit into what is left of a r
     },
   });
   await until('all are read', () => read.length === sizes.length, { timeoutMs: 5_000 });
-  // What is behind each is exact: at none the shard is caught up.
+  // The number of pending messages is exact: at zero the shard is caught up.
   expect(read).toEqual(sizes.map((_size, i) => [i + 1, sizes.length - i - 1]));
   expect(new Set(refused)).toEqual(new Set(['Message Size Exceeds MaxBytes']));
   expect(ends).toEqual([]);
   const requests = asked.mock.calls.filter(([subject]) => subject.includes('.CONSUMER.MSG.NEXT.'));
-  // It does not ask in a circle.
+  // It does not send requests in a loop.
   expect(requests.length).toBeLessThan(3 * sizes.length);
   asked.mockRestore();
   pull.stop();
 });
 
-it('is not cut off where the largest messages wait in several shards: every publish would be unknown with each cut', async () => {
+it('is not cut off when the largest messages wait in several shards: each cut makes every publish unclear', async () => {
   await using made = await connectedBroker();
   await made.connection.jsm.streams.add({ name: 'S', subjects: ['s.>'] });
   const shards = [0, 1, 2, 3];
@@ -65,7 +65,7 @@ it('is not cut off where the largest messages wait in several shards: every publ
         ...{ stream: 'S', filter: `s.${shard}`, fromSeq: 1, log: silentLogger },
         onMessage: () => {
           read++;
-          // It has something to do with each.
+          // Some work per message.
           const until = performance.now() + 10;
           while (performance.now() < until);
         },

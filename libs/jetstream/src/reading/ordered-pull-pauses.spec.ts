@@ -21,7 +21,7 @@ afterAll(async () => {
   await expectNothingLeft();
 });
 
-/** A pull on all of it, with a consumer that the broker forgets when it is not asked for so long. */
+/** A pull over the whole stream, with a consumer that the broker removes when it gets no request for so long. */
 async function startPull(inactiveMs: number, hasRoom: () => boolean) {
   const { shard } = names.sessionTokens('main', 'a');
   const consumer = await broker.connection.js.consumers.get(names.inboxStream, {
@@ -53,7 +53,7 @@ async function startPull(inactiveMs: number, hasRoom: () => boolean) {
   return { pull, seqs, times, endedBy, isThere, [Symbol.dispose]: () => pull.stop() };
 }
 
-it('L6 without room it asks for one message after another, ever more rarely, and goes on when there is room', async () => {
+it('L6 without room it asks for one message at a time, more and more rarely, and resumes when there is room', async () => {
   let hasRoom = false;
   using reading = await startPull(30_000, () => hasRoom);
   const { pull, seqs, times, endedBy } = reading;
@@ -67,17 +67,17 @@ it('L6 without room it asks for one message after another, ever more rarely, and
   expect([seqs, endedBy()]).toEqual([Array.from({ length: COUNT }, (_, i) => i + 1), undefined]);
 });
 
-it('goes on by itself when there is room, should the word get lost', async () => {
+it('resumes by itself when there is room, even when `resume` was not called', async () => {
   let left = 100;
   using reading = await startPull(30_000, () => left-- > 0 || left < -60);
   await until('all are read', () => reading.seqs.length === COUNT);
 });
 
-it('its consumer outlives its threshold while there is no room, and its quiet is not taken for silence', async () => {
-  // Longer than the pause between two requests is by then, as it is with the real numbers.
+it('its consumer outlives its threshold while there is no room, and the pause does not count as silence', async () => {
+  // By then the pause between two requests is longer than that, as with the real numbers.
   using reading = await startPull(3_000, () => false);
   await until('four messages', () => reading.seqs.length === 4, { timeoutMs: 10_000 });
   expect([await reading.isThere(), reading.endedBy()]).toEqual([true, undefined]);
   reading.pull.stop();
-  await until('who asks no more is forgotten', async () => !(await reading.isThere()), { timeoutMs: 10_000 });
+  await until('the unused consumer is removed', async () => !(await reading.isThere()), { timeoutMs: 10_000 });
 });

@@ -34,7 +34,7 @@ function readOf(shard: FakeShard, options: Partial<OrderedPullOptions> = {}) {
 
 const beat = (): void => void vi.advanceTimersByTime(HEARTBEAT_MS);
 
-it('asks anew when half is left, never for more than it may hold, whatever requests run out (L5)', async () => {
+it('asks again when half is left, never for more than its limit, whichever requests expire (L5)', async () => {
   const command = fc.oneof(
     { weight: 40, arbitrary: fc.constant('deliver') },
     { weight: 1, arbitrary: fc.constant('lose') },
@@ -76,7 +76,7 @@ it('asks anew when half is left, never for more than it may hold, whatever reque
         if (isLost || end !== undefined) continue;
         expect(shard.asked).toBeGreaterThan(MAX * 0.5);
         expect(shard.asked).toBeLessThanOrEqual(MAX);
-        // Each message once and in order, as far as there is no gap (L2).
+        // Each message once and in order, up to the first gap (L2).
         expect(read.length).toBe(expected.length);
       }
       await turn();
@@ -103,7 +103,7 @@ describe('ends', () => {
     [404, 'No Messages'],
     [408, 'Interest Expired'],
     [503, 'No Responders'],
-  ])('at once at the status %i %s, and takes nothing after it', async (code, description) => {
+  ])('at once at the status %i %s, and accepts nothing after it', async (code, description) => {
     const shard = new FakeShard();
     shard.stored = 1;
     const { read, ends } = readOf(shard);
@@ -113,7 +113,7 @@ describe('ends', () => {
     expect([read, ends]).toEqual([[], [`${code} ${description}`]]);
   });
 
-  it('at the loss of its consumer also where the server says how much of the request it had not met', async () => {
+  it('at the loss of its consumer, even when the server says how much of the request is left', async () => {
     const shard = new FakeShard();
     const { ends } = readOf(shard);
     shard.status(409, 'Consumer Deleted', { 'Nats-Pending-Messages': '48' });
@@ -121,7 +121,7 @@ describe('ends', () => {
     expect(ends).toEqual(['409 Consumer Deleted']);
   });
 
-  it('after two beats without a word, not earlier, and not while it asks for nothing', async () => {
+  it('after two beats of silence, not earlier, and not while it has no request', async () => {
     const shard = new FakeShard();
     const { ends } = readOf(shard);
     beat();
@@ -134,7 +134,7 @@ describe('ends', () => {
     await turn();
     expect(ends).toEqual(['it is silent']);
 
-    // Beats that are shorter than its pause, in which it has asked for nothing.
+    // Beats that are shorter than the pause in which it has no request.
     const resting = readOf(shard, { hasRoom: () => false, heartbeatMs: 20 });
     for (let beats = 0; beats < 2; beats++) vi.advanceTimersByTime(20);
     expect(shard.asked).toBe(0);
@@ -143,7 +143,7 @@ describe('ends', () => {
     resting.pull.stop();
   });
 
-  it('when its callback throws: thrown on, that would end the reading of the whole connection', async () => {
+  it('when its callback throws: if thrown on, the error would end the reading of the whole connection', async () => {
     const shard = new FakeShard();
     shard.stored = 2;
     const { ends } = readOf(shard, {
@@ -156,7 +156,7 @@ describe('ends', () => {
     expect(ends).toEqual(['Error: broken']);
   });
 
-  it('when it may not listen or the client takes no request any more, and never throws into the client', async () => {
+  it('when it may not subscribe or the client accepts no request any more, and never throws into the client', async () => {
     const shard = new FakeShard();
     shard.stored = 20;
     const denied = readOf(shard);
@@ -172,7 +172,7 @@ describe('ends', () => {
   });
 });
 
-it('goes on when only a request is over, and asks for what that had not met', async () => {
+it('continues when only a request is over, and asks for the rest of it', async () => {
   const shard = new FakeShard();
   shard.stored = 5;
   const { pull, read, ends } = readOf(shard);

@@ -4,7 +4,7 @@ import type { BrokerConnection } from '../connection/nats-connection.client.js';
 
 const STATUS_HEARTBEAT = 100;
 const REFILL_SHARE = 0.5;
-/** Of the server's heartbeats. Counted, not timed: a process that did nothing for a while has not listened either. */
+/** Heartbeats of the server. Counted, not timed: a process that was paused has not listened either. */
 const SILENT_BEATS = 2;
 const LOST = /deleted|leadership change|shutdown/i;
 const TOO_LARGE = /exceeds maxbytes/i;
@@ -18,34 +18,34 @@ interface Pause {
 export interface OrderedPullOptions {
   readonly stream: string;
   readonly consumer: string;
-  /** On their way or handed over. */
+  /** In flight or delivered. */
   readonly maxMessages: number;
-  /** Of one request, as the server counts: with subjects, replies and headers. A larger message comes alone. */
+  /** Per request, as the server counts: with subjects, replies and headers. A larger message comes alone. */
   readonly maxBytes: number;
   readonly expiresMs: number;
   readonly heartbeatMs: number;
   readonly onMessage: (message: DeliveredMessage) => void;
-  /** False: the one that takes the messages has enough for now, and calls `resume` when that changes - default: always true. */
+  /** False: the receiver has enough messages for now, and calls `resume` when that changes - default: always true. */
   readonly hasRoom?: (() => boolean) | undefined;
 }
 
-/** Whether there is room again is asked so often, should the word get lost. */
+/** How often we check whether there is room again, in case `resume` is not called. */
 const LOOK_AGAIN_MS = 50;
 /**
- * Without room one message is asked for after so long, then after twice as long each time. Without any request the broker
- * would take the consumer for one that is not used. An hour of that brings a few hundred messages of a flood.
+ * Without room one message is requested after this time, then each time after twice as long. Without any request the broker
+ * would treat the consumer as unused and remove it. An hour of that brings a few hundred messages of a flood.
  */
 const FIRST_TRICKLE_MS = 250;
 const LAST_TRICKLE_MS = 10_000;
 
 /**
- * Reads an ordered consumer by pull requests of our own. The client's `consume` makes three objects of each message and parses
- * its reply subject with a dozen more; and what it does about gaps and silence, our caller does better: `ended` says so.
+ * Reads an ordered consumer by pull requests of our own. The client's `consume` makes three objects per message and parses
+ * its reply subject with a dozen more; and our caller handles gaps and silence better than the client: `ended` reports them.
  *
  *   reading --a gap, silence, a status that is not about one request alone, a callback that throws--> ended
  *
- * Several requests may be under way. `awaited` is what all of them together still ask for: a delivery is one less, and the
- * server says of a request that it drops how many it had not met.
+ * Several requests may be in flight. `awaited` is how many messages all of them together still ask for: a delivery reduces it
+ * by one, and when the server drops a request it says how many messages of that request are left.
  */
 export class OrderedPull {
   private readonly inbox = createInbox();
@@ -84,12 +84,12 @@ export class OrderedPull {
     this.request();
   }
 
-  /** Resolves with the reason when it reads no more by itself; never for `stop`. */
+  /** Resolves with the reason when it stops reading by itself; never after `stop`. */
   get ended(): Promise<string> {
     return this.end.promise;
   }
 
-  /** It was given something. */
+  /** A message was delivered. */
   get hasRead(): boolean {
     return this.deliverySeq > 0;
   }
@@ -115,27 +115,27 @@ export class OrderedPull {
     try {
       this.options.onMessage(message);
     } catch (error) {
-      // Thrown on, it would end the client's reading of the whole connection.
+      // If thrown on, the error would end the client's reading of the whole connection.
       this.stopFor(String(error));
     }
   }
 
-  /** What the server says of our requests. */
+  /** A status of the server about our requests. */
   private hear({ headers }: Msg): void {
     const code = headers?.code ?? 0;
     if (code === STATUS_HEARTBEAT) {
-      // The last one of a quiet shard was lost on its way: no next one will tell.
+      // The last message of a quiet shard was lost: no next message will show the gap.
       if (Number(headers?.get('Nats-Last-Consumer') || 0) > this.deliverySeq) this.stopFor('a message is missing');
       return;
     }
     const description = headers?.description ?? '';
     const unmet = headers?.get('Nats-Pending-Messages') ?? '';
-    // The consumer is gone, or its leader, or wants none of our requests: a new one is made sooner than this one is found
-    // out to be silent. A request that has run out names what it had not met, and leaves the others alone.
+    // The consumer or its leader is gone, or refuses our requests: a new one is made sooner than the silence would be noticed.
+    // A request that has expired says how many of its messages are left, and does not affect the others.
     if (unmet === '' || LOST.test(description)) return this.stopFor(`${code} ${description}`.trim());
     this.awaited = Math.max(0, this.awaited - Number(unmet));
-    // Of a request that has brought nothing all bytes are left. One whose last message fits to the byte ends without a word:
-    // what it had not met stays counted, and if that is too much to ask anew, the silence ends this reader after two beats.
+    // When a request has delivered nothing, all its bytes are left. A request whose last message fits to the byte ends without a
+    // status: its rest stays counted, and if that blocks new requests, the silence ends this reader after two beats.
     if (!TOO_LARGE.test(description)) return;
     this.isNextLarge = Number(headers?.get('Nats-Pending-Bytes') || 0) >= this.options.maxBytes;
   }
@@ -180,13 +180,13 @@ export class OrderedPull {
     try {
       this.connection.nc.publish(this.requestSubject, JSON.stringify(request), { reply: this.inbox });
     } catch (error) {
-      // The connection is being closed. Our callers are the client's reader and a timer: neither may see a throw.
+      // The connection is being closed. Our callers are the client's reader and a timer: neither may get an exception.
       this.stopFor(String(error));
     }
   }
 
   private listen(): void {
-    // Without a request there is nothing to hear.
+    // Without a request no heartbeat is expected.
     const isSilent = !this.isHeard && this.awaited > 0;
     this.isHeard = false;
     this.silentBeats = isSilent ? this.silentBeats + 1 : 0;

@@ -11,7 +11,7 @@ afterAll(async () => {
   await expectNothingLeft();
 });
 
-/** As it comes back from the broker. */
+/** As the broker sends it back. */
 async function sent(headers: MsgHdrs | undefined, body = 'body'): Promise<Msg> {
   const { nc } = broker.connection;
   const { promise, resolve } = Promise.withResolvers<Msg>();
@@ -35,7 +35,7 @@ const some = (): MsgHdrs => {
   return made;
 };
 
-it('finds the bytes of the headers where nats.js keeps them. Red after an upgrade: mend `headerLines`, or the client parses all of them for each message', async () => {
+it('finds the bytes of the headers where nats.js keeps them. If this fails after an upgrade: fix `headerLines`, or the client parses all headers of each message', async () => {
   const message = (await sent(some())) as unknown as { _rdata: Uint8Array; _msg: { hdr: number } };
   expect(message._rdata).toBeInstanceOf(Uint8Array);
   const lines = Buffer.from(message._rdata.subarray(0, message._msg.hdr)).toString();
@@ -47,8 +47,8 @@ it('finds the bytes of the headers where nats.js keeps them. Red after an upgrad
 });
 
 describe.each([
-  ['with what we know of the client', (message: Msg) => message],
-  ['with a client that keeps them otherwise', withoutInternals],
+  ['with the known client', (message: Msg) => message],
+  ['with a client that keeps them elsewhere', withoutInternals],
 ])('%s', (_which, of) => {
   it('reads each header as the client does', async () => {
     const headers = new RawHeaders(of(await sent(some())));
@@ -66,7 +66,7 @@ describe.each([
     expect(headers.code).toBe(0);
   });
 
-  it('reads none of a message without them, whatever is in its body', async () => {
+  it('finds none in a message without headers, whatever its body is', async () => {
     const headers = new RawHeaders(of(await sent(undefined, 'NATS/1.0 404 x\r\nNats-Msg-Id: m1\r\n\r\n')));
     expect([headers.get('Nats-Msg-Id'), headers.code]).toEqual(['', 0]);
   });
@@ -79,7 +79,7 @@ describe.each([
   });
 });
 
-it('reads whatever headers there are as the client does', async () => {
+it('reads any headers as the client does', async () => {
   const name = fc.stringMatching(/^[!-9;-~]{1,8}$/);
   const value = fc.string({ unit: 'grapheme', maxLength: 12 }).filter((text) => !/[\r\n]/.test(text));
   await fc.assert(

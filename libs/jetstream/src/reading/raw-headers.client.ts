@@ -1,11 +1,11 @@
 import type { Msg } from '@nats-io/transport-node';
 
 /**
- * Headers of a message without parsing all of them: the client splits, trims and lists every line, and of most messages we
- * want one or none (measured: 3 us of the 6 us that the answer to a lookup costs).
+ * Reads headers of a message without parsing all of them: the client splits, trims and lists every line, and we need one header
+ * or none of most messages (measured: 3 us of the 6 us that the answer to a lookup costs).
  *
- * The bytes are no part of the client's interface. Where it keeps them otherwise, its own parser answers; raw-headers.client.spec
- * turns red then.
+ * The bytes are not part of the client's interface. When it keeps them elsewhere, its own parser answers, and
+ * raw-headers.client.spec fails.
  */
 export class RawHeaders {
   private readonly lines: string | undefined;
@@ -14,7 +14,7 @@ export class RawHeaders {
     this.lines = headerLines(message);
   }
 
-  /** The first value of that name, '' without one. Names are told apart by case, as the client does. */
+  /** The first value of that name, '' without one. Names are case-sensitive, as in the client. */
   get(name: string): string {
     const { lines } = this;
     if (lines === undefined) return this.message.headers?.get(name) ?? '';
@@ -25,7 +25,7 @@ export class RawHeaders {
     return lines.slice(from, to < 0 ? undefined : to).trim();
   }
 
-  /** Of a message that is an answer of the server's own, e.g. 404; 0 of every other one. */
+  /** Status code when the message is the server's own answer, e.g. 404; otherwise 0. */
   get code(): number {
     const { lines } = this;
     if (lines === undefined) return this.message.headers?.code ?? 0;
@@ -34,7 +34,7 @@ export class RawHeaders {
   }
 }
 
-/** As nats.js keeps them: '' of a message without headers, undefined when it keeps them otherwise than we know. */
+/** Where nats.js keeps them: '' for a message without headers, undefined when the client keeps them elsewhere. */
 function headerLines(message: Msg): string | undefined {
   const { _rdata: bytes, _msg: args } = message as unknown as { _rdata?: unknown; _msg?: { hdr?: unknown } };
   if (!(bytes instanceof Uint8Array) || typeof args?.hdr !== 'number') return undefined;

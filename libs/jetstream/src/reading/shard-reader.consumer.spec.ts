@@ -27,10 +27,10 @@ function readerOf(connection: BrokerConnection, log: Logger = silentLogger) {
   return { reader, seqs, last: () => last, caughtUp: () => caughtUp };
 }
 
-describe('over a broker that does what it likes', () => {
+describe('over a broker with arbitrary faults', () => {
   afterEach(() => void vi.useRealTimers());
 
-  it('hands over every message once and in order, whatever is lost, ends or is silent in between (L2, L3)', async () => {
+  it('delivers every message once and in order, whatever is lost, ends or stays silent in between (L2, L3)', async () => {
     const command = fc.oneof(
       { weight: 6, arbitrary: fc.record({ what: fc.constant('deliver'), times: fc.integer({ min: 1, max: 60 }) }) },
       {
@@ -79,11 +79,11 @@ describe('over a broker that does what it likes', () => {
     );
   });
 
-  it('has caught up when the leader says so, not when a consumer on a replica that is behind has nothing more (L1, L7)', async () => {
+  it('has caught up when the leader says so, not when a consumer on a lagging replica has nothing more (L1, L7)', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
     const shard = new FakeShard();
     const told: string[] = [];
-    // The leader has seven; the replica that the consumer is put on has read five of them.
+    // The leader has seven messages; the replica of the consumer has five of them.
     const leader = { last: 7 };
     shard.stored = 5;
     const reader = new ShardReader(shard.connection, {
@@ -107,7 +107,7 @@ describe('over a broker that does what it likes', () => {
     expect(told).toEqual([]);
     await read(7);
     expect(told).toEqual(['caught up at 7']);
-    // The next consumer is on another one that is behind.
+    // The next consumer is on another lagging replica.
     leader.last = 8;
     shard.status(409, 'Consumer Deleted');
     await vi.advanceTimersByTimeAsync(1_000);
@@ -123,7 +123,7 @@ describe('over a broker that does what it likes', () => {
     expect([shard.subscriptions.size, vi.getTimerCount()]).toEqual([0, 0]);
   });
 
-  it('rests between consumers that end at once: each is made by the leader of all streams (L6)', async () => {
+  it('pauses between consumers that end at once: the meta leader makes each of them (L6)', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
     const shard = new FakeShard();
     const { reader } = readerOf(shard.connection);
@@ -133,7 +133,7 @@ describe('over a broker that does what it likes', () => {
       shard.status(409, 'Exceeded MaxWaiting');
     }
     expect(shard.made).toBeLessThan(8);
-    // One that has lasted is replaced without a rest.
+    // A consumer that has lasted is replaced without a pause.
     const before = shard.made;
     await vi.advanceTimersByTimeAsync(5_000);
     for (let beats = 0; beats < 3; beats++) {
@@ -150,7 +150,7 @@ describe('over a broker that does what it likes', () => {
 });
 
 describe('over a real broker', () => {
-  it('reads on after a cut connection and a deleted consumer; nothing is lost or read twice (L2, L3)', async () => {
+  it('continues after a cut connection and a deleted consumer; no message is lost or read twice (L2, L3)', async () => {
     await using broker = await startBroker();
     await using proxy = await startFaultProxy(broker.port);
     const connection = await BrokerConnection.open({ url: proxy.url, name: 'reader', log: silentLogger });
@@ -185,7 +185,7 @@ describe('over a real broker', () => {
     await Promise.all([connection.close(), direct.close()]);
   });
 
-  it('goes on at one consumer while there is nothing to read, over its heartbeats and the ends of its requests', async () => {
+  it('keeps one consumer while there is nothing to read, through heartbeats and expired requests', async () => {
     await using broker = await startBroker();
     const connection = await BrokerConnection.open({ url: broker.url, name: 'reader', log: silentLogger });
     await connection.jsm.streams.add({ name: 'S', subjects: ['s.>'] });
@@ -205,7 +205,7 @@ describe('over a real broker', () => {
         else if (headers !== undefined) heard.push(`${headers.code} ${headers.get('Nats-Pending-Messages')}`);
       },
     });
-    // Two requests are open then: what is left of the first, and one for the first four that were read; a fifth is not made good.
+    // Two requests are open then: the rest of the first one, and one in place of the first four messages that were read.
     for (let i = 0; i < 5; i++) await connection.js.publish('s.a', `${i}`);
     await until('both requests ran out', () => heard.filter((word) => word.startsWith('408')).length >= 2);
     expect(heard).toContain('heartbeat 5');
@@ -223,7 +223,7 @@ describe('over a real broker', () => {
     ['short', false],
     ['long', true],
   ])(
-    'reads one with a domain, also by the names of that domain, with replies of the %s form',
+    'reads a stream with a domain, also by the names of that domain, with replies of the %s form',
     async (_form, isLong) => {
       await using folder = await tempDir('domain');
       const file = join(folder.path, 'nats.conf');

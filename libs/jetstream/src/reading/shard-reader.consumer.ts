@@ -7,24 +7,24 @@ import type { DeliveredMessage } from './delivered-message.client.js';
 import type { BrokerConnection } from '../connection/nats-connection.client.js';
 import { OrderedPull } from './ordered-pull.consumer.js';
 
-/** A consumer without a reader is gone after this; a live one never is. */
+/** The broker removes a consumer without a reader after this time; a live one stays. */
 const INACTIVE_THRESHOLD_MS = 30_000;
 /**
- * Per shard, on their way or handed over. With all shards that is a few thousand messages ahead of the turns, which is
+ * Per shard, in flight or delivered. With all shards that is a few thousand messages ahead of the turns, which is
  * enough; with 500 each the garbage collector took a sixth of a full inbox's turns per second. With 48, and a request for every
- * twelve of them, a turn that is fed live cost a tenth more: each request is a write of ours and work of the broker.
+ * twelve of them, a turn that is fed live cost a tenth more: each request is a write for us and work for the broker.
  */
 const MESSAGES_IN_FLIGHT = 96;
 /**
  * Per request: the largest message, with room for its subject and reply. The broker cuts off a connection for which 64 MiB wait,
- * and every publish with it; 48 of the largest messages of two shards are more. Of all 64 shards at once even one each can be,
- * as the broker counts what it is writing until all of it is written.
+ * and every publish with it; 48 of the largest messages of two shards are more. Even one each of all 64 shards at once can be
+ * more, since the broker counts what it is writing until all of it is written.
  */
 const BYTES_PER_REQUEST = 1024 * 1024 + 16 * 1024;
 const PULL_EXPIRES_MS = 10_000;
-/** Short, so that a consumer that was lost with its node, while our connection is at another one, is missed after two of them. */
+/** Short, so that two missed beats soon reveal a consumer that was lost with its node while our connection is at another one. */
 const HEARTBEAT_MS = 1_500;
-/** One that reads nothing and ends within this would end again and again, and each is made by the leader of all streams. */
+/** A consumer that reads nothing and ends within this time would end again and again, and the meta leader makes each of them. */
 const AT_ONCE_MS = 1_000;
 const RETRY = { firstMs: 250, longestMs: 5_000 };
 
@@ -44,23 +44,23 @@ export interface ShardReaderOptions {
   readonly fromSeq: number;
   /** Gets every message once, in stream order. Must not throw. */
   readonly onMessage: (message: ShardMessage) => void;
-  /** Called when everything that was stored at the beginning has been handed over, and again after each `onBehind`. */
+  /** Called when everything that was stored at the beginning is delivered, and again after each `onBehind`. */
   readonly onCaughtUp: () => void;
-  /** It had caught up, and now reads no further, or not at all: for a pause, a lost consumer, a lost connection. */
+  /** It had caught up, and now reads no further, or not at all: after a pause, a lost consumer, a lost connection. */
   readonly onBehind?: () => void;
-  /** By whom it knows that it has caught up - default: by the consumer, which is right with one replica. */
+  /** Says where the shard ends - default: the consumer says it, which is right with one replica. */
   readonly end?: ShardEnd | undefined;
-  /** False: enough of what was read waits for its turn. Who asked is told by `resume` when that changes - default: always true. */
+  /** False: enough messages wait to be processed. The owner calls `resume` when that changes - default: always true. */
   readonly hasRoom?: () => boolean;
   readonly log: Logger;
 }
 
 /**
- * Reads one shard with an ordered consumer (no acks, strict order) and survives whatever happens to it: after a
- * reconnect, a lost consumer or a failed create it makes a new one behind the last message handed over.
+ * Reads one shard with an ordered consumer (no acks, strict order) and survives its failures: after a reconnect, a lost
+ * consumer or a failed create it makes a new consumer after the last message that it delivered.
  *
  * nats.js would repair gaps by itself, but after a broker restart its repair may sleep for a whole pull expiry, and it stops
- * for good after a callback threw: so this loop, not the client, owns the position, and reads by requests of its own.
+ * for good after a callback threw: so this loop, not the client, owns the position, and reads by its own requests.
  */
 export class ShardReader {
   private lastSeq: number;
@@ -84,12 +84,12 @@ export class ShardReader {
     return this.stopping.signal.aborted;
   }
 
-  /** The last sequence that was handed over, or the one before the first to read. */
+  /** The last sequence that was delivered, or the one before the first to read. */
   get position(): number {
     return this.lastSeq;
   }
 
-  /** Everything that was stored when it began, or when it last went on, has been handed over. */
+  /** Everything that was stored when it began, or when it last resumed, is delivered. */
   get isCaughtUp(): boolean {
     return this.catchUp.isCaughtUp;
   }
@@ -111,7 +111,7 @@ export class ShardReader {
   }
 
   private async run(): Promise<void> {
-    // What is stored while it is down comes after the reconnect, from another consumer.
+    // Messages that are stored during the outage come after the reconnect, from another consumer.
     const forgetDown = this.connection.onDown(() => this.catchUp.lapse());
     await this.readOn();
     forgetDown();
@@ -133,7 +133,7 @@ export class ShardReader {
     }
   }
 
-  /** Resolves when the consumer is to be made anew: after a reconnect, a stop, or an end of its own. */
+  /** Resolves when a new consumer is needed: after a reconnect, a stop, or when it ended by itself. */
   private async readUntilBroken(): Promise<void> {
     const { stream, filter } = this.options;
     this.catchUp.open(this.lastSeq);
@@ -163,15 +163,15 @@ export class ShardReader {
     const reason = await this.untilBroken(pull);
     this.pull = undefined;
     pull.stop();
-    // Best effort: an idle consumer also ends by its threshold, but until then it counts against the server's cap.
+    // Best effort: the threshold removes an idle consumer too, but until then it counts against the server's limit.
     const deleted = this.connection.isUp ? consumer.delete().catch(() => false) : undefined;
-    // For one that is gone with its node there is no answer for seconds, in which the next one could read.
+    // A consumer that is gone with its node gives no answer for seconds, in which the next one could read.
     if (this.stopped) await deleted;
     if (reason === undefined || pull.hasRead || performance.now() - beganAt > AT_ONCE_MS) return;
     throw new Error(`the consumer ended at once: ${reason}`);
   }
 
-  /** The answer is the reason when it ended by itself. */
+  /** The result is the reason when it ended by itself. */
   private async untilBroken(pull: OrderedPull): Promise<string | undefined> {
     if (this.stopped) return undefined;
     let forgetUp = (): void => {};
@@ -190,7 +190,7 @@ export class ShardReader {
 
   private take(message: DeliveredMessage): void {
     if (this.stopped) return;
-    // One that is made on a replica that is behind begins below where we were.
+    // A consumer on a lagging replica starts before our position.
     if (message.seq > this.lastSeq) {
       this.lastSeq = message.seq;
       this.options.onMessage(message);
@@ -205,7 +205,7 @@ export class ShardReader {
     return hasRoom;
   }
 
-  /** A broker that is away must not hold up a stop. A consumer that is made all the same ends by its threshold. */
+  /** A broker that is away must not delay a stop. A consumer that is still made is removed by its threshold. */
   private async unlessStopped<T>(work: Promise<T> | undefined): Promise<T | undefined> {
     work?.catch(() => {});
     return Promise.race([work, this.whenStopped]);

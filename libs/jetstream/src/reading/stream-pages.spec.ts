@@ -19,7 +19,7 @@ const endOfPage = (leftOut: number, upToSeq: number): Answer => ({
 });
 const NOTHING: Answer = { code: 404, headers: {} };
 
-/** A broker that answers each direct get by the next page, as another replica may; the last page for ever. */
+/** A broker that answers each direct get with the next page, as another replica may; and then the last page for ever. */
 function brokerOf(pages: readonly (readonly Answer[])[], atLeader: Readonly<Record<string, number>>) {
   const asked: string[][] = [];
   const askedOfLeader: string[] = [];
@@ -56,7 +56,7 @@ function brokerOf(pages: readonly (readonly Answer[])[], atLeader: Readonly<Reco
   return { reader: new StreamReader(connection), connection, asked, askedOfLeader };
 }
 
-it('a read in several answers is as old as the oldest of them', async () => {
+it('a read in several answers is only as fresh as its oldest answer', async () => {
   const { reader, asked } = brokerOf(
     [
       [found('a', 90), endOfPage(1, 100)],
@@ -72,12 +72,12 @@ it('a read in several answers is as old as the oldest of them', async () => {
   ]);
 });
 
-it('of a read whose second answer finds nothing the age is unknown: another replica has given it', async () => {
+it('the freshness of a read is unknown when its second answer finds nothing: another replica gave it', async () => {
   const { reader } = brokerOf([[found('a', 90), endOfPage(1, 100)], [NOTHING]], {});
   expect((await reader.lastPerSubject('S', ['a', 'b'])).upToSeq).toBeUndefined();
 });
 
-it('a session of which a replica that is behind finds no head in the second answer does not count as new (L1, L8)', async () => {
+it('a session does not count as new when a lagging replica finds no head in the second answer (L1, L8)', async () => {
   const { reader, connection, askedOfLeader } = brokerOf([[found('a', 90), endOfPage(1, 100)], [NOTHING]], {
     a: 90,
     b: 95,

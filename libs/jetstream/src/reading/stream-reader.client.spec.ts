@@ -12,30 +12,27 @@ function readerWhoseLeaderFails(problem: Error): StreamReader {
 }
 
 const reads: [string, (reader: StreamReader) => Promise<unknown>][] = [
-  ['the next of a subject', (reader) => reader.leaderNext('S', 's', 1)],
-  ['the last of a subject', (reader) => reader.leaderLast('S', 's')],
+  ['the next message of a subject', (reader) => reader.leaderNext('S', 's', 1)],
+  ['the last message of a subject', (reader) => reader.leaderLast('S', 's')],
   ['one message', (reader) => reader.leaderMessage('S', 1)],
   ['the last sequence', (reader) => reader.leaderLastSeq('S')],
 ];
 
-it.each(reads)(
-  '%s is an outage when no leader answers, so that callers are told to come again',
-  async (_what, read) => {
-    const election = new JetStreamApiError({ code: 503, err_code: 10_008, description: 'temporarily unavailable' });
-    for (const error of [new TimeoutError(), election]) {
-      await expect(read(readerWhoseLeaderFails(error))).rejects.toBeInstanceOf(BrokerAwayError);
-    }
-    const noStream = new JetStreamApiError({ code: 404, err_code: 10_059, description: 'stream not found' });
-    await expect(read(readerWhoseLeaderFails(noStream))).rejects.toBe(noStream);
-  },
-);
+it.each(reads)('%s is an outage when no leader answers, so that callers are told to try again', async (_what, read) => {
+  const election = new JetStreamApiError({ code: 503, err_code: 10_008, description: 'temporarily unavailable' });
+  for (const error of [new TimeoutError(), election]) {
+    await expect(read(readerWhoseLeaderFails(error))).rejects.toBeInstanceOf(BrokerAwayError);
+  }
+  const noStream = new JetStreamApiError({ code: 404, err_code: 10_059, description: 'stream not found' });
+  await expect(read(readerWhoseLeaderFails(noStream))).rejects.toBe(noStream);
+});
 
-it.each(reads)('%s is asked again while a leader is elected: what was sent before is lost', async (_what, read) => {
+it.each(reads)('%s is requested again during an election: what was sent before is lost', async (_what, read) => {
   const election = new JetStreamApiError({ code: 503, err_code: 10_008, description: 'temporarily unavailable' });
   let asked = 0;
   const answer = async (): Promise<unknown> => {
     asked++;
-    // As of a leader that has just died: for ever.
+    // Like a leader that has just died: no answer ever.
     if (asked === 1) return new Promise(() => {});
     if (asked === 2) throw election;
     return { seq: 7, time: new Date(0), data: new Uint8Array(), state: { last_seq: 7 } };
@@ -44,11 +41,11 @@ it.each(reads)('%s is asked again while a leader is elected: what was sent befor
   const beganAt = performance.now();
   await read(new StreamReader(connection));
   expect(asked).toBe(3);
-  // One long try took five seconds.
+  // One long try would take five seconds.
   expect(performance.now() - beganAt).toBeLessThan(2_000);
 });
 
-it('a small read that any replica may answer is asked again where that is wished, and its late answer counts too', async () => {
+it('a small read from any replica is requested again if `asksAgain`, and a late answer counts too', async () => {
   /** Answers the nth direct get after so many ms; undefined = never. */
   const brokerOf = (answersMs: readonly (number | undefined)[]) => {
     let asked = 0;

@@ -6,7 +6,7 @@ import { inShortTries } from '../connection/patience.client.js';
 import { RawHeaders } from './raw-headers.client.js';
 import { RequestChannel, type NoAnswer } from '../writing/request-channel.publisher.js';
 
-/** A message as it lies in a stream. */
+/** A message as it is stored in a stream. */
 export interface StoredMessage {
   readonly subject: string;
   readonly seq: number;
@@ -19,27 +19,27 @@ export interface StoredMessage {
 /** The last message per subject, and up to which sequence of the stream the answering replica had read. */
 export interface LastPerSubject {
   readonly found: Map<string, StoredMessage>;
-  /** `undefined` when some answer found no subject: then the server does not say. */
+  /** `undefined` when some answer found no subject: then the server does not say it. */
   readonly upToSeq: number | undefined;
 }
 
 export interface StreamReaderOptions {
-  /** How long an answer is awaited, by the leader's reads in several short tries. Default 5000 ms. */
+  /** How long to wait for an answer; reads from the leader make several short tries in it. Default 5000 ms. */
   readonly timeoutMs?: number;
-  /** Also what any replica may answer is asked in short tries: for small reads that must not wait for one that is away. */
+  /** Reads from any replica use short tries too: for small reads that must not wait for a replica that is away. */
   readonly asksAgain?: boolean;
 }
 
 const MESSAGES_PER_REQUEST = 256;
-/** Far below the server's 64 MB per connection: beyond that it cuts a reader off, and every publish with it. */
+/** Far below the server's 64 MB per connection: beyond that it cuts off the reader, and every publish with it. */
 const BYTES_PER_REQUEST = 1024 * 1024;
 const NO_RESULTS = 404;
 const END_OF_BATCH = 204;
 const NO_RESPONDERS = 503;
 
 /**
- * Reads streams without a consumer. Direct gets may be answered by any replica, so they can be behind; `leader…` methods
- * ask the stream's leader and are the only ones that may judge a commit. Who gets no answer is told `BrokerAwayError`.
+ * Reads streams without a consumer. Any replica may answer a direct get, so the answer can be behind; the `leader…` methods
+ * ask the stream's leader, and only they may judge a commit. A read without an answer rejects with `BrokerAwayError`.
  */
 export class StreamReader {
   private readonly timeoutMs: number;
@@ -55,8 +55,8 @@ export class StreamReader {
   }
 
   /**
-   * At most 1,024 subjects (the server answers 413 above). What a cut answer left out is asked for again; of a wildcard
-   * only what fits into one answer (512 KiB) is found.
+   * At most 1,024 subjects (the server answers 413 above). What an answer left out for lack of space is requested again; of a
+   * wildcard only what fits into one answer (512 KiB) is found.
    */
   async lastPerSubject(stream: string, subjects: readonly string[]): Promise<LastPerSubject> {
     const found = new Map<string, StoredMessage>();
@@ -66,7 +66,7 @@ export class StreamReader {
       const batch = await this.directGet(stream, { multi_last: missing });
       const before = found.size;
       for (const message of batch.messages) found.set(message.subject, message);
-      // Each answer may be of another replica. One that finds nothing of what is left out does not have it yet.
+      // Each answer may come from another replica. A replica that finds none of the remaining subjects does not have them yet.
       if (batch.upToSeq === undefined) upToSeq = undefined;
       else if (upToSeq !== undefined) upToSeq = Math.min(upToSeq, batch.upToSeq);
       if (batch.leftOut === 0 || found.size === before) return { found, upToSeq };
@@ -75,8 +75,8 @@ export class StreamReader {
   }
 
   /**
-   * The last message of one subject, no wildcard. One answer, and nothing that says how far the one who answers has read
-   * (`lastPerSubject` has that); for that it is there in half the time, and costs half as much also when many are asked for.
+   * The last message of one subject, without wildcards. One answer, which does not say how far the replica has read
+   * (`lastPerSubject` does); in exchange it takes half the time, and half the work even when many are asked for.
    */
   last(stream: string, subject: string): Promise<StoredMessage | undefined> {
     return new Promise((resolve, reject) => {
@@ -89,7 +89,7 @@ export class StreamReader {
     });
   }
 
-  /** All messages of a subject from a sequence on, oldest first, fetched as the caller goes on. */
+  /** All messages of a subject from a sequence on, oldest first, fetched as the caller iterates. */
   async *messagesOf(stream: string, subject: string, fromSeq: number): AsyncGenerator<StoredMessage> {
     let seq = Math.max(1, fromSeq);
     for (;;) {
@@ -106,24 +106,24 @@ export class StreamReader {
     }
   }
 
-  /** The first message of the subject at or after a sequence, by the leader. */
+  /** The first message of the subject at or after a sequence, from the leader. */
   async leaderNext(stream: string, subject: string, fromSeq: number): Promise<StoredMessage | undefined> {
     return this.leaderGet(stream, { seq: Math.max(1, fromSeq), next_by_subj: subject });
   }
 
-  /** The last message of the subject, by the leader. */
+  /** The last message of the subject, from the leader. */
   async leaderLast(stream: string, subject: string): Promise<StoredMessage | undefined> {
     return this.leaderGet(stream, { last_by_subj: subject });
   }
 
-  /** The message of that sequence, by the leader. */
+  /** The message with that sequence, from the leader. */
   async leaderMessage(stream: string, seq: number): Promise<StoredMessage | undefined> {
     return this.leaderGet(stream, { seq });
   }
 
   /**
-   * The first message that was stored at that time or later, by the broker's clock. From a replica that is behind it is the
-   * right one or none.
+   * The first message that was stored at that time or later, by the broker's clock. A lagging replica answers with the right
+   * message or with none.
    */
   async firstSince(stream: string, sinceMs: number): Promise<StoredMessage | undefined> {
     const request = { batch: 1, next_by_subj: '>', start_time: new Date(sinceMs).toISOString() };
@@ -140,7 +140,7 @@ export class StreamReader {
     return info.state.last_seq;
   }
 
-  /** Made at the first use, ended with the connection. */
+  /** Created at the first use, closed with the connection. */
   private get singles(): RequestChannel<GotOne> {
     if (this.oneByOne !== undefined) return this.oneByOne;
     const channel = new RequestChannel<GotOne>(this.connection, { timeoutMs: this.timeoutMs, read: readOne });
@@ -201,7 +201,7 @@ function refused(why: string): LanekeeperError {
   return new LanekeeperError('read_refused', `the broker refused a read: ${why}`);
 }
 
-/** What the server answers to a direct get of one message. */
+/** The server's answer to a direct get of one message. */
 type GotOne =
   { readonly found: StoredMessage | undefined } | { readonly kind: 'refused'; readonly description: string } | NoAnswer;
 
@@ -214,7 +214,7 @@ function readOne(message: Msg): GotOne {
   return { kind: 'refused', description: `${code} ${message.headers?.description ?? ''}` };
 }
 
-/** Parsed as it is asked for: of a head only its sequence and its body are. */
+/** Parsed on demand: of a head only its sequence and its body are used. */
 class GotMessage implements StoredMessage {
   readonly seq: number;
 
@@ -268,7 +268,7 @@ class DirectBatch {
       data: message.data,
       header: (name) => headers.get(name),
     });
-    // A plain get by sequence has one answer and no closing mark; a batch counts down what is still to come.
+    // A plain get by sequence has one answer and no end mark; a batch counts down the remaining messages.
     return !headers.has('Nats-Num-Pending');
   }
 }

@@ -1,7 +1,7 @@
-/** A key-value bucket is a stream with a subject per key; every client of the server knows it by these names. */
+/** A key-value bucket is a stream with one subject per key; every NATS client knows it by these names. */
 export interface BucketStream {
   readonly stream: string;
-  /** Of a key's subject: what stands before the key. */
+  /** The part of a key's subject before the key. */
   readonly prefix: string;
 }
 

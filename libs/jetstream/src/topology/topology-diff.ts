@@ -1,17 +1,17 @@
 import type { StreamSpec } from './topology.js';
 import type { StreamMismatch } from './topology-error.js';
 
-/** A live stream's configuration, as far as it is compared. */
+/** The compared part of a live stream's configuration. */
 export type LiveConfig = Readonly<Record<string, unknown>>;
 
 export interface TopologyDiff {
   /** Fields to send in one update. */
   readonly changes: Record<string, unknown>;
-  /** What no update may or can mend. */
+  /** Differences that an update cannot or must not fix. */
   readonly mismatches: StreamMismatch[];
 }
 
-/** Compares only the fields that are declared: whatever else an operator set on the stream stays as it is. */
+/** Compares only the declared fields: whatever else an operator set on the stream stays as it is. */
 export function diffStream(spec: StreamSpec, live: LiveConfig): TopologyDiff {
   const mismatches: StreamMismatch[] = [];
   for (const [field, wanted] of Object.entries(spec.fixed)) {

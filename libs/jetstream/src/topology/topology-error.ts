@@ -8,7 +8,7 @@ export interface StreamMismatch {
   readonly remedy: string;
 }
 
-/** A stream that is there but not as declared, and that we may not or cannot change. */
+/** A stream exists, but not as declared, and we may not or cannot change it. */
 export class StreamMismatchError extends LanekeeperError {
   constructor(
     readonly mismatches: readonly StreamMismatch[],

@@ -8,8 +8,8 @@ import { diffStream } from './topology-diff.js';
 import { StreamMismatchError } from './topology-error.js';
 
 /**
- * Makes the broker's streams look as declared: creates what is missing, updates what may change, and stops the start
- * with every difference at once when one cannot be reconciled. Any service may run it, also several at the same time.
+ * Makes the broker's streams match the declared ones: creates missing streams, updates what may change, and stops the start
+ * with a list of all differences when one cannot be reconciled. Any service may run it, several at the same time too.
  * Waits for a broker that has no leader yet, until `signal` aborts.
  */
 export async function applyTopology(
@@ -49,7 +49,7 @@ async function findOrCreate(
     return undefined;
   } catch (error) {
     if (!isRefusal(error)) throw error;
-    // Somebody made it in between: then it is compared like any other.
+    // Another process created it in between: then it is compared like any other.
     const live = await connection.jsm.streams.info(spec.name).catch((problem: unknown) => {
       if (isUnanswered(problem)) throw problem;
     });
@@ -74,7 +74,7 @@ async function update(
   }
 }
 
-/** The broker has looked at it and does not want it. */
+/** The broker has read the request and refuses it. */
 function isRefusal(error: unknown): error is JetStreamApiError {
   return error instanceof JetStreamApiError && !isUnanswered(error);
 }

@@ -2,18 +2,18 @@ import type { Names } from '#contracts';
 import { bucketStream } from './bucket-stream.js';
 
 /**
- * The streams that an installation needs, as plain data. `topology.client` makes the broker look like this at every
- * start; a field that cannot be changed on a live stream stops the start instead (`fixed`).
+ * The streams that an installation needs, as plain data. `topology.client` applies them to the broker at every start; a
+ * difference in a field that cannot be changed on a live stream stops the start instead (`fixed`).
  */
 export interface StreamSpec {
   readonly name: string;
-  /** What it holds, shown in the broker's stream list. */
+  /** What the stream holds, shown in the broker's stream list. */
   readonly description: string;
   readonly fixed: {
     readonly subjects: readonly string[];
     readonly storage: 'file';
     readonly retention: 'limits';
-    /** A key-value bucket: the server's clients know it by these. */
+    /** Marks a key-value bucket for NATS clients. */
     readonly allow_rollup_hdrs?: true;
     readonly deny_delete?: true;
     readonly subject_transform?: { readonly src: string; readonly dest: string };
@@ -25,7 +25,7 @@ export interface StreamSpec {
     /** Nanoseconds; 0 = unlimited. */
     readonly max_age: number;
     readonly max_msgs_per_subject?: number;
-    /** Messages may carry `Nats-TTL`. Cannot be taken back. */
+    /** Messages may carry `Nats-TTL`. Cannot be switched off again. */
     readonly allow_msg_ttl?: true;
     /** Nanoseconds; undefined = the server's default. */
     readonly duplicate_window?: number;
@@ -77,7 +77,7 @@ export function declareTopology(names: Names, settings: TopologySettings): Strea
       name: names.deadStream,
       description: 'Dead messages with their content: a view of the decisions `dead`, for operators',
       fixed: { ...stored, subjects: [`${ns}.dead.*.*.*.*`] },
-      // One entry per message: what is buried twice, because its record had to be written again, is there once.
+      // One entry per message: a message that is buried twice, because its record was written again, has one entry.
       adjustable: { ...live, discard: 'old', max_age: toNanos(DEAD_KEPT_MS), max_msgs_per_subject: 1 },
     },
     bucket(names.membersBucket, 'Live processes: one key each, gone when it is not renewed', settings),
@@ -95,7 +95,7 @@ export function declareTopology(names: Names, settings: TopologySettings): Strea
 
 const SETTINGS_VERSIONS_KEPT = 16;
 
-/** Its former versions stay for a while: operators ask what an installation acted on. */
+/** Former versions are kept for a while: operators ask which settings an installation acted on. */
 export function settingsBucket(names: Names, settings: Pick<TopologySettings, 'replicas'>): StreamSpec {
   const spec = bucket(names.settingsBucket, 'What all processes act on: agents, queueing, guard', settings);
   return { ...spec, adjustable: { ...spec.adjustable, max_msgs_per_subject: SETTINGS_VERSIONS_KEPT } };
@@ -109,11 +109,11 @@ function numbers(names: Names, settings: TopologySettings): StreamSpec {
     settings,
   );
   const max_age = toNanos(settings.dedupWindowMs);
-  // The server refuses a max_age below its window for ids; nothing is written there under one.
+  // The server refuses a max_age below its duplicate window; nothing is written here with a message id.
   return { ...spec, adjustable: { ...spec.adjustable, max_age, duplicate_window: max_age } };
 }
 
-/** A key-value bucket with one value per key, in the form that every client of the server knows. */
+/** A key-value bucket with one value per key, in the form that every NATS client knows. */
 function bucket(name: string, description: string, { replicas }: Pick<TopologySettings, 'replicas'>): StreamSpec {
   const { stream, prefix } = bucketStream(name);
   return {

@@ -5,16 +5,16 @@ import type { PublishChannel } from './publish-channel.publisher.js';
 
 const PAUSE = { firstMs: 50, longestMs: 2_000 };
 const TELL_EVERY_TRIES = 5;
-/** A broker that answers and refuses this often does not want it. */
+/** After so many refusals we take it that the broker will never accept it. */
 const MAX_REFUSALS = 5;
 
 /**
- * `given-up`: the broker will not take it. What is kept here is a view, and a view must not hold up the truth that it is a
- * view of; `stopped`: the process stops.
+ * `given-up`: the broker will not store it. What is kept here is a view, and a view must not block the data that it shows;
+ * `stopped`: the process stops.
  */
 export type KeepOutcome = 'kept' | 'given-up' | 'stopped';
 
-/** Publishes what should be stored and may be stored twice: tries through an outage, but not against a refusal. */
+/** Publishes what should be stored and may be stored twice: keeps trying through an outage, but not against a refusal. */
 export class PatientPublisher {
   private stopped = false;
 
@@ -31,7 +31,7 @@ export class PatientPublisher {
       if (outcome.kind === 'stored') return 'kept';
       if (outcome.kind === 'refused') refusals++;
       if (outcome.kind === 'unsendable' || refusals >= MAX_REFUSALS) {
-        this.log.error({ subject, outcome }, 'given up: the broker does not take it');
+        this.log.error({ subject, outcome }, 'given up: the broker does not accept it');
         return 'given-up';
       }
       if (tries % TELL_EVERY_TRIES === 0) this.log.warn({ subject, tries, outcome }, 'not stored yet, trying again');

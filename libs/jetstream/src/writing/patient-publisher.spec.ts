@@ -8,7 +8,7 @@ const stored: PublishOutcome = { kind: 'stored', seq: 1, duplicate: false };
 const refused: PublishOutcome = { kind: 'refused', code: 10_077, description: 'maximum bytes exceeded' };
 const away: PublishOutcome = { kind: 'unsent', why: 'disconnected' };
 
-/** Answers the outcomes one after another, the last one for ever. */
+/** Answers with the outcomes one after another, and then the last one for ever. */
 function publisherOf(...outcomes: PublishOutcome[]) {
   const tries = { count: 0 };
   const channel = {
@@ -18,19 +18,19 @@ function publisherOf(...outcomes: PublishOutcome[]) {
   return { publisher: new PatientPublisher(connection, channel, silentLogger), tries };
 }
 
-it('tries through an outage and an unclear answer', async () => {
+it('keeps trying through an outage and after an unclear answer', async () => {
   const { publisher, tries } = publisherOf(away, { kind: 'unknown', why: 'timeout' }, stored);
   expect(await publisher.keep('s', 'x')).toBe('kept');
   expect(tries.count).toBe(3);
 });
 
-it('gives up at once on what can never be sent, so that a view holds up nothing (L6)', async () => {
+it('gives up at once on what can never be sent, so that a view blocks nothing (L6)', async () => {
   const { publisher, tries } = publisherOf({ kind: 'unsendable', description: 'too large' });
   expect(await publisher.keep('s', 'x')).toBe('given-up');
   expect(tries.count).toBe(1);
 });
 
-it('gives up on a broker that goes on refusing (L6)', async () => {
+it('gives up on a broker that keeps refusing (L6)', async () => {
   const { publisher, tries } = publisherOf(refused);
   expect(await publisher.keep('s', 'x')).toBe('given-up');
   expect(tries.count).toBe(5);

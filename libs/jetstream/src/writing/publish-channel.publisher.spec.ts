@@ -13,7 +13,7 @@ afterAll(async () => {
   await expectNothingLeft();
 });
 
-it('says of each publish what the server says of it', async () => {
+it('reports for each publish what the server answers', async () => {
   const { channel } = broker;
   const id = { 'Nats-Msg-Id': 'm1' };
   expect(await channel.publish('s.a', 'one', id)).toEqual({ kind: 'stored', seq: 1, duplicate: false });
@@ -43,7 +43,7 @@ it.each([
   ['{"stream":"S","error":{"code":503},"seq":7}', { kind: 'refused', code: 503, description: 'no description' }],
 ])('reads the answer %s', (text, outcome) => expect(readAck(text)).toEqual(outcome));
 
-it('reads any answer as JSON says it, and takes nothing for stored that is none', () => {
+it('reads any JSON answer, and counts nothing as stored that is not', () => {
   const word = fc.oneof(fc.string({ maxLength: 6 }), fc.constantFrom('S', 'LK_TURNS', '"seq":5', 'a","seq":9}', '\\'));
   const ack = fc.record(
     {
@@ -59,7 +59,7 @@ it('reads any answer as JSON says it, and takes nothing for stored that is none'
     { requiredKeys: [] },
   );
   const text = fc.tuple(ack, fc.boolean(), fc.infiniteStream(fc.nat())).map(([value, isWide, [first]]) => {
-    // In any order of the fields, as a later server may write them.
+    // Fields in any order, as a later server may write them.
     const keys = Object.entries(value);
     const turned = [
       ...keys.slice((first ?? 0) % (keys.length + 1)),

@@ -3,11 +3,11 @@ import type { BrokerConnection } from '../connection/nats-connection.client.js';
 import { RequestChannel, type NoAnswer } from './request-channel.publisher.js';
 
 /**
- * JetStream publishes whose answers come to one subscription (measured: 37-51,000 commits a second against 27,000 with
+ * JetStream publishes whose answers come to one subscription (measured: 37-51,000 commits a second, 27,000 with
  * `js.publish`).
  *
- * The outcome of a publish is a value, since each of the five asks for something else from its caller: of `unsendable` and
- * `unsent` it is certain that nothing is stored, of `unknown` it is not.
+ * The outcome of a publish is a value, since the caller handles each of the five differently: after `unsendable` and
+ * `unsent` certainly nothing is stored, after `unknown` it may be.
  */
 export type PublishOutcome =
   | { readonly kind: 'stored'; readonly seq: number; readonly duplicate: boolean }
@@ -18,9 +18,9 @@ export type PublishOutcome =
   | NoAnswer;
 
 export interface PublishChannelOptions {
-  /** How long an answer is awaited. Default 5000 ms. */
+  /** How long to wait for an answer. Default 5000 ms. */
   readonly timeoutMs?: number;
-  /** Up to so long when answers come late - default: no longer than ever. */
+  /** The longest wait when answers come late - default: it never waits longer. */
   readonly longestMs?: number;
 }
 
@@ -42,7 +42,7 @@ export class PublishChannel {
     return new Promise((settle) => this.requests.send(subject, body, headers, settle));
   }
 
-  /** As `publish`, without a promise. `settle` is called once, perhaps at once. */
+  /** Like `publish`, without a promise. `settle` is called once, perhaps at once. */
   send(
     subject: string,
     body: Uint8Array | string,
@@ -69,7 +69,7 @@ function readAnswer(message: Msg): PublishOutcome {
   return readAck(Buffer.from(data.buffer, data.byteOffset, data.length).toString());
 }
 
-/** Exported for its spec. Throws when it is no JSON. */
+/** Exported for its spec. Throws when it is not JSON. */
 export function readAck(text: string): PublishOutcome {
   const seq = STORED.exec(text)?.[1];
   if (seq !== undefined) return { kind: 'stored', seq: Number(seq), duplicate: false };
@@ -84,5 +84,5 @@ export function readAck(text: string): PublishOutcome {
   return { kind: 'stored', seq: ack.seq ?? 0, duplicate: ack.duplicate === true };
 }
 
-/** The answer that nearly all get, whole, so that it can mean nothing else: `{"stream":"LK_TURNS", "seq":1}`. */
+/** The usual answer as a whole, so that it can mean nothing else: `{"stream":"LK_TURNS", "seq":1}`. */
 const STORED = /^\{"stream": ?"[\w-]*",(?: ?"domain": ?"[\w-]*",)? ?"seq": ?([1-9]\d{0,15})\}$/;

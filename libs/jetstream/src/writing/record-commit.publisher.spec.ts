@@ -5,7 +5,7 @@ import type { PublishChannel, PublishOutcome } from './publish-channel.publisher
 import { RecordCommitter } from './record-commit.publisher.js';
 import type { StreamReader } from '../reading/stream-reader.client.js';
 
-/** A commit whose tries come to these outcomes, one after another. */
+/** A commit whose tries get these outcomes, one after another. */
 function commitWith(...outcomes: readonly PublishOutcome[]) {
   const left = [...outcomes];
   const next = (): PublishOutcome => left.shift() ?? { kind: 'unknown', why: 'timeout' };
@@ -21,11 +21,11 @@ function commitWith(...outcomes: readonly PublishOutcome[]) {
 
 const UNSENDABLE: PublishOutcome = { kind: 'unsendable', description: 'Maximum Payload Violation' };
 
-it('a record that no connection takes is told, and is not tried for ever', async () => {
+it('a record that can never be sent is reported, and is not tried for ever', async () => {
   expect(await commitWith(UNSENDABLE)).toEqual(UNSENDABLE);
 });
 
-it('a record that was not sent is tried again, and then told in the same way', async () => {
+it('a record that was not sent is tried again, and then reported in the same way', async () => {
   expect(await commitWith({ kind: 'unsent', why: 'no-responders' }, UNSENDABLE)).toEqual(UNSENDABLE);
   expect(
     await commitWith({ kind: 'unsent', why: 'no-responders' }, { kind: 'stored', seq: 3, duplicate: false }),

@@ -6,18 +6,18 @@ import { SERVER_ERROR } from '../connection/server-errors.js';
 import type { StoredMessage, StreamReader } from '../reading/stream-reader.client.js';
 
 /**
- * The commit of a record: one compare-and-set publish, and a judge for the cases in which its answer says nothing.
+ * The commit of a record: one compare-and-set publish, and a judgement for the cases in which its answer is not conclusive.
  *
  *   stored                       -> won
- *   10071 or no answer           -> judge: the record next after the expected one, read from the leader
+ *   10071 or no answer           -> judge: read the record right after the expected one from the leader
  *       it has our commitId      -> won       (the ack was lost, or we sent the bytes twice)
- *       it is another's          -> lost
+ *       it is another process'   -> lost
  *       there is none            -> the same bytes again; 10071 with no record at all -> forgotten
  *   write in flight, unsent, any other refusal -> the same bytes again, after a pause
- *   unsendable                   -> told: the same bytes will never be stored
+ *   unsendable                   -> reported: the same bytes will never be stored
  *
- * 10071 alone proves nothing: the server checks the expected sequence before it looks for duplicates, so one's own stored
- * record answers 10071 to its second sending. Sending the same bytes twice is harmless for the same reason.
+ * 10071 alone proves nothing: the server checks the expected sequence before it looks for duplicates, so our own stored
+ * record gets 10071 when it is sent again. Sending the same bytes twice is harmless for the same reason.
  */
 export interface RecordWrite {
   readonly subject: string;
@@ -29,13 +29,13 @@ export interface RecordWrite {
 
 export type CommitOutcome =
   | { readonly kind: 'won'; readonly seq: number }
-  /** Another record stands where ours was to stand: its session goes on from there. */
+  /** Another record is stored in place of ours: its session continues from there. */
   | { readonly kind: 'lost'; readonly winner: StoredMessage }
-  /** It is not stored: no connection takes it as it is. */
+  /** Not stored: it can never be sent as it is. */
   | { readonly kind: 'unsendable'; readonly description: string }
-  /** The session has no record any more: an operator removed it. Expected sequence 0 from here. */
+  /** The session has no record any more: an operator removed it. From here the expected sequence is 0. */
   | { readonly kind: 'forgotten' }
-  /** The process stops: it is not known whether ours is stored, and the next owner reads it. */
+  /** The process stops: it is unknown whether our record is stored; the next owner reads it. */
   | { readonly kind: 'abandoned' };
 
 const PAUSE = { firstMs: 20, longestMs: 2_000 };
@@ -56,14 +56,14 @@ export class RecordCommitter {
     if (this.stopped) return Promise.resolve({ kind: 'abandoned' });
     return new Promise((resolve) => {
       this.channel.send(write.subject, write.body, headersOf(write), (outcome) => {
-        // Nearly always; everything else takes its time.
+        // The usual case; every other case is slower.
         if (outcome.kind === 'stored') resolve({ kind: 'won', seq: outcome.seq });
         else resolve(this.resume(write, outcome));
       });
     });
   }
 
-  /** After a first try that was not stored for certain. */
+  /** After a first try that did not certainly succeed. */
   private async resume(write: RecordWrite, first: PublishOutcome): Promise<CommitOutcome> {
     let outcome = first;
     for (let tries = 1; !this.stopped; tries++) {
@@ -104,11 +104,11 @@ export class RecordCommitter {
     return { kind: 'abandoned' };
   }
 
-  /** A conflict, but no record behind the expected one. */
+  /** A conflict, but no record after the expected one. */
   private async judgeWithoutRecord(write: RecordWrite): Promise<CommitOutcome | 'again'> {
     const last = await this.reader.leaderLast(this.turnsStream, write.subject);
     if (last === undefined) return write.expectedSeq === 0 ? 'again' : { kind: 'forgotten' };
-    // Equal: a write was in flight and is gone. Lower: the stream was rewound, and its last record is the truth now.
+    // Equal: a write was in flight and is gone. Lower: the stream was rewound, and its last record counts now.
     return last.seq >= write.expectedSeq ? 'again' : { kind: 'lost', winner: last };
   }
 

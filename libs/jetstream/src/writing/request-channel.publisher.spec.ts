@@ -11,7 +11,7 @@ afterAll(expectNothingLeft);
 
 const TIMEOUT_MS = 1_000;
 
-/** A client without the protocol: what it publishes is kept, and answered by order of the spec. */
+/** A client without the protocol: it keeps what it publishes, and the spec triggers the answers. */
 function fakeChannel(longestMs?: number) {
   const changes = new EventEmitter();
   const replies: string[] = [];
@@ -83,7 +83,7 @@ describe('a request', () => {
     channel.close();
   });
 
-  it('is not settled by a late answer to a former one in its place', async () => {
+  it('is not settled by a late answer to a former request in the same place', async () => {
     const { channel, replies, answer } = fakeChannel();
     const outcomes: unknown[] = [];
     channel.send('s', '', {}, (outcome) => outcomes.push(outcome));
@@ -103,7 +103,7 @@ describe('a request', () => {
     channel.close();
   });
 
-  it('to a broker that answers late waits longer the next time, up to its bound, where it is told one', async () => {
+  it('to a broker that answers late waits longer the next time, up to `longestMs` if given', async () => {
     for (const [longestMs, expected] of [
       [undefined, { kind: 'unknown', why: 'timeout' }],
       [4_000, 'second'],
@@ -121,7 +121,7 @@ describe('a request', () => {
     }
   });
 
-  it('is the only one in its place, whatever was answered while that was free', async () => {
+  it('is the only one in its place, whatever was answered while the place was free', async () => {
     const { channel, replies, answer } = fakeChannel();
     const outcomes: unknown[] = [];
     channel.send('s', '', {}, (outcome) => outcomes.push(outcome));
@@ -136,7 +136,7 @@ describe('a request', () => {
     channel.close();
   });
 
-  it('is told that it is over in the order of sending, also when places were used again', async () => {
+  it('is settled in the order of sending, even when places were reused', async () => {
     const { channel, replies, answer } = fakeChannel();
     const outcomes: string[] = [];
     const send = (name: string) =>
@@ -154,7 +154,7 @@ describe('a request', () => {
     channel.close();
   });
 
-  it('whose answer cannot be read is unknown, as if there were none', async () => {
+  it('whose answer cannot be read is unknown, as if no answer had come', async () => {
     const { channel, replies, answer } = fakeChannel();
     const outcomes: unknown[] = [];
     channel.send('s', '', {}, (outcome) => outcomes.push(outcome));
@@ -165,7 +165,7 @@ describe('a request', () => {
     channel.close();
   });
 
-  it('that throws when it is told breaks nothing for the others, and is told as a rejection', async () => {
+  it('whose callback throws does not affect the others, and the error becomes a rejection', async () => {
     const { channel, replies, answer } = fakeChannel();
     const outcomes: string[] = [];
     const rejections: unknown[] = [];
@@ -189,12 +189,12 @@ describe('a request', () => {
     channel.close();
   });
 
-  it('is settled once also when another one closes the channel or sends the next one as it is told', async () => {
+  it('is settled once even when another callback closes the channel or sends the next request', async () => {
     const { channel, down } = fakeChannel();
     const outcomes: string[] = [];
     channel.send('s', '', {}, () => {
       outcomes.push('first');
-      // Into the place that has just become free, and at a connection that is down.
+      // Into the place that has just become free, on a connection that is down.
       channel.send('s', '', {}, (outcome) => outcomes.push(JSON.stringify(outcome)));
       channel.close();
     });
@@ -205,7 +205,7 @@ describe('a request', () => {
     expect(channel.pending).toBe(0);
   });
 
-  it('to a closed channel is unsent at once: it would wait for ever', async () => {
+  it('to a closed channel is unsent at once: otherwise it would wait for ever', async () => {
     const { channel, replies, listeners } = fakeChannel();
     channel.close();
     const outcomes: unknown[] = [];
@@ -215,7 +215,7 @@ describe('a request', () => {
     expect([replies, listeners(), vi.getTimerCount()]).toEqual([[], 0, 0]);
   });
 
-  it('that was told unknown before it was written is not written any more', async () => {
+  it('that was settled as unknown before it was written is not written any more', async () => {
     const { channel, replies, down } = fakeChannel();
     const outcomes: unknown[] = [];
     channel.send('s', '', {}, (outcome) => outcomes.push(outcome));
@@ -235,7 +235,7 @@ describe('a request', () => {
     channel.close();
   });
 
-  it('leaves no more places behind than are kept, however many there were', async () => {
+  it('leaves no more free places than the limit, however many requests there were', async () => {
     const { channel, replies, answer } = fakeChannel();
     for (let i = 0; i < 5_000; i++) channel.send('s', '', {}, () => {});
     await turn();
@@ -256,7 +256,7 @@ describe('a request', () => {
   });
 });
 
-it('with a subject beyond what the server takes is unsendable, and costs no connection: all that is under way would be unknown', async () => {
+it('with a subject longer than the server accepts is unsendable, and does not cost the connection: everything in flight would become unclear', async () => {
   await using made = await connectedBroker();
   const { nc } = made.connection;
   const downs: string[] = [];
@@ -281,7 +281,7 @@ it('with a subject beyond what the server takes is unsendable, and costs no conn
   channel.close();
 });
 
-it('what is told unknown as the connection is cut is neither sent twice nor after the reconnect', async () => {
+it('a request that becomes unknown when the connection is cut is neither sent twice nor after the reconnect', async () => {
   await using made = await connectedBroker();
   await using proxy = await startFaultProxy(made.broker.port);
   const connection = await BrokerConnection.open({ url: proxy.url, name: 'cut', log: silentLogger });

@@ -11,7 +11,7 @@ import { WireBatch } from './wire-batch.publisher.js';
 
 /** Why a request has no answer. */
 export type NoAnswer =
-  /** It can never be sent: it is larger than the server takes, or no valid message. */
+  /** It can never be sent: it is larger than the server accepts, or not a valid message. */
   | { readonly kind: 'unsendable'; readonly description: string }
   /** Certainly not sent. */
   | { readonly kind: 'unsent'; readonly why: 'disconnected' }
@@ -19,14 +19,14 @@ export type NoAnswer =
   | { readonly kind: 'unknown'; readonly why: 'timeout' | 'disconnected' };
 
 export interface RequestChannelOptions<Answer> {
-  /** How long an answer is awaited. */
+  /** How long to wait for an answer. */
   readonly timeoutMs: number;
-  /** Up to so long when answers come late - default: no longer than ever. */
+  /** The longest wait when answers come late - default: it never waits longer. */
   readonly longestMs?: number | undefined;
   readonly read: (message: Msg) => Answer;
 }
 
-/** A request whose answer is awaited; used again for another one when that has come. */
+/** A request that waits for its answer; reused for another request afterwards. */
 interface Place<Answer> {
   readonly number: number;
   /** Names its present use on the wire; 0 = it is free. */
@@ -46,14 +46,14 @@ interface Outgoing<Answer> {
 }
 
 /**
- * The server's `max_control_line`, which it does not tell: what goes beyond it costs the whole connection. A foreign publisher
+ * The server's `max_control_line`, which it does not announce: a longer line costs the whole connection. A foreign publisher
  * can put a subject nearly as long into the inbox.
  */
 const MAX_CONTROL_LINE_BYTES = 4_096;
-/** Of the two lengths that follow the subject and the reply, and what stands between them. */
+/** Room for the two lengths after the subject and the reply, and the separators. */
 const LENGTHS_BYTES = 24;
 const SWEEP_MS = 250;
-/** So many free places are kept; what a flood needed beyond them goes when it is over. */
+/** So many free places are kept; more, from a flood, are dropped when it is over. */
 const KEPT_PLACES = 1_024;
 const nothing = (): void => {};
 
@@ -66,8 +66,8 @@ const nothing = (): void => {};
 export class RequestChannel<Answer> {
   private readonly inbox = createInbox();
   /**
-   * By their numbers. No `Map`: its outgrown tables keep what went through it in memory until the next full collection, as
-   * each of them holds the next (see `RunTable` of the lanes).
+   * By their numbers. Not a `Map`: tables that it has outgrown keep what went through them in memory until the next full
+   * collection, since each of them refers to the next (see `RunTable` of the lanes).
    */
   private readonly places: Place<Answer>[] = [];
   private readonly free: Place<Answer>[] = [];
@@ -75,7 +75,7 @@ export class RequestChannel<Answer> {
   private readonly sweeper: NodeJS.Timeout;
   private readonly forgetDown: () => void;
   private outgoing: Outgoing<Answer>[] = [];
-  /** No number twice: an answer that comes late is none to the next request in its place. */
+  /** No number is used twice: a late answer must not count for the next request in its place. */
   private serial = 0;
   private isClosed = false;
   private readonly patience: AnswerPatience | undefined;
@@ -116,8 +116,8 @@ export class RequestChannel<Answer> {
     place.sentAt = performance.now();
     place.deadline = place.sentAt + (this.patience?.ms ?? this.options.timeoutMs);
     this.outgoing.push({ place, serial, subject, body, headers });
-    // The client writes at the end of every microtask queue. What one turn of the event loop sends shares one write
-    // instead: a system call each was a third of what ingress did (docs/bench.md).
+    // The client writes at the end of every microtask queue. Instead, everything sent in one turn of the event loop shares one
+    // write: a system call each was a third of what ingress did (docs/bench.md).
     if (this.outgoing.length === 1) setImmediate(() => this.flush());
   }
 
@@ -133,7 +133,7 @@ export class RequestChannel<Answer> {
     const { outgoing } = this;
     this.outgoing = [];
     const { nc } = this.connection;
-    // Nothing can happen to the connection between here and the write: all of it is one call.
+    // The connection cannot change between here and the write: all of it is one synchronous call.
     const wire = this.connection.isUp ? new WireBatch(nc) : undefined;
     for (const request of outgoing) {
       const { place, serial, subject, body, headers } = request;
@@ -146,7 +146,7 @@ export class RequestChannel<Answer> {
       }
       try {
         if (wire?.add(subject, reply, headers, body) === true) continue;
-        // In the order in which they were sent.
+        // First write what is pending, to keep the order of sending.
         wire?.write();
         nc.publish(subject, body, { ...clientHeaders(headers), reply });
       } catch (error) {
@@ -167,14 +167,14 @@ export class RequestChannel<Answer> {
     const dash = token.indexOf('-');
     const place = this.places[Number(token.slice(0, dash))];
     const serial = Number(token.slice(dash + 1));
-    // 0 is none of ours: a free place would be free twice, and the first of the two requests in it never settled.
+    // 0 is never one of ours: a free place would be freed twice, and the first of its next two requests would never be settled.
     if (serial === 0 || place?.serial !== serial) return this.patience?.heardLate(serial, performance.now());
     this.patience?.heard(performance.now() - place.sentAt, performance.now());
     let answer: Answer;
     try {
       answer = this.options.read(message);
     } catch {
-      // It says nothing, as if it had not come. Thrown on, it would end the client's reading of the whole connection.
+      // Unreadable: treat it as no answer. If thrown on, the error would end the client's reading of the whole connection.
       return;
     }
     this.settle(place, serial, answer);
@@ -187,7 +187,7 @@ export class RequestChannel<Answer> {
   }
 
   private settle(place: Place<Answer>, serial: number, outcome: Answer | NoAnswer): void {
-    // One that was called before it, of the same sweep, has closed the channel or sent the next request in this place.
+    // A callback before it, in the same sweep, has closed the channel or sent the next request in this place.
     if (place.serial !== serial) return;
     const { settle } = place;
     place.serial = 0;
@@ -196,8 +196,8 @@ export class RequestChannel<Answer> {
     try {
       settle(outcome);
     } catch (error) {
-      // Our callers are the client's reader and a sweep, in which others wait too. It is told as what it is, a rejection
-      // without a handler.
+      // Our callers are the client's reader and a sweep, in which others wait too. So the error becomes an unhandled
+      // rejection instead.
       void Promise.reject(error);
     }
   }
@@ -219,7 +219,7 @@ export class RequestChannel<Answer> {
     this.settleSome(() => true, outcome);
   }
 
-  /** In the order in which they were sent. */
+  /** In the order of sending. */
   private settleSome(matches: (place: Place<Answer>) => boolean, outcome: NoAnswer): void {
     const meant = this.places.filter((place) => place.serial !== 0 && matches(place));
     const waiting = meant.map((place) => ({ place, serial: place.serial }));
@@ -230,7 +230,7 @@ export class RequestChannel<Answer> {
 
 function isTooLong(subject: string, reply: string): boolean {
   const maxBytes = MAX_CONTROL_LINE_BYTES - LENGTHS_BYTES - reply.length;
-  // A UTF-16 unit takes three bytes at the most.
+  // A UTF-16 unit takes at most three bytes.
   return subject.length * 3 > maxBytes && Buffer.byteLength(subject) > maxBytes;
 }
 

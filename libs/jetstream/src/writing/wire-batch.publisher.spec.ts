@@ -16,12 +16,12 @@ afterAll(async () => {
 type Headers = Record<string, string>;
 type Body = string | Uint8Array;
 
-/** What a subscriber gets, but for the reply: that names the request. */
+/** What a subscriber gets, except the reply, which names the request. */
 interface Got {
   readonly subject: string;
   readonly headers: [string, string[]][] | undefined;
   readonly body: string;
-  /** Of headers and body, as they came. */
+  /** Headers and body, as they arrived. */
   readonly bytes: number;
 }
 
@@ -32,7 +32,7 @@ const got = (message: Msg): Got => ({
   bytes: (message as unknown as { _rdata: Uint8Array })._rdata.length,
 });
 
-/** A client whose protocol we do not know: what it cannot be asked for goes its own way. */
+/** A client without a known protocol object: everything else goes to the real client. */
 function withoutInternals(connection: BrokerConnection): BrokerConnection {
   const nc = new Proxy(connection.nc, {
     get(target, name) {
@@ -44,7 +44,7 @@ function withoutInternals(connection: BrokerConnection): BrokerConnection {
   return Object.create(connection, { nc: { value: nc } }) as BrokerConnection;
 }
 
-/** Sends them in one turn of the event loop. The answer: what a subscriber got, or why it was not sent. */
+/** Sends them in one turn of the event loop. The result: what a subscriber got, or why it was not sent. */
 async function send(connection: BrokerConnection, all: readonly (readonly [string, Headers, Body])[]) {
   const heard: Got[] = [];
   const subscription = broker.connection.nc.subscribe('wire.>', {
@@ -68,7 +68,7 @@ async function send(connection: BrokerConnection, all: readonly (readonly [strin
   return { heard, outcomes: outcomes.map((outcome) => (outcome as { kind: string }).kind) };
 }
 
-it('finds the protocol of nats.js where it writes by itself. Red after an upgrade: mend `protocolOf`, or each publish is made of a dozen objects again', async () => {
+it('finds the protocol of nats.js to write directly. If this fails after an upgrade: fix `protocolOf`, or each publish makes a dozen objects again', async () => {
   const { nc } = broker.connection;
   const { protocol } = nc as unknown as { protocol: Record<string, unknown> };
   expect(protocol).toMatchObject({
@@ -91,7 +91,7 @@ it('finds the protocol of nats.js where it writes by itself. Red after an upgrad
   expect([outMsgs - before.outMsgs, outBytes - before.outBytes]).toEqual([1, 'NATS/1.0\r\na: b\r\n\r\nbody'.length]);
 });
 
-describe('a subscriber gets the same as of the client', () => {
+describe('a subscriber gets the same as from the client', () => {
   const text = fc.string({ unit: 'binary', maxLength: 40 });
   const name = fc.oneof(fc.stringMatching(/^[!-9;-~]{1,8}$/), fc.constantFrom('Nats-Msg-Id', 'a b', 'x:y', 'ä', ''));
   const value = fc.oneof(
@@ -103,7 +103,7 @@ describe('a subscriber gets the same as of the client', () => {
   const body = fc.oneof(text, fc.uint8Array({ maxLength: 40 }), fc.constantFrom('', 'später ✓ 🙂', '\ud800', '\r\n'));
   const subject = fc.constantFrom('wire.a', 'wire.b=3A_-$', 'wire.später', 'wire.a b', 'wire.a\r\nPUB wire.x 0', '');
 
-  it('whatever is sent, and the same is refused', async () => {
+  it('for any message, and the same messages are refused', async () => {
     const bare = withoutInternals(broker.connection);
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(subject, headers, body), { maxLength: 8, size: 'max' }), async (all) => {
@@ -115,9 +115,9 @@ describe('a subscriber gets the same as of the client', () => {
     );
   });
 
-  it('of many and of large ones, in the order in which they were sent', async () => {
+  it('for many and for large messages, in the order of sending', async () => {
     const all = Array.from({ length: 400 }, (_, i): [string, Headers, Body] => {
-      // Every seventh is not ours to write: it must not come before the others.
+      // Every seventh cannot be written directly: it must not overtake the others.
       const headers: Headers = i % 7 === 0 ? { n: `${i} ä` } : { n: `${i}` };
       return [`wire.${i}`, headers, i % 50 === 0 ? 'ä'.repeat(300_000) : Buffer.alloc(i % 9 === 0 ? 100_000 : i, i)];
     });
@@ -127,7 +127,7 @@ describe('a subscriber gets the same as of the client', () => {
     expect(byUs.heard).toEqual(byTheClient.heard);
   });
 
-  it('up to the largest that the server takes, and no larger one leaves the process', async () => {
+  it('up to the largest message that the server accepts, and no larger one leaves the process', async () => {
     const max = broker.connection.nc.info?.max_payload ?? 0;
     const room = max - 'NATS/1.0\r\na: b\r\n\r\n'.length;
     const all: [string, Headers, Body][] = [
@@ -145,7 +145,7 @@ describe('a subscriber gets the same as of the client', () => {
   });
 });
 
-it('writes nothing by itself for a client that publishes no more', () => {
+it('writes nothing directly for a client that is closed', () => {
   const protocol = { sendCommand: () => {}, outMsgs: 0, outBytes: 0, noMorePublishing: true };
   const draining = new WireBatch({ protocol, info: { max_payload: 100 } } as unknown as NatsConnection);
   expect(draining.add('a', 'b', {}, '')).toBe(false);

@@ -1,6 +1,6 @@
 import type { NatsConnection } from '@nats-io/transport-node';
 
-/** What the client has of the protocol, as far as we use it. No part of its interface: without it nothing is written here. */
+/** The part of the client's protocol object that we use. It is not part of its interface: without it nothing is written here. */
 interface Protocol {
   sendCommand(frame: Uint8Array): void;
   outMsgs: number;
@@ -11,11 +11,11 @@ interface Protocol {
 const PLAIN = /^[\x21-\x7e]+$/;
 const PLAIN_NAME = /^[!-9;-~]+$/;
 const PLAIN_VALUE = /^[\x20-\x7e]*$/;
-/** Of a larger piece a copy more is dearer than the system call that it saves. */
+/** For a larger message one more copy costs more than the system call that it saves. */
 const PIECE_BYTES = 256 * 1024;
 
 /**
- * Messages as they go over the wire, together in one piece. The client makes a headers object, four encoded pieces and a copy of
+ * Messages as they go over the wire, joined into one piece. The client makes a headers object, four encoded pieces and a copy of
  * each message; that was a tenth of what a turn cost.
  */
 export class WireBatch {
@@ -31,7 +31,7 @@ export class WireBatch {
     this.maxPayload = nc.info?.max_payload ?? 0;
   }
 
-  /** False: it is not among what can be written here; the client publishes it, or says what is wrong with it. */
+  /** False: it cannot be written here; the client publishes it, or says what is wrong with it. */
   add(subject: string, reply: string, headers: Readonly<Record<string, string>>, body: Uint8Array | string): boolean {
     if (this.protocol === undefined || !PLAIN.test(subject)) return false;
     const lines = headerLines(headers);
@@ -67,7 +67,7 @@ export class WireBatch {
       frame[at++] = 0x0d;
       frame[at++] = 0x0a;
     }
-    // The client's statistics; nothing waits for them.
+    // The client's statistics; no caller waits for them.
     protocol.outMsgs += heads.length;
     protocol.outBytes += this.payload;
     [this.heads, this.bodies, this.bytes, this.payload] = [[], [], 0, 0];
@@ -75,7 +75,7 @@ export class WireBatch {
   }
 }
 
-/** Undefined when it is not what we know, and when the client publishes no more. */
+/** Undefined when it is not the protocol that we know, and when the client is closed. */
 function protocolOf(nc: NatsConnection): Protocol | undefined {
   const { protocol } = nc as unknown as { protocol?: Partial<Protocol> };
   const isKnown =
@@ -86,7 +86,7 @@ function protocolOf(nc: NatsConnection): Protocol | undefined {
   return isKnown ? (protocol as Protocol) : undefined;
 }
 
-/** Undefined when one of them is not plain: a line break in it would be a header, or a message, of its own. */
+/** Undefined when one of them is not plain: a line break in it would start a header, or a message, of its own. */
 function headerLines(headers: Readonly<Record<string, string>>): string | undefined {
   let lines = '';
   for (const name in headers) {

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { ALL, setUpKeeper, sharesOf } from './shard-keeper.fixture.js';
 
-/** A shard's progress is written once in this time, and what is heard is looked at within it. */
+/** A shard's progress is written within this time, and what was heard of is looked at within it too. */
 const REFRESHED_MS = 3_100;
-/** Leases are read so often whatever is heard. */
+/** The keeper reads the leases this often, whatever it hears. */
 const READ_MS = 10_100;
 const OURS = sharesOf('a', 'a', 'b');
 const THEIRS = sharesOf('b', 'a', 'b');
 
-/** `a/1`, which has `main`, beside `b/1`, which has these too. */
+/** `a/1`, which has the agent `main`, beside `b/1`, which has the agents given here. */
 async function beside(...theirs: string[]) {
   const parts = setUpKeeper({ agents: () => ['main'] });
   const { broker } = parts;
@@ -23,12 +23,12 @@ async function beside(...theirs: string[]) {
 const needing = (agent: string) => ({ read: 0, tail: 0, open: [], needs: [{ agent, waitedMs: 0 }] });
 
 describe('a keeper whose shards need an agent', () => {
-  it('tells the others which agents it has, and that it goes by needs', async () => {
+  it('tells the others which agents it has, and that it takes shards by need', async () => {
     const { broker } = await beside('main');
     expect(broker.members.get('a')).toMatchObject({ agents: ['main'], takesOffers: true });
   });
 
-  it('that it lacks gives them to a member that has it, and its lease says what for', async () => {
+  it('that it does not have gives them to a member that has it, and the lease names the agent', async () => {
     const { broker, clock, work, keeper } = await beside('main', 'research');
     expect(keeper.owned).toEqual(OURS);
     work.reached = needing('research');
@@ -39,9 +39,9 @@ describe('a keeper whose shards need an agent', () => {
   });
 
   it.each([
-    ['no member has', 'typo', ['main', 'research']],
-    ['only a member of a version has that takes no offers', 'research', []],
-  ])('that %s keeps them, and writes no lease again and again', async (_title, agent, theirs) => {
+    ['that no member has', 'typo', ['main', 'research']],
+    ['that only a member of a version without offers has', 'research', []],
+  ])('%s keeps them, and does not write the lease over and over', async (_title, agent, theirs) => {
     const { broker, clock, work, keeper } = await beside(...theirs);
     work.reached = needing(agent);
     await clock.advance(REFRESHED_MS);
@@ -51,7 +51,7 @@ describe('a keeper whose shards need an agent', () => {
     expect([keeper.owned, broker.asked.write]).toEqual([OURS, write]);
   });
 
-  it('takes shards of others that need what it has, when their owner has given them away', async () => {
+  it('takes other members’ shards that need what it has, once their owner has given them away', async () => {
     const { broker, clock, work, keeper } = await beside('research');
     const [wanted = 0] = THEIRS;
     broker.lease(wanted, 'b/1', needing('main'));
@@ -62,14 +62,14 @@ describe('a keeper whose shards need an agent', () => {
     await clock.advance(1_000);
     expect(keeper.owned).toEqual([...OURS, wanted].toSorted((a, b) => a - b));
     expect(work.starts.get(wanted)).toMatchObject({ needs: [{ agent: 'main' }] });
-    // It goes back to whose it is when it needs nothing any more.
+    // It goes back to its usual owner when it needs nothing any more.
     work.reached = { read: 0, tail: 0, open: [] };
     await clock.advance(REFRESHED_MS);
     expect(keeper.owned).toEqual(OURS);
     expect(broker.leases.get(wanted)?.lease).not.toHaveProperty('needs');
   });
 
-  it('hears of the needs of others’ shards as they are written, and else sees them when it reads', async () => {
+  it('hears of the needs of other members’ shards as they are written, or sees them at its next read', async () => {
     const { broker, clock, work, keeper } = await beside('research');
     const [heard = 0, read = 0] = THEIRS;
     broker.lease(heard, null, needing('main'));
@@ -80,7 +80,7 @@ describe('a keeper whose shards need an agent', () => {
     expect(keeper.owned).toEqual(expect.arrayContaining([heard, read]));
   });
 
-  it('keeps all shards when the only other one that has it drains or goes', async () => {
+  it('keeps all shards when the only other member that has the agent drains or leaves', async () => {
     const { broker, clock, work, keeper } = await beside('main', 'research');
     work.reached = needing('research');
     const drains = { v: 1 as const, incarnation: 'b/1', agents: ['main', 'research'], takesOffers: true as const };

@@ -18,7 +18,7 @@ describe('a keeper that drains', () => {
     expect(keeper.owned).toEqual([]);
   });
 
-  it('has drained when no shard is left, also of those that were on their way to us', async () => {
+  it('has drained when no shard is left, including those that were on their way to us', async () => {
     const { broker, work, keeper } = setUpKeeper();
     work.opening.set(3, new Gate());
     work.releasing.set(4, new Gate());
@@ -39,7 +39,7 @@ describe('a keeper that drains', () => {
 });
 
 describe('a keeper that is closed', () => {
-  it('is no member, hears nothing more and leaves no timer', async () => {
+  it('is no longer a member, hears nothing more and leaves no timer', async () => {
     const { clock, broker, keeper } = await startedKeeper();
     await clock.advance(HEARD_MS);
     await keeper.close();
@@ -55,13 +55,13 @@ describe('a keeper that is closed', () => {
   });
 
   it.each(['members', 'leases', 'source', 'standing', 'put', 'write'] as const)(
-    'while an answer is on its way (%s) leaves no timer, begins no other round and takes nothing more',
+    'while it waits for an answer (%s) leaves no timer, starts no other round and takes nothing more',
     async (what) => {
       const { clock, broker, keeper } = setUpKeeper();
       broker.join('b/1');
       const [wanted = 0] = sharesOf('a', 'a', 'b');
       broker.lease(wanted, 'c/1');
-      const answer = broker.hold(what);
+      const answer = broker.delay(what);
       void keeper.start();
       await clock.advance(what === 'put' ? 0 : RENEW_MS);
       expect(broker.asked[what]).toBeGreaterThan(0);

@@ -9,12 +9,12 @@ const REFRESH_MS = 3_000;
 const begun = (keeper: { mayStart(shard: number): boolean }): number[] => ALL.filter((shard) => keeper.mayStart(shard));
 
 describe('work of a shard may begin', () => {
-  it('while the shard is ours, or its work is just beginning, and not otherwise (L4)', async () => {
+  it('only while the shard is ours or is being opened (L4)', async () => {
     const { broker, work, keeper } = setUpKeeper();
     expect(begun(keeper)).toEqual([]);
     broker.join('b/1');
     work.opening.set(1, new Gate());
-    const acquiring = broker.hold('write');
+    const acquiring = broker.delay('write');
     void keeper.start();
     await settled();
     expect(begun(keeper)).toEqual([]);
@@ -34,7 +34,7 @@ describe('work of a shard may begin', () => {
     expect(keeper.mayStart(moved)).toBe(false);
   });
 
-  it('not when the process drains, from the first moment on', async () => {
+  it('not once the process drains, from the first moment', async () => {
     const { keeper } = await startedKeeper();
     void keeper.drain();
     expect(begun(keeper)).toEqual([]);
@@ -46,7 +46,7 @@ describe('work of a shard may begin', () => {
     expect(begun(keeper)).toEqual([]);
   });
 
-  it('not when it was lost while its work was beginning (L4)', async () => {
+  it('not when the shard was lost while it was being opened (L4)', async () => {
     const { broker, work, keeper } = setUpKeeper();
     work.opening.set(3, new Gate());
     void keeper.start();
@@ -70,11 +70,11 @@ describe('work of a shard may begin', () => {
 });
 
 describe('after a lapse of our membership', () => {
-  it('nothing begins before each lease was written anew; then it goes on, and what we hold is looked at (L4)', async () => {
+  it('nothing begins until each lease is written again; then work resumes, and our handoffs are checked again (L4)', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
     const before = new Map([...broker.leases].map(([shard, { revision }]) => [shard, revision]));
     clock.sleep(TTL_MS);
-    const rewriting = broker.hold('write');
+    const rewriting = broker.delay('write');
     await clock.advance(RENEW_MS);
     // We are a member again.
     expect(work.calls).toEqual(['recheckHandoffs']);
@@ -86,7 +86,7 @@ describe('after a lapse of our membership', () => {
     for (const [shard, { revision }] of broker.leases) expect(revision).toBeGreaterThan(before.get(shard) ?? 0);
   });
 
-  it('what others took in the meantime is lost, and dropped; the rest goes on', async () => {
+  it('shards that others took in the meantime are lost and dropped; the rest resume', async () => {
     const { clock, broker, work, log, keeper } = await startedKeeper();
     clock.sleep(TTL_MS);
     broker.isHeard = false;
@@ -100,15 +100,15 @@ describe('after a lapse of our membership', () => {
     expect(log.lines.at(-1)).toMatchObject({ fields: { owned: ALL.length - 1, lost: 1 } });
   });
 
-  it('a write that was sent before it ended makes nothing certain, however late its answer comes (L4)', async () => {
+  it('a write that was sent before the lapse ended proves nothing, however late its answer comes (L4)', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
     work.reached = { read: 0, tail: 5, open: [] };
-    const before = broker.hold('write');
+    const before = broker.delay('write');
     await clock.advance(REFRESH_MS);
     clock.sleep(TTL_MS);
     await clock.advance(RENEW_MS);
     before.pass();
-    const after = broker.hold('write');
+    const after = broker.delay('write');
     await settled();
     expect(begun(keeper)).toEqual([]);
     after.pass();
@@ -116,14 +116,14 @@ describe('after a lapse of our membership', () => {
     expect(begun(keeper)).toEqual(ALL);
   });
 
-  it('a shard that is on its way to us is doubted too', async () => {
+  it('a shard that is on its way to us is uncertain too', async () => {
     const { clock, broker, work, keeper } = setUpKeeper();
     const opening = new Gate();
     for (const shard of ALL) work.opening.set(shard, opening);
     void keeper.start();
     await settled();
     clock.sleep(TTL_MS);
-    const rewriting = broker.hold('write');
+    const rewriting = broker.delay('write');
     await clock.advance(RENEW_MS);
     opening.pass();
     await settled();
@@ -134,8 +134,8 @@ describe('after a lapse of our membership', () => {
   });
 });
 
-describe('a lease of ours that seems to be written by somebody else', () => {
-  it('is written anew; when that stands, the word was of a write that was refused', async () => {
+describe('a lease of ours that another member seems to have written', () => {
+  it('is written again; when that succeeds, the broker had refused the other write', async () => {
     const { broker, work, keeper } = await startedKeeper();
     const { revision = 0, lease } = broker.leases.get(3) ?? {};
     if (lease !== undefined) broker.tellLease(3, { ...lease, owner: 'b/1' });
@@ -145,7 +145,7 @@ describe('a lease of ours that seems to be written by somebody else', () => {
     expect([keeper.mayStart(3), work.calls]).toEqual([true, []]);
   });
 
-  it('is lost when that is refused: at once, and not with the next refresh', async () => {
+  it('is lost when our write is refused: at once, not with the next refresh', async () => {
     const { broker, work, keeper } = await startedKeeper();
     broker.lease(3, 'b/1');
     await settled();
@@ -153,7 +153,7 @@ describe('a lease of ours that seems to be written by somebody else', () => {
     expect([keeper.owned.includes(3), keeper.mayStart(3)]).toEqual([false, false]);
   });
 
-  it('is not written anew for words of our own', async () => {
+  it('is not written again when we hear of our own write', async () => {
     const { clock, broker } = await startedKeeper();
     await clock.advance(HEARD_MS);
     const { write } = broker.asked;
@@ -165,7 +165,7 @@ describe('a lease of ours that seems to be written by somebody else', () => {
 });
 
 describe('progress', () => {
-  it('is written into the leases every few seconds, and not into all at once', async () => {
+  it('is written into the leases every few seconds, not into all leases at once', async () => {
     const { clock, broker, work } = await startedKeeper();
     work.reached = { read: 12, tail: 3, open: [] };
     await clock.advance(REFRESH_MS / 2);
@@ -179,7 +179,7 @@ describe('progress', () => {
     expect(broker.leases.get(5)?.lease).toMatchObject({ owner: 'a/1', read: 13 });
   });
 
-  it('is no reason for a round: who owns what stays as it is', async () => {
+  it('starts no round: ownership does not change', async () => {
     const { clock, broker, work } = await startedKeeper();
     await clock.advance(RENEW_MS + HEARD_MS);
     const { write, members } = broker.asked;
@@ -190,8 +190,8 @@ describe('progress', () => {
   });
 });
 
-describe('a source that was set back', () => {
-  it('lets nothing begin, and no keeper start, until it has what it once had', async () => {
+describe('a source that was rewound', () => {
+  it('lets nothing begin, and no keeper start, until it has its former messages again', async () => {
     const { clock, broker, work, log, keeper } = setUpKeeper();
     broker.lease(3, null, { read: 40 });
     work.sourceSeq = 39;
@@ -199,16 +199,16 @@ describe('a source that was set back', () => {
     void keeper.start().then(() => (isStarted = true));
     await clock.advance(3 * RENEW_MS);
     expect([isStarted, keeper.owned, begun(keeper)]).toEqual([false, [], []]);
-    // Once, and with what an operator does.
+    // Once, and with what an operator has to do.
     expect(log.of('error')).toHaveLength(1);
     expect(log.of('error')[0]).toMatch(/found last sequence 39, wanted at least 40.*run the repair/s);
     work.sourceSeq = 40;
     await clock.advance(RENEW_MS);
     expect([isStarted, keeper.owned, begun(keeper)]).toEqual([true, ALL, ALL]);
-    expect(log.of('info')).toContain('the source is as it should be again');
+    expect(log.of('info')).toContain('the source is complete again');
   });
 
-  it('while shards are ours lets nothing begin in them, keeps them, and lets them go on when it is healed', async () => {
+  it('while we own shards: nothing begins in them, we keep them, and they resume when the source is repaired', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
     work.reached = { read: 12, tail: 0, open: [] };
     work.sourceSeq = 12;
@@ -224,7 +224,7 @@ describe('a source that was set back', () => {
     expect(broker.shardsOf('a/1')).toEqual(ALL);
   });
 
-  it('is known also by what was read of it here, whatever the leases say', async () => {
+  it('is also detected by what this process has read, whatever the leases say', async () => {
     const { clock, work, keeper } = await startedKeeper();
     work.highestRead = 7;
     work.sourceSeq = 6;
@@ -236,13 +236,13 @@ describe('a source that was set back', () => {
     expect(begun(keeper)).toEqual(ALL);
   });
 
-  it('is not seen in one that goes on while we look: its end is read after what must be before it', async () => {
+  it('is not reported for a source that grows while we look: its end is read after the leases', async () => {
     const { clock, broker, work, log, keeper } = await startedKeeper();
     await clock.advance(HEARD_MS);
-    const reading = broker.hold('leases');
+    const reading = broker.delay('leases');
     keeper.returned();
     await clock.advance(HEARD_MS);
-    // Both go on while the leases are read.
+    // Both grow while the leases are read.
     work.sourceSeq = 50;
     broker.lease(3, 'a/1', { read: 50 });
     reading.pass();
@@ -251,7 +251,7 @@ describe('a source that was set back', () => {
     expect(begun(keeper)).toContain(0);
   });
 
-  it('does not keep us from giving shards away', async () => {
+  it('does not stop us from giving shards away', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
     work.highestRead = 7;
     keeper.returned();
@@ -263,8 +263,8 @@ describe('a source that was set back', () => {
   });
 });
 
-describe('leases that were set back with everything else', () => {
-  it('are taken as they stand now: what we knew of them is worth nothing', async () => {
+describe('leases that were rewound with everything else', () => {
+  it('are taken as they are now: what we knew of them no longer counts', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
     const ofLongAgo = new Map(broker.leases);
     work.reached = { read: 0, tail: 12, open: [] };
@@ -276,7 +276,7 @@ describe('leases that were set back with everything else', () => {
     expect(begun(keeper)).toEqual(ALL);
   });
 
-  it('are made anew when none is left, as soon as there is something to write', async () => {
+  it('are written again when none is left, as soon as there is something to write', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
     broker.leases.clear();
     keeper.returned();
@@ -288,7 +288,7 @@ describe('leases that were set back with everything else', () => {
 });
 
 describe('a shard whose lease cannot be read', () => {
-  it('is left alone, said to be so with a remedy, and taken when the operator has removed what stands there (L1)', async () => {
+  it('is left alone and logged with a remedy, and taken once the operator has removed the key (L1)', async () => {
     const { clock, broker, work, log, keeper } = setUpKeeper();
     broker.unreadable.set(3, 40);
     await keeper.start();
@@ -299,14 +299,14 @@ describe('a shard whose lease cannot be read', () => {
     expect(log.of('error')[0]).toMatch(/shard 3 .*newer version.*update this worker.*remove that key/);
     const { write } = broker.asked;
     await clock.advance(TTL_MS);
-    // Nothing is tried against it.
+    // No write is tried against it.
     expect(broker.asked.write).toBe(write);
     broker.unreadable.clear();
     await clock.advance(RENEW_MS);
     expect(keeper.owned).toEqual(ALL);
   });
 
-  it('is lost when it was ours: the newer version that wrote there has it', async () => {
+  it('is lost when it was ours: the newer version that wrote the key owns it', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
     broker.leases.delete(3);
     broker.unreadable.set(3, 1_000);
@@ -332,7 +332,7 @@ describe('a broker that is away', () => {
     expect(keeper.owned).toEqual(sharesOf('a', 'a', 'b'));
   });
 
-  it('for longer than every time to live makes nobody take anything from the others who come back later', async () => {
+  it('for longer than every time to live: no member takes shards from members that come back later', async () => {
     const { clock, broker, keeper } = setUpKeeper();
     broker.join('b/1');
     const theirs = sharesOf('b', 'a', 'b');
@@ -354,7 +354,7 @@ describe('a broker that is away', () => {
     expect(broker.shardsOf('b/1')).toEqual(theirs);
   });
 
-  it('before we joined makes no member dead that comes back a moment later than we: we heard of none in it (L8)', async () => {
+  it('before we joined: a member that comes back a moment after us is not dead, though we heard nothing of it (L8)', async () => {
     const { clock, broker, keeper } = setUpKeeper();
     const theirs = sharesOf('b', 'a', 'b');
     for (const shard of theirs) broker.lease(shard, 'b/1');
@@ -366,17 +366,17 @@ describe('a broker that is away', () => {
     expect(broker.shardsOf('b/1')).toEqual(theirs);
   });
 
-  it('for nearly a time to live, while the connection stands, makes no member dead whose renewal comes a moment later (L8)', async () => {
+  it('for nearly a time to live, while the connection is up: a member whose renewal comes a moment later is not dead (L8)', async () => {
     const { clock, broker, work, keeper } = setUpKeeper();
     broker.join('b/1');
     for (const shard of sharesOf('b', 'a', 'b')) broker.lease(shard, 'b/1');
     await keeper.start();
     for (let spentMs = 0; spentMs < 2 * TTL_MS; spentMs += RENEW_MS) {
       await clock.advance(100);
-      broker.join('b/1'); // Renewed, 1.9 s before ours.
+      broker.join('b/1'); // Renewed 1.9 s before ours.
       await clock.advance(RENEW_MS - 100);
     }
-    // The bucket has no leader: the key of b ends, and we have not even lapsed.
+    // The bucket has no leader: the key of b expires before our own membership has lapsed.
     broker.goAway();
     await clock.advance(8_500);
     broker.expire('b');
@@ -391,10 +391,10 @@ describe('a broker that is away', () => {
     ]);
   });
 
-  it('while a round reads lets that round do nothing', async () => {
+  it('while a round reads: that round changes nothing', async () => {
     const { clock, broker, keeper } = await startedKeeper();
     await clock.advance(HEARD_MS);
-    const reading = broker.hold('source');
+    const reading = broker.delay('source');
     broker.join('b/1');
     keeper.returned();
     await clock.advance(HEARD_MS);
@@ -406,11 +406,11 @@ describe('a broker that is away', () => {
     expect(keeper.owned).toEqual(sharesOf('a', 'a', 'b'));
   });
 
-  it('while a round reads leaves it to the next one to find what this one was to look for', async () => {
+  it('while a round reads: the next round finds what this one was looking for', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
     await clock.advance(HEARD_MS);
     [work.highestRead, work.sourceSeq] = [7, 6];
-    const reading = broker.hold('source');
+    const reading = broker.delay('source');
     keeper.returned();
     await clock.advance(HEARD_MS);
     reading.fail(new Error('away'));
@@ -421,8 +421,8 @@ describe('a broker that is away', () => {
   });
 });
 
-describe('a dead worker whose key the broker does not remove', () => {
-  it('has no shard for ever: its key is removed, and its share is taken', async () => {
+describe('a dead worker when the broker does not remove its key', () => {
+  it('does not keep its shards for ever: its key is removed, and others take its share', async () => {
     const { clock, broker, keeper } = setUpKeeper();
     broker.tellsRevisions = true;
     broker.join('b/1');

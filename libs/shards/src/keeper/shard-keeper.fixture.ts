@@ -6,7 +6,7 @@ import type { Member, MemberValue } from '../members/member.js';
 import { ShardKeeper, type ShardKeeperOptions } from './shard-keeper.js';
 import type { LeaseStore, LeaseWrite, MemberStore, MemberWrite } from '../shard-ports.js';
 
-/** For specs: a keeper on a broker in memory, whose words may go missing and whose answers may be held up. */
+/** For specs: a keeper on a broker in memory. The spec can drop its notifications and delay its answers. */
 
 export const SHARDS = 8;
 export const TTL_MS = 10_000;
@@ -16,22 +16,22 @@ type Asked = 'members' | 'leases' | 'standing' | 'put' | 'write' | 'source';
 
 export class MemoryBroker {
   readonly leases = new Map<number, StoredLease>();
-  /** Shards under whose key stands what is no lease, by its revision. */
+  /** Shards whose key holds something that is not a lease, with its revision. */
   readonly unreadable = new Map<number, number>();
   readonly members = new Map<string, MemberValue>();
-  /** Of the last write under each id; told only where a spec is about keys that stay: most members here renew nothing. */
+  /** Revision of the last write under each id. Told only where a spec is about keys that stay: most members here renew nothing. */
   readonly memberRevisions = new Map<string, number>();
   tellsRevisions = false;
-  /** Whether anybody hears of what is written. */
+  /** Whether listeners are told of writes. */
   isHeard = true;
-  /** What a replica that is behind answers to who looks for members. */
+  /** What a lagging replica answers when it is asked for the members. */
   replicaFinds: Member[] | undefined;
-  /** The same for who looks for leases. */
+  /** What a lagging replica answers when it is asked for the leases. */
   replicaHas: ReadonlyMap<number, StoredLease> | undefined;
   /** How often each thing was asked for. */
   readonly asked: Record<Asked, number> = { members: 0, leases: 0, standing: 0, put: 0, write: 0, source: 0 };
-  /** Answers that are held up. */
-  readonly held = new Map<Asked, Gate>();
+  /** Answers that are delayed. */
+  readonly delayed = new Map<Asked, Gate>();
   readonly leaseListeners = new Set<(shard: number, lease: Lease) => void>();
   readonly memberListeners = new Set<(id: string, value: MemberValue | undefined) => void>();
   private revision = 0;
@@ -41,7 +41,7 @@ export class MemoryBroker {
     return this.back === undefined;
   }
 
-  /** From now on nothing is answered but by an error. */
+  /** From now on every request fails. */
   goAway(): void {
     this.back = new Gate();
   }
@@ -55,10 +55,10 @@ export class MemoryBroker {
     return this.back?.promise ?? Promise.resolve();
   }
 
-  hold(what: Asked): Gate {
+  delay(what: Asked): Gate {
     const gate = new Gate();
-    this.held.set(what, gate);
-    const release = (): void => void (this.held.get(what) === gate && this.held.delete(what));
+    this.delayed.set(what, gate);
+    const release = (): void => void (this.delayed.get(what) === gate && this.delayed.delete(what));
     gate.promise.then(release, release);
     return gate;
   }
@@ -66,10 +66,10 @@ export class MemoryBroker {
   async pass(what: Asked): Promise<void> {
     this.asked[what]++;
     if (!this.isUp) throw new Error('away');
-    await this.held.get(what)?.promise;
+    await this.delayed.get(what)?.promise;
   }
 
-  /** Another process joins, goes on, drains or begins anew. */
+  /** Another process joins, renews, drains or starts again. */
   join(incarnation: string, draining = false): void {
     const id = incarnation.slice(0, incarnation.lastIndexOf('/'));
     this.setMember(id, { v: 1, incarnation, draining });
@@ -79,7 +79,7 @@ export class MemoryBroker {
     this.setMember(id, undefined);
   }
 
-  /** Its time to live is over, of which nobody is told. */
+  /** Its time to live ends; no listener is told. */
   expire(id: string): void {
     this.members.delete(id);
   }

@@ -4,9 +4,9 @@ import { APART_MS } from '../members/death-judge.js';
 import { Gate } from '../manual-ports.fixture.js';
 import { ALL, RENEW_MS, setUpKeeper, sharesOf, SHARDS, startedKeeper, TTL_MS } from './shard-keeper.fixture.js';
 
-/** Long enough for what was heard to be looked at. */
+/** Long enough for the keeper to react to what it heard. */
 const HEARD_MS = 10;
-/** Until an absence was found twice: the time between the two, and a look in between. */
+/** Until an absence was found twice: the time between the two, and one look in between. */
 const LOOK_MS = 200;
 const CERTAIN_MS = APART_MS + LOOK_MS;
 const OURS = sharesOf('a', 'a', 'b');
@@ -23,7 +23,7 @@ async function besideAnother() {
 }
 
 describe('a keeper that starts', () => {
-  it('is a member, takes every shard that is free, and has started when their work has begun', async () => {
+  it('joins, takes every free shard, and has started when all of them are open', async () => {
     const { broker, work, keeper } = setUpKeeper();
     work.opening.set(3, new Gate());
     let isStarted = false;
@@ -39,7 +39,7 @@ describe('a keeper that starts', () => {
     expect([...work.alive].toSorted()).toEqual(ALL);
   });
 
-  it('goes on where the last owner was, which handed it over', async () => {
+  it('resumes where the last owner was, after a handover', async () => {
     const { broker, work, keeper } = setUpKeeper();
     work.sourceSeq = 40;
     const progress = { read: 40, tail: 9, open: [{ session: 'main.s', from: 12, holder: 'b/1', since: 3 }] };
@@ -49,7 +49,7 @@ describe('a keeper that starts', () => {
     expect(broker.leases.get(3)?.lease).toMatchObject({ ...progress, owner: 'a/1' });
   });
 
-  it('takes what its own lease names already: that is no crash', async () => {
+  it('takes a shard whose lease names it already: that is not a crash', async () => {
     const { broker, work, keeper } = setUpKeeper();
     work.sourceSeq = 40;
     broker.lease(3, 'a/1', { read: 40 });
@@ -67,7 +67,7 @@ describe('a keeper that starts', () => {
     expect([...work.starts.keys()].toSorted()).toEqual(OURS);
   });
 
-  it('leaves its share to others that are still there, until they give it away', async () => {
+  it('leaves its share with owners that are still alive, until they give it away', async () => {
     const { clock, broker, keeper } = setUpKeeper();
     broker.join('b/1');
     for (const shard of ALL) broker.lease(shard, 'b/1');
@@ -80,16 +80,16 @@ describe('a keeper that starts', () => {
     expect(keeper.owned).toEqual([first]);
   });
 
-  it('takes none that are assigned to nobody but who drains', async () => {
+  it('takes no shard that is assigned to a member that drains', async () => {
     const { broker, keeper } = setUpKeeper();
     broker.join('b/1', true);
     await keeper.start();
     expect(keeper.owned).toEqual(ALL);
   });
 
-  it('has not started before a round that it was a member for: who is ready has its shards', async () => {
+  it('has started only after a round as a member: a process that is ready has its shards', async () => {
     const { clock, broker, keeper } = setUpKeeper();
-    const joining = broker.hold('put');
+    const joining = broker.delay('put');
     let ownedAtStart: number[] | undefined;
     void keeper.start().then(() => (ownedAtStart = keeper.owned));
     broker.join('b/1');
@@ -99,7 +99,7 @@ describe('a keeper that starts', () => {
     expect(ownedAtStart).toEqual(OURS);
   });
 
-  it('says how many shards it has when that changes', async () => {
+  it('logs how many shards it has when that changes', async () => {
     const { clock, broker, log } = await startedKeeper();
     await clock.advance(HEARD_MS);
     const said = (): object[] => log.lines.filter(({ message }) => message === 'shards of this process');
@@ -113,7 +113,7 @@ describe('a keeper that starts', () => {
 });
 
 describe('when another one joins, a keeper', () => {
-  it('gives away at once what is idle of the other’s share, and keeps its own', async () => {
+  it('gives away the idle shards of the other’s share at once, and keeps its own', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
     broker.join('b/1');
     await clock.advance(HEARD_MS);
@@ -122,7 +122,7 @@ describe('when another one joins, a keeper', () => {
     expect(work.calls.toSorted()).toEqual(THEIRS.map((shard) => `release ${shard}`));
   });
 
-  it('keeps what is busy for a second, and gives it away then with its turns held', async () => {
+  it('keeps a busy shard for a second, then gives it away with its turns in handoff', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
     work.busy.set(MOVED, 1);
     broker.join('b/1');
@@ -132,7 +132,7 @@ describe('when another one joins, a keeper', () => {
     expect(keeper.owned).toEqual(OURS);
   });
 
-  it('gives away what was busy as soon as its turns have ended, though nobody tells', async () => {
+  it('gives away a busy shard as soon as its turns have ended, though it is not told', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
     work.busy.set(MOVED, 1);
     broker.join('b/1');
@@ -142,7 +142,7 @@ describe('when another one joins, a keeper', () => {
     expect(keeper.owned).toEqual(OURS);
   });
 
-  it('counts its patience anew for a shard that was its own again in between', async () => {
+  it('starts the second again for a shard that was its own in between', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
     work.busy.set(MOVED, 1);
     broker.join('b/1');
@@ -156,7 +156,7 @@ describe('when another one joins, a keeper', () => {
     expect(keeper.owned).not.toContain(MOVED);
   });
 
-  it('takes back what it gave away when the other one leaves without having taken it', async () => {
+  it('takes back what it gave away when the other member leaves without having taken it', async () => {
     const { clock, broker, keeper } = await startedKeeper();
     broker.join('b/1');
     await clock.advance(HEARD_MS);
@@ -165,7 +165,7 @@ describe('when another one joins, a keeper', () => {
     expect(keeper.owned).toEqual(ALL);
   });
 
-  it('hears of nobody’s word in vain: who was missed is found by the next beat', async () => {
+  it('finds by the next beat a member that it did not hear of', async () => {
     const { clock, broker, keeper } = await startedKeeper();
     broker.isHeard = false;
     broker.join('b/1');
@@ -174,8 +174,8 @@ describe('when another one joins, a keeper', () => {
   });
 });
 
-describe('what another one gave away', () => {
-  it('is taken as soon as that is heard', async () => {
+describe('a shard that another member gave away', () => {
+  it('is taken as soon as we hear of it', async () => {
     const { clock, broker, keeper } = await besideAnother();
     broker.join('b/1', true);
     await clock.advance(HEARD_MS);
@@ -185,7 +185,7 @@ describe('what another one gave away', () => {
     expect(keeper.owned).toEqual([...OURS, MOVED].toSorted());
   });
 
-  it('is taken soon after it stands, though the word of it came before', async () => {
+  it('is taken soon after the lease is stored, though we heard of it before that', async () => {
     const { clock, broker, keeper } = await besideAnother();
     broker.join('b/1', true);
     await clock.advance(HEARD_MS);
@@ -199,7 +199,7 @@ describe('what another one gave away', () => {
     expect(keeper.owned).toContain(MOVED);
   });
 
-  it('is taken by the second beat when nobody heard of it', async () => {
+  it('is taken by the second beat when we did not hear of it', async () => {
     const { clock, broker, keeper } = await besideAnother();
     broker.isHeard = false;
     broker.join('b/1', true);
@@ -208,7 +208,7 @@ describe('what another one gave away', () => {
     expect(keeper.owned).toEqual(ALL);
   });
 
-  it('is not a crash, and its progress is the one that was given', async () => {
+  it('is not a crash, and its progress is the one in the lease', async () => {
     const { clock, broker, work } = await besideAnother();
     work.sourceSeq = 70;
     broker.lease(MOVED, null, { read: 70 });
@@ -217,7 +217,7 @@ describe('what another one gave away', () => {
     expect(work.starts.get(MOVED)).toMatchObject({ read: 70, isCrash: false });
   });
 
-  it('is known by our own writes: a read that is behind them changes nothing', async () => {
+  it('is known from our own writes: a read that is behind them changes nothing', async () => {
     const { clock, broker, work, keeper } = await startedKeeper();
     broker.replicaHas = new Map(broker.leases);
     [work.reached, work.sourceSeq] = [{ read: 12, tail: 3, open: [] }, 12];
@@ -234,7 +234,7 @@ describe('what another one gave away', () => {
     expect(work.starts.get(MOVED)).toMatchObject({ read: 12 });
   });
 
-  it('is taken at once also when it was given away once more than a look has found', async () => {
+  it('is taken at once even when it was given away again since the last read', async () => {
     const { clock, broker, keeper } = await besideAnother();
     broker.join('b/1', true);
     await clock.advance(HEARD_MS);
@@ -245,11 +245,11 @@ describe('what another one gave away', () => {
     const { write } = broker.asked;
     keeper.returned();
     await clock.advance(2 * HEARD_MS);
-    // The first was refused.
+    // The first write was refused.
     expect([keeper.owned, broker.asked.write]).toEqual([[...OURS, MOVED].toSorted(), write + 2]);
   });
 
-  it('is looked for every few beats, also when nothing is awaited', async () => {
+  it('is looked for every few beats, even when nothing is expected', async () => {
     const { clock, broker } = await startedKeeper();
     await clock.advance(HEARD_MS);
     const before = broker.asked.leases;
@@ -260,8 +260,8 @@ describe('what another one gave away', () => {
   });
 });
 
-describe('an owner that is not there any more', () => {
-  it('is judged only by who has stood for one whole time to live: an outage may have ended every key', async () => {
+describe('an owner whose key is gone', () => {
+  it('is judged only by a member that has stood for one whole time to live: an outage may have expired every key', async () => {
     const { clock, broker, work, keeper } = setUpKeeper();
     broker.lease(MOVED, 'b/1', { read: 0 });
     await keeper.start();
@@ -273,20 +273,20 @@ describe('an owner that is not there any more', () => {
     expect(keeper.owned).toEqual(ALL);
   });
 
-  it('is judged by the leader, whatever a look had not found', async () => {
+  it('is judged by what the leader says, whatever a replica did not find', async () => {
     const { clock, broker, keeper } = await startedKeeper();
     await clock.advance(TTL_MS);
     broker.join('b/1');
     await clock.advance(HEARD_MS);
     for (const shard of THEIRS) broker.lease(shard, 'b/1');
-    // A replica that is behind: it finds nobody.
+    // A lagging replica: it finds no member.
     broker.replicaFinds = [];
     await clock.advance(2 * RENEW_MS);
     expect(broker.asked.standing).toBeGreaterThan(0);
     expect(keeper.owned).toEqual(OURS);
   });
 
-  it('is judged once a round, for all of its shards', async () => {
+  it('is judged once per round for all of its shards', async () => {
     const { clock, broker, keeper } = await besideAnother();
     await clock.advance(TTL_MS);
     const before = broker.asked.standing;
@@ -297,7 +297,7 @@ describe('an owner that is not there any more', () => {
     expect(broker.asked.standing).toBe(before + 1 + Math.ceil(APART_MS / LOOK_MS));
   });
 
-  it('is not dead by one absence: its key is there again when it is looked for a second time (L8)', async () => {
+  it('is not dead after one absence: its key is there again at the second look (L8)', async () => {
     const { clock, broker, work, keeper } = await besideAnother();
     await clock.advance(2 * TTL_MS);
     broker.expire('b');
@@ -308,10 +308,10 @@ describe('an owner that is not there any more', () => {
     expect([keeper.owned, [...work.starts.values()].filter(({ isCrash }) => isCrash)]).toEqual([OURS, []]);
   });
 
-  it('is missed soon after its time to live, though nobody tells that it has expired', async () => {
+  it('is looked for soon after its time to live, though the broker does not announce the expiry', async () => {
     const { clock, broker, keeper } = await besideAnother();
     broker.join('b/1'); // Its last renewal.
-    // The broker counts from when it stored that, and in whole seconds: a beat of ours still finds the key.
+    // The broker counts from when it stored that, and in whole seconds: our beat still finds the key.
     await clock.advance(TTL_MS + 100);
     expect(keeper.owned).toEqual(OURS);
     broker.expire('b');
@@ -319,10 +319,10 @@ describe('an owner that is not there any more', () => {
     expect(keeper.owned).toEqual(ALL);
   });
 
-  it('is missed as soon as its time to live is over, also between two beats', async () => {
+  it('is looked for as soon as its time to live is over, also between two beats', async () => {
     const { clock, broker, keeper } = await besideAnother();
     await clock.advance(TTL_MS - RENEW_MS + 500);
-    broker.join('b/1'); // Its last renewal, half a second behind a beat of ours.
+    broker.join('b/1'); // Its last renewal, half a second after a beat of ours.
     await clock.advance(TTL_MS);
     broker.expire('b');
     expect(keeper.owned).toEqual(OURS);
@@ -330,7 +330,7 @@ describe('an owner that is not there any more', () => {
     expect(keeper.owned).toEqual(ALL);
   });
 
-  it('is dead at once when another incarnation stands under its id', async () => {
+  it('is dead at once when another incarnation is stored under its id', async () => {
     const { broker, work, keeper } = setUpKeeper();
     broker.join('b/2');
     for (const shard of ALL) broker.lease(shard, 'b/1');
@@ -347,14 +347,14 @@ describe('an owner that is not there any more', () => {
     expect(work.starts.get(0)).toMatchObject({ isCrash: true });
   });
 
-  it('is not dead while it drains: it hands its shards over', async () => {
+  it('is not dead while it drains: it hands over its shards', async () => {
     const { clock, broker, keeper } = await besideAnother();
     broker.join('b/1', true);
     await clock.advance(2 * RENEW_MS);
     expect(keeper.owned).toEqual(OURS);
   });
 
-  it('takes nothing with it that is assigned to somebody else', async () => {
+  it(': its shards that are assigned to another member are left to that member', async () => {
     const { clock, broker, keeper } = setUpKeeper();
     broker.join('b/1');
     for (const shard of THEIRS) broker.lease(shard, 'c/1');
@@ -366,7 +366,7 @@ describe('an owner that is not there any more', () => {
 });
 
 describe('whether a process is gone', () => {
-  it('is never true of ourselves, nor of who stands, nor when nobody can tell', async () => {
+  it('is never true of ourselves, of a live process, or when it cannot be determined', async () => {
     const { clock, broker, keeper } = await besideAnother();
     await clock.advance(TTL_MS);
     expect(await keeper.isGone('a/1')).toBe(false);
@@ -375,15 +375,15 @@ describe('whether a process is gone', () => {
     expect(await keeper.isGone('b/0')).toBe(false);
   });
 
-  it('is true at once of a former life of a member, ourselves included', async () => {
+  it('is true at once of a former life of a member, including our own', async () => {
     const { keeper } = await besideAnother();
     expect(await keeper.isGone('b/0')).toBe(true);
     expect(await keeper.isGone('a/0')).toBe(true);
   });
 
-  it('is true of who is absent when we have stood for one whole time to live without a break', async () => {
+  it('is true of an absent process once we have stood for one whole time to live without a break', async () => {
     const { clock, keeper } = await startedKeeper();
-    /** Asked all the time, as one is that waits for it. */
+    /** Asks all the time, as a caller does that waits for the answer. */
     const isGoneAfter = async (ms: number): Promise<boolean> => {
       for (let spentMs = 0; spentMs < ms; spentMs += APART_MS) {
         await keeper.isGone('c/1');
@@ -400,10 +400,10 @@ describe('whether a process is gone', () => {
     expect(await isGoneAfter(RENEW_MS)).toBe(true);
   });
 
-  it('is not true of who is absent when the connection was lost while we asked', async () => {
+  it('is not true of an absent process when the connection was lost while we asked', async () => {
     const { clock, broker, keeper } = await startedKeeper();
     await clock.advance(TTL_MS);
-    const answer = broker.hold('standing');
+    const answer = broker.delay('standing');
     const gone = keeper.isGone('c/1');
     keeper.interrupt();
     answer.pass();

@@ -12,9 +12,9 @@ import { describeRewound, type SourceCheck } from '../leases/source-check.js';
 import { nextStep, type ShardSituation } from './shard-step.js';
 
 /**
- * Keeps this process' share of the shards: looks at who is there and who owns what, and takes, keeps and gives away
- * shards until that is what the assignment says. Every change that is heard of, and a steady beat, begins another round;
- * a round decides with `nextStep` alone, so that nothing depends on which of them came first.
+ * Keeps this process' share of the shards: looks at which members are there and who owns what, and takes, keeps and gives
+ * away shards until ownership matches the assignment. Every change that is heard of, and a steady beat, starts another round;
+ * a round decides with `nextStep` alone, so the order of the events does not matter.
  */
 export interface ShardKeeperOptions {
   readonly id: string;
@@ -28,28 +28,28 @@ export interface ShardKeeperOptions {
   readonly clock: Clock;
   readonly newWriteId: () => string;
   readonly describe: () => Readonly<Record<string, unknown>>;
-  /** The agents that this process has; absent = shards are taken whatever they need. */
+  /** The agents that this process has; absent = it takes shards whatever agents they need. */
   readonly agents?: () => readonly string[];
-  /** What an operator does when the source was set back. */
+  /** What an operator has to do when the source was rewound. */
   readonly repair: string;
-  /** Another process runs under our id: this one cannot go on. */
+  /** Another process runs under our id: this one must stop. */
   readonly onReplaced: (by: string) => void;
   readonly log: Logger;
 }
 
-/** What is heard in one burst is looked at once. */
+/** Changes that are heard of within this time start one round. */
 const GATHER_MS = 5;
-/** While something is awaited that nobody will tell of: an expired key, the end of a turn. */
+/** How soon to look again while we wait for an event that is not announced: a key that expires, a turn that ends. */
 const LOOK_MS = 200;
-/** A lease is heard of with its publish, a moment before it stands: so it is looked at again soon, once or twice. */
+/** We hear of a lease when it is published, a moment before it is stored: so we read again soon, up to three times. */
 const LOOK_AGAIN_MS = [10, 20, 50];
-/** The broker forgets a key some milliseconds after its time. */
+/** The broker removes a key some milliseconds after its time to live. */
 const EXPIRY_MS = 10;
 /** How often progress is written into the leases. */
 const REFRESH_MS = 3_000;
-/** All leases at once would keep the turns of that moment waiting. */
+/** Writing all leases at once would delay the turns of that moment. */
 const REFRESH_PARTS = 8;
-/** Leases are heard of as they are written; every so many beats they are read all the same. */
+/** We hear of leases as they are written; every so many beats we read them anyway. */
 const BEATS_PER_READ = 5;
 
 export class ShardKeeper {
@@ -96,16 +96,16 @@ export class ShardKeeper {
       clock,
       () => this.lookSoon(),
       (worker) =>
-        options.log.warn({ worker }, 'the broker keeps the key of a worker that renews it no more: it is removed'),
+        options.log.warn({ worker }, 'the broker kept the key of a worker that no longer renews it: removing the key'),
     );
     this.deaths = new DeathJudge({ ...options, membership: this.membership, view: this.view });
   }
 
-  /** Joins, and resolves when a first round was made on a source that is as it should be. */
+  /** Joins, and resolves when a first round was made on a source that was not rewound. */
   async start(): Promise<void> {
     const ready = new Promise<void>((resolve) => (this.reportReady = resolve));
     this.stopListening = this.options.leases.onWrite((shard, lease) => this.hear(shard, lease));
-    // Before that we are not told of breaks: the connection may have been away since we began to listen.
+    // Before the join we are not told of breaks: the connection may have been down since we began to listen.
     this.view.returned();
     await this.membership.join();
     this.after('refresh', REFRESH_MS / REFRESH_PARTS, () => this.refresh(0));
@@ -125,7 +125,7 @@ export class ShardKeeper {
     return this.duties.filter(({ state }) => state !== 'away').map(({ shard }) => shard);
   }
 
-  /** Whether a process is certainly gone. Of one that is, the second answer says so: ask again while it matters. */
+  /** Whether a process is certainly gone. The first answer about a dead process is false: ask again while it matters. */
   isGone(incarnation: string): Promise<boolean> {
     return this.deaths.isGone(incarnation);
   }
@@ -184,12 +184,12 @@ export class ShardKeeper {
       this.lookAgainMs = [...LOOK_AGAIN_MS];
       this.lookSoon();
     } else if (lease.owner !== this.options.incarnation && lease.owner !== null) {
-      // Perhaps refused, perhaps not: our own next write tells.
+      // The broker may have refused it or not: our own next write tells.
       void this.handler.confirm(duty);
     }
   }
 
-  /** While we said nothing, others may have taken what was ours: nothing begins before each lease was written anew. */
+  /** While we were silent, others may have taken our shards: nothing begins until each lease is written again. */
   private doubtAll(): void {
     for (const duty of this.duties) {
       if (duty.state === 'away') continue;
@@ -200,17 +200,17 @@ export class ShardKeeper {
     this.options.work.recheckHandoffs();
   }
 
-  /** Progress, which is most of what is written, changes nothing of who has to do what. */
+  /** Most writes are progress, which does not change what any member has to do. */
   private wrote(shard: number, stored: StoredLease): void {
     const known = this.leases.of(shard)?.lease;
     this.leases.learn(shard, stored);
     if (known?.owner !== stored.lease.owner || !sameNeeds(known, stored.lease)) this.lookSoon();
   }
 
-  /** The shard is not ours, or not yet: also when its owner is who we thought, it is to be decided anew what to do. */
+  /** The shard is not ours, or not yet. Even when its owner is the one we assumed, decide again what to do. */
   private wasRefused(shard: number, found: StoredLease | undefined): void {
     this.leases.learn(shard, found);
-    // Removed, or no lease: only a read can tell.
+    // Removed, or not a lease: only a read can tell.
     if (found === undefined) this.leases.expectNews();
     this.lookSoon();
   }
@@ -219,7 +219,7 @@ export class ShardKeeper {
     this.after('look', GATHER_MS, () => void this.look());
   }
 
-  /** One round at a time; what changes during one begins another. */
+  /** One round at a time; what changes during a round starts another one. */
   private look(): Promise<void> {
     this.mustRepeat = true;
     this.round ??= this.rounds().finally(() => {
@@ -234,8 +234,8 @@ export class ShardKeeper {
       try {
         await this.makeRound();
       } catch (error) {
-        // An outage, or one node that is away. Sessions of who is gone wait for nothing else, so not with the next beat.
-        this.options.log.debug({ error: String(error) }, 'cannot look after the shards now');
+        // An outage, or one node is down. Sessions of a dead owner wait for this round, so do not wait for the next beat.
+        this.options.log.debug({ error: String(error) }, 'cannot check the shards now');
         this.after('wait', LOOK_MS, () => void this.look());
         return;
       }
@@ -262,10 +262,10 @@ export class ShardKeeper {
         step = nextStep(this.situationOf(duty, owners, judged));
         if (step !== 'acquire') isWaiting = true;
       }
-      if (step === 'acquire') this.handler.acquire(duty, this.leases.of(duty.shard), situation.owner !== 'nobody');
+      if (step === 'acquire') this.handler.acquire(duty, this.leases.of(duty.shard), situation.owner !== 'none');
       if (step === 'release') this.handler.release(duty);
       if (step === 'nothing' && situation.state === 'owned' && !situation.isAssignedToUs) isWaiting = true;
-      // Its owner is still there, or has just given it away: a missed word must not leave it to nobody for long.
+      // Its owner is still there, or has just given it away: a missed notification must not leave it without an owner for long.
       if (step === 'nothing' && situation.state === 'away' && situation.isAssignedToUs) {
         this.leases.expectNews();
         isWaiting = true;
@@ -273,7 +273,7 @@ export class ShardKeeper {
     }
     this.tellOwned();
     if (isWaiting) this.after('wait', this.lookAgainMs.shift() ?? LOOK_MS, () => void this.look());
-    // Not only with the next beat: sessions of who is gone wait for nothing else.
+    // Not only at the next beat: the sessions of a dead owner wait for this round.
     const { overdueInMs } = this.view;
     if (overdueInMs > 0 && overdueInMs < this.options.renewMs) {
       this.after('overdue', overdueInMs + EXPIRY_MS, () => void this.look());
@@ -307,7 +307,7 @@ export class ShardKeeper {
   }
 
   private judge(owner: string | null, judged: ReadonlyMap<string, boolean>): ShardSituation['owner'] {
-    if (owner === null || owner === this.options.incarnation) return 'nobody';
+    if (owner === null || owner === this.options.incarnation) return 'none';
     const isDead = judged.get(owner);
     if (isDead !== undefined) return isDead ? 'dead' : 'alive';
     return this.view.seems(owner) ? 'alive' : 'unsure';
@@ -318,20 +318,20 @@ export class ShardKeeper {
     if (check.isRewound) {
       return log.error({ ...check }, `nothing begins. ${describeRewound('inbox', check)}: ${repair}`);
     }
-    log.info({}, 'the source is as it should be again');
+    log.info({}, 'the source is complete again');
     for (const shard of this.owned) work.resume(shard);
   }
 
   private tellUnreadable(shard: number, revision: number): void {
     this.options.log.error(
       { shard, revision },
-      `no session of shard ${shard} goes on here: what stands under its key in the bucket of shards is no lease that this ` +
-        'version can read. Did a newer version write it? Then update this worker. Else stop all workers, remove that key and ' +
-        'start them again: the shard is read anew then, from the first message of the inbox',
+      `no session of shard ${shard} runs here: its key in the bucket of shards does not hold a lease that this ` +
+        'version can read. Did a newer version write it? Then update this worker. Otherwise stop all workers, remove that key and ' +
+        'start them again: the shard is then read again from the first message of the inbox',
     );
   }
 
-  /** One timer per purpose; the latest wish counts. */
+  /** One timer per purpose; a later call replaces an earlier one. */
   private after(purpose: string, delayMs: number, fn: () => void): void {
     this.cancels.get(purpose)?.();
     if (this.isClosed) return;
@@ -339,7 +339,7 @@ export class ShardKeeper {
   }
 }
 
-/** By agents and their order alone: for how long messages have waited says nothing of which worker is to have the shard. */
+/** Compares agents and their order only: how long messages have waited does not decide which worker gets the shard. */
 function sameNeeds({ needs: one = [] }: Pick<Lease, 'needs'>, { needs: other = [] }: Pick<Lease, 'needs'>): boolean {
   return one.length === other.length && one.every(({ agent }, i) => agent === other[i]?.agent);
 }

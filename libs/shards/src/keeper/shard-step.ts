@@ -1,46 +1,46 @@
 /**
  * What this process does next with one shard: the rules of ownership, as a pure function.
  *
- *   away      not ours
- *   acquiring the lease that names us is on its way
- *   opening   the lease is ours, its work is beginning
- *   owned     the lease is ours, its work goes on
- *   releasing its work ends or is let go; then the lease is given up
+ *   away      the shard is not ours
+ *   acquiring we are writing the lease that names us
+ *   opening   the lease is ours, its work is starting
+ *   owned     the lease is ours, its work is going on
+ *   releasing its work ends or moves to handoff; then the lease is given up
  *
- *   away -> acquiring      it is assigned to us, and nobody owns it, or who does is dead
+ *   away -> acquiring      it is assigned to us, and it has no owner or its owner is dead
  *   acquiring -> opening   the lease was written
- *   acquiring -> away      somebody was faster
- *   opening -> owned       the work has begun
- *   owned -> releasing     it is assigned to somebody else: at once while nothing runs; what is busy may first come to an
- *                          end for a while; a process that drains waits for nothing
- *   releasing -> away      the lease says that nobody owns it, and where to go on
- *   opening, owned, releasing -> away   the lease names somebody else: lost
+ *   acquiring -> away      another member wrote the lease first
+ *   opening -> owned       the work has started
+ *   owned -> releasing     it is assigned to another member: at once while nothing runs; a busy shard first gets some time for
+ *                          its turns to end; a process that drains does not wait
+ *   releasing -> away      the lease says that the shard has no owner, and where to resume
+ *   opening, owned, releasing -> away   the lease names another member: lost
  *
- * Invariants: the work of a shard is open only while the lease names us (the way into `opening` is a won
- * compare-and-set); it is given up before the lease is. A shard is acquired only when it is known that it has no owner, that its
- * owner is dead, or that we are its owner.
+ * Invariants: the work of a shard is open only while the lease names us (only a successful compare-and-set leads to
+ * `opening`); the work is given up before the lease is. A shard is acquired only when it certainly has no owner, its owner is
+ * certainly dead, or we are its owner.
  */
 export type DutyState = 'away' | 'acquiring' | 'opening' | 'owned' | 'releasing';
 
 export interface ShardSituation {
   readonly state: DutyState;
   readonly isAssignedToUs: boolean;
-  /** Somebody is there that it is assigned to. */
+  /** There is a member that the shard is assigned to. */
   readonly hasAssignee: boolean;
-  /** `nobody`: it has no owner, or we are its owner. `unknown`: what stands there is no lease that this version can read. */
-  readonly owner: 'nobody' | 'dead' | 'alive' | 'unsure' | 'unknown';
+  /** `none`: it has no owner, or we are its owner. `unknown`: this version cannot read what is stored under its key. */
+  readonly owner: 'none' | 'dead' | 'alive' | 'unsure' | 'unknown';
   readonly isDraining: boolean;
-  /** Our own membership stands, and nothing is wrong with the source. */
+  /** Our own membership stands, and the source was not rewound. */
   readonly mayAcquire: boolean;
   /** Turns that run in it. */
   readonly running: number;
-  /** For how long it is assigned to somebody else - ms. */
+  /** For how long it has been assigned to another member - ms. */
   readonly unwantedMs: number;
 }
 
 export type ShardStep = 'acquire' | 'judge' | 'release' | 'nothing';
 
-/** How long a busy shard is kept for its turns to end before it moves with a session held. */
+/** How long a busy shard is kept for its turns to end before it moves with sessions in handoff. */
 export const BUSY_PATIENCE_MS = 1_000;
 
 export function nextStep(situation: ShardSituation): ShardStep {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { settled } from '#testing';
 import type { Duty } from './lease-handler.js';
-import { further, held, left, owned, reached, setUpHandler } from './lease-handler.fixture.js';
+import { further, inHandoff, left, owned, reached, setUpHandler } from './lease-handler.fixture.js';
 import { MAX_OPEN, type ShardProgress } from './lease.js';
 import { Gate } from '../manual-ports.fixture.js';
 
@@ -24,9 +24,9 @@ describe('progress is written', () => {
   it.each<[string, Partial<ShardProgress>]>([
     ['where it is read to', { read: 41 }],
     ['the last record', { tail: 91 }],
-    ['what is open', { open: [{ session: 'main.s', from: 13 }, held('main.t', 30)] }],
+    ['an open session', { open: [{ session: 'main.s', from: 13 }, inHandoff('main.t', 30)] }],
     [
-      'who holds it',
+      'the holder of a session in handoff',
       {
         open: [
           { session: 'main.s', from: 12 },
@@ -34,7 +34,7 @@ describe('progress is written', () => {
         ],
       },
     ],
-  ])('for each thing that changes: %s', async (_what, change) => {
+  ])('whenever it changes: %s', async (_what, change) => {
     const { handler, duty, leases, work } = await owned();
     work.reached = { ...reached, ...change };
     void handler.refresh(duty);
@@ -43,14 +43,14 @@ describe('progress is written', () => {
     expect(leases.last.lease).toMatchObject(change);
   });
 
-  it('not when it is the same', async () => {
+  it('not when it has not changed', async () => {
     const { handler, duty, leases, work } = await owned();
     work.reached = structuredClone(reached);
     await handler.refresh(duty);
     expect([work.timesAsked, leases.writes.length]).toEqual([1, 1]);
   });
 
-  it('not when it is the same once it is within its bound', async () => {
+  it('not when it has not changed within its bound', async () => {
     const { handler, duty, leases, work } = await owned();
     work.reached = { ...reached, open: [...reached.open, { session: 'main.u', from: 99 }] };
     await handler.refresh(duty);
@@ -66,14 +66,14 @@ describe('progress is written', () => {
     expect(leases.last.lease).toMatchObject({ read: MAX_OPEN, open: open.slice(0, MAX_OPEN) });
   });
 
-  it('not while it cannot be told', async () => {
+  it('not while it is not known', async () => {
     const { handler, duty, leases, work } = await owned();
     work.reached = undefined;
     await handler.refresh(duty);
     expect(leases.writes).toHaveLength(1);
   });
 
-  it('not while another write is on its way', async () => {
+  it('not while another write is in flight', async () => {
     const { handler, duty, leases, work } = await owned();
     work.reached = further;
     void handler.confirm(duty);
@@ -118,8 +118,8 @@ describe('progress is written', () => {
   });
 });
 
-describe('a lease that is written anew', () => {
-  it('says the same as before; when it stands, the shard is certainly ours and goes on', async () => {
+describe('a lease that is written again', () => {
+  it('has the same content; when it is stored, the shard is certainly ours and resumes', async () => {
     const { handler, duty, leases, work, revision } = await owned();
     duty.isCertain = false;
     const confirming = handler.confirm(duty);
@@ -131,7 +131,7 @@ describe('a lease that is written anew', () => {
     expect([duty.isCertain, work.calls]).toEqual([true, ['resume 3']]);
   });
 
-  it('of a shard that was certain lets nothing go on: nothing waits', async () => {
+  it('of a shard that was certain resumes nothing: nothing waits', async () => {
     const { handler, duty, leases, work } = await owned();
     const confirming = handler.confirm(duty);
     await settled();
@@ -140,7 +140,7 @@ describe('a lease that is written anew', () => {
     expect(work.calls).toEqual([]);
   });
 
-  it('and is refused says that the shard is lost: it is dropped at once', async () => {
+  it('and is refused means that the shard is lost: it is dropped at once', async () => {
     const { handler, duty, leases, work, told } = await owned();
     duty.isCertain = false;
     const confirming = handler.confirm(duty);
@@ -152,7 +152,7 @@ describe('a lease that is written anew', () => {
     expect(told.at(-1)).toEqual([3, left('b/1', 99)]);
   });
 
-  it('is the same with a refresh that is refused', async () => {
+  it('loses the shard in the same way when a refresh is refused', async () => {
     const { handler, duty, leases, work } = await owned();
     work.reached = further;
     const refreshing = handler.refresh(duty);
@@ -162,7 +162,7 @@ describe('a lease that is written anew', () => {
     expect([duty.state, handler.lost, work.calls]).toEqual(['away', 1, ['drop 3']]);
   });
 
-  it('waits for the one before, however long that is unclear, and expects what it wrote', async () => {
+  it('waits for the write before it, however long that is unclear, and expects its revision', async () => {
     const { handler, duty, leases } = await owned();
     void handler.confirm(duty);
     const second = handler.confirm(duty);
@@ -176,7 +176,7 @@ describe('a lease that is written anew', () => {
     await second;
   });
 
-  it('is not written again by one that waited, when the shard was lost before it', async () => {
+  it('is not written by a call that waited, when the shard was lost in the meantime', async () => {
     const { handler, duty, leases, work } = await owned();
     void handler.confirm(duty);
     const second = handler.confirm(duty);
@@ -186,7 +186,7 @@ describe('a lease that is written anew', () => {
     expect([leases.writes.length, handler.lost, work.calls]).toEqual([2, 1, ['drop 3']]);
   });
 
-  it('of one shard does not wait for that of another', async () => {
+  it('of one shard does not wait for a write of another shard', async () => {
     const { handler, duty, leases, work } = await owned();
     const other: Duty = { shard: 4, state: 'away', isCertain: true, doubts: 0 };
     void handler.confirm(duty);
@@ -197,7 +197,7 @@ describe('a lease that is written anew', () => {
     expect([other.state, work.calls]).toEqual(['owned', ['open 4']]);
   });
 
-  it('is none while there is no lease of ours', async () => {
+  it('is not sent while we have no lease', async () => {
     const { handler, duty, leases } = setUpHandler();
     await handler.confirm(duty);
     expect(leases.writes).toEqual([]);

@@ -4,15 +4,15 @@ import { ListLogger, ManualLeases, ManualWork } from '../manual-ports.fixture.js
 
 /** For specs: one shard, and the handler that moves it. */
 
-export const held = (session: string, from: number): OpenSession => ({ session, from, holder: 'b/1', since: 4 });
+export const inHandoff = (session: string, from: number): OpenSession => ({ session, from, holder: 'b/1', since: 4 });
 export const reached: ShardProgress = {
   read: 40,
   tail: 90,
-  open: [{ session: 'main.s', from: 12 }, held('main.t', 30)],
+  open: [{ session: 'main.s', from: 12 }, inHandoff('main.t', 30)],
 };
 export const further: ShardProgress = { ...reached, read: 44 };
 
-/** What another worker left under the shard. */
+/** The lease that another worker left. */
 export const left = (owner: string | null, revision = 7): StoredLease => ({
   revision,
   lease: { v: 1, writeId: 'theirs', owner, ...reached, open: [...reached.open] },

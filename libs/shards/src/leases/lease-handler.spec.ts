@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { settled } from '#testing';
 import type { Duty } from './lease-handler.js';
-import { further, held, left, owned, reached, setUpHandler } from './lease-handler.fixture.js';
+import { further, inHandoff, left, owned, reached, setUpHandler } from './lease-handler.fixture.js';
 import { MAX_OPEN } from './lease.js';
 import { Gate } from '../manual-ports.fixture.js';
 
 describe('a shard is acquired', () => {
-  it('by one compare-and-set that names us and keeps where the last owner was', async () => {
+  it('by one compare-and-set that names us and keeps the last owner’s progress', async () => {
     const { handler, duty, leases, work, told } = setUpHandler();
     handler.acquire(duty, left('b/1', 7), true);
     expect(duty.state).toBe('acquiring');
@@ -22,7 +22,7 @@ describe('a shard is acquired', () => {
     expect(work.calls).toEqual(['open 3']);
   });
 
-  it('from the very beginning when nobody has had it yet', async () => {
+  it('from the beginning when it never had an owner', async () => {
     const { handler, duty, leases, work } = setUpHandler();
     handler.acquire(duty, undefined, false);
     expect(leases.last).toMatchObject({ expected: 0, lease: { owner: 'a/1', read: 0, tail: 0, open: [] } });
@@ -31,7 +31,7 @@ describe('a shard is acquired', () => {
     expect(work.starts.get(3)).toEqual({ read: 0, tail: 0, open: [], isCrash: false });
   });
 
-  it('and is ours only when its work has begun', async () => {
+  it('and counts as ours only when it is open', async () => {
     const { handler, duty, leases, work } = setUpHandler();
     work.opening.set(3, new Gate());
     handler.acquire(duty, undefined, false);
@@ -43,7 +43,7 @@ describe('a shard is acquired', () => {
     expect(duty.state).toBe('owned');
   });
 
-  it('not when somebody was faster: its work never begins, and we know who has it', async () => {
+  it('not when another member was faster: it is never opened here, and we know its owner', async () => {
     const { handler, duty, leases, work, told } = setUpHandler();
     handler.acquire(duty, left(null, 7), false);
     leases.last.conflict(left('b/1', 8));
@@ -55,7 +55,7 @@ describe('a shard is acquired', () => {
     expect(handler.lost).toBe(0);
   });
 
-  it('not when there is no lease any more where one was expected, and we know that', async () => {
+  it('not when the expected lease is gone, and we know that', async () => {
     const { handler, duty, leases, told } = setUpHandler();
     handler.acquire(duty, left(null, 7), false);
     leases.last.conflict();
@@ -64,7 +64,7 @@ describe('a shard is acquired', () => {
     expect(told).toEqual([[3, undefined]]);
   });
 
-  it('not when the process stops before anybody knows who wrote', async () => {
+  it('not when the process stops while the outcome is unclear', async () => {
     const { handler, duty, leases, work, told } = setUpHandler();
     handler.acquire(duty, undefined, false);
     leases.last.abandon();
@@ -72,7 +72,7 @@ describe('a shard is acquired', () => {
     expect([duty.state, work.calls, told]).toEqual(['away', [], []]);
   });
 
-  it('with another write id every time: an unclear write is told from another one by it', async () => {
+  it('with a new write id every time: it identifies an unclear write', async () => {
     const { handler, duty, leases } = setUpHandler();
     handler.acquire(duty, undefined, false);
     leases.last.conflict();
@@ -81,7 +81,7 @@ describe('a shard is acquired', () => {
     expect(leases.writes.map(({ lease }) => lease.writeId)).toEqual(['write-1', 'write-2']);
   });
 
-  it('and a bug that keeps its work from beginning is told, and holds up nothing else', async () => {
+  it('and a bug that prevents its opening is logged, and blocks no other shard', async () => {
     const { handler, duty, leases, work, log } = setUpHandler();
     work.opening.set(3, new Gate());
     handler.acquire(duty, undefined, false);
@@ -99,7 +99,7 @@ describe('a shard is acquired', () => {
 
 describe('while a shard is on its way to us', () => {
   it.each(['acquiring', 'opening'] as const)(
-    'a lapse makes it doubtful (%s): it is written anew once its work has begun, and goes on then',
+    'a lapse makes it uncertain (%s): its lease is written again once it is open, and then it resumes',
     async (state) => {
       const { handler, duty, leases, work } = setUpHandler();
       work.opening.set(3, new Gate());
@@ -139,7 +139,7 @@ describe('while a shard is on its way to us', () => {
     expect(told.at(-1)).toEqual([3, left('b/1', 99)]);
   });
 
-  it('and lost, nothing of it is left open: what began after the loss is dropped too', async () => {
+  it('and is lost, nothing of it stays open: work that started after the loss is dropped too', async () => {
     const { handler, duty, leases, work } = setUpHandler();
     work.opening.set(3, new Gate());
     handler.acquire(duty, undefined, false);
@@ -156,7 +156,7 @@ describe('while a shard is on its way to us', () => {
 });
 
 describe('a shard is given away', () => {
-  it('when its work has let go: then one write says how far it is, and that nobody owns it', async () => {
+  it('when its work is released: then one write says how far it is, and that it has no owner', async () => {
     const { handler, duty, leases, work, told, revision } = await owned();
     work.releasing.set(3, new Gate());
     handler.release(duty);
@@ -174,19 +174,19 @@ describe('a shard is given away', () => {
     expect([handler.lost, work.calls]).toEqual([0, ['release 3']]);
   });
 
-  it('with no more held sessions than a lease may name: the work is asked to wait until the others have ended', async () => {
+  it('with no more sessions in handoff than a lease may name: the work waits until the others have ended', async () => {
     const { handler, duty, leases, work } = await owned();
     work.releasing.set(3, new Gate());
     handler.release(duty);
     await settled();
     expect(work.maxHandoffs).toEqual([MAX_OPEN]);
-    const open = Array.from({ length: MAX_OPEN }, (_, i) => held(`main.${i}`, i + 1));
+    const open = Array.from({ length: MAX_OPEN }, (_, i) => inHandoff(`main.${i}`, i + 1));
     work.releasing.get(3)?.pass({ read: 1_000, tail: 90, open: [...open, { session: 'main.w', from: 900 }] });
     await settled();
     expect(leases.last.lease).toMatchObject({ owner: null, read: 899, open });
   });
 
-  it('on top of a refresh that was on its way: its write expects the newest revision', async () => {
+  it('after a refresh that is in flight: its write expects the newest revision', async () => {
     const { handler, duty, leases, work } = await owned();
     work.reached = further;
     void handler.refresh(duty);
@@ -203,7 +203,7 @@ describe('a shard is given away', () => {
     expect(duty.state).toBe('away');
   });
 
-  it('and nothing that still waited to be written comes in between', async () => {
+  it('and no waiting write comes in between', async () => {
     const { handler, duty, leases, work } = await owned();
     work.releasing.set(3, new Gate());
     void handler.confirm(duty);
@@ -215,7 +215,7 @@ describe('a shard is given away', () => {
     expect(leases.writes).toHaveLength(2);
   });
 
-  it('not when it was lost in the meantime: it is somebody else’s to give away', async () => {
+  it('not when it was lost in the meantime: its new owner gives it away', async () => {
     const { handler, duty, leases, work } = await owned();
     work.releasing.set(3, new Gate());
     work.reached = further;
@@ -229,7 +229,7 @@ describe('a shard is given away', () => {
     expect([leases.writes.length, duty.state, handler.lost]).toEqual([2, 'away', 1]);
   });
 
-  it('not when it was lost and has come back in the meantime: the old work’s end is not the new one’s', async () => {
+  it('not when it was lost and taken again in the meantime: the end of the old work is not the end of the new work', async () => {
     const { handler, duty, leases, work } = await owned();
     work.releasing.set(3, new Gate());
     work.reached = further;
@@ -249,7 +249,7 @@ describe('a shard is given away', () => {
     expect(leases.writes.slice(before).map(({ lease }) => lease.owner)).toEqual([]);
   });
 
-  it('also when the write that says so is refused: then it is not ours anyhow', async () => {
+  it('also when the write is refused: then it is not ours anyway', async () => {
     const { handler, duty, leases, told } = await owned();
     handler.release(duty);
     await settled();
@@ -259,7 +259,7 @@ describe('a shard is given away', () => {
     expect(told.at(-1)).toEqual([3, left('b/1', 99)]);
   });
 
-  it('also when the process stops before that is clear', async () => {
+  it('also when the process stops before the outcome is clear', async () => {
     const { handler, duty, leases } = await owned();
     handler.release(duty);
     await settled();
@@ -269,8 +269,8 @@ describe('a shard is given away', () => {
   });
 });
 
-describe('it is quiet', () => {
-  it('when no shard is on its way, in any direction, also of those that began while somebody waited', async () => {
+describe('the handler is quiet', () => {
+  it('when no shard is being acquired or released, including moves that began while a caller waited', async () => {
     const { handler, duty, leases } = await owned();
     let isQuiet = false;
     const others = [4, 5].map((shard): Duty => ({ shard, state: 'away', isCertain: true, doubts: 0 }));

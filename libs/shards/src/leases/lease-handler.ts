@@ -3,13 +3,13 @@ import { MAX_OPEN, NEW_SHARD, withinBound, type Lease, type ShardProgress, type 
 import type { LeaseStore, ShardWork } from '../shard-ports.js';
 import type { DutyState } from '../keeper/shard-step.js';
 
-/** One shard, as this process has to do with it. */
+/** One shard, as this process sees it. */
 export interface Duty {
   readonly shard: number;
   state: DutyState;
-  /** False from a lapse of the membership on, until the lease was written anew. */
+  /** False from a lapse of the membership on, until the lease is written again. */
   isCertain: boolean;
-  /** Grows with every lapse: a write that was sent before the last one proves nothing. */
+  /** Grows with every lapse: a write that was sent before the last lapse proves nothing. */
   doubts: number;
   /** As we wrote it last. */
   lease?: StoredLease | undefined;
@@ -21,15 +21,15 @@ export interface LeaseHandlerOptions {
   readonly work: ShardWork;
   readonly newWriteId: () => string;
   readonly log: Logger;
-  /** Ours stands under a shard now. */
+  /** Our lease is stored for the shard now. */
   readonly onWritten: (shard: number, stored: StoredLease) => void;
-  /** Somebody else wrote; `found` is what stands there now. */
+  /** Another member wrote the lease; `found` is what is stored now. */
   readonly onRefused: (shard: number, found: StoredLease | undefined) => void;
 }
 
 /**
- * The moves of one shard between the states of `shard-step`, each around one compare-and-set of its lease. The writes of a
- * lease go one after another, since each expects the one before.
+ * The moves of one shard between the states of `shard-step`, each around one compare-and-set of its lease. The writes of one
+ * lease go one after another, since each expects the revision of the one before.
  */
 export class LeaseHandler {
   private readonly writing = new Map<number, Promise<unknown>>();
@@ -38,7 +38,7 @@ export class LeaseHandler {
 
   constructor(private readonly options: LeaseHandlerOptions) {}
 
-  /** Shards that somebody took from us, since the start. */
+  /** Shards that another member took from us, since the start. */
   get lost(): number {
     return this.lostShards;
   }
@@ -66,12 +66,12 @@ export class LeaseHandler {
     await this.rewrite(duty, bounded);
   }
 
-  /** Writes the lease as it is: when it stands, the shard is certainly ours. */
+  /** Writes the lease unchanged: when it is stored, the shard is certainly ours. */
   async confirm(duty: Duty): Promise<void> {
     if (duty.lease !== undefined) await this.rewrite(duty, duty.lease.lease);
   }
 
-  /** Resolves when no shard is on its way to us or from us. */
+  /** Resolves when no shard is being acquired or released. */
   async whenQuiet(): Promise<void> {
     while (this.moves.size > 0) await Promise.all(this.moves);
   }
@@ -94,12 +94,12 @@ export class LeaseHandler {
       return this.giveBack(duty, progress);
     }
     if (duty.lease === undefined) {
-      // Lost while it was opened: what has begun since is dropped as well.
+      // Lost while it was opened: work that has started since is dropped as well.
       duty.state = 'away';
       return this.options.work.drop(shard);
     }
     duty.state = 'owned';
-    // A lapse of the membership came in between.
+    // The membership lapsed in the meantime.
     if (!duty.isCertain) await this.confirm(duty);
   }
 
@@ -116,12 +116,12 @@ export class LeaseHandler {
   private async giveUp(duty: Duty): Promise<void> {
     const { shard } = duty;
     const progress = withinBound(await this.options.work.release(shard, MAX_OPEN));
-    const held = progress.open.filter(({ holder }) => holder !== undefined).length;
+    const handoffs = progress.open.filter(({ holder }) => holder !== undefined).length;
     await this.inOrder(shard, async () => {
-      // Lost in the meantime: it is somebody else's to give up.
+      // Lost in the meantime: its new owner gives it up.
       if (duty.lease === undefined) return;
       await this.write(shard, { ...this.makeLease(progress), owner: null }, duty.lease.revision);
-      this.options.log.debug({ shard, read: progress.read, open: progress.open.length, held }, 'shard given away');
+      this.options.log.debug({ shard, read: progress.read, open: progress.open.length, handoffs }, 'shard given away');
     });
     duty.lease = undefined;
     duty.state = 'away';
@@ -142,14 +142,14 @@ export class LeaseHandler {
 
   private lose(duty: Duty): void {
     this.lostShards++;
-    this.options.log.debug({ shard: duty.shard }, 'shard lost: somebody took it over');
+    this.options.log.debug({ shard: duty.shard }, 'shard lost: another member took it over');
     duty.lease = undefined;
-    // What is on its way with it comes to its end first, or it would end what begins anew.
+    // A move that is under way ends first. Otherwise its end would end the work that starts again.
     if (duty.state === 'owned') duty.state = 'away';
     this.options.work.drop(duty.shard);
   }
 
-  /** The stored lease, or `undefined` when somebody else wrote, or the process stops. */
+  /** The stored lease, or `undefined` when another member wrote, or the process stops. */
   private async write(shard: number, lease: Lease, expected: number): Promise<StoredLease | undefined> {
     const outcome = await this.options.leases.write(shard, lease, expected);
     if (outcome.kind === 'written') {
@@ -188,8 +188,8 @@ export class LeaseHandler {
 
   private follow(move: Promise<void>): void {
     const ended = move.catch((error: unknown) => {
-      // Only a bug comes here. Its shard stops; the process, and with it every other shard, goes on (L6).
-      this.options.log.error({ error: String(error) }, 'a move of a shard came to no end');
+      // Only a bug gets here. Its shard stops; the process, and with it every other shard, goes on (L6).
+      this.options.log.error({ error: String(error) }, 'a move of a shard crashed internally');
     });
     this.moves.add(ended);
     void ended.finally(() => this.moves.delete(ended));

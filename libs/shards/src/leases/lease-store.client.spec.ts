@@ -19,7 +19,7 @@ function setUp(prefix?: string) {
 }
 
 describe('the write of a lease', () => {
-  it('is one compare-and-set, without a time to live: a lease says also where to go on', async () => {
+  it('is one compare-and-set, without a time to live: a lease also says where to resume', async () => {
     const { bucket, store } = setUp();
     const written = await store.write(3, mine, 0);
     expect(written).toEqual({ kind: 'written', revision: 1 });
@@ -28,19 +28,19 @@ describe('the write of a lease', () => {
     expect(await store.write(3, lease('next'), 1)).toEqual({ kind: 'written', revision: 2 });
   });
 
-  it('that somebody was faster with is a conflict, with what stands there now', async () => {
+  it('is a conflict when another member was faster, and returns what is stored now', async () => {
     const { bucket, store } = setUp();
     const revision = bucket.set('3', JSON.stringify(theirs));
     expect(await store.write(3, mine, 0)).toEqual({ kind: 'conflict', found: { revision, lease: theirs } });
     expect(bucket.writes).toHaveLength(1);
   });
 
-  it('of a lease that is not there any more is a conflict with nothing', async () => {
+  it('of a lease that is gone is a conflict with nothing found', async () => {
     const { store } = setUp();
     expect(await store.write(3, mine, 7)).toEqual({ kind: 'conflict', found: undefined });
   });
 
-  it('whose answer was lost is known by its id', async () => {
+  it('whose answer was lost is recognized by its id', async () => {
     const { bucket, store } = setUp();
     bucket.faults.push('unheard');
     expect(await store.write(3, mine, 0)).toEqual({ kind: 'written', revision: 1 });
@@ -54,14 +54,14 @@ describe('the write of a lease', () => {
     expect(bucket.writes).toHaveLength(3);
   });
 
-  it('that never arrived, while somebody else wrote, is a conflict', async () => {
+  it('that never arrived, while another member wrote, is a conflict', async () => {
     const { bucket, store } = setUp();
     bucket.faults.push('lost');
     const revision = bucket.set('3', JSON.stringify(theirs));
     expect(await store.write(3, mine, 0)).toEqual({ kind: 'conflict', found: { revision, lease: theirs } });
   });
 
-  it('whose answer was lost, and whose key could not be read, is not its own conflict when it is tried again', async () => {
+  it('whose answer was lost, and whose key could not be read, does not conflict with itself when it is tried again', async () => {
     const { bucket, store } = setUp();
     bucket.faults.push('unheard');
     bucket.readFaults = 1;
@@ -69,7 +69,7 @@ describe('the write of a lease', () => {
     expect(bucket.writes).toHaveLength(2);
   });
 
-  it('of the same owner with another id is no write of ours: two of its writes must not be taken for one', async () => {
+  it('of the same owner with another id is a different write: two of its writes must not count as one', async () => {
     const { bucket, store } = setUp();
     const revision = bucket.set('3', JSON.stringify(lease('before')));
     expect(await store.write(3, mine, 0)).toEqual({ kind: 'conflict', found: { revision, lease: lease('before') } });
@@ -86,7 +86,7 @@ describe('the write of a lease', () => {
     expect((await writing).kind).toBe('written');
   });
 
-  it('is abandoned when the process stops before it is clear', async () => {
+  it('is abandoned when the process stops before the outcome is clear', async () => {
     const { bucket, connection, store } = setUp();
     bucket.faults.push('lost', 'lost');
     bucket.beforeWrite = () => void (connection.isClosed = bucket.writes.length === 1);
@@ -95,28 +95,28 @@ describe('the write of a lease', () => {
     expect(bucket.writes).toHaveLength(2);
   });
 
-  it('to a key that was removed by hand stands: nobody owns what has no lease', async () => {
+  it('to a key that was removed by hand succeeds: a shard without a lease has no owner', async () => {
     const { bucket, connection, store } = setUp();
     bucket.set('3', undefined);
-    // Not for ever.
+    // It does not try for ever.
     bucket.beforeWrite = () => void (connection.isClosed = bucket.writes.length >= 2);
     expect(await store.write(3, mine, 0)).toMatchObject({ kind: 'written' });
   });
 
-  it('in place of something that is no lease is a conflict: it may be one of a newer version (L1)', async () => {
+  it('over a value that is not a lease is a conflict: a newer version may have written it (L1)', async () => {
     const { bucket, store } = setUp();
     const newer = JSON.stringify({ ...theirs, v: 2 });
     bucket.set('3', newer);
     expect(await store.write(3, mine, 0)).toEqual({ kind: 'conflict', found: undefined });
     expect(bucket.entries.get('3')?.value).toBe(newer);
-    // Removed by an operator, as its error says.
+    // Removed by an operator, as the error message says.
     bucket.set('3', undefined);
     expect(await store.write(3, mine, 0)).toMatchObject({ kind: 'written' });
   });
 });
 
 describe('all leases', () => {
-  it('are those of the shards that have one, without what is none', async () => {
+  it('are those of the shards that have one, without values that are not leases', async () => {
     const { bucket, store } = setUp();
     const revision = bucket.set('3', JSON.stringify(mine));
     bucket.set('4', 'rubbish');
@@ -128,7 +128,7 @@ describe('all leases', () => {
     expect(await store.read(4)).toBeUndefined();
   });
 
-  it('are told of as they are written, without what is none, until nobody listens', () => {
+  it('are announced as they are written, without values that are not leases, until the listener ends', () => {
     const { bucket, store } = setUp();
     const told: [number, Lease][] = [];
     const end = store.onWrite((shard, written) => told.push([shard, written]));
@@ -140,7 +140,7 @@ describe('all leases', () => {
     expect(told).toEqual([[3, mine]]);
   });
 
-  it('of two roles lie side by side', async () => {
+  it('of two roles are kept apart in one bucket', async () => {
     const { bucket, connection, store } = setUp('egress.');
     const other = new KeyLeaseStore(connection.asConnection, bucket.asBucket, 16);
     const told: number[] = [];

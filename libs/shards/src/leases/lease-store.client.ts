@@ -34,7 +34,7 @@ export class KeyLeaseStore implements LeaseStore {
     return lease === undefined ? undefined : { revision, lease };
   }
 
-  /** Tries until it is clear who wrote: a lease whose fate is not known can neither be used nor given away. */
+  /** Tries until it is clear whose write is stored: a lease in an unclear state can neither be used nor given away. */
   async write(shard: number, lease: Lease, expected: number): Promise<LeaseWrite> {
     let base = expected;
     while (!this.connection.nc.isClosed()) {
@@ -46,10 +46,10 @@ export class KeyLeaseStore implements LeaseStore {
       if (found?.lease !== undefined && found.revision !== expected) {
         return { kind: 'conflict', found: { revision: found.revision, lease: found.lease } };
       }
-      // Something that is no lease may be one of a newer version, whose owner works on the shard.
+      // A value that is not a lease may come from a newer version, whose owner works on the shard.
       if (found !== undefined && found.lease === undefined && (expected > 0 || found.isUnreadable))
         return { kind: 'conflict', found: undefined };
-      // Removed by hand: it has no owner.
+      // Removed by hand: the shard has no owner.
       const isNobodys = found !== undefined && found.lease === undefined && found.revision !== base;
       if (isNobodys) base = found.revision;
       else await delay(RETRY_MS);
@@ -64,7 +64,7 @@ export class KeyLeaseStore implements LeaseStore {
     });
   }
 
-  /** By the leader. Revision 0: there is nothing under the key. */
+  /** Asks the leader. Revision 0: there is nothing under the key. */
   private async look(shard: number): Promise<{ revision: number; lease: Lease | undefined; isUnreadable: boolean }> {
     const entry = await this.bucket.read(this.prefix + shard);
     const lease = parseLease(entry?.value ?? '');

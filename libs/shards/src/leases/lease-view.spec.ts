@@ -47,14 +47,14 @@ describe('a view of the leases', () => {
     expect([view.ownerOf(3), view.of(3)]).toEqual(['b/1', stored(7, 'b/1')]);
   });
 
-  it('tells a shard that was given away from one that nobody has had', async () => {
+  it('tells a shard that was given away from one that never had an owner', async () => {
     const { view } = setUp([3, stored(7, null)]);
     await view.refresh();
     expect([view.ownerOf(3), view.ownerOf(4)]).toEqual([null, null]);
     expect([view.of(3), view.of(4)]).toEqual([stored(7, null), undefined]);
   });
 
-  it('reads again only when there is news to expect', async () => {
+  it('reads again only when there is news', async () => {
     const { store, view } = setUp();
     await view.refresh();
     await view.refresh();
@@ -65,7 +65,7 @@ describe('a view of the leases', () => {
     expect(store.reads).toBe(2);
   });
 
-  it('reads again when there was news while it read', async () => {
+  it('reads again when news arrives while it reads', async () => {
     const { store, view } = setUp();
     const answer = new Gate();
     store.answer = answer.promise;
@@ -94,7 +94,7 @@ describe('a view of the leases', () => {
   });
 });
 
-describe('what our own writes told', () => {
+describe('what our own writes tell', () => {
   it('counts at once', async () => {
     const { view } = setUp([3, stored(7, null)]);
     await view.refresh();
@@ -104,7 +104,7 @@ describe('what our own writes told', () => {
     expect(view.of(3)).toBeUndefined();
   });
 
-  it('is not undone by a read that is behind it, and is by one that is not', async () => {
+  it('is not replaced by a read that is behind it, but by one that is not', async () => {
     const { store, view } = setUp([3, stored(7, null)]);
     view.learn(3, stored(8, 'a/1'));
     await view.refresh();
@@ -115,7 +115,7 @@ describe('what our own writes told', () => {
     expect(view.ownerOf(3)).toBe('b/1');
   });
 
-  it('is forgotten with everything that was read when all of it may have been set back', async () => {
+  it('is forgotten with everything that was read when all of it may have been rewound', async () => {
     const { store, view } = setUp([3, stored(7, 'b/1')]);
     await view.refresh();
     view.learn(4, stored(90, 'a/1'));
@@ -128,14 +128,14 @@ describe('what our own writes told', () => {
 });
 
 describe('a source', () => {
-  it('that has all that the leases say it had is not worth a word', async () => {
+  it('that has everything the leases mention is not reported', async () => {
     const { source, told, view } = setUp([3, stored(7, 'b/1', { read: 40 })]);
     source.sourceSeq = 40;
     await view.refresh();
     expect([view.isSourceSetBack, told]).toEqual([false, []]);
   });
 
-  it('that was set back is told of once, and looked at with every refresh until it is healed', async () => {
+  it('that was rewound is reported once, and checked at every refresh until it is repaired', async () => {
     const { store, source, told, view } = setUp([3, stored(7, 'b/1', { read: 40 })]);
     source.sourceSeq = 39;
     await view.refresh();
@@ -150,7 +150,7 @@ describe('a source', () => {
     expect(store.reads).toBe(3);
   });
 
-  it('is held against what our own writes say too, and against what was read of it here', async () => {
+  it('is also compared with our own writes and with what was read here', async () => {
     const { source, view } = setUp();
     source.sourceSeq = 11;
     view.learn(3, stored(8, 'a/1', { read: 12 }));
@@ -165,7 +165,7 @@ describe('a source', () => {
     expect(view.isSourceSetBack).toBe(true);
   });
 
-  it('is asked for its end after the marks were read: else one that goes on would look set back', async () => {
+  it('is asked for its end after the marks are read: otherwise a source that grows would look rewound', async () => {
     const { store, source, view } = setUp([3, stored(7, 'b/1', { read: 40 })]);
     const answer = new Gate();
     store.answer = answer.promise;
@@ -177,7 +177,7 @@ describe('a source', () => {
     expect(view.isSourceSetBack).toBe(false);
   });
 
-  it('is known to be as it was while the next look is on its way', async () => {
+  it('keeps its last known state while the next look is in flight', async () => {
     const { source, view } = setUp();
     source.highestRead = 7;
     source.sourceSeq = 6;
@@ -193,8 +193,8 @@ describe('a source', () => {
   });
 });
 
-describe('what stands under a shard and is no lease', () => {
-  it('is told once, is no word that the shard is free, and is over when it is gone or a lease again', async () => {
+describe('a value under the key of a shard that is not a lease', () => {
+  it('is reported once, does not make the shard free, and ends when it is removed or replaced by a lease', async () => {
     const { store, unreadable, view } = setUp([3, stored(7, 'b/1')]);
     const read = async (...found: [number, number][]): Promise<void> => {
       store.unreadable = found;
@@ -214,7 +214,7 @@ describe('what stands under a shard and is no lease', () => {
     expect([view.isUnreadable(3), view.ownerOf(3), view.isUnreadable(4)]).toEqual([false, 'b/1', false]);
   });
 
-  it('counts no more when our own write stands behind it: a replica may be behind', async () => {
+  it('no longer counts when our own write is newer: a replica may be behind', async () => {
     const { store, unreadable, view } = setUp();
     view.learn(3, stored(9, 'a/1'));
     store.unreadable = [[3, 8]];

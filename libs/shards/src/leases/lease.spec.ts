@@ -30,14 +30,14 @@ describe('a lease', () => {
     expect(parseLease(JSON.stringify({ ...lease, owner: null, open: [] }))).toMatchObject({ owner: null });
   });
 
-  it('says what its shard needs; what is no such list does not make it none', () => {
+  it('says what its shard needs; an invalid list of needs does not make the lease invalid', () => {
     const needing = { ...lease, needs: [{ agent: 'research', waitedMs: 60_000 }] };
     expect(parseLease(JSON.stringify(needing))).toEqual(needing);
     expect(parseLease(JSON.stringify({ ...lease, needs: 'research' }))).toMatchObject(lease);
     expect(withinBound(needing)).toMatchObject({ needs: needing.needs });
   });
 
-  it('that is none is `undefined` and never a throw', () => {
+  it('that is invalid is `undefined` and never a throw', () => {
     for (const text of ['', '{', 'null', '[]', '7', '{}', JSON.stringify({ ...lease, v: 2 })]) {
       expect([text, parseLease(text)]).toEqual([text, undefined]);
     }
@@ -46,7 +46,7 @@ describe('a lease', () => {
     }
   });
 
-  it('needs nothing below its floor, and says what the source once had', () => {
+  it('needs nothing below its floor, and says which sequence the source once had', () => {
     expect([floorOf(lease), highestMark(lease)]).toEqual([12, 41]);
     expect([floorOf({ read: 40, open: [] }), highestMark({ read: 40, open: [] })]).toEqual([40, 40]);
     expect([floorOf(NEW_SHARD), highestMark(NEW_SHARD)]).toEqual([0, 0]);
@@ -54,20 +54,25 @@ describe('a lease', () => {
 });
 
 const waiting = (session: string, from: number): OpenSession => ({ session, from });
-const held = (session: string, from: number): OpenSession => ({ session, from, holder: 'worker-0/ff00', since: 1 });
+const inHandoff = (session: string, from: number): OpenSession => ({
+  session,
+  from,
+  holder: 'worker-0/ff00',
+  since: 1,
+});
 
 describe('a lease within its bound', () => {
-  it('names all that is open below `read` while that fits, and leaves out what is found by reading anyhow', () => {
-    const open = [waiting('a', 3), held('b', 7), waiting('c', 11)];
+  it('names every open session below `read` while that fits, and leaves out what reading finds anyway', () => {
+    const open = [waiting('a', 3), inHandoff('b', 7), waiting('c', 11)];
     expect(withinBound({ read: 10, tail: 5, open })).toEqual({ read: 10, tail: 5, open: open.slice(0, 2) });
   });
 
-  it('names a held session also above `read`: nothing else would tell of its holder', () => {
-    const open = [held('b', 99)];
+  it('names a session in handoff also above `read`: nothing else names its holder', () => {
+    const open = [inHandoff('b', 99)];
     expect(withinBound({ read: 10, tail: 5, open })).toEqual({ read: 10, tail: 5, open });
   });
 
-  it('names those that wait longest, and goes back for the others', () => {
+  it('names the sessions that wait longest, and lowers `read` for the others', () => {
     const open = Array.from({ length: MAX_OPEN + 10 }, (_, i) => waiting(`s${i}`, 1_000 - i));
     const bounded = withinBound({ read: 2_000, tail: 5, open });
     // 266 sessions from 735 to 1,000: the 256 oldest end at 990.
@@ -76,30 +81,30 @@ describe('a lease within its bound', () => {
     expect(Math.max(...bounded.open.map(({ from }) => from))).toBe(990);
   });
 
-  it('names only what waits below the lowered `read`, also when sessions share a sequence with the first unnamed', () => {
+  it('names only sessions below the lowered `read`, also when some share a sequence with the first unnamed one', () => {
     const open = Array.from({ length: MAX_OPEN + 1 }, (_, i) => waiting(`s${i}`, 5));
     expect(withinBound({ read: 10, tail: 5, open })).toEqual({ read: 4, tail: 5, open: [] });
   });
 
-  it('keeps every held session, also when they alone are more than the bound', () => {
-    const holds = Array.from({ length: MAX_OPEN + 5 }, (_, i) => held(`h${i}`, i + 1));
-    const bounded = withinBound({ read: 1_000, tail: 5, open: [...holds, waiting('w', 500)] });
-    expect(bounded).toEqual({ read: 499, tail: 5, open: holds });
+  it('keeps every session in handoff, even when these alone exceed the bound', () => {
+    const handoffs = Array.from({ length: MAX_OPEN + 5 }, (_, i) => inHandoff(`h${i}`, i + 1));
+    const bounded = withinBound({ read: 1_000, tail: 5, open: [...handoffs, waiting('w', 500)] });
+    expect(bounded).toEqual({ read: 499, tail: 5, open: handoffs });
   });
 
-  it('never loses a held session and never says decided what was open', () => {
+  it('never loses a session in handoff and never counts an open message as decided', () => {
     fc.assert(fc.property(anyProgress, expectSafe), { numRuns: 300 });
   });
 });
 
 const anyOpen = fc.record({
   from: fc.nat(600),
-  isHeld: fc.boolean(),
+  isInHandoff: fc.boolean(),
 });
 const anyProgress: fc.Arbitrary<ShardProgress> = fc
   .record({
     read: fc.nat(500),
-    // About the bound, since that is where something can go wrong; and many held ones now and then.
+    // Around the bound, since that is where errors can happen; with many sessions in handoff now and then.
     open: fc.oneof(
       fc.array(anyOpen, { maxLength: 8 }),
       fc.array(anyOpen, { minLength: MAX_OPEN - 4, maxLength: 2 * MAX_OPEN, size: 'max' }),
@@ -108,13 +113,13 @@ const anyProgress: fc.Arbitrary<ShardProgress> = fc
   .map(({ read, open }) => ({
     read,
     tail: 9,
-    open: open.map(({ from, isHeld }, i) => (isHeld ? held(`s${i}`, from) : waiting(`s${i}`, from))),
+    open: open.map(({ from, isInHandoff }, i) => (isInHandoff ? inHandoff(`s${i}`, from) : waiting(`s${i}`, from))),
   }));
 
 function expectSafe(before: ShardProgress): void {
   const after = withinBound(before);
   const named = new Map(after.open.map((entry) => [entry.session, entry]));
-  // Everything at or below `read` is decided except the sessions in `open`: so each is named as it was, or read again.
+  // Everything at or below `read` is decided except the sessions in `open`: each is named as it was, or is read again.
   const lost = before.open.filter((entry) => named.get(entry.session) !== entry && entry.from <= after.read);
   expect(lost).toEqual([]);
   const lostHolds = before.open.filter((entry) => entry.holder !== undefined && !named.has(entry.session));

@@ -9,7 +9,7 @@ const lease = (read: number, ...from: number[]) => ({
 });
 
 describe('a source', () => {
-  it('is sound when it has all that any lease says it had', () => {
+  it('is sound when it has everything that any lease mentions', () => {
     expect(checkSource(20, [lease(20), lease(7)])).toEqual({ isRewound: false, lastSeq: 20, mark: 20 });
     expect(checkSource(21, [lease(20)])).toMatchObject({ isRewound: false });
   });
@@ -19,7 +19,7 @@ describe('a source', () => {
     expect(checkSource(0, [lease(0), lease(0)])).toMatchObject({ isRewound: false });
   });
 
-  it('is rewound when it ends before any one of them', () => {
+  it('is rewound when it ends before the mark of any lease', () => {
     expect(checkSource(19, [lease(3), lease(20)])).toEqual({ isRewound: true, lastSeq: 19, mark: 20 });
     expect(checkSource(0, [lease(1)])).toMatchObject({ isRewound: true });
   });
@@ -28,7 +28,7 @@ describe('a source', () => {
     expect(checkSource(10, [lease(10, 4, 12)])).toEqual({ isRewound: true, lastSeq: 10, mark: 12 });
   });
 
-  it('is rewound when it ends before what is decided by other evidence', () => {
+  it('is rewound when it ends before a sequence that other evidence calls decided', () => {
     expect(checkSource(10, [lease(4)], 11)).toEqual({ isRewound: true, lastSeq: 10, mark: 11 });
     expect(checkSource(10, [lease(4)], 10)).toMatchObject({ isRewound: false });
   });

@@ -1,9 +1,9 @@
 import { highestMark, type ShardProgress } from './lease.js';
 
 /**
- * Whether the source of the work was set back: it ends before a sequence that it once had (a restored backup, a power cut
- * without a sync, a stream that was made anew). What is stored in it then gets sequences that were decided before, so
- * nobody would ever work on it: neither may its readers go on nor may its writers say that they took something.
+ * Whether the source of the work was rewound: it ends before a sequence that it once had (a restored backup, a power cut
+ * without a sync, a stream that was created again). New messages in it get sequences that were decided before, so no worker
+ * would ever process them: its readers must stop, and its writers must not confirm a message.
  */
 export interface SourceCheck {
   readonly isRewound: boolean;
@@ -14,9 +14,9 @@ export interface SourceCheck {
 }
 
 /**
- * `lastSeq` has to be read after the leases, and from the leader: they only follow what is stored, so read in the other
- * order, or side by side, a sound source would look set back. `decided` is the highest sequence that anything else than the
- * leases calls decided; they are written every few seconds only.
+ * Read `lastSeq` after the leases, and from the leader: the leases follow what is stored. Read in the other order, or in
+ * parallel, a sound source would look rewound. `decided` is the highest sequence that other evidence than the leases calls
+ * decided; the leases are written every few seconds only.
  */
 export function checkSource(
   lastSeq: number,
@@ -28,7 +28,7 @@ export function checkSource(
   return { isRewound: lastSeq < mark, lastSeq, mark };
 }
 
-/** What is wrong with a source that was set back, for people. */
+/** What is wrong with a rewound source, for people. */
 export function describeRewound(source: string, { lastSeq, mark }: SourceCheck): string {
   return (
     `${source}: found last sequence ${lastSeq}, wanted at least ${mark}, which it had before; it was set back ` +

@@ -14,7 +14,7 @@ function moved(before: readonly string[], after: readonly string[]): number {
 }
 
 describe('assignShards', () => {
-  it('looks at nothing but the set of members', () => {
+  it('depends only on the set of members', () => {
     const twoWays = names.chain((members) =>
       fc.tuple(
         fc.constant(members),
@@ -29,7 +29,7 @@ describe('assignShards', () => {
     );
   });
 
-  it('the order does not matter either to members whose names share a hash', () => {
+  it('the order does not matter for members whose names share a hash either', () => {
     const owners = assignShards(['costarring', 'liquid'], 8);
     expect(assignShards(['liquid', 'costarring'], 8)).toEqual(owners);
     expect(loads(owners, ['costarring', 'liquid'])).toEqual([4, 4]);
@@ -55,8 +55,8 @@ describe('assignShards', () => {
     expect(assignShards([], 64)).toEqual([]);
   });
 
-  // A leave is a join read backwards, so both are in these two. What must move is the share of the new member.
-  it('one join never moves more than what must, and twice the root of the number of shards', () => {
+  // A leave is a join read backwards, so these two cases cover both. Only the share of the new member must move.
+  it('one join moves at most what must move plus twice the square root of the number of shards', () => {
     fc.assert(
       fc.property(names, shardCounts, (members, shards) => {
         fc.pre(members.length > 1);
@@ -88,7 +88,7 @@ describe('assignShards', () => {
     expect(sum / rounds).toBeGreaterThan(given.must - 0.5);
   });
 
-  // Two versions run side by side during a deploy. A change of these values makes them fight over the shards.
+  // Two versions run side by side during a deploy. If these values change, the versions fight over the shards.
   it.each([
     [16, ['worker-a', 'worker-b', 'worker-c'], '1122121201010002'],
     [

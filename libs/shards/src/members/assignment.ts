@@ -1,15 +1,15 @@
 /**
  * Which member owns which shard: a pure function of the set of live members, so that every worker computes the same
- * answer by itself and nobody has to lead. If it looked at anything else (the order of the list, the former owners, the
- * locale), two workers could answer differently: both would go for one shard, and another would be left to nobody.
+ * answer and no leader is needed. If it depended on anything else (the order of the list, the former owners, the locale),
+ * two workers could get different answers: both would try to take one shard, and another would have no owner.
  *
- * It is a draft. Every member has its own order of all the shards, shuffled by its name. In round k each one is offered
- * the k-th shard of its order and takes it if the shard is free and the member has room. A member that comes or goes
- * changes no other's order, so most shards stay: when an eleventh worker joins, 10 of 64 move on average, where 6 must.
- * Dealt out by position nearly all would move, and at a deploy that once per worker, each shard with a handoff.
+ * It works like a draft. Every member has its own order of all the shards, shuffled by its name. In round k each member is
+ * offered the k-th shard of its order and takes it if the shard is free and the member has room. A member that comes or goes
+ * changes no other member's order, so most shards stay: when an eleventh worker joins, 10 of 64 move on average, where 6 must.
+ * If shards were dealt out by position, nearly all would move, at a deploy once per worker, each with a handoff.
  *
  * A member gets the same number of shards as any other, or one more while there are such places left. Do not change a
- * constant here lightly: while an old and a new version run side by side, they would take each other's shards.
+ * constant here without care: while an old and a new version run side by side, they would take each other's shards.
  */
 
 interface Drafter {
@@ -38,7 +38,7 @@ export function assignShards(members: readonly string[], shards: number): readon
       owners[shard] = member.name;
     }
   }
-  // None is left over: who has room takes every free shard it is offered, and everybody is offered all of them.
+  // No shard is left over: a member with room takes every free shard that it is offered, and each member is offered all shards.
   return owners as string[];
 }
 
@@ -47,7 +47,7 @@ function drafter(name: string, shards: number): Drafter {
   return { name, seed, offers: shuffledShards(seed, shards), taken: 0 };
 }
 
-/** By the hash, so that a name's place in the alphabet is no advantage; by code units where two names share a hash. */
+/** By the hash, so that the alphabet favours no name; by code units where two names share a hash. */
 function bySeed(a: Drafter, b: Drafter): number {
   return a.seed - b.seed || (a.name < b.name ? -1 : 1);
 }
@@ -61,14 +61,14 @@ function shuffledShards(seed: number, shards: number): number[] {
   return order;
 }
 
-/** FNV-1a over UTF-16 code units. On its own it hardly spreads names that differ in the last character. */
+/** FNV-1a over UTF-16 code units. Alone it hardly spreads names that differ only in the last character. */
 function hash(name: string): number {
   let state = 0x811c9dc5;
   for (let i = 0; i < name.length; i++) state = Math.imul(state ^ name.charCodeAt(i), 0x01000193);
   return mix(state);
 }
 
-/** The last step of MurmurHash3: every bit in changes half of the bits out. */
+/** The last step of MurmurHash3: every input bit changes half of the output bits. */
 function mix(value: number): number {
   let bits = value;
   bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);

@@ -5,7 +5,7 @@ import { APART_MS, DeathJudge } from './death-judge.js';
 const TTL_MS = 10_000;
 const GAP_MS = 4_000;
 
-/** A judge of `b/1`, whose key is not there; what our renewals and our ears say, the spec sets. */
+/** A judge of `b/1`, whose key is not there; the spec sets what our renewals and our listening say. */
 function setUp() {
   const clock = new ManualClock();
   const bucket = { standing: undefined as string | undefined, isAway: false, beforeAnswer: async () => {} };
@@ -45,7 +45,7 @@ function setUp() {
 }
 
 describe('a process is dead (L8)', () => {
-  it('by two absences some time apart with a renewal of our own in between, which is sent for that', async () => {
+  it('after two absences some time apart with a renewal of our own in between, which the judge sends', async () => {
     const { isGone, membership, renewedAfter } = setUp();
     expect(await isGone()).toBe(false);
     expect(membership.asked).toBe(1);
@@ -54,7 +54,7 @@ describe('a process is dead (L8)', () => {
     expect(membership.asked).toBe(1);
   });
 
-  it('not by two absences of one moment', async () => {
+  it('not after two absences at the same moment', async () => {
     const { isGone, renewedAfter } = setUp();
     await isGone();
     await renewedAfter(APART_MS - 1);
@@ -63,7 +63,7 @@ describe('a process is dead (L8)', () => {
     expect(await isGone()).toBe(true);
   });
 
-  it('not by an absence of long ago: it may have come and gone since, between two looks', async () => {
+  it('not after an absence of long ago: the process may have come and gone between two looks', async () => {
     const { isGone, membership, renewedAfter } = setUp();
     await isGone();
     await renewedAfter(TTL_MS);
@@ -73,14 +73,14 @@ describe('a process is dead (L8)', () => {
     expect(await isGone()).toBe(true);
   });
 
-  it('also when looks are seconds apart, as in a slow round over many that are missed: its key would still be there', async () => {
+  it('also after looks that are seconds apart, as in a slow round over many absent processes: its key would still be there', async () => {
     const { isGone, renewedAfter } = setUp();
     await isGone();
     await renewedAfter(TTL_MS / 2);
     expect(await isGone()).toBe(true);
   });
 
-  it('not by two looks that are a time to live apart when the second has its answer', async () => {
+  it('not after two looks whose answers are a time to live apart', async () => {
     const { clock, bucket, isGone, renewedAfter } = setUp();
     await isGone();
     await renewedAfter(TTL_MS - 100);
@@ -88,7 +88,7 @@ describe('a process is dead (L8)', () => {
     expect(await isGone()).toBe(false);
   });
 
-  it('not while no renewal of ours was answered since the first: a leader that was replaced says what it knows', async () => {
+  it('not while no renewal of ours was answered since the first: a replaced leader answers with old data', async () => {
     const { clock, isGone, renewedAfter } = setUp();
     await isGone();
     await clock.advance(2_000);
@@ -97,7 +97,7 @@ describe('a process is dead (L8)', () => {
     expect(await isGone()).toBe(true);
   });
 
-  it('not when its key was there in between: then it begins anew', async () => {
+  it('not when its key was there in between: then the judgement starts again', async () => {
     const { bucket, isGone, renewedAfter } = setUp();
     await isGone();
     await renewedAfter(APART_MS);
@@ -123,7 +123,7 @@ describe('a process is dead (L8)', () => {
     expect(await isGone()).toBe(false);
   });
 
-  it('at once when another life of it stands, and never when it is ourselves', async () => {
+  it('at once when another incarnation is stored, and never when it is our own', async () => {
     const { bucket, membership, judge, isGone } = setUp();
     bucket.standing = 'b/2';
     [membership.canJudge, membership.hasSettled] = [false, false];
@@ -131,20 +131,20 @@ describe('a process is dead (L8)', () => {
     expect(await judge.isGone('a/1')).toBe(false);
   });
 
-  it('not when a former life of it stands: that is the word of a leader that was stopped before this one was put', async () => {
+  it('not when a former incarnation is stored: that is the answer of a leader that stopped before the newer one was put', async () => {
     const { bucket, heard, isGone } = setUp();
     bucket.standing = 'b/0';
     heard.silentOf = { 'b/0': 3_000, 'b/1': 1_000 };
     expect(await isGone()).toBe(false);
-    // A successor that we cannot hear; nothing of its former life for a whole time to live.
+    // A successor that we cannot hear; no sign of its former life for a whole time to live.
     heard.silentOf = { 'b/0': 2 * TTL_MS, 'b/1': TTL_MS };
     expect(await isGone()).toBe(true);
-    // A successor as it mostly comes.
+    // A successor in the usual case.
     heard.silentOf = { 'b/0': 10, 'b/1': 1_000 };
     expect(await isGone()).toBe(true);
   });
 
-  it('not when the broker cannot tell', async () => {
+  it('not when the broker does not answer', async () => {
     const { bucket, isGone, renewedAfter } = setUp();
     await isGone();
     await renewedAfter(APART_MS);
@@ -153,7 +153,7 @@ describe('a process is dead (L8)', () => {
   });
 });
 
-describe('what must be known beside two absences', () => {
+describe('what must be known besides two absences', () => {
   const cases: [string, { silentMs: number; canJudge: boolean; hasSettled: boolean }, boolean][] = [
     ['silence of a time to live, and a settled bucket', { silentMs: TTL_MS, canJudge: false, hasSettled: true }, true],
     [
@@ -164,7 +164,7 @@ describe('what must be known beside two absences', () => {
     ['a shorter silence, and a whole time of answers', { silentMs: GAP_MS, canJudge: true, hasSettled: true }, true],
     ['a shorter silence, and a settled bucket', { silentMs: TTL_MS - 1, canJudge: false, hasSettled: true }, false],
     [
-      'it was heard of lately, whatever the bucket says',
+      'a sign of life lately, whatever the bucket says',
       { silentMs: GAP_MS - 1, canJudge: true, hasSettled: true },
       false,
     ],
@@ -178,7 +178,7 @@ describe('what must be known beside two absences', () => {
     expect(await isGone()).toBe(isDead);
   });
 
-  it('nothing of one that is heard of and stores nothing for a whole time to live: its sessions must not wait for ever', async () => {
+  it('no silence for a process that we hear but that stores nothing for a whole time to live: its sessions must not wait for ever', async () => {
     const { heard, isGone, renewedAfter } = setUp();
     heard.silentMs = 0;
     for (let absentMs = 0; absentMs < TTL_MS; absentMs += 500) {
@@ -188,7 +188,7 @@ describe('what must be known beside two absences', () => {
     expect(await isGone()).toBe(true);
   });
 
-  it('keeps nothing of lives that are not looked for any more', async () => {
+  it('keeps no entries for incarnations that are not looked for any more', async () => {
     const { judge, renewedAfter } = setUp();
     for (let life = 0; life < 50; life++) await judge.isGone(`c/${life}`);
     await renewedAfter(TTL_MS);
@@ -196,7 +196,7 @@ describe('what must be known beside two absences', () => {
     expect((judge as unknown as { absences: Map<string, unknown> }).absences.size).toBe(1);
   });
 
-  it('no renewal is sent for it by one that could not judge anyway', async () => {
+  it('a member that may not judge sends no renewal for it', async () => {
     const { membership, isGone } = setUp();
     membership.hasSettled = false;
     await isGone();

@@ -3,27 +3,27 @@ import { memberIdOf } from './member.js';
 import type { MemberStore } from '../shard-ports.js';
 
 /**
- * Whether another process is dead. On a wrong answer its turns run a second time while their first call is in work (L8), so
- * what this process must have seen before it may say so is written here, and nowhere else.
+ * Whether another process is dead. After a wrong answer its turns run a second time while their first call is in work (L8).
+ * So this file alone says what this process must have seen before it may give that answer.
  *
- *   unknown --its key is not there, by the leader--> absent: a renewal of our own is sent
+ *   unknown --the leader says that its key is not there--> absent: we send a renewal of our own
  *   absent  --its key is there, or it was not looked for in a while--> unknown
  *   absent  --our connection was lost--> unknown
- *   absent  --its key is not there again, `APART_MS` later, and that renewal was answered--> dead, if one of these holds
+ *   absent  --its key is still not there `APART_MS` later, and that renewal was answered--> dead, if one of these is true
  *
- *   a. It was silent for a whole time to live while our connection stood, and the bucket has answered us for as long as every
- *      live member needs to get a renewal through. Renewals are heard as they are published, whether a leader is there to
- *      store them or not: an election of the bucket's leader silences no live process, so this needs no more patience.
- *   b. The bucket has answered us for a whole time to live, so a key that was renewed would be there; and nothing was
- *      heard of it lately.
- *   c. It is heard of, but its key stays away for a whole time to live in which the bucket answered us: it is cut off from the
- *      leader alone, and has stopped beginning turns by its own clock (L4). Without an end to that its sessions wait for ever.
+ *   a. It was silent for a whole time to live while our connection was up, and the bucket has answered us for as long as every
+ *      live member needs to get a renewal through. We hear renewals as they are published, whether a leader is there to
+ *      store them or not: an election of the bucket's leader does not silence a live process, so this needs no more patience.
+ *   b. The bucket has answered us for a whole time to live, so a key that was renewed would be there; and we heard nothing of
+ *      the process lately.
+ *   c. We hear of it, but its key stays away for a whole time to live in which the bucket answered us: it is cut off from the
+ *      leader alone, and its own clock has stopped it from beginning turns (L4). Without this case its sessions wait for ever.
  *
- * Two absences: one leader may have been stopped, and go on with what it knew, before it hears of the next one. The renewal
- * between them was stored by more than half of the nodes.
+ * Why two absences: a leader may have been paused, and answers with old data before it learns of its successor. The renewal
+ * between the two absences was stored by more than half of the nodes.
  *
- * Another incarnation under its id is a proof by itself: a process ends before its successor begins. But not a former one, by
- * what was heard: that is what a leader knew which was stopped.
+ * Another incarnation under the same id is a proof by itself: a process ends before its successor begins. A former incarnation
+ * (older than one we have heard of) is no proof: a paused leader may still answer with it.
  */
 export interface DeathJudgeOptions {
   readonly incarnation: string;
@@ -40,9 +40,9 @@ export interface DeathJudgeOptions {
   readonly clock: Pick<Clock, 'monotonic'>;
 }
 
-/** Between two absences: one answer of a leader that knows no better is over by then. */
+/** Between two absences: by then a leader with old data has given its one wrong answer. */
 export const APART_MS = 500;
-/** Who is missed is looked for all the time, but a round over many that are missed takes its time at a slow broker. */
+/** An absent process is looked for all the time, but a round over many absent processes is slow at a slow broker. */
 const LEAST_FORGET_MS = 3_000;
 
 interface Absence {
@@ -58,7 +58,7 @@ export class DeathJudge {
 
   constructor(private readonly options: DeathJudgeOptions) {}
 
-  /** Never rejects; false when it cannot be told now. Of one that is dead it says so at the second look at the earliest. */
+  /** Never rejects; false when it is not known now. A dead process is reported at the second look at the earliest. */
   async isGone(incarnation: string): Promise<boolean> {
     const { members, membership, clock } = this.options;
     if (incarnation === this.options.incarnation) return false;
@@ -86,7 +86,7 @@ export class DeathJudge {
     return this.isProven(incarnation, absentMs);
   }
 
-  /** The connection was lost: what was seen before it says nothing about the time behind it. */
+  /** The connection was lost: what was seen before says nothing about the time after. */
   interrupt(): void {
     this.breaks++;
     this.absences.clear();
@@ -95,10 +95,10 @@ export class DeathJudge {
   private begin(incarnation: string): void {
     const { membership, clock } = this.options;
     const now = clock.monotonic();
-    // Lives come without end, and each is missed for a while.
+    // There are always new incarnations, and each is absent for a while: without this the map grows.
     for (const [other, absence] of this.absences) if (this.isOld(absence)) this.absences.delete(other);
     this.absences.set(incarnation, { since: now, lookedAt: now });
-    // Who cannot judge yet will have renewed by itself before it can.
+    // A member that may not judge yet will have renewed on its own before it may.
     if (membership.hasSettled) membership.renewSoon();
   }
 

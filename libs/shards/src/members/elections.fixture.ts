@@ -6,7 +6,7 @@ import { KeyMemberStore } from './member-store.client.js';
 import { MemberView } from './member-view.js';
 import { Membership, renewalTryMs } from './membership.js';
 
-/** For specs: members of one bucket whose leader is elected now and then, each with its own word from the new one. */
+/** For specs: members of one bucket that elects a leader now and then. Each member reaches the new leader at its own time. */
 
 export const TTL_MS = 10_000;
 export const RENEW_MS = 2_000;
@@ -16,7 +16,7 @@ const LOOK_MS = 200;
 export interface Election {
   readonly fromMs: number;
   readonly untilMs: number;
-  /** By the number of the member: so much later its requests reach the next leader. */
+  /** By the number of the member: how much later its requests reach the next leader. */
   readonly lagsMs: readonly number[];
 }
 
@@ -61,7 +61,7 @@ export class ElectedBucket {
   }
 }
 
-/** One member's way to the bucket: what a leader does not answer is over after one try. */
+/** One member's connection to the bucket: a request that a leader does not answer ends after one try. */
 class MembersWay {
   isCut = false;
 
@@ -96,7 +96,7 @@ class MembersWay {
     return () => void this.bucket.listeners.delete(this.member);
   }
 
-  /** What is done stays done, also when the leader ends before it has answered. */
+  /** A change that was made stays, even when the leader ends before it has answered. */
   private ask<T>(apply: () => T): Promise<T> {
     const { clock } = this.bucket;
     return new Promise((resolve, reject) => {

@@ -6,9 +6,9 @@ import { ElectedBucket, ElectedMember, RENEW_MS, TTL_MS, type Election } from '.
 const MEMBERS = 3;
 const WHOLE_MS = 75_000;
 const RUNS = Number(process.env['ELECTIONS'] ?? 150);
-/** Until a look has found twice what is not there, when nothing else is waited for. */
+/** Until two looks have found an absence, when nothing else is waited for. */
 const CERTAIN_MS = 2_000;
-/** Until the survivor's own renewal is through, and so long again that every live member's is. */
+/** Until the survivor's own renewal is through, and again as long for the renewals of all live members. */
 const SETTLED_MS = 4_000;
 
 const election = fc.record({
@@ -22,7 +22,7 @@ const history = fc.record({
   killAtMs: fc.option(fc.integer({ min: 2 * TTL_MS, max: 45_000 })),
 });
 
-/** One after another, the first when all may judge. */
+/** One after another; the first one when all members may judge. */
 function toElections(drawn: readonly { pauseMs: number; lastsMs: number; lagsMs: number[] }[]): Election[] {
   let endMs = TTL_MS + RENEW_MS;
   return drawn.map(({ pauseMs, lastsMs, lagsMs }) => {
@@ -32,7 +32,7 @@ function toElections(drawn: readonly { pauseMs: number; lastsMs: number; lagsMs:
   });
 }
 
-/** When the survivor has to know of a death: a time to live after it, or soon after the leader answers the survivor again. */
+/** When the survivor must know of a death: a time to live after it, or soon after the leader answers the survivor again. */
 function knownByMs(killedAtMs: number, survivor: number, elections: readonly Election[]): number {
   let byMs = killedAtMs + TTL_MS + CERTAIN_MS;
   for (const { fromMs, untilMs, lagsMs } of elections) {
@@ -62,7 +62,7 @@ it('elections of the members’ bucket make no live member dead, and keep no dea
           if (other.killedAtMs === undefined) expect(deadSinceMs).toBeUndefined();
           else {
             const byMs = knownByMs(other.killedAtMs, survivor.number, elections);
-            // One election after another may keep it from being known for longer than the whole.
+            // A series of elections may delay this for longer than the whole.
             if (deadSinceMs === undefined && byMs > WHOLE_MS) continue;
             expect(deadSinceMs).toBeGreaterThan(other.killedAtMs);
             expect(deadSinceMs).toBeLessThanOrEqual(byMs);

@@ -21,7 +21,7 @@ function setUp(prefix?: string) {
 }
 
 describe('a member', () => {
-  it('is put with its time to live, every time: a write without one would never end', async () => {
+  it('is put with its time to live, every time: a key without one would never expire', async () => {
     const { bucket, put, stands } = setUp();
     expect(await put()).toEqual({ kind: 'written', revision: 1 });
     expect(await put()).toEqual({ kind: 'written', revision: 2 });
@@ -32,7 +32,7 @@ describe('a member', () => {
     expect(stands()).toEqual(mine);
   });
 
-  it('whose renewal was stored and not heard of goes on from what stands', async () => {
+  it('whose renewal was stored but not acknowledged continues from what is stored', async () => {
     const { bucket, put } = setUp();
     await put();
     bucket.faults.push('unheard');
@@ -40,7 +40,7 @@ describe('a member', () => {
     expect(await put()).toEqual({ kind: 'written', revision: 4 });
   });
 
-  it('that has expired, or was never there, is put anew', async () => {
+  it('that has expired, or was never there, is put again', async () => {
     const { bucket, put } = setUp();
     await put();
     bucket.entries.delete('a');
@@ -48,14 +48,14 @@ describe('a member', () => {
     expect(bucket.writes.at(-1)).toMatchObject({ expected: 0 });
   });
 
-  it('is put over what a removal left', async () => {
+  it('is put over the mark that a removal left', async () => {
     const { bucket, put, stands } = setUp();
     bucket.set('a', undefined);
     expect(await put()).toMatchObject({ kind: 'written' });
     expect(stands()).toEqual(mine);
   });
 
-  it('takes the place of a former life when it begins, and of nobody later', async () => {
+  it('replaces a former incarnation when it starts, and no incarnation later', async () => {
     const { bucket, put, stands } = setUp();
     bucket.set('a', JSON.stringify(value('a/0')));
     expect(await put(true)).toMatchObject({ kind: 'written' });
@@ -66,7 +66,7 @@ describe('a member', () => {
     expect(stands()).toEqual(value('a/2'));
   });
 
-  it('is unclear when it cannot be told who stands, or somebody wrote once more', async () => {
+  it('is unclear when the stored incarnation is unknown, or another process wrote again', async () => {
     const { bucket, put } = setUp();
     bucket.faults.push('lost');
     bucket.readFaults = 1;
@@ -76,7 +76,7 @@ describe('a member', () => {
     expect(await put()).toMatchObject({ kind: 'written' });
   });
 
-  it('that leaves removes its own key, and not the one of who took its place', async () => {
+  it('that leaves removes its own key, and not its successor’s', async () => {
     const { bucket, store, put, stands } = setUp();
     await put();
     await store.remove('a');
@@ -90,7 +90,7 @@ describe('a member', () => {
 });
 
 describe('the members', () => {
-  it('are those that have a key, with all that they say, without what is none', async () => {
+  it('are those that have a key, with all their fields, without values that are not members', async () => {
     const { bucket, store } = setUp();
     bucket.set('a', JSON.stringify(value('a/1', { capacity: 7 })));
     bucket.set('b', 'rubbish');
@@ -103,13 +103,13 @@ describe('the members', () => {
     ]);
   });
 
-  it('cannot be told in an outage: that is not the same as nobody', async () => {
+  it('are unknown in an outage: that is not the same as no members', async () => {
     const { bucket, store } = setUp();
     bucket.readFaults = 1;
     await expect(store.standing('a')).rejects.toThrow('away');
   });
 
-  it('are told of as they are written and removed, until nobody listens', () => {
+  it('are announced as they are written and removed, until the listener ends', () => {
     const { bucket, store } = setUp();
     const told: [string, MemberValue | undefined][] = [];
     const end = store.onWrite((id, written) => told.push([id, written]));
@@ -123,7 +123,7 @@ describe('the members', () => {
     ]);
   });
 
-  it('of two roles lie side by side', async () => {
+  it('of two roles are kept apart in one bucket', async () => {
     const { bucket, store } = setUp('egress.');
     await store.put('a', mine, TTL_MS, true);
     expect([...bucket.entries.keys()]).toEqual(['egress.a']);

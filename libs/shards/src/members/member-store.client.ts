@@ -30,7 +30,7 @@ export class KeyMemberStore implements MemberStore {
     try {
       const first = await write();
       if (first.kind === 'written') return this.wrote(first.revision);
-      // Ours whose answer was lost, one that has expired, or another's.
+      // Our own write whose answer was lost, a key that has expired, or another process' key.
       const found = await this.bucket.read(this.prefix + id);
       const by = incarnationOf(found);
       if (by !== undefined && by !== value.incarnation && !takesOver) return { kind: 'replaced', by };
@@ -47,7 +47,7 @@ export class KeyMemberStore implements MemberStore {
   }
 
   async removeStale(id: string, revision: number): Promise<void> {
-    // Refused when its process has renewed it: the revision is another one then.
+    // Refused when its process has renewed the key: then the revision is another one.
     await this.bucket.remove(this.prefix + id, revision).catch(() => {});
   }
 

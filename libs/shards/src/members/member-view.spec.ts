@@ -24,12 +24,12 @@ function setUp(...incarnations: string[]) {
 }
 
 describe('a view of the members', () => {
-  it('is empty until somebody looks or is heard of', () => {
+  it('is empty until it looks, or hears of a member', () => {
     const { view } = setUp('a/1');
     expect([idsOf(view), view.seems('a/1'), view.hasOverdue]).toEqual([[], false, false]);
   });
 
-  it('has whom a look found, with the incarnation that was seen last', async () => {
+  it('has the members that a look found, each with the incarnation that was seen last', async () => {
     const { store, heard, view } = setUp('a/1', 'b/1');
     await view.refresh();
     expect(idsOf(view)).toEqual(['a', 'b']);
@@ -38,11 +38,11 @@ describe('a view of the members', () => {
     await view.refresh();
     expect(idsOf(view)).toEqual(['a']);
     expect([view.seems('a/1'), view.seems('a/2'), view.seems('b/1')]).toEqual([false, true, false]);
-    // A look belongs to a round, which goes on with what it found.
+    // A look belongs to a round, which continues with what it found.
     expect(heard.changes).toBe(0);
   });
 
-  it('leaves out who drains, from those that take shards and not from those that are there', async () => {
+  it('leaves out a member that drains from those that take shards, not from those that are there', async () => {
     const { store, view } = setUp();
     store.stored = [member('a/1'), member('b/1', true)];
     await view.refresh();
@@ -62,7 +62,7 @@ describe('a view of the members', () => {
 describe('a key that the broker should have removed', () => {
   const at = (incarnation: string, revision: number) => ({ ...member(incarnation), revision });
 
-  it('is removed when it was the last write for three times to live, and its member takes no shards', async () => {
+  it('is removed when no write replaced it for three times to live, and its member gets no shards', async () => {
     const { clock, store, view } = setUp();
     for (const round of [1, 2, 3, 4]) {
       // The one renews, the other is dead.
@@ -74,7 +74,7 @@ describe('a key that the broker should have removed', () => {
     expect([store.removed, idsOf(view), view.seems('dead/1')]).toEqual([['dead@5'], ['alive'], false]);
   });
 
-  it('stays when it was written again since, and when its revision is not told', async () => {
+  it('stays when it was written again since, and when its revision is unknown', async () => {
     const { clock, store, view } = setUp();
     store.stored = [at('a/1', 5), member('b/1')];
     await view.refresh();
@@ -85,7 +85,7 @@ describe('a key that the broker should have removed', () => {
     expect([store.removed, idsOf(view)]).toEqual([[], ['a', 'b']]);
   });
 
-  it('is not asked to be removed again when its member was heard to go', async () => {
+  it('is not removed again when we heard its member leave', async () => {
     const { clock, store, view } = setUp();
     store.stored = [at('a/1', 5)];
     await view.refresh();
@@ -97,7 +97,7 @@ describe('a key that the broker should have removed', () => {
 });
 
 describe('what a view hears', () => {
-  it('counts at once: who comes, drains, begins anew or goes, and each is told', async () => {
+  it('counts at once and is reported: a member comes, drains, restarts or leaves', async () => {
     const { store, heard, view } = setUp('a/1');
     await view.refresh();
     store.tell('b', value('b/1'));
@@ -110,7 +110,7 @@ describe('what a view hears', () => {
     expect([idsOf(view), view.seems('a/2'), heard.changes]).toEqual([[], false, 4]);
   });
 
-  it('is told only when it is news: renewals come all the time', async () => {
+  it('is reported only when it is news: renewals come all the time', async () => {
     const { store, heard, view } = setUp('a/1');
     await view.refresh();
     store.tell('a', { ...value('a/1'), running: 3 });
@@ -119,7 +119,7 @@ describe('what a view hears', () => {
     expect(heard.changes).toBe(0);
   });
 
-  it('counts no more when the view is closed', () => {
+  it('no longer counts when the view is closed', () => {
     const { store, heard, view } = setUp();
     view.close();
     store.tell('a', value('a/1'));
@@ -128,7 +128,7 @@ describe('what a view hears', () => {
 });
 
 describe('a member is overdue', () => {
-  it('when it was not heard of for a whole time to live, and not before', async () => {
+  it('when we did not hear of it for a whole time to live, and not before', async () => {
     const { clock, store, view } = setUp();
     store.tell('a', value('a/1'));
     await clock.advance(TTL_MS - 1);
@@ -137,7 +137,7 @@ describe('a member is overdue', () => {
     expect(view.hasOverdue).toBe(true);
   });
 
-  it('until it is heard of again', async () => {
+  it('until we hear of it again', async () => {
     const { clock, store, view } = setUp();
     store.tell('a', value('a/1'));
     await clock.advance(TTL_MS);
@@ -160,7 +160,7 @@ describe('a member is overdue', () => {
     }
   });
 
-  it('counted from the first look that found it, when it was never heard of', async () => {
+  it('counted from the first look that found it, when we never heard of it', async () => {
     const { clock, view } = setUp('a/1');
     await view.refresh();
     await clock.advance(TTL_MS - 1);
@@ -168,12 +168,12 @@ describe('a member is overdue', () => {
     expect(view.hasOverdue).toBe(false);
     await clock.advance(1);
     expect(view.hasOverdue).toBe(true);
-    // That a look finds its key is no sign of life: it may be about to expire.
+    // A look that finds its key is no sign of life: the key may be about to expire.
     await view.refresh();
     expect(view.hasOverdue).toBe(true);
   });
 
-  it('by the clock that nobody sets', async () => {
+  it('by the monotonic clock', async () => {
     const { clock, store, view } = setUp();
     store.tell('a', value('a/1'));
     clock.setWall(3_600_000);
@@ -183,7 +183,7 @@ describe('a member is overdue', () => {
     expect(view.hasOverdue).toBe(true);
   });
 
-  it('in so long: counted for who was not heard of the longest, and never when nobody is there', async () => {
+  it('after a known time: counted for the member that was silent the longest, and never without members', async () => {
     const { clock, store, view } = setUp();
     expect(view.overdueInMs).toBe(Number.POSITIVE_INFINITY);
     store.tell('a', value('a/1'));
@@ -199,7 +199,7 @@ describe('a member is overdue', () => {
 });
 
 describe('the silence of a process', () => {
-  it('is counted from its last sign of life, by incarnation, also when its key is gone', async () => {
+  it('is counted from its last sign of life, by incarnation, even when its key is gone', async () => {
     const { clock, store, view } = setUp();
     store.tell('a', value('a/1'));
     await clock.advance(TTL_MS);
@@ -210,13 +210,13 @@ describe('the silence of a process', () => {
     expect([view.silentMs('a/1'), view.silentMs('a/2')]).toEqual([TTL_MS + 300, 300]);
   });
 
-  it('is no longer than we have listened, also of a process that was never heard of', async () => {
+  it('is no longer than we have listened, even for a process that we never heard of', async () => {
     const { clock, view } = setUp();
     await clock.advance(700);
     expect(view.silentMs('b/1')).toBe(700);
   });
 
-  it('is counted anew when our connection is back: what was said meanwhile, we have not heard', async () => {
+  it('starts again when our connection is back: we did not hear what was said meanwhile', async () => {
     const { clock, store, view } = setUp();
     store.tell('a', value('a/1'));
     await clock.advance(TTL_MS);
@@ -228,7 +228,7 @@ describe('the silence of a process', () => {
     expect(view.silentMs('a/1')).toBe(400);
   });
 
-  it('is kept for no life that ended long ago, which makes it no shorter', async () => {
+  it('is not kept for an incarnation that ended long ago, which does not make it shorter', async () => {
     const { clock, store, view } = setUp();
     for (let life = 0; life < 50; life++) store.tell('a', value(`a/${life}`));
     await clock.advance(2 * TTL_MS + 1);
@@ -237,7 +237,7 @@ describe('the silence of a process', () => {
     expect(view.silentMs('a/7')).toBeGreaterThan(2 * TTL_MS);
   });
 
-  it('tells of a member that has other agents than before', () => {
+  it('reports a member that has other agents than before', () => {
     const { store, heard, view } = setUp();
     const having = (...agents: string[]): MemberValue => ({ ...value('a/1'), agents, takesOffers: true });
     store.tell('a', having('main'));

@@ -3,22 +3,22 @@ import { assignable, type Member, type MemberValue } from './member.js';
 import type { Taker } from './offers.js';
 import type { MemberStore } from '../shard-ports.js';
 
-/** Beyond what a renewal may be late, and what the broker needs to remove a key. */
+/** More than a renewal may be late, plus what the broker needs to remove a key. */
 const STALE_TTLS = 3;
 
 /**
- * Who else is there, as far as this process has heard: a picture to plan with. Renewals are heard as they are published,
- * also those that no leader is there to store; who was not heard of for a whole time to live is looked for.
+ * Which other members are there, as far as this process has heard: a picture to plan with. We hear renewals as they are
+ * published, even when no leader is there to store them; a member that was silent for a whole time to live is looked for.
  *
- * That a process was heard of is certain. That it was not is worth as much as our listening: `silentMs` counts no time before
- * the last break of our connection, and is never a proof without the word of the leader.
+ * A sign of life is certain. Silence proves something only while we listen: `silentMs` counts no time before the last break
+ * of our connection, and is never a proof without an answer of the leader.
  */
 export class MemberView {
   private members = new Map<string, Pick<Member, 'id' | 'value'>>();
   /** The last write that was read under each id, and since when it was the last one. */
   private lastWrites = new Map<string, { readonly revision: number; readonly since: number }>();
   private readonly heardAt = new Map<string, number>();
-  /** By incarnation; kept beyond the end of its key, which an election of the bucket's leader may bring about. */
+  /** By incarnation. Kept longer than its key, which an election of the bucket's leader may expire. */
   private readonly lifeSigns = new Map<string, number>();
   private listeningSince: number | undefined;
   private readonly stopListening: () => void;
@@ -27,16 +27,16 @@ export class MemberView {
     private readonly store: MemberStore,
     private readonly ttlMs: number,
     private readonly clock: Clock,
-    /** Somebody came, went, drains, or began anew. */
+    /** A member came, left, drains, or restarted. */
     private readonly onChange: () => void,
-    /** A key is removed that the broker should have removed. */
+    /** We remove a key that the broker should have removed. */
     private readonly onStale: (id: string) => void = () => {},
   ) {
     this.stopListening = store.onWrite((id, value) => this.hear(id, value));
     this.listeningSince = clock.monotonic();
   }
 
-  /** The connection was lost: from now on no process can be heard. */
+  /** The connection was lost: from now on we hear no process. */
   interrupt(): void {
     this.listeningSince = undefined;
   }
@@ -46,7 +46,7 @@ export class MemberView {
     this.listeningSince = this.clock.monotonic();
   }
 
-  /** For how long nothing was heard of a process that would have been heard of. */
+  /** For how long we heard nothing of a process, counting only the time in which we could hear it. */
   silentMs(incarnation: string): number {
     if (this.listeningSince === undefined) return 0;
     const heardAt = this.lifeSigns.get(incarnation) ?? this.listeningSince;
@@ -69,9 +69,9 @@ export class MemberView {
   }
 
   /**
-   * Removes keys that the broker should have removed: it may forget the times to live of what it stored (nats-server 2.15.1 after a full
-   * disk). A member that is dead and whose key stays would be given shards for ever. To be called only when the bucket has
-   * answered for a whole time to live: a member that lives has renewed its key by then.
+   * Removes keys that the broker should have removed: it may forget the times to live of what it stored (nats-server 2.15.1
+   * after a full disk). A dead member whose key stays would be given shards for ever. Call this only when the bucket has
+   * answered for a whole time to live: a live member has renewed its key by then.
    */
   async removeStale(): Promise<void> {
     const now = this.clock.monotonic();
@@ -85,22 +85,22 @@ export class MemberView {
     }
   }
 
-  /** Those that take shards. */
+  /** The members that take shards. */
   get assignable(): Taker[] {
     return assignable([...this.members.values()]);
   }
 
-  /** Whether this incarnation was seen last, and nothing after it. */
+  /** Whether this incarnation was the last one seen under its id. */
   seems(incarnation: string): boolean {
     return [...this.members.values()].some(({ value }) => value.incarnation === incarnation);
   }
 
-  /** How long until somebody is overdue, if it is not heard of before; Infinity when nobody is there. */
+  /** How long until a member is overdue, if we do not hear of it before; Infinity without members. */
   get overdueInMs(): number {
     return Math.min(...this.heardAt.values()) + this.ttlMs - this.clock.monotonic();
   }
 
-  /** Somebody has not been heard of for so long that the broker may have forgotten it. */
+  /** We have not heard of some member for so long that the broker may have expired its key. */
   get hasOverdue(): boolean {
     return this.overdueInMs <= 0;
   }
@@ -123,7 +123,7 @@ export class MemberView {
     else if (known?.agents?.join() !== value?.agents?.join()) this.onChange();
   }
 
-  /** Lives come without end. One of which nothing was heard for long is silent for longer without its entry. */
+  /** There are always new incarnations. Without its entry one that was silent for long still counts as silent, for longer. */
   private forgetSilent(): void {
     const keepSince = this.clock.monotonic() - 2 * this.ttlMs;
     for (const [life, heardAt] of this.lifeSigns) if (heardAt < keepSince) this.lifeSigns.delete(life);

@@ -4,12 +4,12 @@ import { assignable, memberIdOf, parseMember, type Member } from './member.js';
 const value = { v: 1 as const, incarnation: 'worker-1/ab12', draining: false };
 
 describe('what a process says of itself', () => {
-  it('is kept whole, also what this version does not know', () => {
+  it('is kept whole, including fields that this version does not know', () => {
     const told = { ...value, capacity: 1_000, agents: ['main'], somethingLater: { a: 1 } };
     expect(parseMember(JSON.stringify(told))).toEqual(told);
   });
 
-  it('that is none is `undefined` and never a throw', () => {
+  it('that is invalid is `undefined` and never a throw', () => {
     for (const text of ['', '{', 'null', '[]', '{}', JSON.stringify({ ...value, v: 2 })]) {
       expect([text, parseMember(text)]).toEqual([text, undefined]);
     }

@@ -6,11 +6,11 @@ const member = z.looseObject({
   v: z.literal(1),
   /** One life of a process: `<id>/<startId>`. */
   incarnation: z.string(),
-  /** It stops: it gives its shards away and takes none. */
+  /** The process stops: it gives its shards away and takes none. */
   draining: z.boolean(),
   /** The agents that it has. */
   agents: z.array(z.string()).optional().catch(undefined),
-  /** It goes by what the leases say that shards need; absent = a version that does not. */
+  /** It takes shards by the needs in the leases; absent = its version does not. */
   takesOffers: z.literal(true).optional().catch(undefined),
 });
 export type MemberValue = z.infer<typeof member>;
@@ -18,7 +18,7 @@ export type MemberValue = z.infer<typeof member>;
 export interface Member {
   readonly id: string;
   readonly value: MemberValue;
-  /** Of the write that said so; absent = it is not told. */
+  /** Of the write that said so; absent = unknown. */
   readonly revision?: number;
 }
 
@@ -30,12 +30,12 @@ export function parseMember(text: string): MemberValue | undefined {
   }
 }
 
-/** The id of the process of which an incarnation is one life. */
+/** The id of the process that an incarnation belongs to. */
 export function memberIdOf(incarnation: string): string {
   return incarnation.slice(0, incarnation.lastIndexOf('/'));
 }
 
-/** Those that take shards. */
+/** The members that take shards. */
 export function assignable(members: readonly Pick<Member, 'id' | 'value'>[]): Taker[] {
   return members
     .filter(({ value }) => !value.draining)

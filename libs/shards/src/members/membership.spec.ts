@@ -39,14 +39,14 @@ async function joined(options: Partial<MembershipOptions> = {}) {
 }
 
 describe('a process that joins', () => {
-  it('puts its key in place of a former life, with its time to live and what readers are told', async () => {
+  it('puts its key in place of a former incarnation, with its time to live and its description', async () => {
     const { store, membership } = setUp();
     void membership.join();
     const value = { v: 1, capacity: 7, incarnation: 'a/1', draining: false };
     expect(store.puts).toMatchObject([{ id: 'a', value, ttlMs: TTL_MS, takesOver: true }]);
   });
 
-  it('stands from when its key does, and not before', async () => {
+  it('stands once its key is stored, and not before', async () => {
     const { store, told, membership } = setUp();
     const joining = membership.join();
     expect(membership.isStanding).toBe(false);
@@ -73,7 +73,7 @@ describe('a process that joins', () => {
     expect([isJoined, membership.isStanding]).toEqual([true, true]);
   });
 
-  it('that is told to leave while it waits for the broker leaves no timer', async () => {
+  it('that leaves while it waits for the broker leaves no timer', async () => {
     const { clock, store, membership } = setUp();
     void membership.join();
     store.last.answer(UNCLEAR);
@@ -86,7 +86,7 @@ describe('a process that joins', () => {
 });
 
 describe('a membership', () => {
-  it('is renewed after every answer, and never in place of another life', async () => {
+  it('is renewed after every answer, and never in place of another incarnation', async () => {
     const { clock, store } = await joined();
     for (let renewals = 1; renewals <= 4; renewals++) {
       await clock.advance(RENEW_MS - 1);
@@ -98,7 +98,7 @@ describe('a membership', () => {
     }
   });
 
-  it('is renewed by a period from sending to sending: slow answers must not make gaps of it', async () => {
+  it('is renewed at a period from sending to sending: slow answers must not cause gaps', async () => {
     const { clock, store } = await joined();
     await clock.advance(RENEW_MS); // Sent.
     await clock.advance(RENEW_MS / 4);
@@ -109,7 +109,7 @@ describe('a membership', () => {
     expect(store.puts).toHaveLength(3);
   });
 
-  it('rests for half a period behind each answer, however slow', async () => {
+  it('rests for half a period after each answer, however slow', async () => {
     const { clock, store } = await joined();
     await clock.advance(RENEW_MS); // Sent.
     await clock.advance(2 * RENEW_MS);
@@ -120,7 +120,7 @@ describe('a membership', () => {
     expect(store.puts).toHaveLength(3);
   });
 
-  it('whose answers take a second each may judge, as the bucket answers all the time', async () => {
+  it('whose answers take a second each may judge, since the bucket answers all the time', async () => {
     const { clock, store, membership } = await joined();
     const put = store.put.bind(store);
     store.put = (...args) => {
@@ -147,7 +147,7 @@ describe('a membership', () => {
     expect(store.puts).toHaveLength(4);
   });
 
-  it('lapses by its own clock, a tenth of the time to live before the broker forgets it (L4)', async () => {
+  it('lapses by its own clock, a tenth of the time to live before the broker expires it (L4)', async () => {
     const { clock, store, membership } = await joined();
     await clock.advance(STANDS_MS - 1);
     expect(membership.isStanding).toBe(true);
@@ -156,7 +156,7 @@ describe('a membership', () => {
     expect(store.puts).toHaveLength(2);
   });
 
-  it('lapses 200 ms before at the least, also with a short time to live (L4)', async () => {
+  it('lapses at least 200 ms before that, even with a short time to live (L4)', async () => {
     const { clock, membership } = await joined({ ttlMs: 1_000, renewMs: 300 });
     await clock.advance(799);
     expect(membership.isStanding).toBe(true);
@@ -186,7 +186,7 @@ describe('a membership', () => {
     expect(membership.isStanding).toBe(false);
   });
 
-  it('lapses when the wall clock is set forward: nobody knows better (L4)', async () => {
+  it('lapses when the wall clock is set forward: no clock proves otherwise (L4)', async () => {
     const { clock, membership } = await joined();
     clock.setWall(STANDS_MS - 1);
     expect(membership.isStanding).toBe(true);
@@ -210,7 +210,7 @@ describe('a membership', () => {
     expect(membership.isStanding).toBe(false);
   });
 
-  it('that comes back says so before anything may begin, once', async () => {
+  it('that comes back reports it once, before anything may begin', async () => {
     const { clock, store, told, log, membership } = await joined();
     await clock.advance(STANDS_MS);
     expect(membership.isStanding).toBe(false);
@@ -228,7 +228,7 @@ describe('a membership', () => {
     expect(told).toHaveLength(1);
   });
 
-  it('that was unclear for a while, and never lapsed, does not come back: it was there', async () => {
+  it('that was unclear for a while but never lapsed does not report a return', async () => {
     const { clock, store, told, membership } = await joined();
     store.auto = UNCLEAR;
     await clock.advance(STANDS_MS - 300);
@@ -239,7 +239,7 @@ describe('a membership', () => {
   });
 });
 
-describe('the absence of another may be taken for its end', () => {
+describe('the absence of another member may count as its death', () => {
   it('after one whole time to live, counted from when the key was sent, and not before', async () => {
     const { clock, store, membership } = await joined();
     store.auto = WRITTEN;
@@ -249,7 +249,7 @@ describe('the absence of another may be taken for its end', () => {
     expect(membership.canJudge).toBe(true);
   });
 
-  it('after one whole time to live since the connection was lost, counted from the next renewal', async () => {
+  it('after one whole time to live from the first renewal after the connection was lost', async () => {
     const { clock, store, membership } = await joined();
     store.auto = WRITTEN;
     await clock.advance(TTL_MS + 500);
@@ -263,7 +263,7 @@ describe('the absence of another may be taken for its end', () => {
     expect(membership.canJudge).toBe(true);
   });
 
-  it('also when a renewal was on its way as the connection was lost: what was sent before proves nothing', async () => {
+  it('also when a renewal was in flight as the connection was lost: what was sent before proves nothing', async () => {
     const { clock, store, membership } = await joined();
     await clock.advance(RENEW_MS); // Sent.
     membership.interrupt();
@@ -291,7 +291,7 @@ describe('the absence of another may be taken for its end', () => {
     expect(membership.canJudge).toBe(true);
   });
 
-  it('only while the own membership stands', async () => {
+  it('only while our own membership stands', async () => {
     const { clock, membership, store } = await joined();
     store.auto = WRITTEN;
     await clock.advance(TTL_MS);
@@ -320,8 +320,8 @@ describe('the absence of another may be taken for its end', () => {
   });
 });
 
-describe('a gap between renewals that were answered', () => {
-  it('of twice their period judges no other member, though the membership stands (L8)', async () => {
+describe('a gap between answered renewals', () => {
+  it('of twice their period stops the judgement of others, though the membership stands (L8)', async () => {
     const { clock, store, membership } = await joined();
     store.auto = WRITTEN;
     await clock.advance(2 * TTL_MS); // Renewed at this moment.
@@ -333,7 +333,7 @@ describe('a gap between renewals that were answered', () => {
     expect([membership.isStanding, membership.canJudge, membership.hasSettled]).toEqual([true, false, false]);
   });
 
-  it('starts the unbroken time anew, from the renewal that ended it (L8)', async () => {
+  it('starts the unbroken time again, from the renewal that ended it (L8)', async () => {
     const { clock, store, told, membership } = await joined();
     store.auto = WRITTEN;
     await clock.advance(2 * TTL_MS);
@@ -348,7 +348,7 @@ describe('a gap between renewals that were answered', () => {
     expect(membership.canJudge).toBe(true);
   });
 
-  it('is none when a renewal or two were not answered in time', async () => {
+  it('does not arise when one or two renewals were not answered in time', async () => {
     const { clock, store, membership } = await joined();
     store.auto = WRITTEN;
     await clock.advance(2 * TTL_MS);
@@ -359,7 +359,7 @@ describe('a gap between renewals that were answered', () => {
     expect(membership.canJudge).toBe(true);
   });
 
-  it('is none by a wall clock that was set', async () => {
+  it('does not arise from a change of the wall clock', async () => {
     const { clock, store, membership } = await joined();
     store.auto = WRITTEN;
     await clock.advance(2 * TTL_MS);
@@ -378,7 +378,7 @@ describe('a gap between renewals that were answered', () => {
     expect(membership.hasSettled).toBe(false);
   });
 
-  it('is over so long after an answer, not after what was sent before there was a leader to answer it (L8)', async () => {
+  it('is over so long after an answer, not after a request that was sent before there was a leader (L8)', async () => {
     const { clock, store, membership } = await joined();
     membership.interrupt();
     await clock.advance(RENEW_MS); // Sent.
@@ -391,7 +391,7 @@ describe('a gap between renewals that were answered', () => {
     expect(membership.hasSettled).toBe(true);
   });
 
-  it('is over no sooner than two tries take, with short times too', async () => {
+  it('is over no sooner than two tries take, even with short times', async () => {
     const { clock, store, membership } = await joined({ ttlMs: 2_000, renewMs: 400 });
     store.auto = WRITTEN;
     await clock.advance(2 * (renewalTryMs(400) + 250) - 1);
@@ -400,7 +400,7 @@ describe('a gap between renewals that were answered', () => {
     expect(membership.hasSettled).toBe(true);
   });
 
-  it('is none while each answer takes a while, however often it renews: else a dead member was missed for ever', async () => {
+  it('does not arise while each answer is slow, however often it renews: otherwise a death would never be judged', async () => {
     const { clock, store, membership } = await joined({ renewMs: 100 });
     const put = store.put.bind(store);
     store.put = (...args) => {
@@ -412,13 +412,13 @@ describe('a gap between renewals that were answered', () => {
     expect([membership.canJudge, membership.hasSettled]).toEqual([true, true]);
   });
 
-  it('is half a time to live at the most: else another key would end in it that was renewed in time', async () => {
+  it('is at most half a time to live: otherwise another key that was renewed in time would expire within it', async () => {
     const { membership } = await joined({ ttlMs: 3_000, renewMs: 1_000 });
     expect(membership.gapMs).toBe(1_500);
   });
 });
 
-describe('a renewal that is wanted at once', () => {
+describe('a renewal that is requested at once', () => {
   it('is sent at once, and the next one a period later', async () => {
     const { clock, store, membership } = await joined();
     store.auto = WRITTEN;
@@ -432,7 +432,7 @@ describe('a renewal that is wanted at once', () => {
     expect(store.puts).toHaveLength(3);
   });
 
-  it('is sent behind one that is on its way, which proves nothing of what was seen since', async () => {
+  it('is sent after one that is in flight, which proves nothing about what was seen since', async () => {
     const { clock, store, membership } = await joined();
     await clock.advance(RENEW_MS); // Sent.
     await clock.advance(10);
@@ -451,7 +451,7 @@ describe('a renewal that is wanted at once', () => {
     expect(store.puts).toHaveLength(4);
   });
 
-  it('is sent no more by one that has left', async () => {
+  it('is not sent by a member that has left', async () => {
     const { clock, store, membership } = await joined();
     await membership.leave();
     membership.renewSoon();
@@ -460,8 +460,8 @@ describe('a renewal that is wanted at once', () => {
   });
 });
 
-describe('a membership under whose id another incarnation stands', () => {
-  it('is over: it says so once, puts nothing more and waits for nothing', async () => {
+describe('a membership when another incarnation is stored under its id', () => {
+  it('is over: it reports that once, puts nothing more and waits for nothing', async () => {
     const { clock, store, told, membership } = await joined();
     await clock.advance(RENEW_MS);
     store.last.answer({ kind: 'replaced', by: 'a/2' });
@@ -474,7 +474,7 @@ describe('a membership under whose id another incarnation stands', () => {
     expect(told).toEqual(['replaced by a/2']);
   });
 
-  it('is over also when it had lapsed before: it does not come back', async () => {
+  it('is also over when it had lapsed before: it does not come back', async () => {
     const { clock, store, told, membership } = await joined();
     await clock.advance(STANDS_MS);
     store.last.answer({ kind: 'replaced', by: 'a/2' });
@@ -485,7 +485,7 @@ describe('a membership under whose id another incarnation stands', () => {
 });
 
 describe('a process that drains', () => {
-  it('says so at once, stands on, and says so with every renewal', async () => {
+  it('says so at once, keeps standing, and says so with every renewal', async () => {
     const { clock, store, membership } = await joined();
     await clock.advance(500);
     const draining = membership.drain();
@@ -499,7 +499,7 @@ describe('a process that drains', () => {
     expect(store.last.value.draining).toBe(true);
   });
 
-  it('says so right after a renewal that was on its way with the old word', async () => {
+  it('says so right after a renewal that was in flight with the old value', async () => {
     const { clock, store, membership } = await joined();
     await clock.advance(RENEW_MS);
     const draining = membership.drain();
@@ -515,14 +515,14 @@ describe('a process that drains', () => {
 });
 
 describe('a process that leaves', () => {
-  it('removes its key, stands no more, and leaves no timer', async () => {
+  it('removes its key, no longer stands, and leaves no timer', async () => {
     const { clock, store, membership } = await joined();
     await membership.leave();
     expect(store.removed).toEqual(['a']);
     expect([membership.isStanding, clock.waiting]).toEqual([false, 0]);
   });
 
-  it('during a renewal stands no more at once, and removes its key after it: else it would stand again', async () => {
+  it('during a renewal stops standing at once, and removes its key after the renewal: otherwise the key would be back', async () => {
     const { clock, store, told, membership } = await joined();
     await clock.advance(RENEW_MS);
     const leaving = membership.leave();
@@ -535,7 +535,7 @@ describe('a process that leaves', () => {
     expect([membership.isStanding, clock.waiting, told]).toEqual([false, 0, []]);
   });
 
-  it('during a renewal that finds another incarnation does not call that its end', async () => {
+  it('during a renewal that finds another incarnation does not report a replacement', async () => {
     const { clock, store, told, membership } = await joined();
     await clock.advance(RENEW_MS);
     const leaving = membership.leave();

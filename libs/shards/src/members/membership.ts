@@ -5,7 +5,7 @@ import type { MemberStore } from '../shard-ports.js';
 import { atMostElapsedMs, certainlyElapsedMs, momentOf, type Moment } from '../stopwatch.js';
 
 /**
- * The membership of this process: a key under its id that the broker forgets after `ttlMs`, so it is renewed all the time.
+ * The membership of this process: a key under its id that the broker expires after `ttlMs`, so it is renewed all the time.
  *
  *   joining  --put-->                                     standing
  *   standing --renewed-->                                 standing
@@ -14,15 +14,15 @@ import { atMostElapsedMs, certainlyElapsedMs, momentOf, type Moment } from '../s
  *   standing, lapsed --another incarnation under our id--> replaced: the process ends
  *   any      --leave-->                                   gone: the key is removed
  *
- * The other side of it is what our own renewals say of the bucket, for the judgement of others (`DeathJudge`):
+ * It also keeps what our own renewals say about the bucket, for the judgement of others (`DeathJudge`):
  *
  *   unbroken --answered in time--> unbroken
  *   unbroken --no renewal was answered for `gapMs`, or the connection was lost--> broken: no other member is judged
- *   broken   --answered--> unbroken, counted anew from that answer
+ *   broken   --answered--> unbroken, counted from that answer
  *
- * While the bucket has no leader no key can be renewed, and each of them may expire, also of members that live. A member that
- * judged then would take live ones for dead and run their turns a second time (L8). Our own renewals go to the same leader,
- * so they notice: an outage that ends another's key lasts longer than the gap that breaks our time.
+ * While the bucket has no leader no key can be renewed, and each of them may expire, also those of live members. A member that
+ * judged then would take live members for dead and run their turns a second time (L8). Our own renewals go to the same leader,
+ * so they notice: an outage that expires another member's key lasts longer than the gap that breaks our time.
  */
 export interface MembershipOptions {
   readonly id: string;
@@ -32,9 +32,9 @@ export interface MembershipOptions {
   readonly store: MemberStore;
   readonly clock: Clock;
   readonly log: Logger;
-  /** What readers are told beside what the library needs. */
+  /** What the process says of itself besides what the library needs. */
   readonly describe: () => Readonly<Record<string, unknown>>;
-  /** The agents that this process has; absent = shards are taken whatever they need. */
+  /** The agents that this process has; absent = it takes shards whatever agents they need. */
   readonly agents?: (() => readonly string[]) | undefined;
   /** The membership stands again after it lapsed; called before anything may begin. */
   readonly onReturn: () => void;
@@ -42,19 +42,19 @@ export interface MembershipOptions {
   readonly onReplaced: (by: string) => void;
 }
 
-/** The own end comes before the broker's: a turn that begins must have begun before anybody may take it over. */
+/** Our membership ends before the broker expires it: a turn must begin before any other member may take it over. */
 const MARGIN_SHARE = 0.1;
 const LEAST_MARGIN_MS = 200;
 const RETRY_MS = 250;
-/** So many tries, with the pause behind each, bring the renewal of every live member through once the bucket answers. */
+/** So many tries, each with its pause, bring the renewal of every live member through once the bucket answers. */
 const TRIES_TO_SETTLE = 2;
 
-/** How long one try of a renewal waits for its answer: a longer one goes on waiting when the bucket has long been back. */
+/** How long one try of a renewal waits for its answer. A longer try would still wait when the bucket has long been back. */
 export function renewalTryMs(renewMs: number): number {
   return Math.min(750, Math.max(500, renewMs / 2));
 }
 
-/** How long a try waits at the most, for a broker that answers late: several of them fit into a time to live. */
+/** The longest wait of one try, for a broker that answers late: several of them fit into a time to live. */
 export function longestTryMs(ttlMs: number, renewMs: number): number {
   return Math.max(renewalTryMs(renewMs), Math.min(5_000, ttlMs / 4));
 }
@@ -76,7 +76,7 @@ export class Membership {
     this.scheduleRenewal(this.options.renewMs);
   }
 
-  /** Another renewal now, behind one that is on its way: what was sent before proves nothing of what was seen since. */
+  /** Another renewal now, after one that is in flight: what was sent before proves nothing about what was seen since. */
   renewSoon(): void {
     void Promise.resolve(this.renewing).then(() => this.scheduleRenewal(0));
   }
@@ -93,7 +93,7 @@ export class Membership {
     return !this.isOver && this.renewed !== undefined && atMostElapsedMs(this.renewed, clock) < ttlMs - marginMs;
   }
 
-  /** Whether the bucket has answered us for one whole time to live: it would have kept every key that was renewed. */
+  /** Whether the bucket has answered us for one whole time to live: then it would have kept every key that was renewed. */
   get canJudge(): boolean {
     return this.hasStoodFor(this.options.ttlMs);
   }
@@ -105,8 +105,9 @@ export class Membership {
   }
 
   /**
-   * So long without an answer is a gap: twice the period of renewals, and never so long that another's key ends unnoticed. And
-   * never so short that one lost or slow answer is one: of short periods each round trip would be, and no death would ever be judged.
+   * So long without an answer is a gap: twice the period of renewals, but at most half a time to live, so that no other key
+   * expires unnoticed. And at least the time of two tries: with short periods one slow answer would be a gap, and no death
+   * would ever be judged.
    */
   get gapMs(): number {
     const { ttlMs, renewMs } = this.options;
@@ -117,13 +118,13 @@ export class Membership {
     return TRIES_TO_SETTLE * (renewalTryMs(this.options.renewMs) + RETRY_MS);
   }
 
-  /** The connection was lost: what we did not hear of in the meantime is no proof of anything. */
+  /** The connection was lost: what we did not hear in the meantime proves nothing. */
   interrupt(): void {
     this.breaks++;
     this.unbrokenSince = undefined;
   }
 
-  /** Tells everybody that this process takes no shards any more. */
+  /** Tells the other members that this process takes no shards any more. */
   async drain(): Promise<void> {
     this.isDraining = true;
     await this.renewing;
@@ -157,17 +158,17 @@ export class Membership {
     }
     if (outcome.kind === 'unclear') return false;
     if (this.renewed !== undefined && !this.isStanding) {
-      this.options.log.warn({}, 'the membership had lapsed: shards are looked at before anything begins');
+      this.options.log.warn({}, 'the membership had lapsed: every lease is written again before anything begins');
       this.options.onReturn();
     }
     if (this.hasGap) this.unbrokenSince = undefined;
     this.renewed = sent;
-    // One that was sent before a break proves nothing about the time since; of others, only the answer says who is there.
+    // A renewal that was sent before a break proves nothing about the time since. The time counts from the answer, not the sending.
     if (breaks === this.breaks) this.unbrokenSince ??= momentOf(clock);
     return true;
   }
 
-  /** By the monotonic clock alone: setting the other one neither makes a gap nor hides one. */
+  /** By the monotonic clock alone: a change of the wall clock neither makes a gap nor hides one. */
   private get hasGap(): boolean {
     return this.renewed === undefined || certainlyElapsedMs(this.renewed, this.options.clock) > this.gapMs;
   }

@@ -5,7 +5,7 @@ import { offerShards, type Taker } from './offers.js';
 
 const AGENTS = ['main', 'research', 'support', 'ops'];
 const shards = 64;
-/** Some of them of a version that knows nothing of offers. */
+/** Some of them run a version that knows nothing of offers. */
 const members = fc.uniqueArray(
   fc.record({
     id: fc.string({ minLength: 1, maxLength: 8 }),
@@ -19,7 +19,7 @@ const has = (takers: readonly Taker[], id: string | undefined, agent: string): b
   takers.find((taker) => taker.id === id)?.has?.includes(agent) === true;
 
 describe('offerShards', () => {
-  it('is the usual assignment where no shard needs anything, or nothing that a member has', () => {
+  it('is the usual assignment when no shard needs anything, or only what no member has', () => {
     fc.assert(
       fc.property(members, (takers) => {
         const usual = assignShards(idsOf(takers), shards);
@@ -29,7 +29,7 @@ describe('offerShards', () => {
     );
   });
 
-  it('looks at nothing but the set of members and the needs', () => {
+  it('depends only on the set of members and the needs', () => {
     const twice = members.chain((takers) =>
       fc.tuple(fc.constant(takers), fc.shuffledSubarray(takers, { minLength: takers.length })),
     );
@@ -41,7 +41,7 @@ describe('offerShards', () => {
     );
   });
 
-  it('gives a shard to a member that has the first of its needs that any has, and moves no other', () => {
+  it('gives a shard to a member that has its first need that any member has, and moves no other shard', () => {
     fc.assert(
       fc.property(members, needs, (takers, wanted) => {
         const needsOf = (shard: number): readonly string[] => wanted[String(shard)] ?? [];
@@ -51,7 +51,7 @@ describe('offerShards', () => {
           const first = needsOf(shard).find((agent) => takers.some(({ id }) => has(takers, id, agent)));
           if (first === undefined) expect(owners[shard]).toBe(usual[shard]);
           else expect(has(takers, owners[shard], first)).toBe(true);
-          // Whose it is keeps it, when it is as able as any other.
+          // Its usual owner keeps it when no other member has more of its needs.
           if (needsOf(shard).every((agent) => has(takers, usual[shard], agent)))
             expect(owners[shard]).toBe(usual[shard]);
         }
@@ -59,7 +59,7 @@ describe('offerShards', () => {
     );
   });
 
-  it('leaves no shard to nobody: a member that takes no offers is given its usual shards alone', () => {
+  it('gives every shard an owner: a member without offers gets only its usual shards', () => {
     fc.assert(
       fc.property(members, needs, (takers, wanted) => {
         const usual = assignShards(idsOf(takers), shards);
@@ -72,7 +72,7 @@ describe('offerShards', () => {
     );
   });
 
-  it('deals what others cannot do out among all that can', () => {
+  it('deals shards that some members cannot serve out among all that can', () => {
     const takers = [{ id: 'old', has: ['main'] }, ...['a', 'b'].map((id) => ({ id, has: ['main', 'research'] }))];
     const owners = offerShards(takers, shards, () => ['research']);
     const count = (id: string): number => owners.filter((owner) => owner === id).length;
@@ -83,7 +83,7 @@ describe('offerShards', () => {
     usual.forEach((owner, shard) => owner === 'old' || expect(owners[shard]).toBe(owner));
   });
 
-  it('leaves a shard with its usual owner when that is able, though it would be dealt to another among the able alone', () => {
+  it('leaves a shard with its usual owner when that is able, though a draft among the able members alone would move it', () => {
     const takers = [...'abcdefgh'].map((id) => ({ id, has: id < 'd' ? ['main'] : ['main', 'research'] }));
     const able = takers.filter(({ id }) => has(takers, id, 'research'));
     const usual = assignShards(idsOf(takers), shards);

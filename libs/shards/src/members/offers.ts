@@ -1,17 +1,17 @@
 import { assignShards } from './assignment.js';
 
 /**
- * Which member owns which shard, where messages need agents that not every member has: a pure function of the members and of
+ * Which member owns which shard, when messages need agents that not every member has: a pure function of the members and of
  * what the leases say, so that every member computes the same.
  *
- * The usual owner keeps a shard unless it lacks what the shard needs and another has it. The needs of a shard count in their
- * order: a member that has the first is preferred, among those one that has the second, and so on; a need that no member has counts for
- * nothing.
- * Shards that go to others are dealt out among those that are able as all shards are among all. What one shard needs moves no
- * other one, so members that have not heard of it yet disagree about that shard alone; its lease decides, as ever.
+ * The usual owner keeps a shard unless it lacks what the shard needs and another member has it. The needs of a shard count in
+ * their order: members that have the first need are preferred, among those the members that have the second, and so on. A need
+ * that no member has does not count.
+ * Shards that go to other members are dealt out among the able members, as all shards are among all members. The needs of one
+ * shard move no other shard, so members that have not heard of them yet disagree about that shard alone; its lease decides.
  *
- * A member of a version that knows nothing of this (`has` is undefined) keeps what is usually its own and is offered nothing
- * more: it would not take it, and the shard would have no owner.
+ * A member whose version does not know offers (`has` is undefined) keeps its usual shards and is offered no others: it would
+ * not take them, and they would have no owner.
  */
 export interface Taker {
   readonly id: string;
