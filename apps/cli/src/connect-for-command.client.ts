@@ -5,7 +5,7 @@ import { silentLogger } from '#telemetry';
 
 const CONNECT_WITHIN_MS = 10_000;
 
-/** The broker, for a command that a person waits for: one that does not answer is told, and not waited for. */
+/** The broker, for a command that a person waits for: when no broker answers, the command says so and ends. */
 export async function connectForCommand(url: string, command: string): Promise<BrokerConnection> {
   const signal = AbortSignal.timeout(CONNECT_WITHIN_MS);
   try {

@@ -10,8 +10,8 @@ import { addTasksCommand } from './operators/tasks-command.js';
 import { addWorkersCommand } from './operators/workers-command.js';
 
 /**
- * `lanekeeper`: each role by its name, and `up` for everything in one process. A role's code is loaded when its settings
- * are found right: a mistake in them is told in no time.
+ * `lanekeeper`: each role by its name, and `up` for everything in one process. A role's code is loaded after its settings
+ * are checked: a mistake in them is told at once.
  */
 const program = new Command('lanekeeper')
   .description('A durable turn broker for AI agents: every session serial, all sessions parallel')
@@ -28,7 +28,7 @@ program
 
 program
   .command('ingress')
-  .description('takes messages over HTTP')
+  .description('accepts messages over HTTP')
   .action(async () => {
     await runRole('ingress', async (context) => (await import('#ingress')).startIngress(context));
   });
@@ -42,7 +42,7 @@ program
 
 program
   .command('guard')
-  .description('decides who runs a task: at most one, and none again after a failure without approval')
+  .description('lets at most one run have a task, and none after a failure without an approval')
   .action(async () => {
     await runRole('guard', async (context) => (await import('#guard')).startGuard(context));
   });

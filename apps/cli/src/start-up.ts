@@ -30,7 +30,7 @@ export async function startUp(
   try {
     context.signal.throwIfAborted();
     const role = { ...context, natsUrl: broker.url };
-    // Before anything has to work: whoever repairs the broker's streams must find it.
+    // Before anything has to work: an operator who repairs the broker's streams must find it.
     writeConnection(settings.dataDir, { natsUrl: broker.url, pid: process.pid });
     await putOwnSettings({ ...role, isShared: settings.nats.url !== undefined });
     // First: a turn may need its task at once.
@@ -65,7 +65,7 @@ export async function startUp(
   }
 }
 
-/** In this process, or in as many of their own as `gateway.workerPool` allows. */
+/** Workers in this process, or in as many processes of their own as `gateway.workerPool` allows. */
 async function startWorkers(role: ProcessContext & { readonly natsUrl: string }): ReturnType<typeof startWorkerPool> {
   const { settings } = role;
   const pool = settings.gateway.workerPool;
@@ -73,7 +73,7 @@ async function startWorkers(role: ProcessContext & { readonly natsUrl: string })
   return startWorker({ ...role, settings: workerSettings(settings) });
 }
 
-/** Nobody else is on a broker of our own: under the same name our next life takes over at once, not after a time. */
+/** No other worker uses an embedded broker: under the same id the next start takes over at once, without a wait. */
 function workerSettings(settings: Settings): Settings {
   if (settings.nats.url !== undefined || settings.worker.id !== undefined) return settings;
   return { ...settings, worker: { ...settings.worker, id: hostWorkerId() } };
@@ -118,7 +118,7 @@ async function openBroker(settings: Settings, log: Logger): Promise<Broker> {
 
 const ANSWER_WITHIN_MS = 1_000;
 
-/** Two of us on one data folder would fight for its broker. The file alone proves nothing: it outlives a kill -9. */
+/** Two processes on one data folder would fight for its broker. The file alone proves nothing: it survives a kill -9. */
 async function refuseSecond(dataDir: string): Promise<void> {
   const other = readConnection(dataDir);
   if (other?.httpUrl === undefined || other.pid === process.pid || !isAlive(other.pid)) return;

@@ -10,7 +10,10 @@ import {
 } from '#contracts';
 import { inputProblem, oneText } from '#http';
 
-/** Reads of what says which message, session or wait is meant. Each throws a 400 that names the field, or answers the clean value. */
+/**
+ * Reads the fields of routes about a session: its path, the message id, the wait. Each read throws a 400 that names the field,
+ * or answers the clean value.
+ */
 
 export interface SessionPath {
   readonly agent: string;

@@ -60,7 +60,7 @@ export async function startIngress(options: StartIngressOptions): Promise<Runnin
     url: app.url,
     failed: broker.connection.lost(),
     stop: async () => {
-      // No request waits for a turn then.
+      // From here on no request waits for a turn.
       broker.parts.waiter.stop();
       await app.close();
       await broker.close();

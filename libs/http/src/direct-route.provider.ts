@@ -14,8 +14,8 @@ import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import { ProblemFilter } from './problem.filter.js';
 
 /**
- * A route that is called so often that Nest's part of each request is worth sparing: its guards, pipes, interceptors and
- * filters, and the promises that they take when there are none.
+ * A route that is called so often that it skips Nest's part of each request: guards, pipes, interceptors, filters, and the
+ * promises that these cost also when there are none.
  */
 export interface DirectRoute {
   readonly controller: Type<object>;
@@ -30,7 +30,7 @@ export interface DirectRoute {
 
 type Call = (controller: object, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
 
-/** What Nest does beside the call. `@Header` counts too: `call` sets none. */
+/** What Nest does besides the call. `@Header` counts too: `call` sets no header. */
 const ENHANCERS = [
   GUARDS_METADATA,
   PIPES_METADATA,
@@ -71,7 +71,7 @@ function exchange(app: NestFastifyApplication, route: DirectRoute, options: Rout
     }
   };
   options.handler = function (request, reply) {
-    // Of an empty part of the path Nest's adapter says that there is no such route.
+    // Nest's adapter answers an empty part of the path with "no such route".
     if (hasEmptyPart(request.params)) return nests.call(this, request, reply);
     return answer(request, reply);
   };
@@ -79,7 +79,7 @@ function exchange(app: NestFastifyApplication, route: DirectRoute, options: Rout
 
 /** The filter that every app has, if Nest runs nothing else for all routes: a user's providers and other roles may bring more. */
 function onlyEnhancer(app: NestFastifyApplication): ProblemFilter | undefined {
-  // Private in its type. There is no other way to what `APP_GUARD` and its like have registered.
+  // A private field. There is no other way to read what `APP_GUARD` and the like have registered.
   const { config } = app as unknown as { config?: unknown };
   if (!(config instanceof ApplicationConfig)) return undefined;
   const others = [
@@ -108,7 +108,7 @@ function hasParameterPipes(type: object, name: string): boolean {
   return Object.values(parameters).some(({ pipes = [] }) => pipes.length > 0);
 }
 
-/** `undefined` when each request gets one of its own, because something that it needs is made for each request. */
+/** `undefined` when each request gets its own instance, because a dependency is made for each request. */
 function soleInstance(app: NestFastifyApplication, type: Type<object>): object | undefined {
   for (const { controllers } of app.get(ModulesContainer).values()) {
     const wrapper = controllers.get(type);

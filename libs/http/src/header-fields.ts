@@ -1,7 +1,7 @@
 import Negotiator from 'negotiator';
 import { readTraceContext, type TraceContext } from '#telemetry';
 
-/** Reads of header fields that any role has. */
+/** Reads header fields that all roles share. */
 
 /** The trace of the caller, which the work for this request continues. */
 export function readTrace(headers: Readonly<Record<string, string | string[] | undefined>>): TraceContext | undefined {

@@ -13,7 +13,8 @@ export class HealthController {
 
   @Get('healthz')
   @ApiOperation({
-    summary: 'The process lives; says nothing about the broker, so that nobody restarts us for its sake',
+    summary:
+      'The process is alive. It does not depend on the broker: a restart of this process would not mend the broker',
   })
   live(): object {
     return { status: 'ok' };

@@ -7,13 +7,13 @@ import { ProblemFilter } from './problem.filter.js';
 import { Readiness, type ReadinessParts } from './readiness.indicator.js';
 
 export interface HttpAppParts {
-  /** Of one role, or of several on one port. */
+  /** Routes of one role, or of several on one port. */
   readonly routes: readonly DynamicModule[];
   readonly readiness: ReadinessParts;
   readonly log: Logger;
 }
 
-/** What every role serves beside its own routes: health, and errors as problems. */
+/** What every role serves besides its own routes: health, and errors as problem+json. */
 @Module({})
 export class HttpAppModule {
   static register({ routes, readiness, log }: HttpAppParts): DynamicModule {

@@ -2,16 +2,16 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { decodeUtf8, readJson, writeJson, type CarriedMembers } from '#contracts';
 import { inputProblem, ProblemException } from './problem.exception.js';
 
-/** Of any body: what senders have kept or handed on as they gave it. */
+/** Fields of any body that are kept and handed on exactly as the sender wrote them. */
 const CARRIED: CarriedMembers = { data: true, meta: true, result: true };
 
 const JSON_TYPE = 'application/json';
-/** The second is a part of the first. */
+/** US-ASCII is a part of UTF-8. */
 const CHARSETS = new Set(['utf-8', 'utf8', 'us-ascii']);
 
 /**
- * Bodies as they came: Fastify's own parser decodes bytes that are no UTF-8 to other text, and takes a document that two
- * readers may read differently. Answers with texts that are only carried have them as they came, too.
+ * Reads bodies exactly. Fastify's own parser turns bytes that are not UTF-8 into other text, and accepts documents that two
+ * parsers may read differently. Answers carry JSON of senders and agents unchanged, too.
  */
 export function carryJson(fastify: FastifyInstance): void {
   fastify.removeAllContentTypeParsers();
@@ -29,7 +29,7 @@ export function carryJson(fastify: FastifyInstance): void {
 function checkType({ headers }: FastifyRequest): void {
   const type = headers['content-type'];
   if (type !== JSON_TYPE) {
-    // Given twice, each reader takes another one.
+    // When it is given twice, one reader takes the first and another the last.
     for (const [, charset = ''] of (type ?? '').matchAll(/;\s*charset\s*=\s*"?([^\s;"]*)/gi)) {
       if (CHARSETS.has(charset.toLowerCase())) continue;
       throw unsupported(`Content-Type: found the charset ${JSON.stringify(charset)}, wanted utf-8`);

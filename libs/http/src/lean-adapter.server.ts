@@ -5,8 +5,8 @@ import { fastify, type FastifyHttpOptions, type FastifyReply, type FastifyReques
 type ResponseHook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void;
 
 /**
- * Nest's adapter without its hook behind each response, which does nothing until it is given something to do: for its sake
- * Fastify adds two listeners to each response, removes them and reads the clock twice.
+ * Nest's adapter without its `onResponse` hook, unless a caller sets one. Nest's hook does nothing by default, and costs two
+ * listeners and two reads of the clock for each response.
  */
 export class LeanAdapter extends FastifyAdapter {
   constructor(options: FastifyHttpOptions<Server>) {

@@ -1,7 +1,7 @@
 import { showValue } from '#contracts';
 import { inputProblem } from './problem.exception.js';
 
-/** Reads of the query of a list. Each throws a 400 that names the field, or answers the clean value. */
+/** Reads the query of a list. Each read throws a 400 that names the field, or answers the clean value. */
 
 export const DEFAULT_LIMIT = 20;
 export const MAX_LIMIT = 200;
@@ -25,7 +25,7 @@ export function readCursor(after: unknown): number {
   throw inputProblem(400, [{ field: 'after', found: showValue(after), wanted }]);
 }
 
-/** A field that may stand there once at most. */
+/** A query field that may be given once at most. */
 export function oneText(field: string, value: unknown): string {
   if (typeof value === 'string') return value;
   throw inputProblem(400, [{ field, found: showValue(value), wanted: 'one text' }]);

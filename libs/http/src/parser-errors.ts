@@ -3,12 +3,12 @@ import type { Socket } from 'node:net';
 import { problemBody, type Problem } from './problem.exception.js';
 
 /**
- * Answers what Node's HTTP parser refuses before there is a request, as problem+json like all else; its own answer has no body.
- * What it cannot read may be followed by anything, so the connection ends with it.
+ * Answers with problem+json when Node's HTTP parser refuses the bytes before there is a request; Node's own answer has no body.
+ * After bytes that cannot be parsed the rest of the connection cannot be trusted, so it is closed.
  */
 export function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
   const { _httpMessage: current } = socket as { readonly _httpMessage?: { readonly headersSent?: boolean } | null };
-  // A caller that is gone, or is in the middle of another answer, would read nonsense.
+  // The caller is gone, or another answer has begun: a second one inside it would be read as nonsense.
   if (error.code === 'ECONNRESET' || !socket.writable || current?.headersSent === true) {
     socket.destroy();
     return;
@@ -45,7 +45,7 @@ function problemOf({ code, message }: NodeJS.ErrnoException): Problem {
   return { status: 400, code: 'invalid-request', title: 'The request is no HTTP', detail };
 }
 
-/** The parser's own words, which hold nothing of what was sent. */
+/** The parser's own words; they hold nothing of what was sent. */
 function reasonOf(message: string): string {
   return message.replace(/^Parse Error: /, '').slice(0, 100);
 }

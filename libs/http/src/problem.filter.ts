@@ -10,13 +10,13 @@ import type { Logger } from '#telemetry';
 import { brokerUnavailable, problemBody, ProblemException, type Problem } from './problem.exception.js';
 
 interface CodedError {
-  /** Of our own errors. */
+  /** The code of our own errors. */
   readonly code?: unknown;
   readonly statusCode?: unknown;
   readonly message?: unknown;
 }
 
-/** Every error of a request leaves as problem+json; what was not foreseen is logged and answered without its inside. */
+/** Answers every error of a request with problem+json. Unexpected errors are logged, and answered without their details. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   constructor(private readonly log: Logger) {}
@@ -44,7 +44,7 @@ export function sendProblem(reply: FastifyReply, problem: Problem): void {
     .send(JSON.stringify(problemBody(problem)));
 }
 
-/** Fastify's and Nest's own errors in our words. */
+/** Fastify's and Nest's own errors as our problems. */
 export function toProblem(error: unknown): Problem {
   if (error instanceof ProblemException) return error.problem;
   const { code, statusCode, message } = (typeof error === 'object' && error !== null ? error : {}) as CodedError;
@@ -64,12 +64,12 @@ export function toProblem(error: unknown): Problem {
   if (status === 404) {
     return { status, code: 'not-found', title: 'No such route', detail: 'GET /openapi.json lists the routes.' };
   }
-  // What is left are bodies of another length than they say and URLs that are no text: found before any check of ours.
+  // The rest: bodies of another length than Content-Length says, and URLs that cannot be decoded. Fastify finds both first.
   const detail = `${String(message ?? 'no detail')}; wanted a body that is JSON and a percent-encoded path`;
   return { status, code: 'invalid-request', title: 'The request is not as wanted', detail };
 }
 
-/** What the health checks throw; their findings per part go along. */
+/** A failed health check, with the findings of each part. */
 function notReady(error: ServiceUnavailableException): Problem {
   const findings = error.getResponse();
   return {
@@ -81,7 +81,7 @@ function notReady(error: ServiceUnavailableException): Problem {
   };
 }
 
-/** Nest keeps only the status of what Fastify refused. */
+/** Nest keeps only the status of a request that Fastify refused. */
 const KNOWN_STATUS: Readonly<Record<number, Problem>> = {
   413: {
     status: 413,

@@ -1,28 +1,28 @@
 import { Injectable } from '@nestjs/common';
 import { HealthIndicatorService, type HealthIndicatorFunction, type HealthIndicatorResult } from '@nestjs/terminus';
 
-/** What the check needs of the live connection: a second connection would answer for itself, not for us. */
+/** What the check needs of the connection that the role uses: a second connection would say nothing about that one. */
 export interface BrokerPulse {
   readonly isUp: boolean;
-  /** Takes so many ms. Rejects when the broker does not answer. */
+  /** Resolves with its duration in ms. Rejects when the broker does not answer. */
   roundTrip(): Promise<number>;
 }
 
-/** Something besides the broker that calls need, such as the inbox. */
+/** Something besides the broker that requests need, such as the inbox. */
 export interface Need {
-  /** Why no call is taken; `undefined` while calls are. */
+  /** Why requests are refused; `undefined` while they are accepted. */
   readonly problem: string | undefined;
 }
 
 export interface ReadinessParts {
   readonly pulse: BrokerPulse;
-  /** By the names under which they are told. */
+  /** By the names that the answer uses. */
   readonly needs?: Readonly<Record<string, Need>>;
 }
 
 const ANSWER_WITHIN_MS = 2_000;
 
-/** Whether a role can do now what it is for. */
+/** Whether a role can serve requests now. */
 @Injectable()
 export class Readiness {
   constructor(

@@ -2,17 +2,17 @@ import type { FastifyRequest } from 'fastify';
 import type { InputProblem } from '#contracts';
 
 /**
- * Node reads a request's head byte by byte as Latin-1, keeps one of two headers or joins them, and takes raw bytes in a
- * path: what came would be another text than was sent, and two that differ could become one.
+ * Refuses heads that Node would change. Node reads a head as Latin-1, keeps one of two equal headers or joins them, and accepts
+ * raw bytes in a path: a text would arrive as another one, and two different texts could become the same.
  */
 
 interface ReadHeader {
   readonly field: string;
-  /** Of its own for each that means one thing; 0 = it is a list, which may stand in several lines. */
+  /** A bit of its own for each header that may come once; 0 = a list, which may come in several lines. */
   readonly bit: number;
 }
 
-/** The headers that we read. Others are the business of proxies, which may say there what they like. */
+/** The headers that we read. Proxies may put anything into the others. */
 const READ: ReadonlyMap<string, ReadHeader> = new Map(
   (
     [
@@ -28,14 +28,14 @@ const READ: ReadonlyMap<string, ReadHeader> = new Map(
   ).map(([field, bit]) => [field.toLowerCase(), { field, bit }]),
 );
 
-/** A bit for each length of their names; all are below 32. */
+/** A bit for each length of their names; all lengths are below 32. */
 const LENGTHS = [...READ.keys()].reduce((bits, { length }) => bits | (1 << length), 0);
 
 const VISIBLE = /^[\t\x20-\x7e]*$/;
 const URL_CHARS = /^[\x21-\x7e]*$/;
 const ENCODED = 'UTF-8, percent-encoded';
 
-/** What cannot be taken as it was sent; `undefined` = nothing. */
+/** The first part of the head that would arrive changed; `undefined` = none. */
 export function headProblem({ raw }: Pick<FastifyRequest, 'raw'>): InputProblem | undefined {
   const { url = '', rawHeaders } = raw;
   if (!URL_CHARS.test(url)) return { field: 'path', found: 'bytes that are no ASCII', wanted: ENCODED };
@@ -43,7 +43,7 @@ export function headProblem({ raw }: Pick<FastifyRequest, 'raw'>): InputProblem 
   let seen = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at] as string;
-    // Most are told apart by their lengths alone.
+    // The length alone excludes most headers.
     if ((LENGTHS & (1 << name.length)) === 0) continue;
     const read = READ.get(name.toLowerCase());
     if (read === undefined) continue;
@@ -56,7 +56,7 @@ export function headProblem({ raw }: Pick<FastifyRequest, 'raw'>): InputProblem 
   return undefined;
 }
 
-/** Of a path the router says it itself; a query it would take as it stands there. */
+/** The router checks the path itself; it does not check the query. */
 function isDecodable(url: string): boolean {
   const query = url.indexOf('?');
   if (query === -1 || !url.includes('%', query)) return true;

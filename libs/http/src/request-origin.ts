@@ -25,7 +25,7 @@ function hostName(host: string): string {
 }
 
 function isLoopbackName(name: string): boolean {
-  // What nearly all requests have; the others take an expression each.
+  // Nearly all requests have one of these; the others need a regular expression.
   if (name === '127.0.0.1' || name === 'localhost') return true;
   if (isIP(name) === 4) return name.startsWith('127.');
   return name === '::1' || name.toLowerCase() === 'localhost';

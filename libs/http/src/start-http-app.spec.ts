@@ -87,7 +87,7 @@ describe('the routes of a role', () => {
     ['no route', '/nothing', 404, 'not-found', /openapi/],
     ['a path that is no text', '/things/%zz', 400, 'invalid-request', /percent-encoded/],
     ['what is not there among the routes of another role', '/others', 404, 'not-found', /there is none/],
-    ['what nobody foresaw, without its inside', '/things/broken', 500, 'internal', /^(?!.*the inside)/],
+    ['an unexpected error, without its details', '/things/broken', 500, 'internal', /^(?!.*the inside)/],
   ])('answer a problem for %s', async (_title, path, status, code, detail) => {
     const { url } = await start();
     expect(await get(`${url}${path}`)).toMatchObject({

@@ -17,11 +17,11 @@ import { originProblem } from './request-origin.js';
 
 export interface HttpAppOptions extends HttpAppParts {
   readonly settings: Pick<Settings, 'http' | 'drainMs'>;
-  /** Of the routes those that are worth serving past Nest's machinery. */
+  /** Routes that are served without Nest's part of a request, because they are called so often. */
   readonly directRoutes?: readonly DirectRoute[];
   /** Where the role listens unless `http.port` says otherwise. */
   readonly defaultPort: number;
-  /** Of the API, in its OpenAPI document. */
+  /** Title of the API in its OpenAPI document. */
   readonly title: string;
   readonly description: string;
 }
@@ -34,17 +34,17 @@ export interface RunningHttpApp {
 }
 
 const MAX_BODY_BYTES = 1024 * 1024;
-/** How long requests under way may take to end at a stop. Whoever lets them wait has to end that before. */
+/** How long requests under way may take to end at a stop. A role that lets requests wait ends these waits first. */
 const CLOSE_GRACE_MS = 3_000;
 /** How long a request may take to arrive as a whole: a slow sender holds a connection, and memory, for no longer. */
 const REQUEST_TIMEOUT_MS = 60_000;
-/** Above any encoded session key (1,536 characters), so that ours is the check that names the field. */
+/** Above any encoded session key (1,536 characters), so that our own check refuses longer ones and names the field. */
 const MAX_PARAM_CHARS = 8_192;
 
-/** Serves the routes of a role; resolves when it listens. What the routes need stays open: it is the caller's to close. */
+/** Serves the routes of a role; resolves when it listens. The caller closes what the routes need. */
 export async function startHttpApp(options: HttpAppOptions): Promise<RunningHttpApp> {
   const { settings, log, directRoutes = [] } = options;
-  // Nest's parsers would also take form bodies, which no route of ours understands.
+  // Nest's parsers would also accept form bodies, which none of our routes reads.
   const app = await NestFactory.create<NestFastifyApplication>(HttpAppModule.register(options), makeAdapter(), {
     logger: new NestLogger(log),
     abortOnError: false,
@@ -73,7 +73,7 @@ function makeAdapter(): LeanAdapter {
     routerOptions: { maxParamLength: MAX_PARAM_CHARS },
     requestTimeout: REQUEST_TIMEOUT_MS,
     clientErrorHandler: answerParserError,
-    // Node answers a request without a Host by itself, and without a word; ours is the check that names it.
+    // Node answers a request without a Host with an empty body; our own check names the header.
     http: { requireHostHeader: false },
     // Idle keep-alive connections of clients must not hold up a stop.
     forceCloseConnections: 'idle',
@@ -89,7 +89,7 @@ function refuseAtTheDoor(request: FastifyRequest, reply: FastifyReply, done: () 
   else sendProblem(reply, problem);
 }
 
-/** Why a request is refused before anything else of it is looked at; `undefined` = it is let in. */
+/** Why a request is refused before its route is looked up; `undefined` = it is accepted. */
 function doorProblem(request: FastifyRequest): Problem | undefined {
   const { host, origin } = request.headers;
   if (host === undefined) {
@@ -109,8 +109,8 @@ function serveOpenApi(app: NestFastifyApplication, { title, description }: HttpA
 }
 
 /**
- * A connection that never sent a request, or only half of one, is not idle for Node and would hold up the close for ever:
- * a browser that connects ahead is enough.
+ * Node does not count a connection as idle that has sent no request, or only half of one. It would hold up the close for ever;
+ * a browser that opens connections in advance is enough.
  */
 async function closeWithin(app: NestFastifyApplication, graceMs: number): Promise<void> {
   const server = app.getHttpServer();

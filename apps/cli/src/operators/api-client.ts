@@ -2,11 +2,11 @@ import { LanekeeperError, parseToWrite } from '#contracts';
 
 const ANSWER_WITHIN_MS = 30_000;
 
-/** It answered, and that was no success. */
+/** The service refused the request. */
 export class RefusedError extends LanekeeperError {
   constructor(
     readonly status: number,
-    /** Of the problem: what is wrong, in a few words. */
+    /** The title of the problem: what is wrong, in a few words. */
     readonly title: string,
     detail: string,
   ) {
@@ -14,7 +14,7 @@ export class RefusedError extends LanekeeperError {
   }
 }
 
-/** Talks to a running Lanekeeper for operators' commands. */
+/** Calls the HTTP API of a running Lanekeeper for operators' commands. */
 export class ApiClient {
   constructor(private readonly baseUrl: string) {}
 
@@ -42,7 +42,7 @@ export class ApiClient {
   }
 }
 
-/** Numbers are printed with the digits that they came with. */
+/** Numbers keep all their digits when they are printed again. */
 async function readAnswer(response: Response): Promise<{ title?: unknown; detail?: unknown }> {
   try {
     return parseToWrite(await response.text()) as { title?: unknown; detail?: unknown };

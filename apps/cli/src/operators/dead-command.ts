@@ -9,7 +9,7 @@ import { printable } from '../printable.js';
 export function addDeadCommand(program: Command, api: () => ApiClient, print: (text: string) => void): void {
   const dead = program
     .command('dead')
-    .description('messages that ended dead: look at them, send them again, forget them');
+    .description('messages that will not be retried: look at them, send them again, drop them');
   const pathOf = (deadId: string): string => `/v1/dead/${encodeURIComponent(deadId)}`;
 
   dead
@@ -18,7 +18,7 @@ export function addDeadCommand(program: Command, api: () => ApiClient, print: (t
     .option('--agent <name>', 'only of this agent')
     .option('--session <key>', 'only of this session')
     .option('--limit <n>', 'how many at most (1 to 200)', '50')
-    .option('--after <n>', 'go on behind the page before')
+    .option('--after <n>', 'the next page: the number that the page before names')
     .option('--json', 'as JSON')
     .action(async ({ json, ...query }: Record<string, string> & { json?: boolean }) => {
       const answer = expectAnswer(deadList, await api().call('GET', `/v1/dead?${new URLSearchParams(query)}`));
@@ -30,7 +30,7 @@ export function addDeadCommand(program: Command, api: () => ApiClient, print: (t
 
   dead
     .command('show <deadId>')
-    .description('one of them with its content, as JSON')
+    .description('show one of them with its content, as JSON')
     .action(async (deadId: string) => {
       const answer = expectAnswer(deadMessage, await api().call('GET', pathOf(deadId)));
       print(JSON.stringify(answer, null, 2));
@@ -38,7 +38,7 @@ export function addDeadCommand(program: Command, api: () => ApiClient, print: (t
 
   dead
     .command('retry <deadId...>')
-    .description('send them again, as new messages of the same ids')
+    .description('send them again, as new messages with the same ids')
     .action(async (deadIds: string[]) => {
       for (const deadId of deadIds) {
         const { seq } = expectAnswer(deadRetry, await api().call('POST', `${pathOf(deadId)}/retry`));
@@ -48,7 +48,7 @@ export function addDeadCommand(program: Command, api: () => ApiClient, print: (t
 
   dead
     .command('drop <deadId...>')
-    .description('forget them; what was decided stays in the records of their sessions')
+    .description('remove them from the list; the decision stays in the record of the session')
     .action(async (deadIds: string[]) => {
       for (const deadId of deadIds) {
         expectAnswer(deadDrop, await api().call('POST', `${pathOf(deadId)}/drop`));
@@ -57,7 +57,7 @@ export function addDeadCommand(program: Command, api: () => ApiClient, print: (t
     });
 }
 
-/** Of what the agent answered, as much as a table has room for; `show` has the rest. */
+/** How much of an agent's answer a table has room for; `show` prints all of it. */
 const MAX_SAID_CHARS = 80;
 
 function tableOf(entries: readonly DeadSummary[]): string {

@@ -3,7 +3,7 @@ import ms from 'ms';
 import { TASK_STATES, type TaskCounts, type TaskStep, type TaskView } from '#contracts';
 import { printable } from '../printable.js';
 
-/** Tasks as operators read them. Times are the guard's, ages are by the clock here. */
+/** Tasks as text for operators. Times are by the clock of the guard, ages by the clock of this machine. */
 
 export function tableOf(tasks: readonly TaskView[], now: number): string {
   const table = new Table({
@@ -11,7 +11,7 @@ export function tableOf(tasks: readonly TaskView[], now: number): string {
     style: { head: [], border: [] },
     wordWrap: true,
     wrapOnWordBoundary: false,
-    // A key is not wrapped: it is what the other commands are given.
+    // A key is not wrapped: operators copy it into the other commands.
     colWidths: [null, null, null, 24, 20, 40],
   });
   for (const task of tasks) {
@@ -54,7 +54,7 @@ export function describeTask(task: TaskView, now: number): string {
   return [key, ...shown, 'history', ...past].map(printable).join('\n');
 }
 
-/** Why it stands there, or what it needs. */
+/** Why it is in this state, or what it needs. */
 function remarkOn({ state, stale, expiresAt = 0, error, approvedBy, approvableUntil }: TaskView, now: number): string {
   const reason = error === undefined ? '' : `: ${error.name}: ${error.message}`;
   const until = approvableUntil === undefined ? '' : `, which lapses ${ageOf(approvableUntil, now)}`;

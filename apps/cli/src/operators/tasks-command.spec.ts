@@ -67,7 +67,7 @@ it('ls asks for what its options say', async () => {
   expect((await run(['ls', '--stale', '--state', 'failed'], none)).end).toMatch(/cannot be used with/);
 });
 
-it('ls shows who runs what for how long, what waits for a person, and the counts', async () => {
+it('ls shows which run has which task for how long, what waits for an approval, and the counts', async () => {
   const { output } = await run(['ls'], { tasks: [running, failed], next: 12, counts: { failed: 1, running: 3 } });
   expect(output).toMatch(/chat:1::deploy.*running.*3m ago.*run-1.*worker a.*expires in 2m unless renewed/);
   expect(output).toMatch(/chat:2::deploy.*failed.*8m ago.*run-2.*waits for approval, which lapses in 1h/);
@@ -123,7 +123,7 @@ it.each(states)('ls of $state says what it needs', async (task, shown) => {
   expect((await run(['ls'], { tasks: [task], counts: {} })).output).toMatch(shown);
 });
 
-it('approve-retry and release say who, and go on behind a key that is refused', async () => {
+it('approve-retry and release name the operator, and go on after a key that is refused', async () => {
   const approve = (_method: string, path: string) =>
     path.includes('bad')
       ? new RefusedError(409, 'The task does not wait for an approval', 'state: found running')
@@ -144,7 +144,7 @@ it('approve-retry and release say who, and go on behind a key that is refused', 
   expect((await run(['release', 'k', '--status', 'succeeded'], {})).end).toMatch(/cancelled, failed/);
 });
 
-it('a service without tasks is told from a task that is not there', async () => {
+it('a service without tasks and a task that does not exist give different errors', async () => {
   const elsewhere = await run(['ls'], new RefusedError(404, 'No such route', 'GET /openapi.json lists the routes.'));
   expect(elsewhere.end).toMatch(/LANEKEEPER_URL.*guard.*7071/);
   const unknown = await run(['show', 'k'], new RefusedError(404, 'No such task', 'key: nothing stands under it'));

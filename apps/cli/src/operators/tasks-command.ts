@@ -8,7 +8,7 @@ import { countsLine, describeTask, tableOf } from './task-report.js';
 
 type Api = Pick<ApiClient, 'call'>;
 
-/** `lanekeeper tasks ls | show | approve-retry | release`: who runs what, and what waits for a person. */
+/** `lanekeeper tasks ls | show | approve-retry | release`: which run has which task, and which tasks wait for an approval. */
 export function addTasksCommand(
   program: Command,
   api: () => Api,
@@ -17,7 +17,7 @@ export function addTasksCommand(
 ): void {
   const tasks = program
     .command('tasks')
-    .description('tasks of the guard: who runs them; let a failed one run again, take one from a holder that is gone');
+    .description('tasks of the guard: list them, let a failed one run again, end one whose holder is gone');
   const toGuard = (): Api => ({ call: (...request) => withRemedy(api().call(...request)) });
 
   tasks
@@ -25,9 +25,9 @@ export function addTasksCommand(
     .description('list them, the longest unchanged first')
     .addOption(new Option('--state <state>', 'only those in this state').choices(TASK_STATES))
     .addOption(new Option('--stale', 'only those whose holder is gone').conflicts('state'))
-    .option('--scope <scope>', 'only those of this session or namespace: what stands before `::`')
+    .option('--scope <scope>', 'only those of this session or namespace: the part of the key before `::`')
     .option('--limit <n>', 'how many at most (1 to 200)', '50')
-    .option('--after <n>', 'go on behind the page before')
+    .option('--after <n>', 'the next page: the number that the page before names')
     .option('--json', 'as JSON')
     .action(async ({ json, stale, ...query }: Record<string, string> & { json?: true; stale?: true }) => {
       const parameters = new URLSearchParams({ ...query, ...(stale && { state: 'stale' }) });
@@ -40,7 +40,7 @@ export function addTasksCommand(
 
   tasks
     .command('show <key>')
-    .description('one of them: who has it, how it ended, who approved it, and its history')
+    .description('show one of them: its run, how it ended, who approved it, and its history')
     .option('--json', 'as JSON')
     .action(async (key: string, { json }: { json?: true }) => {
       const task = expectAnswer(taskView, await toGuard().call('GET', pathOf(key)));
@@ -49,8 +49,8 @@ export function addTasksCommand(
 
   tasks
     .command('approve-retry <key...>')
-    .description('let one more try of failed tasks through, exactly one')
-    .option('--by <name>', 'who says so', defaultName())
+    .description('allow exactly one more run of failed tasks')
+    .option('--by <name>', 'your name, for the history of the task', defaultName())
     .action(async (keys: string[], { by }: { by: string }) => {
       await forEach(keys, print, async (key) => {
         const approval = expectAnswer(
@@ -63,13 +63,13 @@ export function addTasksCommand(
 
   tasks
     .command('release <key...>')
-    .description('end whatever stands there without its holder: who still works on it can do nothing more with it')
+    .description('end tasks without their holder: a run that still works on one loses it')
     .addOption(
       new Option('--status <status>', 'how it ended: cancelled frees it, failed asks for an approval')
         .choices(['cancelled', 'failed'])
         .default('cancelled'),
     )
-    .option('--by <name>', 'who says so', defaultName())
+    .option('--by <name>', 'your name, for the history of the task', defaultName())
     .action(async (keys: string[], body: { by: string; status: string }) => {
       await forEach(keys, print, async (key) => {
         const { state } = expectAnswer(taskEnd, await toGuard().call('POST', `${pathOf(key)}/release`, body));
@@ -82,7 +82,7 @@ function pathOf(key: string): string {
   return `/v1/tasks/${encodeURIComponent(key)}`;
 }
 
-/** Each by itself: one that is refused must not keep the others from being done. */
+/** Each key by itself: a refusal of one must not stop the others. */
 async function forEach(
   keys: readonly string[],
   print: (text: string) => void,
@@ -100,7 +100,7 @@ async function forEach(
   if (refused.length > 0) throw new LanekeeperError('refused', refused.map(printable).join('\n'));
 }
 
-/** Ingress alone answers at that address too, and knows no tasks. */
+/** An ingress without a guard answers at that address too, and has no tasks. */
 async function withRemedy(answer: Promise<unknown>): Promise<unknown> {
   try {
     return await answer;
@@ -115,7 +115,7 @@ async function withRemedy(answer: Promise<unknown>): Promise<unknown> {
   }
 }
 
-/** Who sits here, for the history of what he does. */
+/** The user of this command, for the history of the task. */
 function defaultName(): string {
   return `${userName()}@${hostname()}`;
 }

@@ -5,11 +5,11 @@ import type { ApiClient } from './api-client.js';
 import { expectAnswer } from './expect-answer.js';
 import { printable } from '../printable.js';
 
-/** `lanekeeper workers`: who runs turns, and whose the shards are. */
+/** `lanekeeper workers`: the workers, and the shards of each. */
 export function addWorkersCommand(program: Command, api: () => ApiClient, print: (text: string) => void): void {
   program
     .command('workers')
-    .description('the workers that live, and which shards are whose')
+    .description('the workers that are alive, and the shards of each')
     .option('--json', 'as JSON')
     .action(async ({ json }: { json?: boolean }) => {
       const answer = expectAnswer(workerList, await api().call('GET', '/v1/workers'));
@@ -65,7 +65,7 @@ function summary({ total, owned, unowned, held }: WorkerList['shards']): string 
   return `${owned} of ${total} shards are owned${waiting}${elsewhere}`;
 }
 
-/** Who started before the last change acts on what stood there then. */
+/** A process that started before the last change acts on the settings of then. */
 function settingsLine(
   workers: readonly WorkerEntry[],
   { current, ingress }: { current: number; ingress: number },

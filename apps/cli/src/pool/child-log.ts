@@ -9,12 +9,12 @@ const LEVELS = {
   fatal: 'error',
 } as const;
 
-/** What every line of ours has anyway. */
+/** Fields that every line of ours has anyway. */
 const OWN_FIELDS = ['level', 'time', 'service', 'msg'];
 
 /**
  * Writes a child's log line into our log: in our form (a person at the terminal gets one line to read, a machine JSON) and
- * with the fields of `log`, which say whose it is. `false` for a line that is none: the last words of a crash.
+ * with the fields of `log`, which name the child. `false` for a line that is not a log line, such as the output of a crash.
  */
 export function passLogLine(line: string, log: Logger): boolean {
   const entry = readEntry(line);

@@ -8,11 +8,11 @@ export interface HeardLoad extends WorkerLoad {
   readonly at: number;
 }
 
-/** What a pool is told of its workers. */
+/** What a pool hears from its workers. */
 export interface LoadSource {
-  /** Since when whatever workers tell is heard; `undefined` while it is not. */
+  /** Since when the pool hears its workers; `undefined` while it does not. */
   readonly hearsSince: number | undefined;
-  /** What the worker of this id told last. */
+  /** The last load of the worker with this id. */
   of(id: string): HeardLoad | undefined;
 }
 

@@ -54,7 +54,7 @@ describe('a pool grows', () => {
     expect(firstStep([full, coming(1)], {}, 0)).toEqual({ at: 0, grow: 1 });
     // One that has just come has not yet taken over what the first one told.
     expect(firstStep([full, serving(1, {}, -4_000), serving(2, {}, -4_000)])).toEqual({ at: 1_000, grow: 2 });
-    // At a start with a backlog nobody gives anything away.
+    // At a start with a backlog no worker gives shards away.
     expect(firstStep([serving(0, { running: 10, waiting: 20 }, 0)])).toEqual({ at: 0, grow: 2 });
   });
 
@@ -102,7 +102,7 @@ describe('a pool shrinks', () => {
     expect(firstStep([serving(0), coming(1, 30_000), serving(2)], {}, 60_000)).toEqual({ at: 60_000, retire: 2 });
   });
 
-  it('not while somebody hangs, nor below its least size', () => {
+  it('not while a worker hangs, nor below its least size', () => {
     expect(firstStep([serving(0), serving(1, 'silent')], { cores: 2 })).toBeUndefined();
     expect(firstStep([serving(0), serving(1)], { minWorkers: 2 })).toBeUndefined();
   });
@@ -138,7 +138,7 @@ describe('whatever its workers tell', () => {
     repeats: fc.integer({ min: 1, max: 100 }),
   });
 
-  it('a pool stays within its limits and ends nobody sooner than a timeout after it grew', () => {
+  it('a pool stays within its limits and ends no worker sooner than a timeout after it grew', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), fc.integer({ min: 1, max: 5 }), (steps, minWorkers) => {
         const limits = { ...LIMITS, minWorkers };

@@ -6,23 +6,23 @@
  *   shrinks  by one, when one worker less would have been enough for a whole `idleTimeoutMs` without a break
  *   stays    otherwise, and whenever it knows nothing (the broker is away)
  *
- * It does not flap. Who comes counts as room for what waits until the others have told what they gave away. What let the pool
- * grow has to be over for a whole timeout before it shrinks, and "enough" means with room to spare.
+ * It does not flap. A worker that starts counts as room for what waits until the others have told what they gave away. The
+ * reason why the pool grew has to be over for a whole timeout before it shrinks, and "enough" means with room to spare.
  */
 
 export interface PoolLimits {
   readonly minWorkers: number;
-  /** Of all processes, those that end their last turns included: they have their memory too. */
+  /** The most processes, including those that end their last turns: these still use memory. */
   readonly maxWorkers: number;
   readonly idleTimeoutMs: number;
   /** Turns that run at once in one worker. */
   readonly capacity: number;
   readonly cores: number;
-  /** How long after it is ready a worker changes what the others tell. */
+  /** How long after its start a worker still changes the loads of the others: they give shards away to it. */
   readonly settleMs: number;
 }
 
-/** What a worker says of itself. */
+/** The load that a worker reports. */
 export interface WorkerLoad {
   readonly running: number;
   /** Lanes that wait for nothing but a slot. */
@@ -37,18 +37,18 @@ export interface PoolWorker {
   readonly state: 'coming' | 'serving' | 'leaving';
   /** When that began. */
   readonly since: number;
-  /** `undefined` when it has told nothing for too long: its event loop hangs. */
+  /** `undefined` when its last report is too old: its event loop hangs. */
   readonly load?: WorkerLoad | undefined;
 }
 
 export interface PoolSight {
   readonly now: number;
   readonly workers: readonly PoolWorker[];
-  /** What the workers tell cannot be heard. */
+  /** The reports of workers do not arrive. */
   readonly isBlind: boolean;
 }
 
-/** What is kept from one look to the next. */
+/** The notes that are kept from one look to the next. */
 export interface PoolNotes {
   readonly saturatedSince?: number | undefined;
   readonly calmSince?: number | undefined;
@@ -97,7 +97,7 @@ export function decidePoolSize(limits: PoolLimits, sight: PoolSight, notes: Pool
 /** Workers that start, and those that have just begun: the others still tell what they have given away to them. */
 function whoComes(wanted: readonly PoolWorker[], now: number, settleMs: number) {
   const serving = servingOf(wanted);
-  // The first one has nobody to take over from.
+  // The first worker takes over no shards.
   const eldest = Math.min(...serving.map(({ since }) => since));
   const fresh = serving.filter(({ since }) => since > eldest && now - since < settleMs);
   const coming = wanted.length - serving.length + fresh.length;
@@ -115,13 +115,13 @@ function isCalm({ capacity }: PoolLimits, wanted: readonly PoolWorker[]): boolea
   );
 }
 
-/** One that cannot start first; else the one with the fewest turns, and of these the last. */
+/** First a worker that cannot start; else the one with the fewest turns, and of these the last. */
 function whoMayGo(limits: PoolLimits, wanted: readonly PoolWorker[], now: number, calmMs: number): number | undefined {
   const { idleTimeoutMs, minWorkers } = limits;
   if (calmMs < idleTimeoutMs || wanted.length <= minWorkers) return undefined;
   const running = ({ load, state }: PoolWorker): number => (state === 'coming' ? -1 : (load?.running ?? 0));
   const [least] = wanted
-    // What has just crashed comes back first: under its own name it takes over at once what the others would wait for.
+    // A worker that has just crashed comes back first: under its own id it takes over its shards at once.
     .filter(({ state, since }) => state === 'serving' || now - since >= idleTimeoutMs)
     .toSorted((a, b) => running(a) - running(b) || b.slot - a.slot);
   if (least === undefined) return undefined;

@@ -60,7 +60,7 @@ describe('a slot of the pool', () => {
     await clock.advance(1);
     expect([slot.state, workers.length, slot.since]).toEqual(['starting', 2, since + 5_000]);
     expect(log.lines.at(-1)).toMatchObject({ level: 'error', fields: { end: 'ended by SIGKILL', pauseMs: 100 } });
-    // The former one's last words are nobody's.
+    // The last lines of the former worker change nothing.
     workers[0]?.ready();
     expect(slot.state).toBe('starting');
   });

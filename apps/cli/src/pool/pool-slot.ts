@@ -8,7 +8,7 @@ import type { WorkerProcess } from './worker-process.js';
  *
  *   empty    --start-->                             starting
  *   starting --is ready-->                          serving
- *   starting --not ready within START_WITHIN_MS-->  killed; it ends by itself, as everybody sees it
+ *   starting --not ready within START_WITHIN_MS-->  killed; to all others it ends by itself
  *   serving  --kill: it hangs-->                    killed; as above
  *   starting, serving --ends by itself-->           paused, 100 ms and after each further failure twice as long
  *   paused   --the pause is over-->                 starting
@@ -19,14 +19,14 @@ import type { WorkerProcess } from './worker-process.js';
 type SlotState = 'empty' | 'starting' | 'serving' | 'paused' | 'leaving';
 
 const PAUSE = { firstMs: 100, longestMs: 30_000 };
-/** After serving as long as this the pauses start small again. */
+/** After a worker has served this long, the pauses start small again. */
 const GOOD_LIFE_MS = 60_000;
 /** What holds a start up longer is told: the broker is away, or waits for a repair, which the worker's own lines say. */
 const START_TOLD_AFTER_MS = 30_000;
-/** Far more than a busy machine needs. */
+/** A busy machine needs far less. */
 const START_WITHIN_MS = 120_000;
 
-/** What a worker that runs tells its slot. */
+/** What a running worker tells its slot. */
 export interface SlotEvents {
   readonly onReady: () => void;
 }
@@ -67,7 +67,7 @@ export class PoolSlot {
     this.launch();
   }
 
-  /** Its worker is not needed any more. */
+  /** The pool no longer needs its worker. */
   retire(): void {
     if (this.current === 'paused') this.enter('empty');
     if (this.current !== 'starting' && this.current !== 'serving') return;
@@ -79,7 +79,7 @@ export class PoolSlot {
     });
   }
 
-  /** Its worker does not answer any more: another one comes. */
+  /** Its worker no longer answers: it is replaced. */
   kill(): void {
     this.process?.kill();
   }

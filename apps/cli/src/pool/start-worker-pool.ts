@@ -24,7 +24,7 @@ export interface StartWorkerPoolOptions {
 export interface RunningWorkerPool {
   /** Resolves when it cannot go on by itself. */
   readonly failed: Promise<Error>;
-  /** Its workers give their shards away, drain and end. */
+  /** All workers give their shards away, drain and end. */
   stop(): Promise<void>;
 }
 

@@ -101,7 +101,7 @@ describe('a pool of workers', () => {
     expect(log.lines.filter(({ message }) => message.includes('hangs'))).toHaveLength(1);
   });
 
-  it('takes nobody’s silence for anything while it cannot hear, nor after it stood still itself', async () => {
+  it('ignores the silence of workers while it cannot hear them, and after it stood still itself', async () => {
     const { pool, of, pass, loads, clock, startedIds } = setUp();
     void pool.start(never);
     of('p-1').ready();

@@ -10,16 +10,16 @@ export interface WorkerPoolOptions {
   readonly ids: readonly string[];
   readonly makeSlot: (id: string, onChange: () => void) => PoolSlot;
   readonly loads: LoadSource;
-  /** Whoever tells nothing for so long has an event loop that hangs. */
+  /** A worker that reports nothing for this long has an event loop that hangs. */
   readonly silentAfterMs: number;
-  /** Whoever tells nothing for so long is given up: the others have long taken what it had. */
+  /** A worker that reports nothing for this long is given up: the others have long taken its shards. */
   readonly hungAfterMs: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 const LOOK_MS = 1_000;
-/** Looks that come later than this tell that we ourselves stood still, and heard nobody meanwhile. */
+/** A look that comes later than this says that this process stood still, and heard no worker meanwhile. */
 const STANDSTILL_MS = 5_000;
 
 /** Workers of one machine, as many as there is work for: looks at them every second, starts and ends them. */

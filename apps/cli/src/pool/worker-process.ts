@@ -27,7 +27,7 @@ exit "$code"
 `;
 
 const PID_LINE = /^pid (\d+)$/;
-/** What a worker prints when it reads its shards. */
+/** The line that a worker prints when it reads its shards. */
 const READY_LINE = 'ready';
 
 export interface WorkerProcessOptions {
@@ -43,7 +43,7 @@ export interface WorkerProcessOptions {
 }
 
 export interface WorkerProcess {
-  /** Fulfilled with a few words when it has ended. */
+  /** Resolves with a few words when the worker has ended. */
   readonly exited: Promise<string>;
   /** It gives its shards away, lets its turns end within the drain budget, and ends. */
   terminate(): void;
@@ -61,7 +61,7 @@ export function spawnWorker({ id, env, ...told }: WorkerProcessOptions): WorkerP
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,
   });
-  // A broken pipe means that the shell has ended, which `exit` tells.
+  // A broken pipe means that the shell has ended; the `exit` event reports that.
   shell.stdin.on('error', () => {});
   onLine(shell.stdout, (line) => {
     const pid = PID_LINE.exec(line)?.[1];
@@ -84,7 +84,7 @@ function onLine(stream: Readable, listener: (line: string) => void): void {
   createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on('line', listener);
 }
 
-/** A shell tells the end by a signal as 128 and its number. */
+/** A shell reports the end by a signal as 128 plus its number. */
 export function describeEnd(code: number | null, signal: NodeJS.Signals | null): string {
   if (code === null) return `its guard was ended by ${signal}`;
   const [name] = Object.entries(constants.signals).find(([, number]) => number === code - 128) ?? [];

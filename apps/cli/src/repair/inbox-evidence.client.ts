@@ -3,7 +3,7 @@ import type { BrokerConnection, StreamReader } from '#jetstream';
 import { checkSource, type LeaseStore, type SourceCheck, type StoredLease } from '#shards';
 import { readLastMessages } from './last-messages.consumer.js';
 
-/** What the rest of the broker says about where the inbox had come to. */
+/** What the other streams and buckets say about the last sequence of the inbox. */
 export interface InboxEvidence extends SourceCheck {
   readonly leases: ReadonlyMap<number, StoredLease>;
   /** Sessions that have a record. */
@@ -12,7 +12,7 @@ export interface InboxEvidence extends SourceCheck {
   readonly unreadable: number;
 }
 
-/** All that says for good where the inbox had come to: the leases, and the last record of every session. */
+/** Reads the durable evidence of the last sequence of the inbox: the leases, and the last record of every session. */
 export async function gatherEvidence(
   connection: BrokerConnection,
   reader: StreamReader,
@@ -29,7 +29,7 @@ export async function gatherEvidence(
     if (parsed.ok) highest = Math.max(highest, highestOfHead(parsed.record));
     else unreadable++;
   });
-  // Last of all: the others only follow what is stored.
+  // Read last: the others only follow what the inbox stores.
   const lastSeq = await reader.leaderLastSeq(names.inboxStream);
   const progress = [...stored.values()].map(({ lease }) => lease);
   return { ...checkSource(lastSeq, progress, highest), leases: stored, sessions, unreadable };

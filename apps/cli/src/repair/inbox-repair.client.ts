@@ -32,8 +32,8 @@ const MAX_FAILURES = 50;
 const PAUSE_MS = 100;
 
 /**
- * Brings the end of a rewound inbox back above everything that was decided, so that new messages get sequences that nobody
- * has seen. Nothing that is stored and undecided is lost; while it works no message is taken (ingress has noticed or
+ * Brings the end of a rewound inbox back above everything that was decided, so that new messages get sequences that were
+ * never given before. Nothing that is stored and undecided is lost; while it works no message is taken (ingress has noticed or
  * notices at its next one), and what is done twice, or by two at once, is only done too far.
  */
 export class InboxRepair {
@@ -57,7 +57,7 @@ export class InboxRepair {
     );
   }
 
-  /** Whether something lies in the inbox that somebody still has to find there. */
+  /** Whether the inbox has entries that a worker or an ingress must still find there. */
   private async isNeeded({ leases }: InboxEvidence): Promise<boolean> {
     const { connection, reader, names, dedupWindowMs } = this.options;
     const { ts } = await connection.jsm.streams.info(names.inboxStream);
@@ -68,10 +68,10 @@ export class InboxRepair {
     const young = await reader.firstSince(names.inboxStream, windowFromMs);
     const from = Math.min(...floors, young?.seq ?? Number.MAX_SAFE_INTEGER);
     for await (const stored of reader.messagesOf(names.inboxStream, '>', from)) {
-      // Outside of every shard: nobody reads it there.
+      // Outside of every shard: no worker reads it.
       if (!stored.subject.startsWith(`${names.namespace}.inbox.`)) continue;
       const key = names.parseSessionSubject(stored.subject);
-      // Below the floor nobody reads; what is undecided there came while the inbox was rewound, and was not acknowledged.
+      // No worker reads below the floor; undecided entries there came while the inbox was rewound, and were not acknowledged.
       const isRead = stored.seq >= (floors[key.shard] ?? 0);
       const isYoung = stored.storedAtMs >= windowFromMs;
       if (!isRead && !isYoung) continue;
@@ -91,7 +91,7 @@ export class InboxRepair {
     // No message's subject, and of no shard: no worker reads them, and they go when the inbox is trimmed.
     const subject = names.ingestSubject({ agentToken: '-', sessionToken: '*', shard: 0 });
     for (let failures = 0; ;) {
-      // Asked each time: another repair may be at it, too.
+      // Asked each time: another repair may run too.
       const left = upTo - (await reader.leaderLastSeq(names.inboxStream));
       if (left <= 0) return;
       onProgress(left);

@@ -5,11 +5,11 @@ import type { Mending } from './inbox-repair.client.js';
 
 export interface RepairTerminal {
   print(text: string): void;
-  /** Somebody sits there who can answer. */
+  /** A person at the terminal can answer. */
   readonly isInteractive: boolean;
 }
 
-/** What the command needs of the broker; see `open-repair.client`. */
+/** The broker side of the command; see `open-repair.client`. */
 export interface InboxToRepair {
   readonly stream: string;
   gather(): Promise<InboxEvidence>;
@@ -20,7 +20,7 @@ export interface InboxToRepair {
 
 /** `lanekeeper repair inbox`: what an operator runs when the inbox was set back. */
 export function addRepairCommand(program: Command, open: () => Promise<InboxToRepair>, terminal: RepairTerminal): void {
-  const repair = program.command('repair').description('put right what only a person may decide');
+  const repair = program.command('repair').description('repairs that only a person may start');
   repair
     .command('inbox')
     .description('bring a rewound inbox (a restored backup, a power cut) above everything that was decided')

@@ -7,7 +7,7 @@ import type { Logger } from '#telemetry';
 export interface OwnSettingsOptions {
   readonly settings: Settings;
   readonly natsUrl: string;
-  /** The broker is not only ours: others of the installation may have put settings there. */
+  /** The broker is shared: another process of the installation may have put settings there. */
   readonly isShared: boolean;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -16,9 +16,9 @@ export interface OwnSettingsOptions {
 const TRIES = 5;
 
 /**
- * What `up` was told becomes the settings of its installation, at every start: to edit the file and start again is all there
- * is to do. On a broker of others an `up` that was told nothing leaves them as they are: one that is started in the wrong
- * folder would else give every agent of the installation to the echo.
+ * At every start, the settings of `up` become those of its installation: an operator edits the file and starts `up` again. On
+ * a shared broker an `up` without settings changes nothing: started in the wrong folder, it would otherwise give every agent
+ * of the installation to the echo.
  */
 export async function putOwnSettings(options: OwnSettingsOptions): Promise<void> {
   const { settings, natsUrl, isShared, log, signal } = options;

@@ -11,9 +11,9 @@ import {
 } from '#settings-store';
 import { differenceTable, settingsFile, settingsJson } from './settings-report.js';
 
-/** What the command needs of the broker; see `open-settings.client`. */
+/** The broker side of the command; see `open-settings.client`. */
 export interface OpenedSettings {
-  /** What the file and the variables say. */
+  /** The settings of the file and the environment variables. */
   readonly settings: Settings;
   readonly store: Pick<SettingsStore, 'read' | 'write'>;
   close(): Promise<void>;
@@ -22,14 +22,14 @@ export interface OpenedSettings {
 /** `makes`: a missing bucket is made. */
 export type OpenSettings = (file: string | undefined, makes: boolean) => Promise<OpenedSettings>;
 
-/** `lanekeeper settings`: what the whole installation acts on. */
+/** `lanekeeper settings`: the settings that all processes of an installation use. */
 export function addSettingsCommand(program: Command, open: OpenSettings, print: (text: string) => void): void {
   const settings = program
     .command('settings')
-    .description('agents, queueing and guard as the whole installation acts on them');
+    .description('agents, queueing and guard: the settings that all processes of the installation use');
   settings
     .command('show')
-    .description('the settings that stand there, as a file that can be edited and pushed')
+    .description('print the current settings, as a file that can be edited and pushed')
     .option('--json', 'as JSON, with the hashes of secrets')
     .action(async ({ json }: { json?: boolean }) => {
       await using(open(undefined, false), async ({ store }) => show(await store.read(), json === true, print));
@@ -37,7 +37,7 @@ export function addSettingsCommand(program: Command, open: OpenSettings, print: 
   settings
     .command('diff')
     .argument('[file]', 'a settings file - default: LANEKEEPER_CONFIG, else lanekeeper.yaml of this folder')
-    .description('what `push` would change; exit code 1 when that is something, 2 when it cannot be told')
+    .description('what `push` would change; exit code 1 = something, 0 = nothing, 2 = the comparison failed')
     .action(async (file: string | undefined) => {
       process.exitCode = 2;
       await using(open(file, false), async (opened) => {
@@ -47,10 +47,13 @@ export function addSettingsCommand(program: Command, open: OpenSettings, print: 
   settings
     .command('push')
     .argument('[file]', 'a settings file - default: LANEKEEPER_CONFIG, else lanekeeper.yaml of this folder')
-    .description('make the file what the installation acts on; processes take it when they start')
-    .option('--expect <version>', 'only if this version still stands there (0 = none)', toVersion)
-    .option('--drop-secrets', 'agents whose secret is not known here need none any more - default: they keep it')
-    .option('--force', 'also over what a later version of lanekeeper has put there')
+    .description('store the file as the settings of the installation; processes read them when they start')
+    .option('--expect <version>', 'only if this is still the current version (0 = none)', toVersion)
+    .option(
+      '--drop-secrets',
+      'agents whose secret this machine does not know need none from now on - default: they keep theirs',
+    )
+    .option('--force', 'also replace settings that a later version of lanekeeper wrote')
     .action(async (file: string | undefined, options: PushOptions) => {
       await using(open(file, true), (opened) => push(opened, options, print));
     });
@@ -72,7 +75,7 @@ async function show(stored: StoredSettings, json: boolean, print: (text: string)
   print(json ? '{"version": 0}' : 'no settings yet: no `lanekeeper up` and no `lanekeeper settings push` so far');
 }
 
-/** Answers whether they are the same. */
+/** Resolves with whether they are the same. */
 async function diff(opened: OpenedSettings, print: (text: string) => void): Promise<boolean> {
   expectSettings(opened);
   const { settings, store } = opened;

@@ -14,7 +14,7 @@ describe('makeCancelId', () => {
     },
   );
 
-  it('is a new one for who gives no key', () => {
+  it('is a new one for a caller without a key', () => {
     const id = makeCancelId();
     expect(id).toMatch(/^cancel:[0-9a-f-]{36}$/);
     expect(makeCancelId()).not.toBe(id);

@@ -5,9 +5,9 @@ import type { TraceContext } from '#telemetry';
 import { goneSignal } from '../send/gone-signal.js';
 import { readMessageId, readWait } from '../session-route-fields.js';
 
-/** What a request to cancel says beside its target. */
+/** A request to cancel, without its target. */
 export interface CancelCall {
-  /** Of the control message that is stored for it. */
+  /** Id of the control message that is stored for it. */
   readonly id: string;
   /** The caller gave the cancel a key: this may be a repetition of one that is stored. */
   readonly isNamed: boolean;
@@ -32,8 +32,8 @@ export function readCancelCall(request: FastifyRequest, reply: FastifyReply): Ca
 const HASH_CHARS = 22;
 
 /**
- * The same key gives the same id, so that a repetition is stored once. Of the key only a hash goes in: it may be as long as
- * an id may be, and the id of the message that is to be cancelled is a likely one.
+ * The same key gives the same id, so that a repetition is stored once. The id holds a hash of the key: a key may be as long as
+ * an id, and many callers use the id of the message that they cancel.
  */
 export function makeCancelId(idempotencyKey?: string): string {
   if (idempotencyKey === undefined) return `cancel:${randomUUID()}`;

@@ -1,7 +1,7 @@
 import { applyDecorators, HttpCode } from '@nestjs/common';
 import { ApiHeader, ApiOperation, ApiQuery, ApiResponse } from '@nestjs/swagger';
 
-/** What the routes that cancel have in common. */
+/** The decorators that all cancel routes share. */
 export function CancelRoute(summary: string): MethodDecorator {
   return applyDecorators(
     HttpCode(202),

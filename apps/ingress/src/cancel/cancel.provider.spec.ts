@@ -124,7 +124,7 @@ describe('of a session', () => {
     expect(entries.map(({ target }) => target.what)).toEqual(['session', 'message', 'run']);
   });
 
-  it('is a duplicate only for who could repeat it', async () => {
+  it('is a duplicate only for a caller that could repeat it', async () => {
     const stored = { seq: 7, duplicate: true };
     expect(await serviceIn({ stored }).service.cancelSession(path, call)).toMatchObject({ seq: 7, duplicate: false });
     expect(await serviceIn({ stored }).service.cancelSession(path, named)).toMatchObject({ seq: 7, duplicate: true });
@@ -138,7 +138,7 @@ describe('of a message', () => {
     expect(entries[0]?.target).toEqual({ what: 'message', seq: 5 });
   });
 
-  it('that nobody sent is 404; so is an order', async () => {
+  it('that no sender sent is 404; so is an order', async () => {
     const { service, entries } = serviceIn({ pending: [3], orders: ['cancel:b'] });
     for (const id of ['m4', 'cancel:b']) {
       const cancel = service.cancelMessage(path, id, call);
@@ -195,9 +195,9 @@ describe('of a run', () => {
     ['runs beside others', { answer: several(3, 2) }],
     ['waits for its next attempt beside others', { answer: several(2, 3) }],
     ['runs beside others, of which its new worker does not know yet', { answer: several(1, 2), pending: [1, 2, 3] }],
-    ['may be anything, since nobody has its shard', { pending: [3] }],
+    ['may be anything, since its shard has no owner', { pending: [3] }],
     ['was cut, of which its new worker knows nothing yet', { answer: answerOf('queued'), pending: [3] }],
-    ['is held by somebody who does not say what he runs', { answer: answerOf('held'), pending: [3] }],
+    ['is held by a worker that does not say what it runs', { answer: answerOf('held'), pending: [3] }],
   ])('that %s is stored', async (_title, world) => {
     const { service, entries } = serviceIn(world);
     await service.cancelRun(runOf(3), call);

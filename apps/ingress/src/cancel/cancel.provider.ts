@@ -9,17 +9,18 @@ import type { StoredRecord } from '../sessions/session-history.client.js';
 import { SessionKeys } from '../sessions/session-keys.js';
 
 export interface CancelAnswer {
-  /** Of the cancel itself: what became of it is told like that of a message. */
+  /** Id of the cancel itself. The message route tells its status like that of a message. */
   readonly messageId: string;
   readonly seq: number;
   readonly duplicate: boolean;
-  /** The messages that it cancelled; only when it was waited for and is decided. */
+  /** The messages that it cancelled; present only when the caller waited and the cancel is decided. */
   readonly cancelled?: readonly { readonly id: string; readonly seq: number }[];
 }
 
 /**
- * What the routes do that cancel. A cancel is stored in the session's inbox and decided by its lane, so that it outlives
- * whoever runs the session now, and works while nobody does. Here is decided only whether there is something to cancel.
+ * The service behind the cancel routes. A cancel is stored in the session's inbox and decided by its lane: it survives a crash
+ * of the worker that owns the session, and it works while no worker does. This class only checks that there is something to
+ * cancel.
  */
 @Injectable()
 export class CancelService {
@@ -46,7 +47,7 @@ export class CancelService {
     const run = parseRunId(runId);
     const key = run && (await this.keys.findStored(run));
     if (run === undefined || key === undefined) throw unknownRun();
-    // Asked before the records are read: a run that ends in between has its record then.
+    // Ask the worker before reading the records: a run that ends in between has its record then.
     const answer = await this.parts.questions.ask(key);
     const end = await this.endOf(key, runId, run.firstSeq);
     if (end !== undefined) await this.expectRepetition(key, call, endedRun(runId, run.firstSeq, end));
@@ -65,18 +66,18 @@ export class CancelService {
     return decidedBy === undefined || message === undefined ? undefined : { seq: message.seq, decidedBy };
   }
 
-  /** The record after which no attempt of a run comes. */
+  /** The record that ended a run: no attempt follows it. */
   private async endOf(key: SessionTokens, runId: string, firstSeq: number): Promise<StoredRecord | undefined> {
     const { history } = this.parts;
     const end = await history.endOfRun(key, runId, firstSeq);
     if (end !== undefined) return end;
     const decidedBy = await history.decisionOf(key, { seq: firstSeq });
-    // Another run took its messages: it never was, or has lost some of them before it began.
+    // Another run took its messages: this run never existed, or lost some of them before it began.
     if (decidedBy?.record.kind === 'turn') throw unknownRun();
     return decidedBy;
   }
 
-  /** Whether a run without a record may be there. Who says no loses a cancel, so in doubt it is yes. */
+  /** Whether a run without a record may exist. A wrong "no" loses a cancel, so the answer in doubt is yes. */
   private async mayRun(
     key: SessionTokens,
     runId: string,
@@ -87,14 +88,14 @@ export class CancelService {
     const { running, retry, concurrent } = answer;
     const known = [running, retry, ...(concurrent ?? [])].flatMap((run) => run?.runId ?? []);
     if (known.includes(runId)) return true;
-    // Where turns run one at a time there is no other beside it.
+    // Turns of this session run one at a time: there is no other run.
     if (known.length > 0 && concurrent === undefined) return false;
-    // A worker that has just taken the session over may not know yet what was cut; but its messages wait.
+    // A worker that has just taken over the session may not know yet which run was cut; the messages of that run wait.
     for await (const { seq } of this.parts.history.pending(key)) if (seq >= firstSeq) return seq === firstSeq;
     return false;
   }
 
-  /** What is decided cannot be cancelled; but who repeats the cancel that decided it is told that it is stored. */
+  /** A decided message cannot be cancelled, but a repetition of the cancel that decided it gets the same answer as the first. */
   private async expectRepetition(key: SessionTokens, { id, isNamed }: CancelCall, conflict: Error): Promise<void> {
     if (!isNamed) throw conflict;
     const { history } = this.parts;
@@ -106,7 +107,7 @@ export class CancelService {
     const { inbox, history, waiter } = this.parts;
     const order: ControlMessage = { v: 1, kind: 'control', id: call.id, op: 'cancel', target };
     const tell = ({ seq, duplicate }: Stored): CancelAnswer => {
-      // Nobody else knows an id that was made here: what it is a duplicate of can only be our own unclear first try.
+      // No caller knows an id that was made here: it can only be a duplicate of our own unclear first try.
       return { messageId: call.id, seq, duplicate: duplicate && call.isNamed };
     };
     if (call.waitMs === undefined) return tell(await inbox.store(key, order, call.trace));
@@ -130,8 +131,8 @@ export class CancelService {
     lastBefore: number,
   ): Promise<{ id: string; seq: number }[]> {
     const { history } = this.parts;
-    // A repetition cannot have looked at the records before the first time. By the time it was stored then, which is only
-    // as good as the clocks of the broker's nodes agree.
+    // A repetition has not read the records before the first try. The time at which the first try was stored stands in for
+    // that; it is as exact as the clocks of the broker's nodes.
     const firstAtMs = duplicate ? await history.storedAtMs(seq) : undefined;
     const stoodBefore = ({ recordSeq, storedAtMs }: StoredRecord): boolean =>
       firstAtMs === undefined ? recordSeq <= lastBefore : storedAtMs < firstAtMs;
@@ -168,7 +169,7 @@ function decidedMessage({ record }: StoredRecord, seq: number): ProblemException
 }
 
 function endedRun(runId: string, firstSeq: number, { record }: StoredRecord): ProblemException {
-  // Of a cancelled turn the record may decide only some of its messages; the others run again, as another run.
+  // The record of a cancelled turn may decide only some of its messages; the others run again, as another run.
   const { decision } = record.messages.find(({ seq }) => seq === firstSeq) ?? record.messages[0] ?? {};
   // A note ends a run that waits for its next attempt.
   const status = record.kind === 'turn' ? record.status : decision;

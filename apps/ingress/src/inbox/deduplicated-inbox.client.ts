@@ -16,9 +16,9 @@ import type { InboxPublisher, Stored } from './inbox.publisher.js';
 import type { SessionHistory } from '../sessions/session-history.client.js';
 
 /**
- * What a sender's repetition means. The broker alone decides what is a duplicate, so fifty at once are stored once; here
- * the duplicate is looked at: an id that ended dead, or without any turn, is stored anew; the same id with another body is
- * a mistake.
+ * Decides what a repetition by a sender means. Only the broker decides what is a duplicate, so fifty at once are stored once.
+ * This class looks at the duplicate: an id whose message ended dead, or without a turn, is stored again; the same id with
+ * another body is an error.
  */
 export class DeduplicatedInbox {
   constructor(
@@ -30,7 +30,7 @@ export class DeduplicatedInbox {
   ) {}
 
   async store(key: SessionTokens, entry: InboxEntry, trace: TraceContext | undefined): Promise<Stored> {
-    // An order never ends dead, nor without having been looked at.
+    // An order never ends dead, and never without a look at it.
     let afterFormerSeq = entry.kind === 'control' ? 0 : this.reusedIds.formerSeqOf(key, entry.id);
     for (;;) {
       const { seq, duplicate, wasUnclear } = await this.publisher.publish(key, entry, trace, afterFormerSeq);
@@ -39,8 +39,8 @@ export class DeduplicatedInbox {
         if (afterFormerSeq > 0) await this.rememberBehind(key, entry.id, afterFormerSeq, duplicate);
         return { seq, duplicate };
       }
-      // Was our own first try stored and has ended since, or is this the sender's repetition of one that had ended? Neither
-      // we nor the broker can tell, and one of them must run again while the other must not. The sender's next try is clear.
+      // Either our own first try was stored and has ended since, or the sender repeats a message that had ended before. The
+      // first must not run again, the second must, and neither we nor the broker can tell. The sender's next try is clear.
       if (wasUnclear) throw brokerUnavailable('The broker did not acknowledge it clearly', entry.id);
       this.reusedIds.expectRoom(key, entry.id);
       // Each caller that sends it again names the same former message, so it is again stored once.
@@ -48,7 +48,7 @@ export class DeduplicatedInbox {
     }
   }
 
-  /** The broker forgets the dead one before this one: its repetition would be stored once more. */
+  /** The broker forgets the dead message before this one: without this note a repetition would be stored once more. */
   private async rememberBehind(key: SessionTokens, id: string, formerSeq: number, isDuplicate: boolean): Promise<void> {
     if (isDuplicate && this.reusedIds.formerSeqOf(key, id) >= formerSeq) return;
     await this.reusedIds.remember(key, id, formerSeq);
@@ -62,7 +62,7 @@ export class DeduplicatedInbox {
 
   private async expectSameContent(seq: number, entry: InboxEntry): Promise<void> {
     const stored = await this.lookup.message(this.names.inboxStream, seq);
-    // Trimmed already: then nobody can tell any more.
+    // The record is trimmed: it cannot be told any more.
     if (stored === undefined) return;
     const former = decodeUtf8(stored.data);
     if (former === undefined || isSame(former, writeInboxEntry(entry))) return;
@@ -70,13 +70,13 @@ export class DeduplicatedInbox {
   }
 }
 
-/** A sender that repeats a message may order its keys otherwise; no digit may differ. */
+/** A sender that repeats a message may write its keys in another order; no digit may differ. */
 function isSame(former: string, body: string): boolean {
   if (former === body) return true;
   try {
     return isDeepStrictEqual(new JsonText(former).value, new JsonText(body).value);
   } catch {
-    // It was published past us, and says nothing of what this message is.
+    // Another program wrote it into the stream: it says nothing about this message.
     return true;
   }
 }

@@ -106,7 +106,7 @@ describe('a watch', () => {
     await watch.start();
     const states: string[] = [];
     connection.onDown(() => states.push(watch.state));
-    // Of the same event, a listener after the watch's own: whoever publishes now finds it shut.
+    // Of the same event, a listener after the watch's own: a publisher finds it shut now.
     connection.onUp(() => states.push(watch.state));
     await connected.broker.restart();
     expect(await until('it is open', async () => (await watch.admit(soon())) === 'open')).toBe(true);
@@ -143,7 +143,7 @@ describe('a watch', () => {
     expect(await watch.admit(soon())).toBe('open');
   });
 
-  it('that is stopped lets nobody wait', async () => {
+  it('that is stopped ends all waits', async () => {
     watch.stop();
     expect(await watch.admit(soon())).toBe('unchecked');
   });

@@ -4,11 +4,11 @@ import { checkSource, describeRewound, highestMark, type LeaseStore, type Source
 import type { Logger } from '#telemetry';
 import { recentlyDecided } from './recently-decided.client.js';
 
-/** How often the mark is read while all is well; in between it is heard of. */
+/** How often the mark is read while all is well; in between, updates of leases tell it. */
 const REFRESH_MS = 10_000;
-/** How soon it is looked again while no message is taken. */
+/** The pause between two looks while no message is taken. */
 const LOOK_AGAIN_MS = 2_000;
-/** How long a start waits for its first look. */
+/** How long a start waits for the first look. */
 const FIRST_LOOK_WITHIN_MS = 5_000;
 export const REPAIR_INBOX = 'run `lanekeeper repair inbox`';
 
@@ -40,9 +40,9 @@ export class FloorWatch {
   private found: SourceCheck | undefined;
   private highest = 0;
   private decided = 0;
-  /** The highest that was heard since the last look began: that look may have read the leases before. */
+  /** The highest mark that was heard since the last look began: that look may have read the leases before it. */
   private heard = 0;
-  /** Grows when what a look has seen is no longer worth anything. */
+  /** Grows when the result of a look that is on its way is no longer valid. */
   private doubts = 0;
   private isStopped = false;
   private wakeLook = (): void => {};
@@ -61,7 +61,7 @@ export class FloorWatch {
     ];
   }
 
-  /** Begins to watch; resolves after the first look, or when the broker does not let us look for long. */
+  /** Begins to watch; resolves after the first look, or after `FIRST_LOOK_WITHIN_MS` without an answer of the broker. */
   async start(): Promise<void> {
     void this.follow();
     await this.admit(performance.now() + FIRST_LOOK_WITHIN_MS);
@@ -104,7 +104,7 @@ export class FloorWatch {
     return this.current;
   }
 
-  /** What a look has found may be over: nothing is taken until the next one, which begins now. */
+  /** The last look may be out of date: no message is taken until the next one, which begins now. */
   doubt(): void {
     this.current = 'unchecked';
     this.doubts++;
@@ -128,7 +128,7 @@ export class FloorWatch {
     await connection.whenUp();
     this.heard = 0;
     const stored = await leases.readAll();
-    // Only when something has happened: it reads whole records.
+    // Only after something has happened: it reads whole records.
     if (this.current !== 'open') this.decided = await recentlyDecided(reader, lookup, names);
     const lastSeq = await reader.leaderLastSeq(names.inboxStream);
     const progress = [...stored.values()].map(({ lease }) => lease);

@@ -20,7 +20,7 @@ export interface Stored {
 }
 
 export interface Published extends Stored {
-  /** An earlier try of this very call got no clear answer: it may be what this is a duplicate of. */
+  /** An earlier try of this call got no clear answer: this may be a duplicate of that try. */
   readonly wasUnclear: boolean;
 }
 
@@ -59,11 +59,11 @@ export class InboxPublisher {
     let wasUnclear = false;
     for (;;) {
       if (this.gate.state !== 'open') await this.expectOpen(deadline, entry);
-      // Of before the publish: once it is stored, an idle shard's mark may be this very entry.
+      // The mark before the publish: once the entry is stored, the mark of an idle shard may be this entry.
       const { mark } = this.gate;
       const outcome = await this.channel.publish(this.names.ingestSubject(key), body, headers);
       if (outcome.kind === 'stored') {
-        // A duplicate has the sequence of long ago; whether that is above the mark says nothing.
+        // A duplicate has an old sequence; whether that is above the mark says nothing.
         if (!outcome.duplicate && outcome.seq <= mark) throw this.swallowed(outcome.seq, mark, entry);
         return { seq: outcome.seq, duplicate: outcome.duplicate, wasUnclear };
       }
@@ -81,7 +81,7 @@ export class InboxPublisher {
     throw brokerUnavailable(this.connection.isUp ? problem : 'The broker is away', repeatableId(entry));
   }
 
-  /** It is stored where everything counts as decided: nobody would ever handle it. */
+  /** It is stored where everything counts as decided: no worker would ever handle it. */
   private swallowed(seq: number, mark: number, entry: InboxEntry): ProblemException {
     this.log.error({ seq, mark }, 'the inbox gave a message a sequence that it had given before: it was set back');
     this.gate.doubt();
@@ -107,7 +107,7 @@ export class InboxPublisher {
   }
 }
 
-/** The id of an order is made here: its sender cannot send it again under it, and may safely send another one. */
+/** The id of an order is made here: its sender cannot repeat it under that id, and may safely send another one. */
 function repeatableId(entry: InboxEntry): string | undefined {
   return entry.kind === 'message' ? entry.id : undefined;
 }

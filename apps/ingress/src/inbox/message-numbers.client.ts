@@ -9,7 +9,7 @@ export interface NumberedMessage {
 }
 
 export interface NumberClaim {
-  /** Nobody, not even a repetition of the message, had the number before. */
+  /** The number was free: no message had it before, not even a former try of this one. */
   readonly isNew: boolean;
   readonly revision: number;
 }
@@ -19,8 +19,8 @@ export interface NumberClaim {
  * whose writes are compare-and-sets: of any number of ingress processes one wins it for its message, whether a worker runs
  * or not.
  *
- * Whoever goes on has written the key himself, a repetition too: so what a replica or a deposed leader says can at worst
- * refuse, and the number is kept as long as the last repetition's id.
+ * A caller goes on only after its own write of the key, also for a repetition: a wrong read from a replica or a deposed
+ * leader can at worst refuse a message, and the number is kept as long as the id of the last repetition.
  */
 export class MessageNumbers {
   constructor(
@@ -29,25 +29,25 @@ export class MessageNumbers {
     private readonly names: Names,
   ) {}
 
-  /** Throws a 422 when another message has the number, a 503 when nobody can tell. */
+  /** Throws a 422 when another message has the number, a 503 when the broker does not tell. */
   async claim(key: SessionTokens, message: NumberedMessage): Promise<NumberClaim> {
     const name = this.names.numberKey(key, message.sequence);
     const deadline = performance.now() + PATIENCE_MS;
     let found: KeyEntry | undefined;
     for (;;) {
-      // As with a message: what is certainly not sent is not waited for.
+      // As with a message: without a connection nothing is sent, so there is no answer to wait for.
       if (!this.connection.isUp) throw brokerUnavailable('The broker is away', message.id);
       const write = await this.bucket.write(name, message.id, { expected: found?.revision ?? 0 });
       if (write.kind === 'written') return { isNew: found?.value === undefined, revision: write.revision };
       if (write.kind === 'unclear') await pauseForBroker(this.connection, deadline);
       if (performance.now() >= deadline) throw brokerUnavailable('The broker did not take its number', message.id);
-      // Not answered it is as if nothing were there: the next write knows better.
+      // Without an answer the key counts as absent: the next write finds out.
       found = await this.bucket.read(name).catch(ignoreOutage);
       if (found?.value !== undefined && found.value !== message.id) throw numberUsed(message.sequence, found.value);
     }
   }
 
-  /** Gives a number back whose message was not stored; not when anybody has claimed it for the same message since. */
+  /** Gives a number back whose message was not stored, unless another caller has claimed it for the same message since. */
   async release(key: SessionTokens, { sequence }: NumberedMessage, { isNew, revision }: NumberClaim): Promise<void> {
     if (isNew) await this.bucket.remove(this.names.numberKey(key, sequence), revision);
   }

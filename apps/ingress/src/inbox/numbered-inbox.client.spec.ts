@@ -95,7 +95,7 @@ function toCode(error: unknown): string {
 }
 
 describe('a numbered message', () => {
-  it('is stored under its number, again as the same, and nobody else under it', async () => {
+  it('is stored under its number, again as the same, and no other message under it', async () => {
     const { send, inbox } = world();
     expect(await send(message('a', 0))).toBe('stored');
     expect(await send(message('a', 0))).toBe('duplicate');
@@ -110,7 +110,7 @@ describe('a numbered message', () => {
     expect(await send(message('a', 7))).toBe('stored');
   });
 
-  it('keeps its number for its repetition when nobody knows whether it is stored', async () => {
+  it('keeps its number for its repetition when it is unclear whether it is stored', async () => {
     for (const outage of ['lost', 'unheard'] as const) {
       const { send } = world({ outages: [outage] });
       expect(await send(message('a', 7))).toBe('broker-unavailable');

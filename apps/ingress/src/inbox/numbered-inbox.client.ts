@@ -6,8 +6,8 @@ import type { Stored } from './inbox.publisher.js';
 import type { MessageNumbers, NumberedMessage } from './message-numbers.client.js';
 
 /**
- * Stores entries like the inbox itself, a numbered message only after it has claimed its number. Who dies in between leaves
- * a number without a message, and the message's repetition goes on with it.
+ * Stores entries like the inbox itself, a numbered message only after it has claimed its number. A crash in between leaves a
+ * number without a message; the repetition of the message uses that number.
  */
 export class NumberedInbox implements Pick<DeduplicatedInbox, 'store'> {
   constructor(
@@ -30,14 +30,14 @@ export class NumberedInbox implements Pick<DeduplicatedInbox, 'store'> {
     try {
       return await this.inbox.store(key, entry, trace);
     } catch (error) {
-      // It will never be stored like this, and a number without a message would refuse the message that is right to have it.
+      // This message will never be stored. A number without a message would refuse the one that rightly has it.
       if (isRefusal(error)) await this.numbers.release(key, message, claim);
       throw error;
     }
   }
 }
 
-/** Of the sender's fault: certainly not stored. After a 503 it may be, and its repetition will ask for the number. */
+/** The request is wrong: the message is certainly not stored. After a 503 it may be, and its repetition needs the number. */
 function isRefusal(error: unknown): boolean {
   return error instanceof ProblemException && error.problem.status < 500;
 }

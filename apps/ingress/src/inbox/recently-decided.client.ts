@@ -5,8 +5,8 @@ import type { StreamLookup, StreamReader } from '#jetstream';
 const RECORDS_BACK = 64;
 
 /**
- * The highest inbox sequence that the newest records speak of. A lease says it too, but a few seconds later: after a power
- * cut these may be all that tells of messages that the inbox has lost.
+ * The highest inbox sequence in the newest records. A lease has it too, but a few seconds later: after a power cut the records
+ * may be the only trace of messages that the inbox has lost.
  */
 export async function recentlyDecided(
   reader: Pick<StreamReader, 'leaderLastSeq'>,

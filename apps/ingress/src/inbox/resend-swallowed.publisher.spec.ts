@@ -27,7 +27,7 @@ it('a repetition of what was swallowed is stored anew behind it, also when that 
   expect(asked).toEqual([0, 5, 9]);
 });
 
-it('of fifty at once the broker stores one; the others find it', async () => {
+it('of fifty repetitions at once the broker stores one; the others find it', async () => {
   const { publisher, asked } = publisherOf({ 0: duplicateOf(5), 5: duplicateOf(31) }, [5]);
   expect(await publisher.publish(key, message, undefined, 0)).toEqual(duplicateOf(31));
   expect(asked).toEqual([0, 5]);

@@ -36,18 +36,18 @@ const RETRY_AFTER_S = 30;
  * they are told to come again later; to forget one would run it twice.
  */
 export class ReusedIds {
-  /** In the order in which they were heard. */
+  /** In the order in which this process heard of them. */
   private readonly known = new Map<string, Known>();
   private readonly stops: (() => void)[] = [];
 
   constructor(private readonly options: ReusedIdsOptions) {}
 
-  /** Hears from here on of what others write, and reads what they wrote before. Never rejects. */
+  /** Watches what other ingress processes write from now on, and reads what they wrote before. Never rejects. */
   async start(): Promise<void> {
     const { connection, bucket, names } = this.options;
     const every = names.reusedIdKey('*');
     this.stops.push(bucket.onWrite(every, (name, value) => this.hear(name, value)));
-    // What was written in an outage was not heard.
+    // This process heard nothing of what was written during the outage.
     this.stops.push(connection.onUp(() => void this.readAll()));
     await this.readAll();
   }
@@ -56,7 +56,7 @@ export class ReusedIds {
     for (const stop of this.stops.splice(0)) stop();
   }
 
-  /** The former message behind which this id was stored last; 0 = none that is known. */
+  /** Sequence of the former message behind which this id was stored last; 0 = none is known. */
   formerSeqOf(key: SessionTokens, messageId: string): number {
     if (this.known.size === 0) return 0;
     const { clock, windowMs } = this.options;
@@ -64,7 +64,7 @@ export class ReusedIds {
     return found === undefined || clock.monotonic() - found.heardAt > windowMs ? 0 : found.formerSeq;
   }
 
-  /** To be called before a message is stored behind a former one. Throws a 503 when this id would be one too many. */
+  /** Call it before a message is stored behind a former one. Throws a 503 when the memory for ids is full. */
   expectRoom(key: SessionTokens, messageId: string): void {
     const { maxIds = MAX_IDS, windowMs } = this.options;
     if (this.known.size < maxIds || this.known.has(this.nameOf(key, messageId))) return;
@@ -73,7 +73,7 @@ export class ReusedIds {
     throw tooManyRepeated(maxIds, windowMs, messageId);
   }
 
-  /** To be called before a message is acknowledged that stands behind a former one. Throws a 503 when it cannot be written. */
+  /** Call it before a message that stands behind a former one is acknowledged. Throws a 503 when the write fails. */
   async remember(key: SessionTokens, messageId: string, formerSeq: number): Promise<void> {
     const { connection, bucket } = this.options;
     const name = this.nameOf(key, messageId);

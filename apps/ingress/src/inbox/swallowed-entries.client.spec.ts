@@ -86,7 +86,7 @@ describe('an entry at a sequence that the session’s cursor has passed', () => 
     for (const seq of [1, 30, 60]) expect(await isSwallowed(seq)).toBe(false);
   });
 
-  it('counts as decided when the record that passed it is trimmed: nobody can tell, and it must not run twice', async () => {
+  it('counts as decided when the record that passed it is trimmed: it cannot be told, and it must not run twice', async () => {
     record(5, [5]);
     record(9, [9]);
     record(12, [12]);

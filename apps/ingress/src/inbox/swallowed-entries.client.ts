@@ -22,7 +22,7 @@ export class SwallowedEntries {
     if (judgement !== 'undecided') return judgement === 'swallowed';
     const stored = await this.leases.read(key.shard);
     if (stored === undefined || isOpen(stored.lease, key, seq)) return false;
-    // Asked again after the lease was read: what a lease leaves behind has its record by then, or nobody will write one.
+    // Asked again after the lease was read: a decision that the lease has passed has its record by then, or gets none.
     return (await this.judge(key, seq, id)) !== 'decided';
   }
 
@@ -34,7 +34,7 @@ export class SwallowedEntries {
     let judgement: Judgement = 'undecided';
     while (stored?.subject === subject) {
       const parsed = parseRecord(decodeUtf8(stored.data));
-      // Nobody can tell any more, and an entry must not run twice.
+      // It cannot be told any more, and an entry must not run twice.
       if (!parsed.ok) return 'decided';
       if (!isDecided(parsed.record, seq)) return judgement;
       const named = parsed.record.messages.find((message) => message.seq === seq);

@@ -4,7 +4,7 @@ import { taskOfMessage, type TaskLookup, type TaskSettings } from '#guards';
 import { notFound, ProblemException } from '#http';
 import type { DeadEntry, DeadLetters, DeadQuery } from './dead-letters.client.js';
 
-/** What the routes of dead messages answer. */
+/** The service behind the routes of dead messages. */
 @Injectable()
 export class DeadLetterService {
   constructor(
@@ -30,7 +30,7 @@ export class DeadLetterService {
     return { deadId, ...(await this.letters.retry(entry)) };
   }
 
-  /** It would be refused, and be among the dead ones no more. */
+  /** Its task would refuse it, and it would no longer be listed as dead. */
   private async expectTaskMayRun({ key: tokens, letter }: DeadEntry): Promise<void> {
     const key = taskOfMessage(this.settings, tokens, letter.message)?.key;
     if (key === undefined) return;
@@ -61,7 +61,7 @@ export class DeadLetterService {
 
 function remedyFor(conflict: TaskConflict): string {
   if (conflict.kind === 'already_running') return 'wait until it ends';
-  // It can be approved no more.
+  // The time for an approval is over.
   if (conflict.approvalExpired === true) return 'release it (`lanekeeper tasks release`)';
   return 'approve it (`lanekeeper tasks approve-retry`)';
 }

@@ -32,8 +32,8 @@ export interface DeadQuery {
 }
 
 /**
- * Dead messages, for operators. LK_DEAD is a view that is written before the record it belongs to, so each entry is held
- * against the session's decision: what is not decided `dead` is not shown.
+ * Dead messages, for operators. LK_DEAD is a view that is written before the record it belongs to, so each entry is checked
+ * against the session's decision: an entry that is not decided `dead` is not shown.
  */
 export class DeadLetters {
   constructor(
@@ -89,12 +89,12 @@ export class DeadLetters {
   }
 
   private async isDead({ key, letter: { seq } }: DeadEntry): Promise<boolean> {
-    // Before its decision is looked for: a record that comes in between says itself what it decides.
+    // Read before the decision is looked up: a record that comes in between says itself what it decides.
     const last = await this.history.lastRecord(key);
     const decided = await this.history.decisionOf(key, { seq });
     const message = decided?.record.messages.find((candidate) => candidate.seq === seq);
     if (message !== undefined) return message.decision === 'dead';
-    // Its record is trimmed: the entry is all that is left of it.
+    // The record is trimmed: only the entry is left.
     return last !== undefined && isDecided(last.record, seq);
   }
 }

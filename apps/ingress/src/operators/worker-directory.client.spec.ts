@@ -56,7 +56,7 @@ describe('the list of workers', () => {
     });
   });
 
-  it('counts a shard of a former life as nobody’s, and held sessions wherever they are', async () => {
+  it('counts a shard of a former life as unowned, and held sessions wherever they are', async () => {
     const held = { session: 'main.a', from: 3, holder: 'w1/1' };
     const directory = directoryOf(
       { w1: member('w1') },

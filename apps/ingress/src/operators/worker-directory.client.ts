@@ -12,7 +12,7 @@ const told = z.object(
   ),
 ) as unknown as typeof toldByWorker;
 
-/** Who runs turns, and which shards are whose: read from the broker as it stands there, so it may be a moment old. */
+/** Lists the workers and the shards of each, as the broker has them: the list may be a moment old. */
 export class WorkerDirectory {
   constructor(
     private readonly members: Pick<KeyBucket, 'readMany'>,

@@ -10,7 +10,7 @@ export class WorkersController {
   constructor(private readonly directory: WorkerDirectory) {}
 
   @Get()
-  @ApiOperation({ summary: 'The workers that live, and which shards are whose' })
+  @ApiOperation({ summary: 'The workers that are alive, and the shards of each' })
   @ApiResponse(documentAnswer(200, 'The workers, sorted by name, and how many shards are owned', workerList))
   @ApiResponse({ status: 503, description: 'The broker is away; see Retry-After' })
   async list(): Promise<WorkerList> {

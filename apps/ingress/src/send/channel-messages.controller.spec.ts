@@ -105,7 +105,7 @@ describe('POST /v1/agents/{agent}/messages', () => {
     expect(stored).toEqual([]);
   });
 
-  it('refuses a message of nobody where each user has a session', async () => {
+  it('refuses a message without an author where each user has a session', async () => {
     const { send, stored } = await startRoutes({ scope: 'user' });
     expect(await send(here)).toMatchObject({ status: 422, body: { errors: [{ field: 'author.id' }] } });
     expect((await send({ ...here, author: { id: 'u7' } })).body).toMatchObject({ session: 'slack:user:u7' });

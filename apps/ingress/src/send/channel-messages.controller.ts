@@ -9,7 +9,7 @@ import type { SendAnswer } from './send-answer.js';
 import { readSendCall } from './send-call.js';
 import { SendRoute } from './send-route.decorator.js';
 
-/** For senders that know where something was said, but not which session that is. */
+/** For senders that know the channel of a message, but not its session. */
 @ApiTags('messages')
 @ApiParam({ name: 'agent', description: 'Name of a configured agent', example: 'main' })
 @Controller('v1/agents/:agent/messages')

@@ -1,9 +1,9 @@
 import type { FastifyReply } from 'fastify';
 
-/** For who does not wait: a signal of its own would be aborted at the end of every single request. */
+/** For callers that do not wait: a signal of their own would be aborted at the end of every request. */
 const NEVER = new AbortController().signal;
 
-/** Aborts when the caller hangs up, so that nobody waits on its behalf. */
+/** Aborts when the caller hangs up, so that the wait on its behalf ends. */
 export function goneSignal(reply: FastifyReply, waitMs: number | undefined): AbortSignal {
   if (waitMs === undefined) return NEVER;
   const gone = new AbortController();

@@ -60,7 +60,7 @@ describe('what became of a message', () => {
     expect(await statusIn({ undecided, decided }, 'x')).toEqual(told);
   });
 
-  it('is nothing for an id that nobody sent', async () => {
+  it('is nothing for an id that no sender sent', async () => {
     await expect(statusIn({ undecided }, 'nobody')).rejects.toThrow(ProblemException);
   });
 });

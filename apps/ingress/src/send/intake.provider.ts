@@ -33,7 +33,7 @@ export interface IntakeParts {
   readonly tasks: Pick<SessionTasks, 'of'>;
 }
 
-/** What the routes do, behind their HTTP. */
+/** The service behind the routes for messages and sessions. */
 @Injectable()
 export class IntakeService {
   private readonly keys: SessionKeys;
@@ -80,11 +80,11 @@ export class IntakeService {
     const { history, questions } = this.parts;
     const before: number[] = [];
     for await (const { id, seq, isControl } of history.undecided(key)) {
-      // An order waits for no message: it has no place among them.
+      // An order does not wait for messages: it has no position among them.
       if (id === messageId && isControl) return { messageId, seq, disposition: 'queued' };
       if (id === messageId) {
         const answer = await questions.ask(key);
-        // Its turn may have ended while the worker was asked, which then knows it no more; it does not wait again.
+        // Its turn may have ended during the question. The worker no longer knows it then, and it does not wait again.
         const [decided, recorded] = await Promise.all([history.decisionOf(key, { seq }), history.runInWork(key, seq)]);
         return {
           messageId,
@@ -143,7 +143,7 @@ export function unknownMessage(): ProblemException {
   return notFound('message', 'messageId: no message with this id is stored for this session; ids are per session');
 }
 
-/** Whether something runs or waits for a retry only a worker knows; what merely waits is seen in the streams. */
+/** Only a worker knows whether something runs or waits for a retry; messages that wait are seen in the streams. */
 function stateOf(answer: SessionAnswer | undefined, depth: number, isRunning: boolean): SessionAnswer['state'] {
   switch (answer?.state) {
     case 'running':

@@ -4,20 +4,20 @@ import { repliesFor, type DecidedMessage } from './decided-message.js';
 /** What became of a message. */
 export type MessageStatus = {
   readonly seq: number;
-  /** Of its run: the attempt that runs, comes next, or was the last one. */
+  /** The attempt of its run that runs, comes next, or was the last one. */
   readonly attempt?: number;
-  /** What its last attempt failed with. */
+  /** The error of its last attempt. */
   readonly error?: DescribedError;
 } & (
   | {
       readonly disposition: 'queued' | 'waiting';
-      /** Its place among the messages that wait, from 1; absent for an order to the lane, which is in nobody's way. */
+      /** Its place among the messages that wait, from 1; absent for an order to the lane, which does not wait for messages. */
       readonly position?: number;
       /** The run that comes again. */
       readonly runId?: string;
-      /** Its turn does not start before: ms since the epoch. */
+      /** Its turn does not start before this time, ms since the epoch. */
       readonly notBefore?: number;
-      /** Why it waits, where nothing else tells. */
+      /** Why it waits, when no other field tells. */
       readonly reason?: 'sequence-gap' | 'waiting-for-agent';
     }
   | { readonly disposition: 'running'; readonly runId: string }
@@ -29,14 +29,14 @@ export type MessageStatus = {
       /** How its turn ended. */
       readonly status?: Outcome;
       readonly replies: DecidedMessage['replies'];
-      /** The message of the same turn that is told its replies. */
+      /** Id of the message of the same turn that has its replies. */
       readonly answeredWith?: string;
     }
 );
 
 /**
- * Of a message that no record decides. `before`: the undecided sequences before it; `answer`: of the session's worker, which
- * may be of another version; `recorded`: its run, as the session's last record has it.
+ * The status of a message that no record decides. `before`: the undecided sequences before it; `answer`: what the session's
+ * worker says, which may be of another version; `recorded`: its run in the session's last record.
  */
 export function pendingStatus(
   seq: number,

@@ -77,7 +77,7 @@ export class MessagesController {
   }
 }
 
-/** The way of nearly every message. */
+/** The route of nearly every message. */
 export const sendMessageRoute: DirectRoute = {
   controller: MessagesController,
   handler: 'send',

@@ -6,14 +6,14 @@ import type { TraceContext } from '#telemetry';
 import { goneSignal } from './gone-signal.js';
 import { readMessageId, readReplies, readWait } from '../session-route-fields.js';
 
-/** What a request to send says beside its path. */
+/** A request to send, without its path. */
 export interface SendCall<Message extends InboxMessage = InboxMessage> {
   readonly message: Message;
-  /** Nobody else knows the message's id: what it is a duplicate of can only be our own unclear first try. */
+  /** The id was made here, so no caller knows it: the message can only be a duplicate of our own unclear first try. */
   readonly isIdMade: boolean;
   readonly trace: TraceContext | undefined;
   readonly waitMs: number | undefined;
-  /** It wants the replies of its turn also when they are told with another message. */
+  /** The sender wants the replies of the turn also when another message has them. */
   readonly isAllAsked: boolean;
   readonly gone: AbortSignal;
 }

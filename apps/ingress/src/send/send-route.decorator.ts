@@ -15,7 +15,7 @@ export const ALL_REPLIES = {
   description: '`all`: the replies of its turn also when they are told with another message',
 };
 
-/** What the routes that send have in common. `more`: what their answers have beyond the others'. */
+/** The decorators that all send routes share. `more`: fields that only the answers of this route have. */
 export function SendRoute(summary: string, schema: BodySchema, more = ''): MethodDecorator {
   return applyDecorators(
     HttpCode(202),

@@ -2,15 +2,15 @@ import type { Names, SessionTokens } from '#contracts';
 import type { BrokerConnection } from '#jetstream';
 import type { SessionHistory, StoredRecord } from '../sessions/session-history.client.js';
 
-/** A look without a hint, for hints that a reconnect swallowed. */
+/** The time between looks without a hint: a reconnect can lose hints. */
 const LOOK_EVERY_MS = 1_000;
-/** A hint arrives with the publish, a moment before the record stands or is refused. */
+/** A hint arrives with the publish, a moment before the broker stores or refuses the record. */
 const LOOK_AGAIN_MS = 5;
 const LOOK_AGAIN_MAX_MS = 200;
 
 /**
  * Waits for the record that decides a message. Workers publish records anyhow, so a plain subscription hears of them at
- * no cost to anybody; but what it hears may lose its compare-and-set, so it is only a hint to look at what is stored.
+ * no extra cost. What it hears may lose its compare-and-set, so it is only a hint to look at what is stored.
  */
 export class TurnWaiter {
   private readonly stopped = new AbortController();
@@ -21,7 +21,7 @@ export class TurnWaiter {
     private readonly history: SessionHistory,
   ) {}
 
-  /** Begin this before the publish: a fast turn is over before its message's acknowledgement arrives. */
+  /** Call it before the publish: a fast turn ends before the acknowledgement of its message arrives. */
   watch(key: SessionTokens): TurnWatch {
     return new TurnWatch(this.connection, this.names.turnsSubject(key), key, this.history, this.stopped.signal);
   }

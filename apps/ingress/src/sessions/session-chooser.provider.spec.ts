@@ -25,7 +25,7 @@ async function problemOf(choosing: Promise<string>) {
   return error.problem;
 }
 
-describe('without a word of anybody', () => {
+describe('without a resolver and settings', () => {
   it('the platform decides', async () => {
     const { chooser } = chooserOf();
     expect(await chooser.sessionOf('main', telegram)).toBe('telegram:-100:42');
@@ -41,7 +41,7 @@ describe('the settings', () => {
     expect(asked).toEqual([['research', 'telegram']]);
   });
 
-  it('that ask for users refuse a message of nobody by its field', async () => {
+  it('that ask for users refuse a message without an author by its field', async () => {
     const { chooser, lines } = chooserOf({ scopeOf: () => 'user' });
     const problem = await problemOf(chooser.sessionOf('main', { channel: 'slack:C1' }));
     expect(problem).toMatchObject({ status: 422, errors: [{ field: 'author.id', found: 'nothing' }] });

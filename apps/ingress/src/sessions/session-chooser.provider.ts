@@ -22,7 +22,7 @@ export interface SessionChooserParts {
   readonly log: Logger;
 }
 
-/** Finds the session of a message by where it was said: the resolver's word counts, then the settings', then the platform's. */
+/** Finds the session of a message by where it was said: the resolver decides, else the settings, else the platform. */
 @Injectable()
 export class SessionChooser {
   constructor(private readonly parts: SessionChooserParts) {}

@@ -28,18 +28,18 @@ export interface PendingMessage {
   readonly storedAtMs: number;
 }
 
-/** What lies in the inbox and is not decided. */
+/** An undecided entry of the inbox. */
 interface UndecidedEntry extends PendingMessage {
-  /** An order to the lane: no message, and in nobody's way. */
+  /** An order to the lane: no message, and no message waits for it. */
   readonly isControl: boolean;
 }
 
-/** Up to here single steps back are cheaper than reading the whole history. */
+/** Up to this number single steps back are cheaper than a read of the whole history. */
 const STEPS_BACK = 32;
 
 /**
- * Reads what the streams hold about a session. Needs no worker, so it answers also when none runs. What it does not find
- * is not there, or only not yet, as the lookup says that it reads with.
+ * Reads what the streams hold about a session. It needs no worker, so it answers also when none runs. The lookup that it reads
+ * with says whether a record that is not found may still be on its way to a replica.
  */
 export class SessionHistory {
   constructor(
@@ -52,14 +52,14 @@ export class SessionHistory {
     return last === undefined ? undefined : toRecord(last);
   }
 
-  /** Whether the streams have anything of it. */
+  /** Whether the streams hold a message or a record of it. */
   async hasSession(key: SessionTokens): Promise<boolean> {
     const { inboxStream } = this.names;
     if ((await this.lookup.last(inboxStream, this.names.inboxSubject(key))) !== undefined) return true;
     return (await this.lastRecord(key)) !== undefined;
   }
 
-  /** The run of an undecided message that has been made known: it failed or was cut, and comes again. */
+  /** The run of an undecided message that a record names: it failed or was cut, and is retried. */
   async runInWork(key: SessionTokens, seq: number): Promise<RunInWork | undefined> {
     const { run, runs = [] } = (await this.lastRecord(key))?.record ?? emptyHead();
     return [...(run === null ? [] : [run]), ...runs].find(({ seqs }) => seqs.includes(seq));
@@ -107,7 +107,7 @@ export class SessionHistory {
     return this.newest(
       key,
       (record) => decides(record, wanted),
-      // Undecided at this record: undecided in all before it.
+      // Undecided at this record: undecided in all records before it.
       (record) => 'seq' in wanted && !isDecided(record, wanted.seq),
     );
   }
@@ -139,13 +139,13 @@ export class SessionHistory {
     }
   }
 
-  /** The newest record that is the one; `isTooOld` tells a record that it cannot be, nor any before it. */
+  /** The newest record that matches; `isTooOld` = neither this record nor one before it can match. */
   private async newest(
     key: SessionTokens,
     isIt: (record: SessionRecord) => boolean,
     isTooOld: (record: SessionRecord) => boolean,
   ): Promise<StoredRecord | undefined> {
-    // What is asked for is mostly recent.
+    // Most questions are about recent records.
     let steps = 0;
     for await (const candidate of this.newestFirst(key)) {
       if (isTooOld(candidate.record)) return undefined;

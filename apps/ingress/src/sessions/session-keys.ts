@@ -4,8 +4,8 @@ import type { SessionPath } from '../session-route-fields.js';
 import type { SessionHistory } from './session-history.client.js';
 
 /**
- * Which sessions there are to talk about: to send to, any key of an agent that is configured; to look at and to cancel, also
- * those of other agents of which the streams have something. Their messages wait, and people must see and end them.
+ * Which sessions a route may name. Messages go to any session of a configured agent. Operators may also look at, and cancel,
+ * stored sessions of agents that are not configured: their messages wait, and people must see and end them.
  */
 export class SessionKeys {
   private readonly agents: ReadonlySet<string>;

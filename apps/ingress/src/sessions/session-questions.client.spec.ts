@@ -7,7 +7,7 @@ import { SessionQuestions } from './session-questions.client.js';
 const names = new Names('lk', 64);
 const key = names.sessionTokens('main', 's');
 const answer: SessionAnswer = { state: 'idle', depth: 0, oldestMs: null, worker: 'w/1' };
-const nobody = new RequestError('no responders', { cause: new NoRespondersError('lk.rpc.shard.1') });
+const noOwner = new RequestError('no responders', { cause: new NoRespondersError('lk.rpc.shard.1') });
 
 /** What each request meets; the last is what all further ones meet, too. */
 function questionsOf(...outcomes: (SessionAnswer | Error)[]) {
@@ -27,13 +27,13 @@ it('goes to the owner of the session’s shard', async () => {
 });
 
 it('is asked again while the shard changes hands', async () => {
-  const { questions, asked } = questionsOf(nobody, nobody, answer);
+  const { questions, asked } = questionsOf(noOwner, noOwner, answer);
   expect(await questions.ask(key)).toEqual(answer);
   expect(asked).toHaveLength(3);
 });
 
-it('ends without an answer when nobody has the shard', async () => {
-  const { questions, asked } = questionsOf(nobody);
+it('ends without an answer when the shard has no owner', async () => {
+  const { questions, asked } = questionsOf(noOwner);
   const begun = performance.now();
   expect(await questions.ask(key)).toBeUndefined();
   expect(performance.now() - begun).toBeLessThan(1_000);
@@ -41,7 +41,7 @@ it('ends without an answer when nobody has the shard', async () => {
 });
 
 it.each([new TimeoutError(), new RequestError('connection closed'), new Error('no JSON')])(
-  'is not repeated after %s: its owner is there and does not answer, or nobody can be asked',
+  'is not repeated after %s: its owner is there and does not answer, or no worker can be asked',
   async (error) => {
     const { questions, asked } = questionsOf(error);
     expect(await questions.ask(key)).toBeUndefined();

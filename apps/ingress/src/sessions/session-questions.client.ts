@@ -3,11 +3,11 @@ import type { Names, SessionAnswer, SessionTokens } from '#contracts';
 import { hasNoResponders, type BrokerConnection } from '#jetstream';
 
 const ANSWER_WITHIN_MS = 1_000;
-/** While a shard changes hands nobody answers for some ms; longer than this it has no owner. */
-const NOBODY_FOR_MS = 500;
+/** While a shard changes its owner no worker answers for some ms; longer than this it has no owner. */
+const NO_OWNER_AFTER_MS = 500;
 const ASK_AGAIN_MS = 50;
 
-/** Asks the owner of a session's shard what it is doing. No owner, no answer: the streams still tell the rest. */
+/** Asks the owner of a session's shard about the session. Without an owner there is no answer; the streams tell the rest. */
 export class SessionQuestions {
   constructor(
     private readonly connection: BrokerConnection,
@@ -16,7 +16,7 @@ export class SessionQuestions {
 
   async ask({ agentToken, sessionToken, shard }: SessionTokens): Promise<SessionAnswer | undefined> {
     const body = JSON.stringify({ agentToken, sessionToken });
-    const giveUpAt = performance.now() + NOBODY_FOR_MS;
+    const giveUpAt = performance.now() + NO_OWNER_AFTER_MS;
     for (;;) {
       try {
         const options = { timeout: ANSWER_WITHIN_MS };

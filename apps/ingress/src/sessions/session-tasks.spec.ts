@@ -18,7 +18,7 @@ function tasksOf(own: readonly TaskView[], others: readonly TaskView[] = []) {
 }
 
 describe('the tasks of a session', () => {
-  it('are those of its scope that run or wait for somebody, without what the routes of the guard tell', async () => {
+  it('are those of its scope that run or wait for an approval, without what the routes of the guard tell', async () => {
     const error = { name: 'E', message: 'm' };
     const failed = view('main/s::b', 'failed', { endedAt: 5, status: 'failed', error });
     const states = (['stale', 'approved', 'approval_expired'] as const).map((state) => view(`main/s::${state}`, state));

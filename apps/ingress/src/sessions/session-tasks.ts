@@ -1,10 +1,10 @@
 import type { SessionTask, TaskView } from '#contracts';
 import { isOpenTask, type TaskDirectory, type TaskLookup } from '#guards';
 
-/** Shown of one session, those first that stand there for longest. */
+/** Tasks shown of one session, the longest unchanged first. */
 const MAX_TASKS = 1_000;
 
-/** The tasks that a session has to do with now: those of its own scope that run or wait for somebody, and shared ones that it runs. */
+/** The tasks of a session now: those of its own scope that run or wait for an approval, and shared ones that its runs hold. */
 export class SessionTasks {
   constructor(
     private readonly directory: Pick<TaskDirectory, 'list'>,
@@ -17,7 +17,7 @@ export class SessionTasks {
     const own = new Set(tasks.map(({ key }) => key));
     const others = [...new Set(held)].filter((key) => !own.has(key));
     const shared = await Promise.all(others.map((key) => this.lookup.get(key)));
-    // One that a run held may have ended well since.
+    // A shared task that a run held may have succeeded since.
     return [...tasks, ...shared.flatMap((task) => task ?? []).filter(isOpenTask)].map(shown);
   }
 }
