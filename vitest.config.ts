@@ -14,7 +14,7 @@ const models = [
   'libs/lanes/src/**/cursor-bound.spec.ts',
 ];
 
-/** Specs of the classes that talk to a broker or a guard, and others that start a process: they wait more than they compute. */
+/** Specs of the classes that talk to a broker or a guard, and others that start a process: a project of their own, outside the edit loop. */
 const broker = [
   '{libs,apps}/**/*.{client,consumer,publisher,server}.spec.ts',
   'libs/testing/src/*.spec.ts',
@@ -23,6 +23,9 @@ const broker = [
   'apps/worker/src/**/{lane-memory,turn-memory,session-events}.spec.ts',
   'apps/cli/src/**/settings-command.spec.ts',
 ];
+
+/** One more than cores: some always wait, for leases that run out and attempts that are due. More only make each other late. */
+const E2E_WORKERS = 3;
 
 export default defineConfig({
   resolve: { conditions },
@@ -60,7 +63,7 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           globalSetup: ['test/global-setup.ts'],
-          maxWorkers: 4,
+          maxWorkers: E2E_WORKERS,
           sequence: { groupOrder: 1 },
         },
       },
@@ -72,8 +75,7 @@ export default defineConfig({
           globalSetup: ['test/global-setup.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // They wait most of the time: for processes that start, leases that run out, attempts that are due.
-          maxWorkers: 4,
+          maxWorkers: E2E_WORKERS,
           // After the unit tests: what is broken in the small shows there first, and nothing else takes the cores.
           sequence: { groupOrder: 1 },
         },
