@@ -14,7 +14,9 @@ it('a minute of kills, stops and cuts of every part: nothing lost, doubled or re
   const lines: string[] = [];
   const result = await runChaos({ ...MINUTE, say: (line) => lines.push(line) });
   const { history, violations } = result;
-  const tried = [...lines, ...summarize(result).map((row) => row.join(': '))].join('\n');
+  // The difference that the runner prints is cut short, and what was violated is what a reader needs.
+  const broken = violations.map((violation) => JSON.stringify(violation));
+  const tried = [...lines, ...summarize(result).map((row) => row.join(': ')), ...broken].join('\n');
   expect(violations, `npm run chaos -- --minutes 1 --times short --seed ${MINUTE.seed}\n${tried}`).toEqual([]);
   // It has to have hurt.
   expect(history.faults.length).toBeGreaterThanOrEqual(5);

@@ -107,7 +107,10 @@ export class OutsideHolders {
     }
   }
 
-  /** How long it blocks others is known only while each of its requests has an answer. */
+  /**
+   * How long it blocks others is known only while each of its requests has an answer: a renewal without one may lie in a guard and
+   * be done after a later one was answered. After a release no renewal has an effect, so that the end is known again.
+   */
   private async telling(
     holding: Holding,
     forMs: number,
@@ -116,9 +119,9 @@ export class OutsideHolders {
     const { blocksUntil } = holding;
     holding.blocksUntil = undefined;
     const answer = await ask();
-    if (answer !== undefined) {
-      holding.blocksUntil = answer.body.kind === undefined ? blocksUntil : Date.now() + forMs;
-    }
+    const isDone = answer?.body.kind !== undefined;
+    if (isDone && (blocksUntil !== undefined || forMs === 0)) holding.blocksUntil = Date.now() + forMs;
+    else if (answer !== undefined) holding.blocksUntil = blocksUntil;
     return answer;
   }
 

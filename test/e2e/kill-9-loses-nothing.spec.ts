@@ -30,7 +30,7 @@ async function sendAll(api: () => ApiClient, onAccepted: () => void): Promise<vo
 
 it('kill -9 of the whole process group amid 500 messages: each is decided by exactly one record, in order (L1, L2, L3)', async () => {
   await using up = await startUp();
-  await up.api.send('long', { id: 'cut', text: 'cut me', data: { sleepMs: 2_500 } });
+  await up.api.send('long', { id: 'cut', text: 'cut me', data: { sleepMs: 6_000 } });
   const before = await until('the long turn runs', async () => {
     const session = await up.api.session('long');
     return session.running === undefined ? undefined : session;

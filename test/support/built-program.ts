@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { packageRoot } from '#config';
-import { spawnOwned, type OwnedProcess } from '#testing';
+import { compileCache, spawnOwned, type OwnedProcess } from '#testing';
 
 const root = packageRoot();
 const command = join(root, 'node_modules/.bin/node');
@@ -20,7 +20,7 @@ export function spawnCli(
   return spawnOwned({
     command,
     args: ['--enable-source-maps', join(root, 'dist/apps/cli/src/main.js'), ...args],
-    env: { ...hostEnvironment(), ...env, ...more },
+    env: { ...hostEnvironment(), ...compileCache(), ...env, ...more },
     cwd: folder,
   });
 }

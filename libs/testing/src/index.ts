@@ -1,3 +1,4 @@
+export { compileCache } from './compile-cache.js';
 export { connectedBroker, type ConnectedBroker } from './connected-broker.js';
 export { startFaultProxy, type FaultProxy } from './fault-proxy.js';
 export { freePorts } from './free-ports.js';

@@ -10,7 +10,7 @@ import { until } from './until.js';
 test('a forgotten process and folder are named, and ended', async () => {
   const dir = await tempDir('forgotten');
   const owned = await spawnOwned({ command: '/bin/sleep', args: ['600'], env: {}, cwd: dir.path });
-  const check = nothingLeftWithin(100);
+  const check = nothingLeftWithin(1_000);
   await expect(check).rejects.toThrow(`process ${owned.pid}`);
   await expect(check).rejects.toThrow(dir.path);
   expect((await owned.exited).signal).toBe('SIGKILL');

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { packageRoot } from '#config';
+import { compileCache } from './compile-cache.js';
 import { hostEnv } from './host-env.js';
 import { spawnOwned, type OwnedProcess } from './owned-process.js';
 
@@ -34,7 +35,7 @@ export async function startService(options: ServiceOptions): Promise<ServiceProc
   const [command = node, ...rest] = [...through, node, '--enable-source-maps', program, ...args];
   const owned = await spawnOwned({
     ...{ command, args: rest },
-    env: { ...hostEnv(), ...env },
+    env: { ...hostEnv(), ...compileCache(), ...env },
     cwd,
   });
   const ready = new Promise<RegExpExecArray>((resolve) => {
