@@ -14,7 +14,10 @@ const models = [
   'libs/lanes/src/**/cursor-bound.spec.ts',
 ];
 
-/** Specs of the classes that talk to a broker or a guard, and others that start a process: a project of their own, outside the edit loop. */
+/**
+ * Specs of the classes that talk to a broker or a guard, and others that start a process: a project of their own, outside the
+ * edit loop.
+ */
 const broker = [
   '{libs,apps}/**/*.{client,consumer,publisher,server}.spec.ts',
   'libs/testing/src/*.spec.ts',

@@ -3,7 +3,10 @@ import everyTest from './vitest.config.js';
 
 const { resolve, ssr } = everyTest;
 
-/** `npm run test:long`: real clusters in many rounds, and the models with many histories. One file at a time: each takes all cores. */
+/**
+ * `npm run test:long`: real clusters in many rounds, and the models with many histories. One file at a time: each takes all
+ * cores.
+ */
 export default defineConfig({
   ...(resolve === undefined ? {} : { resolve }),
   ...(ssr === undefined ? {} : { ssr }),

@@ -63,7 +63,7 @@ export async function installIfNeeded() {
 export async function buildIfNeeded() {
   const sources = ['apps', 'libs'].flatMap((folder) => filesUnder(folder, '.ts'));
   removeOrphans(new Set(sources));
-  // tsc trusts its build info and would never write again what somebody deleted from dist.
+  // tsc trusts its build info and would never write again what was deleted from dist.
   const emitted = sources.filter((file) => !/\.(spec|fixture|d)\.ts$/.test(file));
   if (emitted.some((file) => !existsSync(join(root, 'dist', file.replace(/\.ts$/, '.js'))))) {
     rmSync(join(root, 'dist/.tsbuildinfo'), { force: true });

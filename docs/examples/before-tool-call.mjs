@@ -17,7 +17,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const {
   LANEKEEPER_URL = 'http://127.0.0.1:7070',
-  /** Tools that start a task. `exec` = one task for all its calls in a session; `exec:command` = one per value of a parameter. */
+  /**
+   * Tools that start a task. `exec` = one task for all its calls in a session; `exec:command` = one per value of a parameter.
+   */
   GUARDED_TOOLS = 'exec,sessions_spawn',
   /** How long a task lasts without a renewal. */
   GUARD_TTL_MS = '300000',

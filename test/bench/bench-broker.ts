@@ -44,7 +44,7 @@ export interface BenchBroker extends AsyncDisposable {
   watch(stream: string, onMessage: (subject: string, text: string) => void): Promise<BenchWatch>;
   /** What the worker says of itself. */
   member(worker: string): Promise<MemberValue | undefined>;
-  /** How many shards each worker owns, by its id; nobody's are not counted. */
+  /** How many shards each worker owns, by its id; shards without an owner are not counted. */
   owned(): Promise<ReadonlyMap<string, number>>;
   /** Resolves with the next write of the worker's membership. */
   untilRenewed(worker: string): Promise<void>;

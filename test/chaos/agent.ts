@@ -20,7 +20,10 @@ export interface ChaosAgent extends AsyncDisposable {
   readonly calls: readonly Call[];
   /** Where it is called: one address for the whole installation. */
   readonly url: string;
-  /** What a process has in its environment, so that it is known who called: a secret that signs its calls, and for calls of its own an address. */
+  /**
+   * What a process has in its environment, so that it is known who called: a secret that signs its calls, and for calls of
+   * its own an address.
+   */
   envFor(life: string): NodeJS.ProcessEnv;
 }
 

@@ -26,7 +26,7 @@ it.each(ALL)('finds $breaks broken, and nothing else, when $title', ({ breaks, h
   expect(new Set(violations.map(({ invariant }) => invariant))).toEqual(new Set([breaks]));
 });
 
-it('blames nobody from whom an operator took a task, before the time at which it must have renewed', () => {
+it('does not blame a holder from which an operator took a task, before the time at which it must have renewed', () => {
   const key = 'chaos::deploy-0';
   const step = (what: TaskLine['what'], at: number, runId: string, more: Partial<TaskLine> = {}): TaskLine => ({
     ...{ key, what, at, runId },

@@ -8,7 +8,7 @@ import type { FaultLine } from './history.js';
 import { FAULT_TYPES, keyOf, type FaultKind, type PlannedFault } from './plan.js';
 import type { Crew, Life, Seat } from './seats.js';
 
-/** Together less than a time to live: nobody may be taken for dead then. */
+/** Together less than a time to live: no worker may be taken for dead then. */
 const RETURN_APART_MS = 400;
 
 /** How each kind is done; it is over when what was broken works again. */
@@ -76,7 +76,10 @@ const DOING: Readonly<Record<FaultKind, Doing>> = {
   ...LEADERS,
 };
 
-/** Does all faults at their times; resolves when the last one is healed. Those of one target, or of one cluster's nodes, wait for one another. */
+/**
+ * Does all faults at their times; resolves when the last one is healed. Those of one target, or of one cluster's nodes, wait
+ * for one another.
+ */
 export async function inflict(
   plan: readonly PlannedFault[],
   targets: Targets,

@@ -6,8 +6,8 @@ import { runRole } from '#roles';
 import { startWorker } from '#worker';
 
 /**
- * A worker as users build their own: the role `worker` with a handler in it, beside the agents over HTTP. Its turns run one task each,
- * which their messages name, and the work under it is a call of the agent outside, which records it.
+ * A worker as users build their own: the role `worker` with a handler in it, beside the agents over HTTP. Its turns run one
+ * task each, which their messages name, and the work under it is a call of the agent outside, which records it.
  */
 class Hands {
   async run(turn) {

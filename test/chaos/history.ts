@@ -27,7 +27,7 @@ export interface History {
   readonly calls: readonly Call[];
   readonly lives: readonly LifeLine[];
   readonly faults: readonly FaultLine[];
-  /** When nobody could see who renews a membership. */
+  /** When it could not be seen which workers renew their memberships. */
   readonly blind: readonly Span[];
   /** What went wrong beside the invariants: a process that ended by itself, a part that did not heal. */
   readonly mishaps: readonly string[];
@@ -138,7 +138,7 @@ export interface Call {
   readonly life: string;
   readonly startedAt: number;
   readonly endedAt: number;
-  /** The caller closed the request; nobody waited for the answer any more. */
+  /** The caller closed the request; no caller waited for the answer any more. */
   readonly isHungUp: boolean;
   /** The agent answered with an error, or broke the connection. */
   readonly isFailure: boolean;

@@ -2,7 +2,7 @@ import type { Dice } from './dice.js';
 import { sessionOf } from './sessions.js';
 import { drawTask, drawTtlMs, handlerTask, type HandlerTask, type LetterTask } from './tasks.js';
 
-/** One message that somebody wants to send, and what goes wrong with its sending. */
+/** One message that a sender wants to send, and what goes wrong with its sending. */
 export interface Letter {
   readonly session: string;
   readonly id: string;
@@ -29,7 +29,7 @@ const TASK_SESSIONS = 10;
 const HANDS_SESSIONS = 9;
 const THREADS = ['a', 'b', 'c'];
 
-/** All letters of a run, as long as somebody asks for the next one. Probes are numbered, so that each has its own session. */
+/** All letters of a run, as long as a sender asks for the next one. Probes are numbered, so that each has its own session. */
 export function* letters(dice: Dice): Generator<Letter, never> {
   for (let n = 1; ; n++) {
     const id = `m${n}`;

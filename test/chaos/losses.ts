@@ -5,7 +5,10 @@ export type Losses = (call: Pick<Call, 'life' | 'startedAt'>, time: number) => b
 
 /** A request that was sent before its process was stopped may be seen a moment later. */
 const SEEN_LATE_MS = 200;
-/** A link that works again is used again by then. What is silent for longer has another cause, and that is no loss of the process. */
+/**
+ * A link that works again is used again by then. What is silent for longer has another cause, and that is no loss of the
+ * process.
+ */
 const RECONNECTED_WITHIN_MS = 1_600;
 
 /**

@@ -14,7 +14,9 @@ export interface Memberships {
 }
 
 const TOLD_TTLS = 4;
-/** A renewal is heard here a moment after it was sent: when a worker that was cut off is back, it may have begun before that. */
+/**
+ * A renewal is heard here a moment after it was sent: when a worker that was cut off is back, it may have begun before that.
+ */
 const HEARD_LATE_MS = 30;
 
 export function membershipsOf({ lives, ttlMs, renewMs, blind }: History): Memberships {

@@ -8,7 +8,7 @@ import { isCareful, OPERATOR } from './tasks.js';
 const LOOK_MS = 400;
 
 /**
- * Whoever looks after tasks: approves some of those that wait for it, releases others, and leaves the rest for later. A
+ * The operator of tasks: approves some of those that wait for it, releases others, and leaves the rest for later. A
  * task that runs is rarely taken away.
  */
 export class Operator {

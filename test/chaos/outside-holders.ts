@@ -20,9 +20,9 @@ interface Answer {
 }
 
 /**
- * Programs that hold tasks over plain HTTP, as docs/task-guard.md tells them to: a fresh `requestId` for each request and the same
- * for its repetitions, a renewal at a third of the time, and an end of the work by their own clock. Some end without a word, and
- * some of those come back with their old token.
+ * Programs that hold tasks over plain HTTP, as docs/task-guard.md tells them to: a fresh `requestId` for each request and the
+ * same for its repetitions, a renewal at a third of the time, and an end of the work by their own clock. Some end without a
+ * word, and some of those come back with their old token.
  */
 export class OutsideHolders {
   readonly holdings: OutsideHolding[] = [];
@@ -108,8 +108,9 @@ export class OutsideHolders {
   }
 
   /**
-   * How long it blocks others is known only while each of its requests has an answer: a renewal without one may lie in a guard and
-   * be done after a later one was answered. After a release no renewal has an effect, so that the end is known again.
+   * How long it blocks others is known only while each of its requests has an answer: a renewal without one may lie in a
+   * guard and be done after a later one was answered. After a release no renewal has an effect, so that the end is known
+   * again.
    */
   private async telling(
     holding: Holding,

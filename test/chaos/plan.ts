@@ -47,7 +47,7 @@ export const FAULT_TYPES = {
   'pause worker beyond its time': { of: 'worker', weight: 2, lastsMs: [2_500, 6_000], longMs: [10_500, 14_000] },
   /** A zombie that never comes back. */
   'pause worker, then kill it': { of: 'worker', weight: 1, lastsMs: [500, 4_000], longMs: [500, 13_000] },
-  /** Nothing gets through, and nobody is told. */
+  /** Nothing gets through, and no side is told. */
   'cut worker off': { of: 'worker', weight: 1, lastsMs: [500, 6_000], longMs: [500, 14_000], isOfLink: true },
   /** The broker stores and acknowledges, and the worker never hears of it. */
   'lose answers to worker': { of: 'worker', weight: 1, lastsMs: [500, 6_000], longMs: [500, 14_000], isOfLink: true },

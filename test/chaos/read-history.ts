@@ -28,7 +28,7 @@ export class StreamHistory implements AsyncDisposable {
   readonly records: RecordLine[] = [];
   readonly dead: DeadLine[] = [];
   readonly starts: StoredStart[] = [];
-  /** Of tasks, as far as somebody could be told. */
+  /** Of tasks, as far as a caller could be told. */
   readonly taskEvents: TaskEvent[] = [];
   private inboxSeq = 0;
   private turnsSeq = 0;

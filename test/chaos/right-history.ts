@@ -2,8 +2,9 @@ import { jsonText, makeRunId, Names, DEFAULT_SHARDS, type SessionRecord, type Tu
 import type { Call, History, InboxLine, RecordLine } from './history.js';
 
 /**
- * A small history in which everything is right, with a worker that is stopped in the middle of a turn, routes, a dead
- * message that is sent again, a cancel of a turn that runs, and one of a turn whose call was never made. The checks are held against it, and against what sabotage makes of it.
+ * A small history in which everything is right, with a worker that is stopped in the middle of a turn, routes, a dead message
+ * that is sent again, a cancel of a turn that runs, and one of a turn whose call was never made. The checks are held against
+ * it, and against what sabotage makes of it.
  */
 
 export const STOPPED = 'worker-0#1';

@@ -7,7 +7,7 @@ import { OPERATOR } from './tasks.js';
  * The right history, and beside it sessions whose messages start tasks:
  *
  *   deploy    fails in both of its attempts; the next trigger is refused; one is approved, and runs; the operator ends one that runs
- *   careful   its holder is stopped beyond its time; somebody approves, and the next attempt gets it
+ *   careful   its holder is stopped beyond its time; an operator approves, and the next attempt gets it
  *   build     its holder is stopped beyond its time, and it is healed
  *   report    two handlers want it, one of them gets it; another does without its own, in the middle of a fault
  *   outside   held over HTTP by one after another, the second of which ends without a word
@@ -131,7 +131,7 @@ export function rightTaskHistory(): History {
         { what: 'acquired', at: 2_005, token: 95 } as const,
         { what: 'released', at: 2_035, status: 'succeeded' } as const,
       ].map((step): TaskLine => ({ ...step, key: REPORT, runId: runOf('hands:31', 31) })),
-      // The second was told of in an outage: nobody saw its token but the agent.
+      // The second was told of in an outage: only the agent saw its token.
       ...steps(
         ...[BUILD, 24],
         { what: 'acquired', at: 1_190, token: 91 },

@@ -136,7 +136,7 @@ async function untilDecided(streams: StreamHistory, crew: Crew, withinMs: number
   }
 }
 
-/** What the services say of the sessions that do not go on: evidence for whoever looks into it. */
+/** What the services say of the sessions that do not go on: evidence for the search of the cause. */
 async function describeStuck(undecided: StreamHistory['inbox'], crew: Crew): Promise<void> {
   const sessions = [...new Set(undecided.map(({ session }) => session))];
   for (const session of sessions.slice(0, MOST_NAMED)) {

@@ -32,7 +32,7 @@ const isOf =
   (step: TaskLine): boolean =>
     step.what === what && (seq === undefined || step.runId === runOf(`task:${seq}`, seq));
 
-/** A call of the session that was refused, which nobody gave a task. */
+/** A call of the session that was refused, which was given no task. */
 const another = (change: Partial<Call>): Pick<History, 'calls'> => ({
   calls: [
     ...right.calls,
@@ -81,7 +81,7 @@ export const TASK_SABOTAGES: readonly Sabotage[] = [
       return { ...call, ...twice, life: 'worker-0#1', isHungUp: false };
     }),
   }),
-  sabotage('G2', 'a task runs again that nobody approved', { ...nobodyAllows, approvals: right.approvals.slice(1) }),
+  sabotage('G2', 'a task runs again without an approval', { ...nobodyAllows, approvals: right.approvals.slice(1) }),
   sabotage('G2', 'one approval lets two through', {
     ...steps(DEPLOY, isOf('released', 22), (step) => [{ ...step, status: 'failed' }]),
   }),
@@ -98,7 +98,7 @@ export const TASK_SABOTAGES: readonly Sabotage[] = [
   sabotage('G2', 'a dead run has freed its task', {
     ...steps(DEPLOY, isOf('ended'), ({ by: _by, ...step }) => [{ ...step, what: 'released' }]),
   }),
-  sabotage('G2', 'an agent is called again after somebody freed it who is no operator', {
+  sabotage('G2', 'an agent is called again after a caller freed it who is no operator', {
     ...steps(DEPLOY, isOf('approved'), (step) => [{ ...step, what: 'ended', status: 'cancelled', by: 'worker-1/1' }]),
     approvals: right.approvals.slice(1),
   }),
@@ -107,7 +107,7 @@ export const TASK_SABOTAGES: readonly Sabotage[] = [
     ...calls(22, { task: { key: DEPLOY, token: 99 } }),
   }),
   sabotage('G4', 'an attempt has the token of the one before it', calls(21, { task: { key: DEPLOY, token: 100 } })),
-  sabotage('G4', 'a call has the token of nobody', calls(22, { task: { key: DEPLOY, token: 104 } })),
+  sabotage('G4', 'a call has a token that no holder has', calls(22, { task: { key: DEPLOY, token: 104 } })),
   sabotage('G4', 'a call has the token of another run', calls(27, { task: { key: DEPLOY, token: 103 } })),
   sabotage('G4', 'a holder of the past is called though it could know', {
     ...calls(20, { startedAt: 3_300, endedAt: 3_310 }),

@@ -82,11 +82,7 @@ export const SABOTAGES: readonly Sabotage[] = [
     'a cursor covers what nothing has decided',
     records(2, () => ({ upto: 3, done: [] })),
   ),
-  sabotage(
-    'L1',
-    'a message is cancelled that nobody wanted to be',
-    inbox(8, { cancels: { what: 'message', seq: 99 } }),
-  ),
+  sabotage('L1', 'a message is cancelled without an order', inbox(8, { cancels: { what: 'message', seq: 99 } })),
   sabotage(
     'L1',
     'a record has the result of another call',
@@ -102,7 +98,7 @@ export const SABOTAGES: readonly Sabotage[] = [
     'a second turn runs while the holder of the first stands',
     lives(STOPPED, { renewedAt: STOOD.renewedAt }),
   ),
-  sabotage('L1', 'a second turn runs in an outage in which nobody was seen', {
+  sabotage('L1', 'a second turn runs in an outage in which no worker was seen', {
     blind: [{ from: 1_500, to: 8_900 }],
     lives: right.lives.map((life) => ({ ...life, renewedAt: life.renewedAt.filter((at) => at < 1_500 || at > 8_900) })),
   }),

@@ -91,7 +91,7 @@ export interface CrewOptions {
 /** All our processes: those that run, and what is known of those that ran. */
 export class Crew implements AsyncDisposable {
   readonly lives: Life[] = [];
-  /** What ended though nobody ended it. */
+  /** Processes that ended though the run did not end them. */
   readonly mishaps: string[] = [];
   readonly workers: Seat[] = [];
   readonly ingresses: Seat[] = [];

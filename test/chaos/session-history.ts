@@ -25,8 +25,8 @@ export function bySession(history: Pick<History, 'inbox' | 'records' | 'calls'>)
 const AT_ONCE_MS = 10;
 
 /**
- * Its caller had hung up before the agent heard of the request, and its attempt was on record by then: on a busy machine a request
- * on another connection overtakes it. Nothing ran.
+ * Its caller had hung up before the agent heard of the request, and its attempt was on record by then: on a busy machine a
+ * request on another connection overtakes it. Nothing ran.
  */
 export function wasOverOnArrival(
   { runId, attempt, isHungUp, startedAt, endedAt }: Call,

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * Loaded before a service, with `NODE_OPTIONS=--import=…`: its wall clock goes beside that of the machine by as many ms as stand
- * in a file, which may change at any time. Monotonic clocks, and with them timers, stay true. libfaketime (Debian) could do it
- * too, but has to be installed, wraps every clock and wait of the process, and is not seen by nats-server, a static program.
+ * Loaded before a service, with `NODE_OPTIONS=--import=…`: its wall clock goes beside that of the machine by as many ms as
+ * stand in a file, which may change at any time. Monotonic clocks, and with them timers, stay true. libfaketime (Debian)
+ * could do it too, but has to be installed, wraps every clock and wait of the process, and is not seen by nats-server, a
+ * static program.
  */
 const file = process.env.CHAOS_CLOCK_FILE;
 /** A process that was stopped looks before its first word, however short its stop was. */

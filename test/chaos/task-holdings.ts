@@ -6,7 +6,7 @@ export interface Holding {
   readonly key: string;
   readonly runId: string;
   readonly from: number;
-  /** Absent = nobody ever saw it. */
+  /** Absent = it was never seen. */
   readonly token?: number;
   /** What happened to the task from then to its next holding. */
   readonly steps: readonly TaskLine[];
@@ -46,7 +46,7 @@ export function holdingsOf({
   return new Map(byKey);
 }
 
-/** In an outage nobody told of a token; but the agent was, and the last holding of its run before the call is the one. */
+/** In an outage no guard told of a token; but the agent was, and the last holding of its run before the call is the one. */
 function withTokens(holdings: readonly Holding[], calls: History['calls'], guardClocksMs: number): Holding[] {
   const found = [...holdings];
   const known = new Set(holdings.map(({ token }) => token));

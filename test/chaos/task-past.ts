@@ -47,7 +47,7 @@ export async function watchTasks(names: Names, url: string): Promise<TaskPast> {
   };
   let looking: Promise<void> | undefined;
   const timer = setInterval(() => {
-    // In an outage nobody answers; the next look goes on where this one ended.
+    // In an outage no guard answers; the next look goes on where this one ended.
     looking ??= look()
       .catch(() => {})
       .finally(() => (looking = undefined));

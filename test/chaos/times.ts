@@ -1,6 +1,6 @@
 /**
- * How long things live in a run. With short ones a minute holds many deaths; the default ones are those that operators have, and
- * what depends on the proportion of a time to live to a fixed wait shows only with them.
+ * How long things live in a run. With short ones a minute holds many deaths; the default ones are those that operators have,
+ * and what depends on the proportion of a time to live to a fixed wait shows only with them.
  */
 export interface Times {
   /** Of the membership of workers. */

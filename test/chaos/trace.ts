@@ -2,7 +2,7 @@ import type { Call, History, LifeLine, RecordLine } from './history.js';
 
 const AROUND = 8;
 
-/** What happened in a session around one of its records or calls, a line for each step, for whoever looks into it. */
+/** What happened in a session around one of its records or calls, a line for each step, for the search of a cause. */
 export function traceOf(history: History, session: string, at: number): string[] {
   const start = Math.min(...history.lives.map(({ startedAt }) => startedAt));
   const lives = new Map(history.lives.map((life) => [life.incarnation, life]));

@@ -50,8 +50,8 @@ export class WallClock {
 }
 
 /**
- * When it was by the machine's clock that a process saw `seen` on its own and told of it; the broker had stored that by `storedAt`.
- * A clock that jumps back shows times twice: it was the later one that fits.
+ * When it was by the machine's clock that a process saw `seen` on its own and told of it; the broker had stored that by
+ * `storedAt`. A clock that jumps back shows times twice: it was the later one that fits.
  */
 export function machineTimeOf(seen: number, storedAt: number, shifts: readonly ClockShift[]): number {
   const times = shifts.map(({ at, shiftMs }, i) => ({

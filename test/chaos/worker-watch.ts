@@ -20,7 +20,7 @@ export function watchWorkers(urls: () => readonly string[]): WorkerWatch {
   const timer = setInterval(() => {
     if (isLooking) return;
     isLooking = true;
-    // In an outage nobody answers.
+    // In an outage no worker answers.
     void look()
       .catch(() => {})
       .finally(() => (isLooking = false));

@@ -21,7 +21,7 @@ function askInVain(operation: string, key: string, request: object): void {
   guards.connection.nc.publish(names.guardSubject(operation), JSON.stringify(call), { reply: NOBODY });
 }
 
-/** The same over HTTP: the guard answers, and nobody hears it. Resolves when what was asked for is done. */
+/** The same over HTTP: the guard answers, and the answer is lost. Resolves when what was asked for is done. */
 async function postInVain(path: string, body: object, isDone: () => Promise<boolean>): Promise<void> {
   await using proxy = await startFaultProxy(Number(new URL(guards.replica(0).url).port));
   proxy.dropFromServer();
@@ -158,7 +158,7 @@ describe('an old token can do nothing (G4)', () => {
     expect(await show('over')).toEqual(before);
   });
 
-  it('a token that nobody ever got, and one of another key', async () => {
+  it('a token that was never given, and one of another key', async () => {
     const { token } = await acquired('mine', 'r1');
     await acquired('other', 'r1');
     const before = [await show('mine'), await show('other')];

@@ -22,7 +22,7 @@ it('an agent that is busy for longer than its turn has, and ignores the closed c
   const dead = await api.send('s', { id: 'm', text: 'go', task: 'deploy' }, { wait: '20s' });
   expect(dead.body).toMatchObject({ decision: 'dead', status: 'timed_out', error: { name: 'turn_timeout' } });
   expect((await ask(KEY)).body).toMatchObject({ state: 'failed', status: 'timed_out', attempts: 1 });
-  // While it is still at it nobody else begins, and behind it neither.
+  // While it still runs no other call begins, and after it neither.
   const meanwhile = await api.send('s', { id: 'n', text: 'go', task: 'deploy' }, { wait: '20s' });
   expect(meanwhile.body).toMatchObject({ decision: 'refused', reason: 'approval_required' });
   await until('the agent is done', () => ended.length === 1);

@@ -12,7 +12,7 @@ afterEach(expectNothingLeft);
 const SECRETS = ['p@ss w/%', 'p%40ss', 'in-the-text-0815', 'in-the-variable-0815', 'in-the-file-0815'];
 const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`;
 
-it('an agent gets the credentials of its url and the headers of its settings, and nobody else sees them', async () => {
+it('an agent gets the credentials of its url and the headers of its settings, and no other party sees them', async () => {
   await using agent = await startAgent((call, response) => {
     if (call.message.text === 'fail') response.destroy();
     else if (call.message.text === 'repeat') response.writeHead(401).end(JSON.stringify(call.headers));

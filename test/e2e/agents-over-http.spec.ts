@@ -135,7 +135,7 @@ describe('a bad answer fails its turn, says why, and stops nothing (L6)', () => 
       const answer = await up.api.send(session, { id: 'bad', text: title }, { wait: '20s' });
       expect(answer).toMatchObject({ status: 200, body: { status, decision: 'dead', replies: [] } });
       expect(answer.body.error.message).toMatch(says);
-      // Whoever answered has done its work: only where that is not known it is asked again.
+      // An agent that answered has done its work: only where that is not known it is asked again.
       expect(agent.calls.filter((call) => call.session === session).length).toBe(isTriedAgain ? 2 : 1);
       const next = await up.api.send(session, { text: `${GOOD}text` }, { wait: '20s' });
       expect(next.body).toMatchObject({ status: 'succeeded' });

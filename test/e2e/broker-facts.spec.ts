@@ -131,7 +131,7 @@ describe('facts that the protocol leans on', () => {
     expect(seqs).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
   });
 
-  it('a wildcard as a token is stored as it is, outside of every shard: nobody reads it, and it stops nobody', async () => {
+  it('a wildcard as a token is stored as it is, outside of every shard: no worker reads it, and it stops none', async () => {
     for (const token of ['*', '>']) {
       const { seq = 0 } = await publish(`lk.in.main.${token}`, '{}');
       expect((await reader.message(names.inboxStream, seq))?.subject).toBe(`lk.in.main.${token}`);

@@ -7,7 +7,7 @@ afterEach(expectNothingLeft);
 
 const SESSIONS = Array.from({ length: 24 }, (_, i) => `long-${i}`);
 
-it('a broker that is away for three times to live: no turn that still runs is run twice, whoever comes back first (L1, L3, L4)', async () => {
+it('a broker that is away for three times to live: no turn that still runs is run twice, whichever process comes back first (L1, L3, L4)', async () => {
   const answers = new Map<string, () => void>();
   await using agent = await startAgent((call, response) => {
     if (call.message.text === 'long') answers.set(call.session, () => answerJson(response, { replies: ['done'] }));

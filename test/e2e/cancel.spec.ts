@@ -7,7 +7,7 @@ import { ApiClient, type ApiAnswer, type ApiRecord } from '../support/api-client
 import { startUp, type RunningUp } from '../support/lanekeeper-up.js';
 import { answerJson, answerStatus, startAgent } from '../support/recording-agent.js';
 
-/** A cancel is kept like a message: stored before it is acknowledged, once per key, decided by whoever has the session. */
+/** A cancel is kept like a message: stored before it is acknowledged, once per key, decided by the owner of the session. */
 
 afterEach(expectNothingLeft);
 

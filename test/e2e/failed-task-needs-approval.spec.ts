@@ -144,7 +144,7 @@ describe('an approval', () => {
   });
 
   it.each([
-    ['of what nobody ever ran', 404, 'not-found', async () => {}],
+    ['of a task that never ran', 404, 'not-found', async () => {}],
     ['of what runs', 409, 'not-waiting', async (key: string): Promise<void> => void (await acquireAt(0, key, 'run'))],
     ['of what is done', 409, 'not-waiting', (key: string) => runOnce(key, 'run', 'succeeded')],
   ] as const)('%s is refused, and changes nothing', async (title, status, code, prepare) => {

@@ -28,7 +28,7 @@ describe('no guard', () => {
       expect(error).toBeInstanceOf(GuardUnavailableError);
       expect(String(error)).toMatch(/within 400 ms.*lanekeeper guard/);
     }
-    // One that waits meanwhile is answered as soon as there is somebody.
+    // One that waits meanwhile is answered as soon as there is a guard.
     const waiting = client.acquire('key', request, PATIENT);
     const first = await guards.start();
     expect(await waiting).toMatchObject({ kind: 'acquired' });

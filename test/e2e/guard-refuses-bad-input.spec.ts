@@ -143,7 +143,7 @@ describe('a value that no guard wrote', () => {
     },
   );
 
-  it('under a name that no key is written as: it is nobody’s, and stands in nobody’s way', async () => {
+  it('under a name that no key is written as: it belongs to no session, and blocks no other task', async () => {
     const { api } = guards.replica(0);
     for (const key of ['a.b.c.d', 'lower=3a', '=', 'plain=ZZ']) {
       await guards.bucket.write(key, '{"v":1}', { expected: 0 });

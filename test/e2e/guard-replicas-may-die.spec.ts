@@ -93,7 +93,7 @@ class Load {
     }
   }
 
-  /** A call of which nobody cares how it ends, as long as it ends within its bound, and as it should. */
+  /** A call whose outcome does not matter, as long as it ends within its bound, and as it should. */
   private async askBriefly(): Promise<void> {
     try {
       this.impatient.push((await this.guards.client.renew('nobody', { token: 1 }, IMPATIENT)).kind);

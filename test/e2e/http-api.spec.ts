@@ -185,7 +185,7 @@ describe('the HTTP API', () => {
     expect(await up.api.message('long', 'nobody')).toMatchObject({ status: 404 });
   });
 
-  it('a session that nobody wrote to is idle; an unknown message or agent is 404 with what to do', async () => {
+  it('a session without messages is idle; an unknown message or agent is 404 with what to do', async () => {
     expect(await up.api.session('never')).toMatchObject({
       state: 'idle',
       depth: 0,

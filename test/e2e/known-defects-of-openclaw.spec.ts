@@ -98,7 +98,7 @@ it('a thread that hangs delays none of its siblings (#143569)', async () => {
   letGo();
 });
 
-it('a long row of follow-ups of one session keeps nobody else waiting (#43235)', async () => {
+it('a long row of follow-ups of one session keeps no other session waiting (#43235)', async () => {
   const long = sessionOf('follow-ups', 'fifo');
   await long.hold();
   for (const id of NINE) await long.send(id, 'hold');

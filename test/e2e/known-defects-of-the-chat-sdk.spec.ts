@@ -98,7 +98,7 @@ it('D2 what waits is handled before what comes later, also when the turn before 
   expect(calls().flatMap(idsOf)).toEqual(['hold', 'a', 'b', 'c']);
 });
 
-it('D3 a turn that fails for good strands nothing: what waits behind it runs though nobody sends more', async () => {
+it('D3 a turn that fails for good strands nothing: what waits behind it runs without a further message', async () => {
   const { send, hold, refuse, decided } = sessionOf('d3');
   await hold();
   for (const id of ['a', 'b']) await send(id);
@@ -128,7 +128,7 @@ it('D5 an id is not used up by a turn that failed for good: sent again, it runs'
   expect((await api.message('d5', 'm')).body).toMatchObject({ decision: 'handled', seq: again.body.seq });
 });
 
-it('D6 a crash loses neither the running message nor a window, and nobody has to wake what waits', async () => {
+it('D6 a crash loses neither the running message nor a window, and what waits needs no further message to go on', async () => {
   const running = sessionOf('d6');
   const debounced = sessionOf('d6 window', 'debounce');
   await running.hold();
@@ -179,7 +179,7 @@ it('D8 a turn that hangs is ended, and its call closed, before the next one begi
   expectSerial(records);
 });
 
-it('D10 whoever reads only `messages` overlooks nothing: all that a turn decides is in it', async () => {
+it('D10 a handler that reads only `messages` overlooks nothing: all that a turn decides is in it', async () => {
   const { send, hold, letGo, decided, calls } = sessionOf('d10');
   await hold();
   for (const id of ['a', 'b', 'c']) await send(id);

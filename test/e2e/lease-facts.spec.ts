@@ -3,7 +3,10 @@ import { Names } from '#contracts';
 import type { BrokerConnection, KeyBucket } from '#jetstream';
 import { connectedBroker, expectNothingLeft, until, type ConnectedBroker, type TestBroker } from '#testing';
 
-/** Facts about keys with a time to live that ownership leans on. When one of these fails, the code that leans on it has to change. */
+/**
+ * Facts about keys with a time to live that ownership leans on. When one of these fails, the code that leans on it has to
+ * change.
+ */
 
 const names = new Names('lk', 64);
 /** The shortest that the server can keep. */
@@ -77,7 +80,7 @@ describe('a key with a time to live', () => {
   it('may be made anew after it expired as if it had never been', async () => {
     const first = await put('mortal', 'a', 0, TTL_MS);
     await untilGone('mortal');
-    // Whoever still holds the old revision has lost it, also when nobody else came.
+    // A worker that still has the old revision has lost it, also when no other worker came.
     expect(await bucket.write('mortal', 'late', { expected: first })).toEqual({ kind: 'conflict' });
     const expected = (await bucket.read('mortal'))?.revision ?? 0;
     expect(expected).toBe(0);

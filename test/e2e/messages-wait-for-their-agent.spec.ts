@@ -23,7 +23,10 @@ async function listWorkers(url: string): Promise<string> {
   return (await promisify(execFile)(join(root, 'node_modules/.bin/node'), program, { env })).stdout;
 }
 
-/** Puts other agents into the settings of the installation, as an operator does. Answers what a process needs to be told so too. */
+/**
+ * Puts other agents into the settings of the installation, as an operator does. Answers what a process needs to be told so
+ * too.
+ */
 async function pushed(cluster: Cluster, agents: object): Promise<NodeJS.ProcessEnv> {
   const file = join(cluster.folder, 'pushed.json');
   const membership = { ttlMs: 2_000, renewMs: 400 };

@@ -70,7 +70,7 @@ describe('numbered messages', () => {
     expect(handled('crash')).toEqual(['n1', 'n1', 'n2', 'n3']);
   });
 
-  it('can be told from those without a number, which wait for nobody', async () => {
+  it('can be told from those without a number, which do not wait', async () => {
     await send('mixed', 7);
     await cluster.api.send('mixed', { id: 'plain', text: 'x' });
     await cluster.api.decided('mixed', 2);

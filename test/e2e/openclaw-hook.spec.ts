@@ -110,7 +110,7 @@ it('what a run still holds at its end is freed, or, when it did not end well, wa
   expect(blocked['blockReason']).toMatch(/needs approval.*run-3/);
 });
 
-it('a parameter may tell the tasks of one tool apart; tools that nobody guards never ask the guard', async () => {
+it('a parameter may tell the tasks of one tool apart; tools that are not guarded never ask the guard', async () => {
   const env = { GUARDED_TOOLS: 'exec:command, sessions_spawn' };
   const run = async (command: unknown, n: number) => {
     const event = call(`run-${n}`, 'call_0', { sessionKey: 'named', params: { command } });

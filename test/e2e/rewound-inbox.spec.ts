@@ -31,7 +31,7 @@ async function withManager<T>({ broker }: Cluster, fn: (jsm: JetStreamManager) =
 const lastSeq = (cluster: Cluster): Promise<number> =>
   withManager(cluster, async (jsm) => (await jsm.streams.info('LK_INBOX')).state.last_seq);
 
-/** Leases are written every few seconds: until then nobody but the records could say how far the inbox had come. */
+/** Leases are written every few seconds: until then only the records could say how far the inbox had come. */
 async function untilLeasesSay(cluster: Cluster, seq: number): Promise<void> {
   await until(`the leases say ${seq}`, () =>
     withManager(cluster, async (jsm) => {
@@ -45,7 +45,7 @@ async function untilLeasesSay(cluster: Cluster, seq: number): Promise<void> {
   );
 }
 
-/** The stream as it is after somebody deleted it: the next role that starts makes it anew. */
+/** The stream as it is after an operator deleted it: the next role that starts makes it anew. */
 async function deleteInbox(cluster: Cluster): Promise<void> {
   await withManager(cluster, (jsm) => jsm.streams.delete('LK_INBOX'));
 }
@@ -107,7 +107,7 @@ it('an inbox that is set back under running roles swallows nothing either: no 20
   await using cluster = await startCluster(['a'], { agentUrl: agent.url });
   for (let i = 1; i <= 5; i++) await cluster.api.send('s', { id: `m${i}`, text: 'x' }, { wait: '20s' });
   await untilLeasesSay(cluster, 5);
-  // Ingress heard of the leases as they were written; nobody tells it that the stream is another one.
+  // Ingress heard of the leases as they were written; it is not told that the stream is another one.
   await withManager(cluster, async (jsm) => {
     const { config } = await jsm.streams.info('LK_INBOX');
     await jsm.streams.delete('LK_INBOX');

@@ -8,7 +8,7 @@ afterEach(expectNothingLeft);
 
 const names = new Names('lk', 64);
 
-/** What anybody with access to the broker could publish, and the session token under which it is decided. */
+/** What any client of the broker could publish, and the session token under which it is decided. */
 const RUBBISH: readonly { subject: string; body: string | Uint8Array; reason: RegExp }[] = [
   { subject: 'lk.in.main.a=2eb', body: '{"v":1,"kind":"message","id":"x","text":"x"}', reason: /canonical/ },
   { subject: 'lk.in.main.a=41', body: '{"v":1,"kind":"message","id":"x","text":"x"}', reason: /canonical/ },

@@ -82,7 +82,7 @@ it('the same launch at once over all replicas is one launch: each copy gets the 
   expect(answers).toEqual(answers.map(() => answers[0]));
 });
 
-it('tokens grow over holdings and over keys, whoever gives them (G4)', async () => {
+it('tokens grow over holdings and over keys, whichever guard gives them (G4)', async () => {
   const tokens: number[] = [];
   for (const n of count(18)) {
     const key = `growing ${n % 3}`;

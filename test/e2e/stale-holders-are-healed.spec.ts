@@ -133,7 +133,7 @@ describe('a holder that is gone', () => {
     });
   });
 
-  it('and comes back before anybody else came may still say how it ended', async () => {
+  it('and comes back before another caller came may still say how it ended', async () => {
     const { body } = await guards.replica(0).api.acquire('came back', { requestId: 'r1', runId: 'run', ttlMs: TTL_MS });
     await guards.eventsOf('came back', 2);
     const released = await guards.replica(1).api.release('came back', { token: body.token, status: 'succeeded' });

@@ -31,7 +31,7 @@ afterEach(async () => {
   await expectNothingLeft();
 });
 
-/** Of three nodes the first one alone is no cluster: it takes connections, and elects nobody. */
+/** Of three nodes the first one alone is no cluster: it takes connections, and elects no leader. */
 function signalOthers(signal: 'SIGSTOP' | 'SIGCONT'): void {
   for (const { pid } of cluster.nodes.slice(1)) process.kill(pid, signal);
 }

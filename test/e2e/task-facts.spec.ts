@@ -157,7 +157,7 @@ describe('a queue group', () => {
     expect(new Set(heard.map(({ replica }) => replica))).toEqual(new Set([1, 2]));
   });
 
-  it('with nobody in it is told to the caller at once, not by a timeout', async () => {
+  it('without a member is told to the caller at once, not by a timeout', async () => {
     const asked = connection.nc.request(names.guardSubject('acquire'), '{}', { timeout: 30_000 });
     await expect(asked).rejects.toThrow(/no responders/);
   });

@@ -41,7 +41,7 @@ describe('queue pressure scenarios no longer amplify duplicate task creation', (
       const records = await api.decided('s', 71);
       const decided = new Map(records.flatMap(({ messages }) => messages).map(({ id, decision }) => [id, decision]));
       expect([...decided.values()].filter((decision) => decision === 'refused')).toHaveLength(refusedNow);
-      // One run of the task in all, and nobody was pushed out for a trigger that came to nothing.
+      // One run of the task in all, and no message was pushed out for a trigger that was refused.
       expect(agent.calls.filter(({ task }) => task !== undefined)).toHaveLength(1);
       for (let i = 0; i < 20; i++) expect(decided.get(`w${i}`)).toBe('handled');
       expect(records.flatMap(({ messages }) => messages)).toHaveLength(71);
@@ -50,7 +50,7 @@ describe('queue pressure scenarios no longer amplify duplicate task creation', (
 });
 
 describe('a message with a task', () => {
-  it('that has three attempts and fails in each: three tokens, each greater than the last, one failed, no further call by anybody until approve-retry, not through the dead letters either', async () => {
+  it('that has three attempts and fails in each: three tokens, each greater than the last, one failed, no further call until approve-retry, not through the dead letters either', async () => {
     let isBroken = true;
     await using agent = await startAgent((_call, response) =>
       isBroken ? answerStatus(response, 500) : answerJson(response, { replies: ['done'] }),
@@ -75,7 +75,7 @@ describe('a message with a task', () => {
       ['released', 'failed'],
     ]);
 
-    // Nobody gets it: not another message, not an operator's retry of the dead one, not an outside runtime.
+    // No caller gets it: not another message, not an operator's retry of the dead one, not an outside runtime.
     const again = await api.send('s', { id: 'm2', text: 'x', task: 'deploy' }, { wait: '20s' });
     const refusal = { decision: 'refused', status: 'refused', reason: 'approval_required' };
     expect(again.body).toMatchObject({ ...refusal, replies: [{ data: { failedRunId: dead.body.runId } }] });
@@ -124,7 +124,7 @@ describe('a message with a task', () => {
     // Both sessions' routes tell of it as far as it is theirs.
     expect((await api.session('one')).tasks).toMatchObject([{ key: 'ops::report', state: 'running' }]);
     expect((await api.session('two')).tasks).toEqual([]);
-    // A message without the task is nobody's business.
+    // A message without the task runs as any other.
     expect((await api.send('two', { id: 'n', text: 'x' }, { wait: '20s' })).body).toMatchObject({
       decision: 'handled',
     });

@@ -9,7 +9,7 @@ it('a worker that comes back under its id takes over from its former life at onc
   await using agent = await startAgent((_call, response, count) => {
     if (count > 1) answerJson(response, { replies: ['done'] });
   });
-  // So long that nobody could wait for it here.
+  // Longer than this test can wait.
   const membership = { ttlMs: 600_000, renewMs: 1_000 };
   await using cluster = await startCluster(['a'], { agentUrl: agent.url, settings: { membership } });
   const [before] = await cluster.listed();

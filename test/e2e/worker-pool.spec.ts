@@ -68,7 +68,7 @@ async function balanced(api: ApiClient, count: number): Promise<void> {
 }
 
 const MEMBERSHIP = { ttlMs: 3_000, renewMs: 300 };
-/** So long that nobody could wait for it here. */
+/** Longer than this test can wait. */
 const LONG_MEMBERSHIP = { ttlMs: 600_000, renewMs: 1_000 };
 
 it('a backlog makes the pool grow to its greatest size and idleness lets it shrink to its least: nothing lost, doubled or reordered (L1, L2, L3, L7)', async () => {
@@ -96,7 +96,7 @@ it('a backlog makes the pool grow to its greatest size and idleness lets it shri
     await delay(300);
   }
   for (const [session, ids] of sent) await up.api.decided(session, ids.length);
-  // Now and then somebody says something, which is no reason to keep them.
+  // Now and then a message comes, which is no reason to keep them.
   for (let i = 0; !(await isBalanced(up.api, 1)); i++) {
     await send(sessions[i % sessions.length] as string, `late-${i}`, '30s');
     await delay(50);

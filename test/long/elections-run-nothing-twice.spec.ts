@@ -10,7 +10,10 @@ afterEach(expectNothingLeft);
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 21);
 const SESSIONS = 48;
-/** A worker's time to live, by default, and what a takeover may take beside it: a worker that is judged at all is judged by then. */
+/**
+ * A worker's time to live, by default, and what a takeover may take beside it: a worker that is judged at all is judged by
+ * then.
+ */
 const JUDGED_WITHIN_MS = 12_000;
 /** Long enough for another leader; then the one that was stopped goes on as if it were one still. */
 const STOPPED_MS = 9_000;

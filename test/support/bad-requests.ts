@@ -1,7 +1,7 @@
 /**
  * Bad requests that only a real connection can bring: bytes, sizes, types, headers, methods, paths. What a field may hold is
- * in the unit tables beside the checks (message.spec.ts, session-route-fields.spec.ts, run-id.spec.ts, json-read.spec.ts); here one
- * row of each kind shows that the route asks its check. Every row is held to the same promises by
+ * in the unit tables beside the checks (message.spec.ts, session-route-fields.spec.ts, run-id.spec.ts, json-read.spec.ts);
+ * here one row of each kind shows that the route asks its check. Every row is held to the same promises by
  * test/e2e/bad-input-is-refused: a 4xx problem, nothing stored, the process lives.
  */
 

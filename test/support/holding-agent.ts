@@ -7,7 +7,7 @@ import { answerJson, startAgent, type AgentBehaviour, type RecordingAgent } from
 export interface HoldingAgent extends RecordingAgent {
   /** Sends `hold` to the session, and waits until its turn runs. */
   hold(api: ApiClient, session: string): Promise<void>;
-  /** Resolves when the session's turn runs and is held, and nobody has let it go. */
+  /** Resolves when the session's turn runs and is held, and the test has not let it go. */
   isHeld(session: string): Promise<ServerResponse>;
   /** Ends the held turn of the session: with the reply `held`, or as the test says. */
   letGo(session: string, end?: (response: ServerResponse) => void): void;

@@ -8,7 +8,9 @@ export class UnreadableCall {
   constructor(readonly problem: InputProblem) {}
 }
 
-/** Reads a call; an `UnreadableCall` for JSON that two readers may read differently. Other text is a call without any fields. */
+/**
+ * Reads a call; an `UnreadableCall` for JSON that two readers may read differently. Other text is a call without any fields.
+ */
 export function readCallBody(bytes: Uint8Array): unknown {
   const text = decodeUtf8(bytes);
   if (text === undefined) {

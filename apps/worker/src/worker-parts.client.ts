@@ -16,7 +16,7 @@ import { collectGarbage } from '#roles';
 import type { Logger } from '#telemetry';
 import { AgentRunner, type BoundAgent } from './agents/agent-runner.js';
 import { EventLoopLoad } from './event-loop-load.js';
-import { answerControl, FormerOwnersClient, type HeldRuns } from './broker/former-owners.client.js';
+import { answerControl, FormerOwnersClient, type RunsInHandoff } from './broker/former-owners.client.js';
 import { IdleCollector } from './idle-collector.js';
 import { InboxLookup } from './broker/inbox-lookup.client.js';
 import { InboxTrimmer } from './broker/inbox-trimmer.client.js';
@@ -133,7 +133,7 @@ export function makeWorkerParts(options: WorkerPartsOptions): WorkerParts {
     clock: systemClock,
   });
   const held = {
-    running: (key: SessionQuestion) => describeHeld(lanes, key),
+    running: (key: SessionQuestion) => describeRunsInHandoff(lanes, key),
     cancel: lanes.work.cancelInHandoff.bind(lanes.work),
   };
   let ends: (() => void)[] = [];
@@ -214,7 +214,7 @@ function waitingForAgents({ waitingForAgents: waiting }: LaneRunner): object {
   return Object.keys(waiting).length === 0 ? {} : { waitingForAgents: waiting };
 }
 
-function describeHeld(lanes: LaneRunner, key: SessionQuestion): HeldRuns | undefined {
+function describeRunsInHandoff(lanes: LaneRunner, key: SessionQuestion): RunsInHandoff | undefined {
   const lane = lanes.work.find(key);
   return lane === undefined ? undefined : describeRuns(lane, (run) => lanes.work.startedAt(run));
 }

@@ -1,7 +1,7 @@
 /**
- * The arithmetic and the loop of retries. Both are pure: the caller waits, by its own timer or clock, spreads the wait by its own
- * randomness, and knows when to stop. Libraries for retries (p-retry, cockatiel, exponential-backoff) also own the timer; the
- * loops here also wait for the broker to be up, end with their owner, and run by a simulated clock in specs.
+ * The arithmetic and the loop of retries. Both are pure: the caller waits, by its own timer or clock, spreads the wait by its
+ * own randomness, and knows when to stop. Libraries for retries (p-retry, cockatiel, exponential-backoff) also own the timer;
+ * the loops here also wait for the broker to be up, end with their owner, and run by a simulated clock in specs.
  */
 export interface Backoff {
   readonly firstMs: number;

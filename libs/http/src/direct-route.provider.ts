@@ -77,7 +77,9 @@ function exchange(app: NestFastifyApplication, route: DirectRoute, options: Rout
   };
 }
 
-/** The filter that every app has, if Nest runs nothing else for all routes: a user's providers and other roles may bring more. */
+/**
+ * The filter that every app has, if Nest runs nothing else for all routes: a user's providers and other roles may bring more.
+ */
 function onlyEnhancer(app: NestFastifyApplication): ProblemFilter | undefined {
   // A private field. There is no other way to read what `APP_GUARD` and the like have registered.
   const { config } = app as unknown as { config?: unknown };

@@ -20,7 +20,7 @@ const FIGURES: readonly { target: TargetName; way: Way; share: number }[] = [
   { target: 'guardHttpP99', way: 'http', share: 0.99 },
 ];
 
-/** The time that a caller waits for a task, or for the word that somebody else has it. */
+/** The time that a caller waits for a task, or for the word that another caller has it. */
 export async function measureGuard(options: BenchOptions): Promise<Comparison[]> {
   const runs: Latencies[] = [];
   for (let run = 0; run < options.runs; run++) {

@@ -67,7 +67,7 @@ async function takeOver(workers: Workers, { ttlMs, say }: BenchOptions): Promise
   await using victim = await workers.start('victim');
   await workers.untilShared('survivor', 'victim');
   await using load = new SteadyLoad(broker, { sessions: SESSIONS, everyMs });
-  // Who has not itself stood for a whole time to live judges nobody.
+  // A worker that has not itself stood for a whole time to live judges no other.
   await pause(ttlMs + everyMs);
   await broker.untilRenewed('victim');
   const killedAt = Date.now();

@@ -21,7 +21,7 @@ const { natsUrl, httpUrl, perSecond, rounds } = JSON.parse(process.argv[2] ?? '{
 };
 const WARMUP_ROUNDS = 2;
 const TICK_MS = 2;
-/** Of ten requests one asks for a task that somebody has. */
+/** Of ten requests one asks for a task that another caller has. */
 const HOT_EVERY = 10;
 const HOT_KEYS = 5;
 

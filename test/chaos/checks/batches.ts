@@ -35,7 +35,7 @@ export function checkBatches({ session, records, calls }: SessionHistory): Viola
     const seqs = record.messages.map(({ seq }) => seq);
     // A cancel may end a part of a batch; the rest of it runs as another run.
     if (record.status !== 'cancelled') compare(record.runId, seqs, at(line), line.at);
-    // Cancelled before its call was made, nobody but its record knows it.
+    // Cancelled before its call was made, only its record knows it.
     const batch = new Set((batches.get(record.runId)?.seqs ?? seqs.join(', ')).split(', ').map(Number));
     if (seqs.some((seq) => !batch.has(seq))) says(`${at(line)} decides more than the run ${record.runId} had`, line.at);
   }

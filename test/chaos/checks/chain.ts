@@ -3,7 +3,7 @@ import { at, type SessionHistory } from '../session-history.js';
 import { isConcurrent } from '../sessions.js';
 
 /**
- * L4: the records of a session are one chain, each written by somebody who knew the one before it; and what a record has
+ * L4: the records of a session are one chain, each written by a worker that knew the one before it; and what a record has
  * fenced writes no more.
  */
 export function checkChain({ session, records }: SessionHistory): Violation[] {

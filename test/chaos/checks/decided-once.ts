@@ -19,7 +19,7 @@ export function checkDecidedOnce({ session, inbox, records }: SessionHistory): V
       if (stored?.id !== id)
         says('L1', `${at(line)} decides ${id} (${seq}), but the inbox has ${stored?.id} there`, line.at);
       else if (decision === 'cancelled' && !isAskedFor(stored, inbox)) {
-        says('L1', `${at(line)} cancels ${id} (${seq}), and nobody has asked for it`, line.at);
+        says('L1', `${at(line)} cancels ${id} (${seq}), and no order asks for it`, line.at);
       }
     }
     const wrong = cursorFault(line.record, decidedBy, inbox);

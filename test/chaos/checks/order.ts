@@ -3,7 +3,10 @@ import type { InboxLine, Violation } from '../history.js';
 import { at, type SessionHistory } from '../session-history.js';
 import { isConcurrent } from '../sessions.js';
 
-/** L2: per session and route in inbox order, and the route of the oldest message first. Cancelled, refused and concurrent ones aside. */
+/**
+ * L2: per session and route in inbox order, and the route of the oldest message first. Cancelled, refused and concurrent ones
+ * aside.
+ */
 export function checkOrder({ session, inbox, records, calls }: SessionHistory): Violation[] {
   if (isConcurrent(session)) return [];
   const found: Violation[] = [];

@@ -5,8 +5,9 @@ import { isTakenAway, type Holdings } from '../task-holdings.js';
 const SLACK_MS = 1_000;
 
 /**
- * Of those who hold tasks over HTTP, by what they were answered. G1: no program is given a task at which another one still works. G3: a
- * holder that is gone blocks no other one for longer than its time, in seconds. G4: tokens grow, and an old one can do nothing.
+ * Of those who hold tasks over HTTP, by what they were answered. G1: no program is given a task at which another one still
+ * works. G3: a holder that is gone blocks no other one for longer than its time, in seconds. G4: tokens grow, and an old one
+ * can do nothing.
  */
 export function checkOutsideHolders(history: History, holdings: Holdings): Violation[] {
   const { outside, outsideAnswers, guardClocksMs } = history;

@@ -4,8 +4,8 @@ import { wasJustStopped } from '../memberships.js';
 import { wasOverOnArrival, type SessionHistory } from '../session-history.js';
 
 /**
- * An attempt that was begun before its process was stopped may be heard of so much later: its handler may have to hear of a guard
- * first, or to hear of none, and the machine may be busy. That nothing begins after a stop is a matter of L4.
+ * An attempt that was begun before its process was stopped may be heard of so much later: its handler may have to hear of a
+ * guard first, or to hear of none, and the machine may be busy. That nothing begins after a stop is a matter of L4.
  */
 const UNDER_WAY_MS = 3_000;
 
@@ -20,8 +20,8 @@ export interface SecondCall {
 }
 
 /**
- * L8: a turn is called again only after its own failure, or after the loss of the process that ran it. A broker that is away, that
- * elects a leader or whose replicas are behind is no cause: a turn outlives that.
+ * L8: a turn is called again only after its own failure, or after the loss of the process that ran it. A broker that is away,
+ * that elects a leader or whose replicas are behind is no cause: a turn outlives that.
  */
 export function checkSecondCalls(
   history: Pick<History, 'lives' | 'ttlMs' | 'renewMs'>,

@@ -9,7 +9,7 @@ const HANG_UP_SEEN_MS = 250;
 const GUARD_HEALED_MS = 5_000;
 
 /**
- * G1 by the calls of the agent: whoever works on a task was given it, and nobody else works on it meanwhile. A holder that
+ * G1 by the calls of the agent: an agent that works on a task was given it, and no other works on it meanwhile. A holder that
  * is cut off stops by its own clock, so only one that cannot is excused: its process is stopped, or was killed.
  */
 export function checkTaskCalls(history: History, holdings: Holdings): Violation[] {

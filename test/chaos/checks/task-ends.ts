@@ -8,8 +8,8 @@ const UNDER_WAY_MS = 4_000;
 const SLACK_MS = 1_000;
 
 /**
- * G3: a holder that was killed blocks its task for its time to live at most, in seconds, by the guard's own entries. While the broker
- * stores nothing, no guard can end anything.
+ * G3: a holder that was killed blocks its task for its time to live at most, in seconds, by the guard's own entries. While
+ * the broker stores nothing, no guard can end anything.
  */
 export function checkTaskEnds(history: History, holdings: Holdings): Violation[] {
   const { calls, lives, records, guardClocksMs } = history;
@@ -38,7 +38,10 @@ export function checkTaskEnds(history: History, holdings: Holdings): Violation[]
   });
 }
 
-/** A holding of a key ends by a step of its own, or in the next one: an attempt of its run goes on with it under another token. */
+/**
+ * A holding of a key ends by a step of its own, or in the next one: an attempt of its run goes on with it under another
+ * token.
+ */
 function withEnds(ofKey: readonly Holding[]): (Holding & { readonly endedAt: number })[] {
   return ofKey.map((holding, i) => {
     const endedAt = holding.steps[0]?.at ?? ofKey[i + 1]?.from ?? Number.POSITIVE_INFINITY;

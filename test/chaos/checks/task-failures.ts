@@ -5,8 +5,9 @@ import { isFailure, type Holding, type Holdings } from '../task-holdings.js';
 import { isCareful, OPERATOR } from '../tasks.js';
 
 /**
- * G2 by the records and the calls of the agent: a run that ended dead has failed its task, and nobody is called about that
- * task again before somebody allowed it. Where the guard was away for longer than the holding lasted, it is stale and healed.
+ * G2 by the records and the calls of the agent: a run that ended dead has failed its task, and no agent is called about that
+ * task again before an operator allowed it. Where the guard was away for longer than the holding lasted, it is stale and
+ * healed.
  */
 export function checkTaskFailures(
   { inbox, records, calls, guardClocksMs }: Pick<History, 'inbox' | 'records' | 'calls' | 'guardClocksMs'>,
@@ -30,7 +31,7 @@ export function checkTaskFailures(
     }
     for (const call of byKey.get(key) ?? []) {
       if (!comesAfter(call, line, holding) || isAllowed(holding, call.startedAt + guardClocksMs)) continue;
-      const says = `${key}: call ${call.n} of ${call.runId} began after ${at(line)} was dead, and nobody had allowed it`;
+      const says = `${key}: call ${call.n} of ${call.runId} began after ${at(line)} was dead, and no operator had allowed it`;
       found.push({ invariant: 'G2', says, session: call.session, at: call.startedAt });
     }
   }

@@ -48,7 +48,7 @@ function brokenBy({ what }: TaskLine, state: State): 'G1' | 'G2' | undefined {
     case 'approved':
       return state === 'waiting' ? undefined : 'G2';
     case 'released':
-      // Late, while nobody had come in between.
+      // Late, while no other had come in between.
       return state === 'running' || state === 'healable' || state === 'waiting' ? undefined : 'G1';
     default:
       return undefined;

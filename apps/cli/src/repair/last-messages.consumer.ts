@@ -4,7 +4,10 @@ import type { BrokerConnection } from '#jetstream';
 
 const INACTIVE_THRESHOLD_MS = 30_000;
 
-/** Reads the last message of every subject that matches (`undefined`: its bytes are no text), in no order that matters; resolves when it has read them all. */
+/**
+ * Reads the last message of every subject that matches (`undefined`: its bytes are no text), in no order that matters;
+ * resolves when it has read them all.
+ */
 export async function readLastMessages(
   connection: BrokerConnection,
   stream: string,

@@ -95,7 +95,9 @@ export class CancelService {
     return false;
   }
 
-  /** A decided message cannot be cancelled, but a repetition of the cancel that decided it gets the same answer as the first. */
+  /**
+   * A decided message cannot be cancelled, but a repetition of the cancel that decided it gets the same answer as the first.
+   */
   private async expectRepetition(key: SessionTokens, { id, isNamed }: CancelCall, conflict: Error): Promise<void> {
     if (!isNamed) throw conflict;
     const { history } = this.parts;

@@ -25,12 +25,13 @@ const MAX_IDS = 100_000;
 const RETRY_AFTER_S = 30;
 
 /**
- * Which ids were stored again behind a former message of theirs that ended dead or without a turn (`isIdFree`), for as long as the
- * broker remembers that.
+ * Which ids were stored again behind a former message of theirs that ended dead or without a turn (`isIdFree`), for as long
+ * as the broker remembers that.
  *
- * The broker knows each of the two under another id, and forgets the first one sooner. A repetition after that would be stored
- * a third time, though the second was acknowledged within the window. So the ingress process that stores behind a former message
- * writes that down before it acknowledges, and every other one hears of it and begins behind the same former message.
+ * The broker knows each of the two under another id, and forgets the first one sooner. A repetition after that would be
+ * stored a third time, though the second was acknowledged within the window. So the ingress process that stores behind a
+ * former message writes that down before it acknowledges, and every other one hears of it and begins behind the same former
+ * message.
  *
  * They are kept in memory, so that a message with a new id costs no request. Where senders repeat so many that this is full,
  * they are told to come again later; to forget one would run it twice.

@@ -3,12 +3,12 @@ import { Names, type CancelTarget } from '#contracts';
 import { BrokerConnection } from '#jetstream';
 import { silentLogger } from '#telemetry';
 import { expectNothingLeft, startBroker, startFaultProxy, until, type TestBroker } from '#testing';
-import { answerControl, FormerOwnersClient, type HeldRuns, type HeldTurns } from './former-owners.client.js';
+import { answerControl, FormerOwnersClient, type RunsInHandoff, type TurnsInHandoff } from './former-owners.client.js';
 
 const names = new Names('lk', 16);
 const key = { shard: 3, agentToken: 'main', sessionToken: 's' };
 const target: CancelTarget = { what: 'session' };
-const running: HeldRuns = { running: { runId: 'r1', attempt: 2, seqs: [4, 5], startedAt: 900 } };
+const running: RunsInHandoff = { running: { runId: 'r1', attempt: 2, seqs: [4, 5], startedAt: 900 } };
 let broker: TestBroker;
 let connection: BrokerConnection;
 let others: BrokerConnection;
@@ -30,10 +30,10 @@ afterAll(async () => {
 });
 
 /** A former owner that answers, until it is disposed of. */
-async function holder(incarnation: string, answer?: HeldRuns) {
+async function holder(incarnation: string, answer?: RunsInHandoff) {
   const asked: object[] = [];
   const cancelled: [object, CancelTarget][] = [];
-  const held: HeldTurns = {
+  const held: TurnsInHandoff = {
     running: ({ agentToken, sessionToken }) => {
       asked.push({ agentToken, sessionToken });
       return answer;

@@ -32,10 +32,10 @@ type ControlRequest = z.infer<typeof request>;
 const ANSWER_WITHIN_MS = 500;
 
 /** Turns of a session that run at a process that no longer owns its shard. */
-export type HeldRuns = Pick<SessionAnswer, 'running' | 'concurrent'>;
+export type RunsInHandoff = Pick<SessionAnswer, 'running' | 'concurrent'>;
 
-export interface HeldTurns {
-  running(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>): HeldRuns | undefined;
+export interface TurnsInHandoff {
+  running(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>): RunsInHandoff | undefined;
   cancel(key: Pick<SessionTokens, 'agentToken' | 'sessionToken'>, target: CancelTarget): void;
 }
 
@@ -44,7 +44,7 @@ export function answerControl(
   connection: BrokerConnection,
   names: Names,
   incarnation: string,
-  held: HeldTurns,
+  held: TurnsInHandoff,
 ): () => void {
   const subscription = connection.nc.subscribe(names.controlSubject(incarnation), {
     callback: (error, message) => {
@@ -84,9 +84,9 @@ export class FormerOwnersClient implements FormerOwners {
   async running(
     holder: string,
     { agentToken, sessionToken }: Pick<SessionTokens, 'agentToken' | 'sessionToken'>,
-  ): Promise<HeldRuns | undefined> {
+  ): Promise<RunsInHandoff | undefined> {
     const answer = await this.ask(holder, { ask: 'running', agentToken, sessionToken });
-    return (answer ?? undefined) as HeldRuns | undefined;
+    return (answer ?? undefined) as RunsInHandoff | undefined;
   }
 
   async isAlive(incarnation: string): Promise<boolean> {

@@ -103,7 +103,7 @@ interface ActiveTurn {
 const left = () => ({ dropped: 0, expired: 0, superseded: 0, skipped: 0, cancelled: 0 });
 const noneSeen = () => ({
   takeovers: 0,
-  heldTurns: 0,
+  turnsInHandoff: 0,
   rerun: 0,
   discarded: 0,
   handedBack: 0,
@@ -325,7 +325,7 @@ class World extends HistoryWorld<Scenario> {
     if (record.kind !== 'turn') return;
     this.checkBatch(record);
     const owner = this.broker.leases.get(SESSIONS.indexOf(session) % SHARDS)?.lease.owner;
-    if (owner !== record.worker) this.seen.heldTurns++;
+    if (owner !== record.worker) this.seen.turnsInHandoff++;
     for (const { seq } of record.messages) {
       const { route = '', strategy = this.plan.queueing.strategy, sequence } = this.broker.inbox[seq - 1] ?? {};
       // The sender chose cancelled messages, so they may be out of order.

@@ -42,7 +42,9 @@ function defaultsFor(own: AgentInput, defaults: AgentInput): AgentInput {
   return rest;
 }
 
-/** Without the `queueing` fields, and with `sessionTimeout` under its other name, so that either name overrides the defaults. */
+/**
+ * Without the `queueing` fields, and with `sessionTimeout` under its other name, so that either name overrides the defaults.
+ */
 function turnsOf({ sessionTimeout, ...input }: AgentInput): Partial<TurnSettings> {
   const turns = Object.fromEntries(Object.entries(input).filter(([key]) => Object.hasOwn(turnFields, key)));
   return sessionTimeout === undefined ? turns : { turnTimeoutMs: Math.round(sessionTimeout * 1_000), ...turns };

@@ -10,7 +10,10 @@ const KEEP_FAILED_MAX_MS = 10 * KEEP_MAX_MS;
 const KEEP_FAILED_WANTED = `whole milliseconds from ${KEEP_FAILED_MIN_MS} to ${KEEP_FAILED_MAX_MS}, or "unlimited"`;
 
 export const guard = group({
-  /** How long a task lasts after its holder is gone, if the task says nothing - ms - default 300000 (5 min). Turns renew theirs. */
+  /**
+   * How long a task lasts after its holder is gone, if the task says nothing - ms - default 300000 (5 min). Turns renew
+   * theirs.
+   */
   ttlMs: taskTtlMs.default(TASK_DEFAULTS.ttlMs),
   /** What happens to such a task: heal = the next acquire gets it, approve = it needs an approval - default heal. */
   stale: stalePolicy.default(TASK_DEFAULTS.stale),

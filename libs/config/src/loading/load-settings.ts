@@ -45,7 +45,9 @@ export function loadSettings(options: LoadSettingsOptions = {}): Settings {
 /** Where the installation is. A file with another name, such as `lanekeeper settings show` prints, rarely says it. */
 const PLACE: readonly string[] = ['namespace', 'nats', 'dataDir'];
 
-/** The place from the folder's own file, where the other file names none: else its settings would go to another installation. */
+/**
+ * The place from the folder's own file, where the other file names none: else its settings would go to another installation.
+ */
 function placeFrom(own: FileLayer, other: FileLayer): FileLayer {
   const said = (other.values ?? {}) as Record<string, unknown>;
   const mine = Object.entries((own.values ?? {}) as Record<string, unknown>);

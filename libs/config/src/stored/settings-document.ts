@@ -10,8 +10,8 @@ import { settingsSchema, type CheckedSettings } from '../settings.js';
 import type { SharedSettings } from './shared-settings.js';
 
 /**
- * What an installation's bucket contains: its shared settings as people wrote them, without secrets. Defaults are left out: each
- * version of the program has its own, so a field that was not written follows the defaults of the program.
+ * What an installation's bucket contains: its shared settings as people wrote them, without secrets. Defaults are left out:
+ * each version of the program has its own, so a field that was not written follows the defaults of the program.
  *
  * `v` is the format of the document, not a version of its content; that is the revision of the bucket's key.
  */

@@ -77,7 +77,9 @@ function toProblems(issue: z.core.$ZodIssue, body: unknown, fields: FieldNames):
   return [{ field, found: describeValue(valueAt(body, issue.path)), wanted: issue.message }];
 }
 
-/** For a union: the problems of the one form that the value has. When no form or two forms fit, the general problem says more. */
+/**
+ * For a union: the problems of the one form that the value has. When no form or two forms fit, the general problem says more.
+ */
 function meantOption({ errors }: z.core.$ZodIssueInvalidUnion): z.core.$ZodIssue[] | undefined {
   const isOther = (issue: z.core.$ZodIssue): boolean => issue.code === 'invalid_type' && issue.path.length === 0;
   const meant = errors.filter((issues) => !issues.some(isOther));

@@ -6,7 +6,8 @@ const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
 /**
  * Shows a value to the person who wrote it: short texts in full, long ones cut. Use it for settings and for query fields. A
- * body contains what other people wrote, and problems end up in logs: for bodies use `describeValue`, which shows kind and size.
+ * body contains what other people wrote, and problems end up in logs: for bodies use `describeValue`, which shows kind and
+ * size.
  */
 export function showValue(value: unknown): string {
   if (typeof value !== 'string' || value === '') return describeValue(value);

@@ -36,8 +36,8 @@ export function parseCarried(text: string, carried: CarriedMembers, last?: LastM
 }
 
 /**
- * Parses the text before the member and the text after its key separately: if both are JSON, the member belongs to the whole and
- * is its last one. `undefined` when this fails, or when another member is carried too.
+ * Parses the text before the member and the text after its key separately: if both are JSON, the member belongs to the whole
+ * and is its last one. `undefined` when this fails, or when another member is carried too.
  */
 function parseSplit(text: string, last: LastMember, carried: CarriedMembers): unknown {
   const at = text.indexOf(LAST_KEY[last]);

@@ -3,8 +3,9 @@ import { parseExact, parseToWrite, rawNumber } from './json-numbers.js';
 import { endOfString } from './json-strings.js';
 
 /**
- * A JSON value that is passed on without being read: its original text, without spaces between its parts. If it were parsed and
- * written again, the text would change: numbers lose digits, `1.0` becomes 1, escapes go, and keys like "10" change their place.
+ * A JSON value that is passed on without being read: its original text, without spaces between its parts. If it were parsed
+ * and written again, the text would change: numbers lose digits, `1.0` becomes 1, escapes go, and keys like "10" change their
+ * place.
  */
 export class JsonText {
   constructor(readonly text: string) {}
@@ -20,7 +21,10 @@ export class JsonText {
     return Buffer.byteLength(this.text);
   }
 
-  /** Parsed again at each access, so that a change by one reader does not affect another. Numbers keep their digits, see `parseExact`. */
+  /**
+   * Parsed again at each access, so that a change by one reader does not affect another. Numbers keep their digits, see
+   * `parseExact`.
+   */
   get value(): unknown {
     return parseExact(this.text);
   }

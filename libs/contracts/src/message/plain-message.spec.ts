@@ -2,7 +2,10 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { checkSendMessageBody, MAX_TEXT_BYTES, parseInboxEntry, sendMessageBody } from './message.js';
 
-/** Texts at the limits: empty, at the longest length and longer, control characters, half characters, names that objects inherit. */
+/**
+ * Texts at the limits: empty, at the longest length and longer, control characters, half characters, names that objects
+ * inherit.
+ */
 const odd = fc.oneof(
   fc.constantFrom<unknown>(
     null,

@@ -81,7 +81,9 @@ export const acquireRequest = z.strictObject(
     owner: text(TASK_LIMITS.ownerChars).optional(),
     /** How long the holding lasts without a renewal - ms - default 300000. */
     ttlMs: taskTtlMs.optional(),
-    /** What happens when its holder is gone: `heal` lets the next acquire through, `approve` needs an approval - default heal. */
+    /**
+     * What happens when its holder is gone: `heal` lets the next acquire through, `approve` needs an approval - default heal.
+     */
     stale: stalePolicy.optional(),
     /** Any JSON for people and for other callers. */
     meta: carriedJson(TASK_LIMITS.metaBytes).optional(),
@@ -131,7 +133,10 @@ export const approveRequest = z.strictObject(
 );
 export type ApproveRequest = z.infer<typeof approveRequest>;
 
-/** Ends the holding of a key without its token: for operators, and for a process that ended a run which cannot release its task itself. */
+/**
+ * Ends the holding of a key without its token: for operators, and for a process that ended a run which cannot release its
+ * task itself.
+ */
 export const endRequest = z.strictObject(
   {
     by: text(TASK_LIMITS.byChars),

@@ -95,7 +95,9 @@ export class Names {
     return `${key.agentToken}.${key.sessionToken}.${sequence}`;
   }
 
-  /** Key in the same bucket, with the dead message after which an id was used again. It has two tokens, unlike a number's key. */
+  /**
+   * Key in the same bucket, with the dead message after which an id was used again. It has two tokens, unlike a number's key.
+   */
   reusedIdKey(dedupId: string): string {
     return `behind-dead.${dedupId}`;
   }

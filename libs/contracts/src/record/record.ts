@@ -75,7 +75,10 @@ const head = z.object({
   /** Decided sequences above `upto`, ascending, apart from each other. */
   done: z.array(sequenceRange),
   run: runInWork.nullable(),
-  /** Runs of `concurrent` messages that failed, were cut or postponed, and are retried; first attempts are not listed. Absent = none. */
+  /**
+   * Runs of `concurrent` messages that failed, were cut or postponed, and are retried; first attempts are not listed. Absent
+   * = none.
+   */
   runs: z.array(runInWork).optional(),
   /** Incarnation that still runs other turns of the session, though its shard has another owner; it writes until they end. */
   holder: z.string().optional(),
@@ -86,8 +89,8 @@ const head = z.object({
   /** The next `sequence` number that the reorder buffer expects; null until a message starts the count. */
   nextSequence: sequence.nullable(),
   /**
-   * The lane continued with number `to` without some numbers before it, when it had read the inbox up to `readTo`: a message that
-   * comes after that with a lower number is late. Absent = `nextSequence` says it all.
+   * The lane continued with number `to` without some numbers before it, when it had read the inbox up to `readTo`: a message
+   * that comes after that with a lower number is late. Absent = `nextSequence` says it all.
    */
   wentOn: z.object({ to: sequence, readTo: sequence }).optional(),
   /** Runs that this session spawned and that have not completed yet, by their id. */

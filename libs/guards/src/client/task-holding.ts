@@ -84,7 +84,10 @@ export class TaskHolding {
     return answer;
   }
 
-  /** Like `release`, repeated until there is an answer, however long that takes: a failed task must not run again only because the guard was away. */
+  /**
+   * Like `release`, repeated until there is an answer, however long that takes: a failed task must not run again only because
+   * the guard was away.
+   */
   async releaseAtLast(how: Omit<ReleaseRequest, 'token'>): Promise<void> {
     while (!this.isOver) {
       try {

@@ -1,7 +1,9 @@
 import type { TaskStep } from '#contracts';
 import type { TaskEntry } from './task-entry.js';
 
-/** An event of a task: for logs, for readers of events, for counters. The entry is the truth; an event reports a change once. */
+/**
+ * An event of a task: for logs, for readers of events, for counters. The entry is the truth; an event reports a change once.
+ */
 export interface TaskEvent {
   readonly type: `task-${TaskStep['what'] | 'healed'}`;
   readonly key: string;

@@ -45,7 +45,10 @@ const MAX_UNCLEAR = 5;
 export class TaskGuard {
   constructor(private readonly options: TaskGuardOptions) {}
 
-  /** `validUntil`: when its caller gives up - ms since the epoch. A request that would be decided later is refused (`task_late`). */
+  /**
+   * `validUntil`: when its caller gives up - ms since the epoch. A request that would be decided later is refused
+   * (`task_late`).
+   */
   async acquire(key: string, request: AcquireRequest, validUntil?: number): Promise<AcquireAnswer> {
     const { answer, revision } = await this.apply(
       key,

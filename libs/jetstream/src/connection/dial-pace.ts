@@ -16,8 +16,8 @@ export class DialPace {
   ) {}
 
   /**
-   * How long the client has to wait, counted from its last dial of the server that it wants to dial now - ms. `-Infinity` lets it
-   * dial at once: when every server has had its turn and the wait is over.
+   * How long the client has to wait, counted from its last dial of the server that it wants to dial now - ms. `-Infinity`
+   * lets it dial at once: when every server has had its turn and the wait is over.
    */
   nextWaitMs(): number {
     const wait = this.waitMs + this.jitterMs * this.random();

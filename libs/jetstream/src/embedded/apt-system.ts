@@ -7,7 +7,10 @@ export interface AptSystem {
   readonly codename: string;
 }
 
-/** `undefined` on every other system (Ubuntu's mirrors have no Debian suites), or when Debian has no nats-server that we know for its processor. */
+/**
+ * `undefined` on every other system (Ubuntu's mirrors have no Debian suites), or when Debian has no nats-server that we know
+ * for its processor.
+ */
 export async function aptSystem(
   platform: NodeJS.Platform,
   arch: string = process.arch,

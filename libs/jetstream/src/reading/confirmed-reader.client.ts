@@ -4,9 +4,9 @@ import type { StoredMessage, StreamReader } from './stream-reader.client.js';
 export type StreamLookup = Pick<StreamReader, 'last' | 'message' | 'messagesOf'>;
 
 /**
- * Looks up messages for callers that draw conclusions from a missing one. What a replica has is true, but what it lacks it may
- * just not have yet: so the stream's leader is asked again for that. With one replica a `StreamReader` gives the same answers at
- * less cost.
+ * Looks up messages for callers that draw conclusions from a missing one. What a replica has is true, but what it lacks it
+ * may just not have yet: so the stream's leader is asked again for that. With one replica a `StreamReader` gives the same
+ * answers at less cost.
  */
 export class ConfirmedReader implements StreamLookup {
   constructor(

@@ -9,8 +9,9 @@ const MAX_SUBJECTS = 1_023;
 const MAX_REQUEST_BYTES = 512 * 1024;
 const MAX_BATCHES_IN_FLIGHT = 4;
 /**
- * With the largest records that is 24 MiB. The server cuts off a reader for which more than 64 MiB wait, and counts what it is
- * writing until all of it is written: by then we may have asked for as much again. Twice as many would save a seventh of the time.
+ * With the largest records that is 24 MiB. The server cuts off a reader for which more than 64 MiB wait, and counts what it
+ * is writing until all of it is written: by then we may have asked for as much again. Twice as many would save a seventh of
+ * the time.
  */
 const MAX_SINGLES_IN_FLIGHT = 32;
 /** Per batch: with the four batches in flight no more than the single requests in flight. */
@@ -38,9 +39,10 @@ interface Waiting {
 /**
  * Looks up the last message of subjects. Waits through an outage of the broker; never answers from a replica that is behind.
  *
- * With one replica each subject gets a request of its own: one answer, in half the time of a batch of one, and for many at once
- * less work for us (bare requests for 100,000 records: 3.4 us of our time each, 10.5 us in batches). With several replicas only
- * the end of a batch says how far the replica has read: subjects that come while a request is in flight go together in the next.
+ * With one replica each subject gets a request of its own: one answer, in half the time of a batch of one, and for many at
+ * once less work for us (bare requests for 100,000 records: 3.4 us of our time each, 10.5 us in batches). With several
+ * replicas only the end of a batch says how far the replica has read: subjects that come while a request is in flight go
+ * together in the next.
  */
 export class LastMessageBatcher {
   private queue: Waiting[] = [];

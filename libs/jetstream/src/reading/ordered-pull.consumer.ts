@@ -134,8 +134,9 @@ export class OrderedPull {
     // A request that has expired says how many of its messages are left, and does not affect the others.
     if (unmet === '' || LOST.test(description)) return this.stopFor(`${code} ${description}`.trim());
     this.awaited = Math.max(0, this.awaited - Number(unmet));
-    // When a request has delivered nothing, all its bytes are left. A request whose last message fits to the byte ends without a
-    // status: its rest stays counted, and if that blocks new requests, the silence ends this reader after two beats.
+    // When a request has delivered nothing, all its bytes are left. A request whose last message fits to the byte ends
+    // without a status: its rest stays counted, and if that blocks new requests, the silence ends this reader after two
+    // beats.
     if (!TOO_LARGE.test(description)) return;
     this.isNextLarge = Number(headers?.get('Nats-Pending-Bytes') || 0) >= this.options.maxBytes;
   }

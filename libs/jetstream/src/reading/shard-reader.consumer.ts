@@ -16,15 +16,19 @@ const INACTIVE_THRESHOLD_MS = 30_000;
  */
 const MESSAGES_IN_FLIGHT = 96;
 /**
- * Per request: the largest message, with room for its subject and reply. The broker cuts off a connection for which 64 MiB wait,
- * and every publish with it; 48 of the largest messages of two shards are more. Even one each of all 64 shards at once can be
- * more, since the broker counts what it is writing until all of it is written.
+ * Per request: the largest message, with room for its subject and reply. The broker cuts off a connection for which 64 MiB
+ * wait, and every publish with it; 48 of the largest messages of two shards are more. Even one each of all 64 shards at once
+ * can be more, since the broker counts what it is writing until all of it is written.
  */
 const BYTES_PER_REQUEST = 1024 * 1024 + 16 * 1024;
 const PULL_EXPIRES_MS = 10_000;
-/** Short, so that two missed beats soon reveal a consumer that was lost with its node while our connection is at another one. */
+/**
+ * Short, so that two missed beats soon reveal a consumer that was lost with its node while our connection is at another one.
+ */
 const HEARTBEAT_MS = 1_500;
-/** A consumer that reads nothing and ends within this time would end again and again, and the meta leader makes each of them. */
+/**
+ * A consumer that reads nothing and ends within this time would end again and again, and the meta leader makes each of them.
+ */
 const AT_ONCE_MS = 1_000;
 const RETRY = { firstMs: 250, longestMs: 5_000 };
 

@@ -2,7 +2,9 @@ import { JetStreamApiError, type StreamConfig } from '@nats-io/jetstream';
 import type { BrokerConnection } from '../connection/nats-connection.client.js';
 import { SERVER_ERROR } from '../connection/server-errors.js';
 
-/** The configuration of a stream; `undefined` when the broker has none of this name. Rejects when the broker does not answer. */
+/**
+ * The configuration of a stream; `undefined` when the broker has none of this name. Rejects when the broker does not answer.
+ */
 export async function findStream({ jsm }: BrokerConnection, name: string): Promise<StreamConfig | undefined> {
   try {
     return (await jsm.streams.info(name)).config;

@@ -1,6 +1,8 @@
 import type { NatsConnection } from '@nats-io/transport-node';
 
-/** The part of the client's protocol object that we use. It is not part of its interface: without it nothing is written here. */
+/**
+ * The part of the client's protocol object that we use. It is not part of its interface: without it nothing is written here.
+ */
 interface Protocol {
   sendCommand(frame: Uint8Array): void;
   outMsgs: number;
@@ -15,8 +17,8 @@ const PLAIN_VALUE = /^[\x20-\x7e]*$/;
 const PIECE_BYTES = 256 * 1024;
 
 /**
- * Messages as they go over the wire, joined into one piece. The client makes a headers object, four encoded pieces and a copy of
- * each message; that was a tenth of what a turn cost.
+ * Messages as they go over the wire, joined into one piece. The client makes a headers object, four encoded pieces and a copy
+ * of each message; that was a tenth of what a turn cost.
  */
 export class WireBatch {
   private readonly protocol: Protocol | undefined;

@@ -19,7 +19,10 @@ export class MemoryBroker {
   /** Shards whose key holds something that is not a lease, with its revision. */
   readonly unreadable = new Map<number, number>();
   readonly members = new Map<string, MemberValue>();
-  /** Revision of the last write under each id. Told only where a spec is about keys that stay: most members here renew nothing. */
+  /**
+   * Revision of the last write under each id. Told only where a spec is about keys that stay: most members here renew
+   * nothing.
+   */
   readonly memberRevisions = new Map<string, number>();
   tellsRevisions = false;
   /** Whether listeners are told of writes. */

@@ -37,7 +37,10 @@ const need = z.object({
 /** How far a shard is decided. */
 export interface ShardProgress {
   readonly read: number;
-  /** Highest sequence that the shard's owner wrote into the ledger, or inherited: a reader of the ledger must not be behind it. */
+  /**
+   * Highest sequence that the shard's owner wrote into the ledger, or inherited: a reader of the ledger must not be behind
+   * it.
+   */
   readonly tail: number;
   readonly open: readonly OpenSession[];
   readonly crash?: z.infer<typeof crash> | undefined;

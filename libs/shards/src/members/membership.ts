@@ -163,7 +163,8 @@ export class Membership {
     }
     if (this.hasGap) this.unbrokenSince = undefined;
     this.renewed = sent;
-    // A renewal that was sent before a break proves nothing about the time since. The time counts from the answer, not the sending.
+    // A renewal that was sent before a break proves nothing about the time since. The time counts from the answer, not the
+    // sending.
     if (breaks === this.breaks) this.unbrokenSince ??= momentOf(clock);
     return true;
   }
