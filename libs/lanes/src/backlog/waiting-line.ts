@@ -3,6 +3,8 @@ import type { InboxItem } from './inbox-item.js';
 import { ReleaseOrder } from './release-order.js';
 import { markedLate, numberOf, type Gap } from './reorder-buffer.js';
 
+const NO_ITEMS: readonly InboxItem[] = [];
+
 /**
  * The messages of a lane that wait and are kept as a whole, in the order in which they may be handled: that of the inbox, or
  * of their numbers, where they have some. Numbered messages that came before their time (`early`) do not wait yet.
@@ -27,7 +29,7 @@ export class WaitingLine {
 
   /** Numbered messages that came before their time, ascending by number. */
   get early(): readonly InboxItem[] {
-    return this.order?.early ?? [];
+    return this.order?.early ?? NO_ITEMS;
   }
 
   get earlyCount(): number {

@@ -4,7 +4,7 @@ import { undeliverableNote } from '../turn-rules/decision-note.js';
 import type { IdleLanes } from './idle-lanes.js';
 import { nextCancelStep } from '../lane/next-cancel.js';
 import { discardableQueueOf } from '../lane/discardable-queue.js';
-import { countsWaiting, nextDiscardStep, nextExpiryAt } from '../lane/next-discard.js';
+import { mayDiscard, nextDiscardStep, nextExpiryAt } from '../lane/next-discard.js';
 import { OwnershipDoubt } from './ownership-doubt.js';
 import type { LaneRefill } from '../turns/lane-refill.js';
 import type { ShardLanes } from './shard-lanes.js';
@@ -71,9 +71,11 @@ export class LaneDriver {
     if (lane.isAgentMissing) return this.waitForAgent(lane);
     const now = this.options.time.read();
     this.releaseNumbered(lane, now);
-    const canTake = this.judgeWaiting(lane, now);
+    const canTake = this.mayTakeInTurn(lane, now);
+    const { windowEndsAt } = lane.serial;
+    this.runWaitingClock(lane, now, canTake ? undefined : windowEndsAt);
     if (this.discard(lane, now)) return;
-    this.setTimer(lane, now);
+    this.setTimer(lane, now, windowEndsAt);
     this.beginBeside(lane, now);
     if (canTake) this.askForSlot(lane);
     else this.standAside(lane, now);
@@ -142,41 +144,44 @@ export class LaneDriver {
     }
   }
 
-  /** Step 6: fixes by which times the lane is judged in this call. True when a run in turn may begin. */
-  private judgeWaiting(lane: Lane, now: number): boolean {
+  /** Step 6: whether a run in turn may begin. From here on the times of next attempts are fixed. */
+  private mayTakeInTurn(lane: Lane, now: number): boolean {
     lane.serial.fixDueTime(now);
     if (lane.hasConcurrentRuns) lane.concurrent.fixDueTimes(now);
     // While orders wait for the end of turns, nothing in turn begins before they are done.
-    const canTake = lane.mayBeginInTurn && lane.serial.canTake(now);
-    const { windowEndsAt } = lane.serial;
-    const isWaiting = !canTake && windowEndsAt !== undefined;
-    if (isWaiting || lane.isWaitingClockRunning) lane.waitingClock.set(isWaiting ? windowEndsAt : undefined, now);
-    if (countsWaiting(lane, now)) lane.waitingClock.notice(discardableQueueOf(lane).items, now);
-    return canTake;
+    return lane.mayBeginInTurn && lane.serial.canTake(now);
   }
 
-  /** Step 7. True when something has to go first: what drives the lane on is its end. */
+  /** Step 7: the waiting clock runs while the lane could begin and waits for a window. */
+  private runWaitingClock(lane: Lane, now: number, windowEndsAt: number | undefined): void {
+    if (windowEndsAt !== undefined || lane.isWaitingClockRunning) lane.waitingClock.set(windowEndsAt, now);
+  }
+
+  /** Step 8. True when something has to go first: what drives the lane on is its end. */
   private discard(lane: Lane, now: number): boolean {
+    const isDue = mayDiscard(lane, now);
+    if (isDue || lane.isWaitingClockRunning) lane.waitingClock.notice(discardableQueueOf(lane).items, now);
+    if (!isDue) return false;
     const step = nextDiscardStep(lane, now);
     if (step?.kind === 'note') this.write(lane, () => this.writer.note(lane, step.messages, step.sends));
     if (step?.kind === 'read') this.peek(lane, step.seqs);
     return step !== undefined;
   }
 
-  /** Step 8: when the lane is to be driven though nothing happens. */
-  private setTimer(lane: Lane, now: number): void {
+  /** Step 9: when the lane is to be driven though nothing happens. */
+  private setTimer(lane: Lane, now: number, windowEndsAt: number | undefined): void {
     const wakeAt = nextAfter(
       now,
       lane.serial.dueAt(now),
       lane.hasConcurrentRuns ? nextAfter(now, ...lane.concurrent.retriesAt(now)) : undefined,
-      lane.serial.windowEndsAt,
+      windowEndsAt,
       lane.gapEndsAt(now),
       nextExpiryAt(lane, now),
     );
     this.timers.set(lane, wakeAt, now, () => this.drive(lane));
   }
 
-  /** Step 9: begins what may begin beside the run that is in turn. */
+  /** Step 10: begins what may begin beside the run that is in turn. */
   private beginBeside(lane: Lane, now: number): void {
     if (!lane.hasConcurrent) return;
     if (needsReading(lane) && !this.refill.isReading(lane)) {
@@ -222,7 +227,7 @@ export class LaneDriver {
     return undefined;
   }
 
-  /** Step 10, when a run in turn may begin: waits for a slot. */
+  /** Step 11, when a run in turn may begin: waits for a slot. */
   private askForSlot(lane: Lane): void {
     if (lane.place !== undefined || this.turns.has(lane.serial)) return;
     if (!isReady(lane)) this.room.entered(lane.home as ShardLanes);
@@ -230,7 +235,7 @@ export class LaneDriver {
     if (place !== undefined) lane.place = place;
   }
 
-  /** Step 10, when none may begin. */
+  /** Step 11, when none may begin. */
   private standAside(lane: Lane, now: number): void {
     // What it waited with is decided, or has a window again: its place in the queue would be kept for nothing.
     if (lane.place !== undefined) this.leaveSerial(lane, lane.place);
