@@ -116,7 +116,9 @@ export class ConcurrentRuns<L extends LaneView = LaneView> {
     for (const run of this.all) run.fixDueTime(now);
   }
 
-  /** Every run that may begin now, the frozen ones first. To be asked after `freezeBegun`. */
+  /**
+   * Every run that may begin now, the frozen ones first. Nothing fresh as long as `freezeBegun` has something to freeze (L4).
+   */
   *startable(now: number): Iterable<ConcurrentRun<L>> {
     const { lane } = this;
     if (!lane.hasConcurrent || !lane.isOpen || lane.handoff !== undefined) return;
@@ -125,7 +127,7 @@ export class ConcurrentRuns<L extends LaneView = LaneView> {
       const first = lane.backlog.itemsOf(run.next?.seqs ?? [])[0];
       if (first !== undefined && this.running.length < limitOf(first.queueing)) yield run;
     }
-    if (this.unrecorded.length > 0) return;
+    if (this.unrecorded.length > 0 || this.isBegunUnfrozen) return;
     const fresh = this.freshItems();
     if (fresh.length > 0 && this.mayMakeHole(fresh[0]?.seq)) yield new ConcurrentRun(lane, this, fresh);
   }
@@ -237,6 +239,13 @@ export class ConcurrentRuns<L extends LaneView = LaneView> {
       this.all.push(run);
       this.maybeBegun.found++;
     }
+  }
+
+  /** What waits first may have begun at a dead owner, and is not frozen yet. */
+  private get isBegunUnfrozen(): boolean {
+    if (this.maybeBegun.upTo === 0) return false;
+    const [first] = this.unclaimed;
+    return first !== undefined && this.mayHaveBegun(first.seq);
   }
 
   /** Also of those that are frozen after a crash: all of them come to stand in every record. */

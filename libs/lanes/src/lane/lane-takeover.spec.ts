@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { makeRunId, type Head } from '#contracts';
+import { makeRunId, QUEUE_DEFAULTS, type Head } from '#contracts';
 import { QUARANTINE_CRASHES } from './after-crash.js';
 import { broken, item, key, loaded, NOW, openLane, recordRun, seqsOf, takenOver } from './lane.fixture.js';
 
@@ -165,4 +165,14 @@ describe('after a crash', () => {
     expect([lane.serial.next, lane.serial.prepareNote()]).toEqual([undefined, undefined]);
     expect(lane.serial.take(NOW)).toMatchObject({ attempt: 1, items: [{ seq: 3 }] });
   });
+});
+
+it('L4 a concurrent message that may have begun at a dead owner never begins as a fresh one, frozen or not', () => {
+  const lane = takenOver([], { upTo: 2 });
+  const queueing = { ...QUEUE_DEFAULTS, strategy: 'concurrent' as const };
+  for (const seq of [1, 2, 3]) lane.arrive({ ...item(seq), queueing }, 0);
+  expect([...lane.concurrent.startable(NOW)]).toEqual([]);
+  lane.concurrent.freezeBegun();
+  const next = [...lane.concurrent.startable(NOW)].map(({ next: frozen }) => frozen?.seqs);
+  expect(next).toEqual([[1], [2]]);
 });

@@ -12,9 +12,10 @@ export type DiscardStep =
   /** What has to go was not kept: it has to be read again first. */
   | { readonly kind: 'read'; readonly seqs: readonly number[] };
 
-/** To be asked only when `mayDiscard`. `now`: by the clock of the lanes. */
+/** `now`: by the clock of the lanes. */
 export function nextDiscardStep(lane: Lane, now: number): DiscardStep | undefined {
   const { backlog } = lane;
+  if (!mayDiscard(lane, now)) return undefined;
   const reasons = reasonsToDiscard(lane, now);
   if (reasons.size === 0) return undefined;
   const known = [...backlog.waiting, ...backlog.early, ...backlog.peeked].filter(({ seq }) => reasons.has(seq));
@@ -44,7 +45,7 @@ export function nextExpiryAt(lane: Lane, now: number): number | undefined {
 }
 
 /** Asked at every step of every lane, and nearly always there is nothing: a long backlog must not be looked through for it. */
-export function mayDiscard(lane: Lane, now: number): boolean {
+function mayDiscard(lane: Lane, now: number): boolean {
   const { backlog, ownQueueing, isMixed } = lane;
   const count = backlog.waiting.length + backlog.early.length + backlog.beyond.length;
   if (count === 0 || isMixed) return count > 0;

@@ -4,7 +4,7 @@ import { undeliverableNote } from '../turn-rules/decision-note.js';
 import type { IdleLanes } from './idle-lanes.js';
 import { nextCancelStep } from '../lane/next-cancel.js';
 import { discardableQueueOf } from '../lane/discardable-queue.js';
-import { mayDiscard, nextDiscardStep, nextExpiryAt } from '../lane/next-discard.js';
+import { nextDiscardStep, nextExpiryAt } from '../lane/next-discard.js';
 import { OwnershipDoubt } from './ownership-doubt.js';
 import type { LaneRefill } from '../turns/lane-refill.js';
 import type { ShardLanes } from './shard-lanes.js';
@@ -152,16 +152,18 @@ export class LaneDriver {
     return lane.mayBeginInTurn && lane.serial.canTake(now);
   }
 
-  /** Step 7: the waiting clock runs while the lane could begin and waits for a window. */
+  /**
+   * Step 7: the waiting clock runs while the lane could begin and waits for a window. What came while it stood still counts
+   * from now.
+   */
   private runWaitingClock(lane: Lane, now: number, windowEndsAt: number | undefined): void {
-    if (windowEndsAt !== undefined || lane.isWaitingClockRunning) lane.waitingClock.set(windowEndsAt, now);
+    if (windowEndsAt === undefined && !lane.isWaitingClockRunning) return;
+    lane.waitingClock.set(windowEndsAt, now);
+    if (windowEndsAt !== undefined) lane.waitingClock.notice(discardableQueueOf(lane).items, now);
   }
 
   /** Step 8. True when something has to go first: what drives the lane on is its end. */
   private discard(lane: Lane, now: number): boolean {
-    const isDue = mayDiscard(lane, now);
-    if (isDue || lane.isWaitingClockRunning) lane.waitingClock.notice(discardableQueueOf(lane).items, now);
-    if (!isDue) return false;
     const step = nextDiscardStep(lane, now);
     if (step?.kind === 'note') this.write(lane, () => this.writer.note(lane, step.messages, step.sends));
     if (step?.kind === 'read') this.peek(lane, step.seqs);
@@ -210,8 +212,6 @@ export class LaneDriver {
     const start = (): void => {
       lane.placeBeside = undefined;
       if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
-      // Meanwhile messages may have come that a former owner may have begun.
-      if (lane.hasConcurrent && lane.isOpen && lane.handoff === undefined) lane.concurrent.freezeBegun();
       this.start(lane, this.nextBeside(lane, this.options.time.read()));
       // The call that asked has gone on: the next run is asked for here.
       if (!isAsking) this.drive(lane);

@@ -140,9 +140,7 @@ export class LookAhead {
           continue;
         }
         // Its window may have ended, or the clock of a gap may not have begun, before its shard was read no further.
-        const now = clock.monotonic();
-        lane.startGapClock(now);
-        if (needsReadingAhead(lane, now)) this.options.drive(lane);
+        if (needsReadingAhead(lane, clock.monotonic())) this.options.drive(lane);
       }
     } catch (error) {
       log.debug({ error: String(error) }, 'the broker does not tell what is new of the sessions that run');

@@ -27,7 +27,9 @@ describe('a shard', () => {
     home.add(lane);
     lane.open(loaded({}, 1));
     expect(home.open).toEqual([]);
+    expect([...home.maybeOpen]).toEqual([lane]);
     home.forgetDecided();
+    expect([...home.maybeOpen]).toEqual([]);
     lane.arrive(item(2), 0);
     expect(home.open).toEqual([]);
     home.touch(lane);
