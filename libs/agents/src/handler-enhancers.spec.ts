@@ -278,7 +278,7 @@ describe('a handler', () => {
     },
   );
 
-  it('has the same result with and without Nest, whatever it answers or throws', async () => {
+  it('has the same result with and without Nest, for each answer and each error', async () => {
     let answer: () => unknown = () => undefined;
     const handlers: TurnHandler[] = [];
     for (const around of [[], [UsePipes()]]) {

@@ -144,5 +144,5 @@ export interface TaskPorts {
    * `ending` when a note decides it (a cancel; they are to be released, also when another worker renewed them before),
    * `again-elsewhere` or `discarded` when its shard goes (about what this process itself renews, if anything).
    */
-  attemptOver(key: SessionTokens, run: HoldingRun, how: AttemptFate, end: AttemptEnd): void;
+  attemptOver(key: SessionTokens, run: HoldingRun, fate: AttemptFate, end: AttemptEnd): void;
 }

@@ -154,14 +154,14 @@ function answerOf(worker: string): SessionAnswer {
   return { state: 'idle', depth: 0, oldestMs: null, worker };
 }
 
-/** The answer about a session of the shard, or `nobody`. */
+/** The answer about a session of the shard, or `no responder`. */
 async function ask(shard: number): Promise<string> {
   const question = JSON.stringify({ agentToken: 'main', sessionToken: 's' });
   try {
     const answer = await connection.nc.request(names.shardRpcSubject(shard), question, { timeout: 2_000 });
     return answer.json<SessionAnswer>().worker;
   } catch (error) {
-    return String(error).includes('no responders') ? 'nobody' : String(error);
+    return String(error).includes('no responders') ? 'no responder' : String(error);
   }
 }
 
@@ -184,13 +184,13 @@ describe('a shard that was handed over', () => {
 
   it('answers for its sessions exactly as long as it is ours', async () => {
     const { work } = setUp();
-    expect(await ask(5)).toBe('nobody');
+    expect(await ask(5)).toBe('no responder');
     await work.open(5, HANDED_OVER);
     await work.open(6, HANDED_OVER);
     expect([await ask(5), await ask(6)]).toEqual(['5/s', '6/s']);
     await work.release(5, 1);
     work.drop(6);
-    expect([await ask(5), await ask(6)]).toEqual(['nobody', 'nobody']);
+    expect([await ask(5), await ask(6)]).toEqual(['no responder', 'no responder']);
   });
 });
 

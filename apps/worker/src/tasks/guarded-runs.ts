@@ -134,7 +134,7 @@ export class GuardedRuns implements TaskPorts {
     return this.options.tasks.holdings.keptBy(runId);
   }
 
-  attemptOver(_key: SessionTokens, run: HoldingRun, how: AttemptFate, { isLeaked }: AttemptEnd): void {
+  attemptOver(_key: SessionTokens, run: HoldingRun, fate: AttemptFate, { isLeaked }: AttemptEnd): void {
     const { runId } = run;
     const { tasks, elsewhere } = this.options;
     const { holdings } = tasks;
@@ -143,15 +143,15 @@ export class GuardedRuns implements TaskPorts {
     this.ends.delete(runId);
     atLast?.resolve();
     // The next attempt asks with the same `runId`. Requests of this attempt must not end its holdings.
-    if (how === 'ended') tasks.grants.giveUpUnclear(runId);
-    else if (how !== 'again') tasks.grants.forgetUnclear(runId);
+    if (fate === 'ended') tasks.grants.giveUpUnclear(runId);
+    else if (fate !== 'again') tasks.grants.forgetUnclear(runId);
     const isHere = holdings.holdsAny(runId);
-    if (isLeaked && isHere && how !== 'ended') {
+    if (isLeaked && isHere && fate !== 'ended') {
       // The handler was told to stop and still runs. No other run may continue with these tasks, so they fail.
       void holdings.beforeEnd(runId, { status: 'failed' }, true);
       return;
     }
-    switch (how) {
+    switch (fate) {
       case 'again':
         return;
       case 'again-elsewhere':

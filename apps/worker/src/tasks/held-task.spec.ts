@@ -78,7 +78,7 @@ describe('the kept result of a task', () => {
     [cyclic, nothing],
     [Number.NaN, kept(null)],
     [{ a: undefined, b: new Date(0) }, kept({ b: '1970-01-01T00:00:00.000Z' })],
-    // A text stays a text, whatever it contains.
+    // A text stays a text, also when it is the word for a fault of ours.
     ['too large', kept('too large')],
     ['x'.repeat(TASK_LIMITS.resultBytes - 2), kept('x'.repeat(TASK_LIMITS.resultBytes - 2))],
     ['x'.repeat(TASK_LIMITS.resultBytes - 1), tooLarge],

@@ -117,7 +117,7 @@ export class ConcurrentRuns<L extends LaneView = LaneView> {
   }
 
   /**
-   * Every run that may begin now, the frozen ones first. Nothing fresh as long as `freezeBegun` has something to freeze (L4).
+   * Every run that may begin now, the frozen ones first. No fresh ones as long as `freezeBegun` has something to freeze (L4).
    */
   *startable(now: number): Iterable<ConcurrentRun<L>> {
     const { lane } = this;

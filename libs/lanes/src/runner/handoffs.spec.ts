@@ -245,7 +245,7 @@ describe('a holder that is gone', () => {
   });
 });
 
-describe('LaneHolds', () => {
+describe('Handoffs', () => {
   function watching() {
     const process = setUpProcess();
     const { records, clock, store } = process;

@@ -12,13 +12,12 @@ import type { LaneTime } from '../lane/lane-time.js';
 import { LaneTimers } from './lane-timers.js';
 import { needsReadingAhead } from '../lane/needs-reading-ahead.js';
 import type { RecordWriter, WriteResult } from '../records/record-writer.js';
-import type { Lane, LaneRun } from '../lane/lane.js';
+import type { Lane } from '../lane/lane.js';
 import type { MissingAgents } from './missing-agents.js';
 import type { Gap } from '../backlog/reorder-buffer.js';
 import type { ReadingRoom } from './reading-room.js';
 import type { RunningTurns } from '../turns/running-turns.js';
-import { TurnSlots } from '../turns/turn-slots.js';
-import type { SlotPlace } from '../lane/lane-view.js';
+import { isWaiting, TurnStarts } from './turn-starts.js';
 
 /**
  * Moves lanes on: whatever about a lane ended (a read, a write, a turn, a free slot, a handoff, a doubt) calls `drive`, which
@@ -42,7 +41,7 @@ export class LaneDriver {
   private readonly doubt: OwnershipDoubt;
   /** Lanes whose frozen batch is not wholly read yet. */
   private readonly incomplete = new Set<Lane>();
-  private readonly slots: TurnSlots<Lane>;
+  private readonly starts: TurnStarts;
   private readonly timers: LaneTimers;
 
   constructor(
@@ -51,12 +50,12 @@ export class LaneDriver {
     private readonly turns: RunningTurns,
     private readonly refill: LaneRefill,
     private readonly idle: IdleLanes,
-    private readonly room: ReadingRoom,
+    room: ReadingRoom,
     private readonly missing: MissingAgents,
   ) {
-    this.slots = new TurnSlots<Lane>(options.capacity);
     this.timers = new LaneTimers(options.clock);
     this.doubt = new OwnershipDoubt(options.clock, options.mayStart, this.drive);
+    this.starts = new TurnStarts(options.capacity, turns, room, this.doubt, this.isOurs, options.time, this.drive);
   }
 
   /**
@@ -77,7 +76,7 @@ export class LaneDriver {
     if (this.discard(lane, now)) return;
     this.setTimer(lane, now, windowEndsAt);
     this.beginBeside(lane, now);
-    if (canTake) this.askForSlot(lane);
+    if (canTake) this.starts.ask(lane);
     else this.standAside(lane, now);
   };
 
@@ -198,92 +197,22 @@ export class LaneDriver {
       if (this.isOurs(lane)) return this.write(lane, () => this.writer.before(unfenced, next, () => true));
       this.doubt.add(lane);
     }
-    if (lane.placeBeside !== undefined && this.nextBeside(lane, now) === undefined)
-      this.leaveBeside(lane, lane.placeBeside);
-    while (lane.placeBeside === undefined && lane.writing === undefined && this.nextBeside(lane, now) !== undefined) {
+    const hasNext = (): boolean => this.starts.nextBeside(lane, now) !== undefined;
+    if (lane.placeBeside !== undefined && !hasNext()) this.starts.leaveBeside(lane);
+    while (lane.placeBeside === undefined && lane.writing === undefined && hasNext()) {
       if (!this.isOurs(lane)) return this.doubt.add(lane);
-      this.askForSlotBeside(lane);
+      this.starts.askBeside(lane);
     }
   }
 
-  private askForSlotBeside(lane: Lane): void {
-    if (!isReady(lane)) this.room.entered(lane.home as ShardLanes);
-    let isAsking = true;
-    const start = (): void => {
-      lane.placeBeside = undefined;
-      if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
-      this.start(lane, this.nextBeside(lane, this.options.time.read()));
-      // The call that asked has gone on: the next run is asked for here.
-      if (!isAsking) this.drive(lane);
-    };
-    const place = this.slots.acquire(lane.undecidedFrom ?? 0, start, lane);
-    if (place !== undefined) lane.placeBeside = place;
-    isAsking = false;
-  }
-
-  private nextBeside(lane: Lane, now: number): LaneRun | undefined {
-    for (const run of lane.concurrent.startable(now))
-      if (!this.turns.has(run) && this.turns.wouldAdmit(run)) return run;
-    return undefined;
-  }
-
-  /** Step 11, when a run in turn may begin: waits for a slot. */
-  private askForSlot(lane: Lane): void {
-    if (lane.place !== undefined || this.turns.has(lane.serial)) return;
-    if (!isReady(lane)) this.room.entered(lane.home as ShardLanes);
-    const place = this.slots.acquire(lane.undecidedFrom ?? 0, this.startSerial, lane);
-    if (place !== undefined) lane.place = place;
-  }
-
-  /** Step 11, when none may begin. */
+  /** Step 11, when no run in turn may begin. */
   private standAside(lane: Lane, now: number): void {
     // What it waited with is decided, or has a window again: its place in the queue would be kept for nothing.
-    if (lane.place !== undefined) this.leaveSerial(lane, lane.place);
-    if (lane.undecidedFrom === undefined && !isReady(lane)) {
+    this.starts.leave(lane);
+    if (lane.undecidedFrom === undefined && !isWaiting(lane)) {
       lane.rest();
       this.idle.add(lane);
     } else if (needsReadingAhead(lane, now)) this.options.onUnread(lane);
-  }
-
-  /** One for all lanes: a closure for each turn is as much garbage as the turn itself needs. */
-  private readonly startSerial = (lane: Lane): void => {
-    lane.place = undefined;
-    if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
-    this.start(lane, lane.serial);
-  };
-
-  /** The run has a slot. */
-  private start(lane: Lane, run: LaneRun | undefined): void {
-    // Between the wish for a slot and its grant a record may have changed the lane.
-    const isFree = lane.home.state === 'open' && !lane.isStopped && lane.writing === undefined;
-    const isInTime = run?.isConcurrent === true || lane.mayBeginInTurn;
-    if (!isFree || !isInTime || run?.canTake(this.options.time.read()) !== true) {
-      this.slots.release();
-      this.drive(lane);
-      return;
-    }
-    if (!this.isOurs(lane)) {
-      this.doubt.add(lane);
-      return this.slots.release();
-    }
-    if (!this.turns.admit(run)) return this.slots.release();
-    this.turns.start(run, (waited) => {
-      this.slots.release();
-      this.drive(lane);
-      for (const other of waited) this.drive(other.lane);
-    });
-  }
-
-  private leaveSerial(lane: Lane, place: SlotPlace): void {
-    lane.place = undefined;
-    this.slots.leave(place);
-    if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
-  }
-
-  private leaveBeside(lane: Lane, place: SlotPlace): void {
-    lane.placeBeside = undefined;
-    this.slots.leave(place);
-    if (!isReady(lane)) this.room.left(lane.home as ShardLanes);
   }
 
   /** The reader of these lanes' shard has handed over everything there was. */
@@ -317,13 +246,10 @@ export class LaneDriver {
     this.doubt.forget(lane);
     this.incomplete.delete(lane);
     this.idle.delete(lane);
-    // It is not started any more, and must not be kept by its places.
-    for (const place of [lane.place, lane.placeBeside]) if (place !== undefined) this.slots.leave(place);
+    this.starts.forget(lane);
   }
 
-  private isOurs(lane: Lane): boolean {
-    return this.options.mayStart(lane.home.shard);
-  }
+  private readonly isOurs = (lane: Lane): boolean => this.options.mayStart(lane.home.shard);
 
   /** A write beside or between turns: when it is done, the lane goes on. While it is in doubt whose the lane is, it waits. */
   private write(lane: Lane, write: () => Promise<WriteResult>): void {
@@ -345,10 +271,6 @@ export class LaneDriver {
     // Another reading of the lane drives it on too.
     if (!this.refill.isReading(lane)) void this.refill.peek(lane, seqs).then(() => this.drive(lane));
   }
-}
-
-function isReady(lane: Lane): boolean {
-  return lane.place !== undefined || lane.placeBeside !== undefined;
 }
 
 /** Whether a lane with runs beside each other can do nothing more, or less than it may, with what is kept of it. */

@@ -312,8 +312,8 @@ export class LaneRunner {
     return needs.length === 0 ? {} : { needs };
   }
 
-  /** `how`: what becomes of runs that wait with holdings. */
-  private close(home: ShardLanes, how: 'again-elsewhere' | 'discarded'): void {
+  /** `fate`: what becomes of runs that wait with holdings. */
+  private close(home: ShardLanes, fate: 'again-elsewhere' | 'discarded'): void {
     home.state = 'closed';
     if (this.shards.get(home.shard) === home) this.shards.delete(home.shard);
     if (this.shards.size === 0) {
@@ -325,7 +325,7 @@ export class LaneRunner {
       this.handoffs.forget(lane);
       // What a former owner still runs is its own affair.
       for (const { next } of lane.handoff === undefined ? lane.frozenRuns : [])
-        if (next?.tasks !== undefined) this.attemptOver(lane, next, how);
+        if (next?.tasks !== undefined) this.attemptOver(lane, next, fate);
       lane.close();
     }
   }
@@ -377,8 +377,8 @@ export class LaneRunner {
     this.looks.ask(lane);
   };
 
-  private attemptOver(lane: Lane, run: HoldingRun, how: AttemptFate): void {
-    this.options.turns.tasks?.attemptOver(lane.key, run, how, { isLeaked: false });
+  private attemptOver(lane: Lane, run: HoldingRun, fate: AttemptFate): void {
+    this.options.turns.tasks?.attemptOver(lane.key, run, fate, { isLeaked: false });
   }
 
   private tell(lane: Lane, events: readonly LaneEvent[]): void {

@@ -3,7 +3,7 @@ import { ALL, setUpKeeper, sharesOf } from './shard-keeper.fixture.js';
 
 /** A shard's progress is written within this time, and what was heard of is looked at within it too. */
 const REFRESHED_MS = 3_100;
-/** The keeper reads the leases this often, whatever it hears. */
+/** The keeper reads the leases this often, also when their watch tells it nothing. */
 const READ_MS = 10_100;
 const OURS = sharesOf('a', 'a', 'b');
 const THEIRS = sharesOf('b', 'a', 'b');
